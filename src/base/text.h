@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Text that may come from a stranger, made safe to show: every byte outside printable ASCII, and the backslash and both
+ * quotes, become \xNN. Pure.
+ */
+#ifndef WEIR_BASE_TEXT_H
+#define WEIR_BASE_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Writes the escaped text, always NUL-terminated, cut with "..." when `size` (at least 8) does not suffice. Returns `dst`. */
+char *text_escape(char *dst, size_t size, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * One immutable snapshot of the configuration: built by config_load() or config_from_args(), then only read, from any thread, until
+ * config_free(). Everything in it was checked against the schema table (config/schema.h), so its users check nothing.
+ */
+#ifndef WEIR_CONFIG_CONFIG_H
+#define WEIR_CONFIG_CONFIG_H
+
+#include "base/addr.h"
+#include "base/attr.h"
+#include "base/log.h"
+#include "policy/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define CONFIG_GATES_MAX 64
+#define CONFIG_NAME_MAX  32
+
+/* What the application binds. AUTO: learned from its first handshake. */
+enum socket_type {
+    SOCKET_AUTO,
+    SOCKET_REP,
+    SOCKET_ROUTER,
+    SOCKET_DEALER,
+    SOCKET_REQ,
+    SOCKET_PULL,
+    SOCKET_PUSH,
+    SOCKET_PUB,
+    SOCKET_XPUB,
+    SOCKET_SUB,
+    SOCKET_XSUB,
+    SOCKET_PAIR,
+};
+
+struct config_gate {
+    char name[CONFIG_NAME_MAX + 1]; /* [A-Za-z0-9_-]{1,32}, unique */
+    char listen_text[ENDPOINT_TEXT_MAX];
+    char forward_text[ENDPOINT_TEXT_MAX];
+    struct endpoint listen;
+    struct endpoint forward;
+    enum socket_type socket;
+    bool zmtp2; /* accept ZMTP 2.0 clients */
+    struct limits limits;
+};
+
+struct config {
+    struct {
+        bool enabled;
+        struct sockaddr_storage addr;
+        socklen_t addr_len;
+        char text[ENDPOINT_TEXT_MAX]; /* "127.0.0.1:9700" */
+    } admin;
+    uint32_t workers; /* 0: one per core */
+    uint64_t memory_bytes;
+    uint64_t sources; /* entries of the source table */
+    uint64_t drain_ns;
+    enum log_level log_level;
+    size_t gate_count;
+    struct config_gate *gates;
+};
+
+/* Reads and checks a YAML file. Returns the snapshot, or NULL after writing EVERY mistake found to `errors`, one a line, as
+ * "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. May block (names are looked up). */
+MUST_USE struct config *config_load(const char *path, FILE *errors);
+
+/* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a line to `errors`. */
+MUST_USE struct config *config_from_args(const char *listen, const char *forward, FILE *errors);
+
+/* Overrides admin.listen ("ADDR:PORT", "[V6]:PORT"). Returns 0 or -EINVAL after a line to `errors`. */
+MUST_USE int config_set_admin(struct config *c, const char *text, FILE *errors);
+
+/* Accepts NULL. */
+void config_free(struct config *c);
+
+/* "rep", "router", ...; "auto". */
+const char *socket_type_name(enum socket_type t);
+
+#endif

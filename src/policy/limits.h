@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The limits of one gate, as plain numbers in base units (bytes, nanoseconds). Filled by config/ from its schema table (names, ranges,
+ * defaults and documentation live there), read by the judge and the relay. Immutable once a snapshot is in force.
+ */
+#ifndef WEIR_POLICY_LIMITS_H
+#define WEIR_POLICY_LIMITS_H
+
+#include "policy/gcra.h"
+
+#include <stdint.h>
+
+/* What happens to what is over a limit. */
+enum action { ACTION_PAUSE, ACTION_DROP, ACTION_CLOSE };
+
+struct rate_limit {
+    struct rate rate;
+    enum action over;
+};
+
+enum duplicate_ids { DUPLICATE_IDS_PASS, DUPLICATE_IDS_REFUSE };
+
+struct limits {
+    struct {
+        uint32_t max;       /* connections of the gate; the descriptor limits may lower it */
+        uint32_t half_open; /* of those, before the end of the handshake */
+    } connections;
+    struct {
+        uint32_t bytes; /* before the handshake is done */
+        uint64_t within_ns;
+    } handshake;
+    struct {
+        uint64_t frame_bytes;
+        uint64_t size_bytes; /* whole message; each frame counts at least 64 bytes */
+        uint32_t frames;
+        uint32_t hold_bytes;         /* judged whole up to this size; larger messages stream through */
+        uint64_t complete_within_ns; /* plus one second for each min_rate bytes received */
+        uint64_t min_rate;           /* bytes per second */
+        uint64_t unfinished_bytes;   /* of the gate: parts of streaming messages that the application holds; beyond it, one message at a time */
+        enum action over;            /* DROP or CLOSE; for a message that already streams: CLOSE */
+    } message;
+    struct {
+        uint32_t connections; /* 0: as many as connections.max */
+        uint32_t half_open;
+        struct rate connection_rate; /* over it: newcomers wait */
+        struct rate_limit messages, bytes, commands;
+    } source;
+    struct {
+        uint32_t max; /* of one connection */
+        uint32_t topic_bytes;
+        uint64_t source_bytes;
+        uint64_t total_bytes;
+        enum action over;           /* DROP or CLOSE */
+        struct rate_limit messages; /* user messages from subscribers (XPUB) */
+    } subscriptions;
+    struct {
+        uint64_t bytes;
+        uint64_t within_ns; /* 0: never */
+    } slow_reader;
+    struct {
+        uint64_t interval_ns;  /* keep-alive towards the peers of a paused connection */
+        uint64_t max_pause_ns; /* for CURVE passing through, where Weir cannot speak for a peer */
+    } heartbeat;
+    enum duplicate_ids duplicate_ids;
+};
+
+#endif

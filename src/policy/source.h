@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The source table: what Weir remembers of each source, in fixed memory.
+ *
+ * A source is an IPv4 address, an IPv6 /64, or a user id (Unix sockets). Entries have 64 bytes (one cache line), in sets of 8; the set is
+ * chosen by a keyed hash, so nobody can aim at one. The limiter words of an entry are lock-free. Finding or creating an entry takes
+ * one lock of its shard (at connect and disconnect only: a connection keeps the pointer, and an entry with references is never evicted).
+ *
+ * An entry without references whose limiters have drained equals a new one and is evicted for nothing.
+ * When full: if all 8 entries of a set are busy, the source is counted on the entry of its prefix (IPv4 /24, IPv6 /48; user ids: all), and if that
+ * set is full too, on the entry of everyone, which always exists. An attacker with endless addresses so gets coarser
+ * limits, never none, and never locks newcomers out.
+ *
+ * Memory: `capacity` x 64 bytes, mapped at start and touched lazily. Shared by all threads.
+ */
+#ifndef WEIR_POLICY_SOURCE_H
+#define WEIR_POLICY_SOURCE_H
+
+#include "base/addr.h"
+#include "base/attr.h"
+#include "base/hash.h"
+#include "policy/gcra.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum source_kind {
+    SOURCE_FREE, /* an unused entry */
+    SOURCE_V4,
+    SOURCE_V4_24,
+    SOURCE_V6_64,
+    SOURCE_V6_48,
+    SOURCE_UID,
+    SOURCE_ALL, /* everyone: the last resort */
+};
+
+struct source_key {
+    uint64_t bits; /* the address, its first bytes in the high bits; or the uid */
+    enum source_kind kind;
+};
+
+enum source_limiter { SOURCE_MESSAGES, SOURCE_BYTES, SOURCE_COMMANDS, SOURCE_CONNECTIONS, SOURCE_LIMITERS };
+
+struct source {
+    uint64_t bits;
+    uint8_t kind; /* enum source_kind */
+    uint8_t spare[3];
+    _Atomic uint32_t refs;                /* connections that point here; > 0: not evictable */
+    gcra_word limiters[SOURCE_LIMITERS];  /* indexed by enum source_limiter */
+    _Atomic uint32_t half_open;           /* connections before the end of their handshake */
+    _Atomic uint32_t topic_bytes;         /* subscriptions held, in bytes of topic */
+    _Atomic uint64_t reserved;            /* strikes: score and time */
+};
+_Static_assert(sizeof(struct source) == 64, "an entry is one cache line");
+
+struct source_table;
+
+/* At least `capacity` entries (rounded up to a power of two, at least 1024). NULL when memory cannot be mapped. */
+MUST_USE struct source_table *source_table_new(size_t capacity, const struct hash_key *key);
+void source_table_free(struct source_table *t);
+
+/* The key of a peer: v4 as it is, v6 by /64, uid. */
+struct source_key source_key_of(const struct addr *a);
+
+/* The key one step coarser (v4 -> /24 -> all, v6/64 -> /48 -> all, uid -> all). */
+struct source_key source_key_coarser(struct source_key k);
+
+/* The entry for this key, or for a coarser one when full; never NULL. Takes a reference. Any thread. */
+struct source *source_acquire(struct source_table *t, struct source_key k, uint64_t now_ns);
+
+/* Gives the reference back. */
+void source_release(struct source *s);
+
+/* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "uid:1000", "all". Returns `dst` (at least ADDR_TEXT_MAX). */
+char *source_format(char *dst, size_t size, const struct source *s);
+
+struct source_stats {
+    size_t capacity;
+    size_t used;          /* entries that hold a key */
+    uint64_t created;     /* entries taken, since start */
+    uint64_t evicted;     /* of those, over a drained entry */
+    uint64_t fallbacks;   /* acquires that ended on a coarser entry */
+    size_t memory_bytes;
+};
+void source_table_stats(const struct source_table *t, struct source_stats *ret);
+
+#endif

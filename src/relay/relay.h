@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The relay: gates, listeners and worker threads. Made and driven by the daemon's main thread; the admin thread reads snapshots.
+ */
+#ifndef WEIR_RELAY_RELAY_H
+#define WEIR_RELAY_RELAY_H
+
+#include "base/attr.h"
+#include "config/config.h"
+#include "policy/source.h"
+#include "policy/verdict.h"
+#include "stats/metrics.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct relay;
+
+/* Raises the descriptor limit, binds every listener, allocates all tables. `c` must outlive the relay. NULL after a
+ * line to `errors` that says what failed and what to do. Main thread. */
+MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
+
+/* Starts the workers. 0 or -errno. */
+MUST_USE int relay_start(struct relay *r);
+
+/* Stops listening and closes each connection as soon as it is between messages and quiet. Returns at once. Main thread. */
+void relay_drain(struct relay *r);
+
+/* Client connections still open. Any thread. */
+uint64_t relay_open_connections(const struct relay *r);
+
+/* Ends the workers at once and waits for them; then frees everything. Accepts NULL. Main thread. */
+void relay_free(struct relay *r);
+
+/* ---- snapshots: any thread; consistent to within the moment of reading ---- */
+
+struct gate_snapshot {
+    const char *name;                   /* valid as long as the relay */
+    char listen[ENDPOINT_TEXT_MAX];     /* the real address, wildcard port resolved */
+    char forward[ENDPOINT_TEXT_MAX];
+    bool upstream_up;                   /* the application answered when it was last tried */
+    char mechanism[21];                 /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
+    unsigned upstream_minor;            /* learned: ZMTP 3.<minor> */
+    const char *socket;                 /* configured or learned: "router", ...; "auto" while unknown */
+    uint32_t max_connections;           /* in force */
+    uint64_t cells[CELL_COUNT];         /* gauges are non-negative */
+    uint64_t verdicts[VERDICT_COUNT];
+};
+
+struct relay_snapshot {
+    unsigned workers;
+    uint64_t held_bytes, held_peak_bytes, memory_limit_bytes; /* the memory account */
+    uint64_t fd_limit;
+    struct source_stats sources;
+};
+
+size_t relay_gate_count(const struct relay *r);
+void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret);
+void relay_snapshot(const struct relay *r, struct relay_snapshot *ret);
+
+#endif
