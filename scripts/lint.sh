@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: MPL-2.0
+# Everything that can be said about the tree without running it. Runs every check, then fails if one failed.
+set -uo pipefail
+
+BUILD=${BUILD:-build}
+failed=()
+
+mapfile -t c_files < <(git ls-files -- '*.c' '*.h')
+mapfile -t licensed < <(git ls-files -- '*.c' '*.h' '*.py' '*.sh' '*.js' '*.java' '*.build' '*.cfg' '*.yaml' '*.yml' Makefile .ci/run)
+
+check_format() {
+    clang-format --dry-run -Werror "${c_files[@]}"
+}
+
+check_clang() {
+    CC=clang scripts/build.sh "$BUILD-clang" -Dtests=true -Dbench=true -Dwerror=true
+}
+
+# Style opinions are left to clang-format; these are the findings that have been worth reading.
+check_cppcheck() {
+    cppcheck --quiet --error-exitcode=1 -j "$(nproc)" --std=c11 --enable=warning,portability --inline-suppr \
+        --suppress=missingIncludeSystem --suppress=unknownMacro --suppress='*:*_test.c' -D_GNU_SOURCE -D__linux__ -I src src bench demo
+}
+
+# Calls that cannot be bounded, or that cannot tell a number from garbage.
+check_calls() {
+    ! grep -nE '(^|[^_[:alnum:]])(strcpy|strcat|stpcpy|sprintf|vsprintf|gets|atoi|atol|atoll|atof|strtok|alloca)[[:space:]]*\(' \
+        "${c_files[@]}"
+}
+
+check_leftovers() {
+    ! git grep -nwE 'TO''DO|FIX''ME|XX''X'
+}
+
+check_licences() {
+    local file bad=0
+    for file in "${licensed[@]}"; do
+        head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MPL-2.0' && continue
+        echo "$file: no SPDX-License-Identifier: MPL-2.0 in its first three lines"
+        bad=1
+    done
+    return $bad
+}
+
+check_floors() {
+    python3 scripts/floors.py
+}
+
+check_python() {
+    local file
+    for file in $(git ls-files -- '*.py'); do
+        python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file" || return 1
+    done
+}
+
+check_shell() {
+    local file
+    for file in $(git ls-files -- '*.sh' .ci/run); do
+        bash -n "$file" || return 1
+    done
+}
+
+for check in format clang cppcheck calls leftovers licences floors python shell; do
+    if "check_$check"; then
+        echo "lint: $check: ok"
+    else
+        echo "lint: $check: FAILED"
+        failed+=("$check")
+    fi
+done
+
+[ ${#failed[@]} -eq 0 ] && exit 0
+echo "lint: failed: ${failed[*]}" >&2
+exit 1

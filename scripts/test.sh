@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: MPL-2.0
+# scripts/test.sh STEP... [pytest arguments after e2e]: runs every step named, also after a failure, and fails if one failed.
+# In CI (CI set) gcc's warnings are errors. Lines such as "Ok: 12" and "3 passed" are the runners' own.
+set -uo pipefail
+
+BUILD=${BUILD:-build}
+werror=${CI:+-Dwerror=true}
+failed=()
+
+# A sanitizer's finding must end the program, or a test could pass in spite of it.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+
+build_and_test() { # DIR TIMEOUT_MULTIPLIER [meson options]
+    local dir=$1 patience=$2
+    shift 2
+    scripts/build.sh "$dir" -Dtests=true ${werror:+"$werror"} "$@" &&
+        meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$patience"
+}
+
+run_unit() {
+    build_and_test "$BUILD" 2 -Dbench=true
+}
+
+run_asan() {
+    build_and_test "$BUILD-asan" 6 -Db_sanitize=address,undefined -Db_lundef=false
+}
+
+run_tsan() {
+    build_and_test "$BUILD-tsan" 10 -Db_sanitize=thread -Db_lundef=false
+}
+
+run_scripts() {
+    python3 scripts/floors.py && python3 -m unittest -q scripts/floors_test.py
+}
+
+run_e2e() {
+    if [ -x scripts/interop-deps.sh ]; then
+        scripts/interop-deps.sh || return 1
+    fi
+    scripts/build.sh "$BUILD" -Dtests=true ${werror:+"$werror"} -Dbench=true &&
+        WEIR=${WEIR:-$PWD/$BUILD/weir} /usr/bin/python3 -m pytest -q -ra tests/e2e "$@"
+}
+
+while [ $# -gt 0 ]; do
+    step=$1
+    shift
+    echo "== $step"
+    if [ "$step" = e2e ]; then
+        run_e2e "$@" || failed+=(e2e)
+        break
+    fi
+    "run_$step" || failed+=("$step")
+done
+
+[ ${#failed[@]} -eq 0 ] && exit 0
+echo "test: failed: ${failed[*]}" >&2
+exit 1
