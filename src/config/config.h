@@ -10,6 +10,7 @@
 #include "base/attr.h"
 #include "base/log.h"
 #include "policy/limits.h"
+#include "zmtp/socket_type.h" /* the names: socket_type_name() */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,29 +19,13 @@
 #define CONFIG_GATES_MAX 64
 #define CONFIG_NAME_MAX  32
 
-/* What the application binds. AUTO: learned from its first handshake. */
-enum socket_type {
-    SOCKET_AUTO,
-    SOCKET_REP,
-    SOCKET_ROUTER,
-    SOCKET_DEALER,
-    SOCKET_REQ,
-    SOCKET_PULL,
-    SOCKET_PUSH,
-    SOCKET_PUB,
-    SOCKET_XPUB,
-    SOCKET_SUB,
-    SOCKET_XSUB,
-    SOCKET_PAIR,
-};
-
 struct config_gate {
     char name[CONFIG_NAME_MAX + 1]; /* [A-Za-z0-9_-]{1,32}, unique */
     char listen_text[ENDPOINT_TEXT_MAX];
     char forward_text[ENDPOINT_TEXT_MAX];
     struct endpoint listen;
     struct endpoint forward;
-    enum socket_type socket;
+    enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
     bool zmtp2; /* accept ZMTP 2.0 clients */
     struct limits limits;
 };
@@ -73,8 +58,5 @@ MUST_USE int config_set_admin(struct config *c, const char *text, FILE *errors);
 
 /* Accepts NULL. */
 void config_free(struct config *c);
-
-/* "rep", "router", ...; "auto". */
-const char *socket_type_name(enum socket_type t);
 
 #endif

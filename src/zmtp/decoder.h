@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Push decoder for the traffic after the greeting: frames of ZMTP 3.1, 3.0 (RFC 37, RFC 23) and 2.0 (RFC 15). It works on any split
+ * of its input, copies nothing but an incomplete frame header (at most 9 bytes), and never looks back: the caller owns the bytes.
+ *
+ * 40 bytes of state a direction. Pure; one thread at a time. It has no limits of its own: the caller judges each announced size
+ * (ZMTP_HEADER) before the body arrives.
+ */
+#ifndef WEIR_ZMTP_DECODER_H
+#define WEIR_ZMTP_DECODER_H
+
+#include "base/attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define ZMTP_FLAG_MORE     0x01u
+#define ZMTP_FLAG_LONG     0x02u
+#define ZMTP_FLAG_COMMAND  0x04u
+#define ZMTP_FLAG_RESERVED 0xf8u
+#define ZMTP_HEADER_MAX    9u
+
+enum zmtp_item {
+    ZMTP_NEED,   /* all input is used up, inside a frame or between frames */
+    ZMTP_HEADER, /* a header was read and its body is not whole in this input: judge its size now. Once a frame; call again for the rest */
+    ZMTP_FRAME,  /* a frame is complete; *at stands behind its last byte */
+    ZMTP_BAD,    /* a violation, in `error`; the decoder is finished */
+};
+
+enum zmtp_error { ZMTP_OK, ZMTP_RESERVED_FLAGS, ZMTP_MORE_ON_COMMAND, ZMTP_COMMAND_IN_MESSAGE, ZMTP_SIZE_OVERFLOW };
+
+struct zmtp_decoder {
+    uint64_t size;      /* body bytes of the current or last frame */
+    uint64_t left;      /* of these, not seen yet */
+    uint8_t flags;      /* of the current or last frame */
+    uint8_t header_len; /* header bytes of the current or last frame: 2 or 9 */
+    uint8_t have;       /* bytes in header[] */
+    uint8_t error;      /* enum zmtp_error */
+    bool in_body;
+    bool in_message; /* the last message frame had MORE */
+    bool no_commands; /* ZMTP 2.0: bit 2 is reserved */
+    uint8_t header[ZMTP_HEADER_MAX];
+};
+
+void zmtp_decoder_init(struct zmtp_decoder *d, bool zmtp2);
+
+/* Slow path of zmtp_next(): headers in pieces, violations. */
+enum zmtp_item zmtp_next_slow(struct zmtp_decoder *d, const uint8_t **at, const uint8_t *end);
+
+static inline bool zmtp_is_command(const struct zmtp_decoder *d)
+{
+    return (d->flags & ZMTP_FLAG_COMMAND) != 0;
+}
+
+/* Whether the stream stands between two messages (and not inside a frame or header). */
+static inline bool zmtp_at_boundary(const struct zmtp_decoder *d)
+{
+    return !d->in_body && !d->in_message && d->have == 0;
+}
+
+/* Consumes input from *at up to the end of the current frame. See enum zmtp_item. */
+static inline enum zmtp_item zmtp_next(struct zmtp_decoder *d, const uint8_t **at, const uint8_t *end)
+{
+    const uint8_t *p = *at;
+    /* The common case, kept short for batches of small messages: a short message frame that is whole in this input. */
+    if (LIKELY(!d->in_body && d->have == 0 && end - p >= 2 && p[0] <= ZMTP_FLAG_MORE && end - p - 2 >= p[1])) {
+        d->flags = p[0];
+        d->header_len = 2;
+        d->size = p[1];
+        d->in_message = p[0] != 0;
+        *at = p + 2 + p[1];
+        return ZMTP_FRAME;
+    }
+    return zmtp_next_slow(d, at, end);
+}
+
+/* Writes a frame header of 2 or 9 bytes; returns its length. `flags` without ZMTP_FLAG_LONG. */
+size_t zmtp_put_header(uint8_t dst[static ZMTP_HEADER_MAX], unsigned flags, uint64_t size);
+
+#endif

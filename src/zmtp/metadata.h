@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Metadata of READY and INITIATE (RFC 37): properties of name (1 length byte) and value (4 length bytes). Pure.
+ */
+#ifndef WEIR_ZMTP_METADATA_H
+#define WEIR_ZMTP_METADATA_H
+
+#include "base/attr.h"
+#include "base/cursor.h"
+
+#include <stdbool.h>
+
+struct zmtp_property {
+    struct bytes name, value;
+};
+
+/* Reads the next property. False at the end, or when malformed (then c->failed is set). */
+MUST_USE bool zmtp_property_next(struct cursor *c, struct zmtp_property *ret);
+
+/* Names compare without case: RFC 37: "Property names are case-insensitive". */
+bool zmtp_property_is(const struct zmtp_property *p, const char *name);
+
+/* Properties that a client must not set, because the application believes them to come from Weir or from libzmq itself:
+ * X-Weir-*, Peer-Address, User-Id, __fd, whatever their case. */
+bool zmtp_property_is_reserved(const struct zmtp_property *p);
+
+/* What a READY or INITIATE says of its sender. */
+struct zmtp_metadata {
+    struct bytes socket_type; /* len 0: absent */
+    struct bytes routing_id;
+    bool has_routing_id;
+};
+
+/* Checks all properties. False when malformed, or when Socket-Type or Identity stand more than once (libzmq takes the last Identity,
+ * others the first: two of them are a disguise). */
+MUST_USE bool zmtp_metadata_parse(struct bytes metadata, struct zmtp_metadata *ret);
+
+/* RFC 37: "A routing id ... SHALL NOT start with a binary zero" and has at most 255 bytes. Empty is allowed: no id. */
+bool zmtp_routing_id_ok(struct bytes id);
+
+/*
+ * Copies `metadata` (which zmtp_metadata_parse() has accepted) to `dst` without the reserved properties, behind a first property
+ * `name` = `value`. Returns the bytes written, or 0 when `size` does not suffice. At most metadata.len + 5 + both lengths are needed.
+ */
+MUST_USE size_t zmtp_metadata_rewrite(uint8_t *dst, size_t size, struct bytes metadata, const char *name, const char *value);
+
+#endif
