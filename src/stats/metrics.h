@@ -1,59 +1,132 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Every metric that Weir exports, in two tables: cells (counted by workers, one set of cells for each worker and gate, summed when
- * scraped) and readings (taken when scraped). The enum, the exposition and docs/metrics.md come from these rows.
+ * Every metric that Weir exports, in two tables: cells (counted by workers, one set of cells for each worker and gate,
+ * summed when scraped) and readings (taken when scraped). The enum, the exposition and docs/metrics.md come from these
+ * rows.
  *
  * CELL(NAME, metric, type, labels, help)     labels: fixed, without the gate's, e.g. "direction=\"in\""; "" for none
- * Rows of one metric stand together. Names follow the Prometheus conventions (base units, _total on counters).
+ * READING(NAME, metric, type, names, help)   names: of its labels, comma-separated, in the order of the values; "" for
+ * none Rows of one metric stand together. Names follow the Prometheus conventions (base units, _total on counters). No
+ * label carries anything that a peer chose, so peers cannot make new series.
  */
 #ifndef WEIR_STATS_METRICS_H
 #define WEIR_STATS_METRICS_H
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 
-#define METRIC_CELLS(CELL)                                                                                                                                 \
-    CELL(ACCEPTED, "weir_connections_accepted_total", METRIC_COUNTER, "", "Client connections accepted by the listener.")                                  \
-    CELL(ESTABLISHED, "weir_connections_established_total", METRIC_COUNTER, "", "Client connections whose handshake with the application succeeded.")      \
-    CELL(CLOSED, "weir_connections_closed_total", METRIC_COUNTER, "", "Client connections closed, for whatever reason.")                                   \
-    CELL(OPEN, "weir_connections", METRIC_GAUGE, "", "Client connections open now, unfinished handshakes included.")                                       \
-    CELL(HALF_OPEN, "weir_connections_half_open", METRIC_GAUGE, "", "Client connections whose handshake is not finished.")                                 \
-    CELL(WAITING, "weir_connections_waiting", METRIC_GAUGE, "", "Newcomers held back by source.connections.rate.")                                         \
-    CELL(PAUSED, "weir_connections_paused", METRIC_GAUGE, "", "Connections that are not read now because a limit says so.")                                \
-    CELL(BLOCKED_IN, "weir_connections_blocked", METRIC_GAUGE, "direction=\"in\"", "Connections whose receiver takes nothing now (backpressure), by direction.") \
-    CELL(BLOCKED_OUT, "weir_connections_blocked", METRIC_GAUGE, "direction=\"out\"", "Connections whose receiver takes nothing now (backpressure), by direction.") \
-    CELL(MESSAGES_IN, "weir_messages_total", METRIC_COUNTER, "direction=\"in\"", "Messages passed on: in to the application, out to clients. With CURVE, frames.") \
-    CELL(MESSAGES_OUT, "weir_messages_total", METRIC_COUNTER, "direction=\"out\"", "Messages passed on: in to the application, out to clients. With CURVE, frames.") \
-    CELL(FRAMES_IN, "weir_frames_total", METRIC_COUNTER, "direction=\"in\"", "Message frames passed on.")                                                  \
-    CELL(FRAMES_OUT, "weir_frames_total", METRIC_COUNTER, "direction=\"out\"", "Message frames passed on.")                                                \
-    CELL(COMMANDS_IN, "weir_commands_total", METRIC_COUNTER, "direction=\"in\"", "Command frames passed on after the handshake.")                          \
-    CELL(COMMANDS_OUT, "weir_commands_total", METRIC_COUNTER, "direction=\"out\"", "Command frames passed on after the handshake.")                        \
-    CELL(RECEIVED_IN, "weir_received_bytes_total", METRIC_COUNTER, "direction=\"in\"", "Bytes read: in from clients, out from the application.")            \
-    CELL(RECEIVED_OUT, "weir_received_bytes_total", METRIC_COUNTER, "direction=\"out\"", "Bytes read: in from clients, out from the application.")          \
-    CELL(SENT_IN, "weir_sent_bytes_total", METRIC_COUNTER, "direction=\"in\"", "Bytes written: in to the application, out to clients.")                     \
-    CELL(SENT_OUT, "weir_sent_bytes_total", METRIC_COUNTER, "direction=\"out\"", "Bytes written: in to the application, out to clients.")                   \
-    CELL(DROPPED_MESSAGES, "weir_dropped_messages_total", METRIC_COUNTER, "", "Whole messages from clients dropped by a limit whose action is drop.")      \
-    CELL(PAUSES, "weir_pauses_total", METRIC_COUNTER, "", "Times that a connection was paused by a limit.")                                                \
-    CELL(KEEPALIVES, "weir_keepalives_total", METRIC_COUNTER, "", "PONGs sent by Weir in the name of a paused or blocked connection.")                     \
-    CELL(HELD, "weir_held_bytes", METRIC_GAUGE, "", "Bytes of peers that wait in Weir's buffers (buffer capacity).")                                       \
-    CELL(UNFINISHED, "weir_unfinished_bytes", METRIC_GAUGE, "", "Bytes of unfinished streaming messages that the application holds.")                      \
-    CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "", "Bytes of topics subscribed through this gate.")                                               \
-    CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")                                                   \
-    CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "", "Connections opened to the application.")                                  \
-    CELL(UPSTREAM_FAILURES, "weir_upstream_connect_failures_total", METRIC_COUNTER, "", "Failed attempts to connect to the application.")
+#define METRIC_CELLS(CELL)                                                                                             \
+    CELL(ACCEPTED, "weir_connections_accepted_total", METRIC_COUNTER, "",                                              \
+         "Client connections accepted by the listener.")                                                               \
+    CELL(ESTABLISHED, "weir_connections_established_total", METRIC_COUNTER, "",                                        \
+         "Client connections whose handshake with the application succeeded.")                                         \
+    CELL(CLOSED, "weir_connections_closed_total", METRIC_COUNTER, "",                                                  \
+         "Client connections closed, for whatever reason.")                                                            \
+    CELL(OPEN, "weir_connections", METRIC_GAUGE, "", "Client connections open now, unfinished handshakes included.")   \
+    CELL(HALF_OPEN, "weir_connections_half_open", METRIC_GAUGE, "",                                                    \
+         "Client connections whose handshake is not finished.")                                                        \
+    CELL(WAITING, "weir_connections_waiting", METRIC_GAUGE, "", "Newcomers held back by source.connections.rate.")     \
+    CELL(PAUSED, "weir_connections_paused", METRIC_GAUGE, "",                                                          \
+         "Connections that are not read now because a limit says so.")                                                 \
+    CELL(BLOCKED_IN, "weir_connections_blocked", METRIC_GAUGE, "direction=\"in\"",                                     \
+         "Connections whose receiver takes nothing now (backpressure), by direction.")                                 \
+    CELL(BLOCKED_OUT, "weir_connections_blocked", METRIC_GAUGE, "direction=\"out\"",                                   \
+         "Connections whose receiver takes nothing now (backpressure), by direction.")                                 \
+    CELL(MESSAGES_IN, "weir_messages_total", METRIC_COUNTER, "direction=\"in\"",                                       \
+         "Messages passed on: in to the application, out to clients. With CURVE, frames.")                             \
+    CELL(MESSAGES_OUT, "weir_messages_total", METRIC_COUNTER, "direction=\"out\"",                                     \
+         "Messages passed on: in to the application, out to clients. With CURVE, frames.")                             \
+    CELL(FRAMES_IN, "weir_frames_total", METRIC_COUNTER, "direction=\"in\"", "Message frames passed on.")              \
+    CELL(FRAMES_OUT, "weir_frames_total", METRIC_COUNTER, "direction=\"out\"", "Message frames passed on.")            \
+    CELL(COMMANDS_IN, "weir_commands_total", METRIC_COUNTER, "direction=\"in\"",                                       \
+         "Command frames passed on after the handshake.")                                                              \
+    CELL(COMMANDS_OUT, "weir_commands_total", METRIC_COUNTER, "direction=\"out\"",                                     \
+         "Command frames passed on after the handshake.")                                                              \
+    CELL(RECEIVED_IN, "weir_received_bytes_total", METRIC_COUNTER, "direction=\"in\"",                                 \
+         "Bytes read: in from clients, out from the application.")                                                     \
+    CELL(RECEIVED_OUT, "weir_received_bytes_total", METRIC_COUNTER, "direction=\"out\"",                               \
+         "Bytes read: in from clients, out from the application.")                                                     \
+    CELL(SENT_IN, "weir_sent_bytes_total", METRIC_COUNTER, "direction=\"in\"",                                         \
+         "Bytes written: in to the application, out to clients.")                                                      \
+    CELL(SENT_OUT, "weir_sent_bytes_total", METRIC_COUNTER, "direction=\"out\"",                                       \
+         "Bytes written: in to the application, out to clients.")                                                      \
+    CELL(DROPPED_MESSAGES, "weir_dropped_messages_total", METRIC_COUNTER, "",                                          \
+         "Whole messages from clients dropped by a limit whose action is drop.")                                       \
+    CELL(PAUSES, "weir_pauses_total", METRIC_COUNTER, "", "Times that a connection was paused by a limit.")            \
+    CELL(KEEPALIVES, "weir_keepalives_total", METRIC_COUNTER, "",                                                      \
+         "PONGs sent by Weir in the name of a paused or blocked connection.")                                          \
+    CELL(HELD, "weir_held_bytes", METRIC_GAUGE, "", "Bytes of peers that wait in Weir's buffers (buffer capacity).")   \
+    CELL(UNFINISHED, "weir_unfinished_bytes", METRIC_GAUGE, "",                                                        \
+         "Bytes of unfinished streaming messages that the application holds.")                                         \
+    CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "", "Bytes of topics subscribed through this gate.")           \
+    CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")               \
+    CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \
+         "Connections opened to the application.")                                                                     \
+    CELL(UPSTREAM_FAILURES, "weir_upstream_connect_failures_total", METRIC_COUNTER, "",                                \
+         "Failed attempts to connect to the application.")
+
+#define METRIC_READINGS(READING)                                                                                       \
+    READING(BUILD_INFO, "weir_build_info", METRIC_GAUGE, "version", "Always 1; the label tells which version runs.")   \
+    READING(START_TIME, "process_start_time_seconds", METRIC_GAUGE, "",                                                \
+            "When the process started, in seconds since the Unix epoch.")                                              \
+    READING(CPU, "process_cpu_seconds_total", METRIC_COUNTER, "",                                                      \
+            "User and system CPU time that the process has used.")                                                     \
+    READING(RESIDENT, "process_resident_memory_bytes", METRIC_GAUGE, "", "Resident memory of the process.")            \
+    READING(OPEN_FDS, "process_open_fds", METRIC_GAUGE, "", "File descriptors that the process has open.")             \
+    READING(MAX_FDS, "process_max_fds", METRIC_GAUGE, "", "File descriptors that the process may have open.")          \
+    READING(WORKERS, "weir_workers", METRIC_GAUGE, "", "Worker threads.")                                              \
+    READING(MEMORY_HELD, "weir_memory_held_bytes", METRIC_GAUGE, "",                                                   \
+            "Memory held on behalf of peers, all gates together.")                                                     \
+    READING(MEMORY_PEAK, "weir_memory_peak_bytes", METRIC_GAUGE, "", "The most memory ever held on behalf of peers.")  \
+    READING(MEMORY_LIMIT, "weir_memory_limit_bytes", METRIC_GAUGE, "",                                                 \
+            "The memory limit, which weir_memory_held_bytes never passes.")                                            \
+    READING(SOURCES, "weir_sources", METRIC_GAUGE, "", "Sources that the source table remembers.")                     \
+    READING(SOURCES_CAPACITY, "weir_sources_capacity", METRIC_GAUGE, "", "Entries of the source table.")               \
+    READING(SOURCES_CREATED, "weir_sources_created_total", METRIC_COUNTER, "",                                         \
+            "Entries of the source table taken for a source that had none.")                                           \
+    READING(SOURCES_EVICTED, "weir_sources_evicted_total", METRIC_COUNTER, "",                                         \
+            "Of those, taken over from a source that was idle.")                                                       \
+    READING(SOURCE_FALLBACKS, "weir_source_fallbacks_total", METRIC_COUNTER, "",                                       \
+            "Times that a source was counted with its network because its set of the table was full.")                 \
+    READING(SOURCE_TABLE, "weir_source_table_bytes", METRIC_GAUGE, "",                                                 \
+            "Memory of the source table, touched as it fills.")                                                        \
+    READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
+            "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
+    READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \
+            "Whether the application answered when it was last tried.")                                                \
+    READING(CONNECTIONS_MAX, "weir_connections_max", METRIC_GAUGE, "gate",                                             \
+            "Client connections that the gate takes at most.")                                                         \
+    READING(VERDICTS, "weir_verdicts_total", METRIC_COUNTER, "gate,verdict",                                           \
+            "Judgements passed on peers, by verdict. Every verdict is always there, at 0 if need be.")
 
 enum metric_cell {
 #define METRIC_CELL_ENUM(NAME, metric, type, labels, help) CELL_##NAME,
     METRIC_CELLS(METRIC_CELL_ENUM)
 #undef METRIC_CELL_ENUM
-    CELL_COUNT
+        CELL_COUNT
+};
+
+enum metric_reading {
+#define METRIC_READING_ENUM(NAME, metric, type, names, help) READING_##NAME,
+    METRIC_READINGS(METRIC_READING_ENUM)
+#undef METRIC_READING_ENUM
+        READING_COUNT
 };
 
 struct metric_info {
-    const char *metric, *labels, *help;
+    const char *metric;
+    const char *names; /* of the labels whose values come with each sample; "gate" for every cell */
+    const char *fixed; /* labels as they stand in the exposition; "" for every reading */
+    const char *help;
     enum metric_type type;
 };
 
-/* The row of a cell. Pure. */
+/* The row of a cell; c must be below CELL_COUNT. Pure. */
 const struct metric_info *metric_cell_info(enum metric_cell c);
+
+/* The row of a reading; r must be below READING_COUNT. Pure. */
+const struct metric_info *metric_reading_info(enum metric_reading r);
+
+/* "counter" or "gauge". Pure. */
+const char *metric_type_name(enum metric_type t);
 
 #endif
