@@ -23,7 +23,9 @@ struct bytes {
 
 static inline struct cursor cursor_over(const void *data, size_t len)
 {
-    return (struct cursor){.at = data, .end = (const uint8_t *)data + len, .failed = false};
+    /* No arithmetic on a null pointer, not even + 0. */
+    const uint8_t *at = data;
+    return (struct cursor){.at = at, .end = len ? at + len : at, .failed = false};
 }
 
 static inline size_t cursor_left(const struct cursor *c)

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "policy/topics.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define CAPACITY_MIN 8u
+#define CAPACITY_MAX (1u << 31)
+
+static uint64_t key_of(const struct hash_key *k, const void *topic, size_t len)
+{
+    uint64_t h = hash_bytes(k, topic, len);
+    return h ? h : 1; /* 0 marks an empty slot */
+}
+
+/* The slot of `key`, or the empty one where it would go. The set always has an empty slot. */
+static uint32_t find_slot(const struct topics *t, uint64_t key)
+{
+    uint32_t mask = t->capacity - 1, i = (uint32_t)key & mask;
+    while (t->slots[i] && t->slots[i] != key)
+        i = (i + 1) & mask;
+    return i;
+}
+
+static bool has(const struct topics *t, uint64_t key)
+{
+    return t->capacity && t->slots[find_slot(t, key)] == key;
+}
+
+static void release_slots(struct topics *t, struct account *a)
+{
+    free(t->slots);
+    account_release(a, (uint64_t)t->capacity * sizeof(*t->slots));
+    t->slots = NULL;
+    t->capacity = 0;
+}
+
+/* The new table is charged before the old one is released: both are held for a moment. */
+static bool grow(struct topics *t, struct account *a)
+{
+    if (t->capacity == CAPACITY_MAX)
+        return false;
+    struct topics new = *t;
+    new.capacity = t->capacity ? t->capacity * 2 : CAPACITY_MIN;
+    uint64_t bytes = (uint64_t) new.capacity * sizeof(*new.slots);
+    if (!account_charge(a, bytes))
+        return false;
+    new.slots = calloc(new.capacity, sizeof(*new.slots));
+    if (!new.slots) {
+        account_release(a, bytes);
+        return false;
+    }
+    for (uint32_t i = 0; i < t->capacity; i++)
+        if (t->slots[i])
+            new.slots[find_slot(&new, t->slots[i])] = t->slots[i];
+    release_slots(t, a);
+    *t = new;
+    return true;
+}
+
+/* At most three quarters full, so that runs stay short and an empty slot always exists. */
+static bool has_room(const struct topics *t)
+{
+    return (uint64_t)t->count + 1 <= (uint64_t)t->capacity * 3 / 4;
+}
+
+enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
+                              size_t len, uint32_t max_count)
+{
+    uint64_t key = key_of(k, topic, len);
+    if (has(t, key))
+        return TOPICS_KNOWN;
+    if (t->count >= max_count)
+        return TOPICS_FULL;
+    if (!has_room(t) && !grow(t, a))
+        return TOPICS_NO_MEMORY;
+    t->slots[find_slot(t, key)] = key;
+    t->count++;
+    t->topic_bytes += len;
+    return TOPICS_ADDED;
+}
+
+/* Moves up what stands behind the hole and would no longer be found (Knuth, TAOCP 6.4, algorithm R): no tombstones, so
+ * endless subscribing and cancelling does not wear the set out. */
+static void close_hole(struct topics *t, uint32_t hole)
+{
+    uint32_t mask = t->capacity - 1;
+    for (uint32_t i = (hole + 1) & mask; t->slots[i]; i = (i + 1) & mask) {
+        uint32_t home = (uint32_t)t->slots[i] & mask;
+        bool reaches_over_hole = ((i - home) & mask) >= ((i - hole) & mask);
+        if (!reaches_over_hole)
+            continue;
+        t->slots[hole] = t->slots[i];
+        hole = i;
+    }
+    t->slots[hole] = 0;
+}
+
+enum topics_result topics_remove(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
+                                 size_t len)
+{
+    uint64_t key = key_of(k, topic, len);
+    if (!has(t, key))
+        return TOPICS_UNKNOWN;
+    close_hole(t, find_slot(t, key));
+    t->count--;
+    t->topic_bytes -= len;
+    if (t->count == 0)
+        release_slots(t, a);
+    return TOPICS_REMOVED;
+}
+
+void topics_clear(struct topics *t, struct account *a)
+{
+    release_slots(t, a);
+    t->count = 0;
+    t->topic_bytes = 0;
+}
