@@ -37,7 +37,7 @@ void relay_free(struct relay *r);
 
 struct gate_snapshot {
     const char *name;                   /* valid as long as the relay */
-    char listen[ENDPOINT_TEXT_MAX];     /* the real address, wildcard port resolved */
+    char listen[ENDPOINT_TEXT_MAX];     /* the real address, wildcard port resolved; "" when it listens no more */
     char forward[ENDPOINT_TEXT_MAX];
     bool upstream_up;                   /* the application answered when it was last tried */
     char mechanism[21];                 /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */

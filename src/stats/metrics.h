@@ -5,9 +5,10 @@
  * rows.
  *
  * CELL(NAME, metric, type, labels, help)     labels: fixed, without the gate's, e.g. "direction=\"in\""; "" for none
- * READING(NAME, metric, type, names, help)   names: of its labels, comma-separated, in the order of the values; "" for
- * none Rows of one metric stand together. Names follow the Prometheus conventions (base units, _total on counters). No
- * label carries anything that a peer chose, so peers cannot make new series.
+ * READING(NAME, metric, type, names, help)   names: of its labels, comma-separated, in the order of the values, or ""
+ *
+ * Rows of one metric stand together. Names follow the Prometheus conventions (base units, _total on counters). No label
+ * carries anything that a peer chose, so peers cannot make new series.
  */
 #ifndef WEIR_STATS_METRICS_H
 #define WEIR_STATS_METRICS_H
