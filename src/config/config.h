@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * One immutable snapshot of the configuration: built by config_load() or config_from_args(), then only read, from any thread, until
- * config_free(). Everything in it was checked against the schema table (config/schema.h), so its users check nothing.
+ * One immutable snapshot of the configuration: built by config_load() or config_from_args(), then only read, from any
+ * thread, until config_free(). Everything in it was checked against the schema table (config/schema.h), so its users
+ * check nothing.
  */
 #ifndef WEIR_CONFIG_CONFIG_H
 #define WEIR_CONFIG_CONFIG_H
@@ -26,7 +27,7 @@ struct config_gate {
     struct endpoint listen;
     struct endpoint forward;
     enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
-    bool zmtp2; /* accept ZMTP 2.0 clients */
+    bool zmtp2;              /* accept ZMTP 2.0 clients */
     struct limits limits;
 };
 
@@ -46,11 +47,13 @@ struct config {
     struct config_gate *gates;
 };
 
-/* Reads and checks a YAML file. Returns the snapshot, or NULL after writing EVERY mistake found to `errors`, one a line, as
- * "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. May block (names are looked up). */
+/* Reads and checks a YAML file. Returns the snapshot, or NULL after writing EVERY mistake found to `errors`, one a
+ * line, as "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. May block
+ * (names are looked up). */
 MUST_USE struct config *config_load(const char *path, FILE *errors);
 
-/* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a line to `errors`. */
+/* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a
+ * line to `errors`. */
 MUST_USE struct config *config_from_args(const char *listen, const char *forward, FILE *errors);
 
 /* Overrides admin.listen ("ADDR:PORT", "[V6]:PORT"). Returns 0 or -EINVAL after a line to `errors`. */

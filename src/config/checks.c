@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "config/checks.h"
+
+#include "config/value.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <string.h>
+
+/* `low` never exceeds `high`. A low that was not given follows a smaller high, as far as its own range goes. */
+struct order {
+    const char *low, *high;
+    bool high_zero_is_unlimited;
+};
+
+/* In an order in which a value that follows is settled before others follow it. */
+static const struct order orders[] = {
+    {"message.frame", "message.size", false},
+    {"message.hold", "message.size", false},
+    {"connections.half_open", "connections.max", false},
+    {"source.connections.max", "connections.max", false},
+    {"source.connections.half_open", "connections.half_open", false},
+    {"source.connections.half_open", "source.connections.max", true},
+    {"subscriptions.source_bytes", "subscriptions.total_bytes", false},
+    {"subscriptions.topic", "subscriptions.source_bytes", false},
+};
+
+static const struct schema_key *gate_key(const char *path)
+{
+    const struct schema_key *k = schema_find(&schema_gate, path);
+    assert(k); /* the names are constants of this file */
+    return k;
+}
+
+static const struct given *given_of(const struct section_given *given, const struct schema_key *k)
+{
+    return &given->keys[k - schema_gate.keys];
+}
+
+/* Lowers a default to `limit`, but not below what the row allows. */
+static void follow(const struct schema_key *k, struct config_gate *g, uint64_t limit)
+{
+    struct config_gate least = *g;
+    char why[VALUE_WHY_MAX];
+    if (value_set(k, k->min, &least, why))
+        return;
+    uint64_t min = schema_get(k, &least);
+    schema_put(k, g, limit < min ? min : limit);
+}
+
+static void check_order(const struct order *o, struct config_gate *g, const struct section_given *given,
+                        struct report *r)
+{
+    const struct schema_key *low = gate_key(o->low), *high = gate_key(o->high);
+    const struct given *low_given = given_of(given, low);
+    uint64_t limit = schema_get(high, g);
+    if (low_given->wrong || given_of(given, high)->wrong || (o->high_zero_is_unlimited && limit == 0))
+        return;
+    if (schema_get(low, g) <= limit)
+        return;
+    if (!low_given->at.line) {
+        follow(low, g, limit);
+        return;
+    }
+    char seen[VALUE_TEXT_MAX], allowed[VALUE_TEXT_MAX];
+    report_mistake(r, low_given->at, "%s is larger than %s: %s, allowed up to %s%s", o->low, o->high,
+                   value_format(seen, low, g), value_format(allowed, high, g),
+                   given_of(given, high)->at.line ? "" : " (the default)");
+}
+
+/* What the rate allows in one second, at least one. */
+static uint64_t one_second_of(const struct rate *rate)
+{
+    if (rate_is_unlimited(rate))
+        return 0;
+    uint64_t worth = (uint64_t)((unsigned __int128)rate->count * NS_PER_S / rate->period_ns);
+    return worth ? worth : 1;
+}
+
+static void settle_burst(const char *path, struct rate *rate, const struct section_given *given)
+{
+    const struct given *burst = given_of(given, gate_key(path));
+    if (!burst->at.line)
+        rate->burst = one_second_of(rate);
+}
+
+/* A burst or an action without a rate does nothing: the author has probably forgotten the rate. */
+static void warn_without_rate(const char *rate_path, const char *path, const struct rate *rate,
+                              const struct section_given *given, struct report *r)
+{
+    const struct given *at = given_of(given, gate_key(path));
+    if (rate_is_unlimited(rate) && at->at.line && !at->wrong && !given_of(given, gate_key(rate_path))->wrong)
+        report_warning(r, at->at, "%s has no effect while %s is unlimited", path, rate_path);
+}
+
+static void check_required(const struct section_given *given, const char *path, struct report *r)
+{
+    char range[VALUE_TEXT_MAX];
+    const struct schema_key *k = gate_key(path);
+    if (!given_of(given, k)->at.line)
+        report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path, value_range(range, k));
+}
+
+void checks_gate(struct config_gate *g, const struct section_given *given, struct report *r)
+{
+    struct limits *l = &g->limits;
+    check_required(given, "listen", r);
+    check_required(given, "forward", r);
+    for (size_t i = 0; i < ARRAY_LEN(orders); i++)
+        check_order(&orders[i], g, given, r);
+
+    settle_burst("source.messages.burst", &l->source.messages.rate, given);
+    settle_burst("source.bytes.burst", &l->source.bytes.rate, given);
+
+    static const char *const limited[][3] = {
+        {"source.messages.rate", "source.messages.burst", "source.messages.over"},
+        {"source.bytes.rate", "source.bytes.burst", "source.bytes.over"},
+    };
+    warn_without_rate(limited[0][0], limited[0][1], &l->source.messages.rate, given, r);
+    warn_without_rate(limited[0][0], limited[0][2], &l->source.messages.rate, given, r);
+    warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
+    warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
+}
+
+/* ---- between gates ---- */
+
+static uint16_t port_of(const struct endpoint *e)
+{
+    return ntohs(e->sa.sa_family == AF_INET6 ? e->v6.sin6_port : e->v4.sin_port);
+}
+
+static bool is_wildcard(const struct endpoint *e)
+{
+    if (e->sa.sa_family == AF_INET6)
+        return IN6_IS_ADDR_UNSPECIFIED(&e->v6.sin6_addr);
+    return e->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+static bool is_loopback(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+    return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static bool same_host(const struct endpoint *a, const struct endpoint *b)
+{
+    if (a->sa.sa_family != b->sa.sa_family)
+        return false;
+    if (a->sa.sa_family == AF_INET6)
+        return IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr) && a->v6.sin6_scope_id == b->v6.sin6_scope_id;
+    return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+}
+
+static bool same_path(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->len == b->len && !memcmp(&a->un, &b->un, a->len);
+}
+
+/* Two listeners on the same place: the kernel would deal connections to both in turn. A wildcard port is a new one each
+ * time. */
+static bool listeners_collide(const struct endpoint *a, const struct endpoint *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    if (a->kind == ENDPOINT_IPC)
+        return same_path(a, b);
+    return port_of(a) && port_of(a) == port_of(b) && (same_host(a, b) || (is_wildcard(a) && is_wildcard(b)));
+}
+
+/* Whether a connection to `to` arrives at the listener `at`, as far as one can tell without asking the kernel for its
+ * addresses. */
+static bool arrives_at(const struct endpoint *to, const struct endpoint *at)
+{
+    if (to->kind != at->kind)
+        return false;
+    if (to->kind == ENDPOINT_IPC)
+        return same_path(to, at);
+    return port_of(to) == port_of(at) && (same_host(to, at) || (is_wildcard(at) && is_loopback(&to->sa)));
+}
+
+static const struct given *gate_given(const struct section_given *given, const char *path)
+{
+    return given_of(given, gate_key(path));
+}
+
+static bool has(const struct section_given *given, const char *path)
+{
+    const struct given *g = gate_given(given, path);
+    return g->at.line && !g->wrong;
+}
+
+static void check_names(struct config *c, const struct section_given *gates, struct report *r)
+{
+    for (size_t i = 0; i < c->gate_count; i++) {
+        struct config_gate *g = &c->gates[i];
+        const struct given *name = gate_given(&gates[i], "name");
+        if (!name->at.line && c->gate_count == 1)
+            memcpy(g->name, "main", sizeof("main"));
+        else if (!name->at.line)
+            report_mistake(r, gates[i].at,
+                           "name is missing: each of %zu gates needs one, allowed 1 to %d of A-Z a-z 0-9 _ -",
+                           c->gate_count, CONFIG_NAME_MAX);
+        for (size_t j = 0; j < i && name->at.line && !name->wrong; j++)
+            if (!strcmp(g->name, c->gates[j].name))
+                report_mistake(r, name->at, "name is not unique: \"%s\", also the gate at line %u", g->name,
+                               gates[j].at.line);
+    }
+}
+
+static void check_listeners(const struct config *c, const struct section_given *gates, struct report *r)
+{
+    for (size_t i = 0; i < c->gate_count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (has(&gates[i], "listen") && has(&gates[j], "listen") &&
+                listeners_collide(&c->gates[i].listen, &c->gates[j].listen))
+                report_mistake(r, gate_given(&gates[i], "listen")->at,
+                               "listen is taken: %s, also the gate at line %u; each gate needs an address of its own",
+                               c->gates[i].listen_text, gates[j].at.line);
+}
+
+/* The gate whose listener gate `from` forwards to, or the count when it is none. */
+static size_t next_gate(const struct config *c, const struct section_given *gates, size_t from)
+{
+    if (!has(&gates[from], "forward"))
+        return c->gate_count;
+    for (size_t i = 0; i < c->gate_count; i++)
+        if (has(&gates[i], "listen") && arrives_at(&c->gates[from].forward, &c->gates[i].listen))
+            return i;
+    return c->gate_count;
+}
+
+/* A connection that comes back to its gate would call for another one, without end. */
+static void check_circles(const struct config *c, const struct section_given *gates, struct report *r)
+{
+    for (size_t i = 0; i < c->gate_count; i++) {
+        size_t at = next_gate(c, gates, i);
+        struct place where = gate_given(&gates[i], "forward")->at;
+        for (size_t steps = 1; at < c->gate_count && at != i && steps < c->gate_count; steps++)
+            at = next_gate(c, gates, at);
+        if (at == i && next_gate(c, gates, i) == i)
+            report_mistake(r, where, "forward leads back to listen: %s, allowed the address of the application",
+                           c->gates[i].forward_text);
+        else if (at == i)
+            report_mistake(r, where,
+                           "forward leads back to this gate through others: %s, allowed the address of the application",
+                           c->gates[i].forward_text);
+    }
+}
+
+static void check_admin_listener(const struct config *c, struct place at, const struct section_given *gates,
+                                 struct report *r)
+{
+    struct endpoint admin = {.kind = ENDPOINT_TCP, .len = c->admin.addr_len};
+    memcpy(&admin.v6, &c->admin.addr, sizeof(admin.v6));
+    for (size_t i = 0; i < c->gate_count; i++)
+        if (has(&gates[i], "listen") && listeners_collide(&admin, &c->gates[i].listen))
+            report_mistake(r, at, "admin.listen is taken: %s, also the gate at line %u", c->admin.text,
+                           gates[i].at.line);
+}
+
+void checks_admin(const struct config *c, struct place at, struct report *r)
+{
+    if (!is_loopback((const struct sockaddr *)&c->admin.addr))
+        report_warning(r, at, "admin.listen can be reached from other machines, and asks nobody for a password: %s",
+                       c->admin.text);
+}
+
+void checks_between(struct config *c, const struct section_given *top, const struct section_given *gates,
+                    struct report *r)
+{
+    check_names(c, gates, r);
+    check_listeners(c, gates, r);
+    check_circles(c, gates, r);
+    if (!c->admin.enabled)
+        return;
+    struct place at = top->keys[schema_find(&schema_top, "admin.listen") - schema_top.keys].at;
+    check_admin_listener(c, at, gates, r);
+    checks_admin(c, at, r);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "config/config.h"
+
+#include "config/checks.h"
+#include "config/reader.h"
+#include "config/report.h"
+#include "config/schema.h"
+#include "config/value.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The whole file, at most CONFIG_BYTES_MAX and one byte more, which tells that it is too large. */
+static char *read_bytes(FILE *f, size_t *ret_len)
+{
+    char *bytes = malloc(CONFIG_BYTES_MAX + 1);
+    if (!bytes)
+        return NULL;
+    *ret_len = fread(bytes, 1, CONFIG_BYTES_MAX + 1, f);
+    return bytes;
+}
+
+struct config *config_load(const char *path, FILE *errors)
+{
+    struct report r = {.out = errors, .file = path};
+    struct place whole = {0};
+    struct config *c = NULL;
+    char *bytes = NULL;
+    size_t len;
+
+    FILE *f = fopen(path, "re");
+    if (!f) {
+        report_mistake(&r, whole, "cannot be opened: %s", strerror(errno));
+        return NULL;
+    }
+    errno = 0;
+    bytes = read_bytes(f, &len);
+    if (!bytes || ferror(f))
+        report_mistake(&r, whole, "cannot be read: %s", strerror(errno ? errno : ENOMEM));
+    else if (len > CONFIG_BYTES_MAX)
+        report_mistake(&r, whole, "too large: more than %u bytes, allowed up to 1MiB", CONFIG_BYTES_MAX);
+    else
+        c = config_read(bytes, len, &r);
+    free(bytes);
+    fclose(f);
+    return c;
+}
+
+/* An option of the command line as if it were a value of the file. */
+static int set_option(const struct schema *s, const char *path, const char *text, void *base, struct given *given,
+                      struct report *r)
+{
+    char why[VALUE_WHY_MAX];
+    const struct schema_key *k = schema_find(s, path);
+    given[k - s->keys].at = (struct place){.line = 1, .column = 1};
+    if (!value_set(k, text, base, why))
+        return 0;
+    report_mistake(r, (struct place){0}, "%s", why);
+    return -EINVAL;
+}
+
+struct config *config_from_args(const char *listen, const char *forward, FILE *errors)
+{
+    struct report r = {.out = errors, .file = "weir"};
+    struct config *c = calloc(1, sizeof(*c));
+    struct config_gate *g = calloc(1, sizeof(*g));
+    struct section_given *given = calloc(2, sizeof(*given));
+    if (!c || !g || !given) {
+        report_mistake(&r, (struct place){0}, "not enough memory");
+        free(g);
+        free(c);
+        free(given);
+        return NULL;
+    }
+    c->gates = g;
+    c->gate_count = 1;
+    schema_set_defaults(&schema_top, c);
+    schema_set_defaults(&schema_gate, g);
+    int bad_listen = set_option(&schema_gate, "listen", listen, g, given[1].keys, &r);
+    int bad_forward = set_option(&schema_gate, "forward", forward, g, given[1].keys, &r);
+    if (!bad_listen && !bad_forward) {
+        checks_gate(g, &given[1], &r);
+        checks_between(c, &given[0], &given[1], &r);
+    }
+    free(given);
+    if (!r.mistakes)
+        return c;
+    config_free(c);
+    return NULL;
+}
+
+int config_set_admin(struct config *c, const char *text, FILE *errors)
+{
+    struct report r = {.out = errors, .file = "weir"};
+    char why[VALUE_WHY_MAX];
+    if (value_set(schema_find(&schema_top, "admin.listen"), text, c, why)) {
+        report_mistake(&r, (struct place){0}, "%s", why);
+        return -EINVAL;
+    }
+    checks_admin(c, (struct place){0}, &r);
+    return 0;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    free(c->gates);
+    free(c);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The YAML reader: walks libyaml's events under the schema tables and fills a struct config. It does not build a
+ * document, so its memory does not grow with the file. Refused: aliases, anchors and tags (one line could expand to
+ * gigabytes), keys given twice, unknown keys, nesting deeper than CONFIG_DEPTH_MAX, a second document. It reads on
+ * after a mistake; only a syntax error, too deep nesting or a lack of memory end the reading.
+ */
+#ifndef WEIR_CONFIG_READER_H
+#define WEIR_CONFIG_READER_H
+
+#include "base/attr.h"
+#include "config/config.h"
+#include "config/report.h"
+
+#include <stddef.h>
+
+#define CONFIG_BYTES_MAX (1024u * 1024u)
+#define CONFIG_DEPTH_MAX 8
+
+/* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`. */
+MUST_USE struct config *config_read(const char *bytes, size_t len, struct report *r);
+
+#endif

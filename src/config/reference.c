@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "config/reference.h"
+
+#include "config/reader.h"
+#include "config/schema.h"
+#include "config/value.h"
+
+static const char head[] = "<!-- SPDX-License-Identifier: MPL-2.0 -->\n"
+                           "<!-- Written by `weir help config > docs/config.md` from src/config/schema.c. -->\n"
+                           "# Configuration\n"
+                           "\n"
+                           "`weir serve -c FILE` reads one YAML file; `weir check FILE` names every mistake in it with "
+                           "line and column. Nothing but `listen`\n"
+                           "and `forward` of one gate is required:\n"
+                           "\n"
+                           "```yaml\n"
+                           "gates:\n"
+                           "  - listen: tcp://0.0.0.0:5555\n"
+                           "    forward: tcp://127.0.0.1:5556\n"
+                           "```\n"
+                           "\n"
+                           "A dot in the names below is one level of nesting: `message.size` is written\n"
+                           "\n"
+                           "```yaml\n"
+                           "    message:\n"
+                           "      size: 1MiB\n"
+                           "```\n"
+                           "\n";
+
+static const char units[] = "Sizes are written `512B`, `64KiB`, `1MiB`, `2GiB` (or `kB`, `MB`, `GB` for powers of "
+                            "1000), durations `100ms`, `5s`, `1m`, `2h`, `1d`,\n"
+                            "rates `500/s`, `10/m`, `10MiB/s`, or `unlimited`. A rate holds over any stretch of time; "
+                            "its burst is what may come at once on top\n"
+                            "of it. A limit that is not given follows a smaller one that covers it: with "
+                            "`message.size: 1MiB` and nothing else, `message.frame`\n"
+                            "is 1MiB too. A source is an IPv4 address, an IPv6 /64 network, or a user id on `ipc://`.\n"
+                            "\n";
+
+static void print_key(FILE *out, const struct schema_key *k)
+{
+    char range[VALUE_TEXT_MAX];
+    const char *const types[] = {
+        [SCHEMA_NUMBER] = "number",   [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
+        [SCHEMA_RATE] = "rate",       [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
+        [SCHEMA_BOOL] = "switch",     [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
+        [SCHEMA_LISTEN] = "endpoint", [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
+    };
+    fprintf(out, "### %s\n\n", k->path);
+    fprintf(out, "*%s, %s; default: %s*\n\n", types[k->type], value_range(range, k), value_preset(k));
+    fprintf(out, "%s", k->doc);
+    if (k->reached)
+        fprintf(out, " **When reached:** %s", k->reached);
+    fprintf(out, "\n\n");
+}
+
+static void print_keys(FILE *out, const struct schema *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        print_key(out, &s->keys[i]);
+}
+
+void reference_print(FILE *out)
+{
+    fprintf(out, "%s%s", head, units);
+    fprintf(out,
+            "The file has at most %u KiB and %d levels. Anchors, aliases, tags, keys given twice and unknown keys are "
+            "mistakes.\n\n",
+            CONFIG_BYTES_MAX / 1024, CONFIG_DEPTH_MAX);
+    fprintf(out, "## Top level\n\n");
+    print_keys(out, &schema_top);
+    fprintf(out, "## A gate\n\nEach item of `gates`; 1 to %d of them.\n\n", CONFIG_GATES_MAX);
+    print_keys(out, &schema_gate);
+}

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "config/schema.h"
+
+#include "config/value.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const struct schema_choice levels[] = {
+    {"error", LOG_LEVEL_ERROR}, {"warn", LOG_LEVEL_WARN}, {"info", LOG_LEVEL_INFO}, {"debug", LOG_LEVEL_DEBUG}, {0},
+};
+
+static const struct schema_choice sockets[] = {
+    {"auto", SOCKET_AUTO},
+    {"rep", SOCKET_REP},
+    {"router", SOCKET_ROUTER},
+    {"dealer", SOCKET_DEALER},
+    {"req", SOCKET_REQ},
+    {"pull", SOCKET_PULL},
+    {"push", SOCKET_PUSH},
+    {"pub", SOCKET_PUB},
+    {"xpub", SOCKET_XPUB},
+    {"sub", SOCKET_SUB},
+    {"xsub", SOCKET_XSUB},
+    {"pair", SOCKET_PAIR},
+    {0},
+};
+
+static const struct schema_choice over_rate[] = {
+    {"pause", ACTION_PAUSE}, {"drop", ACTION_DROP}, {"close", ACTION_CLOSE}, {0}};
+
+static const struct schema_choice over_limit[] = {{"close", ACTION_CLOSE}, {"drop", ACTION_DROP}, {0}};
+
+static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
+
+_Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
+               "choices are stored as 32 bits");
+
+#define TOP(field)  .offset = offsetof(struct config, field), .width = sizeof(((struct config *)0)->field)
+#define GATE(field) .offset = offsetof(struct config_gate, field), .width = sizeof(((struct config_gate *)0)->field)
+
+/* clang-format off */
+
+static const struct schema_key top_keys[] = {
+    {"admin.listen", SCHEMA_ADMIN_ADDR, TOP(admin.text), .preset_words = "off",
+     .doc = "Address and port of the admin server (metrics, JSON, status page). It asks nobody for a password, so keep it on a loopback address."},
+    {"workers", SCHEMA_NUMBER, TOP(workers), .min = "0", .max = "64", .preset = "0",
+     .doc = "Worker threads; 0 means one for each processor."},
+    {"memory", SCHEMA_SIZE, TOP(memory_bytes), .min = "8MiB", .max = "1TiB", .preset = "256MiB",
+     .doc = "Every byte that Weir holds for its peers: waiting bytes, sessions, topics.",
+     .reached = "Newcomers are refused and no more is read, until something is given back; the number is never exceeded."},
+    {"sources", SCHEMA_NUMBER, TOP(sources), .min = "1024", .max = "16777216", .preset = "65536",
+     .doc = "Sources (IPv4 addresses, IPv6 /64 networks, user ids) that are remembered one by one, at 64 bytes each; rounded up to a power of two.",
+     .reached = "Sources that were quiet are forgotten; when all are busy, a new one shares the limits of its network (IPv4 /24, IPv6 /48)."},
+    {"drain", SCHEMA_DURATION, TOP(drain_ns), .min = "0", .max = "1h", .preset = "5s",
+     .doc = "How long SIGTERM waits for connections to come to the end of their messages.",
+     .reached = "Connections still open are closed."},
+    {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
+     .doc = "The least urgent lines that are written to standard error."},
+};
+
+static const struct schema_key gate_keys[] = {
+    {"name", SCHEMA_NAME, GATE(name), .preset_words = "main for a single gate, otherwise required",
+     .doc = "Name of the gate in metrics and log lines; unique."},
+    {"listen", SCHEMA_LISTEN, GATE(listen_text), .preset_words = "required",
+     .doc = "Where clients connect: tcp://HOST:PORT or ipc://PATH, as for zmq_bind; HOST and PORT may be *."},
+    {"forward", SCHEMA_FORWARD, GATE(forward_text), .preset_words = "required",
+     .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
+    {"socket", SCHEMA_CHOICE, GATE(socket), .preset = "auto", .choices = sockets,
+     .doc = "The socket type that the application binds; auto learns it from the application's first handshake.",
+     .reached = "A client whose socket type cannot talk to it is closed in the handshake."},
+    {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
+     .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in.",
+     .reached = "When false, they are closed in the greeting."},
+
+    {"connections.max", SCHEMA_NUMBER, GATE(limits.connections.max), .min = "1", .max = "1000000", .preset = "960",
+     .doc = "Client connections of the gate. The default keeps an application with the usual limit of 1024 descriptors clear of it; Weir's own descriptor limit may lower it.",
+     .reached = "The source that holds most connections loses one to a newcomer that holds fewer; otherwise the newcomer is refused."},
+    {"connections.half_open", SCHEMA_NUMBER, GATE(limits.connections.half_open), .min = "1", .max = "1000000", .preset = "512",
+     .doc = "Of those, connections whose handshake is not finished.",
+     .reached = "The oldest unfinished handshake of the source that holds most of them is closed."},
+
+    {"handshake.bytes", SCHEMA_SIZE, GATE(limits.handshake.bytes), .min = "512B", .max = "64KiB", .preset = "8KiB",
+     .doc = "Bytes that a client may send before its handshake is done.",
+     .reached = "The connection is closed."},
+    {"handshake.within", SCHEMA_DURATION, GATE(limits.handshake.within_ns), .min = "100ms", .max = "10m", .preset = "5s",
+     .doc = "Time for the whole handshake.",
+     .reached = "The connection is closed; the application never saw it."},
+
+    {"message.frame", SCHEMA_SIZE, GATE(limits.message.frame_bytes), .min = "256B", .max = "1TiB", .preset = "32MiB",
+     .doc = "Largest frame that a client may announce.",
+     .reached = "See message.over; a frame that is larger than message.hold cannot be dropped, so its connection is closed."},
+    {"message.size", SCHEMA_SIZE, GATE(limits.message.size_bytes), .min = "256B", .max = "1TiB", .preset = "32MiB",
+     .doc = "Largest message, all frames together; each frame counts at least 64 bytes.",
+     .reached = "See message.over."},
+    {"message.frames", SCHEMA_NUMBER, GATE(limits.message.frames), .min = "1", .max = "16777216", .preset = "4096",
+     .doc = "Frames of one message.",
+     .reached = "See message.over."},
+    {"message.hold", SCHEMA_SIZE, GATE(limits.message.hold_bytes), .min = "4KiB", .max = "512KiB", .preset = "64KiB",
+     .doc = "Messages up to this size are judged whole before their first byte goes on.",
+     .reached = "The message streams to the application while it arrives; if it then breaks a limit, both sides are closed and the application forgets it."},
+    {"message.complete_within", SCHEMA_DURATION, GATE(limits.message.complete_within_ns), .min = "100ms", .max = "1d", .preset = "10s",
+     .doc = "Time for one message to arrive, from its first byte to its last; message.min_rate adds to it.",
+     .reached = "The connection is closed."},
+    {"message.min_rate", SCHEMA_SPEED, GATE(limits.message.min_rate), .min = "1B/s", .max = "1TiB/s", .preset = "64KiB/s",
+     .doc = "Speed that a large message must keep: each second's worth that has arrived adds one second to message.complete_within."},
+    {"message.unfinished", SCHEMA_SIZE, GATE(limits.message.unfinished_bytes), .min = "64KiB", .max = "1TiB", .preset = "24MiB",
+     .doc = "Parts of unfinished streaming messages that the application holds, all clients of the gate together.",
+     .reached = "One streaming message goes on at a time; the others wait in the sockets of their clients."},
+    {"message.over", SCHEMA_CHOICE, GATE(limits.message.over), .preset = "close", .choices = over_limit,
+     .doc = "What happens to a message over message.frame, message.size or message.frames.",
+     .reached = "close ends the connection; drop leaves out a message that is still held and ends the connection of one that already streams. With CURVE drop means close."},
+
+    {"source.connections.max", SCHEMA_NUMBER, GATE(limits.source.connections), .min = "0", .max = "1000000", .preset = "0",
+     .doc = "Connections of one source; 0 means as many as connections.max.",
+     .reached = "Further connections of the source are refused."},
+    {"source.connections.half_open", SCHEMA_NUMBER, GATE(limits.source.half_open), .min = "1", .max = "1000000", .preset = "128",
+     .doc = "Unfinished handshakes of one source.",
+     .reached = "Further connections of the source are refused until one of them finishes or times out."},
+    {"source.connections.rate", SCHEMA_RATE, GATE(limits.source.connection_rate), .min = "1/d", .max = "1000000/s", .preset = "100/s",
+     .doc = "New connections of one source.",
+     .reached = "Newcomers of the source wait unread."},
+    {"source.connections.burst", SCHEMA_NUMBER, GATE(limits.source.connection_rate.burst), .min = "0", .max = "1000000", .preset = "200",
+     .doc = "New connections beyond source.connections.rate that may come at once."},
+    {"source.messages.rate", SCHEMA_RATE, GATE(limits.source.messages.rate), .min = "1/d", .max = "1000000000/s", .preset = "unlimited",
+     .doc = "Messages of one source, over all its connections.",
+     .reached = "See source.messages.over."},
+    {"source.messages.burst", SCHEMA_NUMBER, GATE(limits.source.messages.rate.burst), .min = "0", .max = "1000000000", .preset_words = "what the rate allows in one second",
+     .doc = "Messages beyond source.messages.rate that may come at once."},
+    {"source.messages.over", SCHEMA_CHOICE, GATE(limits.source.messages.over), .preset = "pause", .choices = over_rate,
+     .doc = "What happens over source.messages.rate.",
+     .reached = "pause stops reading the connection until the rate allows more and loses nothing; drop leaves the message out (with CURVE it pauses); close ends the connection."},
+    {"source.bytes.rate", SCHEMA_BYTE_RATE, GATE(limits.source.bytes.rate), .min = "1B/d", .max = "1TiB/s", .preset = "unlimited",
+     .doc = "Bytes of one source, over all its connections; each frame counts at least 64 bytes, and a message that arrives alone counts the buffer that it pins in the application.",
+     .reached = "See source.bytes.over."},
+    {"source.bytes.burst", SCHEMA_SIZE, GATE(limits.source.bytes.rate.burst), .min = "0B", .max = "1TiB", .preset_words = "what the rate allows in one second",
+     .doc = "Bytes beyond source.bytes.rate that may come at once."},
+    {"source.bytes.over", SCHEMA_CHOICE, GATE(limits.source.bytes.over), .preset = "pause", .choices = over_rate,
+     .doc = "What happens over source.bytes.rate.",
+     .reached = "As source.messages.over."},
+    {"source.commands.rate", SCHEMA_RATE, GATE(limits.source.commands.rate), .min = "1/d", .max = "1000000000/s", .preset = "2000/s",
+     .doc = "Commands of one source after the handshake: pings, subscriptions and their cancellations.",
+     .reached = "See source.commands.over."},
+    {"source.commands.burst", SCHEMA_NUMBER, GATE(limits.source.commands.rate.burst), .min = "0", .max = "1000000000", .preset = "4000",
+     .doc = "Commands beyond source.commands.rate that may come at once."},
+    {"source.commands.over", SCHEMA_CHOICE, GATE(limits.source.commands.over), .preset = "pause", .choices = over_rate,
+     .doc = "What happens over source.commands.rate.",
+     .reached = "As source.messages.over."},
+
+    {"subscriptions.max", SCHEMA_NUMBER, GATE(limits.subscriptions.max), .min = "1", .max = "16777216", .preset = "10000",
+     .doc = "Subscriptions of one connection.",
+     .reached = "See subscriptions.over."},
+    {"subscriptions.topic", SCHEMA_SIZE, GATE(limits.subscriptions.topic_bytes), .min = "1B", .max = "64KiB", .preset = "255B",
+     .doc = "Longest topic.",
+     .reached = "See subscriptions.over."},
+    {"subscriptions.source_bytes", SCHEMA_SIZE, GATE(limits.subscriptions.source_bytes), .min = "1KiB", .max = "1GiB", .preset = "128KiB",
+     .doc = "Topics of one source, over all its connections, in bytes.",
+     .reached = "See subscriptions.over."},
+    {"subscriptions.total_bytes", SCHEMA_SIZE, GATE(limits.subscriptions.total_bytes), .min = "1KiB", .max = "1TiB", .preset = "1536KiB",
+     .doc = "Topics of all clients of the gate, in bytes. Each byte costs a publisher of libzmq about forty.",
+     .reached = "The source that holds most of them loses a connection."},
+    {"subscriptions.over", SCHEMA_CHOICE, GATE(limits.subscriptions.over), .preset = "close", .choices = over_limit,
+     .doc = "What happens to a subscription over subscriptions.max, subscriptions.topic or subscriptions.source_bytes.",
+     .reached = "close ends the connection; drop leaves the subscription out, so its messages never come."},
+    {"subscriptions.messages.rate", SCHEMA_RATE, GATE(limits.subscriptions.messages.rate), .min = "1/d", .max = "1000000000/s", .preset = "100/s",
+     .doc = "Messages that are no subscriptions, from one subscriber to an XPUB.",
+     .reached = "See subscriptions.messages.over."},
+    {"subscriptions.messages.burst", SCHEMA_NUMBER, GATE(limits.subscriptions.messages.rate.burst), .min = "0", .max = "1000000000", .preset = "1000",
+     .doc = "Such messages beyond subscriptions.messages.rate that may come at once."},
+    {"subscriptions.messages.over", SCHEMA_CHOICE, GATE(limits.subscriptions.messages.over), .preset = "pause", .choices = over_rate,
+     .doc = "What happens over subscriptions.messages.rate.",
+     .reached = "As source.messages.over."},
+
+    {"slow_reader.bytes", SCHEMA_SIZE, GATE(limits.slow_reader.bytes), .min = "1B", .max = "1GiB", .preset = "64KiB",
+     .doc = "What a client must take within slow_reader.within while more waits for it.",
+     .reached = "The connection is closed, so that the application's queue for it ends."},
+    {"slow_reader.within", SCHEMA_DURATION, GATE(limits.slow_reader.within_ns), .min = "0", .max = "1h", .preset = "5s",
+     .doc = "Time for that; 0 means for ever."},
+
+    {"heartbeat.interval", SCHEMA_DURATION, GATE(limits.heartbeat.interval_ns), .min = "10ms", .max = "1m", .preset = "200ms",
+     .doc = "How often Weir answers for a connection that it pauses, so that neither end takes the other for dead."},
+    {"heartbeat.max_pause", SCHEMA_DURATION, GATE(limits.heartbeat.max_pause_ns), .min = "10ms", .max = "1h", .preset = "5s",
+     .doc = "Longest pause of a connection whose heartbeats Weir cannot answer (CURVE passing through).",
+     .reached = "The connection is read on, a little at a time."},
+
+    {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
+     .doc = "What happens to a client whose routing id another connection of the gate uses.",
+     .reached = "refuse closes the newcomer; pass leaves it to the application."},
+};
+
+/* clang-format on */
+
+_Static_assert(ARRAY_LEN(top_keys) <= SCHEMA_KEYS_MAX && ARRAY_LEN(gate_keys) <= SCHEMA_KEYS_MAX,
+               "arrays indexed by row");
+
+const struct schema schema_top = {.keys = top_keys, .count = ARRAY_LEN(top_keys)};
+const struct schema schema_gate = {.keys = gate_keys, .count = ARRAY_LEN(gate_keys)};
+
+const struct schema_key *schema_find(const struct schema *s, const char *path)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (!strcmp(s->keys[i].path, path))
+            return &s->keys[i];
+    return NULL;
+}
+
+const struct schema_key *schema_section(const struct schema *s, const char *path)
+{
+    size_t len = strlen(path);
+    for (size_t i = 0; i < s->count; i++)
+        if (!strncmp(s->keys[i].path, path, len) && s->keys[i].path[len] == '.')
+            return &s->keys[i];
+    return NULL;
+}
+
+void schema_set_defaults(const struct schema *s, void *base)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->keys[i].preset)
+            continue;
+        char why[VALUE_WHY_MAX];
+        int r = value_set(&s->keys[i], s->keys[i].preset, base, why);
+        assert(r == 0); /* constants against constants; a test reads every row */
+        (void)r;
+    }
+}
+
+const char *schema_type_words(enum schema_type t)
+{
+    static const char *const words[] = {
+        [SCHEMA_NUMBER] = "a number",
+        [SCHEMA_SIZE] = "a size",
+        [SCHEMA_DURATION] = "a duration",
+        [SCHEMA_RATE] = "a rate",
+        [SCHEMA_BYTE_RATE] = "a rate of bytes",
+        [SCHEMA_SPEED] = "a speed",
+        [SCHEMA_BOOL] = "true or false",
+        [SCHEMA_CHOICE] = "one of the words",
+        [SCHEMA_NAME] = "a name",
+        [SCHEMA_LISTEN] = "an endpoint",
+        [SCHEMA_FORWARD] = "an endpoint",
+        [SCHEMA_ADMIN_ADDR] = "an address and port",
+    };
+    return words[t];
+}
+
+uint64_t schema_get(const struct schema_key *k, const void *base)
+{
+    const char *field = (const char *)base + k->offset;
+    uint32_t narrow;
+    uint64_t wide;
+    if (k->width == sizeof(wide)) {
+        memcpy(&wide, field, sizeof(wide));
+        return wide;
+    }
+    assert(k->width == sizeof(narrow));
+    memcpy(&narrow, field, sizeof(narrow));
+    return narrow;
+}
+
+void schema_put(const struct schema_key *k, void *base, uint64_t value)
+{
+    char *field = (char *)base + k->offset;
+    uint32_t narrow = (uint32_t)value;
+    assert(k->width == sizeof(value) || (k->width == sizeof(narrow) && narrow == value));
+    if (k->width == sizeof(value))
+        memcpy(field, &value, sizeof(value));
+    else
+        memcpy(field, &narrow, sizeof(narrow));
+}
+
+const char *socket_type_name(enum socket_type t)
+{
+    for (const struct schema_choice *c = sockets; c->word; c++)
+        if (c->value == (uint32_t)t)
+            return c->word;
+    return "auto";
+}

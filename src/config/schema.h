@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The schema: one row for each key of the configuration file, in two tables (the top level, and one gate). Names,
+ * types, ranges, defaults and documentation live here and nowhere else: the reader, the defaults, docs/config.md and
+ * the tests all read the rows. Constant; any thread. Rows of one section stand together.
+ */
+#ifndef WEIR_CONFIG_SCHEMA_H
+#define WEIR_CONFIG_SCHEMA_H
+
+#include "config/config.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum schema_type {
+    SCHEMA_NUMBER,     /* "4096" */
+    SCHEMA_SIZE,       /* "64KiB" */
+    SCHEMA_DURATION,   /* "5s" */
+    SCHEMA_RATE,       /* "500/s": the field is a struct rate, whose burst is a row of its own */
+    SCHEMA_BYTE_RATE,  /* "10MiB/s": the same */
+    SCHEMA_SPEED,      /* "64KiB/s" or "64KiB", kept as bytes per second */
+    SCHEMA_BOOL,       /* "true" */
+    SCHEMA_CHOICE,     /* one word of `choices` */
+    SCHEMA_NAME,       /* [A-Za-z0-9_-]{1,32} */
+    SCHEMA_LISTEN,     /* an endpoint to bind */
+    SCHEMA_FORWARD,    /* an endpoint to connect to */
+    SCHEMA_ADMIN_ADDR, /* "127.0.0.1:9700" */
+};
+
+struct schema_choice {
+    const char *word; /* NULL ends the list */
+    uint32_t value;
+};
+
+struct schema_key {
+    const char *path; /* "source.messages.rate"; keys of a gate are named relative to the gate */
+    enum schema_type type;
+    size_t offset;            /* of the field in struct config or struct config_gate */
+    size_t width;             /* of the field */
+    const char *min, *max;    /* as written in the file; NULL where a type has no range */
+    const char *preset;       /* the default, as written in the file; NULL: see preset_words */
+    const char *preset_words; /* what the absence of a default means */
+    const struct schema_choice *choices;
+    const char *doc;     /* one sentence: what it is */
+    const char *reached; /* what happens when it is reached; NULL for what is no limit */
+};
+
+struct schema {
+    const struct schema_key *keys;
+    size_t count;
+};
+
+/* Upper bound of both counts, for arrays indexed by row; checked at compile time. */
+#define SCHEMA_KEYS_MAX 64
+
+/* Longest path of a row with its NUL; checked by a test. */
+#define SCHEMA_PATH_MAX 64
+
+extern const struct schema schema_top;  /* offsets into struct config; without "gates" */
+extern const struct schema schema_gate; /* offsets into struct config_gate */
+
+/* The row of exactly this path, or NULL. */
+const struct schema_key *schema_find(const struct schema *s, const char *path);
+
+/* The first row inside the section `path` ("source.messages" has "source.messages.rate"), or NULL when it is no
+ * section. */
+const struct schema_key *schema_section(const struct schema *s, const char *path);
+
+/* Fills every field that has a default. `base` is a struct config or struct config_gate, zeroed. */
+void schema_set_defaults(const struct schema *s, void *base);
+
+/* "SIZE", "DURATION", ... in words: "a size", "a rate", for sentences. */
+const char *schema_type_words(enum schema_type t);
+
+/* An integer field of 4 or 8 bytes. */
+uint64_t schema_get(const struct schema_key *k, const void *base);
+void schema_put(const struct schema_key *k, void *base, uint64_t value);
+
+#endif

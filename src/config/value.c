@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "config/value.h"
+
+#include "base/text.h"
+#include "base/units.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum fault { FAULT_NONE, FAULT_FORM, FAULT_LOW, FAULT_HIGH };
+
+/* A quantity: count per period, period 1 for what is no rate, so that one comparison serves all. */
+struct quantity {
+    uint64_t count, period;
+};
+
+static enum fault fault_of(int error)
+{
+    if (error == -ERANGE)
+        return FAULT_HIGH;
+    return error ? FAULT_FORM : FAULT_NONE;
+}
+
+/* "500/s" but not "500B/s": messages are not counted in bytes. */
+static bool counts_bytes(const char *text)
+{
+    return text[strspn(text, "0123456789")] != '/';
+}
+
+static enum fault parse_rate(const struct schema_key *k, const char *text, struct quantity *ret)
+{
+    struct quantity q = {0};
+    int r = units_parse_rate(text, &q.count, &q.period);
+    if (r)
+        return fault_of(r);
+    if (q.count && k->type == SCHEMA_RATE && counts_bytes(text))
+        return FAULT_FORM;
+    if (!q.period)
+        q.period = NS_PER_S;
+    *ret = q;
+    return FAULT_NONE;
+}
+
+/* Bytes per second, whether written "64KiB/s", "1MiB/m" or "64KiB". */
+static enum fault parse_speed(const char *text, struct quantity *ret)
+{
+    struct quantity q = {.period = 1};
+    int r = strchr(text, '/') ? units_parse_rate(text, &q.count, &q.period) : units_parse_bytes(text, &q.count);
+    if (r)
+        return fault_of(r);
+    if (q.period > 1)
+        q.count = (uint64_t)((unsigned __int128)q.count * NS_PER_S / q.period);
+    *ret = (struct quantity){.count = q.count, .period = 1};
+    return FAULT_NONE;
+}
+
+static enum fault parse_quantity(const struct schema_key *k, const char *text, struct quantity *ret)
+{
+    ret->period = 1;
+    switch (k->type) {
+    case SCHEMA_NUMBER:
+        return fault_of(units_parse_count(text, &ret->count));
+    case SCHEMA_SIZE:
+        return fault_of(units_parse_bytes(text, &ret->count));
+    case SCHEMA_DURATION:
+        return fault_of(units_parse_duration(text, &ret->count));
+    case SCHEMA_SPEED:
+        return parse_speed(text, ret);
+    default:
+        return parse_rate(k, text, ret);
+    }
+}
+
+static bool quantity_less(const struct quantity *a, const struct quantity *b)
+{
+    return (unsigned __int128)a->count * b->period < (unsigned __int128)b->count * a->period;
+}
+
+static bool is_rate(const struct schema_key *k)
+{
+    return k->type == SCHEMA_RATE || k->type == SCHEMA_BYTE_RATE;
+}
+
+/* A rate of 0 is no limit, and so outside of the range. */
+static enum fault check_range(const struct schema_key *k, const struct quantity *q)
+{
+    struct quantity min, max;
+    enum fault wrong_row = parse_quantity(k, k->min, &min) | parse_quantity(k, k->max, &max);
+    assert(wrong_row == FAULT_NONE); /* constants, read by a test */
+    (void)wrong_row;
+    if (is_rate(k) && q->count == 0)
+        return FAULT_NONE;
+    if (quantity_less(q, &min))
+        return FAULT_LOW;
+    return quantity_less(&max, q) ? FAULT_HIGH : FAULT_NONE;
+}
+
+static enum fault set_quantity(const struct schema_key *k, const char *text, void *base)
+{
+    struct quantity q;
+    enum fault f = parse_quantity(k, text, &q);
+    if (f == FAULT_NONE)
+        f = check_range(k, &q);
+    if (f != FAULT_NONE)
+        return f;
+    if (!is_rate(k)) {
+        schema_put(k, base, q.count);
+        return FAULT_NONE;
+    }
+    struct rate *rate = (struct rate *)(void *)((char *)base + k->offset);
+    rate->count = q.count;
+    rate->period_ns = q.period;
+    return FAULT_NONE;
+}
+
+static enum fault set_bool(const struct schema_key *k, const char *text, void *base)
+{
+    bool yes = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "on");
+    bool no = !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "off");
+    if (!yes && !no)
+        return FAULT_FORM;
+    *(bool *)((char *)base + k->offset) = yes;
+    return FAULT_NONE;
+}
+
+static enum fault set_choice(const struct schema_key *k, const char *text, void *base)
+{
+    for (const struct schema_choice *c = k->choices; c->word; c++) {
+        if (strcmp(c->word, text))
+            continue;
+        schema_put(k, base, c->value);
+        return FAULT_NONE;
+    }
+    return FAULT_FORM;
+}
+
+static enum fault set_name(const struct schema_key *k, const char *text, void *base)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    size_t len = strlen(text);
+    if (len == 0 || len > CONFIG_NAME_MAX || strspn(text, allowed) != len)
+        return FAULT_FORM;
+    memcpy((char *)base + k->offset, text, len + 1);
+    return FAULT_NONE;
+}
+
+/* `text` is what people see, `url` what is parsed. */
+static int parse_endpoint(struct endpoint *ret, char ret_text[static ENDPOINT_TEXT_MAX], const char *text,
+                          const char *url, bool to_bind, const char **ret_why)
+{
+    if (strlen(text) >= ENDPOINT_TEXT_MAX) {
+        *ret_why = "it is too long";
+        return -EINVAL;
+    }
+    if (endpoint_parse(ret, url, to_bind, ret_why))
+        return -EINVAL;
+    memcpy(ret_text, text, strlen(text) + 1);
+    return 0;
+}
+
+static int set_admin(const char *text, struct config *c, const char **ret_why)
+{
+    char url[ENDPOINT_TEXT_MAX + sizeof("tcp://")];
+    struct endpoint e;
+    if (strstr(text, "://")) {
+        *ret_why = "it is an address and port alone";
+        return -EINVAL;
+    }
+    snprintf(url, sizeof(url), "tcp://%s", text);
+    if (parse_endpoint(&e, c->admin.text, text, url, true, ret_why))
+        return -EINVAL;
+    memset(&c->admin.addr, 0, sizeof(c->admin.addr));
+    memcpy(&c->admin.addr, &e.sa, e.len);
+    c->admin.addr_len = e.len;
+    c->admin.enabled = true;
+    return 0;
+}
+
+static int set_endpoint(const struct schema_key *k, const char *text, void *base, const char **ret_why)
+{
+    struct config_gate *g = base;
+    if (k->type == SCHEMA_ADMIN_ADDR)
+        return set_admin(text, base, ret_why);
+    if (k->type == SCHEMA_LISTEN)
+        return parse_endpoint(&g->listen, g->listen_text, text, text, true, ret_why);
+    return parse_endpoint(&g->forward, g->forward_text, text, text, false, ret_why);
+}
+
+static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
+                    char why[static VALUE_WHY_MAX])
+{
+    char seen[VALUE_SEEN_MAX], range[VALUE_TEXT_MAX], what[64];
+    if (f == FAULT_FORM && k->type != SCHEMA_CHOICE)
+        snprintf(what, sizeof(what), "is not %s", schema_type_words(k->type));
+    else
+        snprintf(what, sizeof(what), "%s",
+                 f == FAULT_LOW    ? "is too small"
+                 : f == FAULT_HIGH ? "is too large"
+                                   : "has no such choice");
+    snprintf(why, VALUE_WHY_MAX, "%s %s: %s%s%s%s, allowed %s", k->path, what, value_quote(seen, text, strlen(text)),
+             detail ? " (" : "", detail ? detail : "", detail ? ")" : "", value_range(range, k));
+    return -EINVAL;
+}
+
+int value_set(const struct schema_key *k, const char *text, void *base, char ret_why[static VALUE_WHY_MAX])
+{
+    enum fault f;
+    const char *detail = NULL;
+    switch (k->type) {
+    case SCHEMA_BOOL:
+        f = set_bool(k, text, base);
+        break;
+    case SCHEMA_CHOICE:
+        f = set_choice(k, text, base);
+        break;
+    case SCHEMA_NAME:
+        f = set_name(k, text, base);
+        break;
+    case SCHEMA_LISTEN:
+    case SCHEMA_FORWARD:
+    case SCHEMA_ADMIN_ADDR:
+        f = set_endpoint(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
+        break;
+    default:
+        f = set_quantity(k, text, base);
+    }
+    return f == FAULT_NONE ? 0 : complain(k, text, f, detail, ret_why);
+}
+
+char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
+{
+    uint64_t v = schema_get(k, base);
+    switch (k->type) {
+    case SCHEMA_SIZE:
+        return units_format_bytes(dst, VALUE_TEXT_MAX, v);
+    case SCHEMA_DURATION:
+        return units_format_duration(dst, VALUE_TEXT_MAX, v);
+    default:
+        snprintf(dst, VALUE_TEXT_MAX, "%llu", (unsigned long long)v);
+        return dst;
+    }
+}
+
+static char *range_of_choices(char dst[static VALUE_TEXT_MAX], const struct schema_choice *c)
+{
+    size_t at = 0;
+    for (; c->word; c++) {
+        const char *between = c[1].word == NULL ? "" : c[2].word == NULL ? " or " : ", ";
+        int n = snprintf(dst + at, VALUE_TEXT_MAX - at, "%s%s", c->word, between);
+        assert(n > 0 && at + (size_t)n < VALUE_TEXT_MAX);
+        at += (size_t)n;
+    }
+    return dst;
+}
+
+char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
+{
+    switch (k->type) {
+    case SCHEMA_CHOICE:
+        return range_of_choices(dst, k->choices);
+    case SCHEMA_BOOL:
+        snprintf(dst, VALUE_TEXT_MAX, "true or false");
+        return dst;
+    case SCHEMA_NAME:
+        snprintf(dst, VALUE_TEXT_MAX, "1 to %d of A-Z a-z 0-9 _ -", CONFIG_NAME_MAX);
+        return dst;
+    case SCHEMA_LISTEN:
+    case SCHEMA_FORWARD:
+        snprintf(dst, VALUE_TEXT_MAX, "tcp://HOST:PORT or ipc://PATH");
+        return dst;
+    case SCHEMA_ADMIN_ADDR:
+        snprintf(dst, VALUE_TEXT_MAX, "ADDRESS:PORT, such as 127.0.0.1:9700");
+        return dst;
+    default:
+        snprintf(dst, VALUE_TEXT_MAX, "%s to %s%s", k->min, k->max, is_rate(k) ? ", or unlimited" : "");
+        return dst;
+    }
+}
+
+const char *value_preset(const struct schema_key *k)
+{
+    return k->preset ? k->preset : k->preset_words;
+}
+
+char *value_quote(char dst[static VALUE_SEEN_MAX], const char *bytes, size_t len)
+{
+    dst[0] = '"';
+    text_escape(dst + 1, VALUE_SEEN_MAX - 2, bytes, len);
+    size_t end = strlen(dst);
+    dst[end] = '"';
+    dst[end + 1] = '\0';
+    return dst;
+}
