@@ -18,7 +18,7 @@ weir: ## build build/weir (the default)
 demo: ## flood a bare application, then the same one behind Weir (under a minute)
 	@scripts/deps.sh build demo
 	@scripts/build.sh $(BUILD) -Dbench=true
-	@demo/run.sh
+	@demo/run.py
 
 test: ## unit tests, the same under ASan+UBSan and TSan, the floors, end to end
 	@scripts/deps.sh build test

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MPL-2.0
+"""Floods an ordinary libzmq application, first bare, then behind `weir serve` without configuration, and prints what was measured.
+
+Usage: demo/run.py [--build DIR]. Everything runs on loopback addresses of this machine and stops by itself.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+QUIET_S, FLOOD_S, RECOVERY_S, AFTER_S = 0.8, 2.0, 1.0, 0.5
+ANSWER_WITHIN_NS = 1_000_000_000  # an answer that comes later is no answer
+FLOODS = [
+    ("messages", "valid messages, 60 connections at full speed"),
+    ("endless", "multipart messages that never end, 8 connections"),
+    ("halfopen", "2000 connections that never finish their handshake"),
+]
+NEVER = float("inf")
+MIB = 1 << 20
+
+
+def free_ports(count):
+    held = [socket.socket() for _ in range(count)]
+    for s in held:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
+
+
+def memory_bytes(pid):
+    """Anonymous memory: what the process itself has taken, without the libraries that it maps."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+class Memory(threading.Thread):
+    """Samples the memory of processes until stopped; keeps the first and the largest sum."""
+
+    def __init__(self, pids):
+        super().__init__(daemon=True)
+        self.pids, self.ended = pids, threading.Event()
+        self.first = self.peak = sum(map(memory_bytes, pids))
+
+    def run(self):
+        while not self.ended.wait(0.03):
+            self.peak = max(self.peak, sum(map(memory_bytes, self.pids)))
+
+    def stop(self):
+        self.ended.set()
+        self.join()
+
+
+class Processes:
+    """The processes of one run, all ended when it ends."""
+
+    def __init__(self, folder):
+        self.all, self.errors = [], open(Path(folder) / "errors", "w+")
+
+    def start(self, *command, nice=0):
+        process = subprocess.Popen(
+            [str(c) for c in command], stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            preexec_fn=(lambda: os.nice(nice)) if nice else None)  # fmt: skip
+        self.all.append(process)
+        return process
+
+    def start_ready(self, *command):
+        process = self.start(*command)
+        line = process.stdout.readline()
+        if "ready" not in line:
+            self.errors.seek(0)
+            sys.exit(f"demo: {' '.join(map(str, command))} did not start: {line}{self.errors.read()}")
+        return process
+
+    def stop(self):
+        for process in reversed(self.all):
+            process.kill()
+            process.wait()
+        self.errors.close()
+
+
+class Run:
+    """One flood against one application, bare or behind Weir."""
+
+    def __init__(self, build, behind_weir, flood):
+        self.build, self.behind_weir, self.flood = build, behind_weir, flood
+
+    def start_application(self, processes, folder, ports):
+        fronts = [f"tcp://127.0.0.1:{port}" for port in ports]
+        own = [f"ipc://{folder}/rep.sock", f"ipc://{folder}/pull.sock"] if self.behind_weir else fronts
+        app = processes.start_ready(self.build / "demo/demo_app", *own, f"{folder}/arrivals")
+        weirs = []
+        if self.behind_weir:
+            for listen, forward in zip(fronts, own):
+                weirs.append(processes.start_ready(self.build / "weir", "serve", "--listen", listen, "--forward", forward))
+        return app, weirs
+
+    def measure(self):
+        with tempfile.TemporaryDirectory(prefix="weir-demo-") as folder:
+            processes = Processes(folder)
+            try:
+                self.drive(processes, folder)
+            finally:
+                processes.stop()
+        return self
+
+    def drive(self, processes, folder):
+        ports = free_ports(2)
+        app, weirs = self.start_application(processes, folder, ports)
+        total = QUIET_S + FLOOD_S + RECOVERY_S + AFTER_S
+        clients = processes.start(self.build / "demo/demo_clients", ports[0], ports[1], total)
+        start_ns = int(clients.stdout.readline().split()[1])
+        time.sleep(max(0, start_ns / 1e9 + QUIET_S - time.monotonic()))
+
+        memory, weir_memory = Memory([app.pid]), Memory([w.pid for w in weirs])
+        memory.start(), weir_memory.start()
+        flood_start_ns = time.monotonic_ns()
+        flood = processes.start(
+            self.build / "demo/demo_flood", self.flood, *[f"tcp://127.0.0.1:{port}" for port in ports], FLOOD_S, nice=10)
+        self.flood_line = flood.communicate()[0].strip()
+        flood_end_ns = time.monotonic_ns()
+        client_lines = clients.communicate()[0].splitlines()
+        memory.stop(), weir_memory.stop()
+        self.weir_alive = all(w.poll() is None for w in weirs)
+        self.app_alive = app.poll() is None
+        work = self.work(client_lines, Path(folder, "arrivals").read_text().splitlines())
+        self.quiet = [w for w in work if w[1] < flood_start_ns]
+        self.during = [w for w in work if flood_start_ns <= w[1] < flood_end_ns]
+        self.after = [w for w in work if w[1] >= flood_end_ns + RECOVERY_S * 1e9]
+        self.before_bytes, self.peak_bytes, self.weir_bytes = memory.first, memory.peak, weir_memory.peak
+
+    @staticmethod
+    def work(client_lines, arrival_lines):
+        """Every piece of work as (kind, intended time, latency or NEVER)."""
+        arrived = {}
+        for _, client, seq, intended, at in map(str.split, arrival_lines):
+            arrived.setdefault((client, seq), int(at) - int(intended))
+        work = []
+        for fields in map(str.split, client_lines):
+            if fields[0] == "push":
+                work.append(("push", int(fields[3]), arrived.get((fields[1], fields[2]), NEVER)))
+            else:
+                latency = int(fields[3])
+                work.append((fields[0], int(fields[2]), latency if latency >= 0 else NEVER))
+        return work
+
+
+def goodput(work):
+    return sum(w[2] <= ANSWER_WITHIN_NS for w in work) / len(work)
+
+
+def p99_ms(work):
+    latencies = sorted(w[2] for w in work)
+    return latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))] / 1e6
+
+
+def show_ms(ms):
+    if ms == NEVER:
+        return "never"
+    return f"{ms:.1f} ms" if ms < 100 else f"{ms:.0f} ms"
+
+
+def verdict(run, quiet_p99_ms):
+    """The rules of survival, each with the word for breaking it."""
+    newcomers = [w for w in run.during if w[0] == "new"]
+    broken = [
+        word
+        for word, wrong in [
+            ("work lost", goodput(run.during) < 0.99),
+            ("slow", p99_ms(run.during) > max(2 * quiet_p99_ms, 5.0)),
+            ("newcomers shut out", goodput(newcomers) < 0.95),
+            ("memory", run.peak_bytes - run.before_bytes > 64 * MIB),
+            ("no recovery", goodput(run.after) < 0.99),
+            ("the application died", not run.app_alive),
+            ("Weir died", not run.weir_alive),
+        ]
+        if wrong
+    ]
+    return "survived" if not broken else "FAILED: " + ", ".join(broken)
+
+
+def print_row(*cells):
+    widths = (10, 6, 9, 10, 11, 16)
+    print("  " + "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths)) + "".join(cells[len(widths):]))
+
+
+def print_table(runs):
+    quiet = {arm: [w for run in runs for w in run.quiet if run.behind_weir == arm] for arm in (False, True)}
+    print_row("flood", "", "goodput", "p99", "newcomers", "app memory", "verdict")
+    for arm in (False, True):
+        newcomers = [w for w in quiet[arm] if w[0] == "new"]
+        print_row("none", "Weir" if arm else "bare", f"{goodput(quiet[arm]):.1%}", show_ms(p99_ms(quiet[arm])),
+                  f"{goodput(newcomers):.0%}", "", "")
+    for name, _ in FLOODS:
+        for run in (r for r in runs if r.flood == name):
+            newcomers = [w for w in run.during if w[0] == "new"]
+            print_row(
+                name, "Weir" if run.behind_weir else "bare", f"{goodput(run.during):.1%}", show_ms(p99_ms(run.during)),
+                f"{goodput(newcomers):.0%}", f"{run.before_bytes / MIB:.0f} -> {run.peak_bytes / MIB:.0f} MiB",
+                verdict(run, p99_ms(quiet[False])))
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("--build", type=Path, default=ROOT / os.environ.get("BUILD", "build"))
+    build = options.parse_args().build.resolve()
+
+    began = time.monotonic()
+    print("A libzmq application (REP and PULL, library defaults, some 20 us of work a message) serves 8 clients and ten newcomers a")
+    print(f"second: 610 pieces of work a second. Then comes a flood of {FLOOD_S:.0f} s, from loopback, from other addresses than the clients'.\n")
+    runs = []
+    for behind_weir in (False, True):
+        for name, what in FLOODS:
+            print(f"{'behind Weir' if behind_weir else 'bare':<12}{what} ...", flush=True)
+            runs.append(Run(build, behind_weir, name).measure())
+            print(f"{'':<12}{runs[-1].flood_line}", flush=True)
+    print()
+    print_table(runs)
+    weir_peak = max(run.weir_bytes for run in runs)
+    print(f"""
+  goodput: work answered within 1 s. p99: from the intended send time, unanswered work counts as never. app memory: before -> peak.
+  survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), newcomers get in, the application grows by at most 64 MiB, and all
+  is well 1 s after the flood. Weir's own memory peaked at {weir_peak / MIB:.1f} MiB. The flood, the clients, Weir and the application
+  shared {os.cpu_count()} cores of this machine; the flood ran at a lower priority. It all took {time.monotonic() - began:.0f} s.""")
+
+
+if __name__ == "__main__":
+    main()
