@@ -156,6 +156,6 @@ uint64_t timers_next_ns(const struct timers *w)
 {
     struct position p;
     if (!list_empty(&w->due))
-        return w->tick * NS_PER_MS;
+        return 0;
     return find_first(w, &p) ? p.tick * NS_PER_MS : UINT64_MAX;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Hierarchical timer wheel (Varghese and Lauck, 1987): ticks of 1 ms, 4 levels of 64 slots, so up to 4.6 hours; a later
- * deadline is parked in the last slot and looked at again. Adding, moving and removing are O(1) and never fail: the nodes
- * live in their owners. One thread. A timer never fires early; it fires at most one tick late.
+ * deadline is parked in the last slot and looked at again. Adding, moving and removing are O(1) and never fail: the
+ * nodes live in their owners. One thread. A timer never fires early; it fires at most one tick late.
  */
 #ifndef WEIR_BASE_TIMERS_H
 #define WEIR_BASE_TIMERS_H
@@ -30,7 +30,7 @@ void timers_init(struct timers *w, uint64_t now_ns);
 
 void timer_init(struct timer *t);
 
-/* Arms or moves `t`. A deadline that has passed fires at the next timers_pop(). expires_ns must not be 0. */
+/* Arms or moves `t`. A deadline that has passed fires at the next tick at the latest. expires_ns must not be 0. */
 void timer_arm(struct timers *w, struct timer *t, uint64_t expires_ns);
 
 /* Disarms; harmless when not armed. */
@@ -40,7 +40,7 @@ void timer_disarm(struct timer *t);
 struct timer *timers_pop(struct timers *w, uint64_t now_ns);
 
 /* When timers_pop() should be called next: a time not later than one tick after the earliest deadline (it may be
- * earlier, when a level has to be spread out), or UINT64_MAX when nothing is armed. */
+ * earlier, when a level has to be spread out; 0 when one is due already), or UINT64_MAX when nothing is armed. */
 uint64_t timers_next_ns(const struct timers *w);
 
 #endif
