@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cli/version.h"
+
+#include <microhttpd.h>
+#include <sodium.h>
+#include <yaml.h>
+
+void version_print(FILE *out)
+{
+    fprintf(out, "weir %s\n", WEIR_VERSION);
+    fprintf(out, "libsodium %s\n", sodium_version_string());
+    fprintf(out, "libyaml %s\n", yaml_get_version_string());
+    fprintf(out, "libmicrohttpd %s\n", MHD_get_version());
+}

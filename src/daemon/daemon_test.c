@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The life cycle against a fake relay and a fake admin server, which write down what is asked of them, in order. */
+#include "daemon/daemon.h"
+
+#include "admin/admin.h"
+#include "daemon/notify.h"
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct relay {
+    int unused;
+};
+
+struct admin {
+    int unused;
+};
+
+static struct fake {
+    struct relay relay;
+    struct admin admin;
+    char story[512];
+    bool relay_fails, admin_fails, start_fails;
+    int signals_at_start[4]; /* raised by relay_start(); 0 ends the list */
+    bool signal_while_draining;
+    int64_t open_connections; /* each look takes one away; negative: never ends */
+    unsigned looks;
+} fake;
+
+static void tell(const char *event)
+{
+    size_t len = strlen(fake.story);
+    snprintf(fake.story + len, sizeof(fake.story) - len, "%s%s", len ? " " : "", event);
+}
+
+struct relay *relay_new(const struct config *c, FILE *errors)
+{
+    tell("new");
+    if (!fake.relay_fails)
+        return &fake.relay;
+    fputs("weir: no relay\n", errors);
+    return NULL;
+}
+
+int relay_start(struct relay *r)
+{
+    tell("start");
+    for (size_t i = 0; i < ARRAY_LEN(fake.signals_at_start) && fake.signals_at_start[i]; i++)
+        kill(getpid(), fake.signals_at_start[i]);
+    return fake.start_fails ? -EAGAIN : 0;
+}
+
+void relay_drain(struct relay *r)
+{
+    tell("drain");
+    if (fake.signal_while_draining)
+        kill(getpid(), SIGTERM);
+}
+
+uint64_t relay_open_connections(const struct relay *r)
+{
+    fake.looks++;
+    if (fake.open_connections < 0)
+        return 7;
+    return (uint64_t)(fake.open_connections ? fake.open_connections-- : 0);
+}
+
+void relay_free(struct relay *r)
+{
+    tell(r ? "free" : "free(NULL)");
+}
+
+size_t relay_gate_count(const struct relay *r)
+{
+    return 2;
+}
+
+void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    snprintf(ret->listen, sizeof(ret->listen), "tcp://127.0.0.1:%zu", 5000 + gate);
+    snprintf(ret->forward, sizeof(ret->forward), "ipc:///run/app%zu", gate);
+}
+
+struct admin *admin_start(const struct config *c, const struct relay *r, FILE *errors)
+{
+    tell("admin");
+    return fake.admin_fails ? NULL : &fake.admin;
+}
+
+const char *admin_address(const struct admin *a)
+{
+    return "127.0.0.1:9700";
+}
+
+void admin_stop(struct admin *a)
+{
+    if (a)
+        tell("admin_stop");
+}
+
+/* Runs the daemon with standard output in a file of memory; returns its exit code and what it printed. */
+static int run(const struct config *c, char *printed, size_t size)
+{
+    fflush(stdout);
+    int keep = dup(STDOUT_FILENO), file = memfd_create("stdout", MFD_CLOEXEC);
+    assert_true(keep >= 0 && file >= 0);
+    assert_true(dup2(file, STDOUT_FILENO) >= 0);
+    int code = daemon_run(c);
+    /* Not flushed here: daemon_run() must have done it. */
+    ssize_t n = pread(file, printed, size - 1, 0);
+    fflush(stdout);
+    dup2(keep, STDOUT_FILENO);
+    close(keep);
+    close(file);
+    assert_true(n >= 0);
+    printed[n] = '\0';
+    return code;
+}
+
+static struct config some_config(void)
+{
+    return (struct config){.drain_ns = 600 * NS_PER_S, .log_level = LOG_LEVEL_ERROR};
+}
+
+static int setup(void **state)
+{
+    memset(&fake, 0, sizeof(fake));
+    fake.signals_at_start[0] = SIGTERM;
+    unsetenv("NOTIFY_SOCKET");
+    return 0;
+}
+
+static void test_ready_lines_and_clean_drain(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    fake.open_connections = 2;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    assert_string_equal(printed, "weir: ready: tcp://127.0.0.1:5000 -> ipc:///run/app0\n"
+                                 "weir: ready: tcp://127.0.0.1:5001 -> ipc:///run/app1\n");
+    assert_string_equal(fake.story, "new start drain free");
+    assert_int_equal(fake.open_connections, 0); /* it waited for both */
+}
+
+static void test_admin_comes_first_and_goes_before_the_relay(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    c.admin.enabled = true;
+    fake.signals_at_start[0] = SIGINT;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    assert_memory_equal(printed, "weir: admin: http://127.0.0.1:9700\nweir: ready: ", 48);
+    assert_string_equal(fake.story, "new admin start drain admin_stop free");
+}
+
+static void test_second_signal_ends_the_drain(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    fake.open_connections = -1;
+    fake.signal_while_draining = true;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    assert_string_equal(fake.story, "new start drain free");
+}
+
+static void test_drain_ends_after_its_time(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    fake.open_connections = -1;
+    c.drain_ns = 50 * NS_PER_MS;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    assert_true(fake.looks >= 2);
+    assert_string_equal(fake.story, "new start drain free");
+}
+
+static void test_no_drain(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    fake.open_connections = -1;
+    c.drain_ns = 0;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    assert_string_equal(fake.story, "new start drain free");
+}
+
+static void test_hangup_is_no_end(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    fake.signals_at_start[0] = SIGHUP;
+    fake.signals_at_start[1] = SIGTERM;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    assert_string_equal(fake.story, "new start drain free");
+    sigset_t pending;
+    sigpending(&pending);
+    assert_false(sigismember(&pending, SIGHUP)); /* taken, not left */
+}
+
+static void test_failures_at_the_start(void **state)
+{
+    struct config c = some_config();
+    char printed[512];
+    c.admin.enabled = true;
+    fake.signals_at_start[0] = 0;
+
+    fake.relay_fails = true;
+    assert_int_equal(run(&c, printed, sizeof(printed)), 1);
+    assert_string_equal(fake.story, "new free(NULL)");
+    assert_string_equal(printed, "");
+
+    fake.relay_fails = false;
+    fake.admin_fails = true;
+    fake.story[0] = '\0';
+    assert_int_equal(run(&c, printed, sizeof(printed)), 1);
+    assert_string_equal(fake.story, "new admin free");
+
+    fake.admin_fails = false;
+    fake.start_fails = true;
+    fake.story[0] = '\0';
+    assert_int_equal(run(&c, printed, sizeof(printed)), 1);
+    assert_string_equal(fake.story, "new admin start admin_stop free");
+    assert_string_equal(printed, "");
+}
+
+/* A bound datagram socket at `name`, which goes into $NOTIFY_SOCKET. */
+static int manager(const char *name)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    size_t len = strlen(name);
+    memcpy(un.sun_path, name, len);
+    if (name[0] == '@')
+        un.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_return_code(bind(fd, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)),
+                       errno);
+    setenv("NOTIFY_SOCKET", name, 1);
+    return fd;
+}
+
+static void expect_datagram(int fd, const char *text)
+{
+    char got[64];
+    ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+    assert_true(n > 0);
+    got[n] = '\0';
+    assert_string_equal(got, text);
+}
+
+static void test_service_manager_hears_ready_and_stopping(void **state)
+{
+    struct config c = some_config();
+    char printed[512], folder[] = "/tmp/weir-notify-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof(path), "%s/socket", folder);
+    int fd = manager(path);
+    assert_int_equal(run(&c, printed, sizeof(printed)), 0);
+    expect_datagram(fd, "READY=1");
+    expect_datagram(fd, "STOPPING=1");
+    close(fd);
+    unlink(path);
+    rmdir(folder);
+}
+
+static void test_service_manager_in_the_abstract_namespace(void **state)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "@weir-notify-test-%d", getpid());
+    int fd = manager(name);
+    notify("READY=1");
+    expect_datagram(fd, "READY=1");
+    close(fd);
+}
+
+static void test_no_service_manager_is_no_error(void **state)
+{
+    char *too_long = calloc(1, 400);
+    assert_non_null(too_long);
+    memset(too_long, 'x', 399);
+    too_long[0] = '/';
+    const char *const names[] = {"", "relative", "/nonexistent/socket", too_long};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        setenv("NOTIFY_SOCKET", names[i], 1);
+        notify("READY=1");
+    }
+    free(too_long);
+    unsetenv("NOTIFY_SOCKET");
+    notify("READY=1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_ready_lines_and_clean_drain, setup),
+        cmocka_unit_test_setup(test_admin_comes_first_and_goes_before_the_relay, setup),
+        cmocka_unit_test_setup(test_second_signal_ends_the_drain, setup),
+        cmocka_unit_test_setup(test_drain_ends_after_its_time, setup),
+        cmocka_unit_test_setup(test_no_drain, setup),
+        cmocka_unit_test_setup(test_hangup_is_no_end, setup),
+        cmocka_unit_test_setup(test_failures_at_the_start, setup),
+        cmocka_unit_test_setup(test_service_manager_hears_ready_and_stopping, setup),
+        cmocka_unit_test_setup(test_service_manager_in_the_abstract_namespace, setup),
+        cmocka_unit_test_setup(test_no_service_manager_is_no_error, setup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
