@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Rounding. The state is in whole nanoseconds while T may be a fraction, so the cost of a call is rounded up: never
- * more passes than the rate allows, and each call costs less than 1 ns too much. The tolerance gets back what burst + 1
- * single calls lose that way, as far as it stays below T / 2: then exactly burst + 1 pass at one instant, never one
- * more.
+ * more passes than the rate allows, and each call costs less than 1 ns too much. The tolerance gives back what burst +
+ * 1 single calls lose that way, as far as it stays below T / 2: then exactly burst + 1 pass at one instant, never one
+ * more. Where T is a whole number, everything is exact.
  */
 #include "policy/gcra.h"
 
@@ -32,10 +32,17 @@ static uint64_t cost_ns(const struct rate *r, uint64_t quantity)
     return cost > NS_MAX ? NS_MAX : (uint64_t)cost;
 }
 
+/* tau: what burst + 1 cost, in one call or, within T / 2, in as many. */
 static uint64_t tolerance_ns(const struct rate *r)
 {
-    uint64_t half = r->period_ns / r->count / 2;
-    return add_saturated(cost_ns(r, r->burst + 1), r->burst < half ? r->burst : half);
+    uint64_t most = r->burst + 1, at_once = cost_ns(r, most), one_by_one;
+    if (r->period_ns % r->count == 0)
+        return at_once;
+    uint64_t whole = r->period_ns / r->count;
+    if (__builtin_mul_overflow(whole + 1, most, &one_by_one))
+        one_by_one = UINT64_MAX;
+    uint64_t limit = add_saturated(at_once, whole / 2);
+    return one_by_one < limit ? one_by_one : limit;
 }
 
 /* The wait until a limiter whose arrival time would become `next` conforms. */

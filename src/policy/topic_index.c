@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "policy/topic_index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 256u
+
+void topic_index_init(struct topic_index *x, struct account *account)
+{
+    memset(x, 0, sizeof(*x));
+    pthread_mutex_init(&x->lock, NULL);
+    x->account = account;
+}
+
+static void free_slots(struct topic_index *x, struct topic_slot *slots, size_t capacity)
+{
+    free(slots);
+    account_release(x->account, capacity * sizeof(*slots));
+}
+
+void topic_index_fini(struct topic_index *x)
+{
+    free_slots(x, x->slots, x->capacity);
+    pthread_mutex_destroy(&x->lock);
+    memset(x, 0, sizeof(*x));
+}
+
+/* The slot of `hash`, or the empty slot where it would go. The table is never full. */
+static struct topic_slot *find(struct topic_slot *slots, size_t capacity, uint64_t hash)
+{
+    size_t i = hash & (capacity - 1);
+    while (slots[i].hash != 0 && slots[i].hash != hash)
+        i = (i + 1) & (capacity - 1);
+    return &slots[i];
+}
+
+static bool resize(struct topic_index *x, size_t capacity)
+{
+    if (!account_charge(x->account, capacity * sizeof(struct topic_slot)))
+        return false;
+    struct topic_slot *slots = calloc(capacity, sizeof(*slots));
+    if (!slots) {
+        account_release(x->account, capacity * sizeof(*slots));
+        return false;
+    }
+    for (size_t i = 0; i < x->capacity; i++)
+        if (x->slots[i].hash != 0)
+            *find(slots, capacity, x->slots[i].hash) = x->slots[i];
+    free_slots(x, x->slots, x->capacity);
+    x->slots = slots;
+    x->capacity = capacity;
+    return true;
+}
+
+static enum topic_index_result add(struct topic_index *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
+{
+    /* At most half full, so that probes stay short. */
+    if (2 * (x->count + 1) > x->capacity && !resize(x, x->capacity ? 2 * x->capacity : FIRST_CAPACITY))
+        return TOPIC_INDEX_NO_MEMORY;
+    struct topic_slot *s = find(x->slots, x->capacity, hash);
+    if (s->hash == hash) {
+        s->users++;
+        return TOPIC_INDEX_ADDED;
+    }
+    if (x->cost + cost > limit_cost)
+        return TOPIC_INDEX_FULL;
+    *s = (struct topic_slot){.hash = hash, .users = 1, .cost = cost};
+    x->count++;
+    x->cost += cost;
+    return TOPIC_INDEX_ADDED;
+}
+
+enum topic_index_result topic_index_add(struct topic_index *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
+{
+    pthread_mutex_lock(&x->lock);
+    enum topic_index_result r = add(x, hash, cost, limit_cost);
+    pthread_mutex_unlock(&x->lock);
+    return r;
+}
+
+/* Backward-shift deletion (Knuth, vol. 3, 6.4, algorithm R): no tombstones that an attacker could pile up. */
+static void erase(struct topic_index *x, size_t hole)
+{
+    size_t mask = x->capacity - 1;
+    for (size_t i = (hole + 1) & mask; x->slots[i].hash != 0; i = (i + 1) & mask) {
+        size_t home = x->slots[i].hash & mask;
+        if (((i - home) & mask) < ((i - hole) & mask))
+            continue;
+        x->slots[hole] = x->slots[i];
+        hole = i;
+    }
+    x->slots[hole].hash = 0;
+}
+
+static void remove_one(struct topic_index *x, uint64_t hash)
+{
+    if (hash == 0 || x->capacity == 0)
+        return;
+    struct topic_slot *s = find(x->slots, x->capacity, hash);
+    if (s->hash == 0 || --s->users > 0)
+        return;
+    x->cost -= s->cost;
+    x->count--;
+    erase(x, (size_t)(s - x->slots));
+}
+
+void topic_index_remove(struct topic_index *x, uint64_t hash)
+{
+    topic_index_remove_all(x, &hash, 1);
+}
+
+void topic_index_remove_all(struct topic_index *x, const uint64_t *hashes, size_t n)
+{
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < n; i++)
+        remove_one(x, hashes[i]);
+    if (x->count == 0 && x->capacity > FIRST_CAPACITY) {
+        free_slots(x, x->slots, x->capacity);
+        x->slots = NULL;
+        x->capacity = 0;
+    }
+    pthread_mutex_unlock(&x->lock);
+}
