@@ -7,7 +7,7 @@
 #define CAPACITY_MIN 8u
 #define CAPACITY_MAX (1u << 31)
 
-static uint64_t key_of(const struct hash_key *k, const void *topic, size_t len)
+uint64_t topics_hash(const struct hash_key *k, const void *topic, size_t len)
 {
     uint64_t h = hash_bytes(k, topic, len);
     return h ? h : 1; /* 0 marks an empty slot */
@@ -67,7 +67,7 @@ static bool has_room(const struct topics *t)
 enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
                               size_t len, uint32_t max_count)
 {
-    uint64_t key = key_of(k, topic, len);
+    uint64_t key = topics_hash(k, topic, len);
     if (has(t, key))
         return TOPICS_KNOWN;
     if (t->count >= max_count)
@@ -99,7 +99,7 @@ static void close_hole(struct topics *t, uint32_t hole)
 enum topics_result topics_remove(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
                                  size_t len)
 {
-    uint64_t key = key_of(k, topic, len);
+    uint64_t key = topics_hash(k, topic, len);
     if (!has(t, key))
         return TOPICS_UNKNOWN;
     close_hole(t, find_slot(t, key));

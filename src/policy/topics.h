@@ -26,6 +26,9 @@ struct topics {
 
 enum topics_result { TOPICS_ADDED, TOPICS_KNOWN, TOPICS_REMOVED, TOPICS_UNKNOWN, TOPICS_FULL, TOPICS_NO_MEMORY };
 
+/* The hash under which a topic is held; never 0. Pure. */
+uint64_t topics_hash(const struct hash_key *k, const void *topic, size_t len);
+
 /* SUBSCRIBE: ADDED, KNOWN (nothing changed), FULL (count == max_count) or NO_MEMORY (account or malloc). */
 MUST_USE enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic, size_t len, uint32_t max_count);
 

@@ -30,7 +30,6 @@
     /* frames and messages */                                                                                                              \
     VERDICT(RESERVED_FLAGS, "reserved_flags", 5, "a frame with reserved flag bits set")                                                    \
     VERDICT(MORE_ON_COMMAND, "more_on_command", 5, "a command frame with the MORE flag")                                                   \
-    VERDICT(COMMAND_IN_MESSAGE, "command_in_message", 5, "a command between the frames of one message")                                    \
     VERDICT(BAD_FRAME_SIZE, "bad_frame_size", 5, "a frame size above 2^63-1")                                                              \
     VERDICT(FRAME_TOO_LARGE, "frame_too_large", 2, "a frame larger than message.frame")                                                    \
     VERDICT(MESSAGE_TOO_LARGE, "message_too_large", 2, "a message larger than message.size")                                               \

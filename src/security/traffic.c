@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "security/traffic_inner.h"
+
+#include "zmtp/command.h"
+
+/* How many messages are charged to a limiter at once. What is not used goes back. */
+#define CREDIT_MESSAGES 64u
+
+/* The largest command that is not a subscription: ERROR with a reason of 255 bytes, and its name. */
+#define COMMAND_BYTES 512u
+
+/* RFC 26: "\x07MESSAGE", 8 bytes of nonce, a box of at least 16 bytes and one of flags. */
+#define CURVE_NAME_BYTES  8u
+#define CURVE_FRAME_BYTES 33u
+
+void traffic_init(struct traffic *t, bool inbound, bool zmtp2, bool curve, bool subscriber)
+{
+    memset(t, 0, sizeof(*t));
+    zmtp_decoder_init(&t->dec, zmtp2);
+    t->inbound = inbound;
+    t->curve = curve;
+    t->subscriber = subscriber && inbound && !curve;
+    t->mode = inbound ? TRAFFIC_HOLD : TRAFFIC_STREAM;
+}
+
+static void release_reserved(struct traffic *t, const struct traffic_context *c)
+{
+    if (t->reserved)
+        unfinished_release(&c->gate->unfinished, c->id, t->reserved);
+    t->reserved = 0;
+}
+
+void traffic_fini(struct traffic *t, const struct traffic_context *c)
+{
+    release_reserved(t, c);
+}
+
+/* ---- rulings ---- */
+
+static bool refuse(struct judgement *j, enum verdict v)
+{
+    j->r->verdict = v;
+    return false;
+}
+
+enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over)
+{
+    if (over != ACTION_DROP || j->t->curve || j->t->mode == TRAFFIC_STREAM) {
+        refuse(j, v);
+        return RULING_CLOSE;
+    }
+    j->r->drop_reason = v;
+    return RULING_DROP;
+}
+
+static void pause_for(struct judgement *j, enum verdict reason, uint64_t wait_ns)
+{
+    if (wait_ns <= j->r->wait_ns)
+        return;
+    j->r->wait_ns = wait_ns;
+    j->r->wait_reason = reason;
+}
+
+enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v)
+{
+    if (rate_is_unlimited(&l->rate))
+        return RULING_PASS;
+    if (l->over == ACTION_PAUSE || j->t->curve || j->t->dec.in_message) {
+        pause_for(j, v, gcra_charge(word, &l->rate, 1, j->c->now_ns));
+        return RULING_PASS;
+    }
+    return gcra_admit(word, &l->rate, 1, j->c->now_ns) == 0 ? RULING_PASS : traffic_rule(j, v, l->over);
+}
+
+/* ---- spans ---- */
+
+static void emit(struct judgement *j)
+{
+    if (j->item > j->open)
+        j->r->spans[j->r->span_count++] = (struct bytes){j->open, (size_t)(j->item - j->open)};
+    j->open = j->item;
+}
+
+/* Leaves [item, at) out. False when no span is left for what follows. */
+static bool leave_out(struct judgement *j)
+{
+    emit(j);
+    j->open = j->item = j->at;
+    j->r->again = j->r->span_count == TRAFFIC_SPANS;
+    return !j->r->again;
+}
+
+/* ---- the beginning of a message ---- */
+
+/* Takes one message from the source's allowance, which is charged some messages ahead. Returns the wait when there is none. */
+static uint64_t take_credit(struct judgement *j)
+{
+    const struct rate *rate = &j->c->limits->source.messages.rate;
+    uint64_t wait_ns = 0;
+    if (rate_is_unlimited(rate))
+        return 0;
+    if (j->credit == 0)
+        j->credit = gcra_admit_some(&j->c->source->limiters[SOURCE_MESSAGES], rate, CREDIT_MESSAGES, j->c->now_ns, &wait_ns);
+    if (j->credit == 0)
+        return wait_ns;
+    j->credit--;
+    return 0;
+}
+
+/* What is over a rate at the start of a message: the whole message waits, is dropped, or ends the connection. */
+static bool over_rate(struct judgement *j, const struct rate_limit *l, enum verdict v, uint64_t wait_ns)
+{
+    if (l->over == ACTION_PAUSE || (j->t->curve && l->over == ACTION_DROP)) {
+        pause_for(j, v, wait_ns);
+        return false;
+    }
+    if (traffic_rule(j, v, l->over) == RULING_CLOSE)
+        return false;
+    j->t->mode = TRAFFIC_SKIP;
+    return true;
+}
+
+/* Nothing is charged unless all limits pass: bytes are looked at first (a source in debt waits), then a message is taken. */
+static bool begin_message(struct judgement *j)
+{
+    const struct limits *l = j->c->limits;
+    j->t->mode = TRAFFIC_HOLD;
+    uint64_t wait_ns = gcra_wait_ns(&j->c->source->limiters[SOURCE_BYTES], &l->source.bytes.rate, 1, j->c->now_ns);
+    if (wait_ns)
+        return over_rate(j, &l->source.bytes, VERDICT_OVER_BYTES, wait_ns);
+    wait_ns = take_credit(j);
+    return wait_ns == 0 || over_rate(j, &l->source.messages, VERDICT_OVER_MESSAGES, wait_ns);
+}
+
+static bool is_limited(const struct limits *l)
+{
+    return !rate_is_unlimited(&l->source.bytes.rate) || !rate_is_unlimited(&l->source.messages.rate);
+}
+
+/* ---- frames ---- */
+
+static enum verdict size_verdict(const struct traffic *t, const struct limits *l, uint64_t charged)
+{
+    if (t->frames >= l->message.frames)
+        return VERDICT_TOO_MANY_FRAMES;
+    if (t->dec.size > l->message.frame_bytes)
+        return VERDICT_FRAME_TOO_LARGE;
+    if (charged > l->message.size_bytes || t->size > l->message.size_bytes - charged)
+        return VERDICT_MESSAGE_TOO_LARGE;
+    return VERDICT_PASS;
+}
+
+/* Counts the current frame to its message and judges both. False: close. */
+static bool judge_frame(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    uint64_t charged = t->dec.size > TRAFFIC_FRAME_BYTES ? t->dec.size : TRAFFIC_FRAME_BYTES;
+    t->judged = true;
+    if (t->mode == TRAFFIC_SKIP)
+        return true;
+    enum verdict v = size_verdict(t, j->c->limits, charged);
+    if (UNLIKELY(v != VERDICT_PASS)) {
+        if (traffic_rule(j, v, j->c->limits->message.over) == RULING_CLOSE)
+            return false;
+        t->mode = TRAFFIC_SKIP;
+        return true;
+    }
+    t->frames++;
+    t->size += charged;
+    if (!rate_is_unlimited(&j->c->limits->source.bytes.rate))
+        gcra_charge(&j->c->source->limiters[SOURCE_BYTES], &j->c->limits->source.bytes.rate, charged, j->c->now_ns);
+    return true;
+}
+
+/* Reserves what the message is about to put into the application; while that is refused, the bytes wait. */
+static bool reserve_wanted(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    if (!unfinished_reserve(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, j->c->id, t->want, j->c->now_ns)) {
+        pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
+        return false;
+    }
+    t->reserved += t->want;
+    t->want = 0;
+    return true;
+}
+
+/* A message grows beyond what is held: it streams from now on. */
+static bool stream_if_large(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    uint64_t wire = (uint64_t)(j->at - j->item) + t->dec.left;
+    if (t->mode == TRAFFIC_HOLD) {
+        if (wire <= j->c->limits->message.hold_bytes)
+            return true;
+        t->mode = TRAFFIC_STREAM;
+    }
+    if (t->mode == TRAFFIC_SKIP)
+        return true;
+    t->want = wire;
+    return reserve_wanted(j);
+}
+
+/* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has it. */
+static enum verdict curve_verdict(const struct traffic *t, const uint8_t *body)
+{
+    static const uint8_t name[CURVE_NAME_BYTES] = {7, 'M', 'E', 'S', 'S', 'A', 'G', 'E'};
+    if ((t->dec.flags & ZMTP_FLAG_MORE) || t->dec.size < CURVE_FRAME_BYTES)
+        return VERDICT_BAD_CURVE_FRAME;
+    return memcmp(body, name, sizeof(name)) == 0 ? VERDICT_PASS : VERDICT_BAD_CURVE_FRAME;
+}
+
+static enum ruling subscriber_frame(struct judgement *j, struct bytes body)
+{
+    if (body.len > 0 && body.at[0] <= 1)
+        return traffic_subscription(j, body.at[0] == 1, (struct bytes){body.at + 1, body.len - 1});
+    return traffic_charge_unit(j, &j->t->user_messages, &j->c->limits->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE);
+}
+
+/* A long frame of a subscriber is judged by its first byte: a topic beyond the limit never gets as far as the application. */
+static bool judge_first_byte(struct judgement *j)
+{
+    const struct limits *l = j->c->limits;
+    if (j->at[0] > 1 || j->t->dec.size - 1 <= l->subscriptions.topic_bytes)
+        return true;
+    if (traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over) == RULING_CLOSE)
+        return false;
+    j->t->mode = TRAFFIC_SKIP;
+    return true;
+}
+
+/* A command is held until it is whole, so its size is limited by its kind, which its name will tell: here by the largest. */
+static bool on_command_header(struct judgement *j)
+{
+    const struct traffic *t = j->t;
+    uint64_t most = t->inbound ? COMMAND_BYTES + (t->subscriber ? j->c->limits->subscriptions.topic_bytes : 0) : 65536;
+    if (t->dec.size <= most)
+        return true;
+    return refuse(j, t->inbound ? VERDICT_COMMAND_TOO_LARGE : VERDICT_APPLICATION_PROTOCOL);
+}
+
+static bool treated_as_command(const struct traffic *t)
+{
+    return zmtp_is_command(&t->dec) && !t->curve;
+}
+
+/* A header whose body is still to come: everything that can be refused by its announcement is refused now. */
+static bool on_header(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    if (treated_as_command(t))
+        return on_command_header(j);
+    if (!t->inbound)
+        return true;
+    size_t need = t->curve ? CURVE_NAME_BYTES : t->subscriber;
+    if ((size_t)(j->end - j->at) < need) {
+        t->deferred = t->dec.size >= need;
+        return t->deferred || refuse(j, VERDICT_BAD_CURVE_FRAME);
+    }
+    enum verdict v = t->curve ? curve_verdict(t, j->at) : VERDICT_PASS;
+    if (v != VERDICT_PASS)
+        return refuse(j, v);
+    if (!judge_frame(j) || (t->subscriber && !judge_first_byte(j)))
+        return false;
+    return stream_if_large(j);
+}
+
+/* ---- complete frames ---- */
+
+static void end_message(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    j->last_charge = t->size;
+    t->frames = 0;
+    t->size = 0;
+    t->mode = TRAFFIC_HOLD;
+    release_reserved(t, j->c);
+}
+
+/* The bytes of the current frame, when they are complete and held in one piece. */
+static struct bytes frame_body(const struct judgement *j)
+{
+    return (struct bytes){j->at - j->t->dec.size, (size_t)j->t->dec.size};
+}
+
+/* Judges a frame by its content. The body is there in one piece unless the message streams (then its beginning was judged). */
+static bool judge_content(struct judgement *j, bool was_whole)
+{
+    struct traffic *t = j->t;
+    if (t->mode == TRAFFIC_SKIP)
+        return true;
+    if (t->curve && was_whole) {
+        enum verdict v = t->dec.size < CURVE_FRAME_BYTES ? VERDICT_BAD_CURVE_FRAME : curve_verdict(t, frame_body(j).at);
+        return v == VERDICT_PASS || refuse(j, v);
+    }
+    if (!t->subscriber || (t->mode == TRAFFIC_STREAM && !was_whole))
+        return true;
+    enum ruling ruling = subscriber_frame(j, frame_body(j));
+    if (ruling == RULING_DROP)
+        t->mode = TRAFFIC_SKIP;
+    return ruling != RULING_CLOSE;
+}
+
+/* A frame of a message that is dropped. */
+static bool skip_frame(struct judgement *j, bool last)
+{
+    j->r->dropped += last;
+    if (last)
+        end_message(j);
+    return leave_out(j);
+}
+
+static bool on_client_frame(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    bool was_whole = !t->judged, last = !(t->dec.flags & ZMTP_FLAG_MORE);
+    if (was_whole && !judge_frame(j))
+        return false;
+    t->judged = false;
+    if (!judge_content(j, was_whole))
+        return false;
+    if (t->mode == TRAFFIC_SKIP)
+        return skip_frame(j, last);
+    j->r->frames++;
+    /* A message that ends here needs no reservation: the application gets it whole. */
+    if (!last && was_whole && !stream_if_large(j))
+        return false;
+    if (last || t->mode == TRAFFIC_STREAM)
+        j->item = j->at;
+    if (last) {
+        j->r->messages++;
+        end_message(j);
+    }
+    return j->r->wait_ns == 0;
+}
+
+static bool on_app_frame(struct judgement *j)
+{
+    j->r->frames++;
+    j->r->messages += !(j->t->dec.flags & ZMTP_FLAG_MORE);
+    j->item = j->at;
+    return true;
+}
+
+static bool on_app_command(struct judgement *j)
+{
+    struct zmtp_command c;
+    if (!zmtp_command_parse(frame_body(j), &c))
+        return refuse(j, VERDICT_APPLICATION_PROTOCOL);
+    if (c.kind == COMMAND_PING && zmtp_ping_ok(&c))
+        traffic_note_ping(j->r, c.data);
+    j->r->commands++;
+    j->item = j->at;
+    return true;
+}
+
+/* libzmq sends its PINGs between the frames of a message too; such a command shares the fate of the message around it. */
+static bool on_client_command(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    enum ruling ruling = traffic_client_command(j, frame_body(j));
+    if (ruling == RULING_CLOSE)
+        return false;
+    if (t->dec.in_message ? t->mode == TRAFFIC_SKIP : ruling == RULING_DROP)
+        return leave_out(j);
+    j->r->commands++;
+    if (!t->dec.in_message || t->mode == TRAFFIC_STREAM)
+        j->item = j->at;
+    return j->r->wait_ns == 0;
+}
+
+static bool on_frame(struct judgement *j)
+{
+    if (treated_as_command(j->t))
+        return j->t->inbound ? on_client_command(j) : on_app_command(j);
+    return j->t->inbound ? on_client_frame(j) : on_app_frame(j);
+}
+
+/* ---- the loop ---- */
+
+static bool on_bad(struct judgement *j)
+{
+    static const enum verdict verdicts[] = {
+        [ZMTP_RESERVED_FLAGS] = VERDICT_RESERVED_FLAGS,
+        [ZMTP_MORE_ON_COMMAND] = VERDICT_MORE_ON_COMMAND,
+        [ZMTP_SIZE_OVERFLOW] = VERDICT_BAD_FRAME_SIZE,
+    };
+    return refuse(j, j->t->inbound ? verdicts[j->t->dec.error] : VERDICT_APPLICATION_PROTOCOL);
+}
+
+/* All input is used up. What streams goes on at once, except a header in pieces, which is not judged yet. */
+static bool on_need(struct judgement *j)
+{
+    const struct traffic *t = j->t;
+    if (t->dec.in_body && (treated_as_command(t) || t->deferred))
+        return false;
+    const uint8_t *decided = j->at - (t->dec.in_body ? 0 : t->dec.have);
+    if (t->mode == TRAFFIC_SKIP)
+        j->item = j->open = j->at;
+    else if (t->mode == TRAFFIC_STREAM && t->want == 0)
+        j->item = decided;
+    return false;
+}
+
+/* Finishes what the last call had to leave: a header without its first body bytes, or a reservation. */
+static bool resume(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    if (t->deferred) {
+        t->deferred = false;
+        if (!on_header(j) || t->deferred)
+            return false;
+    }
+    if (t->want == 0)
+        return true;
+    if (!reserve_wanted(j))
+        return false;
+    if (!t->dec.in_body)
+        j->item = j->at;
+    return true;
+}
+
+static bool step(struct judgement *j, bool limited)
+{
+    struct traffic *t = j->t;
+    if (j->at < j->end && zmtp_at_boundary(&t->dec) && t->inbound && (t->curve || !(j->at[0] & ZMTP_FLAG_COMMAND))) {
+        /* Without rates there is nothing to ask; the mode was reset by the last message's end. */
+        if (limited && !begin_message(j))
+            return false;
+    }
+    switch (zmtp_next(&t->dec, &j->at, j->end)) {
+    case ZMTP_FRAME:
+        return on_frame(j);
+    case ZMTP_HEADER:
+        return on_header(j);
+    case ZMTP_NEED:
+        return on_need(j);
+    default:
+        return on_bad(j);
+    }
+}
+
+/* A message that came alone keeps a receive buffer of the application to itself as long as it is queued. */
+static void charge_pinned(struct judgement *j)
+{
+    const struct rate *rate = &j->c->limits->source.bytes.rate;
+    if (rate_is_unlimited(rate) || j->r->messages != 1 || j->at != j->end || j->last_charge >= TRAFFIC_PINNED_BYTES)
+        return;
+    gcra_charge(&j->c->source->limiters[SOURCE_BYTES], rate, TRAFFIC_PINNED_BYTES - j->last_charge, j->c->now_ns);
+}
+
+void traffic_judge(struct traffic *t, const struct traffic_context *c, const uint8_t *base, const uint8_t *scan, const uint8_t *end,
+                   struct traffic_result *r)
+{
+    struct judgement j = {.t = t, .c = c, .r = r, .open = base, .item = base, .at = scan, .end = end};
+    bool limited = t->inbound && is_limited(c->limits);
+    memset(r, 0, sizeof(*r));
+    if (resume(&j))
+        while (step(&j, limited))
+            ;
+    if (j.credit)
+        gcra_refund(&c->source->limiters[SOURCE_MESSAGES], &c->limits->source.messages.rate, j.credit);
+    if (t->inbound)
+        charge_pinned(&j);
+    emit(&j);
+    r->keep = j.item;
+    r->scanned = j.at;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Shared by traffic.c and subscriptions.c only: one call of traffic_judge() at work. */
+#ifndef WEIR_SECURITY_TRAFFIC_INNER_H
+#define WEIR_SECURITY_TRAFFIC_INNER_H
+
+#include "security/traffic.h"
+
+struct judgement {
+    struct traffic *t;
+    const struct traffic_context *c;
+    struct traffic_result *r;
+    const uint8_t *open; /* [open, item): admitted, not yet in a span */
+    const uint8_t *item; /* [item, at): the current message or command, not decided */
+    const uint8_t *at;   /* decoded up to here */
+    const uint8_t *end;
+    uint64_t credit;      /* messages charged ahead */
+    uint64_t last_charge; /* bytes charged for the last message */
+};
+
+/* What becomes of the current message or command. */
+enum ruling { RULING_PASS, RULING_DROP, RULING_CLOSE };
+
+/* A verdict whose configured action is DROP or CLOSE. Nothing is ever dropped from CURVE. */
+enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over);
+
+/* Charges one unit; what is over pauses (after this unit), is dropped or closes. */
+enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v);
+
+/* A frame or command of a subscriber. */
+enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct bytes topic);
+
+/* A complete command of the client. */
+enum ruling traffic_client_command(struct judgement *j, struct bytes body);
+
+/* Remembers a PING. */
+void traffic_note_ping(struct traffic_result *r, struct bytes data);
+
+#endif
