@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What a flood is told (struct options), one of its connections (struct peer), and the table of floods. One thread; a peer is touched by the
- * loop in flood.c alone.
+ * What a flood is told (struct options), one of its connections (struct peer), and the table of floods. One thread; a
+ * peer is touched by the loop in flood.c alone.
  */
 #ifndef WEIR_TESTS_ATTACKS_FLOOD_H
 #define WEIR_TESTS_ATTACKS_FLOOD_H
@@ -38,22 +38,23 @@ struct options {
     const char *socket_type;
     const char *mechanism;
     unsigned minor;
-    uint32_t connections;  /* open at once */
-    uint64_t opens;        /* connections in all */
-    uint64_t each;         /* units (messages, frames, commands) a connection sends; 0: no end */
-    uint64_t bytes;        /* in all */
+    uint32_t connections; /* open at once */
+    uint64_t opens;       /* connections in all; 0: no more than `connections` */
+    uint64_t rate;        /* connections opened in a second; 0: as fast as can be */
+    uint64_t each;        /* units (messages, frames, commands) a connection sends; 0: no end */
+    uint64_t bytes;       /* in all */
     uint64_t within_ns;
-    uint64_t size;         /* bytes of a frame, topic or context */
-    uint64_t announce;     /* bytes that a huge frame says it has */
-    uint64_t every_ns;     /* pause between two writes of a connection */
-    uint32_t chunk;        /* bytes of one write at most */
-    uint32_t frames;       /* of a message */
-    bool as_messages;      /* subscriptions as messages 01/00 instead of commands */
-    bool cancels;          /* a CANCEL of a topic never held behind every SUBSCRIBE */
-    bool never_read;       /* nothing after the handshake */
+    uint64_t size;     /* bytes of a frame, topic or context */
+    uint64_t announce; /* bytes that a huge frame says it has */
+    uint64_t every_ns; /* pause between two writes of a connection */
+    uint32_t chunk;    /* bytes of one write at most */
+    uint32_t frames;   /* of a message */
+    bool as_messages;  /* subscriptions as messages 01/00 instead of commands */
+    bool cancels;      /* a CANCEL of a topic never held behind every SUBSCRIBE */
+    bool never_read;   /* nothing after the handshake */
     enum flood_start start;
     enum flood_end end;
-    const uint8_t *raw;    /* for the flood "bytes" */
+    const uint8_t *raw; /* for the flood "bytes" */
     size_t raw_len;
 };
 
@@ -79,11 +80,29 @@ struct flood {
     const char *help;
 };
 
+/* What has happened so far, over all connections. */
+struct figures {
+    uint64_t opened, failed, established, ended_by_peer, finished;
+    uint64_t sent_bytes, received_bytes, units;
+    uint32_t open, holding;
+};
+extern struct figures figures;
+
+/* Opens a closed peer, unless --opens says that there were enough. */
+void peer_open(int ep, struct peer *p, const struct options *o, uint64_t now);
+void peer_on_event(int ep, struct peer *p, const struct options *o, uint32_t events, uint64_t now);
+void peer_on_time(int ep, struct peer *p, const struct options *o, uint64_t now);
+
+/* NULL, or what is wrong with the command line. */
+const char *options_parse(struct options *o, int argc, char **argv);
+int options_usage(const char *why);
+
 /* NULL when there is none of that name. */
 const struct flood *flood_find(const char *name);
 void flood_list(void);
 
-/* The greeting, and READY (or HELLO-less nothing for other mechanisms): what a well-behaved peer would send. Return the bytes. */
+/* The greeting and READY: what a well-behaved peer would send. Return the
+ * bytes. */
 size_t flood_greeting(const struct options *o, uint8_t out[64]);
 size_t flood_ready(const struct options *o, uint8_t *out, size_t room);
 

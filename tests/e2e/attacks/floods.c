@@ -87,7 +87,7 @@ static size_t put_frame(struct peer *p, uint8_t *out, size_t room, uint8_t flags
     size_t n = put_head(out, flags, len);
 
     p->body = len;
-    return n + fill_body(p, out + n, room - n);
+    return n + (room > n ? fill_body(p, out + n, room - n) : 0);
 }
 
 static size_t fill_nothing(struct peer *p, const struct options *o, uint8_t *out, size_t room)
@@ -180,7 +180,7 @@ static size_t fill_announced(struct peer *p, const struct options *o, uint8_t fl
     p->units = 1;
     n = put_head(out, flags, o->announce);
     p->body = o->size;
-    return n + fill_body(p, out + n, room - n);
+    return n + (room > n ? fill_body(p, out + n, room - n) : 0);
 }
 
 static size_t fill_huge(struct peer *p, const struct options *o, uint8_t *out, size_t room)
@@ -196,7 +196,11 @@ static size_t fill_giant_command(struct peer *p, const struct options *o, uint8_
 /* SUBSCRIBE or CANCEL as a command (3.1), or as a message that begins with 01 or 00. */
 static size_t put_subscription(struct peer *p, const struct options *o, uint8_t *out, bool is_cancel)
 {
-    const char *name = o->as_messages ? (is_cancel ? "\0" : "\1") : (is_cancel ? "\x06" "CANCEL" : "\x09" "SUBSCRIBE");
+    const char *name = o->as_messages ? (is_cancel ? "\0" : "\1")
+                                      : (is_cancel ? "\x06"
+                                                     "CANCEL"
+                                                   : "\x09"
+                                                     "SUBSCRIBE");
     size_t name_len = o->as_messages ? 1 : 1 + (size_t)name[0];
     size_t n = put_head(out, o->as_messages ? 0 : FRAME_COMMAND, name_len + o->size);
 
@@ -241,7 +245,8 @@ static size_t put_command(struct peer *p, uint8_t *out, const char *name, size_t
     return n + name_len + body_len;
 }
 
-static size_t fill_commands(struct peer *p, const struct options *o, uint8_t *out, size_t room, const char *name, size_t body_len)
+static size_t fill_commands(struct peer *p, const struct options *o, uint8_t *out, size_t room, const char *name,
+                            size_t body_len)
 {
     size_t name_len = 1 + (size_t)name[0], n = 0;
 
@@ -255,12 +260,18 @@ static size_t fill_commands(struct peer *p, const struct options *o, uint8_t *ou
 /* PING: a TTL of two bytes, and at most 16 of context. */
 static size_t fill_pings(struct peer *p, const struct options *o, uint8_t *out, size_t room)
 {
-    return fill_commands(p, o, out, room, "\x04" "PING", 2 + (o->size > 16 ? 16 : o->size));
+    return fill_commands(p, o, out, room,
+                         "\x04"
+                         "PING",
+                         2 + (o->size > 16 ? 16 : o->size));
 }
 
 static size_t fill_unknown(struct peer *p, const struct options *o, uint8_t *out, size_t room)
 {
-    return fill_commands(p, o, out, room, "\x07" "NOTHING", o->size > 1024 ? 1024 : o->size);
+    return fill_commands(p, o, out, room,
+                         "\x07"
+                         "NOTHING",
+                         o->size > 1024 ? 1024 : o->size);
 }
 
 static const struct flood floods[] = {
@@ -270,7 +281,8 @@ static const struct flood floods[] = {
     {"requests", fill_requests, START_READY, "an empty delimiter and --size bytes, as REQ sends them"},
     {"endless", fill_endless, START_READY, "a message that never ends, frames of --size bytes"},
     {"huge", fill_huge, START_READY, "a frame that announces --announce bytes and brings --size"},
-    {"giant-command", fill_giant_command, START_GREETED, "a handshake command of --announce bytes of which --size come"},
+    {"giant-command", fill_giant_command, START_GREETED,
+     "a handshake command of --announce bytes of which --size come"},
     {"subscriptions", fill_subscriptions, START_READY, "random topics of --size letters"},
     {"user-messages", fill_user_messages, START_READY, "messages from a subscriber, --size bytes"},
     {"pings", fill_pings, START_READY, "PING with --size bytes of context"},

@@ -36,7 +36,7 @@ static bool parse_ipc(struct target *t, const char *path)
     if (path[0] == '\0' || strlen(path) >= sizeof(un->sun_path))
         return false;
     un->sun_family = AF_UNIX;
-    strcpy(un->sun_path, path);
+    memcpy(un->sun_path, path, strlen(path) + 1);
     t->addr_len = sizeof(*un);
     return true;
 }
@@ -105,7 +105,8 @@ static int bind_source(int fd, const struct target *t, uint64_t n)
     int on = 1;
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(t->source + (uint32_t)(n % t->sources))};
 
-    /* The port is chosen at connect(), so that one source may hold as many connections as it has ports for this very target. */
+    /* The port is chosen at connect(), so that one source may hold as many connections as it has ports for this very
+     * target. */
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
     return bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 ? -errno : 0;
 }

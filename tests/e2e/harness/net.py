@@ -8,7 +8,7 @@ import socket
 import tempfile
 import time
 
-PATIENCE = 60.0  # seconds; a limit against hanging, not a measurement
+PATIENCE = float(os.environ.get("WEIR_E2E_PATIENCE", "30"))  # seconds; a limit against hanging, not a measurement
 
 
 def wait_until(condition, what="the condition", limit=PATIENCE, step=0.02):

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The two halves of every attack test: a bare application that suffers, and the same application behind Weir that does not notice.
+
+Use: `from attacks.scene import *` brings the fixtures bare, gate and flood into a test file."""
+import contextlib
+
+import pytest
+
+from harness import net, proc
+from harness.net import wait_until
+
+from .customers import Customers
+from .tool import Flood
+
+MIB = 1 << 20
+ALLOWED_GROWTH = 64 * MIB
+
+__all__ = ["MIB", "ALLOWED_GROWTH", "bare", "gate", "flood", "refusals", "grows_by"]
+
+
+def refusals(weir):
+    """{verdict: count} of all that Weir has refused."""
+    return {labels["verdict"]: value for name, labels, value in weir.samples()
+            if name == "weir_verdicts_total" and labels["verdict"] != "pass" and value}
+
+
+def grows_by(app, growth, what=proc.rss_bytes):
+    """Waits until the application holds `growth` bytes more than now; returns after that."""
+    before = what(app.pid)
+    return lambda: wait_until(lambda: what(app.pid) - before >= growth, f"{app.name} to grow by {growth // MIB} MiB")
+
+
+@pytest.fixture
+def bare(start_app):
+    """bare('pull') -> an application that strangers reach directly, library defaults, 1024 descriptors."""
+    return lambda kind, **kwargs: start_app(kind, "tcp://127.0.0.1:*", **kwargs)
+
+
+@pytest.fixture
+def flood(paths, start_weir):
+    """flood('endless', endpoint, size=0) -> a running Flood, ended with the test."""
+    started = []
+
+    def start(name, endpoint, **options):
+        started.append(Flood(paths.folder, name, endpoint, **options))
+        return started[-1]
+
+    yield start
+    for f in started:
+        f.kill()
+
+
+class Gate:
+    """An application behind Weir, with customers; `config` are the keys of the gate that differ from the defaults."""
+
+    def __init__(self, start_weir, start_app, peers, paths, kind, config=None, client_options=None, **app_options):
+        self.app = start_app(kind, paths.ipc(), **app_options)
+        listen = "tcp://127.0.0.1:*"
+        if config:
+            entry = {"name": "main", "listen": listen, "forward": self.app.endpoint, **config}
+            self.weir = start_weir(config={"gates": [entry]})
+        else:
+            self.weir = start_weir(listen=listen, forward=self.app.endpoint)
+        self.endpoint = self.weir.endpoint
+        self.customers = Customers(peers, self.app, kind, self.endpoint, **(client_options or {}))
+        self.idle_held = self.weir.metric("weir_memory_held_bytes")
+        self.app_before = proc.rss_bytes(self.app.pid)
+
+    def verdicts(self, *labels):
+        return sum(self.weir.metric("weir_verdicts_total", verdict=label) for label in labels)
+
+    def expects(self, count, *labels):
+        """A condition: these verdicts rose to `count` together."""
+        return lambda: self.verdicts(*labels) >= count
+
+    def app_growth(self):
+        return proc.peak_rss_bytes(self.app.pid) - self.app_before
+
+    @contextlib.contextmanager
+    def survives(self, growth=ALLOWED_GROWTH):
+        """What holds during and after a flood: the customers are served, the application has not grown, Weir keeps within its memory
+        and gives it back."""
+        yield self
+        self.customers.close()
+        self.weir.check()
+        assert self.app.alive()
+        assert self.app_growth() <= growth, f"the application grew by {self.app_growth() / MIB:.0f} MiB"
+        assert self.weir.metric("weir_memory_peak_bytes") <= self.weir.metric("weir_memory_limit_bytes")
+        self.weir.wait_metric("weir_memory_held_bytes", lambda held: held <= self.idle_held)
+
+    def withstands(self, *floods, until, rounds=20, growth=ALLOWED_GROWTH):
+        """Customers are served until the condition holds, while the floods go on; then all is as before."""
+        with self.survives(growth):
+            self.customers.serve_until(until, f"the expected verdicts; so far {refusals(self.weir)}", rounds)
+            assert all(f.alive() for f in floods), "a flood ended too early: nothing was shown"
+            for f in floods:
+                f.stop()
+
+
+@pytest.fixture
+def gate(start_weir, start_app, peers, paths):
+    """gate('pull', config={...}) -> a Gate."""
+    return lambda kind, **kwargs: Gate(start_weir, start_app, peers, paths, kind, **kwargs)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Messages that never end, frames that announce too much, handshakes larger than life, bodies that trickle."""
+import zmq
+from attacks.scene import *
+from attacks.scene import proc, wait_until
+from harness import zmtp
+from harness.net import raw_connect
+
+import pytest
+
+PLAIN = {"options": {"PLAIN_SERVER": 1}, "zap": {"plain": {"user": "secret"}}}
+PLAIN_CLIENT = {"PLAIN_USERNAME": b"user", "PLAIN_PASSWORD": b"secret"}
+
+# Endless multipart messages: never counted by the high-water mark, never seen by the application.
+ENDLESS = [pytest.param("pull", "PUSH", 0, id="pull-empty-frames"), pytest.param("router", "DEALER", 1024, id="router-1KiB-frames"),
+           pytest.param("rep", "DEALER", 1024, id="rep-1KiB-frames")]
+
+
+@pytest.mark.parametrize("kind,peer,size", ENDLESS)
+def test_endless_multipart_bare(bare, flood, kind, peer, size):
+    app = bare(kind)
+    grown = grows_by(app, 256 * MIB)
+    flood("endless", app.endpoint, type=peer, size=size, connections=4, bytes=512 * MIB if size else 64 * MIB)
+    grown()
+    assert app.stats()["messages"] == 0
+
+
+@pytest.mark.parametrize("kind,peer,size", ENDLESS)
+def test_endless_multipart_through(gate, flood, kind, peer, size):
+    g = gate(kind)
+    f = flood("endless", g.endpoint, type=peer, size=size, connections=4, opens=100000)
+    g.withstands(f, until=g.expects(30, "too_many_frames", "message_too_large"))
+    assert g.app.stats()["messages"] == g.customers.regular.count + g.customers.newcomers
+
+
+# Frames that announce 1 GiB.
+def test_huge_frame_fast_bare(bare, flood):
+    app = bare("router")
+    grown = grows_by(app, 512 * MIB)
+    flood("huge", app.endpoint, announce=1 << 30, size=1 << 30, connections=2)
+    grown()
+
+
+def test_huge_frame_slow_bare(bare, flood):
+    """One byte every 50 ms keeps a buffer of 1 GiB reserved, for as long as the sender likes."""
+    app = bare("router")
+    grown = grows_by(app, 8 << 30, what=virtual_bytes)
+    f = flood("huge", app.endpoint, announce=1 << 30, size=1 << 30, connections=10, chunk=1, every_ms=50)
+    grown()
+    f.wait_figure("sent_bytes", 1000)
+    assert f.figures()["open"] == 10
+
+
+def virtual_bytes(pid):
+    return int(proc.status(pid, "VmSize").split()[0]) * 1024
+
+
+@pytest.mark.parametrize("pace", [{}, {"chunk": 9, "every_ms": 20}], ids=["fast", "slow"])
+def test_huge_frame_through(gate, flood, pace):
+    g = gate("router")
+    virtual = virtual_bytes(g.app.pid)
+    f = flood("huge", g.endpoint, announce=1 << 30, size=1 << 30, connections=4, opens=100000, **pace)
+    g.withstands(f, until=g.expects(30, "frame_too_large"))
+    assert virtual_bytes(g.app.pid) - virtual < 512 * MIB
+
+
+# Frames of a legal size that never come to their end.
+def test_unfinished_messages_bare(bare, flood):
+    app = bare("router")
+    grown = grows_by(app, 512 * MIB)
+    f = flood("huge", app.endpoint, announce=20 * MIB, size=20 * MIB - 1, connections=30)
+    grown()
+    f.wait_figure("holding", 30)
+    assert f.figures()["ended_by_peer"] == 0 and app.stats()["messages"] == 0
+
+
+def test_unfinished_messages_through(gate, flood):
+    """All defaults: the parts that the application holds are bounded long before any deadline."""
+    g = gate("router")
+    f = flood("huge", g.endpoint, announce=20 * MIB, size=20 * MIB - 1, connections=30)
+    g.withstands(f, until=lambda: f.figures()["established"] == 30 and g.weir.metric("weir_unfinished_bytes") > 16 * MIB)
+
+
+@pytest.mark.parametrize("size", [1000, 8 * MIB], ids=["held-in-weir", "streaming"])
+def test_unfinished_messages_end_through(gate, flood, size):
+    g = gate("router", config={"message": {"complete_within": "1s", "min_rate": "64MiB"}})
+    f = flood("huge", g.endpoint, announce=size, size=size - 1, connections=30, opens=100000)
+    g.withstands(f, until=g.expects(20, "message_too_slow"))
+
+
+def test_trickle_bare(bare, flood):
+    """A byte now and then inside a frame: the connection and its partial message stay. (30 s pass only before the handshake is done.)"""
+    app = bare("router")
+    f = flood("huge", app.endpoint, announce=10 * MIB, size=10 * MIB, connections=50, chunk=9, every_ms=20)
+    f.wait_figure("sent_bytes", 50 * 9 * 100)
+    assert f.figures()["open"] == 50 and proc.fd_count(app.pid) > 50
+
+
+def test_trickle_through(gate, flood):
+    """Small frames (held in Weir) and large ones, one byte at a time."""
+    g = gate("router", config={"message": {"complete_within": "1s"}})
+    floods = [flood("huge", g.endpoint, announce=size, size=size, connections=50, opens=100000, chunk=1, every_ms=20) for size in (200, 10 * MIB)]
+    g.withstands(*floods, until=g.expects(60, "message_too_slow"))
+
+
+# READY and HELLO of 1 GiB, before anybody has shown who he is.
+GIANTS = [pytest.param("NULL", {}, {}, id="READY"), pytest.param("PLAIN", PLAIN, PLAIN_CLIENT, id="HELLO")]
+
+
+@pytest.mark.parametrize("mechanism,app_options,client", GIANTS)
+def test_giant_handshake_bare(bare, flood, mechanism, app_options, client):
+    app = bare("router", **app_options)
+    grown = grows_by(app, 512 * MIB)
+    flood("giant-command", app.endpoint, mechanism=mechanism, announce=1 << 30, size=1 << 30, connections=2)
+    grown()
+
+
+@pytest.mark.parametrize("mechanism,app_options,client", GIANTS)
+@pytest.mark.parametrize("announce", [1 << 30, 100000], ids=["1GiB", "100kB"])
+def test_giant_handshake_through(gate, flood, mechanism, app_options, client, announce):
+    g = gate("router", client_options=client, **app_options)
+    f = flood("giant-command", g.endpoint, mechanism=mechanism, announce=announce, size=announce, connections=4, opens=100000)
+    upstream = g.weir.metric("weir_upstream_connects_total")
+    g.withstands(f, until=g.expects(30, "handshake_too_large", "bad_ready"))
+    assert g.weir.metric("weir_upstream_connects_total") - upstream <= g.customers.newcomers + 1, "strangers reached the application"
+
+
+# Twins: the same, legal.
+def test_large_messages_pass_untouched(gate, peers):
+    g = gate("router")
+    bodies = [bytes([i]) * (20 * MIB + i) for i in range(3)]
+    clients = [peers.client(zmq.DEALER, g.endpoint) for _ in bodies]
+    for client, body in zip(clients, bodies):
+        client.send_multipart([b"", body])
+    for client, body in zip(clients, bodies):
+        assert client.recv_multipart() == [b"", body]
+    assert refusals(g.weir) == {}
+
+
+def test_many_parts_pass_untouched(gate, peers):
+    g = gate("router")
+    client = peers.client(zmq.DEALER, g.endpoint)
+    parts = [b"%d" % i for i in range(1000)]
+    for i in range(1000):
+        client.send_multipart([b"%d" % i, *parts])
+        if i % 100 == 99:
+            for n in range(i - 99, i + 1):
+                assert client.recv_multipart() == [b"%d" % n, *parts]
+    assert refusals(g.weir) == {}
+    assert g.weir.metric("weir_pauses_total") == 0
+
+
+def test_slow_but_legal_pass_untouched(gate):
+    """A handshake in pieces, and a message of a slow line: 256 KiB in 64 writes."""
+    g = gate("router")
+    s = raw_connect(g.endpoint)
+    peer = zmtp.RawPeer(s)
+    for byte in zmtp.greeting():
+        s.sendall(bytes([byte]))
+    peer.read(64)
+    for byte in zmtp.command("READY", zmtp.properties(("Socket-Type", "DEALER"))):
+        s.sendall(bytes([byte]))
+    peer.expect_command(b"READY")
+    body = bytes(range(256)) * 1024
+    stream = zmtp.message(b"", body)
+    for at in range(0, len(stream), 4096):
+        peer.send_raw(stream[at:at + 4096])
+        g.customers.regular.exchange()
+    assert peer.recv() == [b"", body]
+    assert refusals(g.weir) == {}
