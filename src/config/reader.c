@@ -3,7 +3,7 @@
 
 #include "config/checks.h"
 #include "config/schema.h"
-#include "config/suggest.h"
+#include "config/unknown.h"
 #include "config/value.h"
 
 #include <stdio.h>
@@ -18,8 +18,8 @@ struct reader {
     struct report *report;
     struct config *config;
     unsigned depth;
-    bool ended; /* nothing more can be read: syntax error, too deep, no memory */
-    bool gates_seen;
+    bool ended;            /* nothing more can be read: syntax error, too deep, no memory */
+    struct place gates_at; /* line 0: not seen */
     struct section_given top;
     struct section_given gates[CONFIG_GATES_MAX];
     struct config_gate spare_gate; /* takes the gates beyond the maximum, so that their mistakes are found too */
@@ -155,60 +155,6 @@ static const char *kind_of_value(const yaml_event_t *e)
     return e->type == YAML_SEQUENCE_START_EVENT ? "a list" : "a mapping";
 }
 
-/* ---- keys ---- */
-
-/* Offers every row and section below `section`, by the name that it would have there. */
-static void offer_keys(struct suggestion *s, const struct schema *schema, const char *section, const char *word)
-{
-    size_t inside = strlen(section) + (*section != '\0');
-    for (size_t i = 0; i < schema->count; i++) {
-        const char *path = schema->keys[i].path;
-        if (inside && (strncmp(path, section, inside - 1) || path[inside - 1] != '.'))
-            continue;
-        suggest_offer(s, word, path + inside, strcspn(path + inside, "."));
-        suggest_offer(s, word, path + inside, strlen(path + inside));
-    }
-}
-
-/* A row anywhere in the schema whose last word is exactly this: the author has taken the wrong section. */
-static const char *same_word_elsewhere(const struct schema *schema, const char *word)
-{
-    for (size_t i = 0; i < schema->count; i++) {
-        const char *dot = strrchr(schema->keys[i].path, '.');
-        const char *last = dot ? dot + 1 : schema->keys[i].path;
-        if (!strcmp(last, word))
-            return schema->keys[i].path;
-    }
-    return NULL;
-}
-
-static void report_unknown(struct reader *r, const struct target *t, const char *section, const char *word,
-                           struct place at)
-{
-    struct suggestion s = {0};
-    char seen[VALUE_SEEN_MAX];
-    const char *where = *section ? section : t->schema == &schema_top ? "the top level" : "a gate";
-    const struct schema *other = t->schema == &schema_top ? &schema_gate : &schema_top;
-    offer_keys(&s, t->schema, section, word);
-    if (t->schema == &schema_top && !*section)
-        suggest_offer(&s, word, "gates", strlen("gates"));
-    value_quote(seen, word, strlen(word));
-    if (s.best && memchr(s.best, '.', s.best_len))
-        report_mistake(r->report, at, "unknown key in %s: %s, nest it as in %.*s", where, seen, (int)s.best_len,
-                       s.best);
-    else if (s.best)
-        report_mistake(r->report, at, "unknown key in %s: %s, did you mean \"%.*s\"?", where, seen, (int)s.best_len,
-                       s.best);
-    else if (same_word_elsewhere(t->schema, word))
-        report_mistake(r->report, at, "unknown key in %s: %s, did you mean %s?", where, seen,
-                       same_word_elsewhere(t->schema, word));
-    else if (schema_find(other, word) || schema_section(other, word))
-        report_mistake(r->report, at, "unknown key in %s: %s, it belongs to %s", where, seen,
-                       other == &schema_top ? "the top level" : "a gate (an item of \"gates\")");
-    else
-        report_mistake(r->report, at, "unknown key in %s: %s", where, seen);
-}
-
 /* ---- values ---- */
 
 static void read_scalar(struct reader *r, const struct target *t, const struct schema_key *k)
@@ -259,9 +205,9 @@ static void read_value(struct reader *r, const struct target *t, const char *pat
     uint32_t *first_line = &first_lines[first - t->schema->keys];
     if (*first_line) {
         report_mistake(r->report, key_at, "%s is given twice: again here, first at line %u", path, *first_line);
-        return;
+    } else {
+        *first_line = key_at.line;
     }
-    *first_line = key_at.line;
     if (k)
         read_scalar(r, t, k);
     else
@@ -293,7 +239,7 @@ static void read_key(struct reader *r, const struct target *t, const char *secti
         else if (schema_find(t->schema, path) || schema_section(t->schema, path))
             read_value(r, t, path, at, first_lines);
         else
-            report_unknown(r, t, section, word, at);
+            unknown_report(r->report, at, t->schema, section, word);
     }
     if (r->depth > depth) /* the value was not read to its end */
         skip_value(r);
@@ -337,12 +283,12 @@ static void read_gate(struct reader *r)
 
 static void read_gates(struct reader *r)
 {
-    if (r->gates_seen) {
-        report_mistake(r->report, here(r), "gates is given twice: again here, allowed one list");
+    struct place at = here(r);
+    if (r->gates_at.line) {
+        report_mistake(r->report, at, "gates is given twice: again here, first at line %u", r->gates_at.line);
         return;
     }
-    r->gates_seen = true;
-    struct place at = here(r);
+    r->gates_at = at;
     if (r->event.type != YAML_SEQUENCE_START_EVENT) {
         if (r->event.type != YAML_ALIAS_EVENT)
             report_mistake(r->report, at, "gates is not a list: %s, allowed 1 to %d items, each beginning with \"- \"",
@@ -368,7 +314,7 @@ static void read_root(struct reader *r)
     else if (type != YAML_NO_EVENT && !is_empty(&r->event)) {
         report_mistake(r->report, here(r), "the file is not a mapping: %s, allowed keys such as gates",
                        kind_of_value(&r->event));
-        r->gates_seen = true; /* one mistake is enough */
+        r->gates_at = here(r); /* one mistake is enough */
         skip_value(r);
     }
 }
@@ -384,7 +330,7 @@ static void read_file(struct reader *r)
     }
     if (r->ended)
         return;
-    if (!r->gates_seen)
+    if (!r->gates_at.line)
         report_mistake(r->report, (struct place){.line = 1, .column = 1}, "gates is missing: 0 gates, allowed 1 to %d",
                        CONFIG_GATES_MAX);
     checks_between(r->config, &r->top, r->gates, r->report);

@@ -188,6 +188,24 @@ static int set_endpoint(const struct schema_key *k, const char *text, void *base
     return parse_endpoint(&g->forward, g->forward_text, text, text, false, ret_why);
 }
 
+/* What it looks like, for those who forgot the unit. */
+static const char *example(const struct schema_key *k)
+{
+    switch (k->type) {
+    case SCHEMA_SIZE:
+        return ", such as 64KiB";
+    case SCHEMA_DURATION:
+        return ", such as 5s";
+    case SCHEMA_RATE:
+        return ", such as 500/s";
+    case SCHEMA_BYTE_RATE:
+    case SCHEMA_SPEED:
+        return ", such as 1MiB/s";
+    default:
+        return "";
+    }
+}
+
 static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
                     char why[static VALUE_WHY_MAX])
 {
@@ -199,8 +217,9 @@ static int complain(const struct schema_key *k, const char *text, enum fault f, 
                  f == FAULT_LOW    ? "is too small"
                  : f == FAULT_HIGH ? "is too large"
                                    : "has no such choice");
-    snprintf(why, VALUE_WHY_MAX, "%s %s: %s%s%s%s, allowed %s", k->path, what, value_quote(seen, text, strlen(text)),
-             detail ? " (" : "", detail ? detail : "", detail ? ")" : "", value_range(range, k));
+    snprintf(why, VALUE_WHY_MAX, "%s %s: %s%s%s%s, allowed %s%s", k->path, what, value_quote(seen, text, strlen(text)),
+             detail ? " (" : "", detail ? detail : "", detail ? ")" : "", value_range(range, k),
+             f == FAULT_FORM ? example(k) : "");
     return -EINVAL;
 }
 

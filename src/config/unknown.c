@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "config/unknown.h"
+
+#include "config/suggest.h"
+#include "config/value.h"
+
+#include <string.h>
+
+/* Offers every row and section below `section`, by the name that it would have there. */
+static void offer_keys(struct suggestion *s, const struct schema *schema, const char *section, const char *word)
+{
+    size_t inside = strlen(section) + (*section != '\0');
+    for (size_t i = 0; i < schema->count; i++) {
+        const char *path = schema->keys[i].path;
+        if (inside && (strncmp(path, section, inside - 1) || path[inside - 1] != '.'))
+            continue;
+        suggest_offer(s, word, path + inside, strcspn(path + inside, "."));
+        suggest_offer(s, word, path + inside, strlen(path + inside));
+    }
+}
+
+/* A row anywhere in the schema whose last word is exactly this: the author has taken the wrong section. */
+static const char *same_word_elsewhere(const struct schema *schema, const char *word)
+{
+    for (size_t i = 0; i < schema->count; i++) {
+        const char *dot = strrchr(schema->keys[i].path, '.');
+        const char *last = dot ? dot + 1 : schema->keys[i].path;
+        if (!strcmp(last, word))
+            return schema->keys[i].path;
+    }
+    return NULL;
+}
+
+/* The section of a candidate such as "connections.max": what comes before its last dot; 0 for a candidate without. */
+static size_t section_len(const struct suggestion *s)
+{
+    const char *dot = s->best ? memrchr(s->best, '.', s->best_len) : NULL;
+    return dot ? (size_t)(dot - s->best) : 0;
+}
+
+void unknown_report(struct report *r, struct place at, const struct schema *schema, const char *section,
+                    const char *word)
+{
+    struct suggestion s = {0};
+    char seen[VALUE_SEEN_MAX];
+    const char *where = *section ? section : schema == &schema_top ? "the file" : "a gate";
+    const struct schema *other = schema == &schema_top ? &schema_gate : &schema_top;
+    offer_keys(&s, schema, section, word);
+    if (schema == &schema_top && !*section)
+        suggest_offer(&s, word, "gates", strlen("gates"));
+    value_quote(seen, word, strlen(word));
+    size_t outer = section_len(&s);
+    if (outer)
+        report_mistake(r, at, "unknown key in %s: %s, did you mean \"%.*s\" inside \"%.*s\"?", where, seen,
+                       (int)(s.best_len - outer - 1), s.best + outer + 1, (int)outer, s.best);
+    else if (s.best)
+        report_mistake(r, at, "unknown key in %s: %s, did you mean \"%.*s\"?", where, seen, (int)s.best_len, s.best);
+    else if (same_word_elsewhere(schema, word))
+        report_mistake(r, at, "unknown key in %s: %s, did you mean %s?", where, seen,
+                       same_word_elsewhere(schema, word));
+    else if (schema_find(other, word) || schema_section(other, word))
+        report_mistake(r, at, "unknown key in %s: %s, it belongs to %s", where, seen,
+                       other == &schema_top ? "the top level" : "a gate (an item of \"gates\")");
+    else
+        report_mistake(r, at, "unknown key in %s: %s", where, seen);
+}
