@@ -21,13 +21,13 @@ static enum verdict charge_topic(struct judgement *j, struct bytes topic)
     uint64_t hash = topics_hash(&c->gate->key, topic.at, topic.len);
     if (atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)cost > c->limits->subscriptions.source_bytes)
         return VERDICT_TOPICS_TOO_LARGE;
-    enum topic_index_result r = topic_index_add(&c->gate->topics, hash, cost, c->limits->subscriptions.total_bytes);
+    enum tally_result r = tally_add(&c->gate->topics, hash, cost, c->limits->subscriptions.total_bytes);
     /* A full gate is not this client's fault: it is let in, and the source that holds most gives way at once. */
-    if (r == TOPIC_INDEX_FULL) {
+    if (r == TALLY_FULL) {
         j->r->make_room = true;
-        r = topic_index_add(&c->gate->topics, hash, cost, UINT64_MAX);
+        r = tally_add(&c->gate->topics, hash, cost, UINT64_MAX);
     }
-    if (r != TOPIC_INDEX_ADDED)
+    if (r != TALLY_ADDED)
         return VERDICT_NO_MEMORY;
     atomic_fetch_add_explicit(&c->source->topic_bytes, cost, memory_order_relaxed);
     return VERDICT_PASS;
@@ -60,7 +60,7 @@ static void cancel(struct judgement *j, struct bytes topic)
     const struct traffic_context *c = j->c;
     if (topics_remove(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len) != TOPICS_REMOVED)
         return;
-    topic_index_remove(&c->gate->topics, topics_hash(&c->gate->key, topic.at, topic.len));
+    tally_remove(&c->gate->topics, topics_hash(&c->gate->key, topic.at, topic.len));
     atomic_fetch_sub_explicit(&c->source->topic_bytes, topic_cost(topic), memory_order_relaxed);
 }
 

@@ -125,6 +125,10 @@ static bool begin_message(struct judgement *j)
 {
     const struct limits *l = j->c->limits;
     j->t->mode = TRAFFIC_HOLD;
+    if (j->t->grace) {
+        j->t->grace = false;
+        return true;
+    }
     uint64_t wait_ns = gcra_wait_ns(&j->c->source->limiters[SOURCE_BYTES], &l->source.bytes.rate, 1, j->c->now_ns);
     if (wait_ns)
         return over_rate(j, &l->source.bytes, VERDICT_OVER_BYTES, wait_ns);

@@ -19,7 +19,7 @@
 #include "base/hash.h"
 #include "policy/limits.h"
 #include "policy/source.h"
-#include "policy/topic_index.h"
+#include "policy/tally.h"
 #include "policy/topics.h"
 #include "policy/unfinished.h"
 #include "policy/verdict.h"
@@ -37,13 +37,16 @@
 /* A message that arrives alone pins a whole receive buffer of libzmq. */
 #define TRAFFIC_PINNED_BYTES 8192u
 
+/* Besides its bytes a topic costs the application a set of subscribers: counted as this many bytes. */
+#define TOPIC_OVERHEAD_BYTES 16u
+
 /* How long a connection waits before it asks again for room for a large message. */
 #define TRAFFIC_UNFINISHED_RETRY_NS (5 * NS_PER_MS)
 
 /* What the connections of a gate share. */
 struct traffic_gate {
     struct unfinished unfinished;
-    struct topic_index topics;
+    struct tally topics;      /* subscribed */
     struct account *account;
     struct hash_key key;
 };
@@ -59,6 +62,7 @@ struct traffic {
     bool subscriber;       /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
     bool judged;           /* the current frame was judged by its header */
     bool deferred;         /* its first body bytes are awaited before it is judged */
+    bool grace;            /* the next message passes whatever the rates say (heartbeat.max_pause) */
     uint32_t frames;       /* of the current message */
     uint64_t size;         /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
     uint64_t reserved;     /* of the current message, in the gate's `unfinished` */

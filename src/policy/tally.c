@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "policy/topic_index.h"
+#include "policy/tally.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_CAPACITY 256u
 
-void topic_index_init(struct topic_index *x, struct account *account)
+void tally_init(struct tally *x, struct account *account)
 {
     memset(x, 0, sizeof(*x));
     pthread_mutex_init(&x->lock, NULL);
     x->account = account;
 }
 
-static void free_slots(struct topic_index *x, struct topic_slot *slots, size_t capacity)
+static void free_slots(struct tally *x, struct tally_slot *slots, size_t capacity)
 {
     free(slots);
     account_release(x->account, capacity * sizeof(*slots));
 }
 
-void topic_index_fini(struct topic_index *x)
+void tally_fini(struct tally *x)
 {
     free_slots(x, x->slots, x->capacity);
     pthread_mutex_destroy(&x->lock);
@@ -27,7 +27,7 @@ void topic_index_fini(struct topic_index *x)
 }
 
 /* The slot of `hash`, or the empty slot where it would go. The table is never full. */
-static struct topic_slot *find(struct topic_slot *slots, size_t capacity, uint64_t hash)
+static struct tally_slot *find(struct tally_slot *slots, size_t capacity, uint64_t hash)
 {
     size_t i = hash & (capacity - 1);
     while (slots[i].hash != 0 && slots[i].hash != hash)
@@ -35,11 +35,11 @@ static struct topic_slot *find(struct topic_slot *slots, size_t capacity, uint64
     return &slots[i];
 }
 
-static bool resize(struct topic_index *x, size_t capacity)
+static bool resize(struct tally *x, size_t capacity)
 {
-    if (!account_charge(x->account, capacity * sizeof(struct topic_slot)))
+    if (!account_charge(x->account, capacity * sizeof(struct tally_slot)))
         return false;
-    struct topic_slot *slots = calloc(capacity, sizeof(*slots));
+    struct tally_slot *slots = calloc(capacity, sizeof(*slots));
     if (!slots) {
         account_release(x->account, capacity * sizeof(*slots));
         return false;
@@ -53,34 +53,43 @@ static bool resize(struct topic_index *x, size_t capacity)
     return true;
 }
 
-static enum topic_index_result add(struct topic_index *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
+static enum tally_result add(struct tally *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
 {
     /* At most half full, so that probes stay short. */
     if (2 * (x->count + 1) > x->capacity && !resize(x, x->capacity ? 2 * x->capacity : FIRST_CAPACITY))
-        return TOPIC_INDEX_NO_MEMORY;
-    struct topic_slot *s = find(x->slots, x->capacity, hash);
+        return TALLY_NO_MEMORY;
+    struct tally_slot *s = find(x->slots, x->capacity, hash);
     if (s->hash == hash) {
         s->users++;
-        return TOPIC_INDEX_ADDED;
+        return TALLY_ADDED;
     }
     if (x->cost + cost > limit_cost)
-        return TOPIC_INDEX_FULL;
-    *s = (struct topic_slot){.hash = hash, .users = 1, .cost = cost};
+        return TALLY_FULL;
+    *s = (struct tally_slot){.hash = hash, .users = 1, .cost = cost};
     x->count++;
     x->cost += cost;
-    return TOPIC_INDEX_ADDED;
+    return TALLY_ADDED;
 }
 
-enum topic_index_result topic_index_add(struct topic_index *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
+enum tally_result tally_add(struct tally *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
 {
     pthread_mutex_lock(&x->lock);
-    enum topic_index_result r = add(x, hash, cost, limit_cost);
+    enum tally_result r = add(x, hash, cost, limit_cost);
+    pthread_mutex_unlock(&x->lock);
+    return r;
+}
+
+enum tally_result tally_claim(struct tally *x, uint64_t hash)
+{
+    pthread_mutex_lock(&x->lock);
+    bool taken = x->capacity != 0 && find(x->slots, x->capacity, hash)->hash == hash;
+    enum tally_result r = taken ? TALLY_TAKEN : add(x, hash, 0, UINT64_MAX);
     pthread_mutex_unlock(&x->lock);
     return r;
 }
 
 /* Backward-shift deletion (Knuth, vol. 3, 6.4, algorithm R): no tombstones that an attacker could pile up. */
-static void erase(struct topic_index *x, size_t hole)
+static void erase(struct tally *x, size_t hole)
 {
     size_t mask = x->capacity - 1;
     for (size_t i = (hole + 1) & mask; x->slots[i].hash != 0; i = (i + 1) & mask) {
@@ -93,11 +102,11 @@ static void erase(struct topic_index *x, size_t hole)
     x->slots[hole].hash = 0;
 }
 
-static void remove_one(struct topic_index *x, uint64_t hash)
+static void remove_one(struct tally *x, uint64_t hash)
 {
     if (hash == 0 || x->capacity == 0)
         return;
-    struct topic_slot *s = find(x->slots, x->capacity, hash);
+    struct tally_slot *s = find(x->slots, x->capacity, hash);
     if (s->hash == 0 || --s->users > 0)
         return;
     x->cost -= s->cost;
@@ -105,12 +114,12 @@ static void remove_one(struct topic_index *x, uint64_t hash)
     erase(x, (size_t)(s - x->slots));
 }
 
-void topic_index_remove(struct topic_index *x, uint64_t hash)
+void tally_remove(struct tally *x, uint64_t hash)
 {
-    topic_index_remove_all(x, &hash, 1);
+    tally_remove_all(x, &hash, 1);
 }
 
-void topic_index_remove_all(struct topic_index *x, const uint64_t *hashes, size_t n)
+void tally_remove_all(struct tally *x, const uint64_t *hashes, size_t n)
 {
     pthread_mutex_lock(&x->lock);
     for (size_t i = 0; i < n; i++)
