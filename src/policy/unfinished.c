@@ -7,7 +7,8 @@ static bool reserve_within(struct unfinished *u, uint64_t limit_bytes, uint64_t 
     do {
         if (held >= limit_bytes || bytes > limit_bytes - held)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&u->bytes, &held, held + bytes, memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&u->bytes, &held, held + bytes, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
 }
 

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "policy/verdict.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void every_verdict_has_a_name_and_a_sentence(void **state)
+{
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        const struct verdict_info *info = verdict_info((enum verdict)v);
+        assert_non_null(info->label);
+        assert_true(strlen(info->label) > 1);
+        assert_non_null(info->sentence);
+        assert_true(strlen(info->sentence) > 1);
+        assert_true(info->strikes <= 5);
+    }
+    assert_string_equal(verdict_info(VERDICT_PASS)->label, "pass");
+    assert_int_equal(verdict_info(VERDICT_PASS)->strikes, 0);
+    assert_string_equal(verdict_info(VERDICT_RESERVED_FLAGS)->label, "reserved_flags");
+}
+
+/* Labels go into metrics: lower_snake_case, without a digit or underscore at either end. */
+static void labels_are_lower_snake_case(void **state)
+{
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        const char *label = verdict_info((enum verdict)v)->label;
+        assert_int_equal(strspn(label, "abcdefghijklmnopqrstuvwxyz_"), strlen(label));
+        assert_true(label[0] != '_' && label[strlen(label) - 1] != '_');
+        assert_null(strstr(label, "__"));
+    }
+}
+
+static void labels_and_sentences_are_unique(void **state)
+{
+    for (int a = 0; a < VERDICT_COUNT; a++) {
+        for (int b = 0; b < a; b++) {
+            assert_string_not_equal(verdict_info((enum verdict)a)->label, verdict_info((enum verdict)b)->label);
+            assert_string_not_equal(verdict_info((enum verdict)a)->sentence, verdict_info((enum verdict)b)->sentence);
+        }
+    }
+}
+
+/* The label is the name of the constant, so that a metric leads straight to the code. */
+static void labels_follow_the_constants(void **state)
+{
+    static const char *const names[] = {
+#define VERDICT_NAME(NAME, label, strikes, sentence) #NAME,
+        VERDICTS(VERDICT_NAME)
+#undef VERDICT_NAME
+    };
+    for (int v = 0; v < VERDICT_COUNT; v++)
+        assert_int_equal(strcasecmp(names[v], verdict_info((enum verdict)v)->label), 0);
+}
+
+/* A sentence completes "refused: ..." on one line of a log. */
+static void sentences_are_plain_text(void **state)
+{
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        const char *s = verdict_info((enum verdict)v)->sentence;
+        assert_true(s[strlen(s) - 1] != '.' && s[0] != ' ');
+        for (; *s; s++)
+            assert_in_range(*s, 0x20, 0x7e);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_verdict_has_a_name_and_a_sentence),
+        cmocka_unit_test(labels_are_lower_snake_case),
+        cmocka_unit_test(labels_and_sentences_are_unique),
+        cmocka_unit_test(labels_follow_the_constants),
+        cmocka_unit_test(sentences_are_plain_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
