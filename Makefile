@@ -7,7 +7,7 @@ DESTDIR ?=
 export BUILD
 
 .NOTPARALLEL:
-.PHONY: all weir demo test e2e asan tsan lint bench bench-quick install clean help
+.PHONY: all weir demo test e2e e2e-asan asan tsan lint bench bench-quick install clean help
 
 all: weir
 
@@ -35,6 +35,9 @@ tsan: ## unit tests under ThreadSanitizer
 e2e: ## end to end alone: make e2e ARGS="-k churn"
 	@scripts/deps.sh build test
 	@scripts/test.sh e2e $(ARGS)
+
+e2e-asan: asan ## end to end against the sanitized program
+	@WEIR=$(CURDIR)/$(BUILD)-asan/weir scripts/test.sh e2e $(ARGS)
 
 lint: ## format, clang -Werror, cppcheck, forbidden calls, licence lines, floors
 	@scripts/deps.sh build test lint
