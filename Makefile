@@ -37,7 +37,7 @@ e2e: ## end to end alone: make e2e ARGS="-k churn"
 	@scripts/test.sh e2e $(ARGS)
 
 e2e-asan: asan ## end to end against the sanitized program
-	@WEIR=$(CURDIR)/$(BUILD)-asan/weir scripts/test.sh e2e $(ARGS)
+	@WEIR=$(abspath $(BUILD)-asan)/weir scripts/test.sh e2e $(ARGS)
 
 lint: ## format, clang -Werror, cppcheck, forbidden calls, licence lines, floors
 	@scripts/deps.sh build test lint
