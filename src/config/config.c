@@ -63,7 +63,7 @@ static int set_option(const struct schema *s, const char *path, const char *text
 
 struct config *config_from_args(const char *listen, const char *forward, FILE *errors)
 {
-    struct report r = {.out = errors, .file = "weir"};
+    struct report r = {.out = errors, .file = "weir", .without_places = true};
     struct config *c = calloc(1, sizeof(*c));
     struct config_gate *g = calloc(1, sizeof(*g));
     struct section_given *given = calloc(2, sizeof(*given));
@@ -93,7 +93,7 @@ struct config *config_from_args(const char *listen, const char *forward, FILE *e
 
 int config_set_admin(struct config *c, const char *text, FILE *errors)
 {
-    struct report r = {.out = errors, .file = "weir"};
+    struct report r = {.out = errors, .file = "weir", .without_places = true};
     char why[VALUE_WHY_MAX];
     if (value_set(schema_find(&schema_top, "admin.listen"), text, c, why)) {
         report_mistake(&r, (struct place){0}, "%s", why);

@@ -234,9 +234,10 @@ static void read_key(struct reader *r, const struct target *t, const char *secti
         return;
     if (is_word) {
         snprintf(path, sizeof(path), "%s%s%s", section, *section ? "." : "", word);
+        bool dotted = strchr(word, '.') != NULL; /* paths are for people; in the file keys nest */
         if (t->schema == &schema_top && !strcmp(path, "gates"))
             read_gates(r);
-        else if (schema_find(t->schema, path) || schema_section(t->schema, path))
+        else if (!dotted && (schema_find(t->schema, path) || schema_section(t->schema, path)))
             read_value(r, t, path, at, first_lines);
         else
             unknown_report(r->report, at, t->schema, section, word);

@@ -6,7 +6,7 @@
 static void write_line(const struct report *r, struct place at, const char *kind, const char *fmt, va_list ap)
 {
     fprintf(r->out, "%s:", r->file);
-    if (at.line)
+    if (at.line && !r->without_places)
         fprintf(r->out, "%u:%u:", at.line, at.column);
     fprintf(r->out, " %s", kind);
     vfprintf(r->out, fmt, ap);

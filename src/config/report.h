@@ -8,6 +8,7 @@
 
 #include "base/attr.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -20,6 +21,7 @@ struct report {
     FILE *out;
     const char *file;
     unsigned mistakes;
+    bool without_places; /* there is no file: the command line */
 };
 
 /* Writes a line and counts it. */

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Values that contradict one another, and defaults that follow others. */
+#include "config/config_testing.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+/* One gate with `more` in it, as the rest of a flow mapping. The places: line 2. */
+static struct reading with(const char *more)
+{
+    char text[1024];
+    snprintf(text, sizeof(text), "gates:\n- {listen: 'ipc:///a', forward: 'ipc:///b',\n%s}\n", more);
+    return reading_of(text);
+}
+
+static void says(const char *more, const char *said)
+{
+    struct reading r = with(more);
+    assert_string_equal(r.said, said);
+    reading_free(&r);
+}
+
+static void test_smaller_must_be_smaller(void **state)
+{
+    says("message: {frame: 2MiB, size: 1MiB}",
+         "weir.yaml:3:18: message.frame is larger than message.size: 2MiB, allowed up to 1MiB\n");
+    says("message: {frame: 64MiB}",
+         "weir.yaml:3:18: message.frame is larger than message.size: 64MiB, allowed up to 32MiB (the default)\n");
+    says("message: {hold: 64KiB, size: 32KiB}",
+         "weir.yaml:3:17: message.hold is larger than message.size: 64KiB, allowed up to 32KiB\n");
+    says("connections: {max: 100, half_open: 101}",
+         "weir.yaml:3:36: connections.half_open is larger than connections.max: 101, allowed up to 100\n");
+    says("connections: {max: 100}, source: {connections: {max: 200, half_open: 150}}",
+         "weir.yaml:3:54: source.connections.max is larger than connections.max: 200, allowed up to 100\n"
+         "weir.yaml:3:70: source.connections.half_open is larger than connections.half_open: 150, allowed up to 100 "
+         "(the default)\n");
+    says("subscriptions: {source_bytes: 2MiB}",
+         "weir.yaml:3:31: subscriptions.source_bytes is larger than subscriptions.total_bytes: 2MiB, allowed up to "
+         "1536KiB (the default)\n");
+    says("subscriptions: {topic: 2KiB, source_bytes: 1KiB}",
+         "weir.yaml:3:24: subscriptions.topic is larger than subscriptions.source_bytes: 2KiB, allowed up to 1KiB\n");
+}
+
+/* A wrong value is reported once; what it would have contradicted is not. */
+static void test_no_follow_up_of_a_wrong_value(void **state)
+{
+    says("message: {frame: 2MiB, size: 1X}",
+         "weir.yaml:3:30: message.size is not a size: \"1X\", allowed 256B to 1024GiB, such as 64KiB\n");
+    says(
+        "source: {messages: {rate: 1, burst: 3}}",
+        "weir.yaml:3:27: source.messages.rate is not a rate: \"1\", allowed 1/d to 1000000000/s, or unlimited, such as "
+        "500/s\n");
+}
+
+static void test_defaults_follow_smaller_limits(void **state)
+{
+    struct reading r = with("message: {size: 2KiB}, connections: {max: 40}, source: {connections: {max: 7}},"
+                            "subscriptions: {total_bytes: 1KiB}");
+    assert_string_equal(r.said, "");
+    const struct limits *l = &r.config->gates[0].limits;
+    assert_int_equal(l->message.frame_bytes, 2048);
+    assert_int_equal(l->message.hold_bytes, 4096); /* its least */
+    assert_int_equal(l->connections.half_open, 40);
+    assert_int_equal(l->source.half_open, 7);
+    assert_int_equal(l->subscriptions.source_bytes, 1024);
+    assert_int_equal(l->subscriptions.topic_bytes, 255);
+    reading_free(&r);
+}
+
+static void test_bursts_follow_rates(void **state)
+{
+    struct reading r = with("source: {messages: {rate: 30/m}, bytes: {rate: 1MiB/m}}");
+    assert_string_equal(r.said, "");
+    const struct limits *l = &r.config->gates[0].limits;
+    assert_int_equal(l->source.messages.rate.burst, 1); /* half a message */
+    assert_int_equal(l->source.bytes.rate.burst, 1024 * 1024 / 60);
+    reading_free(&r);
+
+    r = with("source: {messages: {rate: 30/m, burst: 0}, connections: {rate: 7/s}}");
+    l = &r.config->gates[0].limits;
+    assert_int_equal(l->source.messages.rate.burst, 0);
+    assert_int_equal(l->source.connection_rate.burst, 200);
+    reading_free(&r);
+}
+
+static void test_settings_without_effect(void **state)
+{
+    struct reading r = with("source: {messages: {burst: 3, over: drop}, bytes: {rate: unlimited, burst: 5}}");
+    assert_non_null(r.config); /* warnings do not fail */
+    assert_string_equal(
+        r.said, "weir.yaml:3:28: warning: source.messages.burst has no effect while source.messages.rate is unlimited\n"
+                "weir.yaml:3:37: warning: source.messages.over has no effect while source.messages.rate is unlimited\n"
+                "weir.yaml:3:76: warning: source.bytes.burst has no effect while source.bytes.rate is unlimited\n");
+    reading_free(&r);
+}
+
+/* ---- between gates ---- */
+
+static void two(const char *first, const char *second, const char *said)
+{
+    char text[1024];
+    snprintf(text, sizeof(text), "gates:\n- {%s}\n- {%s}\n", first, second);
+    struct reading r = reading_of(text);
+    assert_string_equal(r.said, said);
+    assert_int_equal(r.config != NULL, said[0] == '\0');
+    reading_free(&r);
+}
+
+static void test_names(void **state)
+{
+    two("name: a, listen: 'ipc:///a', forward: 'ipc:///b'", "name: a, listen: 'ipc:///c', forward: 'ipc:///d'",
+        "weir.yaml:3:10: name is not unique: \"a\", also the gate at line 2\n");
+    two("listen: 'ipc:///a', forward: 'ipc:///b'", "name: a, listen: 'ipc:///c', forward: 'ipc:///d'",
+        "weir.yaml:2:3: name is missing: each of 2 gates needs one, allowed 1 to 32 of A-Z a-z 0-9 _ -\n");
+    two("name: a, listen: 'ipc:///a', forward: 'ipc:///b'", "name: b, listen: 'ipc:///c', forward: 'ipc:///b'", "");
+}
+
+static void listeners(const char *first, const char *second, bool collide)
+{
+    char a[256], b[256], said[512] = "";
+    snprintf(a, sizeof(a), "name: a, listen: '%s', forward: 'ipc:///x'", first);
+    snprintf(b, sizeof(b), "name: b, listen: '%s', forward: 'ipc:///x'", second);
+    if (collide)
+        snprintf(
+            said, sizeof(said),
+            "weir.yaml:3:21: listen is taken: %s, also the gate at line 2; each gate needs an address of its own\n",
+            second);
+    two(a, b, said);
+}
+
+static void test_listeners_do_not_share(void **state)
+{
+    listeners("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555", true);
+    listeners("tcp://[::1]:5555", "tcp://[::1]:5555", true);
+    listeners("tcp://*:5555", "tcp://0.0.0.0:5555", true);
+    listeners("tcp://*:5555", "tcp://[::]:5555", true);
+    listeners("ipc:///run/x", "ipc:///run/x", true);
+    listeners("ipc://@x", "ipc://@x", true);
+    listeners("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556", false);
+    listeners("tcp://127.0.0.1:5555", "tcp://127.0.0.2:5555", false);
+    listeners("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", false);
+    listeners("tcp://*:5555", "tcp://127.0.0.1:5555", false); /* the kernel prefers the narrower one */
+    listeners("ipc:///run/x", "ipc:///run/xy", false);
+    listeners("ipc:///run/x", "ipc://@/run/x", false);
+}
+
+static void leads_back(const char *listen, const char *forward, bool back)
+{
+    char text[512], said[512] = "";
+    snprintf(text, sizeof(text), "gates: [{listen: '%s',\nforward: '%s'}]", listen, forward);
+    if (back)
+        snprintf(said, sizeof(said),
+                 "weir.yaml:2:10: forward leads back to listen: %s, allowed the address of the application\n", forward);
+    struct reading r = reading_of(text);
+    assert_string_equal(r.said, said);
+    reading_free(&r);
+}
+
+static void test_circles(void **state)
+{
+    leads_back("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555", true);
+    leads_back("tcp://*:5555", "tcp://127.0.0.1:5555", true);
+    leads_back("tcp://0.0.0.0:5555", "tcp://127.1.2.3:5555", true);
+    leads_back("tcp://*:5555", "tcp://[::1]:5555", true);
+    leads_back("ipc:///run/x", "ipc:///run/x", true);
+    leads_back("tcp://127.0.0.1:5555", "tcp://127.0.0.2:5555", false);
+    leads_back("tcp://*:5555", "tcp://192.0.2.1:5555", false);
+    leads_back("tcp://127.0.0.1:*", "tcp://127.0.0.1:5555", false);
+    leads_back("ipc:///run/x", "tcp://127.0.0.1:5555", false);
+    two("name: a, listen: 'ipc:///a', forward: 'ipc:///b'", "name: b, listen: 'ipc:///b', forward: 'ipc:///c'", "");
+    two("name: a, listen: 'ipc:///a', forward: 'ipc:///b'", "name: b, listen: 'ipc:///b', forward: 'ipc:///a'",
+        "weir.yaml:2:42: forward leads back to this gate through others: ipc:///b, allowed the address of the "
+        "application\n"
+        "weir.yaml:3:42: forward leads back to this gate through others: ipc:///a, allowed the address of the "
+        "application\n");
+}
+
+static void test_admin_address(void **state)
+{
+    struct reading r = reading_of("admin: {listen: '0.0.0.0:9700'}\n"
+                                  "gates: [{listen: 'ipc:///a', forward: 'ipc:///b'}]\n");
+    assert_non_null(r.config);
+    assert_string_equal(r.said, "weir.yaml:1:17: warning: admin.listen can be reached from other machines, and asks "
+                                "nobody for a password: 0.0.0.0:9700\n");
+    reading_free(&r);
+
+    r = reading_of("gates: [{listen: 'tcp://127.0.0.1:9700', forward: 'ipc:///b'}]\n"
+                   "admin: {listen: '127.0.0.1:9700'}\n");
+    assert_null(r.config);
+    assert_string_equal(r.said, "weir.yaml:2:17: admin.listen is taken: 127.0.0.1:9700, also the gate at line 1\n");
+    reading_free(&r);
+
+    r = reading_of("gates: [{listen: 'tcp://127.0.0.1:5555', forward: 'ipc:///b'}]\n"
+                   "admin: {listen: '[::1]:9700'}\n");
+    assert_non_null(r.config);
+    assert_string_equal(r.said, "");
+    reading_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_smaller_must_be_smaller),
+        cmocka_unit_test(test_no_follow_up_of_a_wrong_value),
+        cmocka_unit_test(test_defaults_follow_smaller_limits),
+        cmocka_unit_test(test_bursts_follow_rates),
+        cmocka_unit_test(test_settings_without_effect),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_listeners_do_not_share),
+        cmocka_unit_test(test_circles),
+        cmocka_unit_test(test_admin_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

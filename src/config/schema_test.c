@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What must hold of every row, and the defaults as literal numbers, so that a slip in the table shows. */
+#include "config/schema.h"
+
+#include "base/attr.h"
+#include "config/reference.h"
+#include "config/value.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define KiB (1024ull)
+#define MiB (1024ull * 1024)
+
+static const struct schema *const schemas[] = {&schema_top, &schema_gate};
+
+static bool is_integer(const struct schema_key *k)
+{
+    return k->type == SCHEMA_NUMBER || k->type == SCHEMA_SIZE || k->type == SCHEMA_DURATION || k->type == SCHEMA_SPEED;
+}
+
+static bool has_range(const struct schema_key *k)
+{
+    return is_integer(k) || k->type == SCHEMA_RATE || k->type == SCHEMA_BYTE_RATE;
+}
+
+/* A struct config or config_gate to write into. */
+static void *room(void)
+{
+    void *p = calloc(1, sizeof(struct config) + sizeof(struct config_gate));
+    assert_non_null(p);
+    return p;
+}
+
+static void check_row(const struct schema_key *k)
+{
+    char why[VALUE_WHY_MAX], text[VALUE_TEXT_MAX];
+    void *base = room();
+    assert_true(strlen(k->path) < SCHEMA_PATH_MAX);
+    assert_non_null(k->doc);
+    assert_int_equal(k->doc[strlen(k->doc) - 1], '.');
+    assert_true(!k->reached || k->reached[strlen(k->reached) - 1] == '.');
+    assert_true((k->preset != NULL) != (k->preset_words != NULL));
+    assert_int_equal(k->choices != NULL, k->type == SCHEMA_CHOICE);
+    assert_int_equal(has_range(k), k->min != NULL && k->max != NULL);
+    if (has_range(k)) {
+        assert_int_equal(value_set(k, k->max, base, why), 0);
+        assert_int_equal(value_set(k, k->min, base, why), 0);
+    }
+    if (k->preset)
+        assert_int_equal(value_set(k, k->preset, base, why), 0);
+    if (k->preset && is_integer(k) && k->type != SCHEMA_SPEED) /* written in its shortest form */
+        assert_string_equal(value_format(text, k, base), k->preset);
+    free(base);
+}
+
+static void test_every_row_is_sound(void **state)
+{
+    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+        for (size_t i = 0; i < schemas[s]->count; i++)
+            check_row(&schemas[s]->keys[i]);
+}
+
+/* The reader takes the first row of a section for its identity. */
+static void test_rows_of_a_section_stand_together(void **state)
+{
+    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+        for (size_t i = 0; i < schemas[s]->count; i++)
+            for (size_t j = i + 1; j < schemas[s]->count; j++) {
+                const char *a = schemas[s]->keys[i].path, *b = schemas[s]->keys[j].path, *dot = strrchr(a, '.');
+                assert_string_not_equal(a, b);
+                if (!dot || strncmp(a, b, (size_t)(dot - a) + 1))
+                    continue;
+                assert_int_equal(strncmp(schemas[s]->keys[j - 1].path, a, (size_t)(dot - a) + 1), 0);
+            }
+}
+
+/* Two rows that write the same bytes would silently undo one another; a burst lies inside the struct of its rate. */
+static void test_rows_have_fields_of_their_own(void **state)
+{
+    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+        for (size_t i = 0; i < schemas[s]->count; i++)
+            for (size_t j = i + 1; j < schemas[s]->count; j++)
+                assert_int_not_equal(schemas[s]->keys[i].offset, schemas[s]->keys[j].offset);
+}
+
+static void test_defaults_of_the_top_level(void **state)
+{
+    struct config c = {0};
+    schema_set_defaults(&schema_top, &c);
+    assert_false(c.admin.enabled);
+    assert_int_equal(c.workers, 0);
+    assert_int_equal(c.memory_bytes, 256 * MiB);
+    assert_int_equal(c.sources, 65536);
+    assert_int_equal(c.drain_ns, 5 * NS_PER_S);
+    assert_int_equal(c.log_level, LOG_LEVEL_INFO);
+}
+
+static void test_defaults_of_a_gate(void **state)
+{
+    struct config_gate g = {0};
+    const struct limits *l = &g.limits;
+    schema_set_defaults(&schema_gate, &g);
+    assert_int_equal(g.socket, SOCKET_AUTO);
+    assert_false(g.zmtp2);
+    assert_int_equal(l->connections.max, 960);
+    assert_int_equal(l->connections.half_open, 512);
+    assert_int_equal(l->handshake.bytes, 8 * KiB);
+    assert_int_equal(l->handshake.within_ns, 5 * NS_PER_S);
+    assert_int_equal(l->message.frame_bytes, 32 * MiB);
+    assert_int_equal(l->message.size_bytes, 32 * MiB);
+    assert_int_equal(l->message.frames, 4096);
+    assert_int_equal(l->message.hold_bytes, 64 * KiB);
+    assert_int_equal(l->message.complete_within_ns, 10 * NS_PER_S);
+    assert_int_equal(l->message.min_rate, 64 * KiB);
+    assert_int_equal(l->message.unfinished_bytes, 24 * MiB);
+    assert_int_equal(l->message.over, ACTION_CLOSE);
+    assert_int_equal(l->slow_reader.bytes, 64 * KiB);
+    assert_int_equal(l->slow_reader.within_ns, 5 * NS_PER_S);
+    assert_int_equal(l->heartbeat.interval_ns, 200 * NS_PER_MS);
+    assert_int_equal(l->heartbeat.max_pause_ns, 5 * NS_PER_S);
+    assert_int_equal(l->duplicate_ids, DUPLICATE_IDS_REFUSE);
+}
+
+static void assert_rate(const struct rate *r, uint64_t count, uint64_t period_ns, uint64_t burst)
+{
+    assert_int_equal(r->count, count);
+    assert_int_equal(r->period_ns, period_ns);
+    assert_int_equal(r->burst, burst);
+}
+
+static void test_defaults_of_sources_and_subscriptions(void **state)
+{
+    struct config_gate g = {0};
+    const struct limits *l = &g.limits;
+    schema_set_defaults(&schema_gate, &g);
+    assert_int_equal(l->source.connections, 0);
+    assert_int_equal(l->source.half_open, 128);
+    assert_rate(&l->source.connection_rate, 100, NS_PER_S, 200);
+    assert_true(rate_is_unlimited(&l->source.messages.rate));
+    assert_true(rate_is_unlimited(&l->source.bytes.rate));
+    assert_int_equal(l->source.messages.over, ACTION_PAUSE);
+    assert_int_equal(l->source.bytes.over, ACTION_PAUSE);
+    assert_rate(&l->source.commands.rate, 2000, NS_PER_S, 4000);
+    assert_int_equal(l->source.commands.over, ACTION_PAUSE);
+    assert_int_equal(l->subscriptions.max, 10000);
+    assert_int_equal(l->subscriptions.topic_bytes, 255);
+    assert_int_equal(l->subscriptions.source_bytes, 128 * KiB);
+    assert_int_equal(l->subscriptions.total_bytes, 1536 * KiB);
+    assert_int_equal(l->subscriptions.over, ACTION_CLOSE);
+    assert_rate(&l->subscriptions.messages.rate, 100, NS_PER_S, 1000);
+    assert_int_equal(l->subscriptions.messages.over, ACTION_PAUSE);
+}
+
+static void test_socket_types_have_names(void **state)
+{
+    assert_string_equal(socket_type_name(SOCKET_AUTO), "auto");
+    assert_string_equal(socket_type_name(SOCKET_XSUB), "xsub");
+    assert_string_equal(socket_type_name(SOCKET_PAIR), "pair");
+}
+
+static char *read_page(const char *path)
+{
+    FILE *f = fopen(path, "re");
+    if (!f)
+        fail_msg("%s cannot be opened", path);
+    char *page = calloc(1, MiB);
+    assert_non_null(page);
+    assert_true(fread(page, 1, MiB - 1, f) > 0);
+    fclose(f);
+    return page;
+}
+
+static void test_the_committed_reference_is_current(void **state)
+{
+    char *written, *committed = read_page(CONFIG_REFERENCE_FILE);
+    size_t len;
+    FILE *out = open_memstream(&written, &len);
+    assert_non_null(out);
+    reference_print(out);
+    fclose(out);
+    if (strcmp(written, committed))
+        fail_msg("docs/config.md differs from the schema: run `weir help config > docs/config.md`");
+    free(written);
+    free(committed);
+}
+
+static void test_the_reference_has_every_row(void **state)
+{
+    char *page = read_page(CONFIG_REFERENCE_FILE), heading[SCHEMA_PATH_MAX + 8];
+    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+        for (size_t i = 0; i < schemas[s]->count; i++) {
+            snprintf(heading, sizeof(heading), "\n### %s\n", schemas[s]->keys[i].path);
+            assert_non_null(strstr(page, heading));
+        }
+    free(page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_row_is_sound),
+        cmocka_unit_test(test_rows_of_a_section_stand_together),
+        cmocka_unit_test(test_rows_have_fields_of_their_own),
+        cmocka_unit_test(test_defaults_of_the_top_level),
+        cmocka_unit_test(test_defaults_of_a_gate),
+        cmocka_unit_test(test_defaults_of_sources_and_subscriptions),
+        cmocka_unit_test(test_socket_types_have_names),
+        cmocka_unit_test(test_the_committed_reference_is_current),
+        cmocka_unit_test(test_the_reference_has_every_row),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
