@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import urllib.request
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class Weir(proc.Child):
 
     def __init__(self, folder, config=None, listen=None, forward=None, admin=True, args=(), nofile=None, wait=True):
         self.admin = None
+        self.admin_seen = False
         self.expected_exit = None
         command = [*program(), "serve"]
         if config is not None:
@@ -70,7 +72,21 @@ class Weir(proc.Child):
     # ---- the admin port ----
 
     def get(self, path, limit=PATIENCE):
-        """The body of an admin page, as text."""
+        """The body of an admin page, as text. The gates may be ready a moment before the admin port is."""
+        host, _, port = self.admin.rpartition(":")
+
+        def listening():
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=limit).close()
+                return True
+            except ConnectionRefusedError:
+                if not self.alive():
+                    raise AssertionError(self.describe("died")) from None
+                return False
+
+        if not self.admin_seen:
+            wait_until(listening, "the admin port")
+            self.admin_seen = True
         with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=limit) as answer:
             return answer.read().decode()
 
