@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "admin/fake_relay.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void init_gate(struct gate_snapshot *g, size_t i)
+{
+    static char names[FAKE_GATES_MAX][CONFIG_NAME_MAX + 1];
+
+    snprintf(names[i], sizeof(names[i]), "gate%zu", i);
+    *g = (struct gate_snapshot){.name = names[i], .upstream_up = true, .upstream_minor = 1, .socket = "router"};
+    snprintf(g->listen, sizeof(g->listen), "tcp://127.0.0.1:%zu", 5000 + i);
+    snprintf(g->forward, sizeof(g->forward), "ipc:///run/%zu", i);
+    snprintf(g->mechanism, sizeof(g->mechanism), "NULL");
+    g->max_connections = (uint32_t)(100000 + i);
+    for (unsigned c = 0; c < CELL_COUNT; c++)
+        g->cells[c] = 1000000 * (i + 1) + c;
+    for (unsigned v = 0; v < VERDICT_COUNT; v++)
+        g->verdicts[v] = 2000000000 + 1000 * i + v;
+}
+
+void fake_relay_init(struct relay *r, size_t gates)
+{
+    memset(r, 0, sizeof(*r));
+    r->gate_count = gates;
+    for (size_t i = 0; i < gates; i++)
+        init_gate(&r->gates[i], i);
+    r->snapshot = (struct relay_snapshot){
+        .workers = 11,
+        .held_bytes = 12,
+        .held_peak_bytes = 13,
+        .memory_limit_bytes = 14,
+        .fd_limit = 15,
+        .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
+    };
+}
+
+size_t relay_gate_count(const struct relay *r)
+{
+    return r->gate_count;
+}
+
+void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
+{
+    *ret = r->gates[gate];
+}
+
+void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
+{
+    *ret = r->snapshot;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* For tests: a relay whose snapshots are what the test says. */
+#ifndef WEIR_ADMIN_FAKE_RELAY_H
+#define WEIR_ADMIN_FAKE_RELAY_H
+
+#include "relay/relay.h"
+
+#define FAKE_GATES_MAX 64
+
+struct relay {
+    size_t gate_count;
+    struct gate_snapshot gates[FAKE_GATES_MAX];
+    struct relay_snapshot snapshot;
+};
+
+/* `gates` healthy gates called "gate0", ...; every number in it is different. */
+void fake_relay_init(struct relay *r, size_t gates);
+
+#endif

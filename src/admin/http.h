@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The requests of the admin address: which path gets which page. The callbacks run on the one thread of the HTTP
+ * server; http_new() and http_free() on the main thread before it starts and after it ends.
+ */
+#ifndef WEIR_ADMIN_HTTP_H
+#define WEIR_ADMIN_HTTP_H
+
+#include "base/attr.h"
+#include "relay/relay.h"
+
+#include <microhttpd.h>
+
+struct http;
+
+/* Everything that answers will need, a rendered page excepted. NULL when memory is short. */
+MUST_USE struct http *http_new(const struct relay *r);
+
+/* Accepts NULL. */
+void http_free(struct http *h);
+
+/* An MHD_AccessHandlerCallback; `closure` is the struct http. */
+enum MHD_Result http_answer(void *closure, struct MHD_Connection *c, const char *url, const char *method,
+                            const char *version, const char *upload, size_t *upload_size, void **request);
+
+/* An MHD_NotifyConnectionCallback; `closure` is the struct http. */
+void http_connection(void *closure, struct MHD_Connection *c, void **socket, enum MHD_ConnectionNotificationCode event);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Snapshots to text. Pure: what is shown is in the arguments. Text in snapshots is escaped here, whatever it holds.
+ */
+#ifndef WEIR_ADMIN_RENDER_H
+#define WEIR_ADMIN_RENDER_H
+
+#include "admin/process.h"
+#include "relay/relay.h"
+#include "stats/text_out.h"
+
+#include <stdbool.h>
+
+struct render_view {
+    const char *version;
+    struct relay_snapshot relay;
+    struct process_reading process; /* what is 0 there is left out */
+    size_t gate_count;
+    const struct gate_snapshot *gates;
+};
+
+/* The page /metrics: every row of METRIC_READINGS and METRIC_CELLS, for every gate. The number of series depends on the
+ * number of gates alone. */
+void render_metrics(struct text_out *o, const struct render_view *v);
+
+/* The page /healthz. True when every gate listens; an application that is not up is told, but is not Weir's illness. */
+bool render_health(struct text_out *o, const struct render_view *v);
+
+#endif
