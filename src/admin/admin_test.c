@@ -57,7 +57,7 @@ static struct admin *start_with(size_t gates)
 
 static uint16_t port_of(const struct admin *a)
 {
-    return (uint16_t)atoi(strrchr(admin_address(a), ':') + 1);
+    return (uint16_t)strtoul(strrchr(admin_address(a), ':') + 1, NULL, 10);
 }
 
 static int dial(const struct admin *a, int receive_buffer)
@@ -111,7 +111,7 @@ static struct reply hear(int fd)
     close(fd);
     r.text[r.len] = '\0';
     if (strncmp(r.text, "HTTP/1.1 ", 9) == 0)
-        r.status = (unsigned)atoi(r.text + 9);
+        r.status = (unsigned)strtoul(r.text + 9, NULL, 10);
     char *body = strstr(r.text, "\r\n\r\n");
     r.body = body ? body + 4 : "";
     return r;

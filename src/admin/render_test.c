@@ -213,8 +213,9 @@ static void hostile_text_stays_in_its_label(void **state)
     size_t samples = count_lines(tame, true);
 
     relay.gates[0].name = "a\"} 1\nweir_evil{x=\"\\";
-    strcpy(relay.gates[1].forward, "ipc://\n# TYPE weir_evil counter\n\x80\xff\x7f\r");
-    strcpy(relay.gates[1].mechanism, "\"\\\n");
+    snprintf(relay.gates[1].forward, sizeof(relay.gates[1].forward), "%s",
+             "ipc://\n# TYPE weir_evil counter\n\x80\xff\x7f\r");
+    snprintf(relay.gates[1].mechanism, sizeof(relay.gates[1].mechanism), "%s", "\"\\\n");
     relay.gates[1].socket = "\xe2\x82";
     char *text = metrics_of(&v);
     assert_int_equal(count_lines(text, true), samples);

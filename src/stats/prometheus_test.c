@@ -64,7 +64,7 @@ static long decode(const unsigned char *s, size_t len)
 }
 
 /* Oracle: what a reader should see, in plain (unescaped) text. */
-static size_t expected(char *dst, const unsigned char *s, size_t len)
+static size_t expected(char *dst, size_t size, const unsigned char *s, size_t len)
 {
     size_t n = 0;
 
@@ -77,7 +77,7 @@ static size_t expected(char *dst, const unsigned char *s, size_t len)
         }
         if (took)
             memcpy(dst + n, s + i, took);
-        n += took ? took : (size_t)sprintf(dst + n, "\\x%02x", s[i]);
+        n += took ? took : (size_t)snprintf(dst + n, size - n, "\\x%02x", s[i]);
         i += took ? took : 1;
     }
     return n;
@@ -141,7 +141,7 @@ static void any_bytes_read_back(void **state)
         prometheus_escape(&o, (const char *)in);
         char *text = finish(&o);
         assert_utf8(text);
-        size_t want_len = expected(want, in, len);
+        size_t want_len = expected(want, sizeof(want), in, len);
         assert_int_equal(unescape(got, text), want_len);
         assert_memory_equal(got, want, want_len);
         free(text);
