@@ -6,9 +6,10 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [COMMAND_READY] = "READY",         [COMMAND_ERROR] = "ERROR",     [COMMAND_HELLO] = "HELLO",     [COMMAND_WELCOME] = "WELCOME",
-    [COMMAND_INITIATE] = "INITIATE",   [COMMAND_MESSAGE] = "MESSAGE", [COMMAND_SUBSCRIBE] = "SUBSCRIBE",
-    [COMMAND_CANCEL] = "CANCEL",       [COMMAND_PING] = "PING",       [COMMAND_PONG] = "PONG",
+    [COMMAND_READY] = "READY",         [COMMAND_ERROR] = "ERROR",       [COMMAND_HELLO] = "HELLO",
+    [COMMAND_WELCOME] = "WELCOME",     [COMMAND_INITIATE] = "INITIATE", [COMMAND_MESSAGE] = "MESSAGE",
+    [COMMAND_SUBSCRIBE] = "SUBSCRIBE", [COMMAND_CANCEL] = "CANCEL",     [COMMAND_PING] = "PING",
+    [COMMAND_PONG] = "PONG",
 };
 
 static enum zmtp_command_kind kind_of(struct bytes name)
@@ -19,7 +20,7 @@ static enum zmtp_command_kind kind_of(struct bytes name)
     return COMMAND_UNKNOWN;
 }
 
-/* RFC 37: "command-name = OCTET 1*255command-name-char", "command-name-char = ALPHA". */
+/* RFC 37: "command-name = short-size 1*255command-name-char", "command-name-char = ALPHA". */
 static bool name_ok(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++)

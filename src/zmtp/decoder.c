@@ -16,16 +16,24 @@ static enum zmtp_item bad(struct zmtp_decoder *d, enum zmtp_error e)
 /* Judged on the first byte alone, so that a violation is answered before its frame is awaited. */
 static enum zmtp_error check_flags(const struct zmtp_decoder *d, uint8_t flags)
 {
-    /* RFC 37: "Bits 7-3 are reserved for future use and SHALL be zero." RFC 15 knows bits 0 and 1 only. */
+    /* RFC 37: "Bits 7-3 are reserved for future use and MUST be zero." RFC 15 says so of bits 7-2. */
     if (flags & (d->no_commands ? ZMTP_FLAG_RESERVED | ZMTP_FLAG_COMMAND : ZMTP_FLAG_RESERVED))
         return ZMTP_RESERVED_FLAGS;
-    if (!(flags & ZMTP_FLAG_COMMAND))
-        return ZMTP_OK;
-    /* RFC 37: "command-size: %x04 short-size | %x06 long-size": a command frame has no MORE bit. */
-    if (flags & ZMTP_FLAG_MORE)
+    /* RFC 37, on MORE: "This bit SHALL be zero on command frames." */
+    if ((flags & ZMTP_FLAG_COMMAND) && (flags & ZMTP_FLAG_MORE))
         return ZMTP_MORE_ON_COMMAND;
-    /* RFC 37: "traffic = *(message | command)", "message = *message-more message-last": commands stand between messages. */
-    return d->in_message ? ZMTP_COMMAND_IN_MESSAGE : ZMTP_OK;
+    return ZMTP_OK;
+}
+
+/* Checks what the newest header byte tells. */
+static enum zmtp_error check_header_byte(const struct zmtp_decoder *d)
+{
+    if (d->have == 1)
+        return check_flags(d, d->header[0]);
+    /* RFC 37: "long-size = 8OCTET ; Body is 0 to 2^63-1 octets": its first byte gives away all that is larger. */
+    if (d->have == 2 && d->header_len == 9 && d->header[1] > 0x7f)
+        return ZMTP_SIZE_OVERFLOW;
+    return ZMTP_OK;
 }
 
 static uint64_t be64(const uint8_t *p)
@@ -36,33 +44,27 @@ static uint64_t be64(const uint8_t *p)
     return v;
 }
 
-/* Collects header bytes; true when the header is whole. */
-static bool take_header(struct zmtp_decoder *d, const uint8_t **at, const uint8_t *end)
+/* Collects header bytes: HEADER when the header is whole, else NEED or BAD. */
+static enum zmtp_item take_header(struct zmtp_decoder *d, const uint8_t **at, const uint8_t *end)
 {
     while (*at < end) {
         d->header[d->have++] = *(*at)++;
         d->header_len = (d->header[0] & ZMTP_FLAG_LONG) ? 9 : 2;
-        if (d->have == 1 && check_flags(d, d->header[0]) != ZMTP_OK)
-            return true;
+        enum zmtp_error e = check_header_byte(d);
+        if (e != ZMTP_OK)
+            return bad(d, e);
         if (d->have == d->header_len)
-            return true;
+            return ZMTP_HEADER;
     }
-    return false;
+    return ZMTP_NEED;
 }
 
-static enum zmtp_item start_frame(struct zmtp_decoder *d)
+static void start_frame(struct zmtp_decoder *d)
 {
-    enum zmtp_error e = check_flags(d, d->header[0]);
-    if (e != ZMTP_OK)
-        return bad(d, e);
     d->flags = d->header[0];
     d->size = d->header_len == 9 ? be64(d->header + 1) : d->header[1];
-    /* RFC 37: "long-size = 8OCTET": libzmq reads it as a signed 63-bit number. */
-    if (d->size > INT64_MAX)
-        return bad(d, ZMTP_SIZE_OVERFLOW);
     d->left = d->size;
     d->in_body = true;
-    return ZMTP_HEADER;
 }
 
 static enum zmtp_item finish_frame(struct zmtp_decoder *d)
@@ -80,10 +82,10 @@ enum zmtp_item zmtp_next_slow(struct zmtp_decoder *d, const uint8_t **at, const 
     if (d->error != ZMTP_OK)
         return ZMTP_BAD;
     if (!d->in_body) {
-        if (!take_header(d, at, end))
-            return ZMTP_NEED;
-        if (start_frame(d) == ZMTP_BAD)
-            return ZMTP_BAD;
+        enum zmtp_item item = take_header(d, at, end);
+        if (item != ZMTP_HEADER)
+            return item;
+        start_frame(d);
         fresh = true;
     }
     uint64_t here = (uint64_t)(end - *at);

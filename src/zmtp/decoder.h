@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Push decoder for the traffic after the greeting: frames of ZMTP 3.1, 3.0 (RFC 37, RFC 23) and 2.0 (RFC 15). It works on any split
- * of its input, copies nothing but an incomplete frame header (at most 9 bytes), and never looks back: the caller owns the bytes.
+ * Push decoder for the traffic after the greeting: frames of ZMTP 3.1, 3.0 (RFC 37, RFC 23) and 2.0 (RFC 15). It works
+ * on any split of its input, copies nothing but an incomplete frame header (at most 9 bytes), and never looks back: the
+ * caller owns the bytes.
  *
- * 40 bytes of state a direction. Pure; one thread at a time. It has no limits of its own: the caller judges each announced size
- * (ZMTP_HEADER) before the body arrives.
+ * 40 bytes of state a direction. Pure; one thread at a time. It has no limits of its own: the caller judges each
+ * announced size (ZMTP_HEADER) before the body arrives.
+ *
+ * Commands may stand between the frames of one message (`in_message` is set then): libzmq writes a PING or PONG as soon
+ * as it is due, also in the middle of a multipart message that its 8 KiB batches have cut, and takes them there.
+ * Anything but PING and PONG in that place is for the caller to refuse: a SUBSCRIBE or CANCEL there ends the
+ * application's message early.
  */
 #ifndef WEIR_ZMTP_DECODER_H
 #define WEIR_ZMTP_DECODER_H
@@ -24,12 +30,13 @@
 
 enum zmtp_item {
     ZMTP_NEED,   /* all input is used up, inside a frame or between frames */
-    ZMTP_HEADER, /* a header was read and its body is not whole in this input: judge its size now. Once a frame; call again for the rest */
+    ZMTP_HEADER, /* a header was read and its body is not whole in this input: judge its size now. Once a frame; call
+                    again for the rest */
     ZMTP_FRAME,  /* a frame is complete; *at stands behind its last byte */
-    ZMTP_BAD,    /* a violation, in `error`; the decoder is finished */
+    ZMTP_BAD,    /* a violation, in `error`; *at stands behind the byte that shows it, and the decoder is finished */
 };
 
-enum zmtp_error { ZMTP_OK, ZMTP_RESERVED_FLAGS, ZMTP_MORE_ON_COMMAND, ZMTP_COMMAND_IN_MESSAGE, ZMTP_SIZE_OVERFLOW };
+enum zmtp_error { ZMTP_OK, ZMTP_RESERVED_FLAGS, ZMTP_MORE_ON_COMMAND, ZMTP_SIZE_OVERFLOW };
 
 struct zmtp_decoder {
     uint64_t size;      /* body bytes of the current or last frame */
@@ -39,7 +46,7 @@ struct zmtp_decoder {
     uint8_t have;       /* bytes in header[] */
     uint8_t error;      /* enum zmtp_error */
     bool in_body;
-    bool in_message; /* the last message frame had MORE */
+    bool in_message;  /* the last message frame had MORE */
     bool no_commands; /* ZMTP 2.0: bit 2 is reserved */
     uint8_t header[ZMTP_HEADER_MAX];
 };

@@ -3,11 +3,11 @@
 
 #include <string.h>
 
-#define AT_REVISION  10u
-#define AT_MINOR     11u
-#define AT_MECHANISM 12u
+#define AT_REVISION   10u
+#define AT_MINOR      11u
+#define AT_MECHANISM  12u
 #define MECHANISM_LEN 20u
-#define AT_AS_SERVER 32u
+#define AT_AS_SERVER  32u
 
 static const char *const names[] = {
     [MECHANISM_OTHER] = "", [MECHANISM_NULL] = "NULL", [MECHANISM_PLAIN] = "PLAIN", [MECHANISM_CURVE] = "CURVE"};
@@ -20,7 +20,7 @@ const char *zmtp_mechanism_name(enum zmtp_mechanism m)
 static enum zmtp_mechanism parse_mechanism(const uint8_t *at)
 {
     for (unsigned m = MECHANISM_NULL; m < ARRAY_LEN(names); m++) {
-        /* RFC 37: "mechanism: ASCII, padded with %x00": compared over all 20 bytes. */
+        /* RFC 37: "The mechanism is a null padded string": compared over all 20 bytes. */
         char padded[MECHANISM_LEN] = {0};
         memcpy(padded, names[m], strlen(names[m]));
         if (memcmp(padded, at, MECHANISM_LEN) == 0)
@@ -29,7 +29,8 @@ static enum zmtp_mechanism parse_mechanism(const uint8_t *at)
     return MECHANISM_OTHER;
 }
 
-/* RFC 37: "signature = %xFF padding %x7F"; the padding is not checked (libzmq writes a length there, for ZMTP 1.0 peers). */
+/* RFC 37: "signature = %xFF padding %x7F"; the padding is not checked (libzmq writes a length there, for ZMTP 1.0
+ * peers). */
 static bool signature_wrong(const uint8_t *b, size_t len)
 {
     return (len >= 1 && b[0] != 0xff) || (len >= ZMTP_SIGNATURE_BYTES && b[9] != 0x7f);
@@ -55,7 +56,7 @@ enum greeting_result zmtp_greeting_parse(const uint8_t *b, size_t len, struct zm
         return GREETING_BAD;
     if (len <= AT_REVISION)
         return GREETING_NEED;
-    /* Revision 0 is ZMTP 1.0, whose frames have another form; 1 and 2 are ZMTP 2.0 (libzmq 3.x). */
+    /* Revision 0 is ZMTP 1.0, whose frames have another form. RFC 37: "If this is 1 or 2, we have a ZMTP 2.0 peer." */
     if (b[AT_REVISION] == 0)
         return GREETING_BAD;
     if (b[AT_REVISION] < 3)

@@ -35,8 +35,8 @@ enum greeting_result {
 };
 
 /*
- * Looks at the first `len` bytes of a connection (from its very first byte, each time). Says BAD as early as the bytes allow, so
- * garbage is not waited for. DONE: *ret is filled and *ret_used tells how many bytes the greeting has.
+ * Looks at the first `len` bytes of a connection (from its very first byte, each time). Says BAD as early as the bytes
+ * allow, so garbage is not waited for. DONE: *ret is filled and *ret_used tells how many bytes the greeting has.
  */
 enum greeting_result zmtp_greeting_parse(const uint8_t *bytes, size_t len, struct zmtp_greeting *ret, size_t *ret_used);
 

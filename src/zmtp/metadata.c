@@ -7,7 +7,8 @@
 /* RFC 37: "name-char = ALPHA | DIGIT | '-' | '_' | '.' | '+'". */
 static bool is_name_char(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '+';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == '+';
 }
 
 static bool name_ok(struct bytes name)
@@ -24,7 +25,7 @@ bool zmtp_property_next(struct cursor *c, struct zmtp_property *ret)
         return false;
     struct bytes name = cursor_take(c, cursor_u8(c));
     uint32_t value_len = cursor_be32(c);
-    /* RFC 37: "value = 4OCTET *OCTET", at most 2^31-1 bytes; the cursor refuses what is not there. */
+    /* RFC 37: "value = 4OCTET *OCTET" of at most 2^31-1 octets; the cursor refuses what is not there. */
     struct bytes value = cursor_take(c, value_len);
     if (c->failed || !name_ok(name)) {
         c->failed = true;
@@ -44,7 +45,8 @@ bool zmtp_property_is_reserved(const struct zmtp_property *p)
     static const char prefix[] = "X-Weir-";
     if (p->name.len >= sizeof(prefix) - 1 && strncasecmp((const char *)p->name.at, prefix, sizeof(prefix) - 1) == 0)
         return true;
-    return zmtp_property_is(p, "Peer-Address") || zmtp_property_is(p, "User-Id") || zmtp_property_is(p, "__fd");
+    return zmtp_property_is(p, "Peer-Address") || zmtp_property_is(p, "User-Id") || zmtp_property_is(p, "Routing-Id") ||
+           zmtp_property_is(p, "__fd");
 }
 
 bool zmtp_metadata_parse(struct bytes metadata, struct zmtp_metadata *ret)

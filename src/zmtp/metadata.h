@@ -17,11 +17,12 @@ struct zmtp_property {
 /* Reads the next property. False at the end, or when malformed (then c->failed is set). */
 MUST_USE bool zmtp_property_next(struct cursor *c, struct zmtp_property *ret);
 
-/* Names compare without case: RFC 37: "Property names are case-insensitive". */
+/* Names compare without case: RFC 37: "Metadata names SHALL be case-insensitive.". */
 bool zmtp_property_is(const struct zmtp_property *p, const char *name);
 
 /* Properties that a client must not set, because the application believes them to come from Weir or from libzmq itself:
- * X-Weir-*, Peer-Address, User-Id, __fd, whatever their case. */
+ * X-Weir-*, Peer-Address, User-Id, Routing-Id, __fd, whatever their case. libzmq never sends a Routing-Id (READY has
+ * Identity), but zmq_msg_gets("Routing-Id") shows the client's, whatever id the ROUTER knows it by. */
 bool zmtp_property_is_reserved(const struct zmtp_property *p);
 
 /* What a READY or INITIATE says of its sender. */
@@ -31,17 +32,19 @@ struct zmtp_metadata {
     bool has_routing_id;
 };
 
-/* Checks all properties. False when malformed, or when Socket-Type or Identity stand more than once (libzmq takes the last Identity,
- * others the first: two of them are a disguise). */
+/* Checks all properties. False when malformed, or when Socket-Type or Identity stand more than once (libzmq takes the
+ * last Identity, others the first: two of them are a disguise). */
 MUST_USE bool zmtp_metadata_parse(struct bytes metadata, struct zmtp_metadata *ret);
 
-/* RFC 37: "A routing id ... SHALL NOT start with a binary zero" and has at most 255 bytes. Empty is allowed: no id. */
+/* RFC 37: "identity = 0*255OCTET", "The first octet of the Identity SHALL NOT be zero". Empty is allowed: no id. */
 bool zmtp_routing_id_ok(struct bytes id);
 
 /*
- * Copies `metadata` (which zmtp_metadata_parse() has accepted) to `dst` without the reserved properties, behind a first property
- * `name` = `value`. Returns the bytes written, or 0 when `size` does not suffice. At most metadata.len + 5 + both lengths are needed.
+ * Copies `metadata` (which zmtp_metadata_parse() has accepted) to `dst` without the reserved properties, behind a first
+ * property `name` = `value`. Returns the bytes written, or 0 when `size` does not suffice. At most metadata.len + 5 +
+ * both lengths are needed.
  */
-MUST_USE size_t zmtp_metadata_rewrite(uint8_t *dst, size_t size, struct bytes metadata, const char *name, const char *value);
+MUST_USE size_t zmtp_metadata_rewrite(uint8_t *dst, size_t size, struct bytes metadata, const char *name,
+                                      const char *value);
 
 #endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * For the tests of this floor and of those above: reads a folder of captured streams into memory (tests/seeds/), and
+ * gives random numbers whose seed can be printed and set again. Not part of the program.
+ */
+#ifndef WEIR_ZMTP_TEST_SEEDS_H
+#define WEIR_ZMTP_TEST_SEEDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SEED_NAME_MAX 128
+
+struct seed {
+    char name[SEED_NAME_MAX];
+    uint8_t *bytes;
+    size_t len;
+};
+
+/* In the order of their names. */
+struct seeds {
+    struct seed *list;
+    size_t count;
+};
+
+/* All files of a folder. False when it cannot be read or is empty. */
+bool seeds_load(const char *dir, struct seeds *ret);
+void seeds_free(struct seeds *s);
+
+struct random_numbers {
+    uint64_t state;
+};
+
+/* WEIR_TEST_SEED, or else the time; prints it on stderr as "seed N". */
+struct random_numbers random_start(void);
+
+uint64_t random_next(struct random_numbers *r);
+
+/* 0 to limit - 1; 0 when limit is 0. */
+size_t random_below(struct random_numbers *r, size_t limit);
+
+#endif
