@@ -98,8 +98,8 @@ STORMS = [pytest.param("silent", {"end": "reset"}, id="nothing"), pytest.param("
 def test_connect_storm_bare(bare, flood, name, options):
     app = bare("rep")
     burnt = proc.cpu_seconds(app.pid)
-    f = flood(name, app.endpoint, connections=20, opens=100000, **options)
-    wait_until(lambda: proc.cpu_seconds(app.pid) - burnt > 0.5, "the application to burn CPU for strangers")
+    f = flood(name, app.endpoint, connections=20, opens=100000, rate=2000, **options)
+    wait_until(lambda: proc.cpu_seconds(app.pid) - burnt > 0.2, "the application to burn CPU for strangers")
     assert f.figures()["opened"] > 500
 
 
@@ -107,7 +107,7 @@ def test_connect_storm_bare(bare, flood, name, options):
 def test_connect_storm_through(gate, flood, name, options):
     g = gate("rep")
     upstream = g.weir.metric("weir_upstream_connects_total")
-    f = flood(name, g.endpoint, connections=20, opens=100000, **options)
+    f = flood(name, g.endpoint, connections=20, opens=100000, rate=2000, **options)
     g.withstands(f, until=g.expects(200, "handshake_abandoned", "bad_greeting", "old_version"))
     assert g.weir.metric("weir_upstream_connects_total") - upstream <= g.customers.newcomers + 1, "strangers reached the application"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Well-behaved clients, driven by the test itself while a flood rages: each exchange() must come to its end, and no connection may break."""
 import itertools
+import time
 
 import zmq
 
@@ -82,7 +83,27 @@ class Reader(Customer):
         return self.socket.poll(100)
 
 
-KINDS = {"rep": Requester, "router": Requester, "slow-rep": Requester, "pull": Pusher, "pub": Reader, "xpub": Reader}
+class Announcer(Customer):
+    """For sub: a message published by the client, and the application's word that it has come. Before the subscription has crossed, a
+    publisher drops what it sends, so the first exchange repeats itself."""
+    socket_type = zmq.PUB
+
+    def exchange(self):
+        before = self.app.stats()["messages"]
+        if self.count == 0:
+            wait_until(lambda: self._heard(before), "the subscription to take effect")
+        before = self.app.stats()["messages"]
+        self.count += 1
+        self.socket.send(b"announcement")
+        wait_until(lambda: self.app.stats()["messages"] > before, "an announcement to arrive", step=0.002)
+
+    def _heard(self, before):
+        self.socket.send(b"hello?")
+        time.sleep(0.02)
+        return self.app.stats()["messages"] > before
+
+
+KINDS = {"sub": Announcer, "rep": Requester, "router": Requester, "slow-rep": Requester, "pull": Pusher, "pub": Reader, "xpub": Reader}
 
 
 class Customers:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Subscription floods in both encodings, cancels of topics never held, and what subscribers have no business to send to an XPUB."""
+import zmq
+from attacks.scene import *
+from attacks.scene import proc, wait_until
+from harness import zmtp
+from harness.net import from_source, raw_connect
+
+import pytest
+
+ENCODINGS = [pytest.param({"minor": 1}, id="commands"), pytest.param({"minor": 0, "as_messages": True}, id="messages")]
+# Random topics: 50 bytes of a publisher's memory for each byte of topic, and every message published walks through them.
+TOPICS = [pytest.param({"size": 12}, id="short"), pytest.param({"size": 200}, id="long"), pytest.param({"size": 200, "cancels": True}, id="fake-cancels")]
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("topics", TOPICS)
+def test_subscriptions_bare(bare, flood, encoding, topics):
+    """A publisher takes subscriptions in when it publishes: 16 MiB of them, and it has grown by ten times as much."""
+    app = bare("pub")
+    before = proc.rss_bytes(app.pid)
+    flood("subscriptions", app.endpoint, type="SUB", bytes=16 * MIB, **encoding, **topics)
+    wait_until(lambda: app.ask("publish news 1 10") and proc.rss_bytes(app.pid) - before > 160 * MIB, "the topics to fill the publisher")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("topics", TOPICS)
+def test_subscriptions_through(gate, flood, encoding, topics):
+    """One source, four connections; the rate of commands is out of the way, so that it is the sums that count."""
+    g = gate("pub", config={"source": {"commands": {"rate": "1000000/s"}}})
+    f = flood("subscriptions", g.endpoint, type="SUB", connections=4, opens=100000, **encoding, **topics)
+    g.withstands(f, until=g.expects(20, "subscriptions_too_many", "topics_too_large"))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_subscriptions_by_default_through(gate, flood, encoding):
+    """All defaults: the rate of commands makes the flood a trickle, and nobody else notices."""
+    g = gate("pub")
+    f = flood("subscriptions", g.endpoint, type="SUB", connections=4, opens=100000, size=200, **encoding)
+    g.withstands(f, until=g.expects(2, "subscriptions_too_many", "topics_too_large"))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_long_topics_through(gate, flood, encoding):
+    g = gate("xpub")
+    f = flood("subscriptions", g.endpoint, type="XSUB", connections=4, opens=100000, size=10000, **encoding)
+    g.withstands(f, until=g.expects(20, "topic_too_long"))
+
+
+def test_subscriptions_of_many_sources_through(gate, flood):
+    """Each source within its own limit, all together past the gate's: those who hold most give way."""
+    g = gate("pub", config={"source": {"commands": {"rate": "1000000/s"}}})
+    f = flood("subscriptions", g.endpoint, type="SUB", connections=40, sources=40, opens=100000, size=100, each=1000)
+    g.withstands(f, until=g.expects(10, "topics_give_way"))
+    g.weir.wait_metric("weir_topic_bytes", lambda held: held <= 1536 * 1024)
+
+
+def test_many_subscriptions_pass_untouched(gate, peers):
+    """The twin: a client with 5000 short topics, and every one of them works."""
+    g = gate("pub")
+    client = peers.client(zmq.SUB, from_source("127.77.3.1", g.endpoint))
+    for n in range(5000):
+        client.subscribe(b"t%05d" % n)
+    g.weir.wait_metric("weir_subscriptions", 5001)
+    for n in range(0, 5000, 50):
+        wait_until(lambda: g.app.ask(f"publish t{n:05d} 1 10") and client.poll(50), "a topic to be in force")
+        while client.poll(0):
+            assert client.recv_multipart()[0] == b"t%05d" % n
+    for n in range(5000):
+        client.unsubscribe(b"t%05d" % n)
+    g.weir.wait_metric("weir_subscriptions", lambda held: held == 1)
+    g.customers.close()
+    assert refusals(g.weir) == {}
+
+
+# Messages that are no subscriptions: an XPUB keeps them all.
+@pytest.mark.parametrize("size", [1, 1000])
+def test_user_messages_bare(bare, flood, size):
+    app = bare("xpub")
+    grown = grows_by(app, 128 * MIB)
+    flood("user-messages", app.endpoint, type="XSUB", connections=4, size=size)
+    grown()
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_user_messages_through(gate, flood, size):
+    g = gate("xpub")
+    f = flood("user-messages", g.endpoint, type="XSUB", connections=4, size=size)
+    g.withstands(f, until=lambda: g.weir.metric("weir_pauses_total") > 0 and g.weir.metric("weir_messages_total", direction="in") > 1000)
+
+
+def test_user_messages_closed_through(gate, flood):
+    g = gate("xpub", config={"subscriptions": {"messages": {"over": "close"}}})
+    f = flood("user-messages", g.endpoint, type="XSUB", connections=4, opens=100000, size=100)
+    g.withstands(f, until=g.expects(10, "subscriber_message"))
+
+
+def test_some_user_messages_pass_untouched(gate, peers):
+    g = gate("xpub")
+    before = g.app.stats()["messages"]
+    client = peers.client(zmq.XSUB, from_source("127.77.3.1", g.endpoint))
+    for n in range(500):
+        client.send(b"user message %d" % n)
+    wait_until(lambda: g.app.stats()["messages"] == before + 500, "500 user messages to arrive")
+    assert refusals(g.weir) == {} and g.weir.metric("weir_pauses_total") == 0
