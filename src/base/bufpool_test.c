@@ -104,6 +104,42 @@ static void the_chosen_call_fails(void **state)
     assert_int_equal(account_held(&a), 0);
 }
 
+/* The linker puts this in place of malloc(): see meson.build. */
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+static unsigned mallocs_to_fail;
+
+void *__wrap_malloc(size_t size)
+{
+    return mallocs_to_fail && mallocs_to_fail-- ? NULL : __real_malloc(size);
+}
+
+static void a_failed_malloc_changes_nothing(void **state)
+{
+    struct account a;
+    struct bufpool p;
+    uint32_t cap = 7;
+    account_init(&a, MIB);
+    bufpool_init(&p, &a);
+    mallocs_to_fail = 1;
+    uint8_t *data = bufpool_get(&p, 4096, &cap);
+    mallocs_to_fail = 0;
+    assert_null(data);
+    assert_int_equal(cap, 7);
+    assert_int_equal(account_held(&a), 0);
+    assert_non_null(data = bufpool_get(&p, 512, &cap));
+    bufpool_put(&p, data, cap);
+    /* What is idle is given back before a second try, so this fails only if that fails too. */
+    mallocs_to_fail = 1;
+    data = bufpool_get(&p, 4096, &cap);
+    mallocs_to_fail = 0;
+    assert_int_equal(data != NULL, !UNDER_ASAN);
+    assert_int_equal(account_held(&a), data ? 4096 : 0);
+    bufpool_put(&p, data, 4096);
+    bufpool_fini(&p);
+    assert_int_equal(account_held(&a), 0);
+}
+
 struct lent {
     uint8_t *data;
     uint32_t cap;
@@ -157,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_refusal_of_the_account_changes_nothing),
         cmocka_unit_test(idle_buffers_give_way_to_one_that_is_needed),
         cmocka_unit_test(the_chosen_call_fails),
+        cmocka_unit_test(a_failed_malloc_changes_nothing),
         cmocka_unit_test(the_account_is_what_is_lent_plus_what_is_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,7 @@ static void a_drained_limiter_passes_burst_and_one(void **state)
         gcra_word tat = 0;
         uint64_t now = 1234567890123456789;
         assert_int_equal(passes_at_once(&tat, &rates[i], now, 100000), rates[i].burst + 1);
+        assert_int_equal(gcra_wait_ns(&tat, &rates[i], 1, now), ceil_cost(&rates[i], 1));
         gcra_word whole = 0;
         assert_int_equal(gcra_admit(&whole, &rates[i], rates[i].burst + 1, now), 0);
         assert_true(gcra_admit(&whole, &rates[i], 1, now) > 0);

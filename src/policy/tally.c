@@ -131,3 +131,11 @@ void tally_remove_all(struct tally *x, const uint64_t *hashes, size_t n)
     }
     pthread_mutex_unlock(&x->lock);
 }
+
+uint64_t tally_cost(struct tally *x)
+{
+    pthread_mutex_lock(&x->lock);
+    uint64_t cost = x->cost;
+    pthread_mutex_unlock(&x->lock);
+    return cost;
+}

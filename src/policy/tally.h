@@ -49,4 +49,8 @@ void tally_remove(struct tally *x, uint64_t hash);
 /* The same for `n` hashes at once (0 is skipped), under one lock. */
 void tally_remove_all(struct tally *x, const uint64_t *hashes, size_t n);
 
+
+/* The cost held now. Any thread. */
+uint64_t tally_cost(struct tally *x);
+
 #endif

@@ -98,6 +98,43 @@ static void growth_stays_inside_the_account(void **state)
     }
 }
 
+/* The linker puts this in place of calloc(): see meson.build. */
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+static bool calloc_fails;
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return calloc_fails ? NULL : __real_calloc(n, size);
+}
+
+static void a_failed_allocation_changes_nothing(void **state)
+{
+    struct account a;
+    struct topics t = {0};
+    account_init(&a, 1 << 20);
+    calloc_fails = true;
+    enum topics_result first = add(&t, &a, "0", 100);
+    calloc_fails = false;
+    assert_int_equal(first, TOPICS_NO_MEMORY);
+    assert_int_equal(account_held(&a), 0);
+    while (t.count < t.capacity * 3 / 4 || t.count == 0) {
+        char topic[16];
+        snprintf(topic, sizeof(topic), "%u", t.count);
+        assert_int_equal(add(&t, &a, topic, 100), TOPICS_ADDED);
+    }
+    uint64_t held = account_held(&a);
+    calloc_fails = true;
+    enum topics_result known = add(&t, &a, "0", 100), other = add(&t, &a, "new", 100);
+    calloc_fails = false;
+    assert_int_equal(known, TOPICS_KNOWN);
+    assert_int_equal(other, TOPICS_NO_MEMORY);
+    assert_int_equal(account_held(&a), held);
+    assert_int_equal(add(&t, &a, "new", 100), TOPICS_ADDED);
+    topics_clear(&t, &a);
+    assert_int_equal(account_held(&a), 0);
+}
+
 /* The oracle: one flag a topic. */
 struct model {
     struct topics set;
@@ -184,11 +221,9 @@ static void agrees_with_a_plain_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(subscribing_twice_is_one_entry),
-        cmocka_unit_test(an_empty_set_owns_nothing),
-        cmocka_unit_test(a_full_set_refuses_new_topics_only),
-        cmocka_unit_test(growth_stays_inside_the_account),
-        cmocka_unit_test(agrees_with_a_plain_set),
+        cmocka_unit_test(subscribing_twice_is_one_entry),      cmocka_unit_test(an_empty_set_owns_nothing),
+        cmocka_unit_test(a_full_set_refuses_new_topics_only),  cmocka_unit_test(growth_stays_inside_the_account),
+        cmocka_unit_test(a_failed_allocation_changes_nothing), cmocka_unit_test(agrees_with_a_plain_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
