@@ -4,8 +4,8 @@
  * buffer is charged to the shared memory account for its whole class size while it is lent, and while it rests in the
  * pool's free lists (at most BUFPOOL_IDLE_BYTES in all; what exceeds that goes back to malloc at once).
  *
- * When full: bufpool_get() returns NULL if the account refuses or malloc fails (the idle lists are emptied and the charge
- * tried again first); the caller must cope, and nothing has changed.
+ * When full: bufpool_get() returns NULL if the account refuses or malloc fails (the idle lists are emptied and the
+ * charge tried again first); the caller must cope, and nothing has changed.
  *
  * Under AddressSanitizer nothing is kept idle, so that each use after bufpool_put() is reported.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Log lines on standard error: one line a call, one write(2) a line, so lines of threads never mix. Only floors 4 and up
- * log; libraries return errors. Callers limit the rate of what a peer can trigger, and pass foreign bytes through
+ * Log lines on standard error: one line a call, one write(2) a line, so lines of threads never mix. Only floors 4 and
+ * up log; libraries return errors. Callers limit the rate of what a peer can trigger, and pass foreign bytes through
  * text_escape() first; as a second fence, control characters in the finished line are replaced by '?'.
  */
 #ifndef WEIR_BASE_LOG_H

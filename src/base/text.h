@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes the escaped text, always NUL-terminated, cut with "..." when `size` (at least 8) does not suffice. Returns `dst`. */
+/* Writes the escaped text, always NUL-terminated, cut with "..." when `size` (at least 8) does not suffice. Returns
+ * `dst`. */
 char *text_escape(char *dst, size_t size, const void *bytes, size_t len);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Generic Cell Rate Algorithm (ITU-T I.371; the virtual scheduling form) in one 64-bit word, the "theoretical arrival
- * time" (TAT) in monotonic nanoseconds. Lock-free (compare-and-swap): any thread may charge any word. The parameters come with each
- * call, so a reload of the configuration migrates nothing. A word of 0, or any word not after `now`, is a drained limiter.
+ * time" (TAT) in monotonic nanoseconds. Lock-free (compare-and-swap): any thread may charge any word. The parameters
+ * come with each call, so a reload of the configuration migrates nothing. A word of 0, or any word not after `now`, is
+ * a drained limiter.
  *
  *   T = period / count, tau = T * (burst + 1)     tat' = max(tat, now) + q * T     refuse when now < tat' - tau
  *
@@ -31,16 +32,17 @@ static inline bool rate_is_unlimited(const struct rate *r)
     return r->count == 0;
 }
 
-/* Charges `quantity`, or refuses and changes nothing. Returns 0 when admitted, else the nanoseconds (>= 1) after which the
- * same call would pass; UINT64_MAX when it never can (quantity > burst + 1). */
+/* Charges `quantity`, or refuses and changes nothing. Returns 0 when admitted, else the nanoseconds (>= 1) after which
+ * the same call would pass; UINT64_MAX when it never can (quantity > burst + 1). */
 MUST_USE uint64_t gcra_admit(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns);
 
-/* Charges as much of `quantity` as passes now; returns that (0 to quantity). *ret_wait_ns: when less than all passed, the time
- * until one more would; else 0. */
-MUST_USE uint64_t gcra_admit_some(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns, uint64_t *ret_wait_ns);
+/* Charges as much of `quantity` as passes now; returns that (0 to quantity). *ret_wait_ns: when less than all passed,
+ * the time until one more would; else 0. */
+MUST_USE uint64_t gcra_admit_some(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns,
+                                  uint64_t *ret_wait_ns);
 
-/* Charges `quantity` whatever the state: a debt. Returns the nanoseconds until the limiter conforms again (0: it does now). For
- * bytes of a message that is already on its way; a debt is at most what the caller read at once. */
+/* Charges `quantity` whatever the state: a debt. Returns the nanoseconds until the limiter conforms again (0: it does
+ * now). For bytes of a message that is already on its way; a debt is at most what the caller read at once. */
 uint64_t gcra_charge(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns);
 
 /* Takes back what gcra_admit() charged, when another limit refused the same message. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The limits of one gate, as plain numbers in base units (bytes, nanoseconds). Filled by config/ from its schema table (names, ranges,
- * defaults and documentation live there), read by the judge and the relay. Immutable once a snapshot is in force.
+ * The limits of one gate, as plain numbers in base units (bytes, nanoseconds). Filled by config/ from its schema table
+ * (names, ranges, defaults and documentation live there), read by the judge and the relay. Immutable once a snapshot is
+ * in force.
  */
 #ifndef WEIR_POLICY_LIMITS_H
 #define WEIR_POLICY_LIMITS_H
@@ -36,7 +37,8 @@ struct limits {
         uint32_t hold_bytes;         /* judged whole up to this size; larger messages stream through */
         uint64_t complete_within_ns; /* plus one second for each min_rate bytes received */
         uint64_t min_rate;           /* bytes per second */
-        uint64_t unfinished_bytes;   /* of the gate: parts of streaming messages that the application holds; beyond it, one message at a time */
+        uint64_t unfinished_bytes;   /* of the gate: parts of streaming messages that the application holds; beyond it,
+                                        one message at a time */
         enum action over;            /* DROP or CLOSE; for a message that already streams: CLOSE */
     } message;
     struct {

@@ -2,14 +2,15 @@
 /*
  * The source table: what Weir remembers of each source, in fixed memory.
  *
- * A source is an IPv4 address, an IPv6 /64, or a user id (Unix sockets). Entries have 64 bytes (one cache line), in sets of 8; the set is
- * chosen by a keyed hash, so nobody can aim at one. The limiter words of an entry are lock-free. Finding or creating an entry takes
- * one lock of its shard (at connect and disconnect only: a connection keeps the pointer, and an entry with references is never evicted).
+ * A source is an IPv4 address, an IPv6 /64, or a user id (Unix sockets). Entries have 64 bytes (one cache line), in
+ * sets of 8; the set is chosen by a keyed hash, so nobody can aim at one. The limiter words of an entry are lock-free.
+ * Finding or creating an entry takes one lock of its shard (at connect and disconnect only: a connection keeps the
+ * pointer, and an entry with references is never evicted).
  *
  * An entry without references whose limiters have drained equals a new one and is evicted for nothing.
- * When full: if all 8 entries of a set are busy, the source is counted on the entry of its prefix (IPv4 /24, IPv6 /48; user ids: all), and if that
- * set is full too, on the entry of everyone, which always exists. An attacker with endless addresses so gets coarser
- * limits, never none, and never locks newcomers out.
+ * When full: if all 8 entries of a set are busy, the source is counted on the entry of its prefix (IPv4 /24, IPv6 /48;
+ * user ids: all), and if that set is full too, on the entry of everyone, which always exists. An attacker with endless
+ * addresses so gets coarser limits, never none, and never locks newcomers out.
  *
  * Memory: `capacity` x 64 bytes, mapped at start and touched lazily. Shared by all threads.
  */
@@ -46,11 +47,11 @@ struct source {
     uint64_t bits;
     uint8_t kind; /* enum source_kind */
     uint8_t spare[3];
-    _Atomic uint32_t refs;                /* connections that point here; > 0: not evictable */
-    gcra_word limiters[SOURCE_LIMITERS];  /* indexed by enum source_limiter */
-    _Atomic uint32_t half_open;           /* connections before the end of their handshake */
-    _Atomic uint32_t topic_bytes;         /* subscriptions held, in bytes of topic */
-    _Atomic uint64_t reserved;            /* strikes: score and time */
+    _Atomic uint32_t refs;               /* connections that point here; > 0: not evictable */
+    gcra_word limiters[SOURCE_LIMITERS]; /* indexed by enum source_limiter */
+    _Atomic uint32_t half_open;          /* connections before the end of their handshake */
+    _Atomic uint32_t topic_bytes;        /* subscriptions held, in bytes of topic */
+    _Atomic uint64_t reserved;           /* strikes: score and time */
 };
 _Static_assert(sizeof(struct source) == 64, "an entry is one cache line");
 
@@ -77,10 +78,10 @@ char *source_format(char *dst, size_t size, const struct source *s);
 
 struct source_stats {
     size_t capacity;
-    size_t used;          /* entries that hold a key */
-    uint64_t created;     /* entries taken, since start */
-    uint64_t evicted;     /* of those, over a drained entry */
-    uint64_t fallbacks;   /* acquires that ended on a coarser entry */
+    size_t used;        /* entries that hold a key */
+    uint64_t created;   /* entries taken, since start */
+    uint64_t evicted;   /* of those, over a drained entry */
+    uint64_t fallbacks; /* acquires that ended on a coarser entry */
     size_t memory_bytes;
 };
 void source_table_stats(const struct source_table *t, struct source_stats *ret);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A shared tally of 64-bit keyed hashes: how many connections of a gate hold each, and what it costs, counted once. Two uses:
- * the topics subscribed through a gate (the application's topic trie does not grow when many clients want the same topic, so
- * what Weir counts against subscriptions.total_bytes does not either), and the routing ids in use.
+ * A shared tally of 64-bit keyed hashes: how many connections of a gate hold each, and what it costs, counted once. Two
+ * uses: the topics subscribed through a gate (the application's topic trie does not grow when many clients want the
+ * same topic, so what Weir counts against subscriptions.total_bytes does not either), and the routing ids in use.
  *
- * 16 bytes a slot, open addressing without tombstones, charged to the memory account. Under a lock of its own: subscriptions and handshakes are
- * rare beside messages. When full: tally_add() refuses past `limit_cost`; the caller makes room or refuses.
+ * 16 bytes a slot, open addressing without tombstones, charged to the memory account. Under a lock of its own:
+ * subscriptions and handshakes are rare beside messages. When full: tally_add() refuses past `limit_cost`; the caller
+ * makes room or refuses.
  */
 #ifndef WEIR_POLICY_TALLY_H
 #define WEIR_POLICY_TALLY_H
@@ -48,7 +49,6 @@ void tally_remove(struct tally *x, uint64_t hash);
 
 /* The same for `n` hashes at once (0 is skipped), under one lock. */
 void tally_remove_all(struct tally *x, const uint64_t *hashes, size_t n);
-
 
 /* The cost held now. Any thread. */
 uint64_t tally_cost(struct tally *x);

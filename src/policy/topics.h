@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The subscriptions of one connection, as a set of 64-bit keyed hashes, so that a CANCEL gives back only what a SUBSCRIBE took
- * (otherwise cancels of topics never held would empty the counters). libzmq keeps, per topic, a set of
+ * The subscriptions of one connection, as a set of 64-bit keyed hashes, so that a CANCEL gives back only what a
+ * SUBSCRIBE took (otherwise cancels of topics never held would empty the counters). libzmq keeps, per topic, a set of
  * pipes: subscribing twice is one entry, and one cancel removes it; this set does the same.
  *
- * Open addressing, grown by doubling; 8 bytes a slot, charged to the memory account by the owner's allocator. An empty set owns nothing.
- * When full: topics_add() refuses past `max_count`; the caller judges (the verdict is `subscriptions_too_many`).
+ * Open addressing, grown by doubling; 8 bytes a slot, charged to the memory account by the owner's allocator. An empty
+ * set owns nothing. When full: topics_add() refuses past `max_count`; the caller judges (the verdict is
+ * `subscriptions_too_many`).
  */
 #ifndef WEIR_POLICY_TOPICS_H
 #define WEIR_POLICY_TOPICS_H
@@ -30,10 +31,12 @@ enum topics_result { TOPICS_ADDED, TOPICS_KNOWN, TOPICS_REMOVED, TOPICS_UNKNOWN,
 uint64_t topics_hash(const struct hash_key *k, const void *topic, size_t len);
 
 /* SUBSCRIBE: ADDED, KNOWN (nothing changed), FULL (count == max_count) or NO_MEMORY (account or malloc). */
-MUST_USE enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic, size_t len, uint32_t max_count);
+MUST_USE enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
+                                       size_t len, uint32_t max_count);
 
 /* CANCEL: REMOVED or UNKNOWN. */
-enum topics_result topics_remove(struct topics *t, struct account *a, const struct hash_key *k, const void *topic, size_t len);
+enum topics_result topics_remove(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
+                                 size_t len);
 
 /* Frees the memory and returns its charge. */
 void topics_clear(struct topics *t, struct account *a);

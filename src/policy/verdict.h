@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Every judgement that Weir can pass on a peer, in one table: the enum, the metric label, the log line, the documentation
- * and the completeness test come from these rows.
+ * Every judgement that Weir can pass on a peer, in one table: the enum, the metric label, the log line, the
+ * documentation and the completeness test come from these rows.
  *
  * VERDICT(NAME, label, strikes, sentence)
  *   label    stable name in metrics, events and documentation
@@ -11,72 +11,83 @@
 #ifndef WEIR_POLICY_VERDICT_H
 #define WEIR_POLICY_VERDICT_H
 
-#define VERDICTS(VERDICT)                                                                                                                  \
-    VERDICT(PASS, "pass", 0, "passed")                                                                                                     \
-    /* the greeting and the handshake */                                                                                                   \
-    VERDICT(BAD_GREETING, "bad_greeting", 2, "the first bytes are not a ZMTP greeting")                                                    \
-    VERDICT(OLD_VERSION, "old_version", 1, "ZMTP before 3.0, which this gate does not allow")                                              \
-    VERDICT(WRONG_MECHANISM, "wrong_mechanism", 1, "the security mechanism is not the application's")                                      \
-    VERDICT(WRONG_ROLE, "wrong_role", 1, "the peer says it is the server of the security mechanism, as the application does")              \
-    VERDICT(HANDSHAKE_TOO_LARGE, "handshake_too_large", 3, "more bytes before the end of the handshake than handshake.bytes")              \
-    VERDICT(HANDSHAKE_TIMEOUT, "handshake_timeout", 1, "the handshake was not done within handshake.within")                               \
-    VERDICT(HANDSHAKE_ABANDONED, "handshake_abandoned", 1, "the peer left before the end of the handshake")                                \
-    VERDICT(HANDSHAKE_ORDER, "handshake_order", 3, "a handshake command out of place, or a message before the end of the handshake")       \
-    VERDICT(BAD_READY, "bad_ready", 3, "a malformed handshake command")                                                                    \
-    VERDICT(BAD_METADATA, "bad_metadata", 3, "malformed metadata")                                                                         \
-    VERDICT(WRONG_SOCKET_TYPE, "wrong_socket_type", 1, "the peer's socket type does not fit the application's")                            \
-    VERDICT(BAD_ROUTING_ID, "bad_routing_id", 3, "a routing id that RFC 37 reserves, or longer than 255 bytes")                            \
-    VERDICT(DUPLICATE_ROUTING_ID, "duplicate_routing_id", 1, "the routing id is in use by another connection")                             \
-    /* frames and messages */                                                                                                              \
-    VERDICT(RESERVED_FLAGS, "reserved_flags", 5, "a frame with reserved flag bits set")                                                    \
-    VERDICT(MORE_ON_COMMAND, "more_on_command", 5, "a command frame with the MORE flag")                                                   \
-    VERDICT(BAD_FRAME_SIZE, "bad_frame_size", 5, "a frame size above 2^63-1")                                                              \
-    VERDICT(FRAME_TOO_LARGE, "frame_too_large", 2, "a frame larger than message.frame")                                                    \
-    VERDICT(MESSAGE_TOO_LARGE, "message_too_large", 2, "a message larger than message.size")                                               \
-    VERDICT(TOO_MANY_FRAMES, "too_many_frames", 2, "a message with more frames than message.frames")                                       \
-    VERDICT(MESSAGE_TOO_SLOW, "message_too_slow", 1, "a message that was not complete within message.complete_within")                     \
-    VERDICT(MESSAGE_ABANDONED, "message_abandoned", 1, "the peer left in the middle of a message")                                         \
-    VERDICT(BAD_CURVE_FRAME, "bad_curve_frame", 5, "a frame that is not a CURVE MESSAGE")                                                  \
-    /* commands */                                                                                                                         \
-    VERDICT(BAD_COMMAND, "bad_command", 3, "a command without a proper name")                                                              \
-    VERDICT(UNKNOWN_COMMAND, "unknown_command", 3, "a command that ZMTP does not define")                                                  \
-    VERDICT(COMMAND_TOO_LARGE, "command_too_large", 3, "a command larger than its kind allows")                                            \
-    VERDICT(BAD_PING, "bad_ping", 3, "a PING or PONG of the wrong length")                                                                 \
-    VERDICT(PEER_ERROR, "peer_error", 0, "the peer sent ERROR and ended the connection")                                                   \
-    /* subscriptions */                                                                                                                    \
-    VERDICT(NOT_A_SUBSCRIBER, "not_a_subscriber", 2, "a SUBSCRIBE or CANCEL from a socket type that cannot subscribe")                     \
-    VERDICT(SUBSCRIPTIONS_TOO_MANY, "subscriptions_too_many", 1, "more subscriptions than subscriptions.max")                              \
-    VERDICT(TOPIC_TOO_LONG, "topic_too_long", 1, "a topic longer than subscriptions.topic")                                                \
-    VERDICT(TOPICS_TOO_LARGE, "topics_too_large", 1, "more bytes of topics than subscriptions.source_bytes")                               \
-    VERDICT(TOPICS_GIVE_WAY, "topics_give_way", 0, "subscriptions.total_bytes was reached, and this source held most of it")               \
-    VERDICT(SUBSCRIBER_MESSAGE, "subscriber_message", 1, "more messages from a subscriber than subscriptions.messages")                    \
-    /* rates of a source */                                                                                                                \
-    VERDICT(OVER_MESSAGES, "over_messages", 1, "more messages per second than source.messages")                                            \
-    VERDICT(OVER_BYTES, "over_bytes", 1, "more bytes per second than source.bytes")                                                        \
-    VERDICT(OVER_COMMANDS, "over_commands", 1, "more commands per second than source.commands")                                            \
-    VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", 1, "more new connections per second than source.connections.rate")               \
-    /* connections */                                                                                                                      \
-    VERDICT(TOO_MANY_CONNECTIONS, "too_many_connections", 1, "more connections of one source than source.connections.max")                 \
-    VERDICT(TOO_MANY_HALF_OPEN, "too_many_half_open", 1, "more unfinished handshakes of one source than source.connections.half_open")     \
-    VERDICT(TABLE_FULL, "table_full", 0, "connections.max was reached, and no other source holds more")                                    \
-    VERDICT(GIVE_WAY, "give_way", 0, "connections.max was reached, and this source held most")                                             \
-    VERDICT(HALF_OPEN_GIVE_WAY, "half_open_give_way", 0, "connections.half_open was reached, and this handshake was the oldest of the source that held most") \
-    VERDICT(NO_DESCRIPTORS, "no_descriptors", 0, "no file descriptor is left")                                                             \
-    VERDICT(NO_MEMORY, "no_memory", 0, "the memory limit was reached")                                                                     \
-    VERDICT(SLOW_READER, "slow_reader", 1, "the client took less than slow_reader.bytes within slow_reader.within while more waited for it") \
-    /* the application's side; nobody's offence */                                                                                         \
-    VERDICT(APPLICATION_ABSENT, "application_absent", 0, "the application could not be reached in time")                                   \
-    VERDICT(APPLICATION_CHANGED, "application_changed", 0, "the application came back with another mechanism or version")                  \
-    VERDICT(APPLICATION_REFUSED, "application_refused", 0, "the application ended the handshake")                                          \
-    VERDICT(APPLICATION_GONE, "application_gone", 0, "the application closed the connection")                                              \
-    VERDICT(APPLICATION_PROTOCOL, "application_protocol", 0, "the application sent what ZMTP does not allow")                              \
+#define VERDICTS(VERDICT)                                                                                              \
+    VERDICT(PASS, "pass", 0, "passed")                                                                                 \
+    /* the greeting and the handshake */                                                                               \
+    VERDICT(BAD_GREETING, "bad_greeting", 2, "the first bytes are not a ZMTP greeting")                                \
+    VERDICT(OLD_VERSION, "old_version", 1, "ZMTP before 3.0, which this gate does not allow")                          \
+    VERDICT(WRONG_MECHANISM, "wrong_mechanism", 1, "the security mechanism is not the application's")                  \
+    VERDICT(WRONG_ROLE, "wrong_role", 1,                                                                               \
+            "the peer says it is the server of the security mechanism, as the application does")                       \
+    VERDICT(HANDSHAKE_TOO_LARGE, "handshake_too_large", 3,                                                             \
+            "more bytes before the end of the handshake than handshake.bytes")                                         \
+    VERDICT(HANDSHAKE_TIMEOUT, "handshake_timeout", 1, "the handshake was not done within handshake.within")           \
+    VERDICT(HANDSHAKE_ABANDONED, "handshake_abandoned", 1, "the peer left before the end of the handshake")            \
+    VERDICT(HANDSHAKE_ORDER, "handshake_order", 3,                                                                     \
+            "a handshake command out of place, or a message before the end of the handshake")                          \
+    VERDICT(BAD_READY, "bad_ready", 3, "a malformed handshake command")                                                \
+    VERDICT(BAD_METADATA, "bad_metadata", 3, "malformed metadata")                                                     \
+    VERDICT(WRONG_SOCKET_TYPE, "wrong_socket_type", 1, "the peer's socket type does not fit the application's")        \
+    VERDICT(BAD_ROUTING_ID, "bad_routing_id", 3, "a routing id that RFC 37 reserves, or longer than 255 bytes")        \
+    VERDICT(DUPLICATE_ROUTING_ID, "duplicate_routing_id", 1, "the routing id is in use by another connection")         \
+    /* frames and messages */                                                                                          \
+    VERDICT(RESERVED_FLAGS, "reserved_flags", 5, "a frame with reserved flag bits set")                                \
+    VERDICT(MORE_ON_COMMAND, "more_on_command", 5, "a command frame with the MORE flag")                               \
+    VERDICT(BAD_FRAME_SIZE, "bad_frame_size", 5, "a frame size above 2^63-1")                                          \
+    VERDICT(FRAME_TOO_LARGE, "frame_too_large", 2, "a frame larger than message.frame")                                \
+    VERDICT(MESSAGE_TOO_LARGE, "message_too_large", 2, "a message larger than message.size")                           \
+    VERDICT(TOO_MANY_FRAMES, "too_many_frames", 2, "a message with more frames than message.frames")                   \
+    VERDICT(MESSAGE_TOO_SLOW, "message_too_slow", 1, "a message that was not complete within message.complete_within") \
+    VERDICT(MESSAGE_ABANDONED, "message_abandoned", 1, "the peer left in the middle of a message")                     \
+    VERDICT(BAD_CURVE_FRAME, "bad_curve_frame", 5, "a frame that is not a CURVE MESSAGE")                              \
+    /* commands */                                                                                                     \
+    VERDICT(BAD_COMMAND, "bad_command", 3, "a command without a proper name")                                          \
+    VERDICT(UNKNOWN_COMMAND, "unknown_command", 3, "a command that ZMTP does not define")                              \
+    VERDICT(COMMAND_TOO_LARGE, "command_too_large", 3, "a command larger than its kind allows")                        \
+    VERDICT(BAD_PING, "bad_ping", 3, "a PING or PONG of the wrong length")                                             \
+    VERDICT(PEER_ERROR, "peer_error", 0, "the peer sent ERROR and ended the connection")                               \
+    /* subscriptions */                                                                                                \
+    VERDICT(NOT_A_SUBSCRIBER, "not_a_subscriber", 2, "a SUBSCRIBE or CANCEL from a socket type that cannot subscribe") \
+    VERDICT(SUBSCRIPTIONS_TOO_MANY, "subscriptions_too_many", 1, "more subscriptions than subscriptions.max")          \
+    VERDICT(TOPIC_TOO_LONG, "topic_too_long", 1, "a topic longer than subscriptions.topic")                            \
+    VERDICT(TOPICS_TOO_LARGE, "topics_too_large", 1, "more bytes of topics than subscriptions.source_bytes")           \
+    VERDICT(TOPICS_GIVE_WAY, "topics_give_way", 0,                                                                     \
+            "subscriptions.total_bytes was reached, and this source held most of it")                                  \
+    VERDICT(SUBSCRIBER_MESSAGE, "subscriber_message", 1,                                                               \
+            "more messages from a subscriber than subscriptions.messages")                                             \
+    /* rates of a source */                                                                                            \
+    VERDICT(OVER_MESSAGES, "over_messages", 1, "more messages per second than source.messages")                        \
+    VERDICT(OVER_BYTES, "over_bytes", 1, "more bytes per second than source.bytes")                                    \
+    VERDICT(OVER_COMMANDS, "over_commands", 1, "more commands per second than source.commands")                        \
+    VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", 1,                                                           \
+            "more new connections per second than source.connections.rate")                                            \
+    /* connections */                                                                                                  \
+    VERDICT(TOO_MANY_CONNECTIONS, "too_many_connections", 1,                                                           \
+            "more connections of one source than source.connections.max")                                              \
+    VERDICT(TOO_MANY_HALF_OPEN, "too_many_half_open", 1,                                                               \
+            "more unfinished handshakes of one source than source.connections.half_open")                              \
+    VERDICT(TABLE_FULL, "table_full", 0, "connections.max was reached, and no other source holds more")                \
+    VERDICT(GIVE_WAY, "give_way", 0, "connections.max was reached, and this source held most")                         \
+    VERDICT(HALF_OPEN_GIVE_WAY, "half_open_give_way", 0,                                                               \
+            "connections.half_open was reached, and this handshake was the oldest of the source that held most")       \
+    VERDICT(NO_DESCRIPTORS, "no_descriptors", 0, "no file descriptor is left")                                         \
+    VERDICT(NO_MEMORY, "no_memory", 0, "the memory limit was reached")                                                 \
+    VERDICT(SLOW_READER, "slow_reader", 1,                                                                             \
+            "the client took less than slow_reader.bytes within slow_reader.within while more waited for it")          \
+    /* the application's side; nobody's offence */                                                                     \
+    VERDICT(APPLICATION_ABSENT, "application_absent", 0, "the application could not be reached in time")               \
+    VERDICT(APPLICATION_CHANGED, "application_changed", 0,                                                             \
+            "the application came back with another mechanism or version")                                             \
+    VERDICT(APPLICATION_REFUSED, "application_refused", 0, "the application ended the handshake")                      \
+    VERDICT(APPLICATION_GONE, "application_gone", 0, "the application closed the connection")                          \
+    VERDICT(APPLICATION_PROTOCOL, "application_protocol", 0, "the application sent what ZMTP does not allow")          \
     VERDICT(DRAINING, "draining", 0, "Weir is shutting down")
 
 enum verdict {
 #define VERDICT_ENUM(NAME, label, strikes, sentence) VERDICT_##NAME,
     VERDICTS(VERDICT_ENUM)
 #undef VERDICT_ENUM
-    VERDICT_COUNT
+        VERDICT_COUNT
 };
 
 struct verdict_info {
