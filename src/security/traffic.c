@@ -50,6 +50,7 @@ enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over)
         return RULING_CLOSE;
     }
     j->r->drop_reason = v;
+    j->r->drops++;
     return RULING_DROP;
 }
 

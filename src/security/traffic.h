@@ -98,7 +98,9 @@ struct traffic_result {
     uint64_t wait_ns;       /* > 0: pause for that long, then call again */
     enum verdict wait_reason; /* PASS: waiting for room for a large message */
     enum verdict drop_reason; /* of the last message dropped */
-    uint32_t messages, frames, commands, dropped;
+    uint32_t drops;           /* rulings to drop a message or command */
+    uint32_t messages, frames, commands; /* passed */
+    uint32_t dropped;         /* messages whose end was dropped */
     bool make_room;         /* subscriptions.total_bytes is exceeded: the source holding most must give way */
     struct traffic_ping ping;
 };

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/gate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A peer that offends a thousand times a second gets one line in this time. */
+#define NOTICE_INTERVAL_NS (10 * NS_PER_S)
+
+int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers, struct account *account)
+{
+    memset(g, 0, sizeof(*g));
+    g->config = config;
+    g->limits = config->limits;
+    g->listen = config->listen;
+    g->forward = config->forward;
+    g->traffic.account = account;
+    hash_key_random(&g->traffic.key);
+    tally_init(&g->traffic.topics, account);
+    tally_init(&g->routing_ids, account);
+    atomic_store(&g->socket, config->socket);
+    atomic_store(&g->max_connections, config->limits.connections.max);
+    g->sources = source_table_new(whole->sources, &g->traffic.key);
+    g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
+    if (!g->sources || !g->cells)
+        return -ENOMEM;
+    memset(g->cells, 0, workers * sizeof(*g->cells));
+    return 0;
+}
+
+void gate_fini(struct gate *g)
+{
+    tally_fini(&g->traffic.topics);
+    tally_fini(&g->routing_ids);
+    source_table_free(g->sources);
+    free(g->cells);
+}
+
+#define APP_KNOWN (UINT64_C(1) << 63)
+
+bool gate_app(const struct gate *g, struct handshake_app *ret)
+{
+    uint64_t v = atomic_load_explicit(&g->app, memory_order_acquire);
+    if (!(v & APP_KNOWN))
+        return false;
+    *ret = (struct handshake_app){
+        .mechanism = (enum zmtp_mechanism)(v & 0xff),
+        .minor = (uint8_t)(v >> 8),
+        .as_server = (v >> 16) & 1,
+        .socket = gate_socket(g),
+    };
+    return true;
+}
+
+void gate_learn_app(struct gate *g, const struct handshake_app *app)
+{
+    uint64_t v = APP_KNOWN | (uint64_t)app->as_server << 16 | (uint64_t)app->minor << 8 | (uint64_t)app->mechanism;
+    atomic_store_explicit(&g->app, v, memory_order_release);
+}
+
+void gate_forget_app(struct gate *g)
+{
+    atomic_store_explicit(&g->app, 0, memory_order_release);
+    atomic_store(&g->socket, g->config->socket);
+}
+
+enum socket_type gate_socket(const struct gate *g)
+{
+    return (enum socket_type)atomic_load_explicit(&g->socket, memory_order_relaxed);
+}
+
+void gate_learn_socket(struct gate *g, enum socket_type t)
+{
+    if (t != SOCKET_AUTO && g->config->socket == SOCKET_AUTO)
+        atomic_store_explicit(&g->socket, t, memory_order_relaxed);
+}
+
+void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)
+{
+    _Atomic uint64_t *c = &g->cells[worker].verdict[v];
+    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held)
+{
+    uint64_t last = atomic_load_explicit(&g->notices[v].at_ns, memory_order_relaxed);
+    if ((last != 0 && now_ns - last < NOTICE_INTERVAL_NS) ||
+        !atomic_compare_exchange_strong_explicit(&g->notices[v].at_ns, &last, now_ns, memory_order_relaxed, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&g->notices[v].held, 1, memory_order_relaxed);
+        return false;
+    }
+    *ret_held = atomic_exchange_explicit(&g->notices[v].held, 0, memory_order_relaxed);
+    return true;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A gate at run time: what all workers share of it. Made by relay_new(), freed after the workers have ended. Everything that changes
+ * is atomic or has a lock of its own; counters have one set of cells for each worker, which alone writes them.
+ */
+#ifndef WEIR_RELAY_GATE_H
+#define WEIR_RELAY_GATE_H
+
+#include "config/config.h"
+#include "policy/source.h"
+#include "policy/verdict.h"
+#include "security/handshake.h"
+#include "security/traffic.h"
+#include "stats/metrics.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One writer each, so plain adds on relaxed atomics suffice. */
+struct cells {
+    _Alignas(64) _Atomic uint64_t metric[CELL_COUNT];
+    _Atomic uint64_t verdict[VERDICT_COUNT];
+};
+
+static inline void cell_add(struct cells *c, enum metric_cell m, uint64_t n)
+{
+    atomic_store_explicit(&c->metric[m], atomic_load_explicit(&c->metric[m], memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
+{
+    cell_add(c, m, (uint64_t)0 - n);
+}
+
+struct gate {
+    const struct config_gate *config;
+    struct limits limits; /* the configured ones, lowered to what the descriptor limits allow */
+    struct endpoint listen; /* the real address */
+    struct endpoint forward;
+    char listen_text[ENDPOINT_TEXT_MAX];
+    struct source_table *sources;
+    struct traffic_gate traffic;
+    struct tally routing_ids;
+    struct cells *cells; /* one a worker */
+
+    _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
+    _Atomic uint32_t open, half_open;
+    _Atomic bool listening;
+
+    /* what is known of the application */
+    _Atomic uint64_t app;   /* packed struct handshake_app; 0: unknown */
+    _Atomic uint32_t socket; /* enum socket_type */
+    _Atomic bool up;        /* it answered when last tried */
+
+    struct {
+        _Atomic uint64_t at_ns; /* when a line of this kind was last written */
+        _Atomic uint64_t held;  /* lines held back since */
+    } notices[VERDICT_COUNT];
+};
+
+/* 0, or -ENOMEM. */
+MUST_USE int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers, struct account *account);
+void gate_fini(struct gate *g);
+
+/* What is known of the application; false when nothing is. Any thread. */
+bool gate_app(const struct gate *g, struct handshake_app *ret);
+void gate_learn_app(struct gate *g, const struct handshake_app *app);
+void gate_forget_app(struct gate *g);
+
+/* The application's socket type: configured, or seen in a handshake. */
+enum socket_type gate_socket(const struct gate *g);
+void gate_learn_socket(struct gate *g, enum socket_type t);
+
+/* Counts `n` verdicts for a worker. */
+void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);
+
+/* Whether a log line about this verdict may be written now (one in 10 s); *ret_held tells how many were held back since the last. */
+bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held);
+
+#endif

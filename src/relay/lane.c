@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/lane.h"
+
+#include "base/clock.h"
+#include "relay/session.h"
+#include "zmtp/command.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* What one turn may move before others have theirs. */
+#define TURN_BYTES (256u * 1024u)
+
+/* A smaller buffer takes the place of a larger one only above this. */
+#define SHRINK_ABOVE_BYTES 4096u
+
+/* A read that finds no memory for what might have to wait is tried again after this. */
+#define NO_MEMORY_RETRY_NS (10 * NS_PER_MS)
+
+struct side *lane_from(const struct lane *l, struct session *s)
+{
+    return l->traffic.inbound ? &s->front : &s->back;
+}
+
+struct side *lane_to(const struct lane *l, struct session *s)
+{
+    return l->traffic.inbound ? &s->back : &s->front;
+}
+
+static enum metric_cell pick(const struct lane *l, enum metric_cell in, enum metric_cell out)
+{
+    return l->traffic.inbound ? in : out;
+}
+
+void lane_init(struct lane *l, bool inbound, bool zmtp2, bool curve, bool subscriber)
+{
+    memset(l, 0, sizeof(*l));
+    l->read_log2 = LANE_READ_LOG2_FIRST;
+    traffic_init(&l->traffic, inbound, zmtp2, curve, subscriber);
+}
+
+/* ---- the buffer ---- */
+
+static void drop_buffer(struct lane *l, struct session *s)
+{
+    if (!l->buf)
+        return;
+    cell_sub(session_cells(s), CELL_HELD, l->cap);
+    bufpool_put(&s->wg->worker->pool, l->buf, l->cap);
+    l->buf = NULL;
+    l->cap = l->start = l->ready = l->scanned = l->end = 0;
+}
+
+void lane_fini(struct lane *l, struct session *s)
+{
+    struct traffic_context c = session_context(s);
+    drop_buffer(l, s);
+    traffic_fini(&l->traffic, &c);
+}
+
+/* A buffer of at least `need` bytes; what the old one held is the caller's business. False: no memory, nothing changed. */
+static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t **ret_old, uint32_t *ret_old_cap)
+{
+    uint32_t cap;
+    uint8_t *buf = need <= BUFPOOL_MAX_BYTES ? bufpool_get(&s->wg->worker->pool, need, &cap) : NULL;
+    if (!buf)
+        return false;
+    cell_add(session_cells(s), CELL_HELD, cap);
+    *ret_old = l->buf;
+    *ret_old_cap = l->cap;
+    l->buf = buf;
+    l->cap = cap;
+    return true;
+}
+
+static void put_back(struct session *s, uint8_t *buf, uint32_t cap)
+{
+    if (buf)
+        cell_sub(session_cells(s), CELL_HELD, cap);
+    bufpool_put(&s->wg->worker->pool, buf, cap);
+}
+
+/* Room for `more` bytes behind `end`, with everything moved to the front. */
+static bool make_room(struct lane *l, struct session *s, size_t more)
+{
+    size_t used = l->end - l->start;
+    if (l->end + more <= l->cap)
+        return true;
+    uint8_t *old = NULL, *from = l->buf + l->start;
+    uint32_t old_cap = 0;
+    if (used + more > l->cap && !swap_buffer(l, s, used + more, &old, &old_cap))
+        return false;
+    if (used)
+        memmove(l->buf, from, used);
+    put_back(s, old, old_cap);
+    l->ready -= l->start;
+    l->scanned -= l->start;
+    l->end -= l->start;
+    l->start = 0;
+    return true;
+}
+
+bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
+{
+    if (bytes.len == 0)
+        return true;
+    if (!make_room(l, s, bytes.len))
+        return false;
+    memcpy(l->buf + l->end, bytes.at, bytes.len);
+    l->end += (uint32_t)bytes.len;
+    return true;
+}
+
+/* ---- writing ---- */
+
+static void mark_blocked(struct lane *l, struct session *s)
+{
+    lane_to(l, s)->writable = false;
+    if (l->read_log2 > LANE_READ_LOG2_MIN)
+        l->read_log2--;
+    if (l->blocked)
+        return;
+    l->blocked = true;
+    l->blocked_ns = s->wg->worker->now_ns;
+    l->taken = 0;
+    cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
+    session_arm(s, l->blocked_ns + session_limits(s)->heartbeat.interval_ns);
+}
+
+static void mark_flowing(struct lane *l, struct session *s)
+{
+    if (!l->blocked)
+        return;
+    l->blocked = false;
+    cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
+    /* Time that the receiver took does not count against the sender. */
+    l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
+}
+
+/* The receiver is gone. The application's end still delivers what it has said; a client's is simply over. */
+static void on_write_error(struct lane *l, struct session *s)
+{
+    if (!l->traffic.inbound) {
+        session_close(s, VERDICT_PASS);
+        return;
+    }
+    drop_buffer(l, s);
+    l->eof = l->shut = true;
+    mark_flowing(l, s);
+    lane_to(l, s)->readable = true;
+}
+
+/* Writes `iov`; returns the bytes taken, or -1 when the session or lane has ended. */
+static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov, unsigned count, size_t total)
+{
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
+    ssize_t n = 0;
+    if (lane_to(l, s)->writable)
+        n = sendmsg(lane_to(l, s)->watch.fd, &m, MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+        on_write_error(l, s);
+        return -1;
+    }
+    if (n < 0)
+        n = 0;
+    cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
+    l->taken += (uint64_t)n;
+    if ((size_t)n < total)
+        mark_blocked(l, s);
+    return n;
+}
+
+/* Writes what was admitted before. True when all of it is gone. */
+static bool flush(struct lane *l, struct session *s)
+{
+    if (l->start < l->ready) {
+        struct iovec iov = {l->buf + l->start, l->ready - l->start};
+        ssize_t n = write_spans(l, s, &iov, 1, iov.iov_len);
+        if (n < 0)
+            return false;
+        l->start += (uint32_t)n;
+        if (l->start < l->ready)
+            return false;
+    }
+    mark_flowing(l, s);
+    if (l->start == l->end)
+        drop_buffer(l, s);
+    return true;
+}
+
+/* ---- reading ---- */
+
+/* Bytes to be judged: [base, end), of which [base, scan) were judged before. In the lane's own buffer, or in the worker's scratch. */
+struct window {
+    uint8_t *base, *scan, *end;
+    bool in_scratch;
+};
+
+static void on_read_end(struct lane *l, struct session *s, ssize_t n)
+{
+    struct side *from = lane_from(l, s);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        from->readable = errno == EINTR;
+        return;
+    }
+    from->readable = false;
+    l->eof = true;
+}
+
+static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t room)
+{
+    struct side *from = lane_from(l, s);
+    ssize_t n = recv(from->watch.fd, at, room, 0);
+    if (n <= 0) {
+        on_read_end(l, s, n);
+        return 0;
+    }
+    /* With edge-triggered events a short read has emptied the socket, unless the end of the stream waits behind it. */
+    if ((size_t)n < room && !from->hup)
+        from->readable = false;
+    if ((size_t)n == room && l->read_log2 < LANE_READ_LOG2_MAX)
+        l->read_log2++;
+    l->moved += (uint64_t)n;
+    s->active_ns = s->wg->worker->now_ns;
+    cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
+    return n;
+}
+
+/* Whatever is read may have to wait; so nothing is read while the memory account could not take it. */
+static bool memory_allows(struct lane *l, struct session *s, size_t room)
+{
+    const struct account *a = s->wg->worker->account;
+    if (account_held(a) + 2 * room <= a->limit_bytes)
+        return true;
+    l->read_log2 = LANE_READ_LOG2_MIN;
+    session_arm(s, s->wg->worker->now_ns + NO_MEMORY_RETRY_NS);
+    return false;
+}
+
+/* The beginning of a long message is in the lane's buffer: the rest goes behind it, so that no byte is moved twice. */
+static bool read_behind(struct lane *l, struct session *s, struct window *w)
+{
+    size_t held = l->end - l->ready, room = held < 65536 ? held : 65536;
+    if (!make_room(l, s, room)) {
+        session_arm(s, s->wg->worker->now_ns + NO_MEMORY_RETRY_NS);
+        return false;
+    }
+    ssize_t n = read_some(l, s, l->buf + l->end, l->cap - l->end);
+    if (n <= 0)
+        return false;
+    l->end += (uint32_t)n;
+    *w = (struct window){l->buf + l->ready, l->buf + l->scanned, l->buf + l->end, false};
+    return true;
+}
+
+static bool read_to_scratch(struct lane *l, struct session *s, struct window *w)
+{
+    uint8_t *area = s->wg->worker->scratch + SCRATCH_HEAD_BYTES;
+    size_t held = l->end - l->ready;
+    ssize_t n = read_some(l, s, area, (size_t)1 << l->read_log2);
+    if (n <= 0)
+        return false;
+    if (held)
+        memcpy(area - held, l->buf + l->ready, held);
+    *w = (struct window){area - held, area, area + n, true};
+    return true;
+}
+
+/* The next bytes to judge; false when there are none now. */
+static bool next_window(struct lane *l, struct session *s, struct window *w)
+{
+    if (l->scanned < l->end || l->traffic.want) {
+        *w = (struct window){l->buf + l->ready, l->buf + l->scanned, l->buf + l->end, false};
+        return true;
+    }
+    if (l->eof || !lane_from(l, s)->readable || !memory_allows(l, s, (size_t)1 << l->read_log2))
+        return false;
+    return l->end - l->ready > SCRATCH_HEAD_BYTES ? read_behind(l, s, w) : read_to_scratch(l, s, w);
+}
+
+/* ---- keeping what waits ---- */
+
+/* Puts the unwritten spans and the kept bytes into the lane's buffer, in this order. */
+static void gather(struct lane *l, const struct traffic_result *r, const struct bytes *spans, size_t unsent, const uint8_t *keep, size_t kept, size_t scanned)
+{
+    uint8_t *at = l->buf;
+    for (unsigned i = 0; i < r->span_count; i++) {
+        if (spans[i].len)
+            memmove(at, spans[i].at, spans[i].len);
+        at += spans[i].len;
+    }
+    if (kept)
+        memmove(at, keep, kept);
+    l->start = 0;
+    l->ready = (uint32_t)unsent;
+    l->scanned = (uint32_t)(unsent + scanned);
+    l->end = (uint32_t)(unsent + kept);
+}
+
+/* After judging and writing: `spans` are what was not written. False: no memory. */
+static bool keep_rest(struct lane *l, struct session *s, const struct window *w, const struct traffic_result *r, const struct bytes *spans, size_t unsent)
+{
+    size_t kept = (size_t)(w->end - r->keep), scanned = (size_t)(r->scanned - r->keep);
+    uint8_t *old = NULL;
+    uint32_t old_cap = 0;
+    if (unsent + kept == 0) {
+        drop_buffer(l, s);
+        return true;
+    }
+    /* Within the buffer nothing has to move as long as only its front was written. */
+    if (!w->in_scratch && unsent == 0) {
+        l->start = l->ready = (uint32_t)(r->keep - l->buf);
+        l->scanned = (uint32_t)(r->scanned - l->buf);
+        return true;
+    }
+    if (unsent + kept > l->cap) {
+        if (!swap_buffer(l, s, unsent + kept, &old, &old_cap))
+            return false;
+    } else if (l->cap > SHRINK_ABOVE_BYTES && unsent + kept <= l->cap / 4) {
+        /* A few bytes must not keep a large buffer to themselves; if there is no smaller one now, they may. */
+        (void)!swap_buffer(l, s, unsent + kept, &old, &old_cap);
+    }
+    gather(l, r, spans, unsent, r->keep, kept, scanned);
+    put_back(s, old, old_cap);
+    return true;
+}
+
+/* ---- judging ---- */
+
+static void count(struct lane *l, struct session *s, const struct traffic_result *r)
+{
+    struct cells *c = session_cells(s);
+    l->messages += r->messages;
+    cell_add(c, pick(l, CELL_MESSAGES_IN, CELL_MESSAGES_OUT), r->messages);
+    cell_add(c, pick(l, CELL_FRAMES_IN, CELL_FRAMES_OUT), r->frames);
+    cell_add(c, pick(l, CELL_COMMANDS_IN, CELL_COMMANDS_OUT), r->commands);
+    cell_add(c, CELL_DROPPED_MESSAGES, r->dropped);
+    if (r->drops)
+        session_notice(s, r->drop_reason, r->drops);
+}
+
+static void pause_lane(struct lane *l, struct session *s, const struct traffic_result *r)
+{
+    uint64_t wait_ns = r->wait_ns;
+    /* Inside CURVE nobody can answer a PING for the client: a pause must end before the peers give each other up. */
+    if (l->traffic.curve && wait_ns > session_limits(s)->heartbeat.max_pause_ns) {
+        wait_ns = session_limits(s)->heartbeat.max_pause_ns;
+        l->traffic.grace = true;
+    }
+    l->resume_ns = s->wg->worker->now_ns + wait_ns;
+    if (!l->paused) {
+        l->paused = true;
+        cell_add(session_cells(s), CELL_PAUSED, 1);
+        cell_add(session_cells(s), CELL_PAUSES, 1);
+        if (r->wait_reason != VERDICT_PASS)
+            session_notice(s, r->wait_reason, 1);
+    }
+    session_arm(s, l->resume_ns);
+    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+}
+
+/* True when the lane may go on. */
+static bool end_pause(struct lane *l, struct session *s)
+{
+    if (!l->paused)
+        return true;
+    if (s->wg->worker->now_ns < l->resume_ns) {
+        session_arm(s, l->resume_ns);
+        return false;
+    }
+    l->paused = false;
+    l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
+    cell_sub(session_cells(s), CELL_PAUSED, 1);
+    return true;
+}
+
+/* Starts or ends the clock of the message that is on its way. */
+static void follow_message(struct lane *l, struct session *s, const struct traffic_result *r)
+{
+    if (!l->traffic.inbound)
+        return;
+    if (!traffic_in_message(&l->traffic)) {
+        l->begun_ns = 0;
+        return;
+    }
+    if (l->traffic.reserved)
+        session_arm(s, s->wg->worker->now_ns + NS_PER_S);
+    if (l->begun_ns != 0 && r->messages == 0 && r->dropped == 0)
+        return;
+    l->begun_ns = s->wg->worker->now_ns;
+    l->moved = 0;
+    session_arm(s, l->begun_ns + session_limits(s)->message.complete_within_ns);
+}
+
+/* While a client is paused, the application's PINGs are answered for it. */
+static void answer_ping(struct session *s, const struct traffic_ping *ping)
+{
+    uint8_t pong[ZMTP_PONG_MAX];
+    if (!s->can_pong || !s->up.paused)
+        return;
+    size_t len = zmtp_put_pong(pong, (struct bytes){ping->context, ping->context_len});
+    if (lane_inject(&s->up, s, pong, len))
+        cell_add(session_cells(s), CELL_KEEPALIVES, 1);
+}
+
+static void make_room_for_topics(struct session *s);
+
+/* Writes the spans of `r` and keeps the rest. False when the lane cannot go on now. */
+static bool pass_on(struct lane *l, struct session *s, struct window *w, struct traffic_result *r)
+{
+    struct iovec iov[TRAFFIC_SPANS];
+    size_t total = 0;
+    for (unsigned i = 0; i < r->span_count; i++) {
+        iov[i] = (struct iovec){(void *)(uintptr_t)r->spans[i].at, r->spans[i].len};
+        total += r->spans[i].len;
+    }
+    ssize_t n = total ? write_spans(l, s, iov, r->span_count, total) : 0;
+    if (n < 0)
+        return false;
+    size_t unsent = total - (size_t)n, skip = (size_t)n;
+    for (unsigned i = 0; i < r->span_count && skip; i++) {
+        size_t part = skip < r->spans[i].len ? skip : r->spans[i].len;
+        r->spans[i].at += part;
+        r->spans[i].len -= part;
+        skip -= part;
+    }
+    if (!keep_rest(l, s, w, r, r->spans, unsent)) {
+        session_close(s, VERDICT_NO_MEMORY);
+        return false;
+    }
+    return unsent == 0;
+}
+
+/* Judges one window. True when the lane may go on at once. */
+static bool judge_window(struct lane *l, struct session *s, struct window *w)
+{
+    struct traffic_result r;
+    struct traffic_context c = session_context(s);
+    traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
+    count(l, s, &r);
+    bool flowing = pass_on(l, s, w, &r);
+    if (s->state == SESSION_CLOSED)
+        return false;
+    if (r.verdict != VERDICT_PASS) {
+        session_close(s, r.verdict);
+        return false;
+    }
+    follow_message(l, s, &r);
+    if (r.wait_ns)
+        pause_lane(l, s, &r);
+    if (r.ping.seen && !l->traffic.inbound)
+        answer_ping(s, &r.ping);
+    if (r.make_room)
+        make_room_for_topics(s);
+    return flowing && !r.wait_ns && s->state != SESSION_CLOSED;
+}
+
+/* subscriptions.total_bytes is exceeded: connections of the source that holds most of it end until it is not. */
+static void make_room_for_topics(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    struct peer *p = peer_with_most_topics(s->wg);
+    while (p && tally_cost(&g->traffic.topics) > g->limits.subscriptions.total_bytes && !list_empty(&p->sessions)) {
+        struct session *victim = LIST_ENTRY(p->sessions.prev, struct session, in_peer);
+        bool last = p->count == 1;
+        session_close(victim, VERDICT_TOPICS_GIVE_WAY);
+        if (last)
+            return;
+    }
+}
+
+/* ---- the turn ---- */
+
+/* The sender has closed: a message cut short is noted, and the receiver is told once everything was written. */
+static void finish(struct lane *l, struct session *s)
+{
+    if (l->shut || l->start < l->ready || l->scanned < l->end)
+        return;
+    l->shut = true;
+    if (!l->traffic.inbound) {
+        /* The application has closed: what it said was passed on, and nobody is there for what the client may still say. */
+        session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
+        return;
+    }
+    if (traffic_in_message(&l->traffic))
+        session_notice(s, VERDICT_MESSAGE_ABANDONED, 1);
+    drop_buffer(l, s);
+    shutdown(s->back.watch.fd, SHUT_WR);
+}
+
+bool lane_run(struct lane *l, struct session *s)
+{
+    struct window w;
+    size_t moved = 0;
+    while (s->state == SESSION_OPEN && !l->shut) {
+        if (!flush(l, s) || !end_pause(l, s))
+            return false;
+        if (!next_window(l, s, &w)) {
+            if (l->eof)
+                finish(l, s);
+            return false;
+        }
+        moved += (size_t)(w.end - w.scan);
+        if (!judge_window(l, s, &w))
+            return false;
+        if (moved >= TURN_BYTES)
+            return true;
+    }
+    return false;
+}
+
+bool lane_is_quiet(const struct lane *l)
+{
+    return l->start == l->end && !traffic_in_message(&l->traffic);
+}
+
+/* Puts admitted bytes in front of what is held. Only while nothing admitted waits. */
+static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes, size_t len)
+{
+    if (!make_room(l, s, len))
+        return false;
+    memmove(l->buf + l->start + len, l->buf + l->start, l->end - l->start);
+    memcpy(l->buf + l->start, bytes, len);
+    l->ready += (uint32_t)len;
+    l->scanned += (uint32_t)len;
+    l->end += (uint32_t)len;
+    mark_blocked(l, s);
+    return true;
+}
+
+bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
+{
+    struct side *to = lane_to(l, s);
+    if (l->shut || l->blocked || l->start < l->ready || !to->writable || !traffic_at_boundary(&l->traffic))
+        return false;
+    ssize_t n = send(to->watch.fd, frame, len, MSG_NOSIGNAL);
+    if (n <= 0)
+        return false;
+    if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
+        session_close(s, VERDICT_NO_MEMORY);
+        return false;
+    }
+    return true;
+}

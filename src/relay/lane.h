@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A lane: one direction of an open session. Reads, has every byte judged, writes what was admitted. It owns a buffer only while bytes wait:
+ *
+ *   buf  [start, ready)    admitted, not yet written (the receiver takes nothing: backpressure)
+ *        [ready, scanned)  the beginning of a message that is held until it is whole
+ *        [scanned, end)    read, not yet judged (the lane is paused)
+ *
+ * Nothing is read while anything is admitted or unjudged, so a lane holds at most one read (4 KiB to 256 KiB, halved each time the receiver does not
+ * keep up, doubled while it does) and one held message (message.hold).
+ */
+#ifndef WEIR_RELAY_LANE_H
+#define WEIR_RELAY_LANE_H
+
+#include "security/traffic.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LANE_READ_LOG2_MIN   12
+#define LANE_READ_LOG2_FIRST 14
+#define LANE_READ_LOG2_MAX   18
+
+struct session;
+struct side;
+
+struct lane {
+    struct traffic traffic;
+    uint8_t *buf;
+    uint32_t cap, start, ready, scanned, end;
+    uint8_t read_log2;
+    bool eof;     /* the sender has closed, and everything was read */
+    bool shut;    /* ... and the receiver was told */
+    bool blocked; /* the receiver takes nothing */
+    bool paused;  /* a limit says so, until resume_ns */
+    uint64_t resume_ns;
+    uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
+    uint64_t moved;      /* bytes read since then */
+    uint64_t blocked_ns; /* when the receiver was last seen to keep up with slow_reader.bytes */
+    uint64_t taken;      /* bytes written since then */
+    uint64_t messages;
+};
+
+void lane_init(struct lane *l, bool inbound, bool zmtp2, bool curve, bool subscriber);
+
+/* Frees the buffer and gives back reservations. */
+void lane_fini(struct lane *l, struct session *s);
+
+/* Bytes that came before the lane was there, to be judged first. False: no memory. */
+MUST_USE bool lane_preload(struct lane *l, struct session *s, struct bytes bytes);
+
+/* Moves bytes for a bounded turn. True: there is more to do at once. May close the session. */
+bool lane_run(struct lane *l, struct session *s);
+
+/* Whether nothing waits and the last bytes ended a message. */
+bool lane_is_quiet(const struct lane *l);
+
+/* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. */
+bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
+
+/* The session's ends as this lane sees them. */
+struct side *lane_from(const struct lane *l, struct session *s);
+struct side *lane_to(const struct lane *l, struct session *s);
+
+#endif

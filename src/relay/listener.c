@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/listener.h"
+
+#include "base/log.h"
+#include "relay/net.h"
+#include "relay/session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Accepted in one turn, so that a storm of newcomers does not keep the others waiting. */
+#define ACCEPTS_A_TURN 64
+
+/* When the system has no descriptor or memory for a newcomer, the next try. */
+#define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
+
+/* The handshake that has been going on longest: an honest one takes milliseconds. */
+static struct session *oldest(struct list *half_open, bool of_peer)
+{
+    if (list_empty(half_open))
+        return NULL;
+    return of_peer ? LIST_ENTRY(half_open->next, struct session, in_peer_half_open) : LIST_ENTRY(half_open->next, struct session, in_half_open);
+}
+
+static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v)
+{
+    uint64_t held = 0;
+    char who[ADDR_TEXT_MAX];
+    gate_count_verdict(wg->gate, wg->worker->index, v, 1);
+    if (!gate_may_notice(wg->gate, v, wg->worker->now_ns, &held))
+        return;
+    LOG_INFO("gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr), verdict_info(v)->sentence,
+             verdict_info(v)->label);
+}
+
+/* Makes room when the gate is full: the source that holds most gives way, unless that is the newcomer's own, or holds no more than
+ * it would. False: refuse the newcomer. */
+static bool make_room(struct worker_gate *wg, const struct source *source)
+{
+    if (atomic_load(&wg->gate->open) < atomic_load(&wg->gate->max_connections))
+        return true;
+    struct peer *heaviest = peer_heaviest(wg);
+    uint32_t mine = atomic_load(&source->refs); /* the newcomer's reference included */
+    if (!heaviest || heaviest->source == source || atomic_load(&heaviest->source->refs) <= mine)
+        return false;
+    session_close(LIST_ENTRY(heaviest->sessions.prev, struct session, in_peer), VERDICT_GIVE_WAY);
+    return true;
+}
+
+static void limit_half_open(struct worker_gate *wg, const struct source *source)
+{
+    const struct limits *l = &wg->gate->limits;
+    struct session *s;
+    if (atomic_load(&source->half_open) >= l->source.half_open) {
+        struct peer *p = peer_find(wg, source);
+        if (p && (s = oldest(&p->half_open, true)))
+            session_close(s, VERDICT_TOO_MANY_HALF_OPEN);
+    }
+    if (atomic_load(&wg->gate->half_open) >= l->connections.half_open && (s = oldest(&wg->half_open, false)))
+        session_close(s, VERDICT_HALF_OPEN_GIVE_WAY);
+}
+
+static enum verdict admit(struct worker_gate *wg, struct source *source, uint64_t *ret_wait_ns)
+{
+    const struct limits *l = &wg->gate->limits;
+    if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
+        return VERDICT_TOO_MANY_CONNECTIONS;
+    if (!make_room(wg, source))
+        return VERDICT_TABLE_FULL;
+    limit_half_open(wg, source);
+    *ret_wait_ns = 0;
+    if (!rate_is_unlimited(&l->source.connection_rate))
+        *ret_wait_ns = gcra_admit(&source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, wg->worker->now_ns);
+    return VERDICT_PASS;
+}
+
+static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
+{
+    struct gate *g = wg->gate;
+    uint64_t wait_ns = 0;
+    cell_add(wg->cells, CELL_ACCEPTED, 1);
+    struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
+    enum verdict v = admit(wg, source, &wait_ns);
+    if (v == VERDICT_PASS) {
+        session_accept(wg, fd, addr, source, wait_ns);
+        return;
+    }
+    note_refusal(wg, addr, v);
+    source_release(source);
+    close(fd);
+}
+
+static void accept_later(struct worker_gate *wg, int error)
+{
+    uint64_t held = 0;
+    gate_count_verdict(wg->gate, wg->worker->index, VERDICT_NO_DESCRIPTORS, 1);
+    if (gate_may_notice(wg->gate, VERDICT_NO_DESCRIPTORS, wg->worker->now_ns, &held))
+        LOG_WARN("gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name, strerror(error));
+    timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ACCEPT_AGAIN_NS);
+}
+
+static bool is_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+void listener_on_event(struct worker_gate *wg)
+{
+    struct addr addr;
+    for (int i = 0; i < ACCEPTS_A_TURN && wg->listener.fd >= 0; i++) {
+        int fd = net_accept(wg->listener.fd, wg->gate->listen.kind, &addr);
+        if (fd == -EAGAIN)
+            return;
+        if (is_shortage(fd)) {
+            accept_later(wg, -fd);
+            return;
+        }
+        /* Anything else concerns one newcomer that is gone already. */
+        if (fd >= 0)
+            welcome(wg, fd, &addr);
+    }
+    /* More may be waiting, and an edge is told only once: go on after the others' turn. */
+    if (wg->listener.fd >= 0)
+        timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns);
+}
+
+void listener_on_alarm(struct alarm *a)
+{
+    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, accept_again));
+    listener_on_event(wg);
+}
+
+void listener_stop(struct worker_gate *wg)
+{
+    if (wg->listener.fd >= 0)
+        close(wg->listener.fd);
+    wg->listener.fd = -1;
+    timer_disarm(&wg->accept_again.timer);
+}

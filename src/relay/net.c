@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Dead peers are noticed after about two minutes: 60 s of silence, then a probe every 10 s. */
+#define KEEPALIVE_IDLE_S     60
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_PROBES     6
+
+static void set_int(int fd, int level, int option, int value)
+{
+    /* These options only improve things; a kernel that refuses one is no reason to refuse service. */
+    (void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+static int open_socket(const struct endpoint *e)
+{
+    int fd = socket(e->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+static int fail_closed(int fd, int error)
+{
+    close(fd);
+    return -error;
+}
+
+static int bind_and_listen(int fd, const struct endpoint *e)
+{
+    if (bind(fd, &e->sa, e->len) < 0 || listen(fd, SOMAXCONN) < 0)
+        return fail_closed(fd, errno);
+    return fd;
+}
+
+static int listen_tcp(const struct endpoint *e, bool share)
+{
+    int fd = open_socket(e);
+    if (fd < 0)
+        return fd;
+    set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (share)
+        set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (e->sa.sa_family == AF_INET6)
+        set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !IN6_IS_ADDR_UNSPECIFIED(&e->v6.sin6_addr));
+    return bind_and_listen(fd, e);
+}
+
+/* Where IPv6 is switched off, "*" means all IPv4 addresses. */
+static bool fall_back_to_v4(struct endpoint *e, int error)
+{
+    if (error != -EAFNOSUPPORT && error != -EADDRNOTAVAIL)
+        return false;
+    if (e->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&e->v6.sin6_addr))
+        return false;
+    in_port_t port = e->v6.sin6_port;
+    memset(&e->v4, 0, sizeof(e->v4));
+    e->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_ANY)};
+    e->len = sizeof(e->v4);
+    return true;
+}
+
+/* A socket file whose owner is gone may be replaced; one that answers, or any other file, may not. */
+static bool is_stale_socket(const struct endpoint *e)
+{
+    struct stat st;
+    if (e->un.sun_path[0] == '\0' || lstat(e->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return false;
+    int fd = open_socket(e);
+    if (fd < 0)
+        return false;
+    bool stale = connect(fd, &e->sa, e->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return stale;
+}
+
+static int listen_unix(const struct endpoint *e)
+{
+    if (is_stale_socket(e))
+        unlink(e->un.sun_path);
+    int fd = open_socket(e);
+    return fd < 0 ? fd : bind_and_listen(fd, e);
+}
+
+static int read_back(struct endpoint *e, int fd)
+{
+    socklen_t len = sizeof(e->un);
+    if (getsockname(fd, &e->sa, &len) < 0)
+        return fail_closed(fd, errno);
+    e->len = len;
+    return fd;
+}
+
+int net_listen(struct endpoint *e, bool first, bool share)
+{
+    if (e->kind == ENDPOINT_IPC)
+        return listen_unix(e);
+    if (first) {
+        int alone = listen_tcp(e, false);
+        if (alone < 0 && fall_back_to_v4(e, alone))
+            alone = listen_tcp(e, false);
+        if (alone < 0)
+            return alone;
+        alone = read_back(e, alone);
+        if (!share || alone < 0)
+            return alone;
+        /* The port is free, and its number is known now; it is taken again in shared mode at once. */
+        close(alone);
+    }
+    return listen_tcp(e, share);
+}
+
+static void addr_from_unix_peer(int fd, struct addr *ret)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+    bool known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0;
+    addr_from_uid(ret, known ? cred.uid : UINT32_MAX);
+}
+
+int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer)
+{
+    struct sockaddr_storage ss;
+    socklen_t len = sizeof(ss);
+    int fd = accept4(listen_fd, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (kind == ENDPOINT_IPC) {
+        addr_from_unix_peer(fd, ret_peer);
+        return fd;
+    }
+    addr_from_sockaddr(ret_peer, (struct sockaddr *)&ss);
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    return fd;
+}
+
+int net_connect(const struct endpoint *e, bool *ret_pending)
+{
+    int fd = open_socket(e);
+    if (fd < 0)
+        return fd;
+    if (e->kind == ENDPOINT_TCP)
+        set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    *ret_pending = false;
+    if (connect(fd, &e->sa, e->len) == 0)
+        return fd;
+    if (errno != EINPROGRESS)
+        return fail_closed(fd, errno);
+    *ret_pending = true;
+    return fd;
+}
+
+int net_connect_result(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+        return -errno;
+    return -error;
+}
+
+static size_t limit_from_proc(FILE *f)
+{
+    char line[256];
+    while (fgets(line, sizeof(line), f)) {
+        static const char name[] = "Max open files";
+        if (strncmp(line, name, sizeof(name) - 1) != 0)
+            continue;
+        return strtoull(line + sizeof(name) - 1, NULL, 10);
+    }
+    return 0;
+}
+
+size_t net_peer_descriptor_limit(int fd)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+    char path[64];
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/limits", (int)cred.pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    size_t limit = limit_from_proc(f);
+    fclose(f);
+    return limit;
+}

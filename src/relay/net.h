@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Sockets, as the relay needs them: non-blocking, close-on-exec. Functions return a descriptor or 0, or -errno. */
+#ifndef WEIR_RELAY_NET_H
+#define WEIR_RELAY_NET_H
+
+#include "base/addr.h"
+#include "base/attr.h"
+
+#include <stddef.h>
+
+/*
+ * Binds and listens. TCP: with SO_REUSEPORT when `share`, after making sure that nobody else listens there (which SO_REUSEPORT would hide).
+ * Unix: a socket file that nobody listens on is replaced. *e is updated to the real address.
+ */
+MUST_USE int net_listen(struct endpoint *e, bool first, bool share);
+
+/* Accepts one connection. *ret_peer tells who it is (a user id for Unix sockets). -EAGAIN: none is waiting. */
+MUST_USE int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer);
+
+/* Starts a connection. *ret_pending: it is not there yet, EPOLLOUT will tell. */
+MUST_USE int net_connect(const struct endpoint *e, bool *ret_pending);
+
+/* The outcome of a pending connect: 0 or -errno. */
+MUST_USE int net_connect_result(int fd);
+
+/* The descriptor limit of the process that listens on the other end of a Unix socket; 0 when it cannot be known. */
+size_t net_peer_descriptor_limit(int fd);
+
+#endif

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/opening.h"
+
+#include "base/log.h"
+#include "relay/net.h"
+#include "relay/probe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* An application that refuses a connection is asked again after 20 ms, doubling up to 500 ms. */
+#define RETRY_FIRST_NS (20 * NS_PER_MS)
+#define RETRY_MOST_NS  (500 * NS_PER_MS)
+
+struct opening *opening_new(struct session *s)
+{
+    struct worker *w = s->wg->worker;
+    char peer[ADDR_TEXT_MAX];
+    if (!account_charge(w->account, sizeof(struct opening)))
+        return NULL;
+    struct opening *o = calloc(1, sizeof(*o));
+    addr_format(peer, sizeof(peer), &s->addr);
+    if (o && handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2, peer))
+        return o;
+    if (o)
+        handshake_fini(&o->handshake);
+    free(o);
+    account_release(w->account, sizeof(struct opening));
+    return NULL;
+}
+
+void opening_free(struct opening *o, struct session *s)
+{
+    if (!o)
+        return;
+    handshake_fini(&o->handshake);
+    account_release(s->wg->worker->account, sizeof(*o));
+    free(o);
+}
+
+void opening_start(struct session *s)
+{
+    s->opening->deadline_ns = s->wg->worker->now_ns + session_limits(s)->handshake.within_ns;
+    s->opening->retry_delay_ns = RETRY_FIRST_NS;
+    s->state = SESSION_OPENING;
+    session_arm(s, s->opening->deadline_ns);
+    session_wake(s);
+}
+
+/* ---- the application's side ---- */
+
+static void connect_later(struct session *s, int error)
+{
+    struct opening *o = s->opening;
+    struct worker *w = s->wg->worker;
+    cell_add(session_cells(s), CELL_UPSTREAM_FAILURES, 1);
+    probe_report_failure(s->wg, error);
+    o->retry_ns = w->now_ns + o->retry_delay_ns;
+    o->retry_delay_ns = o->retry_delay_ns < RETRY_MOST_NS ? 2 * o->retry_delay_ns : RETRY_MOST_NS;
+    session_arm(s, o->retry_ns);
+}
+
+static void on_connected(struct session *s)
+{
+    s->opening->connecting = false;
+    s->opening->connected = true;
+    s->back.writable = true;
+    cell_add(session_cells(s), CELL_UPSTREAM_CONNECTS, 1);
+    handshake_app_connected(&s->opening->handshake);
+}
+
+static void connect_now(struct session *s)
+{
+    struct opening *o = s->opening;
+    bool pending;
+    o->retry_ns = 0;
+    int fd = net_connect(&s->wg->gate->forward, &pending);
+    if (fd < 0) {
+        connect_later(s, fd);
+        return;
+    }
+    s->back.watch.fd = fd;
+    int error = worker_watch(s->wg->worker, &s->back.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+    if (error < 0) {
+        session_close(s, VERDICT_NO_DESCRIPTORS);
+        return;
+    }
+    o->connecting = pending;
+    if (!pending)
+        on_connected(s);
+}
+
+static void finish_connect(struct session *s)
+{
+    int error = net_connect_result(s->back.watch.fd);
+    if (error == 0) {
+        on_connected(s);
+        return;
+    }
+    close(s->back.watch.fd);
+    s->back.watch.fd = -1;
+    s->back.readable = s->back.writable = s->back.hup = false;
+    s->opening->connecting = false;
+    connect_later(s, error);
+}
+
+/* ROUTER and REP applications tell their clients apart by routing id. One that is in use belongs to whoever came first: libzmq would
+ * park the newcomer without a word, or let it take the other's place. */
+static bool enter_routing_id(struct session *s)
+{
+    const struct handshake *h = &s->opening->handshake;
+    struct gate *g = s->wg->gate;
+    enum socket_type app = gate_socket(g);
+    s->opening->checked = true;
+    bool matters = app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
+    if (h->routing_id_len == 0 || !matters || g->limits.duplicate_ids == DUPLICATE_IDS_PASS)
+        return true;
+    uint64_t hash = hash_bytes(&g->traffic.key, h->routing_id, h->routing_id_len);
+    hash = hash ? hash : 1;
+    enum tally_result r = tally_claim(&g->routing_ids, hash);
+    if (r == TALLY_ADDED) {
+        s->routing_id = hash;
+        return true;
+    }
+    session_close(s, r == TALLY_TAKEN ? VERDICT_DUPLICATE_ROUTING_ID : VERDICT_NO_MEMORY);
+    return false;
+}
+
+/* ---- bytes ---- */
+
+static void write_waiting(struct side *to, struct bytes (*waiting)(const struct handshake *), void (*sent)(struct handshake *, size_t), struct handshake *h,
+                          _Atomic uint64_t *cell)
+{
+    struct bytes b = waiting(h);
+    if (b.len == 0 || !to->writable)
+        return;
+    ssize_t n = send(to->watch.fd, b.at, b.len, MSG_NOSIGNAL);
+    if (n < 0)
+        n = 0; /* EAGAIN, or an error that reading will show too */
+    if ((size_t)n < b.len)
+        to->writable = false;
+    atomic_fetch_add_explicit(cell, (uint64_t)n, memory_order_relaxed);
+    sent(h, (size_t)n);
+}
+
+static void write_all(struct session *s)
+{
+    struct opening *o = s->opening;
+    struct cells *c = session_cells(s);
+    write_waiting(&s->front, handshake_to_client, handshake_sent_client, &o->handshake, &c->metric[CELL_SENT_OUT]);
+    if (o->connected)
+        write_waiting(&s->back, handshake_to_app, handshake_sent_app, &o->handshake, &c->metric[CELL_SENT_IN]);
+}
+
+/* -1: the end of the stream; 0: nothing now. */
+static ssize_t read_side(struct session *s, struct side *from, size_t room)
+{
+    if (!from->readable)
+        return 0;
+    ssize_t n = recv(from->watch.fd, s->wg->worker->scratch, room, 0);
+    if (n > 0) {
+        if ((size_t)n < room && !from->hup)
+            from->readable = false;
+        return n;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        from->readable = errno == EINTR;
+        return 0;
+    }
+    return -1;
+}
+
+static void on_client_end(struct session *s)
+{
+    struct handshake *h = &s->opening->handshake;
+    session_close(s, h->verdict != VERDICT_PASS ? h->verdict : VERDICT_HANDSHAKE_ABANDONED);
+}
+
+/* Returns whether anything was read. */
+static bool read_client(struct session *s)
+{
+    struct handshake *h = &s->opening->handshake;
+    uint32_t room = handshake_client_room(h);
+    if (room == 0) {
+        /* It is the application's turn; a client that has left already needs no answer. */
+        if (s->front.hup && !handshake_done(h) && h->verdict == VERDICT_PASS)
+            on_client_end(s);
+        return false;
+    }
+    ssize_t n = read_side(s, &s->front, room);
+    if (n > 0) {
+        cell_add(session_cells(s), CELL_RECEIVED_IN, (uint64_t)n);
+        handshake_client_input(h, s->wg->worker->scratch, (size_t)n);
+    }
+    if (n < 0)
+        on_client_end(s);
+    return n > 0;
+}
+
+static bool read_app(struct session *s)
+{
+    struct opening *o = s->opening;
+    if (!o->connected)
+        return false;
+    ssize_t n = read_side(s, &s->back, HANDSHAKE_APP_MAX);
+    if (n > 0) {
+        cell_add(session_cells(s), CELL_RECEIVED_OUT, (uint64_t)n);
+        handshake_app_input(&o->handshake, s->wg->worker->scratch, (size_t)n);
+    }
+    if (n < 0)
+        session_close(s, o->handshake.app_greeted ? VERDICT_APPLICATION_REFUSED : VERDICT_APPLICATION_GONE);
+    return n > 0;
+}
+
+/* ---- the turn ---- */
+
+static bool reach_application(struct session *s)
+{
+    struct opening *o = s->opening;
+    if (o->connecting && s->back.writable)
+        finish_connect(s);
+    if (!o->handshake.wants_app || o->handshake.verdict != VERDICT_PASS || s->back.watch.fd >= 0)
+        return true;
+    if (!o->checked && !enter_routing_id(s))
+        return false;
+    if (o->retry_ns == 0 || s->wg->worker->now_ns >= o->retry_ns)
+        connect_now(s);
+    return s->state != SESSION_CLOSED;
+}
+
+static void refuse(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    enum verdict v = s->opening->handshake.verdict;
+    if (v == VERDICT_APPLICATION_CHANGED) {
+        gate_forget_app(g);
+        probe_report_failure(s->wg, 0);
+    }
+    write_all(s);
+    session_close(s, v);
+}
+
+void opening_run(struct session *s)
+{
+    struct handshake *h = &s->opening->handshake;
+    struct handshake_app app;
+    if (!h->app_known && gate_app(s->wg->gate, &app))
+        handshake_set_app(h, &app);
+    for (bool moved = true; moved;) {
+        if (!reach_application(s))
+            return;
+        moved = read_client(s);
+        if (s->state == SESSION_CLOSED)
+            return;
+        moved |= read_app(s);
+        if (s->state == SESSION_CLOSED)
+            return;
+        if (h->verdict != VERDICT_PASS) {
+            refuse(s);
+            return;
+        }
+        bool waited = handshake_to_app(h).len != 0;
+        write_all(s);
+        moved |= (waited && handshake_to_app(h).len == 0) || (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0);
+    }
+    if (handshake_done(h))
+        session_open(s);
+}
+
+/* What kept the client from finishing: the application, if it could not be reached or has not answered. */
+static enum verdict timeout_verdict(const struct session *s)
+{
+    const struct handshake *h = &s->opening->handshake;
+    if (!h->app_known || (h->wants_app && !h->app_greeted))
+        return VERDICT_APPLICATION_ABSENT;
+    return VERDICT_HANDSHAKE_TIMEOUT;
+}
+
+void opening_on_timer(struct session *s)
+{
+    struct opening *o = s->opening;
+    if (s->wg->worker->now_ns >= o->deadline_ns) {
+        session_close(s, timeout_verdict(s));
+        return;
+    }
+    session_arm(s, o->deadline_ns);
+    if (o->retry_ns)
+        session_arm(s, o->retry_ns);
+    session_wake(s);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A session before its traffic: the handshake machine (security/handshake.h) joined to descriptors, and the connection to the
+ * application. Exists from accept to the end of the handshake; about 900 bytes and the machine's buffers.
+ */
+#ifndef WEIR_RELAY_OPENING_H
+#define WEIR_RELAY_OPENING_H
+
+#include "relay/session.h"
+#include "security/handshake.h"
+
+struct opening {
+    struct handshake handshake;
+    uint64_t deadline_ns;    /* of the handshake */
+    uint64_t retry_ns;       /* when a refused connection to the application is tried again; 0: not waiting */
+    uint64_t retry_delay_ns;
+    bool connecting;         /* a connect is pending */
+    bool connected;
+    bool checked;            /* the routing id was entered */
+};
+
+/* NULL when memory is out. */
+MUST_USE struct opening *opening_new(struct session *s);
+void opening_free(struct opening *o, struct session *s);
+
+/* Begins to serve the client (a newcomer that had to wait begins late). */
+void opening_start(struct session *s);
+
+/* Moves the handshake on as far as it goes now. May open or close the session. */
+void opening_run(struct session *s);
+
+/* The session's timer: deadline and retries. */
+void opening_on_timer(struct session *s);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/peer.h"
+
+#include "relay/session.h"
+
+#include <stdlib.h>
+
+static size_t slot_of(const struct worker *w, const struct source *source)
+{
+    /* Entries lie 64 bytes apart at places that a keyed hash chose: the address mixes well enough. */
+    uint64_t h = (uint64_t)(uintptr_t)source / 64 * 0x9e3779b97f4a7c15u;
+    return (size_t)(h >> 20) & w->peer_mask;
+}
+
+static struct peer *peer_new(struct worker_gate *wg, struct source *source)
+{
+    struct worker *w = wg->worker;
+    if (!account_charge(w->account, sizeof(struct peer)))
+        return NULL;
+    struct peer *p = calloc(1, sizeof(*p));
+    if (!p) {
+        account_release(w->account, sizeof(*p));
+        return NULL;
+    }
+    p->wg = wg;
+    p->source = source;
+    list_init(&p->rank);
+    list_init(&p->sessions);
+    list_init(&p->half_open);
+    p->chain = w->peers[slot_of(w, source)];
+    w->peers[slot_of(w, source)] = p;
+    return p;
+}
+
+struct peer *peer_find(struct worker_gate *wg, const struct source *source)
+{
+    struct worker *w = wg->worker;
+    for (struct peer *p = w->peers[slot_of(w, source)]; p; p = p->chain)
+        if (p->source == source)
+            return p;
+    return NULL;
+}
+
+struct peer *peer_get(struct worker_gate *wg, struct source *source)
+{
+    struct peer *p = peer_find(wg, source);
+    return p ? p : peer_new(wg, source);
+}
+
+static void peer_free(struct peer *p)
+{
+    struct worker *w = p->wg->worker;
+    struct peer **at = &w->peers[slot_of(w, p->source)];
+    while (*at != p)
+        at = &(*at)->chain;
+    *at = p->chain;
+    account_release(w->account, sizeof(*p));
+    free(p);
+}
+
+void peer_discard_if_empty(struct peer *p)
+{
+    if (p && p->count == 0)
+        peer_free(p);
+}
+
+static void rank(struct peer *p)
+{
+    unsigned r = p->count < PEER_RANKS ? p->count : PEER_RANKS - 1;
+    list_del(&p->rank);
+    if (r == 0)
+        return;
+    list_push(&p->wg->ranks[r], &p->rank);
+    if (r > p->wg->top_rank)
+        p->wg->top_rank = r;
+}
+
+void peer_add(struct peer *p, struct session *s)
+{
+    s->peer = p;
+    p->count++;
+    list_push(&p->sessions, &s->in_peer);
+    rank(p);
+}
+
+void peer_remove(struct peer *p, struct session *s)
+{
+    list_del(&s->in_peer);
+    p->count--;
+    rank(p);
+    s->peer = NULL;
+    if (p->count == 0)
+        peer_free(p);
+}
+
+struct peer *peer_heaviest(struct worker_gate *wg)
+{
+    while (wg->top_rank > 0 && list_empty(&wg->ranks[wg->top_rank]))
+        wg->top_rank--;
+    if (wg->top_rank == 0)
+        return NULL;
+    return LIST_ENTRY(wg->ranks[wg->top_rank].next, struct peer, rank);
+}
+
+struct peer *peer_with_most_topics(struct worker_gate *wg)
+{
+    struct peer *most = NULL;
+    uint32_t most_bytes = 0;
+    for (unsigned r = 1; r <= wg->top_rank; r++)
+        LIST_FOREACH (n, &wg->ranks[r]) {
+            struct peer *p = LIST_ENTRY(n, struct peer, rank);
+            uint32_t bytes = atomic_load_explicit(&p->source->topic_bytes, memory_order_relaxed);
+            if (bytes > most_bytes) {
+                most = p;
+                most_bytes = bytes;
+            }
+        }
+    return most;
+}

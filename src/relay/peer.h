@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The connections of one source to one gate, as one worker sees them; who holds most, and who must give way. Belongs to its worker.
+ *
+ * 80 bytes a source with connections, charged to the memory account; freed with the last connection.
+ */
+#ifndef WEIR_RELAY_PEER_H
+#define WEIR_RELAY_PEER_H
+
+#include "relay/worker.h"
+
+struct session;
+
+struct peer {
+    struct list rank;   /* in worker_gate.ranks */
+    struct peer *chain; /* in worker.peers */
+    struct worker_gate *wg;
+    struct source *source;
+    struct list sessions;  /* newest last */
+    struct list half_open; /* oldest first */
+    uint32_t count, half_open_count, waiting;
+};
+
+/* The peer of a source, or NULL when it has no connection here. */
+struct peer *peer_find(struct worker_gate *wg, const struct source *source);
+
+/* The same, made when there is none; NULL when memory is out. */
+MUST_USE struct peer *peer_get(struct worker_gate *wg, struct source *source);
+
+/* Frees a peer that no session was added to. Accepts NULL. */
+void peer_discard_if_empty(struct peer *p);
+
+/* Enters and removes a session; the last one frees the peer. */
+void peer_add(struct peer *p, struct session *s);
+void peer_remove(struct peer *p, struct session *s);
+
+/* The peer with the most connections, or NULL when there is none. O(1) for all practical purposes. */
+struct peer *peer_heaviest(struct worker_gate *wg);
+
+/* The peer whose connections hold the most topic bytes. Walks all sessions: for the rare moment when subscriptions.total_bytes is exceeded. */
+struct peer *peer_with_most_topics(struct worker_gate *wg);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/relay.h"
+
+#include "base/log.h"
+#include "relay/listener.h"
+#include "relay/net.h"
+#include "relay/probe.h"
+#include "relay/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* Descriptors for everything but connections: listeners, epolls, admin, logs. */
+#define DESCRIPTOR_RESERVE 64u
+#define DESCRIPTOR_MOST    1048576u
+
+struct relay {
+    const struct config *config;
+    struct account account;
+    struct gate *gates;
+    size_t gate_count;
+    struct worker **workers;
+    unsigned worker_count;
+    uint64_t fd_limit;
+};
+
+static unsigned pick_workers(const struct config *c)
+{
+    if (c->workers)
+        return c->workers;
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
+}
+
+/* ---- descriptors ---- */
+
+static uint64_t raise_descriptor_limit(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+        return 1024;
+    rlim_t want = l.rlim_max < DESCRIPTOR_MOST ? l.rlim_max : DESCRIPTOR_MOST;
+    if (l.rlim_cur < want) {
+        struct rlimit more = {.rlim_cur = want, .rlim_max = l.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
+            l = more;
+    }
+    return l.rlim_cur;
+}
+
+/* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
+static void fit_connections(struct relay *r)
+{
+    uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + r->gate_count * (r->worker_count + 1);
+    uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
+    for (size_t i = 0; i < r->gate_count; i++)
+        wanted += r->gates[i].limits.connections.max;
+    if (wanted <= room)
+        return;
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct gate *g = &r->gates[i];
+        uint64_t share = room * g->limits.connections.max / wanted;
+        LOG_WARN("gate %s: connections.max lowered from %u to %llu: this process may open %llu descriptors (raise LimitNOFILE or ulimit -Hn)",
+                 g->config->name, g->limits.connections.max, (unsigned long long)share, (unsigned long long)r->fd_limit);
+        g->limits.connections.max = share ? (uint32_t)share : 1;
+        atomic_store(&g->max_connections, g->limits.connections.max);
+    }
+}
+
+/* ---- making ---- */
+
+static int make_gates(struct relay *r)
+{
+    r->gates = calloc(r->config->gate_count, sizeof(*r->gates));
+    if (!r->gates)
+        return -ENOMEM;
+    for (size_t i = 0; i < r->config->gate_count; i++) {
+        r->gate_count++;
+        int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+static int make_workers(struct relay *r)
+{
+    size_t sessions = 0;
+    for (size_t i = 0; i < r->gate_count; i++)
+        sessions += r->gates[i].limits.connections.max;
+    r->workers = calloc(r->worker_count, sizeof(struct worker *));
+    if (!r->workers)
+        return -ENOMEM;
+    for (unsigned i = 0; i < r->worker_count; i++) {
+        r->workers[i] = calloc(1, sizeof(struct worker));
+        if (!r->workers[i])
+            return -ENOMEM;
+        int error = worker_init(r->workers[i], i, &r->account, r->gates, r->gate_count, sessions);
+        r->workers[i]->all = r->workers;
+        r->workers[i]->all_count = r->worker_count;
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+/* Over TCP each worker has a listener of its own and the kernel spreads newcomers; a Unix listener is shared. */
+static int listen_on(struct relay *r, size_t gate)
+{
+    struct gate *g = &r->gates[gate];
+    bool share = g->listen.kind == ENDPOINT_TCP && r->worker_count > 1;
+    int fd = net_listen(&g->listen, true, share);
+    for (unsigned i = 0; i < r->worker_count; i++) {
+        struct worker_gate *wg = &r->workers[i]->gates[gate];
+        if (i > 0 || (share && fd >= 0 && i == 0))
+            fd = share ? net_listen(&g->listen, false, true) : dup(r->workers[0]->gates[gate].listener.fd);
+        if (fd < 0)
+            return fd;
+        wg->listener.fd = fd;
+        int error = worker_watch(r->workers[i], &wg->listener, EPOLLIN | (share ? 0 : EPOLLEXCLUSIVE));
+        if (error < 0)
+            return error;
+    }
+    endpoint_format(g->listen_text, sizeof(g->listen_text), &g->listen);
+    atomic_store(&g->listening, true);
+    return 0;
+}
+
+static const char *hint(int error)
+{
+    switch (error) {
+    case -EADDRINUSE:
+        return "; something else listens there already";
+    case -EACCES:
+        return "; ports below 1024 need CAP_NET_BIND_SERVICE, socket files a writable directory";
+    case -EADDRNOTAVAIL:
+        return "; this machine does not have that address";
+    case -ENOENT:
+        return "; the directory of the socket file does not exist";
+    default:
+        return "";
+    }
+}
+
+static bool listen_all(struct relay *r, FILE *errors)
+{
+    for (size_t i = 0; i < r->gate_count; i++) {
+        int error = listen_on(r, i);
+        if (error < 0) {
+            fprintf(errors, "weir: gate %s: cannot listen on %s: %s%s\n", r->gates[i].config->name, r->gates[i].config->listen_text, strerror(-error),
+                    hint(error));
+            return false;
+        }
+    }
+    return true;
+}
+
+struct relay *relay_new(const struct config *c, FILE *errors)
+{
+    struct relay *r = calloc(1, sizeof(*r));
+    int error = -ENOMEM;
+    if (!r)
+        goto fail;
+    r->config = c;
+    r->worker_count = pick_workers(c);
+    account_init(&r->account, c->memory_bytes);
+    r->fd_limit = raise_descriptor_limit();
+    error = make_gates(r);
+    if (error < 0)
+        goto fail;
+    fit_connections(r);
+    error = make_workers(r);
+    if (error < 0)
+        goto fail;
+    if (listen_all(r, errors))
+        return r;
+    relay_free(r);
+    return NULL;
+
+fail:
+    fprintf(errors, "weir: cannot start: %s\n", strerror(-error));
+    relay_free(r);
+    return NULL;
+}
+
+int relay_start(struct relay *r)
+{
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct worker_gate *wg = &r->workers[0]->gates[i];
+        wg->probe = probe_new(wg);
+        if (!wg->probe)
+            return -ENOMEM;
+    }
+    for (unsigned i = 0; i < r->worker_count; i++) {
+        int error = worker_start(r->workers[i]);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+/* ---- ending ---- */
+
+static void stop_listening(struct relay *r)
+{
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct gate *g = &r->gates[i];
+        bool was = atomic_exchange(&g->listening, false);
+        if (was && g->listen.kind == ENDPOINT_IPC && g->listen.un.sun_path[0] != '\0')
+            unlink(g->listen.un.sun_path);
+    }
+}
+
+void relay_drain(struct relay *r)
+{
+    stop_listening(r);
+    for (unsigned i = 0; i < r->worker_count; i++)
+        worker_signal(r->workers[i], &r->workers[i]->drain);
+}
+
+static void end_worker(struct worker *w)
+{
+    if (!w)
+        return;
+    if (w->started) {
+        worker_signal(w, &w->stop);
+        pthread_join(w->thread, NULL);
+    }
+}
+
+void relay_free(struct relay *r)
+{
+    if (!r)
+        return;
+    stop_listening(r);
+    for (unsigned i = 0; r->workers && i < r->worker_count; i++)
+        end_worker(r->workers[i]);
+    for (unsigned i = 0; r->workers && i < r->worker_count; i++) {
+        if (r->workers[i])
+            worker_fini(r->workers[i]);
+        free(r->workers[i]);
+    }
+    for (size_t i = 0; i < r->gate_count; i++)
+        gate_fini(&r->gates[i]);
+    free(r->workers);
+    free(r->gates);
+    free(r);
+}
+
+/* ---- snapshots ---- */
+
+uint64_t relay_open_connections(const struct relay *r)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < r->gate_count; i++)
+        n += atomic_load(&r->gates[i].open);
+    return n;
+}
+
+size_t relay_gate_count(const struct relay *r)
+{
+    return r->gate_count;
+}
+
+static void sum_cells(const struct relay *r, const struct gate *g, struct gate_snapshot *ret)
+{
+    for (unsigned w = 0; w < r->worker_count; w++) {
+        for (unsigned i = 0; i < CELL_COUNT; i++)
+            ret->cells[i] += atomic_load_explicit(&g->cells[w].metric[i], memory_order_relaxed);
+        for (unsigned i = 0; i < VERDICT_COUNT; i++)
+            ret->verdicts[i] += atomic_load_explicit(&g->cells[w].verdict[i], memory_order_relaxed);
+    }
+    /* Cells of two workers are read at two moments: a gauge may seem to be below zero in between. */
+    for (unsigned i = 0; i < CELL_COUNT; i++)
+        if (metric_cell_info((enum metric_cell)i)->type == METRIC_GAUGE && (int64_t)ret->cells[i] < 0)
+            ret->cells[i] = 0;
+}
+
+void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
+{
+    struct gate *g = &r->gates[gate];
+    struct handshake_app app;
+    *ret = (struct gate_snapshot){.name = g->config->name, .upstream_up = atomic_load(&g->up), .socket = socket_type_name(gate_socket(g))};
+    if (atomic_load(&g->listening))
+        snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen_text);
+    snprintf(ret->forward, sizeof(ret->forward), "%s", g->config->forward_text);
+    if (gate_app(g, &app)) {
+        snprintf(ret->mechanism, sizeof(ret->mechanism), "%s", zmtp_mechanism_name(app.mechanism));
+        ret->upstream_minor = app.minor;
+    }
+    ret->max_connections = atomic_load(&g->max_connections);
+    sum_cells(r, g, ret);
+    ret->cells[CELL_UNFINISHED] = atomic_load(&g->traffic.unfinished.bytes);
+    ret->cells[CELL_TOPIC_BYTES] = tally_cost(&g->traffic.topics);
+}
+
+void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
+{
+    *ret = (struct relay_snapshot){
+        .workers = r->worker_count,
+        .held_bytes = account_held(&r->account),
+        .held_peak_bytes = atomic_load(&r->account.peak_bytes),
+        .memory_limit_bytes = r->account.limit_bytes,
+        .fd_limit = r->fd_limit,
+    };
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct source_stats s;
+        source_table_stats(r->gates[i].sources, &s);
+        ret->sources.capacity += s.capacity;
+        ret->sources.used += s.used;
+        ret->sources.created += s.created;
+        ret->sources.evicted += s.evicted;
+        ret->sources.fallbacks += s.fallbacks;
+        ret->sources.memory_bytes += s.memory_bytes;
+    }
+}

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/session.h"
+
+#include "base/log.h"
+#include "relay/opening.h"
+#include "zmtp/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* A drained session has been quiet for this long. */
+#define DRAIN_QUIET_NS (200 * NS_PER_MS)
+
+static void on_alarm(struct alarm *a);
+
+struct traffic_context session_context(struct session *s)
+{
+    return (struct traffic_context){
+        .limits = session_limits(s),
+        .gate = &s->wg->gate->traffic,
+        .source = s->source,
+        .topics = &s->topics,
+        .id = s->id,
+        .now_ns = s->wg->worker->now_ns,
+    };
+}
+
+/* ---- notices ---- */
+
+static void write_notice(struct session *s, enum verdict v, uint64_t held)
+{
+    char who[ADDR_TEXT_MAX], more[64] = "";
+    const struct verdict_info *info = verdict_info(v);
+    addr_format(who, sizeof(who), &s->addr);
+    if (held)
+        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
+    LOG_INFO("gate %s: client %s: %s (%s)%s", s->wg->gate->config->name, who, info->sentence, info->label, more);
+}
+
+void session_notice(struct session *s, enum verdict v, unsigned n)
+{
+    struct worker *w = s->wg->worker;
+    uint64_t held = 0;
+    gate_count_verdict(s->wg->gate, w->index, v, n);
+    if (gate_may_notice(s->wg->gate, v, w->now_ns, &held))
+        write_notice(s, v, held);
+}
+
+/* ---- life ---- */
+
+static void init_links(struct session *s)
+{
+    list_init(&s->in_worker);
+    list_init(&s->in_peer);
+    list_init(&s->in_half_open);
+    list_init(&s->in_peer_half_open);
+    list_init(&s->run);
+    timer_init(&s->alarm.timer);
+    s->alarm.ring = on_alarm;
+    s->front.watch = (struct watch){.kind = WATCH_FRONT, .fd = -1};
+    s->back.watch = (struct watch){.kind = WATCH_BACK, .fd = -1};
+}
+
+static struct session *session_new(struct worker_gate *wg, const struct addr *addr, struct source *source)
+{
+    struct worker *w = wg->worker;
+    if (!account_charge(w->account, sizeof(struct session)))
+        return NULL;
+    struct session *s = calloc(1, sizeof(*s));
+    if (!s) {
+        account_release(w->account, sizeof(*s));
+        return NULL;
+    }
+    init_links(s);
+    s->wg = wg;
+    s->addr = *addr;
+    s->source = source;
+    s->id = ++w->next_id << 8 | (w->index + 1);
+    s->opened_ns = s->active_ns = w->now_ns;
+    return s;
+}
+
+static void enter_half_open(struct session *s)
+{
+    s->half_open = true;
+    list_push(&s->wg->half_open, &s->in_half_open);
+    list_push(&s->peer->half_open, &s->in_peer_half_open);
+    s->peer->half_open_count++;
+    atomic_fetch_add(&s->source->half_open, 1);
+    atomic_fetch_add(&s->wg->gate->half_open, 1);
+    cell_add(session_cells(s), CELL_HALF_OPEN, 1);
+}
+
+void session_end_half_open(struct session *s)
+{
+    if (!s->half_open)
+        return;
+    s->half_open = false;
+    list_del(&s->in_half_open);
+    list_del(&s->in_peer_half_open);
+    s->peer->half_open_count--;
+    atomic_fetch_sub(&s->source->half_open, 1);
+    atomic_fetch_sub(&s->wg->gate->half_open, 1);
+    cell_sub(session_cells(s), CELL_HALF_OPEN, 1);
+}
+
+static void end_waiting(struct session *s)
+{
+    s->peer->waiting--;
+    cell_sub(session_cells(s), CELL_WAITING, 1);
+}
+
+/* A newcomer over the rate stands in line: each one before it takes one interval of the rate. */
+static void wait_in_line(struct session *s, uint64_t wait_ns)
+{
+    const struct rate *r = &session_limits(s)->source.connection_rate;
+    uint64_t interval_ns = r->period_ns / r->count;
+    s->state = SESSION_WAITING;
+    session_arm(s, s->wg->worker->now_ns + wait_ns + s->peer->waiting * interval_ns);
+    s->peer->waiting++;
+    cell_add(session_cells(s), CELL_WAITING, 1);
+    session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
+}
+
+static void on_wait_over(struct session *s)
+{
+    struct worker *w = s->wg->worker;
+    const struct limits *l = session_limits(s);
+    uint64_t wait_ns = gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, w->now_ns);
+    if (wait_ns && w->now_ns - s->opened_ns > l->handshake.within_ns) {
+        session_close(s, VERDICT_OVER_CONNECTION_RATE);
+        return;
+    }
+    if (wait_ns) {
+        session_arm(s, w->now_ns + wait_ns);
+        return;
+    }
+    end_waiting(s);
+    opening_start(s);
+}
+
+static void fail_accept(struct worker_gate *wg, int fd, struct source *source)
+{
+    gate_count_verdict(wg->gate, wg->worker->index, VERDICT_NO_MEMORY, 1);
+    source_release(source);
+    close(fd);
+}
+
+void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, uint64_t wait_ns)
+{
+    struct worker *w = wg->worker;
+    struct peer *peer = peer_get(wg, source);
+    struct session *s = peer ? session_new(wg, addr, source) : NULL;
+    if (!s) {
+        fail_accept(wg, fd, source);
+        peer_discard_if_empty(peer);
+        return;
+    }
+    s->front.watch.fd = fd;
+    list_push(&w->sessions, &s->in_worker);
+    peer_add(peer, s);
+    atomic_fetch_add(&wg->gate->open, 1);
+    cell_add(session_cells(s), CELL_OPEN, 1);
+    enter_half_open(s);
+    s->opening = opening_new(s);
+    if (!s->opening || worker_watch(w, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
+        session_close(s, VERDICT_NO_MEMORY);
+        return;
+    }
+    s->front.writable = true;
+    if (wait_ns)
+        wait_in_line(s, wait_ns);
+    else
+        opening_start(s);
+}
+
+static void close_side(struct side *side)
+{
+    if (side->watch.fd >= 0)
+        close(side->watch.fd);
+    side->watch.fd = -1;
+}
+
+static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked)
+{
+    lane_fini(l, s);
+    if (l->paused)
+        cell_sub(session_cells(s), CELL_PAUSED, 1);
+    if (l->blocked)
+        cell_sub(session_cells(s), blocked, 1);
+}
+
+static void give_back_topics(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t cost = s->topics.topic_bytes + (uint64_t)s->topics.count * TOPIC_OVERHEAD_BYTES;
+    tally_remove_all(&g->traffic.topics, s->topics.slots, s->topics.capacity);
+    atomic_fetch_sub_explicit(&s->source->topic_bytes, (uint32_t)cost, memory_order_relaxed);
+    topics_clear(&s->topics, g->traffic.account);
+}
+
+static void release_all(struct session *s)
+{
+    if (s->state == SESSION_OPEN) {
+        end_lane(&s->up, s, CELL_BLOCKED_IN);
+        end_lane(&s->down, s, CELL_BLOCKED_OUT);
+        give_back_topics(s);
+    }
+    if (s->state == SESSION_WAITING)
+        end_waiting(s);
+    session_end_half_open(s);
+    opening_free(s->opening, s);
+    s->opening = NULL;
+    if (s->routing_id)
+        tally_remove(&s->wg->gate->routing_ids, s->routing_id);
+    peer_remove(s->peer, s);
+    source_release(s->source);
+}
+
+void session_close(struct session *s, enum verdict v)
+{
+    struct worker *w = s->wg->worker;
+    if (s->state == SESSION_CLOSED)
+        return;
+    if (v != VERDICT_PASS)
+        session_notice(s, v, 1);
+    close_side(&s->front);
+    close_side(&s->back);
+    timer_disarm(&s->alarm.timer);
+    list_del(&s->run);
+    release_all(s);
+    s->state = SESSION_CLOSED;
+    atomic_fetch_sub(&s->wg->gate->open, 1);
+    cell_sub(session_cells(s), CELL_OPEN, 1);
+    cell_add(session_cells(s), CELL_CLOSED, 1);
+    list_del(&s->in_worker);
+    list_push(&w->closed, &s->in_worker);
+}
+
+void session_free(struct session *s)
+{
+    account_release(s->wg->worker->account, sizeof(*s));
+    free(s);
+}
+
+/* ---- opening ---- */
+
+static bool subscribes(enum socket_type t)
+{
+    return t == SOCKET_SUB || t == SOCKET_XSUB;
+}
+
+/* An application of these types never waits for a slow receiver (it drops, or answers): a client that does not read costs it memory. Others wait by
+ * design, and for one whose type is hidden nothing can be said. */
+static bool waits_for_receivers(enum socket_type app)
+{
+    return app != SOCKET_PUB && app != SOCKET_XPUB && app != SOCKET_ROUTER && app != SOCKET_REP;
+}
+
+static void init_lanes(struct session *s, const struct handshake *h)
+{
+    bool zmtp2 = h->client.major == 2, curve = h->app.mechanism == MECHANISM_CURVE;
+    lane_init(&s->up, true, zmtp2, curve, subscribes(h->client_socket));
+    lane_init(&s->down, false, zmtp2, curve, false);
+    s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
+    s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
+    s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
+}
+
+void session_open(struct session *s)
+{
+    struct opening *o = s->opening;
+    const struct handshake *h = &o->handshake;
+    gate_learn_socket(s->wg->gate, h->app_socket);
+    init_lanes(s, h);
+    session_end_half_open(s);
+    s->state = SESSION_OPEN;
+    s->opening = NULL;
+    bool loaded = lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
+    opening_free(o, s);
+    if (!loaded) {
+        session_close(s, VERDICT_NO_MEMORY);
+        return;
+    }
+    timer_disarm(&s->alarm.timer);
+    s->active_ns = s->wg->worker->now_ns;
+    cell_add(session_cells(s), CELL_ESTABLISHED, 1);
+    session_wake(s);
+}
+
+/* ---- turns ---- */
+
+void session_wake(struct session *s)
+{
+    if (s->state != SESSION_CLOSED && list_empty(&s->run))
+        list_push(&s->wg->worker->run, &s->run);
+}
+
+static bool may_drain(const struct session *s)
+{
+    uint64_t now = s->wg->worker->now_ns;
+    if (!lane_is_quiet(&s->up) || !lane_is_quiet(&s->down) || now - s->active_ns < DRAIN_QUIET_NS)
+        return false;
+    return !s->awaits_reply || s->down.messages >= s->up.messages;
+}
+
+static void drain(struct session *s)
+{
+    if (s->state != SESSION_OPEN || may_drain(s))
+        session_close(s, VERDICT_DRAINING);
+    else
+        session_arm(s, s->wg->worker->now_ns + DRAIN_QUIET_NS / 2);
+}
+
+void session_run(struct session *s)
+{
+    if (s->state == SESSION_OPENING)
+        opening_run(s);
+    if (s->state == SESSION_OPEN) {
+        bool more = lane_run(&s->up, s);
+        more |= lane_run(&s->down, s);
+        if (more)
+            session_wake(s);
+    }
+    if (s->wg->worker->drain_from_ns && s->state != SESSION_CLOSED)
+        drain(s);
+}
+
+/* ---- time ---- */
+
+void session_arm(struct session *s, uint64_t at_ns)
+{
+    if (s->state == SESSION_CLOSED)
+        return;
+    if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
+        timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
+}
+
+/* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time during which Weir or the
+ * application made it wait does not count. */
+static bool message_is_late(struct session *s)
+{
+    struct lane *l = &s->up;
+    const struct limits *lim = session_limits(s);
+    uint64_t now = s->wg->worker->now_ns;
+    if (l->begun_ns == 0)
+        return false;
+    if (l->paused || l->blocked)
+        l->begun_ns = now;
+    uint64_t allowed = lim->message.complete_within_ns + (uint64_t)((double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S);
+    if (now - l->begun_ns >= allowed)
+        return true;
+    session_arm(s, l->begun_ns + allowed);
+    return false;
+}
+
+/* Whoever holds room for a large message while others wait for it must use it. */
+static bool message_is_in_the_way(struct session *s)
+{
+    struct lane *l = &s->up;
+    uint64_t now = s->wg->worker->now_ns;
+    if (l->traffic.reserved == 0) {
+        s->check_ns = 0;
+        return false;
+    }
+    session_arm(s, now + NS_PER_S);
+    bool idle = s->check_ns != 0 && l->moved - s->moved_then < session_limits(s)->message.min_rate && l->moved >= s->moved_then;
+    bool due = s->check_ns != 0 && now - s->check_ns >= NS_PER_S / 2;
+    if (due && idle && !l->paused && !l->blocked && unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
+        return true;
+    if (s->check_ns == 0 || due) {
+        s->check_ns = now;
+        s->moved_then = l->moved;
+    }
+    return false;
+}
+
+static bool reader_is_slow(struct session *s)
+{
+    struct lane *l = &s->down;
+    const struct limits *lim = session_limits(s);
+    uint64_t now = s->wg->worker->now_ns;
+    if (!l->blocked || lim->slow_reader.within_ns == 0 || s->pushes_back)
+        return false;
+    if (l->taken >= lim->slow_reader.bytes) {
+        l->taken = 0;
+        l->blocked_ns = now;
+    }
+    if (now - l->blocked_ns >= lim->slow_reader.within_ns)
+        return true;
+    session_arm(s, l->blocked_ns + lim->slow_reader.within_ns);
+    return false;
+}
+
+static void send_pong(struct lane *l, struct session *s)
+{
+    uint8_t pong[ZMTP_PONG_MAX];
+    size_t len = zmtp_put_pong(pong, (struct bytes){.at = pong, .len = 0});
+    if (lane_inject(l, s, pong, len))
+        cell_add(session_cells(s), CELL_KEEPALIVES, 1);
+}
+
+/* A client that is not read would think the application dead, and the application the client: any traffic proves otherwise. */
+static void keep_alive(struct session *s)
+{
+    if (!s->up.paused && !s->up.blocked)
+        return;
+    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    if (!s->can_pong)
+        return;
+    send_pong(&s->down, s);
+    if (s->state == SESSION_OPEN && s->up.paused)
+        send_pong(&s->up, s);
+}
+
+static void check_open(struct session *s)
+{
+    if (message_is_late(s) || message_is_in_the_way(s))
+        session_close(s, VERDICT_MESSAGE_TOO_SLOW);
+    else if (reader_is_slow(s))
+        session_close(s, VERDICT_SLOW_READER);
+    else
+        keep_alive(s);
+    session_wake(s);
+}
+
+static void on_alarm(struct alarm *a)
+{
+    struct session *s = (struct session *)(void *)((char *)a - offsetof(struct session, alarm));
+    switch (s->state) {
+    case SESSION_WAITING:
+        on_wait_over(s);
+        break;
+    case SESSION_OPENING:
+        opening_on_timer(s);
+        break;
+    case SESSION_OPEN:
+        check_open(s);
+        break;
+    default:
+        break;
+    }
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A session: one client connection and its one connection to the application. Belongs to the worker that accepted it.
+ *
+ *   WAITING   newcomer over source.connections.rate: nothing is read
+ *   OPENING   greeting and handshake (opening.c); the application is connected once the client is worth it
+ *   OPEN      two lanes of judged traffic (lane.c)
+ *   CLOSED    descriptors closed, unlinked; freed when the round of events is done
+ *
+ * About 700 bytes, charged to the memory account; buffers only while bytes wait.
+ */
+#ifndef WEIR_RELAY_SESSION_H
+#define WEIR_RELAY_SESSION_H
+
+#include "base/addr.h"
+#include "policy/topics.h"
+#include "relay/lane.h"
+#include "relay/peer.h"
+#include "relay/worker.h"
+
+struct opening;
+
+enum session_state { SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
+
+/* One end: a descriptor and what epoll has told of it. */
+struct side {
+    struct watch watch;
+    bool readable, writable;
+    bool hup; /* the other end has closed: read on until 0 comes */
+};
+
+struct session {
+    struct side front, back;
+    struct worker_gate *wg;
+    struct peer *peer;
+    struct source *source;
+    struct opening *opening; /* in WAITING and OPENING */
+    struct list in_worker, in_peer, in_half_open, in_peer_half_open, run;
+    struct alarm alarm;
+    uint64_t id;
+    uint64_t opened_ns;  /* accepted */
+    uint64_t active_ns;  /* last byte either way */
+    uint64_t routing_id; /* hash in the gate's tally; 0: none */
+    uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
+    uint64_t moved_then;
+    struct lane up, down;
+    struct topics topics;
+    struct addr addr;
+    uint8_t state; /* enum session_state */
+    bool half_open;
+    bool can_pong;    /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
+    bool awaits_reply; /* a request/reply client: for each message in one comes back */
+    bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
+};
+
+/* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. */
+void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, uint64_t wait_ns);
+
+/* Puts the session into the run queue. */
+void session_wake(struct session *s);
+
+/* Gives the session its turn. */
+void session_run(struct session *s);
+
+/* Has the timer fire at `at_ns`, if it would not fire earlier anyway. */
+void session_arm(struct session *s, uint64_t at_ns);
+
+/* Ends the session: counts and logs the verdict (PASS: an ordinary end), closes both descriptors. */
+void session_close(struct session *s, enum verdict v);
+
+/* Counts `n` verdicts on the session's source and writes a log line now and then. */
+void session_notice(struct session *s, enum verdict v, unsigned n);
+
+/* The handshake is over (however it ended): no longer half-open. */
+void session_end_half_open(struct session *s);
+
+/* From OPENING to OPEN. */
+void session_open(struct session *s);
+
+/* Frees what session_close() has left. */
+void session_free(struct session *s);
+
+struct traffic_context session_context(struct session *s);
+
+static inline struct cells *session_cells(const struct session *s)
+{
+    return s->wg->cells;
+}
+
+static inline const struct limits *session_limits(const struct session *s)
+{
+    return &s->wg->gate->limits;
+}
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/worker.h"
+
+#include "base/clock.h"
+#include "relay/listener.h"
+#include "relay/peer.h"
+#include "relay/probe.h"
+#include "relay/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS_A_ROUND 128
+
+int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
+{
+    struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
+    return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, watch->fd, &e) < 0 ? -errno : 0;
+}
+
+static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
+{
+    *wg = (struct worker_gate){.listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
+    for (unsigned i = 0; i < PEER_RANKS; i++)
+        list_init(&wg->ranks[i]);
+    list_init(&wg->half_open);
+    timer_init(&wg->accept_again.timer);
+    wg->accept_again.ring = listener_on_alarm;
+}
+
+static size_t table_size(size_t sessions)
+{
+    size_t n = 64;
+    while (n < sessions && n < 65536)
+        n *= 2;
+    return n;
+}
+
+static int open_descriptors(struct worker *w)
+{
+    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (w->epoll_fd < 0)
+        return -errno;
+    w->wake = (struct watch){.kind = WATCH_WAKE, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (w->wake.fd < 0)
+        return -errno;
+    return worker_watch(w, &w->wake, EPOLLIN);
+}
+
+int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates, size_t gate_count, size_t max_sessions)
+{
+    memset(w, 0, sizeof(*w));
+    w->index = index;
+    w->epoll_fd = w->wake.fd = -1;
+    w->account = account;
+    bufpool_init(&w->pool, account);
+    w->now_ns = clock_now_ns();
+    timers_init(&w->timers, w->now_ns);
+    list_init(&w->run);
+    list_init(&w->closed);
+    list_init(&w->sessions);
+    w->peer_mask = table_size(max_sessions) - 1;
+    w->peers = calloc(w->peer_mask + 1, sizeof(struct peer *));
+    w->scratch = malloc(SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES);
+    w->gates = calloc(gate_count, sizeof(*w->gates));
+    if (!w->peers || !w->scratch || !w->gates)
+        return -ENOMEM;
+    w->gate_count = gate_count;
+    for (size_t i = 0; i < gate_count; i++)
+        init_gate(&w->gates[i], w, &gates[i]);
+    return open_descriptors(w);
+}
+
+void worker_fini(struct worker *w)
+{
+    for (size_t i = 0; i < w->gate_count; i++) {
+        listener_stop(&w->gates[i]);
+        probe_free(w->gates[i].probe);
+    }
+    if (w->wake.fd >= 0)
+        close(w->wake.fd);
+    if (w->epoll_fd >= 0)
+        close(w->epoll_fd);
+    bufpool_fini(&w->pool);
+    free(w->peers);
+    free(w->scratch);
+    free(w->gates);
+}
+
+void worker_signal(struct worker *w, _Atomic bool *flag)
+{
+    uint64_t one = 1;
+    atomic_store(flag, true);
+    /* A full eventfd counter means that the worker will wake anyway. */
+    ssize_t ignored = write(w->wake.fd, &one, sizeof(one));
+    (void)ignored;
+}
+
+void worker_tell_all(struct worker *w)
+{
+    for (unsigned i = 0; i < w->all_count; i++)
+        worker_signal(w->all[i], &w->all[i]->news);
+}
+
+/* ---- what wakes a worker ---- */
+
+static void start_draining(struct worker *w)
+{
+    w->drain_from_ns = w->now_ns;
+    for (size_t i = 0; i < w->gate_count; i++)
+        listener_stop(&w->gates[i]);
+    LIST_FOREACH (n, &w->sessions)
+        session_wake(LIST_ENTRY(n, struct session, in_worker));
+}
+
+/* Something was learned of an application: those who wait for it go on. */
+static void spread_news(struct worker *w)
+{
+    for (size_t i = 0; i < w->gate_count; i++)
+        if (w->gates[i].probe)
+            probe_wake(w->gates[i].probe);
+    LIST_FOREACH (n, &w->sessions) {
+        struct session *s = LIST_ENTRY(n, struct session, in_worker);
+        if (s->state == SESSION_OPENING)
+            session_wake(s);
+    }
+}
+
+static void on_wake(struct worker *w)
+{
+    uint64_t n;
+    ssize_t ignored = read(w->wake.fd, &n, sizeof(n));
+    (void)ignored;
+    if (atomic_exchange(&w->news, false))
+        spread_news(w);
+    if (atomic_load(&w->drain) && !w->drain_from_ns)
+        start_draining(w);
+}
+
+static void note_readiness(struct side *side, struct session *s, uint32_t events)
+{
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        side->readable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        side->hup = true;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        side->writable = true;
+    session_wake(s);
+}
+
+static void on_event(struct watch *watch, uint32_t events, struct worker *w)
+{
+    /* A descriptor that was closed earlier in this round. */
+    if (watch->fd < 0)
+        return;
+    switch (watch->kind) {
+    case WATCH_WAKE:
+        on_wake(w);
+        break;
+    case WATCH_LISTENER:
+        listener_on_event((struct worker_gate *)(void *)watch);
+        break;
+    case WATCH_PROBE:
+        probe_on_event(watch, events);
+        break;
+    case WATCH_FRONT: {
+        struct session *s = (struct session *)(void *)((char *)watch - offsetof(struct session, front));
+        note_readiness(&s->front, s, events);
+        break;
+    }
+    case WATCH_BACK: {
+        struct session *s = (struct session *)(void *)((char *)watch - offsetof(struct session, back));
+        note_readiness(&s->back, s, events);
+        break;
+    }
+    }
+}
+
+/* ---- the loop ---- */
+
+static int wait_ms(const struct worker *w)
+{
+    if (!list_empty(&w->run))
+        return 0;
+    uint64_t next = timers_next_ns(&w->timers);
+    if (next == UINT64_MAX)
+        return -1;
+    if (next <= w->now_ns)
+        return 0;
+    uint64_t ms = (next - w->now_ns + NS_PER_MS - 1) / NS_PER_MS;
+    return ms < 60000 ? (int)ms : 60000;
+}
+
+static void run_timers(struct worker *w)
+{
+    for (struct timer *t; (t = timers_pop(&w->timers, w->now_ns));) {
+        struct alarm *a = (struct alarm *)(void *)t;
+        a->ring(a);
+    }
+}
+
+/* Everyone who is ready gets one turn; whoever still has work stands at the end of the queue. */
+static void run_sessions(struct worker *w)
+{
+    struct list round;
+    list_init(&round);
+    while (!list_empty(&w->run))
+        list_push(&round, list_pop(&w->run));
+    for (struct list *n; (n = list_pop(&round));) {
+        w->now_ns = clock_now_ns();
+        session_run(LIST_ENTRY(n, struct session, run));
+    }
+}
+
+static void reclaim(struct worker *w)
+{
+    for (struct list *n; (n = list_pop(&w->closed));)
+        session_free(LIST_ENTRY(n, struct session, in_worker));
+}
+
+static void close_all(struct worker *w)
+{
+    while (!list_empty(&w->sessions))
+        session_close(LIST_ENTRY(w->sessions.next, struct session, in_worker), VERDICT_DRAINING);
+    reclaim(w);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct epoll_event events[EVENTS_A_ROUND];
+    while (!atomic_load(&w->stop)) {
+        int n = epoll_wait(w->epoll_fd, events, EVENTS_A_ROUND, wait_ms(w));
+        w->now_ns = clock_now_ns();
+        for (int i = 0; i < n; i++)
+            on_event(events[i].data.ptr, events[i].events, w);
+        run_timers(w);
+        run_sessions(w);
+        reclaim(w);
+    }
+    close_all(w);
+    return NULL;
+}
+
+int worker_start(struct worker *w)
+{
+    char name[16];
+    int error = pthread_create(&w->thread, NULL, worker_main, w);
+    if (error)
+        return -error;
+    w->started = true;
+    snprintf(name, sizeof(name), "weir-worker-%u", w->index);
+    pthread_setname_np(w->thread, name);
+    return 0;
+}

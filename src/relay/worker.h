@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A worker: one thread with its own epoll, listeners, timers, buffers and sessions. Nothing in it blocks. Everything here belongs to the worker's
+ * thread, except the flags that relay.c sets before it writes to wake_fd.
+ *
+ * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready sessions
+ * stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
+ */
+#ifndef WEIR_RELAY_WORKER_H
+#define WEIR_RELAY_WORKER_H
+
+#include "base/bufpool.h"
+#include "base/list.h"
+#include "base/timers.h"
+#include "relay/gate.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What one read may bring, and the room in front of it for a message that began earlier. */
+#define SCRATCH_READ_BYTES (256u * 1024u)
+#define SCRATCH_HEAD_BYTES 4096u
+
+enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK };
+
+/* What epoll hands back: the first member of everything that owns a descriptor. */
+struct watch {
+    uint8_t kind; /* enum watch_kind */
+    int fd;       /* -1: none */
+};
+
+/* A timer that knows whom to tell. */
+struct alarm {
+    struct timer timer;
+    void (*ring)(struct alarm *);
+};
+
+struct worker;
+struct peer;
+struct probe;
+
+#define PEER_RANKS 256u
+
+/* A gate as one worker sees it. */
+struct worker_gate {
+    struct watch listener;
+    struct worker *worker;
+    struct gate *gate;
+    struct cells *cells;
+    struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more) */
+    unsigned top_rank;             /* no peer stands above it */
+    struct list half_open;         /* sessions before the end of their handshake, oldest first */
+    struct alarm accept_again;     /* after descriptors ran out */
+    struct probe *probe;           /* worker 0 only */
+};
+
+struct worker {
+    struct watch wake;
+    unsigned index;
+    int epoll_fd;
+    pthread_t thread;
+    bool started;
+    struct account *account;
+    struct bufpool pool;
+    struct timers timers;
+    struct list run;    /* sessions with work to do */
+    struct list closed; /* sessions to be freed when this round of events is done */
+    struct list sessions;
+    uint8_t *scratch; /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
+    uint64_t now_ns;
+    uint64_t drain_from_ns; /* 0: not draining */
+    uint64_t next_id;
+    struct peer **peers; /* hash table by source */
+    size_t peer_mask;
+    size_t gate_count;
+    struct worker_gate *gates;
+    struct worker **all; /* every worker, for wake-ups */
+    unsigned all_count;
+    _Atomic bool stop, drain, news; /* news: something was learned of an application */
+};
+
+/* Allocates tables and descriptors (not the listeners). 0 or -errno; worker_fini() accepts what is there. */
+MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates, size_t gate_count, size_t max_sessions);
+void worker_fini(struct worker *w);
+
+/* Starts the thread. 0 or -errno. */
+MUST_USE int worker_start(struct worker *w);
+
+/* Sets a flag and wakes the worker. Any thread. */
+void worker_signal(struct worker *w, _Atomic bool *flag);
+
+/* Tells all workers that something was learned of an application. */
+void worker_tell_all(struct worker *w);
+
+/* Adds a descriptor to the worker's epoll, edge-triggered. 0 or -errno. */
+MUST_USE int worker_watch(struct worker *w, struct watch *watch, uint32_t events);
+
+#endif
