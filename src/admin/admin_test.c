@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -23,6 +24,34 @@
 #define MARKER      "sTrAnGeR7"
 
 static struct relay relay;
+
+/* Memory as Weir's own code asks for it (linked with --wrap): the call that counts down to 0 fails, and all after it.
+ */
+static atomic_int allocations_left = INT_MAX;
+
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t size);
+
+static bool may_allocate(void)
+{
+    int left = atomic_load(&allocations_left);
+
+    if (left > 0 && left < INT_MAX)
+        atomic_fetch_sub(&allocations_left, 1);
+    return left > 0;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return may_allocate() ? __real_calloc(n, size) : NULL;
+}
+
+void *__wrap_realloc(void *p, size_t size)
+{
+    return may_allocate() ? __real_realloc(p, size) : NULL;
+}
 
 struct reply {
     unsigned status;
@@ -524,6 +553,54 @@ static void stops_under_its_callers(void **state)
     admin_stop(NULL);
 }
 
+static void memory_short_at_the_start_is_told(void **state)
+{
+    struct config c = config_at("127.0.0.1", AF_INET, 0);
+    struct admin *a = NULL;
+    int failures = 0;
+
+    fake_relay_init(&relay, 1);
+    for (; !a; failures++) {
+        char *text = NULL;
+        size_t len = 0;
+        FILE *errors = open_memstream(&text, &len);
+
+        assert_true(failures < 100);
+        atomic_store(&allocations_left, failures);
+        a = admin_start(&c, &relay, errors);
+        atomic_store(&allocations_left, INT_MAX);
+        fclose(errors);
+        assert_int_equal(!a, len > 0 && strstr(text, "no memory"));
+        free(text);
+    }
+    assert_true(failures > 1);
+    assert_works(a);
+    admin_stop(a);
+}
+
+/* Then the page is not half there: the caller is told, and the next one is served. */
+static void memory_short_at_a_request_is_told(void **state)
+{
+    struct admin *a = start_with(FAKE_GATES_MAX);
+    static const char *const paths[] = {"/metrics", "/healthz"};
+    bool whole = false;
+
+    for (int calls = 0; !whole; calls++) {
+        assert_true(calls < 100);
+        atomic_store(&allocations_left, calls);
+        struct reply r = get(a, "GET", paths[calls == 0]);
+        atomic_store(&allocations_left, INT_MAX);
+        whole = r.status == 200;
+        assert_true(whole || r.status == 503);
+        assert_int_equal(whole, strstr(r.body, "There is no memory") == NULL);
+        assert_int_equal(strlen(r.body), announced_length(&r));
+        assert_safe_headers(&r);
+        free(r.text);
+    }
+    assert_works(a);
+    admin_stop(a);
+}
+
 static void serves_ipv6(void **state)
 {
     struct config c = config_at("::1", AF_INET6, 0);
@@ -591,6 +668,8 @@ int main(void)
         cmocka_unit_test(a_connect_storm_locks_nobody_out),
         cmocka_unit_test(slow_readers_lock_nobody_out),
         cmocka_unit_test(stops_under_its_callers),
+        cmocka_unit_test(memory_short_at_the_start_is_told),
+        cmocka_unit_test(memory_short_at_a_request_is_told),
         cmocka_unit_test(serves_ipv6),
         cmocka_unit_test(a_taken_port_is_told),
     };
