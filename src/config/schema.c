@@ -259,11 +259,3 @@ void schema_put(const struct schema_key *k, void *base, uint64_t value)
     else
         memcpy(field, &narrow, sizeof(narrow));
 }
-
-const char *socket_type_name(enum socket_type t)
-{
-    for (const struct schema_choice *c = sockets; c->word; c++)
-        if (c->value == (uint32_t)t)
-            return c->word;
-    return "auto";
-}
