@@ -46,8 +46,9 @@ static void changed_seeds_hold(void **state)
         memcpy(data, seed, len);
         for (uint64_t n = property_below(&rng, 4); n > 0 && len > 0; n--) {
             size_t at = property_below(&rng, len);
-            data[at] = (uint8_t)(property_below(&rng, 8) ? alphabet[property_below(&rng, sizeof(alphabet) - 1)]
-                                                         : property_next(&rng));
+            data[at] = (uint8_t)alphabet[property_below(&rng, sizeof(alphabet) - 1)];
+            if (property_below(&rng, 8) == 0)
+                data[at] = (uint8_t)property_next(&rng);
         }
         while (len < sizeof(data) && property_below(&rng, 4) == 0)
             data[len++] = (uint8_t)alphabet[property_below(&rng, sizeof(alphabet) - 1)];
