@@ -93,7 +93,8 @@ class Monitor:
     def wait(self, name, count=1, limit=PATIENCE):
         with self._more:
             if not self._more.wait_for(lambda: self.events.count(name) >= count, timeout=limit):
-                raise AssertionError(f"no {count} x {name} within {limit:.0f} s; events: {self.events}")
+                raise AssertionError(f"no {count} x {name} within {limit:.0f} s; {len(self.events)} events, first and last: "
+                                     f"{self.events[:12]} {self.events[-12:]}")
 
     def stop(self):
         if self._end.is_set():

@@ -22,6 +22,7 @@ class Child:
         self.lines = []
         self._more = threading.Condition()
         self._ended = False
+        self._last_words = None
         limit = ["prlimit", f"--nofile={nofile}:{nofile}"] if nofile else []
         with open(self.stderr_path, "wb") as stderr:
             self.process = subprocess.Popen(
@@ -48,6 +49,8 @@ class Child:
         return self.process.poll() is None
 
     def stderr(self):
+        if self._last_words is not None:
+            return self._last_words
         with open(self.stderr_path, errors="replace") as f:
             return f.read()
 
@@ -98,6 +101,7 @@ class Child:
             self.process.kill()
         self.process.wait()
         self._reader.join(timeout=5)
+        self._last_words = self.stderr()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 try:
