@@ -54,6 +54,8 @@ static bool queue_put(struct handshake *h, struct handshake_bytes *q, const void
 
 static struct bytes queue_bytes(const struct handshake_bytes *q)
 {
+    if (!q->data)
+        return (struct bytes){0};
     return (struct bytes){.at = q->data + q->start, .len = queue_len(q)};
 }
 
@@ -99,21 +101,29 @@ static bool is_zmtp2(const struct handshake *h)
     return h->client.major == 2;
 }
 
-/* Whether the application opens the mechanism (it then is its client, and the remote peer the server). */
-static bool app_initiates(const struct handshake *h)
+/*
+ * Who opens PLAIN or CURVE. libzmq leaves as-server 0 in every greeting, a server's too, so that 0 says nothing: the client opens, unless
+ * it says itself that it is the server.
+ */
+static void settle_roles(struct handshake *h)
 {
-    return h->app.mechanism != MECHANISM_NULL && !h->app.as_server;
+    if (h->app.mechanism == MECHANISM_NULL)
+        return;
+    if (h->client.as_server && h->app.as_server) {
+        refuse(h, VERDICT_WRONG_ROLE);
+        return;
+    }
+    h->app_initiates = h->client.as_server;
+    h->wants_app = h->app_initiates;
 }
 
-/* RFC 37: "the two peers SHALL agree on the mechanism"; of PLAIN and CURVE peers one is the server, the other not. */
+/* RFC 37: "If the mechanism that the peer received does not exactly match the mechanism it sent, it MUST close the connection." */
 static void check_client_greeting(struct handshake *h)
 {
-    if (h->client.mechanism != h->app.mechanism)
+    if (h->client.mechanism == MECHANISM_OTHER || h->client.mechanism != h->app.mechanism)
         refuse(h, VERDICT_WRONG_MECHANISM);
-    else if (h->app.mechanism != MECHANISM_NULL && h->client.as_server == h->app.as_server)
-        refuse(h, VERDICT_WRONG_ROLE);
-    else if (app_initiates(h))
-        h->wants_app = true;
+    else
+        settle_roles(h);
 }
 
 static void accept_zmtp2(struct handshake *h)
@@ -211,6 +221,8 @@ static enum frame_result take_frame(const struct handshake_bytes *q, bool zmtp2,
     struct zmtp_decoder d;
     struct bytes in = queue_bytes(q);
     const uint8_t *at = in.at;
+    if (in.len == 0)
+        return FRAME_NEED;
     zmtp_decoder_init(&d, zmtp2);
     enum zmtp_item item = zmtp_next(&d, &at, in.at + in.len);
     if (item == ZMTP_BAD) {
@@ -374,6 +386,9 @@ static void advance(struct handshake *h)
         if (h->verdict == VERDICT_PASS)
             moved = app_step(h) || moved;
     }
+    /* All that the client may send is here, and it is not enough. */
+    if (h->verdict == VERDICT_PASS && h->client_bytes >= h->max_bytes && (!h->client_greeted || mechanism_client_turn(h)))
+        refuse(h, VERDICT_HANDSHAKE_TOO_LARGE);
 }
 
 /* ---- input and output ---- */
@@ -403,9 +418,6 @@ void handshake_client_input(struct handshake *h, const uint8_t *data, size_t len
         return;
     h->client_bytes += (uint32_t)len;
     advance(h);
-    if (h->verdict == VERDICT_PASS && h->client_bytes >= h->max_bytes && handshake_client_room(h) == 0 &&
-        (!h->client_greeted || mechanism_client_turn(h)))
-        refuse(h, VERDICT_HANDSHAKE_TOO_LARGE);
 }
 
 void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len)

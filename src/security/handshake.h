@@ -57,6 +57,7 @@ struct handshake {
     bool client_greeted, app_greeted, answered; /* answered: the client has our whole greeting */
     bool client_ready, app_ready;               /* NULL: READY passed; ZMTP 2.0: identity passed */
     uint8_t step;                               /* PLAIN, CURVE: the next of HELLO, WELCOME, INITIATE, READY */
+    bool app_initiates;                         /* PLAIN, CURVE: HELLO comes from the application, which then is the mechanism's client */
     bool app_open;                              /* handshake_app_connected() was called */
     uint8_t app_greeting_left;                  /* bytes of our greeting to the application not written yet */
 

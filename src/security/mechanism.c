@@ -3,7 +3,8 @@
 
 #include "zmtp/command.h"
 
-/* RFC 26: HELLO has 200 bytes, WELCOME 168, INITIATE at least 257; READY: name, 8 bytes of nonce, a box of at least 16. */
+/* RFC 26: HELLO has 200 bytes, WELCOME 168, INITIATE at least 257; READY: name, 8 bytes of nonce, a box of at least 16.
+ */
 #define CURVE_HELLO_BYTES    200u
 #define CURVE_WELCOME_BYTES  168u
 #define CURVE_INITIATE_BYTES 257u
@@ -28,14 +29,14 @@ bool mechanism_client_turn(const struct handshake *h)
 {
     if (h->client.major == 2 || h->app.mechanism == MECHANISM_NULL)
         return !h->client_ready;
-    return h->step < STEP_DONE && initiator_turn(h) == h->app.as_server;
+    return h->step < STEP_DONE && initiator_turn(h) != h->app_initiates;
 }
 
 bool mechanism_app_turn(const struct handshake *h)
 {
     if (h->client.major == 2 || h->app.mechanism == MECHANISM_NULL)
         return !h->app_ready;
-    return h->step < STEP_DONE && initiator_turn(h) != h->app.as_server;
+    return h->step < STEP_DONE && initiator_turn(h) == h->app_initiates;
 }
 
 /* RFC 24: "hello = command-size %d5 'HELLO' username password", each with one length byte, and nothing behind. */
@@ -66,7 +67,8 @@ static bool step_has_metadata(const struct handshake *h)
 }
 
 /* PLAIN and CURVE: `wrong` and `malformed` are the verdicts for this side. */
-static struct mechanism_command next_step(struct handshake *h, const struct zmtp_command *c, size_t body_len, enum verdict wrong, enum verdict malformed)
+static struct mechanism_command next_step(struct handshake *h, const struct zmtp_command *c, size_t body_len,
+                                          enum verdict wrong, enum verdict malformed)
 {
     if (c->kind != expected[h->step])
         return (struct mechanism_command){.verdict = wrong};

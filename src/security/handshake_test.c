@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The handshake machine between recorded peers and made ones, in pieces of every size. */
+#include "security/test_drive.h"
+#include "zmtp/decoder.h"
+#include "zmtp/metadata.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define PEER                                                                                                           \
+    "\x0bX-Weir-Peer\0\0\0\x0e"                                                                                        \
+    "192.0.2.7:4711"
+#define PEER_LEN 30u
+
+/* ---- byte strings ---- */
+
+struct text {
+    uint8_t bytes[20000];
+    size_t len;
+};
+
+static void put(struct text *t, const void *bytes, size_t len)
+{
+    assert_true(t->len + len <= sizeof(t->bytes));
+    memcpy(t->bytes + t->len, bytes, len);
+    t->len += len;
+}
+
+static void put_greeting(struct text *t, enum zmtp_mechanism m, bool as_server)
+{
+    uint8_t bytes[ZMTP_GREETING_BYTES];
+    zmtp_greeting_put(bytes, &(struct zmtp_greeting){.minor = 1, .mechanism = m, .as_server = as_server});
+    put(t, bytes, sizeof(bytes));
+}
+
+static void put_frame(struct text *t, unsigned flags, const void *body, size_t len)
+{
+    uint8_t header[ZMTP_HEADER_MAX];
+    put(t, header, zmtp_put_header(header, flags, len));
+    put(t, body, len);
+}
+
+#define COMMAND(t, literal) put_frame(t, ZMTP_FLAG_COMMAND, literal, sizeof(literal) - 1)
+
+static struct bytes all_of(const struct text *t)
+{
+    return (struct bytes){t->bytes, t->len};
+}
+
+/* ---- recorded peers ---- */
+
+/* Behind the greeting and `frames` frames. */
+static size_t behind(struct bytes s, size_t greeting, unsigned frames)
+{
+    size_t at = greeting;
+    for (; frames; frames--)
+        at += s.at[at] & 2 ? 9 + (size_t)s.at[at + 7] * 256 + s.at[at + 8] : 2 + (size_t)s.at[at + 1];
+    return at;
+}
+
+struct recording {
+    struct bytes client, app;
+    bool zmtp2;
+    enum zmtp_mechanism mechanism;
+    struct handshake_app facts;
+    size_t client_end, app_end; /* of the handshake */
+};
+
+/* The pair of a client's file with its server's, which stands behind it. False for others. */
+static bool recording_at(const struct seeds *seeds, size_t i, struct recording *ret)
+{
+    const struct seed *c = &seeds->list[i];
+    /* subscriber_20: a libzmq client that has met a 2.0 server; Weir is none. */
+    if (!strstr(c->name, "-client") || strstr(c->name, "subscriber_20"))
+        return false;
+    const struct seed *s = &seeds->list[i + 1];
+    struct recording r = {
+        .client = {c->bytes, c->len}, .app = {s->bytes, s->len}, .zmtp2 = strstr(c->name, "_20-") != NULL};
+    r.mechanism = strstr(c->name, "-curve-")   ? MECHANISM_CURVE
+                  : strstr(c->name, "-plain-") ? MECHANISM_PLAIN
+                                               : MECHANISM_NULL;
+    /* To a 2.0 client the application does not say what it can. */
+    r.facts = r.zmtp2 ? (struct handshake_app){.mechanism = MECHANISM_NULL, .minor = 1} : drive_facts(r.app);
+    size_t greeting = r.zmtp2 ? ZMTP2_GREETING_BYTES : ZMTP_GREETING_BYTES;
+    unsigned frames = r.mechanism == MECHANISM_NULL ? 1 : 2;
+    r.client_end = behind(r.client, greeting, frames);
+    r.app_end = behind(r.app, greeting, frames);
+    *ret = r;
+    return true;
+}
+
+/* The last frame of the client's handshake as the application must see it, made by hand. */
+static void put_rewritten(struct text *t, struct bytes frame)
+{
+    static uint8_t body[4096];
+    size_t header = frame.at[0] & ZMTP_FLAG_LONG ? 9 : 2, name = 1u + frame.at[header],
+           rest = frame.len - header - name;
+    memcpy(body, frame.at + header, name);
+    memcpy(body + name, PEER, PEER_LEN);
+    memcpy(body + name + PEER_LEN, frame.at + header + name, rest);
+    put_frame(t, ZMTP_FLAG_COMMAND, body, name + PEER_LEN + rest);
+}
+
+static void check_to_app(const struct recording *rec, struct bytes to_app)
+{
+    static struct text want;
+    size_t greeting = rec->zmtp2 ? ZMTP2_GREETING_BYTES : ZMTP_GREETING_BYTES;
+    want.len = 0;
+    put(&want, rec->client.at, greeting);
+    memcpy(want.bytes, "\xff\0\0\0\0\0\0\0\x01\x7f", 10);
+    if (rec->zmtp2 || rec->mechanism == MECHANISM_CURVE) {
+        put(&want, rec->client.at + greeting, rec->client_end - greeting);
+    } else {
+        size_t last = behind(rec->client, greeting, rec->mechanism == MECHANISM_PLAIN);
+        put(&want, rec->client.at + greeting, last - greeting);
+        put_rewritten(&want, (struct bytes){rec->client.at + last, rec->client_end - last});
+    }
+    assert_int_equal(to_app.len, want.len);
+    assert_memory_equal(to_app.at, want.bytes, want.len);
+}
+
+static void check_recording(const struct recording *rec, const struct drive_result *r)
+{
+    assert_true(r->started && r->done && r->wanted_app);
+    assert_int_equal(r->verdict, VERDICT_PASS);
+    /* What stands behind the handshake is left as it is. */
+    assert_ptr_equal(r->client_rest.at, rec->client.at + rec->client_end);
+    assert_ptr_equal(r->app_rest.at, rec->app.at + rec->app_end);
+    /* The application's words reach the client as they are, but for the padding of the signature. */
+    assert_int_equal(r->to_client.len, rec->app_end);
+    assert_memory_equal(r->to_client.at, "\xff\0\0\0\0\0\0\0\x01\x7f", 10);
+    assert_memory_equal(r->to_client.at + 10, rec->app.at + 10, rec->app_end - 10);
+    check_to_app(rec, r->to_app);
+}
+
+static void try_recording(const struct recording *rec, size_t most, struct random_numbers *random)
+{
+    struct drive d = {.client = rec->client,
+                      .app = rec->app,
+                      .facts = rec->facts,
+                      .allow_zmtp2 = true,
+                      .max_bytes = 8192,
+                      .most = most,
+                      .random = random};
+    struct drive_result r = drive(&d);
+    check_recording(rec, &r);
+    drive_free(&r);
+}
+
+static void recorded_peers_in_pieces_of_every_size(void **state)
+{
+    struct random_numbers random = random_start();
+    struct seeds seeds;
+    struct recording rec;
+    unsigned tried = 0;
+    assert_true(seeds_load(WEIR_SEEDS, &seeds));
+    for (size_t i = 0; i < seeds.count; i++) {
+        if (!recording_at(&seeds, i, &rec))
+            continue;
+        tried++;
+        try_recording(&rec, 0, NULL);
+        for (size_t most = 1; most < 600; most++)
+            try_recording(&rec, most, NULL);
+        for (int n = 0; n < 50; n++)
+            try_recording(&rec, (size_t)1 << random_below(&random, 12), &random);
+    }
+    assert_true(tried >= 30);
+    seeds_free(&seeds);
+}
+
+/* The n-th buffer is refused, for every n: the client is refused with that reason or nobody noticed; nothing leaks
+ * (drive() looks). */
+static void memory_ends_anywhere(void **state)
+{
+    struct seeds seeds;
+    struct recording rec;
+    assert_true(seeds_load(WEIR_SEEDS, &seeds));
+    for (size_t i = 0; i < seeds.count; i++) {
+        bool ended = false;
+        for (size_t n = 1; recording_at(&seeds, i, &rec) && !ended; n++) {
+            struct drive d = {.client = rec.client,
+                              .app = rec.app,
+                              .facts = rec.facts,
+                              .allow_zmtp2 = true,
+                              .max_bytes = 8192,
+                              .most = 100,
+                              .fail_after = n};
+            struct drive_result r = drive(&d);
+            ended = r.done;
+            assert_true(n < 100);
+            assert_int_equal(r.started, n > 1);
+            if (!ended && r.started)
+                assert_int_equal(r.verdict, VERDICT_NO_MEMORY);
+            drive_free(&r);
+        }
+    }
+    seeds_free(&seeds);
+}
+
+/* ---- what is refused, and when ---- */
+
+static const struct handshake_app null_router = {.mechanism = MECHANISM_NULL, .minor = 1, .socket = SOCKET_ROUTER};
+static const struct handshake_app plain_router = {.mechanism = MECHANISM_PLAIN, .minor = 1, .socket = SOCKET_ROUTER};
+static const struct handshake_app curve_router = {.mechanism = MECHANISM_CURVE, .minor = 1, .socket = SOCKET_ROUTER};
+
+/* The same verdict whatever the pieces; `early`: also when the client's last byte never comes. */
+static void expect(const struct text *client, const struct text *app, const struct handshake_app *facts,
+                   enum verdict want)
+{
+    static const struct text nothing;
+    for (size_t most = 0; most < 70; most++) {
+        struct drive d = {.client = all_of(client),
+                          .app = all_of(app ? app : &nothing),
+                          .facts = *facts,
+                          .max_bytes = 8192,
+                          .most = most};
+        struct drive_result r = drive(&d);
+        if (r.verdict != want)
+            fail_msg("pieces of %zu: %s, not %s", most, verdict_info(r.verdict)->label, verdict_info(want)->label);
+        assert_false(r.done);
+        drive_free(&r);
+    }
+}
+
+static void expect_ready(const char *body, size_t len, enum verdict want)
+{
+    struct text t = {.len = 0};
+    put_greeting(&t, MECHANISM_NULL, false);
+    put_frame(&t, ZMTP_FLAG_COMMAND, body, len);
+    expect(&t, NULL, &null_router, want);
+}
+
+#define READY(literal, want) expect_ready("\x05READY" literal, sizeof("\x05READY" literal) - 1, want)
+#define TYPE(name, size)     "\x0bSocket-Type\0\0\0" size name
+#define DEALER               TYPE("DEALER", "\x06")
+
+static void ready_is_judged(void **state)
+{
+    READY(DEALER, VERDICT_PASS);
+    READY(DEALER "\x08Identity\0\0\0\x02"
+                 "me",
+          VERDICT_PASS);
+    READY("", VERDICT_WRONG_SOCKET_TYPE);
+    READY(TYPE("PUSH", "\x04"), VERDICT_WRONG_SOCKET_TYPE);
+    READY(TYPE("NONSENSE", "\x08"), VERDICT_WRONG_SOCKET_TYPE);
+    READY(DEALER DEALER, VERDICT_BAD_METADATA);
+    READY(DEALER "\x01", VERDICT_BAD_METADATA);
+    READY(DEALER "\0\0\0\0\x01x", VERDICT_BAD_METADATA);
+    READY(DEALER "\x02x y\0\0\0\0", VERDICT_BAD_METADATA);
+    READY(DEALER "\x08Identity\0\0\0\x02\0x", VERDICT_BAD_ROUTING_ID);
+    expect_ready("\x05HELLO", 6, VERDICT_HANDSHAKE_ORDER);
+    expect_ready("\x04PING\0\0", 7, VERDICT_HANDSHAKE_ORDER);
+    expect_ready("\x05"
+                 "ERROR\x03no!",
+                 10, VERDICT_PEER_ERROR);
+    expect_ready("", 0, VERDICT_BAD_COMMAND);
+    expect_ready("\x06READY", 6, VERDICT_BAD_COMMAND);
+}
+
+static void reserved_properties_never_arrive(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&client, "\x05READY\x0bx-weir-peer\0\0\0\x01z" DEALER "\x07User-Id\0\0\0\x04root");
+    put_greeting(&app, MECHANISM_NULL, false);
+    COMMAND(&app, "\x05READY" TYPE("ROUTER", "\x06"));
+    struct drive d = {.client = all_of(&client), .app = all_of(&app), .facts = null_router, .max_bytes = 8192};
+    struct drive_result r = drive(&d);
+    assert_true(r.done);
+    assert_int_equal(r.client_socket, SOCKET_DEALER);
+    struct text want = {.len = 0};
+    put_greeting(&want, MECHANISM_NULL, false);
+    COMMAND(&want, "\x05READY" PEER DEALER);
+    assert_int_equal(r.to_app.len, want.len);
+    assert_memory_equal(r.to_app.at, want.bytes, want.len);
+    drive_free(&r);
+}
+
+static void frames_are_judged_by_their_header(void **state)
+{
+    static const struct {
+        const char *header;
+        size_t len;
+        enum verdict want;
+    } cases[] = {
+        {"\x00\x05", 2, VERDICT_HANDSHAKE_ORDER},
+        {"\x01\x05", 2, VERDICT_HANDSHAKE_ORDER},
+        {"\x05", 1, VERDICT_MORE_ON_COMMAND},
+        {"\x0c", 1, VERDICT_RESERVED_FLAGS},
+        {"\x80", 1, VERDICT_RESERVED_FLAGS},
+        {"\x06\x80", 2, VERDICT_BAD_FRAME_SIZE},
+        {"\x06\0\0\0\0\x40\0\0\0", 9, VERDICT_HANDSHAKE_TOO_LARGE},
+        {"\x06\0\0\0\0\0\0\x20\x01", 9, VERDICT_HANDSHAKE_TOO_LARGE},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct text t = {.len = 0};
+        put_greeting(&t, MECHANISM_NULL, false);
+        put(&t, cases[i].header, cases[i].len - 1);
+        expect(&t, NULL, &null_router, VERDICT_PASS);
+        put(&t, cases[i].header + cases[i].len - 1, 1);
+        expect(&t, NULL, &null_router, cases[i].want);
+    }
+}
+
+static void a_ready_that_never_ends(void **state)
+{
+    struct text t = {.len = 0};
+    put_greeting(&t, MECHANISM_NULL, false);
+    put(&t, "\x06\0\0\0\0\0\0\x1f\xff\x05READY", 15);
+    memset(t.bytes + t.len, 'x', 8191 - t.len);
+    t.len = 8191;
+    expect(&t, NULL, &null_router, VERDICT_PASS);
+    put(&t, "x", 1);
+    expect(&t, NULL, &null_router, VERDICT_HANDSHAKE_TOO_LARGE);
+}
+
+/* INITIATE does not fit beside what came before it. It is the application's WELCOME that makes it the client's turn
+ * again. */
+static void an_initiate_that_never_ends(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_PLAIN, false);
+    COMMAND(&client, "\x05HELLO\x01"
+                     "a\x01"
+                     "b");
+    put(&client, "\x06\0\0\0\0\0\0\x1f\xf0\x08INITIATE", 18);
+    memset(client.bytes + client.len, 'x', 9000 - client.len);
+    client.len = 9000;
+    put_greeting(&app, MECHANISM_PLAIN, false);
+    COMMAND(&app, "\x07WELCOME");
+    expect(&client, &app, &plain_router, VERDICT_HANDSHAKE_TOO_LARGE);
+}
+
+static void greetings_are_judged(void **state)
+{
+    struct text t = {.len = 0};
+    put(&t, "GET", 3);
+    expect(&t, NULL, &null_router, VERDICT_BAD_GREETING);
+    t.len = 0;
+    put_greeting(&t, MECHANISM_PLAIN, false);
+    expect(&t, NULL, &null_router, VERDICT_WRONG_MECHANISM);
+    expect(&t, NULL, &curve_router, VERDICT_WRONG_MECHANISM);
+    t.len = 0;
+    put_greeting(&t, MECHANISM_OTHER, false);
+    expect(&t, NULL, &(struct handshake_app){.mechanism = MECHANISM_OTHER}, VERDICT_WRONG_MECHANISM);
+    t.len = 0;
+    put_greeting(&t, MECHANISM_CURVE, true);
+    expect(&t, NULL, &(struct handshake_app){.mechanism = MECHANISM_CURVE, .as_server = true}, VERDICT_WRONG_ROLE);
+}
+
+/* Until the client's version is known it gets no more than signature and major version: an older peer would take the
+ * rest for frames. */
+static void the_greeting_is_answered_in_steps(void **state)
+{
+    struct text t = {.len = 0};
+    put_greeting(&t, MECHANISM_NULL, false);
+    for (size_t len = 0; len <= 64; len++) {
+        struct drive d = {.client = {t.bytes, len}, .facts = null_router, .max_bytes = 8192};
+        struct drive_result r = drive(&d);
+        assert_int_equal(r.to_client.len, len <= 10 ? 11 : 64);
+        assert_false(r.wanted_app);
+        drive_free(&r);
+    }
+}
+
+/* Strangers cost the application nothing. */
+static void the_application_is_wanted_after_the_first_command(void **state)
+{
+    static uint8_t hello[200] = "\x05HELLO";
+    struct text t = {.len = 0};
+    put_greeting(&t, MECHANISM_CURVE, false);
+    put_frame(&t, ZMTP_FLAG_COMMAND, hello, sizeof(hello));
+    for (size_t len = 0; len <= t.len; len++) {
+        struct drive d = {.client = {t.bytes, len}, .facts = curve_router, .max_bytes = 8192};
+        struct drive_result r = drive(&d);
+        assert_int_equal(r.wanted_app, len == t.len);
+        assert_int_equal(r.to_app.len, len == t.len ? 64 : 0);
+        drive_free(&r);
+    }
+}
+
+static void expect_hello(const struct handshake_app *facts, const void *body, size_t len, enum verdict want)
+{
+    struct text t = {.len = 0};
+    put_greeting(&t, facts->mechanism, false);
+    put_frame(&t, ZMTP_FLAG_COMMAND, body, len);
+    expect(&t, NULL, facts, want);
+}
+
+static void hello_is_judged(void **state)
+{
+    uint8_t curve[210] = "\x05HELLO";
+    expect_hello(&curve_router, curve, 200, VERDICT_PASS);
+    expect_hello(&curve_router, curve, 199, VERDICT_BAD_READY);
+    expect_hello(&curve_router, curve, 201, VERDICT_BAD_READY);
+    expect_hello(&curve_router, "\x05READY", 6, VERDICT_HANDSHAKE_ORDER);
+    expect_hello(&plain_router, "\x05HELLO\0\0", 8, VERDICT_PASS);
+    expect_hello(&plain_router, "\x05HELLO\x02me\x01x", 11, VERDICT_PASS);
+    expect_hello(&plain_router, "\x05HELLO\x02me\x02x", 11, VERDICT_BAD_READY);
+    expect_hello(&plain_router, "\x05HELLO\x02me\x01xx", 12, VERDICT_BAD_READY);
+    expect_hello(&plain_router, "\x05HELLO\x02me", 9, VERDICT_BAD_READY);
+    expect_hello(&plain_router, "\x05HELLO", 6, VERDICT_BAD_READY);
+    expect_hello(&plain_router, "\x08INITIATE", 9, VERDICT_HANDSHAKE_ORDER);
+}
+
+/* A client that says it is the mechanism's server: HELLO and INITIATE then come from the application. */
+static void the_application_may_open_the_mechanism(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_PLAIN, true);
+    COMMAND(&client, "\x07WELCOME");
+    COMMAND(&client, "\x05READY" DEALER);
+    put_greeting(&app, MECHANISM_PLAIN, false);
+    COMMAND(&app, "\x05HELLO\x01u\x01p");
+    COMMAND(&app, "\x08INITIATE" TYPE("ROUTER", "\x06"));
+    for (size_t most = 0; most < 100; most++) {
+        struct drive d = {
+            .client = all_of(&client), .app = all_of(&app), .facts = plain_router, .max_bytes = 8192, .most = most};
+        struct drive_result r = drive(&d);
+        assert_true(r.done);
+        assert_int_equal(r.to_client.len, app.len);
+        assert_int_equal(r.to_app.len, client.len + PEER_LEN);
+        drive_free(&r);
+    }
+}
+
+/* ---- what the application may say ---- */
+
+static void expect_app(const struct text *app, enum verdict want)
+{
+    struct text client = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&client, "\x05READY" DEALER);
+    expect(&client, app, &null_router, want);
+}
+
+static void the_application_is_judged_too(void **state)
+{
+    struct text t = {.len = 0};
+    put(&t, "HTTP/1.1 400 Bad Request\r\n", 26);
+    expect_app(&t, VERDICT_APPLICATION_PROTOCOL);
+    t.len = 0;
+    put_greeting(&t, MECHANISM_CURVE, false);
+    expect_app(&t, VERDICT_APPLICATION_CHANGED);
+    t.len = 0;
+    put_greeting(&t, MECHANISM_NULL, false);
+    t.bytes[11] = 0;
+    expect_app(&t, VERDICT_APPLICATION_CHANGED);
+    t.bytes[11] = 1;
+    expect_app(&t, VERDICT_PASS);
+    COMMAND(&t, "\x07WELCOME");
+    expect_app(&t, VERDICT_APPLICATION_PROTOCOL);
+    t.len = 64;
+    put(&t, "\x06\0\0\0\0\0\x01\0\x01", 9);
+    expect_app(&t, VERDICT_APPLICATION_PROTOCOL);
+}
+
+/* An ERROR reaches the client with its reason before the connection ends. */
+static void an_error_of_the_application_goes_on(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&client, "\x05READY" DEALER);
+    put_greeting(&app, MECHANISM_NULL, false);
+    COMMAND(&app, "\x05"
+                  "ERROR\x03"
+                  "400");
+    expect(&client, &app, &null_router, VERDICT_APPLICATION_REFUSED);
+    struct drive d = {.client = all_of(&client), .app = all_of(&app), .facts = null_router, .max_bytes = 8192};
+    struct drive_result r = drive(&d);
+    assert_int_equal(r.to_client.len, app.len);
+    assert_memory_equal(r.to_client.at + 64, app.bytes + 64, app.len - 64);
+    drive_free(&r);
+}
+
+static void old_versions_only_by_choice(void **state)
+{
+    struct text t = {.len = 0};
+    uint8_t v2[ZMTP2_GREETING_BYTES];
+    zmtp_greeting_put_v2(v2, 5);
+    put(&t, v2, sizeof(v2));
+    expect(&t, NULL, &null_router, VERDICT_OLD_VERSION);
+    static const struct {
+        uint8_t code;
+        enum zmtp_mechanism mechanism;
+        enum verdict want;
+    } cases[] = {
+        {5, MECHANISM_NULL, VERDICT_PASS},
+        {8, MECHANISM_NULL, VERDICT_WRONG_SOCKET_TYPE},
+        {99, MECHANISM_NULL, VERDICT_WRONG_SOCKET_TYPE},
+        {5, MECHANISM_PLAIN, VERDICT_WRONG_MECHANISM},
+        {5, MECHANISM_CURVE, VERDICT_WRONG_MECHANISM},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        t.bytes[11] = cases[i].code;
+        struct drive d = {.client = all_of(&t), .facts = null_router, .allow_zmtp2 = true, .max_bytes = 8192};
+        d.facts.mechanism = cases[i].mechanism;
+        struct drive_result r = drive(&d);
+        assert_int_equal(r.verdict, cases[i].want);
+        drive_free(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recorded_peers_in_pieces_of_every_size),
+        cmocka_unit_test(memory_ends_anywhere),
+        cmocka_unit_test(ready_is_judged),
+        cmocka_unit_test(reserved_properties_never_arrive),
+        cmocka_unit_test(frames_are_judged_by_their_header),
+        cmocka_unit_test(a_ready_that_never_ends),
+        cmocka_unit_test(an_initiate_that_never_ends),
+        cmocka_unit_test(greetings_are_judged),
+        cmocka_unit_test(the_greeting_is_answered_in_steps),
+        cmocka_unit_test(the_application_is_wanted_after_the_first_command),
+        cmocka_unit_test(hello_is_judged),
+        cmocka_unit_test(the_application_may_open_the_mechanism),
+        cmocka_unit_test(the_application_is_judged_too),
+        cmocka_unit_test(an_error_of_the_application_goes_on),
+        cmocka_unit_test(old_versions_only_by_choice),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
