@@ -80,16 +80,16 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(MEMORY_PEAK, "weir_memory_peak_bytes", METRIC_GAUGE, "", "The most memory ever held on behalf of peers.")  \
     READING(MEMORY_LIMIT, "weir_memory_limit_bytes", METRIC_GAUGE, "",                                                 \
             "The memory limit, which weir_memory_held_bytes never passes.")                                            \
-    READING(SOURCES, "weir_sources", METRIC_GAUGE, "", "Sources that the source table remembers.")                     \
-    READING(SOURCES_CAPACITY, "weir_sources_capacity", METRIC_GAUGE, "", "Entries of the source table.")               \
+    READING(SOURCES, "weir_sources", METRIC_GAUGE, "", "Sources that the gates remember in their source tables.")      \
+    READING(SOURCES_CAPACITY, "weir_sources_capacity", METRIC_GAUGE, "", "Entries of the source tables.")              \
     READING(SOURCES_CREATED, "weir_sources_created_total", METRIC_COUNTER, "",                                         \
-            "Entries of the source table taken for a source that had none.")                                           \
+            "Entries of the source tables taken for a source that had none.")                                          \
     READING(SOURCES_EVICTED, "weir_sources_evicted_total", METRIC_COUNTER, "",                                         \
             "Of those, taken over from a source that was idle.")                                                       \
     READING(SOURCE_FALLBACKS, "weir_source_fallbacks_total", METRIC_COUNTER, "",                                       \
-            "Times that a source was counted with its network because its set of the table was full.")                 \
+            "Times that a source was counted with its network because its set of a table was full.")                   \
     READING(SOURCE_TABLE, "weir_source_table_bytes", METRIC_GAUGE, "",                                                 \
-            "Memory of the source table, touched as it fills.")                                                        \
+            "Memory of the source tables, touched as they fill.")                                                      \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \

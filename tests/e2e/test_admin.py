@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -13,6 +14,7 @@ import pytest
 import zmq
 from harness import net
 from harness.weir import program
+from harness.zmtp import connect, message
 
 ROOT = Path(__file__).resolve().parents[2]
 MARKER = "sTrAnGeR7"
@@ -201,6 +203,25 @@ def test_health_tells_of_an_application_that_is_not_up(start_weir, start_app, pe
     assert client.recv() == b"hello"
     net.wait_until(lambda: weir.get("/healthz") == "ok\n", "health")
     assert weir.metric("weir_upstream_up") == 1
+
+
+def test_health_tells_a_load_balancer_of_the_drain(start_weir, start_app, paths):
+    """With half a message under way, so that the drain lasts until it is whole."""
+    app = start_app("pull", paths.ipc())
+    weir = start_weir(config={"drain": "1h", "gates": [{"name": "main", "listen": "tcp://127.0.0.1:*", "forward": app.endpoint}]})
+    peer = connect(weir.endpoint, socket_type="PUSH")
+    peer.send_raw(message(b"whole"))
+    weir.wait_metric("weir_messages_total", 1, direction="in")
+    peer.send_raw(message(b"in two parts")[:5])
+    weir.wait_metric("weir_held_bytes", 1)
+    assert weir.get("/healthz") == "ok\n"
+    weir.signal(signal.SIGTERM)
+    weir.expected_exit = 0
+    net.wait_until(lambda: ask(weir, "GET", "/healthz")[::2] == (503, "not ok\ngate main: listens no more\n"), "the word of the drain")
+    assert families(weir)["weir_connections"][1] == {(("gate", "main"),): 1}
+    peer.send_raw(message(b"in two parts")[5:])
+    assert weir.wait() == 0
+    net.wait_until(lambda: app.stats()["messages"] == 2, "the message that was under way")
 
 
 def test_two_gates_are_told_apart(start_weir, start_app, peers, paths):
