@@ -9,9 +9,10 @@ werror=${CI:+-Dwerror=true}
 failed=()
 
 # A sanitizer's finding must end the program, or a test could pass in spite of it.
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1}
+# An absurd allocation is none: tests ask for some to see them refused.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1}
 
 build_and_test() { # DIR TIMEOUT_MULTIPLIER [meson options]
     local dir=$1 patience=$2
