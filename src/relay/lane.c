@@ -439,7 +439,9 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 {
     struct traffic_result r;
     struct traffic_context c = session_context(s);
+    uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
+    cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
     count(l, s, &r);
     bool flowing = pass_on(l, s, w, &r);
     if (s->state == SESSION_CLOSED)

@@ -116,7 +116,7 @@ static int listen_on(struct relay *r, size_t gate)
     int fd = net_listen(&g->listen, true, share);
     for (unsigned i = 0; i < r->worker_count; i++) {
         struct worker_gate *wg = &r->workers[i]->gates[gate];
-        if (i > 0 || (share && fd >= 0 && i == 0))
+        if (i > 0)
             fd = share ? net_listen(&g->listen, false, true) : dup(r->workers[0]->gates[gate].listener.fd);
         if (fd < 0)
             return fd;

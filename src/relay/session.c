@@ -197,6 +197,7 @@ static void give_back_topics(struct session *s)
 {
     struct gate *g = s->wg->gate;
     uint64_t cost = s->topics.topic_bytes + (uint64_t)s->topics.count * TOPIC_OVERHEAD_BYTES;
+    cell_sub(session_cells(s), CELL_SUBSCRIPTIONS, s->topics.count);
     tally_remove_all(&g->traffic.topics, s->topics.slots, s->topics.capacity);
     atomic_fetch_sub_explicit(&s->source->topic_bytes, (uint32_t)cost, memory_order_relaxed);
     topics_clear(&s->topics, g->traffic.account);
