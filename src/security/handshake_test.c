@@ -2,7 +2,7 @@
 /* The handshake machine between recorded peers and made ones, in pieces of every size. */
 #include "security/test_drive.h"
 #include "zmtp/decoder.h"
-#include "zmtp/metadata.h"
+#include "zmtp/test_seeds.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,7 +136,7 @@ static void check_recording(const struct recording *rec, const struct drive_resu
     check_to_app(rec, r->to_app);
 }
 
-static void try_recording(const struct recording *rec, size_t most, struct random_numbers *random)
+static void try_recording(const struct recording *rec, size_t most, struct property_rng *random)
 {
     struct drive d = {.client = rec->client,
                       .app = rec->app,
@@ -152,7 +152,7 @@ static void try_recording(const struct recording *rec, size_t most, struct rando
 
 static void recorded_peers_in_pieces_of_every_size(void **state)
 {
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("handshake");
     struct seeds seeds;
     struct recording rec;
     unsigned tried = 0;
@@ -165,7 +165,7 @@ static void recorded_peers_in_pieces_of_every_size(void **state)
         for (size_t most = 1; most < 600; most++)
             try_recording(&rec, most, NULL);
         for (int n = 0; n < 50; n++)
-            try_recording(&rec, (size_t)1 << random_below(&random, 12), &random);
+            try_recording(&rec, (size_t)1 << property_below(&random, 12), &random);
     }
     assert_true(tried >= 30);
     seeds_free(&seeds);

@@ -27,7 +27,7 @@ struct driver {
 static size_t piece(const struct driver *v, size_t possible)
 {
     size_t n = v->d->most && v->d->most < possible ? v->d->most : possible;
-    return v->d->random && n ? 1 + random_below(v->d->random, n) : n;
+    return v->d->random && n ? 1 + property_below(v->d->random, n) : n;
 }
 
 /* In memory of just that length, so that AddressSanitizer sees a look at what has not come. */

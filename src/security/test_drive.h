@@ -7,26 +7,25 @@
 #define WEIR_SECURITY_TEST_DRIVE_H
 
 #include "base/cursor.h"
+#include "base/property.h"
 #include "security/handshake.h"
-#include "zmtp/test_seeds.h"
 
 struct drive {
     struct bytes client, app; /* all that each side would say */
     struct handshake_app facts;
     bool allow_zmtp2;
     uint32_t max_bytes;
-    size_t most;                   /* bytes in a piece; 0: as many as may be read */
-    struct random_numbers *random; /* not NULL: pieces of 1 to `most` bytes */
-    size_t fail_after;             /* the n-th buffer is refused; 0: none */
+    size_t most;                 /* bytes in a piece; 0: as many as may be read */
+    struct property_rng *random; /* not NULL: pieces of 1 to `most` bytes */
+    size_t fail_after;           /* the n-th buffer is refused; 0: none */
 };
 
 struct drive_result {
     bool started, done, wanted_app;
     enum verdict verdict;
     enum socket_type client_socket;
-    struct bytes to_client, to_app; /* all that was written; freed by drive_free() */
-    struct bytes client_rest,
-        app_rest; /* when done: the streams behind the handshake (into the streams themselves) */
+    struct bytes to_client, to_app;     /* all that was written; freed by drive_free() */
+    struct bytes client_rest, app_rest; /* when done: the streams behind the handshake (into the streams themselves) */
 };
 
 struct drive_result drive(const struct drive *d);

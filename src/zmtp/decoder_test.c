@@ -3,6 +3,7 @@
  * their bytes. */
 #include "zmtp/decoder.h"
 #include "zmtp/greeting.h"
+#include "base/property.h"
 #include "zmtp/test_seeds.h"
 
 #include <setjmp.h>
@@ -185,14 +186,14 @@ static void try_cuts(const struct wants *wants, const uint8_t *s, size_t len, bo
 
 /* Pieces of random sizes up to `most`, each in memory of its own, so that AddressSanitizer sees every byte read too
  * many. */
-static void try_pieces(const struct wants *wants, const uint8_t *s, size_t len, bool zmtp2,
-                       struct random_numbers *random, size_t most)
+static void try_pieces(const struct wants *wants, const uint8_t *s, size_t len, bool zmtp2, struct property_rng *random,
+                       size_t most)
 {
     struct run r;
     bool fine = true;
     start(&r, wants, zmtp2);
     for (size_t at = 0; fine && at < len;) {
-        size_t n = 1 + random_below(random, most);
+        size_t n = 1 + property_below(random, most);
         n = n < len - at ? n : len - at;
         uint8_t *copy = malloc(n);
         assert_non_null(copy);
@@ -206,7 +207,7 @@ static void try_pieces(const struct wants *wants, const uint8_t *s, size_t len, 
         finish(&r, len);
 }
 
-static void try_everything(const uint8_t *s, size_t len, bool zmtp2, struct random_numbers *random)
+static void try_everything(const uint8_t *s, size_t len, bool zmtp2, struct property_rng *random)
 {
     static struct wants wants;
     ask_oracle(s, len, zmtp2, &wants);
@@ -215,7 +216,7 @@ static void try_everything(const uint8_t *s, size_t len, bool zmtp2, struct rand
         try_cuts(&wants, s, len, zmtp2, cut, len);
     try_pieces(&wants, s, len, zmtp2, random, 1);
     for (int i = 0; i < 20; i++)
-        try_pieces(&wants, s, len, zmtp2, random, (size_t)1 << random_below(random, 14));
+        try_pieces(&wants, s, len, zmtp2, random, (size_t)1 << property_below(random, 14));
     /* Every pair of cuts, where that is a matter of thousands. */
     for (size_t a = 0; len <= 128 && a <= len; a++)
         for (size_t b = a; b <= len; b++)
@@ -226,7 +227,7 @@ static void try_everything(const uint8_t *s, size_t len, bool zmtp2, struct rand
 
 static void captured_streams(void **state)
 {
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("decoder");
     struct seeds seeds;
     assert_true(seeds_load(WEIR_SEEDS, &seeds));
     for (size_t i = 0; i < seeds.count; i++) {
@@ -300,7 +301,7 @@ static const struct made made[] = {
 
 static void made_streams(void **state)
 {
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("decoder");
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++)
         for (int zmtp2 = 0; zmtp2 < 2; zmtp2++)
             try_everything((const uint8_t *)made[i].bytes, made[i].len, zmtp2, &random);
@@ -309,7 +310,7 @@ static void made_streams(void **state)
 /* Each value of the flags byte, alone and inside a message, in both versions. */
 static void every_flags_byte(void **state)
 {
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("decoder");
     for (unsigned i = 0; i < 1024; i++) {
         uint8_t s[] = {1, 0, (uint8_t)i, 0, 0, 0, 0, 0, 0, 0, 2, 'x', 'y', 0, 0};
         size_t skip = i & 256 ? 2 : 0;
@@ -320,20 +321,20 @@ static void every_flags_byte(void **state)
 /* Random frames, valid or with one byte changed. */
 static void random_streams(void **state)
 {
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("decoder");
     for (int i = 0; i < 200; i++) {
         uint8_t s[700];
         size_t len = 0;
         while (len < 300) {
-            size_t size = random_below(&random, 4) ? random_below(&random, 20) : random_below(&random, 300);
-            len += zmtp_put_header(s + len, (unsigned)(random_below(&random, 2) + 4 * (random_below(&random, 8) == 0)),
-                                   size);
+            size_t size = property_below(&random, 4) ? property_below(&random, 20) : property_below(&random, 300);
+            len += zmtp_put_header(
+                s + len, (unsigned)(property_below(&random, 2) + 4 * (property_below(&random, 8) == 0)), size);
             for (size_t b = 0; b < size; b++)
-                s[len++] = (uint8_t)random_next(&random);
+                s[len++] = (uint8_t)property_next(&random);
         }
-        if (random_below(&random, 2))
-            s[random_below(&random, len)] = (uint8_t)random_next(&random);
-        try_everything(s, len, random_below(&random, 2), &random);
+        if (property_below(&random, 2))
+            s[property_below(&random, len)] = (uint8_t)property_next(&random);
+        try_everything(s, len, property_below(&random, 2), &random);
     }
 }
 

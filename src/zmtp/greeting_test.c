@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Greetings, captured and made, under every prefix: DONE and BAD on the first byte that allows it, NEED before. */
 #include "zmtp/greeting.h"
+#include "base/property.h"
 #include "zmtp/test_seeds.h"
 
 #include <setjmp.h>
@@ -91,15 +92,15 @@ static void garbage_is_bad_on_its_first_byte(void **state)
 /* RFC 37: "A peer SHALL NOT assign any significance to the padding field and MUST NOT validate this". */
 static void padding_means_nothing(void **state)
 {
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("greeting");
     for (int i = 0; i < 200; i++) {
         uint8_t bytes[ZMTP_GREETING_BYTES];
         zmtp_greeting_put(bytes, &(struct zmtp_greeting){.minor = 1, .mechanism = MECHANISM_NULL});
         for (int b = 1; b <= 8; b++)
-            bytes[b] = (uint8_t)random_next(&random);
+            bytes[b] = (uint8_t)property_next(&random);
         expect(bytes, sizeof(bytes), GREETING_DONE, 64);
         do
-            bytes[9] = (uint8_t)random_next(&random);
+            bytes[9] = (uint8_t)property_next(&random);
         while (bytes[9] == 0x7f);
         expect(bytes, sizeof(bytes), GREETING_BAD, 10);
         assert_false(zmtp_greeting_is_v3(bytes, sizeof(bytes)));

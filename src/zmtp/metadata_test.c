@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "zmtp/metadata.h"
-#include "zmtp/test_seeds.h"
+#include "base/property.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -219,18 +219,18 @@ static void random_metadata(void **state)
     static const char *const names[] = {"Socket-Type", "X-Weir-Key",  "X-a", "PEER-address", "user-ID", "Resource",
                                         "__Fd",        "x-WEIR-peer", "Q",   "Routing-ID"};
     static const bool reserved[] = {false, true, false, true, true, false, true, true, false, true};
-    struct random_numbers random = random_start();
+    struct property_rng random = property_rng_new("metadata");
     for (int i = 0; i < 5000; i++) {
         struct block b = {.len = 0}, want = BLOCK({"X-Weir-Peer", PEER});
         bool typed = false;
-        for (size_t n = random_below(&random, 8); n > 0; n--) {
+        for (size_t n = property_below(&random, 8); n > 0; n--) {
             uint8_t value[300];
-            size_t pick = random_below(&random, ARRAY_LEN(names)), len = random_below(&random, sizeof(value));
+            size_t pick = property_below(&random, ARRAY_LEN(names)), len = property_below(&random, sizeof(value));
             if (pick == 0 && typed)
                 continue;
             typed = typed || pick == 0;
             for (size_t v = 0; v < len; v++)
-                value[v] = (uint8_t)random_next(&random);
+                value[v] = (uint8_t)property_next(&random);
             add(&b, names[pick], strlen(names[pick]), value, len);
             if (!reserved[pick])
                 add(&want, names[pick], strlen(names[pick]), value, len);

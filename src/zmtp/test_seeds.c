@@ -2,11 +2,9 @@
 #include "zmtp/test_seeds.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static int is_visible(const struct dirent *e)
 {
@@ -55,26 +53,4 @@ void seeds_free(struct seeds *s)
         free(s->list[i].bytes);
     free(s->list);
     *s = (struct seeds){0};
-}
-
-struct random_numbers random_start(void)
-{
-    const char *set = getenv("WEIR_TEST_SEED");
-    uint64_t seed = set ? strtoull(set, NULL, 10) : (uint64_t)time(NULL);
-    fprintf(stderr, "seed %" PRIu64 "\n", seed);
-    return (struct random_numbers){seed};
-}
-
-/* splitmix64 */
-uint64_t random_next(struct random_numbers *r)
-{
-    uint64_t z = r->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-size_t random_below(struct random_numbers *r, size_t limit)
-{
-    return limit ? (size_t)(random_next(r) % limit) : 0;
 }

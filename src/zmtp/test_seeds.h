@@ -28,16 +28,4 @@ struct seeds {
 bool seeds_load(const char *dir, struct seeds *ret);
 void seeds_free(struct seeds *s);
 
-struct random_numbers {
-    uint64_t state;
-};
-
-/* WEIR_TEST_SEED, or else the time; prints it on stderr as "seed N". */
-struct random_numbers random_start(void);
-
-uint64_t random_next(struct random_numbers *r);
-
-/* 0 to limit - 1; 0 when limit is 0. */
-size_t random_below(struct random_numbers *r, size_t limit);
-
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Records what real libzmq peers say to each other, both directions, into tests/seeds/zmtp/ (loopback only, a few seconds).
+"""Records what real libzmq peers say to each other, both directions, into tests/seeds/zmtp/ (loopback only, a few seconds),
+and cuts the seeds of the fuzz harnesses from it.
 
 Usage: /usr/bin/python3 tests/seeds/capture.py [DIR]
 
@@ -337,15 +338,48 @@ def capture_hand_made_servers(out):
         out, "ping_in_message-null", zmq.PUSH, impatient, (greeting_3(1), ready(b"PULL")), one_long_message, slowly=0.02)
 
 
+# ---- seeds of the fuzz harnesses, cut from the recordings ----
+
+MECHANISMS = {"null": 1, "plain": 2, "curve": 3}
+ALLOW_ZMTP2 = 4
+
+
+def write_metadata(recordings, out):
+    """What stands behind the name of each READY in the clear: the input of metadata_fuzz.c."""
+    out.mkdir(exist_ok=True)
+    seen = set()
+    for path in sorted(recordings.glob("*-null-*")):
+        data = path.read_bytes()
+        if data[64:65] != bytes([COMMAND]) or data[66:72] != b"\5READY":
+            continue
+        metadata = data[72:66 + data[65]]
+        if metadata not in seen:
+            seen.add(metadata)
+            (out / path.name).write_bytes(metadata)
+
+
+def write_handshakes(recordings, out):
+    """Both sides of each handshake, with a little of what follows: the input of handshake_fuzz.c."""
+    out.mkdir(exist_ok=True)
+    for path in sorted(recordings.glob("*-client")):
+        name = path.name.removesuffix("-client")
+        client, server = path.read_bytes()[:700], (recordings / f"{name}-server").read_bytes()[:500]
+        choices = MECHANISMS[name.rsplit("-", 1)[1]] | (ALLOW_ZMTP2 if "_20-" in name else 0)
+        (out / name).write_bytes(bytes([choices]) + struct.pack(">H", len(client)) + client + server)
+
+
 def main(args):
-    out = Path(args[0]) if args else Path(__file__).resolve().parent / "zmtp"
+    seeds = Path(args[0]) if args else Path(__file__).resolve().parent
+    out = seeds / "zmtp"
     out.mkdir(parents=True, exist_ok=True)
     for mechanism in ("null", "plain", "curve"):
         for kinds in PATTERNS:
             capture_pattern(out, mechanism, *kinds)
     capture_old_versions(out)
     capture_hand_made_servers(out)
-    print(f"{len(list(out.iterdir()))} files in {out}")
+    write_metadata(out, seeds / "metadata")
+    write_handshakes(out, seeds / "handshake")
+    print(f"{len(list(out.iterdir()))} recordings in {out}")
     return 0
 
 
