@@ -50,7 +50,7 @@ static const struct schema_key top_keys[] = {
      .doc = "Every byte that Weir holds for its peers: waiting bytes, sessions, topics.",
      .reached = "Newcomers are refused and no more is read, until something is given back; the number is never exceeded."},
     {"sources", SCHEMA_NUMBER, TOP(sources), .min = "1024", .max = "16777216", .preset = "65536",
-     .doc = "Sources (IPv4 addresses, IPv6 /64 networks, user ids) that are remembered one by one, at 64 bytes each; rounded up to a power of two.",
+     .doc = "Sources (IPv4 addresses, IPv6 /64 networks, user ids) that each gate remembers one by one, at 64 bytes each (beside `memory`, touched as they come); rounded up to a power of two.",
      .reached = "Sources that were quiet are forgotten; when all are busy, a new one shares the limits of its network (IPv4 /24, IPv6 /48)."},
     {"drain", SCHEMA_DURATION, TOP(drain_ns), .min = "0", .max = "1h", .preset = "5s",
      .doc = "How long SIGTERM waits for connections to come to the end of their messages.",
