@@ -6,9 +6,6 @@
 /* How many messages are charged to a limiter at once. What is not used goes back. */
 #define CREDIT_MESSAGES 64u
 
-/* The largest command that is not a subscription: ERROR with a reason of 255 bytes, and its name. */
-#define COMMAND_BYTES 512u
-
 /* RFC 26: "\x07MESSAGE", 8 bytes of nonce, a box of at least 16 bytes and one of flags. */
 #define CURVE_NAME_BYTES  8u
 #define CURVE_FRAME_BYTES 33u
@@ -207,12 +204,15 @@ static bool stream_if_large(struct judgement *j)
 }
 
 /* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has it. */
-static enum verdict curve_verdict(const struct traffic *t, const uint8_t *body)
+static bool curve_header_ok(const struct zmtp_decoder *d)
+{
+    return !(d->flags & ZMTP_FLAG_MORE) && d->size >= CURVE_FRAME_BYTES;
+}
+
+static bool curve_name_ok(const uint8_t *body)
 {
     static const uint8_t name[CURVE_NAME_BYTES] = {7, 'M', 'E', 'S', 'S', 'A', 'G', 'E'};
-    if ((t->dec.flags & ZMTP_FLAG_MORE) || t->dec.size < CURVE_FRAME_BYTES)
-        return VERDICT_BAD_CURVE_FRAME;
-    return memcmp(body, name, sizeof(name)) == 0 ? VERDICT_PASS : VERDICT_BAD_CURVE_FRAME;
+    return memcmp(body, name, sizeof(name)) == 0;
 }
 
 static enum ruling subscriber_frame(struct judgement *j, struct bytes body)
@@ -223,10 +223,10 @@ static enum ruling subscriber_frame(struct judgement *j, struct bytes body)
 }
 
 /* A long frame of a subscriber is judged by its first byte: a topic beyond the limit never gets as far as the application. */
-static bool judge_first_byte(struct judgement *j)
+static bool judge_first_byte(struct judgement *j, uint8_t first)
 {
     const struct limits *l = j->c->limits;
-    if (j->at[0] > 1 || j->t->dec.size - 1 <= l->subscriptions.topic_bytes)
+    if (first > 1 || j->t->dec.size - 1 <= l->subscriptions.topic_bytes)
         return true;
     if (traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over) == RULING_CLOSE)
         return false;
@@ -238,7 +238,7 @@ static bool judge_first_byte(struct judgement *j)
 static bool on_command_header(struct judgement *j)
 {
     const struct traffic *t = j->t;
-    uint64_t most = t->inbound ? COMMAND_BYTES + (t->subscriber ? j->c->limits->subscriptions.topic_bytes : 0) : 65536;
+    uint64_t most = t->inbound ? TRAFFIC_COMMAND_BYTES + (t->subscriber ? j->c->limits->subscriptions.topic_bytes : 0) : 65536;
     if (t->dec.size <= most)
         return true;
     return refuse(j, t->inbound ? VERDICT_COMMAND_TOO_LARGE : VERDICT_APPLICATION_PROTOCOL);
@@ -249,25 +249,32 @@ static bool treated_as_command(const struct traffic *t)
     return zmtp_is_command(&t->dec) && !t->curve;
 }
 
+/* Judges a frame by its first bytes; as long as they are not here, they are awaited. */
+static bool judge_beginning(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    if (t->mode == TRAFFIC_SKIP)
+        return true;
+    if (t->curve && !curve_header_ok(&t->dec))
+        return refuse(j, VERDICT_BAD_CURVE_FRAME);
+    const uint8_t *body = j->at - (t->dec.size - t->dec.left);
+    size_t need = t->curve ? CURVE_NAME_BYTES : t->subscriber;
+    t->deferred = (size_t)(j->end - body) < need;
+    if (t->deferred)
+        return true;
+    if (t->curve && !curve_name_ok(body))
+        return refuse(j, VERDICT_BAD_CURVE_FRAME);
+    if (t->subscriber && !judge_first_byte(j, body[0]))
+        return false;
+    return stream_if_large(j);
+}
+
 /* A header whose body is still to come: everything that can be refused by its announcement is refused now. */
 static bool on_header(struct judgement *j)
 {
-    struct traffic *t = j->t;
-    if (treated_as_command(t))
+    if (treated_as_command(j->t))
         return on_command_header(j);
-    if (!t->inbound)
-        return true;
-    size_t need = t->curve ? CURVE_NAME_BYTES : t->subscriber;
-    if ((size_t)(j->end - j->at) < need) {
-        t->deferred = t->dec.size >= need;
-        return t->deferred || refuse(j, VERDICT_BAD_CURVE_FRAME);
-    }
-    enum verdict v = t->curve ? curve_verdict(t, j->at) : VERDICT_PASS;
-    if (v != VERDICT_PASS)
-        return refuse(j, v);
-    if (!judge_frame(j) || (t->subscriber && !judge_first_byte(j)))
-        return false;
-    return stream_if_large(j);
+    return !j->t->inbound || (judge_frame(j) && judge_beginning(j));
 }
 
 /* ---- complete frames ---- */
@@ -294,10 +301,8 @@ static bool judge_content(struct judgement *j, bool was_whole)
     struct traffic *t = j->t;
     if (t->mode == TRAFFIC_SKIP)
         return true;
-    if (t->curve && was_whole) {
-        enum verdict v = t->dec.size < CURVE_FRAME_BYTES ? VERDICT_BAD_CURVE_FRAME : curve_verdict(t, frame_body(j).at);
-        return v == VERDICT_PASS || refuse(j, v);
-    }
+    if (t->curve && was_whole && (!curve_header_ok(&t->dec) || !curve_name_ok(frame_body(j).at)))
+        return refuse(j, VERDICT_BAD_CURVE_FRAME);
     if (!t->subscriber || (t->mode == TRAFFIC_STREAM && !was_whole))
         return true;
     enum ruling ruling = subscriber_frame(j, frame_body(j));
@@ -407,15 +412,12 @@ static bool on_need(struct judgement *j)
     return false;
 }
 
-/* Finishes what the last call had to leave: a header without its first body bytes, or a reservation. */
+/* Finishes what the last call had to leave: a frame without its first bytes, or a reservation. */
 static bool resume(struct judgement *j)
 {
     struct traffic *t = j->t;
-    if (t->deferred) {
-        t->deferred = false;
-        if (!on_header(j) || t->deferred)
-            return false;
-    }
+    if (t->deferred && !judge_beginning(j))
+        return false;
     if (t->want == 0)
         return true;
     if (!reserve_wanted(j))

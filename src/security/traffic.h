@@ -37,6 +37,9 @@
 /* A message that arrives alone pins a whole receive buffer of libzmq. */
 #define TRAFFIC_PINNED_BYTES 8192u
 
+/* The largest command that is not a subscription: ERROR with a reason of 255 bytes, and its name. */
+#define TRAFFIC_COMMAND_BYTES 512u
+
 /* Besides its bytes a topic costs the application a set of subscribers: counted as this many bytes. */
 #define TOPIC_OVERHEAD_BYTES 16u
 
