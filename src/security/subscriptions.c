@@ -19,7 +19,8 @@ static enum verdict charge_topic(struct judgement *j, struct bytes topic)
     const struct traffic_context *c = j->c;
     uint32_t cost = topic_cost(topic);
     uint64_t hash = topics_hash(&c->gate->key, topic.at, topic.len);
-    if (atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)cost > c->limits->subscriptions.source_bytes)
+    if (atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)cost >
+        c->limits->subscriptions.source_bytes)
         return VERDICT_TOPICS_TOO_LARGE;
     enum tally_result r = tally_add(&c->gate->topics, hash, cost, c->limits->subscriptions.total_bytes);
     /* A full gate is not this client's fault: it is let in, and the source that holds most gives way at once. */
@@ -118,5 +119,6 @@ enum ruling traffic_client_command(struct judgement *j, struct bytes body)
         /* RFC 37: HELLO, WELCOME, INITIATE and READY belong to the handshake. */
         return close_for(j, VERDICT_HANDSHAKE_ORDER);
     }
-    return traffic_charge_unit(j, &j->c->source->limiters[SOURCE_COMMANDS], &j->c->limits->source.commands, VERDICT_OVER_COMMANDS);
+    return traffic_charge_unit(j, &j->c->source->limiters[SOURCE_COMMANDS], &j->c->limits->source.commands,
+                               VERDICT_OVER_COMMANDS);
 }

@@ -90,7 +90,8 @@ static bool leave_out(struct judgement *j)
 
 /* ---- the beginning of a message ---- */
 
-/* Takes one message from the source's allowance, which is charged some messages ahead. Returns the wait when there is none. */
+/* Takes one message from the source's allowance, which is charged some messages ahead. Returns the wait when there is
+ * none. */
 static uint64_t take_credit(struct judgement *j)
 {
     const struct rate *rate = &j->c->limits->source.messages.rate;
@@ -98,7 +99,8 @@ static uint64_t take_credit(struct judgement *j)
     if (rate_is_unlimited(rate))
         return 0;
     if (j->credit == 0)
-        j->credit = gcra_admit_some(&j->c->source->limiters[SOURCE_MESSAGES], rate, CREDIT_MESSAGES, j->c->now_ns, &wait_ns);
+        j->credit =
+            gcra_admit_some(&j->c->source->limiters[SOURCE_MESSAGES], rate, CREDIT_MESSAGES, j->c->now_ns, &wait_ns);
     if (j->credit == 0)
         return wait_ns;
     j->credit--;
@@ -118,7 +120,8 @@ static bool over_rate(struct judgement *j, const struct rate_limit *l, enum verd
     return true;
 }
 
-/* Nothing is charged unless all limits pass: bytes are looked at first (a source in debt waits), then a message is taken. */
+/* Nothing is charged unless all limits pass: bytes are looked at first (a source in debt waits), then a message is
+ * taken. */
 static bool begin_message(struct judgement *j)
 {
     const struct limits *l = j->c->limits;
@@ -178,7 +181,8 @@ static bool judge_frame(struct judgement *j)
 static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
-    if (!unfinished_reserve(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, j->c->id, t->want, j->c->now_ns)) {
+    if (!unfinished_reserve(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, j->c->id, t->want,
+                            j->c->now_ns)) {
         pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
         return false;
     }
@@ -203,7 +207,8 @@ static bool stream_if_large(struct judgement *j)
     return reserve_wanted(j);
 }
 
-/* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has it. */
+/* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has
+ * it. */
 static bool curve_header_ok(const struct zmtp_decoder *d)
 {
     return !(d->flags & ZMTP_FLAG_MORE) && d->size >= CURVE_FRAME_BYTES;
@@ -219,10 +224,12 @@ static enum ruling subscriber_frame(struct judgement *j, struct bytes body)
 {
     if (body.len > 0 && body.at[0] <= 1)
         return traffic_subscription(j, body.at[0] == 1, (struct bytes){body.at + 1, body.len - 1});
-    return traffic_charge_unit(j, &j->t->user_messages, &j->c->limits->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE);
+    return traffic_charge_unit(j, &j->t->user_messages, &j->c->limits->subscriptions.messages,
+                               VERDICT_SUBSCRIBER_MESSAGE);
 }
 
-/* A long frame of a subscriber is judged by its first byte: a topic beyond the limit never gets as far as the application. */
+/* A long frame of a subscriber is judged by its first byte: a topic beyond the limit never gets as far as the
+ * application. */
 static bool judge_first_byte(struct judgement *j, uint8_t first)
 {
     const struct limits *l = j->c->limits;
@@ -234,11 +241,13 @@ static bool judge_first_byte(struct judgement *j, uint8_t first)
     return true;
 }
 
-/* A command is held until it is whole, so its size is limited by its kind, which its name will tell: here by the largest. */
+/* A command is held until it is whole, so its size is limited by its kind, which its name will tell: here by the
+ * largest. */
 static bool on_command_header(struct judgement *j)
 {
     const struct traffic *t = j->t;
-    uint64_t most = t->inbound ? TRAFFIC_COMMAND_BYTES + (t->subscriber ? j->c->limits->subscriptions.topic_bytes : 0) : 65536;
+    uint64_t most =
+        t->inbound ? TRAFFIC_COMMAND_BYTES + (t->subscriber ? j->c->limits->subscriptions.topic_bytes : 0) : 65536;
     if (t->dec.size <= most)
         return true;
     return refuse(j, t->inbound ? VERDICT_COMMAND_TOO_LARGE : VERDICT_APPLICATION_PROTOCOL);
@@ -295,7 +304,8 @@ static struct bytes frame_body(const struct judgement *j)
     return (struct bytes){j->at - j->t->dec.size, (size_t)j->t->dec.size};
 }
 
-/* Judges a frame by its content. The body is there in one piece unless the message streams (then its beginning was judged). */
+/* Judges a frame by its content. The body is there in one piece unless the message streams (then its beginning was
+ * judged). */
 static bool judge_content(struct judgement *j, bool was_whole)
 {
     struct traffic *t = j->t;
@@ -364,7 +374,8 @@ static bool on_app_command(struct judgement *j)
     return true;
 }
 
-/* libzmq sends its PINGs between the frames of a message too; such a command shares the fate of the message around it. */
+/* libzmq sends its PINGs between the frames of a message too; such a command shares the fate of the message around it.
+ */
 static bool on_client_command(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -456,8 +467,8 @@ static void charge_pinned(struct judgement *j)
     gcra_charge(&j->c->source->limiters[SOURCE_BYTES], rate, TRAFFIC_PINNED_BYTES - j->last_charge, j->c->now_ns);
 }
 
-void traffic_judge(struct traffic *t, const struct traffic_context *c, const uint8_t *base, const uint8_t *scan, const uint8_t *end,
-                   struct traffic_result *r)
+void traffic_judge(struct traffic *t, const struct traffic_context *c, const uint8_t *base, const uint8_t *scan,
+                   const uint8_t *end, struct traffic_result *r)
 {
     struct judgement j = {.t = t, .c = c, .r = r, .open = base, .item = base, .at = scan, .end = end};
     bool limited = t->inbound && is_limited(c->limits);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The judge of established traffic: one direction of one connection, as a step machine over bytes. It decodes frames in the caller's
- * bytes, holds messages up to message.hold back until they are whole, lets larger ones stream, charges the source's limiters, and
- * says which bytes go on, which are dropped, when to pause and when to close. No descriptor, no clock, no copy.
+ * The judge of established traffic: one direction of one connection, as a step machine over bytes. It decodes frames in
+ * the caller's bytes, holds messages up to message.hold back until they are whole, lets larger ones stream, charges the
+ * source's limiters, and says which bytes go on, which are dropped, when to pause and when to close. No descriptor, no
+ * clock, no copy.
  *
- * The caller keeps what is not decided (at most message.hold, or what one read brought while the connection has to wait) and shows it again, in
- * one piece, before new bytes. Each byte is decoded once.
+ * The caller keeps what is not decided (at most message.hold, or what one read brought while the connection has to
+ * wait) and shows it again, in one piece, before new bytes. Each byte is decoded once.
  *
- * CURVE passing through: message boundaries are inside the boxes, so every frame counts as a message and nothing is ever dropped: `drop`
- * becomes `pause`, or `close` where waiting would not help.
+ * CURVE passing through: message boundaries are inside the boxes, so every frame counts as a message and nothing is
+ * ever dropped: `drop` becomes `pause`, or `close` where waiting would not help.
  */
 #ifndef WEIR_SECURITY_TRAFFIC_H
 #define WEIR_SECURITY_TRAFFIC_H
@@ -49,7 +50,7 @@
 /* What the connections of a gate share. */
 struct traffic_gate {
     struct unfinished unfinished;
-    struct tally topics;      /* subscribed */
+    struct tally topics; /* subscribed */
     struct account *account;
     struct hash_key key;
 };
@@ -59,17 +60,17 @@ enum traffic_mode { TRAFFIC_HOLD, TRAFFIC_STREAM, TRAFFIC_SKIP };
 /* State of one direction. */
 struct traffic {
     struct zmtp_decoder dec;
-    uint8_t mode;          /* enum traffic_mode, of the current message */
-    bool inbound;          /* from the client: limits apply. Outbound traffic is only followed */
+    uint8_t mode; /* enum traffic_mode, of the current message */
+    bool inbound; /* from the client: limits apply. Outbound traffic is only followed */
     bool curve;
-    bool subscriber;       /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
-    bool judged;           /* the current frame was judged by its header */
-    bool deferred;         /* its first body bytes are awaited before it is judged */
-    bool grace;            /* the next message passes whatever the rates say (heartbeat.max_pause) */
-    uint32_t frames;       /* of the current message */
-    uint64_t size;         /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
-    uint64_t reserved;     /* of the current message, in the gate's `unfinished` */
-    uint64_t want;         /* to be reserved before the message may go on */
+    bool subscriber;         /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
+    bool judged;             /* the current frame was judged by its header */
+    bool deferred;           /* its first body bytes are awaited before it is judged */
+    bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
+    uint32_t frames;         /* of the current message */
+    uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
+    uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
+    uint64_t want;           /* to be reserved before the message may go on */
     gcra_word user_messages; /* of a subscriber */
 };
 
@@ -94,17 +95,17 @@ struct traffic_ping {
 struct traffic_result {
     struct bytes spans[TRAFFIC_SPANS]; /* admitted, in order */
     unsigned span_count;
-    const uint8_t *keep;    /* from here on the bytes must be kept */
-    const uint8_t *scanned; /* ... of which these in front were decoded already */
-    bool again;             /* no span was left: write, then call again at once */
-    enum verdict verdict;   /* not PASS: close */
-    uint64_t wait_ns;       /* > 0: pause for that long, then call again */
-    enum verdict wait_reason; /* PASS: waiting for room for a large message */
-    enum verdict drop_reason; /* of the last message dropped */
-    uint32_t drops;           /* rulings to drop a message or command */
+    const uint8_t *keep;                 /* from here on the bytes must be kept */
+    const uint8_t *scanned;              /* ... of which these in front were decoded already */
+    bool again;                          /* no span was left: write, then call again at once */
+    enum verdict verdict;                /* not PASS: close */
+    uint64_t wait_ns;                    /* > 0: pause for that long, then call again */
+    enum verdict wait_reason;            /* PASS: waiting for room for a large message */
+    enum verdict drop_reason;            /* of the last message dropped */
+    uint32_t drops;                      /* rulings to drop a message or command */
     uint32_t messages, frames, commands; /* passed */
-    uint32_t dropped;         /* messages whose end was dropped */
-    bool make_room;         /* subscriptions.total_bytes is exceeded: the source holding most must give way */
+    uint32_t dropped;                    /* messages whose end was dropped */
+    bool make_room; /* subscriptions.total_bytes is exceeded: the source holding most must give way */
     struct traffic_ping ping;
 };
 
@@ -115,10 +116,11 @@ void traffic_fini(struct traffic *t, const struct traffic_context *c);
 
 /*
  * Judges the bytes [base, end), of which [base, scan) were shown and decoded before. base <= scan <= end, in one piece.
- * *r is overwritten. After a verdict other than PASS the spans (whole messages before the offence) may still be written.
+ * *r is overwritten. After a verdict other than PASS the spans (whole messages before the offence) may still be
+ * written.
  */
-void traffic_judge(struct traffic *t, const struct traffic_context *c, const uint8_t *base, const uint8_t *scan, const uint8_t *end,
-                   struct traffic_result *r);
+void traffic_judge(struct traffic *t, const struct traffic_context *c, const uint8_t *base, const uint8_t *scan,
+                   const uint8_t *end, struct traffic_result *r);
 
 /* Whether the bytes that were admitted so far end between two messages, so that a frame of Weir's own may follow. */
 static inline bool traffic_at_boundary(const struct traffic *t)
