@@ -409,7 +409,8 @@ static bool on_bad(struct judgement *j)
     return refuse(j, j->t->inbound ? verdicts[j->t->dec.error] : VERDICT_APPLICATION_PROTOCOL);
 }
 
-/* All input is used up. What streams goes on at once, except a header in pieces, which is not judged yet. */
+/* All input is used up. What is dropped need not be kept, and what streams goes on at once, except a header in pieces,
+ * which is not judged yet. */
 static bool on_need(struct judgement *j)
 {
     const struct traffic *t = j->t;
@@ -417,7 +418,7 @@ static bool on_need(struct judgement *j)
         return false;
     const uint8_t *decided = j->at - (t->dec.in_body ? 0 : t->dec.have);
     if (t->mode == TRAFFIC_SKIP)
-        j->item = j->open = j->at;
+        leave_out(j);
     else if (t->mode == TRAFFIC_STREAM && t->want == 0)
         j->item = decided;
     return false;
