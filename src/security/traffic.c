@@ -385,6 +385,9 @@ static bool on_client_command(struct judgement *j)
     if (t->dec.in_message ? t->mode == TRAFFIC_SKIP : ruling == RULING_DROP)
         return leave_out(j);
     j->r->commands++;
+    /* Endless commands inside a message are not held any more than endless frames. */
+    if (t->dec.in_message && t->mode == TRAFFIC_HOLD && !stream_if_large(j))
+        return false;
     if (!t->dec.in_message || t->mode == TRAFFIC_STREAM)
         j->item = j->at;
     return j->r->wait_ns == 0;

@@ -69,11 +69,54 @@ static void a_message_cut_short_is_dropped_alone(void **state)
     expect(0, VERDICT_PASS);
 }
 
+/* ---- commands between the frames of a message ---- */
+
+static void put_ping(struct stream *st)
+{
+    stream_command(st, "PING", "\0\1abc", 5);
+}
+
+static void pings_between_frames_pass_in_their_place(void **state)
+{
+    static const size_t sizes[] = {0, 10, 250, 400, 3000}; /* held, held up to the last frame, streaming */
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        stream_frame(&sent, MORE, 'a', sizes[i]);
+        put_ping(&sent);
+        stream_frame(&sent, MORE, 'b', 20);
+        put_ping(&sent);
+        put_ping(&sent);
+        stream_frame(&sent, 0, 'c', 60);
+        put_ping(&sent);
+        stream_put(&wanted, sent.bytes, sent.len);
+        expect(0, VERDICT_PASS);
+        assert_int_equal(line.messages, 1);
+        assert_int_equal(line.commands, 4);
+        assert_int_equal(line.ping.context_len, 3);
+        assert_memory_equal(line.ping.context, "abc", 3);
+        assert_int_equal(line.ping.ttl, 1);
+    }
+}
+
+/* The driver aborts when more than message.hold and one command is kept. */
+static void pings_do_not_make_a_held_message_grow(void **state)
+{
+    stream_frame(&sent, MORE, 'a', 1);
+    for (int i = 0; i < 500; i++)
+        put_ping(&sent);
+    stream_put(&wanted, sent.bytes, sent.len);
+    expect(0, VERDICT_PASS);
+    assert_int_equal(line.commands, 500);
+    assert_true(line.most_kept <= stand.limits.message.hold_bytes + ZMTP_HEADER_MAX);
+    assert_true(line.traffic.reserved > 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_message_cut_short_is_dropped_alone),
+        TEST(pings_between_frames_pass_in_their_place),
+        TEST(pings_do_not_make_a_held_message_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
