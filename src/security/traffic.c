@@ -396,7 +396,7 @@ static bool on_client_command(struct judgement *j)
 static bool on_frame(struct judgement *j)
 {
     if (treated_as_command(j->t))
-        return j->t->inbound ? on_client_command(j) : on_app_command(j);
+        return on_command_header(j) && (j->t->inbound ? on_client_command(j) : on_app_command(j));
     return j->t->inbound ? on_client_frame(j) : on_app_frame(j);
 }
 

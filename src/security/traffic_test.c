@@ -110,6 +110,20 @@ static void pings_do_not_make_a_held_message_grow(void **state)
     assert_true(line.traffic.reserved > 0);
 }
 
+/* ---- commands ---- */
+
+static void a_command_too_large_is_refused_by_its_header(void **state)
+{
+    stream_frame(&sent, ZMTP_FLAG_COMMAND, 'x', TRAFFIC_COMMAND_BYTES + 1);
+    expect(0, VERDICT_COMMAND_TOO_LARGE);
+    stream_frame(&sent, ZMTP_FLAG_COMMAND, 'x', TRAFFIC_COMMAND_BYTES + 1);
+    sent.len = ZMTP_HEADER_MAX;
+    expect(0, VERDICT_COMMAND_TOO_LARGE);
+    uint8_t most[TRAFFIC_COMMAND_BYTES] = {0};
+    stream_command(&sent, "Nosuch", most, sizeof(most) - 7);
+    expect(0, VERDICT_UNKNOWN_COMMAND);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -117,6 +131,7 @@ int main(void)
         TEST(a_message_cut_short_is_dropped_alone),
         TEST(pings_between_frames_pass_in_their_place),
         TEST(pings_do_not_make_a_held_message_grow),
+        TEST(a_command_too_large_is_refused_by_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
