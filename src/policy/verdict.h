@@ -41,7 +41,8 @@
     VERDICT(MESSAGE_ABANDONED, "message_abandoned", 1, "the peer left in the middle of a message")                     \
     VERDICT(BAD_CURVE_FRAME, "bad_curve_frame", 5, "a frame that is not a CURVE MESSAGE")                              \
     /* commands */                                                                                                     \
-    VERDICT(BAD_COMMAND, "bad_command", 3, "a command without a proper name")                                          \
+    VERDICT(BAD_COMMAND, "bad_command", 3,                                                                             \
+            "a command without a proper name, or one that may not stand inside a message")                             \
     VERDICT(UNKNOWN_COMMAND, "unknown_command", 3, "a command that ZMTP does not define")                              \
     VERDICT(COMMAND_TOO_LARGE, "command_too_large", 3, "a command larger than its kind allows")                        \
     VERDICT(BAD_PING, "bad_ping", 3, "a PING or PONG of the wrong length")                                             \

@@ -100,6 +100,9 @@ enum ruling traffic_client_command(struct judgement *j, struct bytes body)
     case COMMAND_CANCEL:
         if (!j->t->subscriber)
             return close_for(j, VERDICT_NOT_A_SUBSCRIBER);
+        /* libzmq ends the message around it early. */
+        if (j->t->dec.in_message)
+            return close_for(j, VERDICT_BAD_COMMAND);
         return traffic_subscription(j, c.kind == COMMAND_SUBSCRIBE, c.data);
     case COMMAND_PING:
         /* libzmq answers a PING that is too short with bytes of its own memory. */

@@ -110,6 +110,24 @@ static void pings_do_not_make_a_held_message_grow(void **state)
     assert_true(line.traffic.reserved > 0);
 }
 
+/* A SUBSCRIBE or CANCEL would end the message early at the application. */
+static void other_commands_between_frames_are_refused(void **state)
+{
+    static const char *const names[] = {"SUBSCRIBE", "CANCEL"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        for (size_t size = 10; size <= 1000; size += 990) {
+            stream_frame(&sent, MORE, 'a', size);
+            if (size > stand.limits.message.hold_bytes)
+                stream_frame(&wanted, MORE, 'a', size);
+            stream_command(&sent, names[i], "topic", 5);
+            expect(LINE_SUBSCRIBER, VERDICT_BAD_COMMAND);
+        }
+    stream_frame(&sent, 0, 'a', 10);
+    stream_command(&sent, "SUBSCRIBE", "topic", 5);
+    stream_put(&wanted, sent.bytes, sent.len);
+    expect(LINE_SUBSCRIBER, VERDICT_PASS);
+}
+
 /* ---- commands ---- */
 
 static void a_command_too_large_is_refused_by_its_header(void **state)
@@ -128,9 +146,8 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_message_cut_short_is_dropped_alone),
-        TEST(pings_between_frames_pass_in_their_place),
-        TEST(pings_do_not_make_a_held_message_grow),
+        TEST(a_message_cut_short_is_dropped_alone),         TEST(pings_between_frames_pass_in_their_place),
+        TEST(pings_do_not_make_a_held_message_grow),        TEST(other_commands_between_frames_are_refused),
         TEST(a_command_too_large_is_refused_by_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
