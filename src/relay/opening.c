@@ -227,7 +227,7 @@ static bool reach_application(struct session *s)
         return true;
     if (!o->checked && !enter_routing_id(s))
         return false;
-    if (o->retry_ns == 0 || s->wg->worker->now_ns >= o->retry_ns)
+    if (o->retry_ns == 0)
         connect_now(s);
     return s->state != SESSION_CLOSED;
 }
@@ -288,6 +288,8 @@ void opening_on_timer(struct session *s)
         return;
     }
     session_arm(s, o->deadline_ns);
+    if (o->retry_ns && s->wg->worker->now_ns >= o->retry_ns)
+        o->retry_ns = 0;
     if (o->retry_ns)
         session_arm(s, o->retry_ns);
     session_wake(s);

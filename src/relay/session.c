@@ -334,8 +334,12 @@ void session_run(struct session *s)
 
 void session_arm(struct session *s, uint64_t at_ns)
 {
+    uint64_t now = s->wg->worker->now_ns;
     if (s->state == SESSION_CLOSED)
         return;
+    /* Never in the past: an alarm that rings and sets itself again must let the others have their turn. */
+    if (at_ns <= now)
+        at_ns = now + 1;
     if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
         timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
 }
