@@ -102,8 +102,8 @@ static bool is_zmtp2(const struct handshake *h)
 }
 
 /*
- * Who opens PLAIN or CURVE. libzmq leaves as-server 0 in every greeting, a server's too, so that 0 says nothing: the client opens, unless
- * it says itself that it is the server.
+ * Who opens PLAIN or CURVE. libzmq leaves as-server 0 in every greeting, a server's too, so that 0 says nothing: the
+ * client opens, unless it says itself that it is the server.
  */
 static void settle_roles(struct handshake *h)
 {
@@ -117,7 +117,8 @@ static void settle_roles(struct handshake *h)
     h->wants_app = h->app_initiates;
 }
 
-/* RFC 37: "If the mechanism that the peer received does not exactly match the mechanism it sent, it MUST close the connection." */
+/* RFC 37: "If the mechanism that the peer received does not exactly match the mechanism it sent, it MUST close the
+ * connection." */
 static void check_client_greeting(struct handshake *h)
 {
     if (h->client.mechanism == MECHANISM_OTHER || h->client.mechanism != h->app.mechanism)
@@ -145,10 +146,12 @@ static void answer_greeting(struct handshake *h)
     struct bytes in = queue_bytes(&h->from_client);
     if (h->answered || !h->app_known || !zmtp_greeting_is_v3(in.at, in.len))
         return;
-    struct zmtp_greeting g = {.major = 3, .minor = h->app.minor, .mechanism = h->app.mechanism, .as_server = h->app.as_server};
+    struct zmtp_greeting g = {
+        .major = 3, .minor = h->app.minor, .mechanism = h->app.mechanism, .as_server = h->app.as_server};
     uint8_t bytes[ZMTP_GREETING_BYTES];
     zmtp_greeting_put(bytes, &g);
-    h->answered = queue_put(h, &h->to_client, bytes + ZMTP_SIGNATURE_BYTES + 1, ZMTP_GREETING_BYTES - ZMTP_SIGNATURE_BYTES - 1);
+    h->answered =
+        queue_put(h, &h->to_client, bytes + ZMTP_SIGNATURE_BYTES + 1, ZMTP_GREETING_BYTES - ZMTP_SIGNATURE_BYTES - 1);
 }
 
 /* True when the client's greeting is complete and judged. */
@@ -173,7 +176,8 @@ static bool take_client_greeting(struct handshake *h)
     return h->verdict == VERDICT_PASS;
 }
 
-/* A libzmq application that meets a 2.0 peer answers signature, its own major version, and RFC 15's socket-type byte. */
+/* A libzmq application that meets a 2.0 peer answers signature, its own major version, and RFC 15's socket-type byte.
+ */
 static bool take_app_greeting_v2(struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_app);
@@ -215,8 +219,10 @@ static bool take_app_greeting(struct handshake *h)
 
 enum frame_result { FRAME_NEED, FRAME_WHOLE, FRAME_WRONG };
 
-/* One frame at the front of `q`: its body and whole length. Says WRONG, with the verdict, as early as the bytes allow. */
-static enum frame_result take_frame(const struct handshake_bytes *q, bool zmtp2, uint32_t max, struct bytes *ret_body, size_t *ret_len, enum verdict *ret_why)
+/* One frame at the front of `q`: its body and whole length. Says WRONG, with the verdict, as early as the bytes allow.
+ */
+static enum frame_result take_frame(const struct handshake_bytes *q, bool zmtp2, uint32_t max, struct bytes *ret_body,
+                                    size_t *ret_len, enum verdict *ret_why)
 {
     struct zmtp_decoder d;
     struct bytes in = queue_bytes(q);
@@ -278,7 +284,8 @@ static bool check_metadata(struct handshake *h, struct bytes metadata)
     return check_routing_id(h, m.routing_id);
 }
 
-/* Passes a command with metadata on: "<name>" then X-Weir-Peer, then the client's properties without the reserved ones. */
+/* Passes a command with metadata on: "<name>" then X-Weir-Peer, then the client's properties without the reserved ones.
+ */
 static bool forward_rewritten(struct handshake *h, struct bytes body, struct bytes metadata)
 {
     size_t name_len = body.len - metadata.len;
@@ -308,7 +315,8 @@ static bool take_client_command(struct handshake *h, struct bytes frame, struct 
     }
     if (m.has_metadata && !check_metadata(h, m.metadata))
         return false;
-    bool queued = m.has_metadata ? forward_rewritten(h, body, m.metadata) : queue_put(h, &h->to_app, frame.at, frame.len);
+    bool queued =
+        m.has_metadata ? forward_rewritten(h, body, m.metadata) : queue_put(h, &h->to_app, frame.at, frame.len);
     h->wants_app = true;
     return queued;
 }
@@ -387,7 +395,8 @@ static void advance(struct handshake *h)
             moved = app_step(h) || moved;
     }
     /* All that the client may send is here, and it is not enough. */
-    if (h->verdict == VERDICT_PASS && h->client_bytes >= h->max_bytes && (!h->client_greeted || mechanism_client_turn(h)))
+    if (h->verdict == VERDICT_PASS && h->client_bytes >= h->max_bytes &&
+        (!h->client_greeted || mechanism_client_turn(h)))
         refuse(h, VERDICT_HANDSHAKE_TOO_LARGE);
 }
 

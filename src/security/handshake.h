@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The handshake of one client connection, both sides of it, as a step machine over bytes: bytes of the client and of the application go
- * in, bytes for either come out, and three questions are answered: is the client worth a connection to the application, is the handshake
- * done, must the client go. Greetings, NULL, PLAIN, CURVE passing through, ZMTP 2.0. No descriptor, no clock.
+ * The handshake of one client connection, both sides of it, as a step machine over bytes: bytes of the client and of
+ * the application go in, bytes for either come out, and three questions are answered: is the client worth a connection
+ * to the application, is the handshake done, must the client go. Greetings, NULL, PLAIN, CURVE passing through,
+ * ZMTP 2.0. No descriptor, no clock.
  *
- * Weir answers the client's greeting with what it knows of the application (struct handshake_app), in steps, as libzmq does: signature and
- * major version at once, the rest when the client's version is known. Handshake commands pass one by one, each checked; the client's metadata
- * is rewritten: reserved properties are stripped, X-Weir-Peer comes first.
+ * Weir answers the client's greeting with what it knows of the application (struct handshake_app), in steps, as libzmq
+ * does: signature and major version at once, the rest when the client's version is known. Handshake commands pass one
+ * by one, each checked; the client's metadata is rewritten: reserved properties are stripped, X-Weir-Peer comes first.
  *
- * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes, the same and 512 more for the application,
- * and HANDSHAKE_APP_MAX each way of the application's. Owned by one session of one worker; freed by handshake_fini().
- * When full: too many client bytes are refused (handshake_too_large), the application's are application_protocol, a pool that refuses is no_memory.
+ * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes,
+ * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's. Owned by one session
+ * of one worker; freed by handshake_fini(). When full: too many client bytes are refused (handshake_too_large), the
+ * application's are application_protocol, a pool that refuses is no_memory.
  */
 #ifndef WEIR_SECURITY_HANDSHAKE_H
 #define WEIR_SECURITY_HANDSHAKE_H
@@ -57,9 +59,9 @@ struct handshake {
     bool client_greeted, app_greeted, answered; /* answered: the client has our whole greeting */
     bool client_ready, app_ready;               /* NULL: READY passed; ZMTP 2.0: identity passed */
     uint8_t step;                               /* PLAIN, CURVE: the next of HELLO, WELCOME, INITIATE, READY */
-    bool app_initiates;                         /* PLAIN, CURVE: HELLO comes from the application, which then is the mechanism's client */
-    bool app_open;                              /* handshake_app_connected() was called */
-    uint8_t app_greeting_left;                  /* bytes of our greeting to the application not written yet */
+    bool app_initiates; /* PLAIN, CURVE: HELLO comes from the application, which then is the mechanism's client */
+    bool app_open;      /* handshake_app_connected() was called */
+    uint8_t app_greeting_left; /* bytes of our greeting to the application not written yet */
 
     /* results */
     struct zmtp_greeting client;
@@ -71,16 +73,20 @@ struct handshake {
 };
 
 /* `peer` is copied. The signature and the major version wait in to_client at once. False when the pool refuses. */
-MUST_USE bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2, const char *peer);
+MUST_USE bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2,
+                             const char *peer);
 void handshake_fini(struct handshake *h);
 
-/* Tells what is known of the application; needed before the client's greeting can be answered. Later calls are ignored. */
+/* Tells what is known of the application; needed before the client's greeting can be answered. Later calls are ignored.
+ */
 void handshake_set_app(struct handshake *h, const struct handshake_app *app);
 
-/* How many bytes may be read from the client now: 0 while it has to wait (for the application, or because all is done). */
+/* How many bytes may be read from the client now: 0 while it has to wait (for the application, or because all is done).
+ */
 uint32_t handshake_client_room(const struct handshake *h);
 
-/* Bytes from the client (at most handshake_client_room()), and from the application. Look at wants_app, verdict and handshake_done() afterwards. */
+/* Bytes from the client (at most handshake_client_room()), and from the application. Look at wants_app, verdict and
+ * handshake_done() afterwards. */
 void handshake_client_input(struct handshake *h, const uint8_t *data, size_t len);
 void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len);
 
@@ -93,14 +99,16 @@ struct bytes handshake_to_app(const struct handshake *h);
 void handshake_sent_client(struct handshake *h, size_t n);
 void handshake_sent_app(struct handshake *h, size_t n);
 
-/* Both sides are through, and everything for them was written. What is left in from_client and from_app is ordinary traffic. */
+/* Both sides are through, and everything for them was written. What is left in from_client and from_app is ordinary
+ * traffic. */
 bool handshake_done(const struct handshake *h);
 
 /* Bytes that came behind the handshake. Valid until handshake_fini(). */
 struct bytes handshake_rest_of_client(const struct handshake *h);
 struct bytes handshake_rest_of_app(const struct handshake *h);
 
-/* Whether the client has said nothing that only a ZMTP peer would say (for the choice of verdict when it leaves early). */
+/* Whether the client has said nothing that only a ZMTP peer would say (for the choice of verdict when it leaves early).
+ */
 bool handshake_is_silent(const struct handshake *h);
 
 #endif

@@ -50,8 +50,16 @@ static bool plain_hello_ok(struct bytes data)
 
 static bool curve_size_ok(unsigned step, size_t len)
 {
-    static const uint16_t least[] = {CURVE_HELLO_BYTES, CURVE_WELCOME_BYTES, CURVE_INITIATE_BYTES, CURVE_READY_BYTES};
-    return step <= STEP_WELCOME ? len == least[step] : len >= least[step];
+    static const struct {
+        uint16_t bytes;
+        bool at_least;
+    } sizes[] = {
+        [STEP_HELLO] = {CURVE_HELLO_BYTES, false},
+        [STEP_WELCOME] = {CURVE_WELCOME_BYTES, false},
+        [STEP_INITIATE] = {CURVE_INITIATE_BYTES, true},
+        [STEP_READY] = {CURVE_READY_BYTES, true},
+    };
+    return len == sizes[step].bytes || (sizes[step].at_least && len > sizes[step].bytes);
 }
 
 static bool form_ok(const struct handshake *h, const struct zmtp_command *c, size_t body_len)

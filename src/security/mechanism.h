@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The order of handshake commands in each mechanism: NULL (RFC 37), PLAIN (RFC 24), CURVE (RFC 25, RFC 26; passing through, so only its
- * outer form is seen). Called by the handshake machine alone; moves h->step, h->client_ready and h->app_ready.
+ * The order of handshake commands in each mechanism: NULL (RFC 37), PLAIN (RFC 24), CURVE (RFC 25, RFC 26; passing
+ * through, so only its outer form is seen). Called by the handshake machine alone; moves h->step, h->client_ready and
+ * h->app_ready.
  */
 #ifndef WEIR_SECURITY_MECHANISM_H
 #define WEIR_SECURITY_MECHANISM_H

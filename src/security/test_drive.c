@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OUTPUT_MAX (512u * 1024u)
-
 static void require(bool what, const char *text)
 {
     if (what)
@@ -15,12 +13,16 @@ static void require(bool what, const char *text)
     abort();
 }
 
+struct output {
+    uint8_t *bytes;
+    size_t len;
+};
+
 struct driver {
     const struct drive *d;
     struct handshake h;
     size_t client_at, app_at; /* fed so far */
-    uint8_t *to_client, *to_app;
-    size_t to_client_len, to_app_len;
+    struct output to_client, to_app;
     bool connected;
 };
 
@@ -65,15 +67,16 @@ static bool feed_app(struct driver *v)
     return true;
 }
 
-static bool take(struct driver *v, struct bytes waits, uint8_t *out, size_t *out_len,
-                 void (*sent)(struct handshake *, size_t))
+static bool take(struct driver *v, struct bytes waits, struct output *out, void (*sent)(struct handshake *, size_t))
 {
     size_t n = piece(v, waits.len);
     if (n == 0)
         return false;
-    require(*out_len + n <= OUTPUT_MAX, "endless output");
-    memcpy(out + *out_len, waits.at, n);
-    *out_len += n;
+    require(out->len + n <= 512u * 1024u, "endless output");
+    out->bytes = realloc(out->bytes, out->len + n);
+    require(out->bytes != NULL, "no memory for the test");
+    memcpy(out->bytes + out->len, waits.at, n);
+    out->len += n;
     sent(&v->h, n);
     return true;
 }
@@ -92,9 +95,9 @@ static bool one_step(struct driver *v)
 {
     if (v->h.verdict != VERDICT_PASS || handshake_done(&v->h))
         return false;
-    return take(v, handshake_to_client(&v->h), v->to_client, &v->to_client_len, handshake_sent_client) ||
-           take(v, handshake_to_app(&v->h), v->to_app, &v->to_app_len, handshake_sent_app) || feed_client(v) ||
-           connect_if_wanted(v) || feed_app(v);
+    return take(v, handshake_to_client(&v->h), &v->to_client, handshake_sent_client) ||
+           take(v, handshake_to_app(&v->h), &v->to_app, handshake_sent_app) || feed_client(v) || connect_if_wanted(v) ||
+           feed_app(v);
 }
 
 /* What the machine took and did not use, and what it never took, in one run of the stream. */
@@ -110,9 +113,8 @@ struct drive_result drive(const struct drive *d)
 {
     struct account account;
     struct bufpool pool;
-    struct driver v = {.d = d, .to_client = malloc(OUTPUT_MAX), .to_app = malloc(OUTPUT_MAX)};
+    struct driver v = {.d = d};
     struct drive_result r = {0};
-    require(v.to_client && v.to_app, "no memory for the test");
     account_init(&account, 64u << 20);
     bufpool_init(&pool, &account);
     pool.fail_after = d->fail_after;
@@ -121,7 +123,7 @@ struct drive_result drive(const struct drive *d)
         handshake_set_app(&v.h, &d->facts);
         while (one_step(&v))
             ;
-        while (take(&v, handshake_to_client(&v.h), v.to_client, &v.to_client_len, handshake_sent_client))
+        while (take(&v, handshake_to_client(&v.h), &v.to_client, handshake_sent_client))
             ;
     }
     r.done = r.started && handshake_done(&v.h);
@@ -132,8 +134,8 @@ struct drive_result drive(const struct drive *d)
     r.wanted_app = v.h.wants_app;
     r.verdict = v.h.verdict;
     r.client_socket = v.h.client_socket;
-    r.to_client = (struct bytes){v.to_client, v.to_client_len};
-    r.to_app = (struct bytes){v.to_app, v.to_app_len};
+    r.to_client = (struct bytes){v.to_client.bytes, v.to_client.len};
+    r.to_app = (struct bytes){v.to_app.bytes, v.to_app.len};
     handshake_fini(&v.h);
     bufpool_fini(&pool);
     require(account_held(&account) == 0, "bytes left in the account");
