@@ -109,6 +109,27 @@ def test_wrong_plain_credentials(kind, wrong, start_weir, peers, paths):
     refused(peers, weir, app, {**right, **wrong}, right)
 
 
+# libzmq up to 4.3.4 at least writes the name as "\x5ERROR", which C reads as "^RROR", and its clients expect just that.
+@pytest.mark.parametrize("error", [b"\x05ERROR\x03400", b"^RROR\x03400"], ids=["RFC", "libzmq"])
+def test_the_reason_of_a_refusal_reaches_the_client(error, start_weir):
+    """Byte for byte; then the connection ends."""
+
+    class Refusing(zmtp.RawPeer):
+        def _plain_server(self):
+            self.expect_command(b"HELLO")
+            self.send_raw(zmtp.frame(error, command=True))
+            raise zmtp.Closed("refused")
+
+    app = zmtp.RawApp(peer=Refusing, mechanism="PLAIN", as_server=True)
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=app.endpoint)
+    client = zmtp.RawPeer(net.raw_connect(weir.endpoint), mechanism="PLAIN", user=USER, password=b"guess")
+    client.exchange_greetings()
+    client.send_raw(zmtp.command("HELLO", b"\x05alice\x05guess"))
+    assert client.recv_frame() == (zmtp.COMMAND, error)
+    assert client.closed_by_peer()
+    app.close()
+
+
 @pytest.mark.parametrize("kind", ["ipc", "tcp"])
 def test_wrong_curve_client_key(kind, start_weir, peers, paths):
     app, weir, right = gate(start_weir, peers, paths, "CURVE", kind, app_type=zmq.REP)
