@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Who is it: what the application learns about a client, what a client cannot pretend, and who is refused by the application."""
+import contextlib
+
 import pytest
 import zmq
 from harness import net, zmtp
@@ -86,12 +88,18 @@ def test_what_the_application_says_reaches_the_client(start_weir):
     app.close()
 
 
+def knock(stranger):
+    """libzmq may have given up already on a peer of another mechanism; then there is nowhere to send to."""
+    with contextlib.suppress(zmq.Again):
+        stranger.send(b"let me in", zmq.NOBLOCK)
+
+
 def refused(peers, weir, app, wrong, right):
     """The application says no to the one and serves the other."""
     stranger = peers.client(zmq.REQ, **wrong)
     events = peers.monitor(stranger)
     stranger.connect(weir.endpoint)
-    stranger.send(b"let me in")
+    knock(stranger)
     events.wait("HANDSHAKE_FAILED_AUTH")
     friend = peers.client(zmq.REQ, weir.endpoint, **right)
     friend.send(b"hello")
@@ -143,7 +151,7 @@ def test_wrong_curve_server_key(start_weir, peers, paths):
     stranger = peers.client(zmq.REQ, **{**right, "CURVE_SERVERKEY": zmq.curve_keypair()[0]})
     events = peers.monitor(stranger)
     stranger.connect(weir.endpoint)
-    stranger.send(b"let me in")
+    knock(stranger)
     events.wait("DISCONNECTED")
     assert events.count("HANDSHAKE_SUCCEEDED") == 0
     assert not app.poll(100)
@@ -156,7 +164,7 @@ def test_another_mechanism_than_the_applications(application, client, start_weir
     stranger = peers.client(zmq.REQ, **stranger_options(client))
     events = peers.monitor(stranger)
     stranger.connect(weir.endpoint)
-    stranger.send(b"let me in")
+    knock(stranger)
     events.wait("DISCONNECTED")
     friend = peers.client(zmq.REQ, weir.endpoint, **right)
     friend.send(b"hello")
