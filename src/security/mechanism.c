@@ -3,6 +3,8 @@
 
 #include "zmtp/command.h"
 
+#include <string.h>
+
 /* RFC 26: HELLO has 200 bytes, WELCOME 168, INITIATE at least 257; READY: name, 8 bytes of nonce, a box of at least 16.
  */
 #define CURVE_HELLO_BYTES    200u
@@ -109,9 +111,18 @@ struct mechanism_command mechanism_client_command(struct handshake *h, struct by
     return next_step(h, &c, body.len, VERDICT_HANDSHAKE_ORDER, VERDICT_BAD_READY);
 }
 
+/* The PLAIN server of libzmq up to 4.3.4 spells ERROR this way (in C, "\x5ERROR" is the byte 5E and "RROR"), and its clients read it so. */
+static bool is_misspelt_error(struct bytes body)
+{
+    static const char error[] = "^RROR";
+    return body.len > sizeof(error) - 1 && memcmp(body.at, error, sizeof(error) - 1) == 0;
+}
+
 struct mechanism_command mechanism_app_command(struct handshake *h, struct bytes body)
 {
     struct zmtp_command c;
+    if (is_misspelt_error(body))
+        return (struct mechanism_command){.verdict = VERDICT_APPLICATION_REFUSED};
     if (!zmtp_command_parse(body, &c))
         return (struct mechanism_command){.verdict = VERDICT_APPLICATION_PROTOCOL};
     if (c.kind == COMMAND_ERROR)
