@@ -52,6 +52,7 @@ struct gate {
     _Atomic uint64_t app;   /* packed struct handshake_app; 0: unknown */
     _Atomic uint32_t socket; /* enum socket_type */
     _Atomic bool up;        /* it answered when last tried */
+    _Atomic bool recheck;   /* there is reason to doubt what is known of it */
 
     struct {
         _Atomic uint64_t at_ns; /* when a line of this kind was last written */

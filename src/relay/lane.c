@@ -2,6 +2,7 @@
 #include "relay/lane.h"
 
 #include "base/clock.h"
+#include "relay/probe.h"
 #include "relay/session.h"
 #include "zmtp/command.h"
 
@@ -484,6 +485,8 @@ static void finish(struct lane *l, struct session *s)
     l->shut = true;
     if (!l->traffic.inbound) {
         /* The application has closed: what it said was passed on, and nobody is there for what the client may still say. */
+        if (!s->up.shut)
+            probe_request(s->wg);
         session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
         return;
     }

@@ -236,6 +236,8 @@ static void refuse(struct session *s)
 {
     struct gate *g = s->wg->gate;
     enum verdict v = s->opening->handshake.verdict;
+    if (v == VERDICT_WRONG_MECHANISM)
+        probe_request(s->wg);
     if (v == VERDICT_APPLICATION_CHANGED) {
         gate_forget_app(g);
         probe_report_failure(s->wg, 0);

@@ -15,6 +15,7 @@
 #define RETRY_FIRST_NS  (100 * NS_PER_MS)
 #define RETRY_MOST_NS   NS_PER_S
 #define ANSWER_WITHIN_NS (2 * NS_PER_S)
+#define ASK_AGAIN_NS      NS_PER_S
 #define COMPLAIN_EVERY_NS (30 * NS_PER_S)
 
 /* Descriptors that an application needs for itself and that nobody else may take. */
@@ -26,6 +27,7 @@ struct probe {
     struct alarm alarm;
     uint64_t retry_ns;
     uint64_t complained_ns;
+    uint64_t asked_ns; /* the last attempt */
     bool sent;
     size_t have;
     uint8_t greeting[ZMTP_GREETING_BYTES];
@@ -108,8 +110,10 @@ static void learn(struct probe *p, const struct zmtp_greeting *greeting)
     hang_up(p);
     p->retry_ns = RETRY_FIRST_NS;
     p->complained_ns = 0;
+    struct handshake_app before = {0};
+    bool changed = !gate_app(g, &before) || before.mechanism != app.mechanism || before.minor != app.minor;
     gate_learn_app(g, &app);
-    if (!atomic_exchange(&g->up, true))
+    if (!atomic_exchange(&g->up, true) || changed)
         LOG_INFO("gate %s: the application at %s is there (ZMTP 3.%u, %s)", g->config->name, g->config->forward_text, app.minor,
                  zmtp_mechanism_name(app.mechanism));
     worker_tell_all(p->wg->worker);
@@ -148,6 +152,8 @@ static void attempt(struct probe *p)
     bool pending;
     struct worker *w = p->wg->worker;
     hang_up(p);
+    p->asked_ns = w->now_ns;
+    atomic_store(&p->wg->gate->recheck, false);
     int fd = net_connect(&p->wg->gate->forward, &pending);
     if (fd < 0) {
         try_later(p, strerror(-fd));
@@ -205,9 +211,15 @@ static void on_alarm(struct alarm *a)
 
 void probe_wake(struct probe *p)
 {
-    /* Idle, and somebody has found the application away. */
-    if (p->watch.fd < 0 && p->alarm.timer.expires_ns == 0 && !atomic_load(&p->wg->gate->up))
+    struct gate *g = p->wg->gate;
+    uint64_t now = p->wg->worker->now_ns;
+    bool idle = p->watch.fd < 0 && p->alarm.timer.expires_ns == 0;
+    if (!idle || (atomic_load(&g->up) && !atomic_load(&g->recheck)))
+        return;
+    if (now - p->asked_ns >= ASK_AGAIN_NS)
         attempt(p);
+    else
+        timer_arm(&p->wg->worker->timers, &p->alarm.timer, p->asked_ns + ASK_AGAIN_NS);
 }
 
 void probe_report_failure(struct worker_gate *wg, int error)
@@ -217,5 +229,12 @@ void probe_report_failure(struct worker_gate *wg, int error)
     if (error == -EAGAIN)
         return;
     if (atomic_exchange(&wg->gate->up, false))
+        worker_signal(first, &first->news);
+}
+
+void probe_request(struct worker_gate *wg)
+{
+    struct worker *first = wg->worker->all[0];
+    if (!atomic_exchange(&wg->gate->recheck, true))
         worker_signal(first, &first->news);
 }

@@ -18,6 +18,10 @@ void probe_free(struct probe *p);
 /* A session could not connect (`error`: -errno), or found another application than expected (0). Any worker. */
 void probe_report_failure(struct worker_gate *wg, int error);
 
+/* Something suggests that the application is another one now (it closed a connection, or clients come with another mechanism): it is
+ * asked again, at most once a second. Any worker. */
+void probe_request(struct worker_gate *wg);
+
 /* Worker 0: looks whether a failure was reported. */
 void probe_wake(struct probe *p);
 
