@@ -16,6 +16,9 @@
 #define RETRY_FIRST_NS (20 * NS_PER_MS)
 #define RETRY_MOST_NS  (500 * NS_PER_MS)
 
+/* How long the greeting of an application without connections is believed. */
+#define FRESH_NS NS_PER_S
+
 struct opening *opening_new(struct session *s)
 {
     struct worker *w = s->wg->worker;
@@ -246,11 +249,22 @@ static void refuse(struct session *s)
     session_close(s, v);
 }
 
+/* libzmq clients that are answered with another mechanism than their own give up for good. So a client is answered only while the application is known to
+ * be what it was: some connection to it stands, or it has just shown its greeting. Otherwise it is asked first. */
+static bool know_application(struct session *s, struct handshake_app *ret)
+{
+    struct gate *g = s->wg->gate;
+    if (gate_app(g, ret) && (atomic_load(&g->established) > 0 || s->wg->worker->now_ns < atomic_load(&g->verified_ns) + FRESH_NS))
+        return true;
+    probe_request(s->wg);
+    return false;
+}
+
 void opening_run(struct session *s)
 {
     struct handshake *h = &s->opening->handshake;
     struct handshake_app app;
-    if (!h->app_known && gate_app(s->wg->gate, &app))
+    if (!h->app_known && know_application(s, &app))
         handshake_set_app(h, &app);
     for (bool moved = true; moved;) {
         if (!reach_application(s))

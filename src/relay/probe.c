@@ -15,7 +15,7 @@
 #define RETRY_FIRST_NS  (100 * NS_PER_MS)
 #define RETRY_MOST_NS   NS_PER_S
 #define ANSWER_WITHIN_NS (2 * NS_PER_S)
-#define ASK_AGAIN_NS      NS_PER_S
+#define ASK_AGAIN_NS      (100 * NS_PER_MS)
 #define COMPLAIN_EVERY_NS (30 * NS_PER_S)
 
 /* Descriptors that an application needs for itself and that nobody else may take. */
@@ -113,6 +113,8 @@ static void learn(struct probe *p, const struct zmtp_greeting *greeting)
     struct handshake_app before = {0};
     bool changed = !gate_app(g, &before) || before.mechanism != app.mechanism || before.minor != app.minor;
     gate_learn_app(g, &app);
+    atomic_store(&g->verified_ns, p->wg->worker->now_ns);
+    atomic_store(&g->recheck, false);
     if (!atomic_exchange(&g->up, true) || changed)
         LOG_INFO("gate %s: the application at %s is there (ZMTP 3.%u, %s)", g->config->name, g->config->forward_text, app.minor,
                  zmtp_mechanism_name(app.mechanism));
@@ -235,6 +237,7 @@ void probe_report_failure(struct worker_gate *wg, int error)
 void probe_request(struct worker_gate *wg)
 {
     struct worker *first = wg->worker->all[0];
+    atomic_store(&wg->gate->verified_ns, 0);
     if (!atomic_exchange(&wg->gate->recheck, true))
         worker_signal(first, &first->news);
 }

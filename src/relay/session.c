@@ -206,6 +206,7 @@ static void give_back_topics(struct session *s)
 static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
+        atomic_fetch_sub(&s->wg->gate->established, 1);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         give_back_topics(s);
@@ -282,6 +283,7 @@ void session_open(struct session *s)
     s->opening = NULL;
     bool loaded = lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
     opening_free(o, s);
+    atomic_fetch_add(&s->wg->gate->established, 1);
     if (!loaded) {
         session_close(s, VERDICT_NO_MEMORY);
         return;
