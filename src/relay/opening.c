@@ -17,7 +17,7 @@
 #define RETRY_MOST_NS  (500 * NS_PER_MS)
 
 /* How long the greeting of an application without connections is believed. */
-#define FRESH_NS NS_PER_S
+#define FRESH_NS (20 * NS_PER_MS)
 
 struct opening *opening_new(struct session *s)
 {

@@ -15,7 +15,7 @@
 #define RETRY_FIRST_NS  (100 * NS_PER_MS)
 #define RETRY_MOST_NS   NS_PER_S
 #define ANSWER_WITHIN_NS (2 * NS_PER_S)
-#define ASK_AGAIN_NS      (100 * NS_PER_MS)
+#define ASK_AGAIN_NS      (20 * NS_PER_MS)
 #define COMPLAIN_EVERY_NS (30 * NS_PER_S)
 
 /* Descriptors that an application needs for itself and that nobody else may take. */

@@ -19,7 +19,7 @@ void probe_free(struct probe *p);
 void probe_report_failure(struct worker_gate *wg, int error);
 
 /* Something suggests that the application is another one now (it closed a connection, or clients come with another mechanism): it is
- * asked again, at most ten times a second. Any worker. */
+ * asked again, at most fifty times a second. Any worker. */
 void probe_request(struct worker_gate *wg);
 
 /* Worker 0: looks whether a failure was reported. */
