@@ -66,7 +66,7 @@ def test_sixty_clients_return_at_once(gate, peers):
 def test_established_idle_connections_through(gate, flood):
     """More polite, idle connections of one source than the gate admits: they give way, newcomers do not."""
     g = gate("rep", config={"source": {"connections": {"rate": "5000/s", "burst": 2000}}})
-    f = flood("messages", g.endpoint, connections=1200, each=0, every_ms=50000, chunk=16, frames=1, size=1, opens=100000)
+    f = flood("messages", g.endpoint, connections=1200, each=0, every_ms=50000, chunk=16, size=1, opens=100000, rate=500)
     g.withstands(f, until=g.expects(100, "give_way", "table_full"), rounds=60)
     assert proc.fd_count(g.app.pid) < NOFILE
 
@@ -87,6 +87,24 @@ def test_churn_through(gate, flood):
     g = gate("router")
     f = flood("requests", g.endpoint, **CHURN)
     g.withstands(f, until=lambda: g.weir.metric("weir_connections_waiting") > 0 and f.figures()["finished"] >= 200)
+
+
+# The same against an application that is busy: libzmq does not look at a connection whose queue is full, so it does not see that it was
+# closed, and its descriptor stays. Past the limit a bare application accepts nobody; one that listens on ipc aborts.
+FULL = {"connections": 20, "opens": 100000, "each": 3000, "size": 10, "end": "close"}
+
+
+def test_churn_of_full_queues_bare(bare, flood):
+    app = bare("stuck-pull")
+    f = flood("messages", app.endpoint, type="PUSH", **FULL)
+    wait_until(lambda: proc.fd_count(app.pid) >= NOFILE - 2, "connections that are gone to hold all descriptors")
+    assert f.figures()["open"] <= 20
+
+
+def test_churn_of_full_queues_through(gate, flood):
+    g = gate("slow-rep", work_ms=1)
+    f = flood("requests", g.endpoint, **FULL)
+    g.withstands(f, until=lambda: g.weir.metric("weir_connections_accepted_total") > 1200, rounds=1)
 
 
 # Connections made and dropped as fast as can be: I/O thread time for nothing.
@@ -116,9 +134,9 @@ def test_connect_storm_through(gate, flood, name, options):
 HTTP = b"GET /" + b"x" * 500 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(32)) + bytes(160)
 ZMTP_1 = b"\x01\x00" + b"\x06\x00hello"
-GARBAGE = [pytest.param(HTTP, "old_version", id="http"), pytest.param(TLS_HELLO, "old_version", id="tls"), pytest.param(ZMTP_1, "old_version", id="zmtp1"),
+GARBAGE = [pytest.param(HTTP, "bad_greeting", id="http"), pytest.param(TLS_HELLO, "bad_greeting", id="tls"), pytest.param(ZMTP_1, "bad_greeting", id="zmtp1"),
            pytest.param(b"\xff" + bytes(range(1, 255)), "bad_greeting", id="bytes"),
-           pytest.param(GREETING[:10] + b"\x00" + GREETING[11:], "old_version", id="revision-0"),
+           pytest.param(GREETING[:10] + b"\x00" + GREETING[11:], "bad_greeting", id="revision-0"),
            pytest.param(GREETING[:10] + b"\x03\x01NULL\x00XXX" + bytes(52), "wrong_mechanism", id="mechanism")]
 
 
@@ -163,7 +181,7 @@ FORBIDDEN = [pytest.param(b"\x08\x05hello", "reserved_flags", id="reserved-bit-3
              pytest.param(b"\x04\x06\x04PING\x00", "bad_ping", id="short-ping"),
              pytest.param(zmtp.command("PING", b"\0\0" + bytes(17)), "bad_ping", id="long-ping"),
              pytest.param(zmtp.command("PONG", bytes(17)), "bad_ping", id="long-pong"),
-             pytest.param(b"\x01\x01a" + zmtp.command("PING", b"\0\0"), "command_in_message", id="command-in-message"),
+             pytest.param(b"\x01\x01a" + zmtp.command("READY"), "handshake_order", id="ready-inside-a-message"),
              pytest.param(b"\x02" + b"\xff" * 8, "bad_frame_size", id="size-2^64-1"), pytest.param(b"\x04\x00", "bad_command", id="empty-command"),
              pytest.param(b"\x04\x05\x09PING", "bad_command", id="name-too-long"),
              pytest.param(zmtp.command("READY", zmtp.properties(("Socket-Type", "DEALER"))), "handshake_order", id="second-ready"),
@@ -203,10 +221,10 @@ def ready(*pairs):
     return zmtp.command("READY", zmtp.properties(*pairs))
 
 
-BAD_READY = [pytest.param(b"\x04\x06\x05READ", "bad_ready", id="cut-name"),
+BAD_READY = [pytest.param(b"\x04\x05\x05READ", "bad_command", id="cut-name"),
              pytest.param(ready(("Socket-Type", "DEALER"))[:-3], "handshake_timeout", id="cut-short"),
              pytest.param(zmtp.command("READY", b"\x0bSocket-Type\x7f\xff\xff\xffDEALER"), "bad_metadata", id="value-too-long"),
-             pytest.param(ready(("", "x")), "bad_metadata", id="empty-name"), pytest.param(ready(("X-Other", "1")), "bad_metadata", id="no-socket-type"),
+             pytest.param(ready(("", "x")), "bad_metadata", id="empty-name"), pytest.param(ready(("X-Other", "1")), "wrong_socket_type", id="no-socket-type"),
              pytest.param(ready(("Socket-Type", "SUB")), "wrong_socket_type", id="wrong-type"),
              pytest.param(ready(("Socket-Type", "NONSENSE")), "wrong_socket_type", id="no-such-type"),
              pytest.param(zmtp.command("INITIATE", b""), "handshake_order", id="initiate-first"),

@@ -123,7 +123,7 @@ class Customers:
         customer.close()
         self.newcomers += 1
 
-    def serve_until(self, condition, what, rounds=20):
+    def serve_until(self, condition, what, rounds=100):
         """Exchanges go on until the condition holds, and for `rounds` at least; at least two newcomers come meanwhile."""
         served = [0]
 
