@@ -42,7 +42,7 @@ run_e2e() {
         scripts/interop-deps.sh || return 1
     fi
     scripts/build.sh "$BUILD" -Dtests=true ${werror:+"$werror"} -Dbench=true &&
-        WEIR=${WEIR:-$(realpath "$BUILD")/weir} /usr/bin/python3 -m pytest -q -ra tests/e2e "$@"
+        WEIR=${WEIR:-$(realpath "$BUILD")/weir} /usr/bin/python3 -m pytest -q -ra tests/e2e tests/interop "$@"
 }
 
 while [ $# -gt 0 ]; do
