@@ -70,7 +70,7 @@
     VERDICT(TABLE_FULL, "table_full", 0, "connections.max was reached, and no other source holds more")                \
     VERDICT(GIVE_WAY, "give_way", 0, "connections.max was reached, and this source held most")                         \
     VERDICT(HALF_OPEN_GIVE_WAY, "half_open_give_way", 0,                                                               \
-            "connections.half_open was reached, and this handshake was the oldest of the source that held most")       \
+            "connections.half_open was reached, and this handshake was the oldest")                                    \
     VERDICT(NO_DESCRIPTORS, "no_descriptors", 0, "no file descriptor is left")                                         \
     VERDICT(NO_MEMORY, "no_memory", 0, "the memory limit was reached")                                                 \
     VERDICT(SLOW_READER, "slow_reader", 1,                                                                             \

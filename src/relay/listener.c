@@ -20,7 +20,8 @@ static struct session *oldest(struct list *half_open, bool of_peer)
 {
     if (list_empty(half_open))
         return NULL;
-    return of_peer ? LIST_ENTRY(half_open->next, struct session, in_peer_half_open) : LIST_ENTRY(half_open->next, struct session, in_half_open);
+    return of_peer ? LIST_ENTRY(half_open->next, struct session, in_peer_half_open)
+                   : LIST_ENTRY(half_open->next, struct session, in_half_open);
 }
 
 static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v)
@@ -30,12 +31,12 @@ static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum v
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
     if (!gate_may_notice(wg->gate, v, wg->worker->now_ns, &held))
         return;
-    LOG_INFO("gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr), verdict_info(v)->sentence,
-             verdict_info(v)->label);
+    LOG_INFO("gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr),
+             verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
-/* Makes room when the gate is full: the source that holds most gives way, unless that is the newcomer's own, or holds no more than
- * it would. False: refuse the newcomer. */
+/* Makes room when the gate is full: the source that holds most gives way, unless that is the newcomer's own, or holds
+ * no more than it would. False: refuse the newcomer. */
 static bool make_room(struct worker_gate *wg, const struct source *source)
 {
     if (atomic_load(&wg->gate->open) < atomic_load(&wg->gate->max_connections))
@@ -48,16 +49,26 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
     return true;
 }
 
-static void limit_half_open(struct worker_gate *wg, const struct source *source)
+/* A source with too many unfinished handshakes loses its oldest, so that silent connections do not lock its other
+ * clients out. If that one is waiting in line, the newcomer has no better claim: false. */
+static bool limit_source_half_open(struct worker_gate *wg, const struct source *source)
 {
-    const struct limits *l = &wg->gate->limits;
-    struct session *s;
-    if (atomic_load(&source->half_open) >= l->source.half_open) {
-        struct peer *p = peer_find(wg, source);
-        if (p && (s = oldest(&p->half_open, true)))
-            session_close(s, VERDICT_TOO_MANY_HALF_OPEN);
-    }
-    if (atomic_load(&wg->gate->half_open) >= l->connections.half_open && (s = oldest(&wg->half_open, false)))
+    if (atomic_load(&source->half_open) < wg->gate->limits.source.half_open)
+        return true;
+    struct peer *p = peer_find(wg, source);
+    struct session *s = p ? oldest(&p->half_open, true) : NULL;
+    if (!s)
+        return true;
+    if (s->state == SESSION_WAITING)
+        return false;
+    session_close(s, VERDICT_TOO_MANY_HALF_OPEN);
+    return true;
+}
+
+static void limit_half_open(struct worker_gate *wg)
+{
+    struct session *s = oldest(&wg->half_open, false);
+    if (s && atomic_load(&wg->gate->half_open) >= wg->gate->limits.connections.half_open)
         session_close(s, VERDICT_HALF_OPEN_GIVE_WAY);
 }
 
@@ -68,10 +79,13 @@ static enum verdict admit(struct worker_gate *wg, struct source *source, uint64_
         return VERDICT_TOO_MANY_CONNECTIONS;
     if (!make_room(wg, source))
         return VERDICT_TABLE_FULL;
-    limit_half_open(wg, source);
+    if (!limit_source_half_open(wg, source))
+        return VERDICT_TOO_MANY_HALF_OPEN;
+    limit_half_open(wg);
     *ret_wait_ns = 0;
     if (!rate_is_unlimited(&l->source.connection_rate))
-        *ret_wait_ns = gcra_admit(&source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, wg->worker->now_ns);
+        *ret_wait_ns =
+            gcra_admit(&source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, wg->worker->now_ns);
     return VERDICT_PASS;
 }
 
@@ -96,7 +110,8 @@ static void accept_later(struct worker_gate *wg, int error)
     uint64_t held = 0;
     gate_count_verdict(wg->gate, wg->worker->index, VERDICT_NO_DESCRIPTORS, 1);
     if (gate_may_notice(wg->gate, VERDICT_NO_DESCRIPTORS, wg->worker->now_ns, &held))
-        LOG_WARN("gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name, strerror(error));
+        LOG_WARN("gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name,
+                 strerror(error));
     timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ACCEPT_AGAIN_NS);
 }
 
