@@ -18,6 +18,9 @@
 /* A smaller buffer takes the place of a larger one only above this. */
 #define SHRINK_ABOVE_BYTES 4096u
 
+/* Held bytes up to this are copied in front of what is read. */
+#define HELD_SMALL_BYTES 4096u
+
 /* A read that finds no memory for what might have to wait is tried again after this. */
 #define NO_MEMORY_RETRY_NS (10 * NS_PER_MS)
 
@@ -62,7 +65,8 @@ void lane_fini(struct lane *l, struct session *s)
     traffic_fini(&l->traffic, &c);
 }
 
-/* A buffer of at least `need` bytes; what the old one held is the caller's business. False: no memory, nothing changed. */
+/* A buffer of at least `need` bytes; what the old one held is the caller's business. False: no memory, nothing changed.
+ */
 static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t **ret_old, uint32_t *ret_old_cap)
 {
     uint32_t cap;
@@ -194,7 +198,8 @@ static bool flush(struct lane *l, struct session *s)
 
 /* ---- reading ---- */
 
-/* Bytes to be judged: [base, end), of which [base, scan) were judged before. In the lane's own buffer, or in the worker's scratch. */
+/* Bytes to be judged: [base, end), of which [base, scan) were judged before. In the lane's own buffer, or in the
+ * worker's scratch. */
 struct window {
     uint8_t *base, *scan, *end;
     bool in_scratch;
@@ -225,6 +230,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     if ((size_t)n == room && l->read_log2 < LANE_READ_LOG2_MAX)
         l->read_log2++;
     l->moved += (uint64_t)n;
+    l->last_read = (uint32_t)n;
     s->active_ns = s->wg->worker->now_ns;
     cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
     return n;
@@ -279,13 +285,18 @@ static bool next_window(struct lane *l, struct session *s, struct window *w)
     }
     if (l->eof || !lane_from(l, s)->readable || !memory_allows(l, s, (size_t)1 << l->read_log2))
         return false;
-    return l->end - l->ready > SCRATCH_HEAD_BYTES ? read_behind(l, s, w) : read_to_scratch(l, s, w);
+    size_t held = l->end - l->ready;
+    /* Copying what is held costs little beside a read that brings more than that; beside a trickle it would cost an
+     * attacker's victim dearly. */
+    bool cheap = held <= HELD_SMALL_BYTES || (held <= SCRATCH_HEAD_BYTES && l->last_read >= held);
+    return cheap ? read_to_scratch(l, s, w) : read_behind(l, s, w);
 }
 
 /* ---- keeping what waits ---- */
 
 /* Puts the unwritten spans and the kept bytes into the lane's buffer, in this order. */
-static void gather(struct lane *l, const struct traffic_result *r, const struct bytes *spans, size_t unsent, const uint8_t *keep, size_t kept, size_t scanned)
+static void gather(struct lane *l, const struct traffic_result *r, const struct bytes *spans, size_t unsent,
+                   const uint8_t *keep, size_t kept, size_t scanned)
 {
     uint8_t *at = l->buf;
     for (unsigned i = 0; i < r->span_count; i++) {
@@ -302,7 +313,8 @@ static void gather(struct lane *l, const struct traffic_result *r, const struct 
 }
 
 /* After judging and writing: `spans` are what was not written. False: no memory. */
-static bool keep_rest(struct lane *l, struct session *s, const struct window *w, const struct traffic_result *r, const struct bytes *spans, size_t unsent)
+static bool keep_rest(struct lane *l, struct session *s, const struct window *w, const struct traffic_result *r,
+                      const struct bytes *spans, size_t unsent)
 {
     size_t kept = (size_t)(w->end - r->keep), scanned = (size_t)(r->scanned - r->keep);
     uint8_t *old = NULL;
@@ -484,7 +496,8 @@ static void finish(struct lane *l, struct session *s)
         return;
     l->shut = true;
     if (!l->traffic.inbound) {
-        /* The application has closed: what it said was passed on, and nobody is there for what the client may still say. */
+        /* The application has closed: what it said was passed on, and nobody is there for what the client may still
+         * say. */
         if (!s->up.shut)
             probe_request(s->wg);
         session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);

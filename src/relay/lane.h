@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A lane: one direction of an open session. Reads, has every byte judged, writes what was admitted. It owns a buffer only while bytes wait:
+ * A lane: one direction of an open session. Reads, has every byte judged, writes what was admitted. It owns a buffer
+ * only while bytes wait:
  *
  *   buf  [start, ready)    admitted, not yet written (the receiver takes nothing: backpressure)
  *        [ready, scanned)  the beginning of a message that is held until it is whole
  *        [scanned, end)    read, not yet judged (the lane is paused)
  *
- * Nothing is read while anything is admitted or unjudged, so a lane holds at most one read (4 KiB to 256 KiB, halved each time the receiver does not
- * keep up, doubled while it does) and one held message (message.hold).
+ * Nothing is read while anything is admitted or unjudged, so a lane holds at most one read (4 KiB to 256 KiB, halved
+ * each time the receiver does not keep up, doubled while it does) and one held message (message.hold).
  */
 #ifndef WEIR_RELAY_LANE_H
 #define WEIR_RELAY_LANE_H
@@ -29,10 +30,11 @@ struct lane {
     uint8_t *buf;
     uint32_t cap, start, ready, scanned, end;
     uint8_t read_log2;
-    bool eof;     /* the sender has closed, and everything was read */
-    bool shut;    /* ... and the receiver was told */
-    bool blocked; /* the receiver takes nothing */
-    bool paused;  /* a limit says so, until resume_ns */
+    uint32_t last_read; /* what the last read brought */
+    bool eof;           /* the sender has closed, and everything was read */
+    bool shut;          /* ... and the receiver was told */
+    bool blocked;       /* the receiver takes nothing */
+    bool paused;        /* a limit says so, until resume_ns */
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
     uint64_t moved;      /* bytes read since then */

@@ -21,7 +21,7 @@
 
 /* What one read may bring, and the room in front of it for a message that began earlier. */
 #define SCRATCH_READ_BYTES (256u * 1024u)
-#define SCRATCH_HEAD_BYTES 4096u
+#define SCRATCH_HEAD_BYTES 65536u
 
 enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK };
 
