@@ -37,15 +37,18 @@ def test_subscriptions_through(gate, flood, encoding, topics):
 def test_subscriptions_once_through(gate, flood, encoding, topics):
     """The sums alone: eight connections that do not come back."""
     g = gate("pub")
-    f = flood("subscriptions", g.endpoint, type="SUB", connections=9, opens=9, rate=1, **encoding, **topics)
+    f = flood("subscriptions", g.endpoint, type="SUB", connections=9, opens=9, rate=4, **encoding, **topics)
     g.withstands(f, until=g.expects(3, "subscriptions_too_many", "topics_too_large"))
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_long_topics_through(gate, flood, encoding):
+@pytest.mark.parametrize("size", [300, 10000])
+def test_long_topics_through(gate, flood, encoding, size):
+    """A command with such a topic may be refused for its size already, before it is read."""
     g = gate("xpub")
-    f = flood("subscriptions", g.endpoint, type="XSUB", connections=4, opens=100000, size=10000, **encoding)
-    g.withstands(f, until=g.expects(20, "topic_too_long"))
+    f = flood("subscriptions", g.endpoint, type="XSUB", connections=4, opens=100000, size=size, **encoding)
+    g.withstands(f, until=g.expects(20, "topic_too_long", "command_too_large"))
+    g.weir.wait_metric("weir_subscriptions", lambda held: held == 0)
 
 
 def test_subscriptions_of_many_sources_through(gate, flood):

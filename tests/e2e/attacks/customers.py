@@ -123,13 +123,13 @@ class Customers:
         customer.close()
         self.newcomers += 1
 
-    def serve_until(self, condition, what, rounds=100):
+    def serve_until(self, condition, what, rounds=60):
         """Exchanges go on until the condition holds, and for `rounds` at least; at least two newcomers come meanwhile."""
         served = [0]
 
         def step():
             self.regular.exchange()
-            if served[0] % 10 == 5:
+            if served[0] % 20 == 5:
                 self.newcomer()
             served[0] += 1
             return served[0] >= rounds and condition()

@@ -99,7 +99,7 @@ class Gate:
         allowance = POOLED * self.weir.metric("weir_workers") + (64 * 1024 if held else 0)
         self.weir.wait_metric("weir_memory_held_bytes", lambda bytes_: bytes_ <= self.idle_held + held + allowance)
 
-    def withstands(self, *floods, until, rounds=100, growth=ALLOWED_GROWTH, held=0):
+    def withstands(self, *floods, until, rounds=60, growth=ALLOWED_GROWTH, held=0):
         """Customers are served until the condition holds, while the floods go on; then all is as before."""
         with self.survives(growth, held):
             with self.explained():
