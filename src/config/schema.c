@@ -102,7 +102,7 @@ static const struct schema_key gate_keys[] = {
      .reached = "The connection is closed."},
     {"message.min_rate", SCHEMA_SPEED, GATE(limits.message.min_rate), .min = "1B/s", .max = "1024GiB/s", .preset = "64KiB/s",
      .doc = "Speed that a large message must keep: each second's worth that has arrived adds one second to message.complete_within."},
-    {"message.unfinished", SCHEMA_SIZE, GATE(limits.message.unfinished_bytes), .min = "64KiB", .max = "1024GiB", .preset = "24MiB",
+    {"message.unfinished", SCHEMA_SIZE, GATE(limits.message.unfinished_bytes), .min = "64KiB", .max = "1024GiB", .preset = "16MiB",
      .doc = "Unfinished messages above message.hold that the application holds, all clients of the gate together; the announced size of a frame counts from its beginning.",
      .reached = "One such message goes on at a time, so that any that fits message.size gets through; the others wait unread."},
     {"message.over", SCHEMA_CHOICE, GATE(limits.message.over), .preset = "close", .choices = over_limit,
