@@ -24,7 +24,8 @@ int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
 
 static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
 {
-    *wg = (struct worker_gate){.listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
+    *wg = (struct worker_gate){
+        .listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
     for (unsigned i = 0; i < PEER_RANKS; i++)
         list_init(&wg->ranks[i]);
     list_init(&wg->half_open);
@@ -51,7 +52,8 @@ static int open_descriptors(struct worker *w)
     return worker_watch(w, &w->wake, EPOLLIN);
 }
 
-int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates, size_t gate_count, size_t max_sessions)
+int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates, size_t gate_count,
+                size_t max_sessions)
 {
     memset(w, 0, sizeof(*w));
     w->index = index;
@@ -113,8 +115,8 @@ static void start_draining(struct worker *w)
     w->drain_from_ns = w->now_ns;
     for (size_t i = 0; i < w->gate_count; i++)
         listener_stop(&w->gates[i]);
-    LIST_FOREACH (n, &w->sessions)
-        session_wake(LIST_ENTRY(n, struct session, in_worker));
+    LIST_FOREACH(n, &w->sessions)
+    session_wake(LIST_ENTRY(n, struct session, in_worker));
 }
 
 /* Something was learned of an application: those who wait for it go on. */
@@ -123,7 +125,8 @@ static void spread_news(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         if (w->gates[i].probe)
             probe_wake(w->gates[i].probe);
-    LIST_FOREACH (n, &w->sessions) {
+    LIST_FOREACH(n, &w->sessions)
+    {
         struct session *s = LIST_ENTRY(n, struct session, in_worker);
         if (s->state == SESSION_OPENING)
             session_wake(s);
@@ -222,27 +225,34 @@ static void reclaim(struct worker *w)
         session_free(LIST_ENTRY(n, struct session, in_worker));
 }
 
-static void close_all(struct worker *w)
+void worker_close_all(struct worker *w)
 {
     while (!list_empty(&w->sessions))
         session_close(LIST_ENTRY(w->sessions.next, struct session, in_worker), VERDICT_DRAINING);
     reclaim(w);
 }
 
+void worker_round(struct worker *w, int most_ms)
+{
+    struct epoll_event events[EVENTS_A_ROUND];
+    int ms = wait_ms(w);
+    if (most_ms >= 0 && (ms < 0 || ms > most_ms))
+        ms = most_ms;
+    int n = epoll_wait(w->epoll_fd, events, EVENTS_A_ROUND, ms);
+    w->now_ns = clock_now_ns();
+    for (int i = 0; i < n; i++)
+        on_event(events[i].data.ptr, events[i].events, w);
+    run_timers(w);
+    run_sessions(w);
+    reclaim(w);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
-    struct epoll_event events[EVENTS_A_ROUND];
-    while (!atomic_load(&w->stop)) {
-        int n = epoll_wait(w->epoll_fd, events, EVENTS_A_ROUND, wait_ms(w));
-        w->now_ns = clock_now_ns();
-        for (int i = 0; i < n; i++)
-            on_event(events[i].data.ptr, events[i].events, w);
-        run_timers(w);
-        run_sessions(w);
-        reclaim(w);
-    }
-    close_all(w);
+    while (!atomic_load(&w->stop))
+        worker_round(w, -1);
+    worker_close_all(w);
     return NULL;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A worker: one thread with its own epoll, listeners, timers, buffers and sessions. Nothing in it blocks. Everything here belongs to the worker's
- * thread, except the flags that relay.c sets before it writes to wake_fd.
+ * A worker: one thread with its own epoll, listeners, timers, buffers and sessions. Nothing in it blocks. Everything
+ * here belongs to the worker's thread, except the flags that relay.c sets before it writes to wake_fd.
  *
- * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready sessions
- * stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
+ * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready
+ * sessions stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -82,11 +82,19 @@ struct worker {
 };
 
 /* Allocates tables and descriptors (not the listeners). 0 or -errno; worker_fini() accepts what is there. */
-MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates, size_t gate_count, size_t max_sessions);
+MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates,
+                         size_t gate_count, size_t max_sessions);
 void worker_fini(struct worker *w);
 
 /* Starts the thread. 0 or -errno. */
 MUST_USE int worker_start(struct worker *w);
+
+/* One round: waits for events (as long as no timer is due and, unless it is -1, at most `most_ms`), then serves events,
+ * timers and sessions. What a worker's thread does until it is stopped. */
+void worker_round(struct worker *w, int most_ms);
+
+/* Closes and frees every session, before worker_fini(). Done by the worker's thread when it is stopped. */
+void worker_close_all(struct worker *w);
 
 /* Sets a flag and wakes the worker. Any thread. */
 void worker_signal(struct worker *w, _Atomic bool *flag);
