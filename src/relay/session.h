@@ -2,6 +2,7 @@
 /*
  * A session: one client connection and its one connection to the application. Belongs to the worker that accepted it.
  *
+ *   NEW       being made
  *   WAITING   newcomer over source.connections.rate: nothing is read
  *   OPENING   greeting and handshake (opening.c); the application is connected once the client is worth it
  *   OPEN      two lanes of judged traffic (lane.c)
@@ -20,7 +21,7 @@
 
 struct opening;
 
-enum session_state { SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
+enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
 
 /* One end: a descriptor and what epoll has told of it. */
 struct side {

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Whole lives of sessions, with each of their allocations refused once, and with every memory limit that matters. */
+#include "relay/opening.h"
+#include "relay/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define KIB 1024u
+
+/* A client of each kind does what makes the relay allocate: a routing id, held messages, a receiver that takes nothing,
+ * topics. */
+struct life {
+    struct stage stage;
+    struct end client, app;
+    bool subscriber;
+};
+
+static void accept_app(struct life *l)
+{
+    struct end e;
+    while (end_accept(&e, &l->stage)) {
+        end_greet(&e, l->subscriber ? "PUB" : "ROUTER", NULL);
+        end_write(&e, SIZE_MAX);
+        stage_rounds(&l->stage, 4);
+        for (unsigned n = 0; n < 3; n++)
+            end_read(&e, SIZE_MAX);
+        if (e.over || l->app.fd >= 0)
+            end_close(&e);
+        else
+            l->app = e;
+    }
+}
+
+static void say_all(struct life *l)
+{
+    static const uint8_t topics[][4] = {"a", "bb", "cc", "ddd", "e", "f", "g", "h", "i"};
+    if (l->subscriber) {
+        for (unsigned i = 0; i < ARRAY_LEN(topics); i++)
+            stream_command(&l->client.out, "SUBSCRIBE", topics[i], 1 + i % 3);
+        return;
+    }
+    stream_frame(&l->client.out, ZMTP_FLAG_MORE, 'h', 3 * KIB);
+    stream_frame(&l->client.out, 0, 'h', 40 * KIB);
+    stream_frame(&l->client.out, ZMTP_FLAG_MORE, 's', 200 * KIB);
+    stream_frame(&l->client.out, 0, 's', 100);
+}
+
+/* The application's end reads nothing at first, and the client nothing at all. */
+static void live(struct life *l)
+{
+    memset(&l->app, 0, sizeof(l->app));
+    l->app.fd = -1;
+    end_connect(&l->client, &l->stage, 0);
+    end_greet(&l->client, l->subscriber ? "SUB" : "DEALER", l->subscriber ? NULL : "someone");
+    say_all(l);
+    for (unsigned i = 0; i < 40; i++) {
+        end_write(&l->client, 7 * KIB);
+        stage_sleep(&l->stage, NS_PER_MS);
+        accept_app(l);
+        if (l->app.fd >= 0 && i > 20)
+            end_read(&l->app, SIZE_MAX);
+        if (l->app.fd >= 0 && i == 10)
+            for (unsigned n = 0; n < 4; n++)
+                stream_frame(&l->app.out, 0, 'r', 120 * KIB);
+        end_write(&l->app, SIZE_MAX);
+    }
+}
+
+static bool is_whole(struct life *l)
+{
+    end_read(&l->app, SIZE_MAX);
+    if (!end_is_greeted(&l->app))
+        return false;
+    return l->subscriber ? stage_cell(&l->stage, CELL_SUBSCRIPTIONS) == 9 : end_traffic(&l->app, NULL).len >= 243 * KIB;
+}
+
+static void die(struct life *l)
+{
+    end_close(&l->client);
+    stage_rounds(&l->stage, 4);
+    end_close(&l->app);
+    stage_rounds(&l->stage, 4);
+}
+
+/* Either nothing came of the refusal, or somebody was told why. */
+static void check(struct life *l)
+{
+    bool whole = is_whole(l);
+    uint64_t refused = stage_verdict(&l->stage, VERDICT_NO_MEMORY);
+    die(l);
+    if (!whole)
+        assert_true(refused > 0);
+    stage_fini(&l->stage);
+}
+
+static uint64_t allocations_of(bool subscriber)
+{
+    struct life l = {.subscriber = subscriber};
+    stage_init(&l.stage, NULL);
+    stage_start(&l.stage);
+    stage_fail_allocation(0);
+    live(&l);
+    assert_true(is_whole(&l));
+    assert_int_equal(stage_verdict(&l.stage, VERDICT_NO_MEMORY), 0);
+    die(&l);
+    uint64_t n = stage_fail_allocation(0);
+    stage_fini(&l.stage);
+    return n;
+}
+
+static void each_allocation_may_fail(void **state)
+{
+    for (int subscriber = 0; subscriber < 2; subscriber++) {
+        uint64_t count = allocations_of(subscriber);
+        assert_true(count >= 6);
+        for (uint64_t n = 1; n <= count; n++) {
+            struct life l = {.subscriber = subscriber};
+            stage_init(&l.stage, NULL);
+            stage_start(&l.stage);
+            stage_fail_allocation(n);
+            live(&l);
+            stage_fail_allocation(0);
+            check(&l);
+        }
+    }
+}
+
+static void each_buffer_may_be_refused(void **state)
+{
+    for (int subscriber = 0; subscriber < 2; subscriber++) {
+        bool refused = true;
+        for (size_t n = 1; refused; n++) {
+            struct life l = {.subscriber = subscriber};
+            stage_init(&l.stage, NULL);
+            stage_start(&l.stage);
+            l.stage.worker.pool.fail_after = n;
+            live(&l);
+            refused = l.stage.worker.pool.fail_after == 0;
+            check(&l);
+            assert_true(n < 1000);
+        }
+    }
+}
+
+/* From not enough for a session up to plenty: the limit is never passed, and what does not fit is refused by name, or
+ * waits. */
+static void every_limit_is_kept(void **state)
+{
+    unsigned went_well = 0;
+    for (uint64_t limit = 0; limit < 1024 * KIB; limit += limit < 16 * KIB ? 64 : 7 * KIB) {
+        struct life l = {.subscriber = limit % 128 == 0};
+        stage_init(&l.stage, NULL);
+        l.stage.config->memory_bytes = limit;
+        stage_start(&l.stage);
+        live(&l);
+        bool whole = is_whole(&l), waits = stage_cell(&l.stage, CELL_OPEN) > 0;
+        went_well += whole;
+        assert_true(whole || waits || stage_verdict(&l.stage, VERDICT_NO_MEMORY) > 0);
+        die(&l);
+        stage_fini(&l.stage);
+    }
+    assert_true(went_well > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_allocation_may_fail),
+        cmocka_unit_test(each_buffer_may_be_refused),
+        cmocka_unit_test(every_limit_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
