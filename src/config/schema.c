@@ -67,7 +67,7 @@ static const struct schema_key gate_keys[] = {
     {"forward", SCHEMA_FORWARD, GATE(forward_text), .preset_words = "required",
      .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
     {"socket", SCHEMA_CHOICE, GATE(socket), .preset = "auto", .choices = sockets,
-     .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake."},
+     .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake. With CURVE the handshake does not show it: set it there, or slow_reader has no effect."},
     {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
      .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in; when false they are closed in the greeting."},
 
@@ -125,7 +125,7 @@ static const struct schema_key gate_keys[] = {
     {"source.messages.burst", SCHEMA_NUMBER, GATE(limits.source.messages.rate.burst), .min = "0", .max = "1000000000", .preset_words = "what the rate allows in one second",
      .doc = "Messages beyond source.messages.rate that may come at once."},
     {"source.messages.over", SCHEMA_CHOICE, GATE(limits.source.messages.over), .preset = "pause", .choices = over_rate,
-     .doc = "What happens over source.messages.rate: pause stops reading the connection until the rate allows more, and loses nothing; drop leaves the message out (with CURVE it pauses); close ends the connection."},
+     .doc = "What happens over source.messages.rate: pause stops reading the connection until the rate allows more, and loses nothing; drop leaves the message out (with CURVE it pauses); close ends the connection. A REQ client whose request is lost by drop or close waits for the reply for ever."},
     {"source.bytes.rate", SCHEMA_BYTE_RATE, GATE(limits.source.bytes.rate), .min = "1B/d", .max = "1024GiB/s", .preset = "unlimited",
      .doc = "Bytes of one source, over all its connections; each frame counts at least 64 bytes, and a message that arrives alone counts the buffer that it pins in the application.",
      .reached = "See source.bytes.over."},
