@@ -2,6 +2,7 @@
 #include "relay/listener.h"
 
 #include "base/log.h"
+#include "relay/entry.h"
 #include "relay/net.h"
 #include "relay/session.h"
 
@@ -14,15 +15,6 @@
 
 /* When the system has no descriptor or memory for a newcomer, the next try. */
 #define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
-
-/* The handshake that has been going on longest: an honest one takes milliseconds. */
-static struct session *oldest(struct list *half_open, bool of_peer)
-{
-    if (list_empty(half_open))
-        return NULL;
-    return of_peer ? LIST_ENTRY(half_open->next, struct session, in_peer_half_open)
-                   : LIST_ENTRY(half_open->next, struct session, in_half_open);
-}
 
 static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v)
 {
@@ -49,55 +41,24 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
     return true;
 }
 
-/* A source with too many unfinished handshakes loses its oldest, so that silent connections do not lock its other
- * clients out. If that one is waiting in line, the newcomer has no better claim: false. */
-static bool limit_source_half_open(struct worker_gate *wg, const struct source *source)
-{
-    if (atomic_load(&source->half_open) < wg->gate->limits.source.half_open)
-        return true;
-    struct peer *p = peer_find(wg, source);
-    struct session *s = p ? oldest(&p->half_open, true) : NULL;
-    if (!s)
-        return true;
-    if (s->state == SESSION_WAITING)
-        return false;
-    session_close(s, VERDICT_TOO_MANY_HALF_OPEN);
-    return true;
-}
-
-static void limit_half_open(struct worker_gate *wg)
-{
-    struct session *s = oldest(&wg->half_open, false);
-    if (s && atomic_load(&wg->gate->half_open) >= wg->gate->limits.connections.half_open)
-        session_close(s, VERDICT_HALF_OPEN_GIVE_WAY);
-}
-
-static enum verdict admit(struct worker_gate *wg, struct source *source, uint64_t *ret_wait_ns)
+static enum verdict admit(struct worker_gate *wg, const struct source *source)
 {
     const struct limits *l = &wg->gate->limits;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
         return VERDICT_TOO_MANY_CONNECTIONS;
-    if (!make_room(wg, source))
-        return VERDICT_TABLE_FULL;
-    if (!limit_source_half_open(wg, source))
-        return VERDICT_TOO_MANY_HALF_OPEN;
-    limit_half_open(wg);
-    *ret_wait_ns = 0;
-    if (!rate_is_unlimited(&l->source.connection_rate))
-        *ret_wait_ns =
-            gcra_admit(&source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, wg->worker->now_ns);
-    return VERDICT_PASS;
+    if (entry_is_full(wg, source))
+        return VERDICT_OVER_CONNECTION_RATE;
+    return make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;
 }
 
 static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
 {
     struct gate *g = wg->gate;
-    uint64_t wait_ns = 0;
     cell_add(wg->cells, CELL_ACCEPTED, 1);
     struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
-    enum verdict v = admit(wg, source, &wait_ns);
+    enum verdict v = admit(wg, source);
     if (v == VERDICT_PASS) {
-        session_accept(wg, fd, addr, source, wait_ns);
+        session_accept(wg, fd, addr, source);
         return;
     }
     note_refusal(wg, addr, v);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Coming in: what is decided about a newcomer before anything is allocated for it: connections of the gate and of its source, new connections
- * per second, unfinished handshakes, descriptors. Belongs to a worker.
+ * Coming in: what is decided about a newcomer before anything is allocated for it: connections of the gate and of its
+ * source, a place in line, descriptors. Belongs to a worker.
  */
 #ifndef WEIR_RELAY_LISTENER_H
 #define WEIR_RELAY_LISTENER_H

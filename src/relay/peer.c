@@ -26,6 +26,7 @@ static struct peer *peer_new(struct worker_gate *wg, struct source *source)
     p->source = source;
     list_init(&p->rank);
     list_init(&p->sessions);
+    list_init(&p->line);
     list_init(&p->half_open);
     p->chain = w->peers[slot_of(w, source)];
     w->peers[slot_of(w, source)] = p;
@@ -107,7 +108,8 @@ struct peer *peer_with_most_topics(struct worker_gate *wg)
     struct peer *most = NULL;
     uint32_t most_bytes = 0;
     for (unsigned r = 1; r <= wg->top_rank; r++)
-        LIST_FOREACH (n, &wg->ranks[r]) {
+        LIST_FOREACH(n, &wg->ranks[r])
+        {
             struct peer *p = LIST_ENTRY(n, struct peer, rank);
             uint32_t bytes = atomic_load_explicit(&p->source->topic_bytes, memory_order_relaxed);
             if (bytes > most_bytes) {

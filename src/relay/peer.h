@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The connections of one source to one gate, as one worker sees them; who holds most, and who must give way. Belongs to its worker.
+ * The connections of one source to one gate, as one worker sees them; who holds most, and who must give way. Belongs to
+ * its worker.
  *
- * 80 bytes a source with connections, charged to the memory account; freed with the last connection.
+ * 104 bytes a source with connections, charged to the memory account; freed with the last connection.
  */
 #ifndef WEIR_RELAY_PEER_H
 #define WEIR_RELAY_PEER_H
@@ -17,8 +18,9 @@ struct peer {
     struct worker_gate *wg;
     struct source *source;
     struct list sessions;  /* newest last */
+    struct list line;      /* who waits to be let in, first come first */
     struct list half_open; /* oldest first */
-    uint32_t count, half_open_count, waiting;
+    uint32_t count, waiting;
 };
 
 /* The peer of a source, or NULL when it has no connection here. */
@@ -37,7 +39,8 @@ void peer_remove(struct peer *p, struct session *s);
 /* The peer with the most connections, or NULL when there is none. O(1) for all practical purposes. */
 struct peer *peer_heaviest(struct worker_gate *wg);
 
-/* The peer whose connections hold the most topic bytes. Walks all sessions: for the rare moment when subscriptions.total_bytes is exceeded. */
+/* The peer whose connections hold the most topic bytes. Walks all sessions: for the rare moment when
+ * subscriptions.total_bytes is exceeded. */
 struct peer *peer_with_most_topics(struct worker_gate *wg);
 
 #endif

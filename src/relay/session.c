@@ -2,6 +2,7 @@
 #include "relay/session.h"
 
 #include "base/log.h"
+#include "relay/entry.h"
 #include "relay/opening.h"
 #include "zmtp/command.h"
 
@@ -56,7 +57,7 @@ static void init_links(struct session *s)
     list_init(&s->in_worker);
     list_init(&s->in_peer);
     list_init(&s->in_half_open);
-    list_init(&s->in_peer_half_open);
+    list_init(&s->in_peer_entry);
     list_init(&s->run);
     timer_init(&s->alarm.timer);
     s->alarm.ring = on_alarm;
@@ -79,67 +80,8 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->addr = *addr;
     s->source = source;
     s->id = ++w->next_id << 8 | (w->index + 1);
-    s->opened_ns = s->active_ns = w->now_ns;
+    s->active_ns = w->now_ns;
     return s;
-}
-
-static void enter_half_open(struct session *s)
-{
-    s->half_open = true;
-    list_push(&s->wg->half_open, &s->in_half_open);
-    list_push(&s->peer->half_open, &s->in_peer_half_open);
-    s->peer->half_open_count++;
-    atomic_fetch_add(&s->source->half_open, 1);
-    atomic_fetch_add(&s->wg->gate->half_open, 1);
-    cell_add(session_cells(s), CELL_HALF_OPEN, 1);
-}
-
-void session_end_half_open(struct session *s)
-{
-    if (!s->half_open)
-        return;
-    s->half_open = false;
-    list_del(&s->in_half_open);
-    list_del(&s->in_peer_half_open);
-    s->peer->half_open_count--;
-    atomic_fetch_sub(&s->source->half_open, 1);
-    atomic_fetch_sub(&s->wg->gate->half_open, 1);
-    cell_sub(session_cells(s), CELL_HALF_OPEN, 1);
-}
-
-static void end_waiting(struct session *s)
-{
-    s->peer->waiting--;
-    cell_sub(session_cells(s), CELL_WAITING, 1);
-}
-
-/* A newcomer over the rate stands in line: each one before it takes one interval of the rate. */
-static void wait_in_line(struct session *s, uint64_t wait_ns)
-{
-    const struct rate *r = &session_limits(s)->source.connection_rate;
-    uint64_t interval_ns = r->period_ns / r->count;
-    s->state = SESSION_WAITING;
-    session_arm(s, s->wg->worker->now_ns + wait_ns + s->peer->waiting * interval_ns);
-    s->peer->waiting++;
-    cell_add(session_cells(s), CELL_WAITING, 1);
-    session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
-}
-
-static void on_wait_over(struct session *s)
-{
-    struct worker *w = s->wg->worker;
-    const struct limits *l = session_limits(s);
-    uint64_t wait_ns = gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, w->now_ns);
-    if (wait_ns && w->now_ns - s->opened_ns > l->handshake.within_ns) {
-        session_close(s, VERDICT_OVER_CONNECTION_RATE);
-        return;
-    }
-    if (wait_ns) {
-        session_arm(s, w->now_ns + wait_ns);
-        return;
-    }
-    end_waiting(s);
-    opening_start(s);
 }
 
 static void fail_accept(struct worker_gate *wg, int fd, struct source *source)
@@ -149,7 +91,7 @@ static void fail_accept(struct worker_gate *wg, int fd, struct source *source)
     close(fd);
 }
 
-void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, uint64_t wait_ns)
+void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source)
 {
     struct worker *w = wg->worker;
     struct peer *peer = peer_get(wg, source);
@@ -164,17 +106,13 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     peer_add(peer, s);
     atomic_fetch_add(&wg->gate->open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
-    enter_half_open(s);
     s->opening = opening_new(s);
     if (!s->opening || worker_watch(w, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
         session_close(s, VERDICT_NO_MEMORY);
         return;
     }
     s->front.writable = true;
-    if (wait_ns)
-        wait_in_line(s, wait_ns);
-    else
-        opening_start(s);
+    entry_begin(s);
 }
 
 static void close_side(struct side *side)
@@ -211,9 +149,7 @@ static void release_all(struct session *s)
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         give_back_topics(s);
     }
-    if (s->state == SESSION_WAITING)
-        end_waiting(s);
-    session_end_half_open(s);
+    entry_end(s);
     opening_free(s->opening, s);
     s->opening = NULL;
     if (s->routing_id)
@@ -255,8 +191,8 @@ static bool subscribes(enum socket_type t)
     return t == SOCKET_SUB || t == SOCKET_XSUB;
 }
 
-/* An application of these types never waits for a slow receiver (it drops, or answers): a client that does not read costs it memory. Others wait by
- * design, and for one whose type is hidden nothing can be said. */
+/* An application of these types never waits for a slow receiver (it drops, or answers): a client that does not read
+ * costs it memory. Others wait by design, and for one whose type is hidden nothing can be said. */
 static bool waits_for_receivers(enum socket_type app)
 {
     return app != SOCKET_PUB && app != SOCKET_XPUB && app != SOCKET_ROUTER && app != SOCKET_REP;
@@ -278,10 +214,11 @@ void session_open(struct session *s)
     const struct handshake *h = &o->handshake;
     gate_learn_socket(s->wg->gate, h->app_socket);
     init_lanes(s, h);
-    session_end_half_open(s);
+    entry_end(s);
     s->state = SESSION_OPEN;
     s->opening = NULL;
-    bool loaded = lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
+    bool loaded =
+        lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
     opening_free(o, s);
     atomic_fetch_add(&s->wg->gate->established, 1);
     if (!loaded) {
@@ -320,6 +257,9 @@ static void drain(struct session *s)
 
 void session_run(struct session *s)
 {
+    /* Who leaves the line takes nobody's turn. */
+    if (s->state == SESSION_WAITING && s->front.hup)
+        session_close(s, VERDICT_HANDSHAKE_ABANDONED);
     if (s->state == SESSION_OPENING)
         opening_run(s);
     if (s->state == SESSION_OPEN) {
@@ -346,8 +286,8 @@ void session_arm(struct session *s, uint64_t at_ns)
         timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
 }
 
-/* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time during which Weir or the
- * application made it wait does not count. */
+/* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
+ * during which Weir or the application made it wait does not count. */
 static bool message_is_late(struct session *s)
 {
     struct lane *l = &s->up;
@@ -357,7 +297,8 @@ static bool message_is_late(struct session *s)
         return false;
     if (l->paused || l->blocked)
         l->begun_ns = now;
-    uint64_t allowed = lim->message.complete_within_ns + (uint64_t)((double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S);
+    uint64_t allowed = lim->message.complete_within_ns +
+                       (uint64_t)((double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S);
     if (now - l->begun_ns >= allowed)
         return true;
     session_arm(s, l->begun_ns + allowed);
@@ -374,7 +315,8 @@ static bool message_is_in_the_way(struct session *s)
         return false;
     }
     session_arm(s, now + NS_PER_S);
-    bool idle = s->check_ns != 0 && l->moved - s->moved_then < session_limits(s)->message.min_rate && l->moved >= s->moved_then;
+    bool idle =
+        s->check_ns != 0 && l->moved - s->moved_then < session_limits(s)->message.min_rate && l->moved >= s->moved_then;
     bool due = s->check_ns != 0 && now - s->check_ns >= NS_PER_S / 2;
     if (due && idle && !l->paused && !l->blocked && unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
         return true;
@@ -410,7 +352,8 @@ static void send_pong(struct lane *l, struct session *s)
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
 }
 
-/* A client that is not read would think the application dead, and the application the client: any traffic proves otherwise. */
+/* A client that is not read would think the application dead, and the application the client: any traffic proves
+ * otherwise. */
 static void keep_alive(struct session *s)
 {
     if (!s->up.paused && !s->up.blocked)
@@ -439,7 +382,7 @@ static void on_alarm(struct alarm *a)
     struct session *s = (struct session *)(void *)((char *)a - offsetof(struct session, alarm));
     switch (s->state) {
     case SESSION_WAITING:
-        on_wait_over(s);
+        entry_on_alarm(s);
         break;
     case SESSION_OPENING:
         opening_on_timer(s);

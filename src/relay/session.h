@@ -3,12 +3,12 @@
  * A session: one client connection and its one connection to the application. Belongs to the worker that accepted it.
  *
  *   NEW       being made
- *   WAITING   newcomer over source.connections.rate: nothing is read
+ *   WAITING   newcomer over source.connections.rate: nothing is read (entry.c)
  *   OPENING   greeting and handshake (opening.c); the application is connected once the client is worth it
  *   OPEN      two lanes of judged traffic (lane.c)
  *   CLOSED    descriptors closed, unlinked; freed when the round of events is done
  *
- * About 700 bytes, charged to the memory account; buffers only while bytes wait.
+ * About 600 bytes, charged to the memory account; buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_SESSION_H
 #define WEIR_RELAY_SESSION_H
@@ -36,10 +36,10 @@ struct session {
     struct peer *peer;
     struct source *source;
     struct opening *opening; /* in WAITING and OPENING */
-    struct list in_worker, in_peer, in_half_open, in_peer_half_open, run;
+    struct list in_worker, in_peer, in_half_open, run;
+    struct list in_peer_entry; /* in the peer's line or half_open */
     struct alarm alarm;
     uint64_t id;
-    uint64_t opened_ns;  /* accepted */
     uint64_t active_ns;  /* last byte either way */
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
@@ -49,13 +49,13 @@ struct session {
     struct addr addr;
     uint8_t state; /* enum session_state */
     bool half_open;
-    bool can_pong;    /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
+    bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. */
-void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, uint64_t wait_ns);
+void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source);
 
 /* Puts the session into the run queue. */
 void session_wake(struct session *s);
@@ -71,9 +71,6 @@ void session_close(struct session *s, enum verdict v);
 
 /* Counts `n` verdicts on the session's source and writes a log line now and then. */
 void session_notice(struct session *s, enum verdict v, unsigned n);
-
-/* The handshake is over (however it ended): no longer half-open. */
-void session_end_half_open(struct session *s);
 
 /* From OPENING to OPEN. */
 void session_open(struct session *s);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Who comes in, who waits, and who must give way. */
+#include "relay/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <cmocka.h>
+
+#define TCP       "tcp://127.0.0.1:*"
+#define HOST(n)   (0x7f000000u + (n)) /* 127.0.0.n */
+#define CROWD_MAX 1024u
+
+/* Clients in the order of their coming, and an application that greets whoever comes. */
+struct crowd {
+    struct stage stage;
+    struct end clients[CROWD_MAX], apps[CROWD_MAX];
+    unsigned client_count, app_count;
+};
+
+static struct crowd *crowd_new(void)
+{
+    static struct crowd c;
+    memset(&c, 0, sizeof(c));
+    stage_init(&c.stage, TCP);
+    c.stage.limits->handshake.within_ns = 3600 * NS_PER_S;
+    return &c;
+}
+
+static struct end *come_silently(struct crowd *c, uint32_t host)
+{
+    struct end *e = &c->clients[c->client_count++];
+    assert_true(c->client_count <= CROWD_MAX);
+    end_connect(e, &c->stage, host);
+    return e;
+}
+
+static struct end *come(struct crowd *c, uint32_t host)
+{
+    struct end *e = come_silently(c, host);
+    end_greet(e, "DEALER", NULL);
+    end_write(e, SIZE_MAX);
+    return e;
+}
+
+static void serve(struct crowd *c)
+{
+    struct end e;
+    while (end_accept(&e, &c->stage)) {
+        assert_true(c->app_count < CROWD_MAX);
+        end_greet(&e, "ROUTER", NULL);
+        end_write(&e, SIZE_MAX);
+        c->apps[c->app_count++] = e;
+    }
+    for (unsigned i = 0; i < c->app_count; i++) {
+        end_read(&c->apps[i], SIZE_MAX);
+        if (!c->apps[i].over)
+            continue;
+        end_close(&c->apps[i]);
+        c->apps[i--] = c->apps[--c->app_count];
+    }
+}
+
+static void settle(struct crowd *c)
+{
+    for (unsigned i = 0; i < 10; i++) {
+        stage_sleep(&c->stage, NS_PER_MS);
+        serve(c);
+    }
+    for (unsigned i = 0; i < c->client_count; i++)
+        for (unsigned n = 0; n < 2; n++)
+            end_read(&c->clients[i], SIZE_MAX);
+}
+
+static void crowd_free(struct crowd *c)
+{
+    for (unsigned i = 0; i < c->client_count; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    settle(c);
+    stage_assert_empty(&c->stage);
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    stage_fini(&c->stage);
+}
+
+static unsigned open_now(const struct crowd *c)
+{
+    return atomic_load(&c->stage.gate.open);
+}
+
+/* ---- connections ---- */
+
+static void a_full_gate_takes_from_whoever_holds_most(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->connections.max = 6;
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 4; i++)
+        come(c, HOST(1));
+    for (unsigned i = 0; i < 2; i++)
+        come(c, HOST(2));
+    settle(c);
+    assert_int_equal(open_now(c), 6);
+    struct end *newcomer = come(c, HOST(3));
+    settle(c);
+    assert_true(end_is_greeted(newcomer));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 1);
+    /* It is the newest of the heaviest source that goes. */
+    assert_true(c->clients[3].over);
+    assert_false(c->clients[0].over || c->clients[1].over || c->clients[2].over || c->clients[4].over ||
+                 c->clients[5].over);
+    crowd_free(c);
+}
+
+static void a_full_gate_refuses_who_holds_as_much(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->connections.max = 4;
+    stage_start(&c->stage);
+    come(c, HOST(1)), come(c, HOST(1)), come(c, HOST(2)), come(c, HOST(2));
+    settle(c);
+    struct end *second = come(c, HOST(3)); /* 2 each stand; with one, it holds less */
+    settle(c);
+    assert_true(end_is_greeted(second));
+    struct end *own = come(c, HOST(3)); /* its second: somebody holds 2, and so would it */
+    settle(c);
+    assert_true(own->over && !end_is_greeted(own));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TABLE_FULL), 1);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 1);
+    assert_int_equal(open_now(c), 4);
+    crowd_free(c);
+}
+
+static void a_source_has_a_limit_of_its_own(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->source.connections = 2;
+    stage_start(&c->stage);
+    come(c, HOST(1)), come(c, HOST(1));
+    struct end *third = come(c, HOST(1)), *other = come(c, HOST(2));
+    settle(c);
+    assert_true(third->over);
+    assert_true(end_is_greeted(other));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_CONNECTIONS), 1);
+    crowd_free(c);
+}
+
+/* More than one turn of the listener takes. */
+static void a_storm_of_newcomers_is_taken_whole(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->source.connection_rate = (struct rate){0};
+    c->stage.limits->source.half_open = 1000;
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 300; i++)
+        come(c, HOST(1 + i % 3));
+    for (unsigned i = 0; i < 20; i++)
+        settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 300);
+    crowd_free(c);
+}
+
+/* ---- unfinished handshakes ---- */
+
+static void the_oldest_unfinished_handshake_makes_room(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->source.half_open = 3;
+    c->stage.limits->connections.half_open = 5;
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 3; i++)
+        come_silently(c, HOST(1));
+    settle(c);
+    come_silently(c, HOST(1));
+    settle(c);
+    assert_true(c->clients[0].over);
+    assert_false(c->clients[1].over || c->clients[3].over);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 1);
+    for (unsigned i = 0; i < 2; i++)
+        come_silently(c, HOST(2));
+    settle(c);
+    assert_int_equal(atomic_load(&c->stage.gate.half_open), 5);
+    come_silently(c, HOST(3));
+    settle(c);
+    assert_true(c->clients[1].over);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 1);
+    assert_int_equal(atomic_load(&c->stage.gate.half_open), 5);
+    crowd_free(c);
+}
+
+static void a_finished_handshake_makes_room_for_another(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->source.half_open = 1;
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 10; i++) {
+        struct end *e = come(c, HOST(1));
+        settle(c);
+        assert_true(end_is_greeted(e));
+    }
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 0);
+    crowd_free(c);
+}
+
+static void a_handshake_has_its_time(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->handshake.within_ns = 300 * NS_PER_MS;
+    stage_start(&c->stage);
+    struct end *silent = come_silently(c, HOST(1));
+    settle(c);
+    stage_sleep(&c->stage, 250 * NS_PER_MS);
+    assert_int_equal(open_now(c), 1);
+    stage_sleep(&c->stage, 60 * NS_PER_MS);
+    settle(c);
+    assert_true(silent->over);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_HANDSHAKE_TIMEOUT), 1);
+    crowd_free(c);
+}
+
+/* ---- the rate ---- */
+
+static struct crowd *crowd_in_line(unsigned per_second, unsigned at_once)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->source.connection_rate =
+        (struct rate){.count = per_second, .period_ns = NS_PER_S, .burst = at_once - 1};
+    return c;
+}
+
+static void who_is_over_the_rate_waits_in_order(void **state)
+{
+    struct crowd *c = crowd_in_line(10, 3);
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 8; i++)
+        come(c, HOST(1));
+    struct end *other = come(c, HOST(2));
+    settle(c);
+    assert_true(end_is_greeted(other));
+    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 5);
+    assert_int_equal(stage_cell(&c->stage, CELL_HALF_OPEN), 0);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_OVER_CONNECTION_RATE), 5);
+    for (unsigned in = 3; in < 8; in++) {
+        for (unsigned i = 0; i < 8; i++)
+            assert_int_equal(end_is_greeted(&c->clients[i]), i < in);
+        stage_sleep(&c->stage, 90 * NS_PER_MS);
+        settle(c);
+    }
+    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 9);
+    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 0);
+    crowd_free(c);
+}
+
+static void who_leaves_the_line_takes_no_turn(void **state)
+{
+    struct crowd *c = crowd_in_line(10, 1);
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 6; i++)
+        come(c, HOST(1));
+    settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 5);
+    for (unsigned i = 1; i < 5; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 1);
+    stage_sleep(&c->stage, 90 * NS_PER_MS);
+    settle(c);
+    assert_true(end_is_greeted(&c->clients[5]));
+    crowd_free(c);
+}
+
+static void who_comes_later_does_not_overtake(void **state)
+{
+    struct crowd *c = crowd_in_line(10, 1);
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 3; i++)
+        come(c, HOST(1));
+    settle(c);
+    /* One comes at every moment; the rate lets one of ten in. */
+    for (unsigned i = 0; i < 20; i++) {
+        come(c, HOST(1));
+        settle(c);
+    }
+    for (unsigned i = 1; i < c->client_count; i++)
+        assert_true(end_is_greeted(&c->clients[i - 1]) || !end_is_greeted(&c->clients[i]));
+    assert_true(end_is_greeted(&c->clients[2]));
+    crowd_free(c);
+}
+
+/* A thousand clients behind one address that come back at once, and again at once when they are refused: the rate is
+ * what it is, and those who were let in stay. */
+static void a_storm_of_returners_is_let_in_at_the_rate(void **state)
+{
+    struct crowd *c = crowd_in_line(100, 10);
+    c->stage.limits->source.half_open = 16;
+    stage_start(&c->stage);
+    unsigned done = 0;
+    for (unsigned ms = 0; ms < 2000; ms++) {
+        for (unsigned n = 0; n < 2; n++)
+            if (c->client_count - done < 200)
+                come(c, HOST(1));
+        stage_sleep(&c->stage, NS_PER_MS);
+        serve(c);
+        for (unsigned i = 0; i < c->client_count; i++) {
+            struct end *e = &c->clients[i];
+            end_read(e, SIZE_MAX);
+            if (!e->over)
+                continue;
+            end_close(e);
+            c->clients[i--] = c->clients[--c->client_count];
+        }
+        done = (unsigned)stage_cell(&c->stage, CELL_ESTABLISHED);
+    }
+    settle(c);
+    assert_true(done >= 190 && done <= 215);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 0);
+    assert_true(stage_verdict(&c->stage, VERDICT_OVER_CONNECTION_RATE) > 1000);
+    crowd_free(c);
+}
+
+/* ---- descriptors ---- */
+
+static void newcomers_wait_while_descriptors_are_out(void **state)
+{
+    struct crowd *c = crowd_new();
+    struct rlimit before, none;
+    stage_start(&c->stage);
+    settle(c);
+    struct end *e = come(c, HOST(1));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    stage_rounds(&c->stage, 50);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    /* Asked once, not in each round. */
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_NO_DESCRIPTORS), 1);
+    assert_int_equal(open_now(c), 0);
+    stage_sleep(&c->stage, 110 * NS_PER_MS);
+    settle(c);
+    assert_true(end_is_greeted(e));
+    crowd_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_gate_takes_from_whoever_holds_most),
+        cmocka_unit_test(a_full_gate_refuses_who_holds_as_much),
+        cmocka_unit_test(a_source_has_a_limit_of_its_own),
+        cmocka_unit_test(a_storm_of_newcomers_is_taken_whole),
+        cmocka_unit_test(the_oldest_unfinished_handshake_makes_room),
+        cmocka_unit_test(a_finished_handshake_makes_room_for_another),
+        cmocka_unit_test(a_handshake_has_its_time),
+        cmocka_unit_test(who_is_over_the_rate_waits_in_order),
+        cmocka_unit_test(who_leaves_the_line_takes_no_turn),
+        cmocka_unit_test(who_comes_later_does_not_overtake),
+        cmocka_unit_test(a_storm_of_returners_is_let_in_at_the_rate),
+        cmocka_unit_test(newcomers_wait_while_descriptors_are_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
