@@ -111,7 +111,8 @@ struct mechanism_command mechanism_client_command(struct handshake *h, struct by
     return next_step(h, &c, body.len, VERDICT_HANDSHAKE_ORDER, VERDICT_BAD_READY);
 }
 
-/* The PLAIN server of libzmq up to 4.3.4 spells ERROR this way (in C, "\x5ERROR" is the byte 5E and "RROR"), and its clients read it so. */
+/* The PLAIN server of libzmq up to 4.3.4 spells ERROR this way (in C, "\x5ERROR" is the byte 5E and "RROR"), and its
+ * clients read it so. */
 static bool is_misspelt_error(struct bytes body)
 {
     static const char error[] = "^RROR";

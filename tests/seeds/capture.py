@@ -194,6 +194,8 @@ def capture_pattern(out, mechanism, server_kind, client_kind, talk):
     secure(mechanism, server, client)
     if talk is heartbeats:
         heartbeat(server, client)
+    if talk is wrong_password:
+        client.plain_password = b"geraten"
     port = server.bind_to_random_port("tcp://127.0.0.1")
     tee = Tee(f"tcp://127.0.0.1:{port}")
     client.connect(tee.endpoint)
@@ -204,6 +206,14 @@ def capture_pattern(out, mechanism, server_kind, client_kind, talk):
     zap.stop()
     context.term()
     record(out, f"{talk.__name__}-{mechanism}", tee.said)
+
+
+def wrong_password(server, client):
+    """The server refuses the client with an ERROR command."""
+    monitor = server.get_monitor_socket(zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED)
+    assert monitor.poll(PATIENCE_MS), "the client was not refused"
+    server.disable_monitor()
+    monitor.close()
 
 
 # ---- hand-made peers ----
@@ -375,6 +385,7 @@ def main(args):
     for mechanism in ("null", "plain", "curve"):
         for kinds in PATTERNS:
             capture_pattern(out, mechanism, *kinds)
+    capture_pattern(out, "plain", zmq.ROUTER, zmq.DEALER, wrong_password)
     capture_old_versions(out)
     capture_hand_made_servers(out)
     write_metadata(out, seeds / "metadata")
