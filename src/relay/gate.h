@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A gate at run time: what all workers share of it. Made by relay_new(), freed after the workers have ended. Everything that changes
- * is atomic or has a lock of its own; counters have one set of cells for each worker, which alone writes them.
+ * A gate at run time: what all workers share of it. Made by relay_new(), freed after the workers have ended. Everything
+ * that changes is atomic or has a lock of its own; counters have one set of cells for each worker, which alone writes
+ * them.
  */
 #ifndef WEIR_RELAY_GATE_H
 #define WEIR_RELAY_GATE_H
@@ -25,7 +26,8 @@ struct cells {
 
 static inline void cell_add(struct cells *c, enum metric_cell m, uint64_t n)
 {
-    atomic_store_explicit(&c->metric[m], atomic_load_explicit(&c->metric[m], memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(&c->metric[m], atomic_load_explicit(&c->metric[m], memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
@@ -35,7 +37,7 @@ static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
 
 struct gate {
     const struct config_gate *config;
-    struct limits limits; /* the configured ones, lowered to what the descriptor limits allow */
+    struct limits limits;   /* the configured ones, lowered to what the descriptor limits allow */
     struct endpoint listen; /* the real address */
     struct endpoint forward;
     char listen_text[ENDPOINT_TEXT_MAX];
@@ -49,12 +51,13 @@ struct gate {
     _Atomic bool listening;
 
     /* what is known of the application */
-    _Atomic uint64_t app;   /* packed struct handshake_app; 0: unknown */
+    _Atomic uint64_t app;    /* packed struct handshake_app; 0: unknown */
     _Atomic uint32_t socket; /* enum socket_type */
-    _Atomic bool up;        /* it answered when last tried */
-    _Atomic uint32_t established; /* connections whose handshake with it is done: while there are any, it is known to live */
+    _Atomic bool up;         /* it answered when last tried */
+    _Atomic uint32_t
+        established; /* connections whose handshake with it is done: while there are any, it is known to live */
     _Atomic uint64_t verified_ns; /* when it last showed its greeting */
-    _Atomic bool recheck;   /* there is reason to doubt what is known of it */
+    _Atomic bool recheck;         /* there is reason to doubt what is known of it */
 
     struct {
         _Atomic uint64_t at_ns; /* when a line of this kind was last written */
@@ -63,7 +66,8 @@ struct gate {
 };
 
 /* 0, or -ENOMEM. */
-MUST_USE int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers, struct account *account);
+MUST_USE int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
+                       struct account *account);
 void gate_fini(struct gate *g);
 
 /* What is known of the application; false when nothing is. Any thread. */
@@ -78,7 +82,8 @@ void gate_learn_socket(struct gate *g, enum socket_type t);
 /* Counts `n` verdicts for a worker. */
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);
 
-/* Whether a log line about this verdict may be written now (one in 10 s); *ret_held tells how many were held back since the last. */
+/* Whether a log line about this verdict may be written now (one in 10 s); *ret_held tells how many were held back since
+ * the last. */
 bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held);
 
 #endif

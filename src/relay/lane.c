@@ -499,7 +499,7 @@ static void finish(struct lane *l, struct session *s)
         /* The application has closed: what it said was passed on, and nobody is there for what the client may still
          * say. */
         if (!s->up.shut)
-            probe_request(s->wg);
+            probe_doubt(s->wg);
         session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
         return;
     }

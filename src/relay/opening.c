@@ -27,7 +27,8 @@ struct opening *opening_new(struct session *s)
         return NULL;
     struct opening *o = calloc(1, sizeof(*o));
     addr_format(peer, sizeof(peer), &s->addr);
-    if (o && handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2, peer))
+    if (o &&
+        handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2, peer))
         return o;
     if (o)
         handshake_fini(&o->handshake);
@@ -111,8 +112,8 @@ static void finish_connect(struct session *s)
     connect_later(s, error);
 }
 
-/* ROUTER and REP applications tell their clients apart by routing id. One that is in use belongs to whoever came first: libzmq would
- * park the newcomer without a word, or let it take the other's place. */
+/* ROUTER and REP applications tell their clients apart by routing id. One that is in use belongs to whoever came first:
+ * libzmq would park the newcomer without a word, or let it take the other's place. */
 static bool enter_routing_id(struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
@@ -135,8 +136,8 @@ static bool enter_routing_id(struct session *s)
 
 /* ---- bytes ---- */
 
-static void write_waiting(struct side *to, struct bytes (*waiting)(const struct handshake *), void (*sent)(struct handshake *, size_t), struct handshake *h,
-                          _Atomic uint64_t *cell)
+static void write_waiting(struct side *to, struct bytes (*waiting)(const struct handshake *),
+                          void (*sent)(struct handshake *, size_t), struct handshake *h, _Atomic uint64_t *cell)
 {
     struct bytes b = waiting(h);
     if (b.len == 0 || !to->writable)
@@ -249,12 +250,14 @@ static void refuse(struct session *s)
     session_close(s, v);
 }
 
-/* libzmq clients that are answered with another mechanism than their own give up for good. So a client is answered only while the application is known to
- * be what it was: some connection to it stands, or it has just shown its greeting. Otherwise it is asked first. */
+/* libzmq clients that are answered with another mechanism than their own give up for good. So a client is answered only
+ * while the application is known to be what it was: some connection to it stands, or it has just shown its greeting.
+ * Otherwise it is asked first. */
 static bool know_application(struct session *s, struct handshake_app *ret)
 {
     struct gate *g = s->wg->gate;
-    if (gate_app(g, ret) && (atomic_load(&g->established) > 0 || s->wg->worker->now_ns < atomic_load(&g->verified_ns) + FRESH_NS))
+    if (gate_app(g, ret) &&
+        (atomic_load(&g->established) > 0 || s->wg->worker->now_ns < atomic_load(&g->verified_ns) + FRESH_NS))
         return true;
     probe_request(s->wg);
     return false;
@@ -281,7 +284,8 @@ void opening_run(struct session *s)
         }
         bool waited = handshake_to_app(h).len != 0;
         write_all(s);
-        moved |= (waited && handshake_to_app(h).len == 0) || (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0);
+        moved |= (waited && handshake_to_app(h).len == 0) ||
+                 (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0);
     }
     if (handshake_done(h))
         session_open(s);

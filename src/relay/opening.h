@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session before its traffic: the handshake machine (security/handshake.h) joined to descriptors, and the connection to the
- * application. Exists from accept to the end of the handshake; about 900 bytes and the machine's buffers.
+ * A session before its traffic: the handshake machine (security/handshake.h) joined to descriptors, and the connection
+ * to the application. Exists from accept to the end of the handshake; about 900 bytes and the machine's buffers.
  */
 #ifndef WEIR_RELAY_OPENING_H
 #define WEIR_RELAY_OPENING_H
@@ -11,12 +11,12 @@
 
 struct opening {
     struct handshake handshake;
-    uint64_t deadline_ns;    /* of the handshake */
-    uint64_t retry_ns;       /* when a refused connection to the application is tried again; 0: not waiting */
+    uint64_t deadline_ns; /* of the handshake */
+    uint64_t retry_ns;    /* when a refused connection to the application is tried again; 0: not waiting */
     uint64_t retry_delay_ns;
-    bool connecting;         /* a connect is pending */
+    bool connecting; /* a connect is pending */
     bool connected;
-    bool checked;            /* the routing id was entered */
+    bool checked; /* the routing id was entered */
 };
 
 /* NULL when memory is out. */

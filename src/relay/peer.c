@@ -61,7 +61,7 @@ static void peer_free(struct peer *p)
 
 void peer_discard_if_empty(struct peer *p)
 {
-    if (p && p->count == 0)
+    if (p && p->count == 0 && p->farewells == 0)
         peer_free(p);
 }
 
@@ -90,8 +90,7 @@ void peer_remove(struct peer *p, struct session *s)
     p->count--;
     rank(p);
     s->peer = NULL;
-    if (p->count == 0)
-        peer_free(p);
+    peer_discard_if_empty(p);
 }
 
 struct peer *peer_heaviest(struct worker_gate *wg)

@@ -20,7 +20,7 @@ struct peer {
     struct list sessions;  /* newest last */
     struct list line;      /* who waits to be let in, first come first */
     struct list half_open; /* oldest first */
-    uint32_t count, waiting;
+    uint32_t count, farewells, waiting;
 };
 
 /* The peer of a source, or NULL when it has no connection here. */

@@ -12,9 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RETRY_FIRST_NS  (100 * NS_PER_MS)
-#define RETRY_MOST_NS   NS_PER_S
-#define ANSWER_WITHIN_NS (2 * NS_PER_S)
+#define RETRY_FIRST_NS    (100 * NS_PER_MS)
+#define RETRY_MOST_NS     NS_PER_S
+#define ANSWER_WITHIN_NS  (2 * NS_PER_S)
 #define ASK_AGAIN_NS      (20 * NS_PER_MS)
 #define COMPLAIN_EVERY_NS (30 * NS_PER_S)
 
@@ -75,8 +75,8 @@ static void complain(struct probe *p, const char *why)
     if (p->complained_ns != 0 && now - p->complained_ns < COMPLAIN_EVERY_NS)
         return;
     p->complained_ns = now;
-    LOG_WARN("gate %s: the application at %s cannot be reached (%s); clients wait, and Weir keeps trying", g->config->name,
-             g->config->forward_text, why);
+    LOG_WARN("gate %s: the application at %s cannot be reached (%s); clients wait, and Weir keeps trying",
+             g->config->name, g->config->forward_text, why);
 }
 
 static void try_later(struct probe *p, const char *why)
@@ -98,14 +98,16 @@ static void respect_descriptor_limit(struct probe *p)
     size_t usable = limit > 2 * APPLICATION_RESERVE ? limit - APPLICATION_RESERVE : limit / 2;
     uint32_t max = usable < g->limits.connections.max ? (uint32_t)usable : g->limits.connections.max;
     if (atomic_exchange(&g->max_connections, max) != max && max < g->limits.connections.max)
-        LOG_WARN("gate %s: connections.max lowered from %u to %u: the application may open %zu descriptors (raise its limit, LimitNOFILE or ulimit -n)",
+        LOG_WARN("gate %s: connections.max lowered from %u to %u: the application may open %zu descriptors (raise its "
+                 "limit, LimitNOFILE or ulimit -n)",
                  g->config->name, g->limits.connections.max, max, limit);
 }
 
 static void learn(struct probe *p, const struct zmtp_greeting *greeting)
 {
     struct gate *g = p->wg->gate;
-    struct handshake_app app = {.mechanism = greeting->mechanism, .minor = greeting->minor, .as_server = greeting->as_server};
+    struct handshake_app app = {
+        .mechanism = greeting->mechanism, .minor = greeting->minor, .as_server = greeting->as_server};
     respect_descriptor_limit(p);
     hang_up(p);
     p->retry_ns = RETRY_FIRST_NS;
@@ -116,8 +118,8 @@ static void learn(struct probe *p, const struct zmtp_greeting *greeting)
     atomic_store(&g->verified_ns, p->wg->worker->now_ns);
     atomic_store(&g->recheck, false);
     if (!atomic_exchange(&g->up, true) || changed)
-        LOG_INFO("gate %s: the application at %s is there (ZMTP 3.%u, %s)", g->config->name, g->config->forward_text, app.minor,
-                 zmtp_mechanism_name(app.mechanism));
+        LOG_INFO("gate %s: the application at %s is there (ZMTP 3.%u, %s)", g->config->name, g->config->forward_text,
+                 app.minor, zmtp_mechanism_name(app.mechanism));
     worker_tell_all(p->wg->worker);
 }
 
@@ -237,7 +239,12 @@ void probe_report_failure(struct worker_gate *wg, int error)
 void probe_request(struct worker_gate *wg)
 {
     struct worker *first = wg->worker->all[0];
-    atomic_store(&wg->gate->verified_ns, 0);
     if (!atomic_exchange(&wg->gate->recheck, true))
         worker_signal(first, &first->news);
+}
+
+void probe_doubt(struct worker_gate *wg)
+{
+    atomic_store(&wg->gate->verified_ns, 0);
+    probe_request(wg);
 }

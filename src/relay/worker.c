@@ -2,6 +2,7 @@
 #include "relay/worker.h"
 
 #include "base/clock.h"
+#include "relay/farewell.h"
 #include "relay/listener.h"
 #include "relay/peer.h"
 #include "relay/probe.h"
@@ -65,6 +66,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     list_init(&w->run);
     list_init(&w->closed);
     list_init(&w->sessions);
+    list_init(&w->farewells);
     w->peer_mask = table_size(max_sessions) - 1;
     w->peers = calloc(w->peer_mask + 1, sizeof(struct peer *));
     w->scratch = malloc(SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES);
@@ -166,6 +168,9 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
         break;
     case WATCH_LISTENER:
         listener_on_event((struct worker_gate *)(void *)watch);
+        break;
+    case WATCH_FAREWELL:
+        farewell_on_event(watch);
         break;
     case WATCH_PROBE:
         probe_on_event(watch, events);

@@ -23,7 +23,7 @@
 #define SCRATCH_READ_BYTES (256u * 1024u)
 #define SCRATCH_HEAD_BYTES 65536u
 
-enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK };
+enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK, WATCH_FAREWELL };
 
 /* What epoll hands back: the first member of everything that owns a descriptor. */
 struct watch {
@@ -68,7 +68,8 @@ struct worker {
     struct list run;    /* sessions with work to do */
     struct list closed; /* sessions to be freed when this round of events is done */
     struct list sessions;
-    uint8_t *scratch; /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
+    struct list farewells; /* see farewell.h */
+    uint8_t *scratch;      /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
     uint64_t now_ns;
     uint64_t drain_from_ns; /* 0: not draining */
     uint64_t next_id;

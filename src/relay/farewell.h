@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The application's end of a connection whose client has gone. libzmq does not look at a connection whose queue is
+ * full, so it may learn of the end much later, and until then the connection costs it a descriptor. Weir therefore
+ * closes only its sending half, throws away what still comes, and counts the connection until the application has
+ * closed it too. Otherwise clients that connect, fill a queue and leave would take the application's last descriptor,
+ * however few of them are there at any time.
+ *
+ * 80 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
+ * memory is out the descriptor is simply closed, and the application's end is no longer counted.
+ */
+#ifndef WEIR_RELAY_FAREWELL_H
+#define WEIR_RELAY_FAREWELL_H
+
+#include "relay/worker.h"
+
+struct session;
+
+/* Takes over the application's end of `s` (which is being closed) and a reference on its source. */
+void farewell_begin(struct session *s);
+
+/* The application has sent more, or has closed. */
+void farewell_on_event(struct watch *watch);
+
+/* Closes all of a worker's. */
+void farewell_end_all(struct worker *w);
+
+/* Whether this session may open one more connection to the application; if so it is counted, until
+ * farewell_give_back(). A source with many such ends has to wait when half of the places are taken, so that it does not
+ * shut the others out. */
+bool farewell_take_place(struct session *s);
+void farewell_give_back(struct worker_gate *wg);
+
+#endif
