@@ -85,7 +85,8 @@ void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigne
 bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held)
 {
     uint64_t last = atomic_load_explicit(&g->notices[v].at_ns, memory_order_relaxed);
-    if ((last != 0 && now_ns - last < NOTICE_INTERVAL_NS) ||
+    /* Another worker's clock may be a little ahead: no difference that could wrap. */
+    if ((last != 0 && now_ns < last + NOTICE_INTERVAL_NS) ||
         !atomic_compare_exchange_strong_explicit(&g->notices[v].at_ns, &last, now_ns, memory_order_relaxed, memory_order_relaxed)) {
         atomic_fetch_add_explicit(&g->notices[v].held, 1, memory_order_relaxed);
         return false;

@@ -93,13 +93,27 @@ void peer_remove(struct peer *p, struct session *s)
     peer_discard_if_empty(p);
 }
 
+/* The last rank holds everybody from its number on. Few can stand there: each with PEER_RANKS connections or nearly. */
+static struct peer *heaviest_of_last_rank(struct list *rank)
+{
+    struct peer *most = NULL;
+    LIST_FOREACH(n, rank)
+    {
+        struct peer *p = LIST_ENTRY(n, struct peer, rank);
+        if (!most || p->count > most->count)
+            most = p;
+    }
+    return most;
+}
+
 struct peer *peer_heaviest(struct worker_gate *wg)
 {
     while (wg->top_rank > 0 && list_empty(&wg->ranks[wg->top_rank]))
         wg->top_rank--;
-    if (wg->top_rank == 0)
-        return NULL;
-    return LIST_ENTRY(wg->ranks[wg->top_rank].next, struct peer, rank);
+    struct list *rank = &wg->ranks[wg->top_rank];
+    if (wg->top_rank == PEER_RANKS - 1)
+        return heaviest_of_last_rank(rank);
+    return wg->top_rank ? LIST_ENTRY(rank->next, struct peer, rank) : NULL;
 }
 
 struct peer *peer_with_most_topics(struct worker_gate *wg)

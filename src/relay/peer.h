@@ -36,10 +36,10 @@ void peer_discard_if_empty(struct peer *p);
 void peer_add(struct peer *p, struct session *s);
 void peer_remove(struct peer *p, struct session *s);
 
-/* The peer with the most connections, or NULL when there is none. O(1) for all practical purposes. */
+/* The peer with the most connections, or NULL when there is none. O(1), unless somebody holds PEER_RANKS. */
 struct peer *peer_heaviest(struct worker_gate *wg);
 
-/* The peer whose connections hold the most topic bytes. Walks all sessions: for the rare moment when
+/* The peer whose connections hold the most topic bytes. Walks all peers: for the rare moment when
  * subscriptions.total_bytes is exceeded. */
 struct peer *peer_with_most_topics(struct worker_gate *wg);
 
