@@ -145,6 +145,23 @@ int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer)
     return fd;
 }
 
+/* Whoever asks again and again for a port of the ephemeral range where nobody listens is some day given that port as
+ * its own, and then is connected with itself (TCP's simultaneous open), which keeps the application from listening
+ * there. Reset, so that the port is free at once. */
+static bool refuse_oneself(int fd)
+{
+    struct sockaddr_storage own = {0}, peer = {0};
+    socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+    struct linger at_once = {.l_onoff = 1};
+    if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
+        getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+        return false;
+    if (own.ss_family == AF_UNIX || own_len != peer_len || memcmp(&own, &peer, own_len) != 0)
+        return false;
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    return true;
+}
+
 int net_connect(const struct endpoint *e, bool *ret_pending)
 {
     int fd = open_socket(e);
@@ -152,13 +169,10 @@ int net_connect(const struct endpoint *e, bool *ret_pending)
         return fd;
     if (e->kind == ENDPOINT_TCP)
         set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    *ret_pending = false;
-    if (connect(fd, &e->sa, e->len) == 0)
-        return fd;
-    if (errno != EINPROGRESS)
+    *ret_pending = connect(fd, &e->sa, e->len) < 0;
+    if (*ret_pending && errno != EINPROGRESS)
         return fail_closed(fd, errno);
-    *ret_pending = true;
-    return fd;
+    return !*ret_pending && refuse_oneself(fd) ? fail_closed(fd, ECONNREFUSED) : fd;
 }
 
 int net_connect_result(int fd)
@@ -167,7 +181,7 @@ int net_connect_result(int fd)
     socklen_t len = sizeof(error);
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         return -errno;
-    return -error;
+    return error == 0 && refuse_oneself(fd) ? -ECONNREFUSED : -error;
 }
 
 static size_t limit_from_proc(FILE *f)
