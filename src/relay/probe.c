@@ -229,9 +229,12 @@ void probe_wake(struct probe *p)
 void probe_report_failure(struct worker_gate *wg, int error)
 {
     struct worker *first = wg->worker->all[0];
-    /* A full backlog is no absence: the session tries again by itself. */
-    if (error == -EAGAIN)
-        return;
+    /* A full backlog is no absence, and what Weir itself lacks is not the application's: the session tries again by
+     * itself. */
+    static const int not_its_absence[] = {-EAGAIN, -EADDRNOTAVAIL, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
+    for (size_t i = 0; i < ARRAY_LEN(not_its_absence); i++)
+        if (error == not_its_absence[i])
+            return;
     if (atomic_exchange(&wg->gate->up, false))
         worker_signal(first, &first->news);
 }

@@ -8,6 +8,7 @@
 #include "relay/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -64,8 +65,10 @@ static void fit_connections(struct relay *r)
     for (size_t i = 0; i < r->gate_count; i++) {
         struct gate *g = &r->gates[i];
         uint64_t share = room * g->limits.connections.max / wanted;
-        LOG_WARN("gate %s: connections.max lowered from %u to %llu: this process may open %llu descriptors (raise LimitNOFILE or ulimit -Hn)",
-                 g->config->name, g->limits.connections.max, (unsigned long long)share, (unsigned long long)r->fd_limit);
+        LOG_WARN("gate %s: connections.max lowered from %u to %llu: this process may open %llu descriptors (raise "
+                 "LimitNOFILE or ulimit -Hn)",
+                 g->config->name, g->limits.connections.max, (unsigned long long)share,
+                 (unsigned long long)r->fd_limit);
         g->limits.connections.max = share ? (uint32_t)share : 1;
         atomic_store(&g->max_connections, g->limits.connections.max);
     }
@@ -108,6 +111,12 @@ static int make_workers(struct relay *r)
     return 0;
 }
 
+static int share_descriptor(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return copy < 0 ? -errno : copy;
+}
+
 /* Over TCP each worker has a listener of its own and the kernel spreads newcomers; a Unix listener is shared. */
 static int listen_on(struct relay *r, size_t gate)
 {
@@ -117,7 +126,7 @@ static int listen_on(struct relay *r, size_t gate)
     for (unsigned i = 0; i < r->worker_count; i++) {
         struct worker_gate *wg = &r->workers[i]->gates[gate];
         if (i > 0)
-            fd = share ? net_listen(&g->listen, false, true) : dup(r->workers[0]->gates[gate].listener.fd);
+            fd = share ? net_listen(&g->listen, false, true) : share_descriptor(r->workers[0]->gates[gate].listener.fd);
         if (fd < 0)
             return fd;
         wg->listener.fd = fd;
@@ -151,8 +160,8 @@ static bool listen_all(struct relay *r, FILE *errors)
     for (size_t i = 0; i < r->gate_count; i++) {
         int error = listen_on(r, i);
         if (error < 0) {
-            fprintf(errors, "weir: gate %s: cannot listen on %s: %s%s\n", r->gates[i].config->name, r->gates[i].config->listen_text, strerror(-error),
-                    hint(error));
+            fprintf(errors, "weir: gate %s: cannot listen on %s: %s%s\n", r->gates[i].config->name,
+                    r->gates[i].config->listen_text, strerror(-error), hint(error));
             return false;
         }
     }
@@ -284,7 +293,8 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
 {
     struct gate *g = &r->gates[gate];
     struct handshake_app app;
-    *ret = (struct gate_snapshot){.name = g->config->name, .upstream_up = atomic_load(&g->up), .socket = socket_type_name(gate_socket(g))};
+    *ret = (struct gate_snapshot){
+        .name = g->config->name, .upstream_up = atomic_load(&g->up), .socket = socket_type_name(gate_socket(g))};
     if (atomic_load(&g->listening))
         snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen_text);
     snprintf(ret->forward, sizeof(ret->forward), "%s", g->config->forward_text);
