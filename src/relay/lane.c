@@ -121,6 +121,19 @@ bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
 
 /* ---- writing ---- */
 
+/* Begins to time the receiver. One that kept up for less time than it did not before is timed on from there: otherwise it could take a little
+ * whenever its time is nearly up. */
+static void time_receiver(struct lane *l, struct session *s)
+{
+    uint64_t now = s->wg->worker->now_ns, lagged_ns = l->flowing_ns - l->blocked_ns, kept_up_ns = now - l->flowing_ns;
+    if (kept_up_ns < lagged_ns && l->taken < session_limits(s)->slow_reader.bytes) {
+        l->blocked_ns += kept_up_ns;
+        return;
+    }
+    l->blocked_ns = now;
+    l->taken = 0;
+}
+
 static void mark_blocked(struct lane *l, struct session *s)
 {
     lane_to(l, s)->writable = false;
@@ -129,10 +142,11 @@ static void mark_blocked(struct lane *l, struct session *s)
     if (l->blocked)
         return;
     l->blocked = true;
-    l->blocked_ns = s->wg->worker->now_ns;
-    l->taken = 0;
+    time_receiver(l, s);
     cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
-    session_arm(s, l->blocked_ns + session_limits(s)->heartbeat.interval_ns);
+    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    if (!l->traffic.inbound)
+        session_arm(s, l->blocked_ns + session_limits(s)->slow_reader.within_ns);
 }
 
 static void mark_flowing(struct lane *l, struct session *s)
@@ -140,6 +154,7 @@ static void mark_flowing(struct lane *l, struct session *s)
     if (!l->blocked)
         return;
     l->blocked = false;
+    l->flowing_ns = s->wg->worker->now_ns;
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     /* Time that the receiver took does not count against the sender. */
     l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;

@@ -38,8 +38,9 @@ struct lane {
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
     uint64_t moved;      /* bytes read since then */
-    uint64_t blocked_ns; /* when the receiver was last seen to keep up with slow_reader.bytes */
-    uint64_t taken;      /* bytes written since then */
+    uint64_t blocked_ns; /* since when the receiver has not kept up with slow_reader.bytes; time when it did left out */
+    uint64_t flowing_ns; /* when it was last seen to take everything */
+    uint64_t taken;      /* bytes written since blocked_ns */
     uint64_t messages;
 };
 
