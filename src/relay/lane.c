@@ -94,7 +94,7 @@ static bool make_room(struct lane *l, struct session *s, size_t more)
     size_t used = l->end - l->start;
     if (l->end + more <= l->cap)
         return true;
-    uint8_t *old = NULL, *from = l->buf + l->start;
+    uint8_t *old = NULL, *from = used ? l->buf + l->start : NULL;
     uint32_t old_cap = 0;
     if (used + more > l->cap && !swap_buffer(l, s, used + more, &old, &old_cap))
         return false;
@@ -161,6 +161,14 @@ static void mark_flowing(struct lane *l, struct session *s)
 }
 
 /* The receiver is gone. The application's end still delivers what it has said; a client's is simply over. */
+static void resume(struct lane *l, struct session *s)
+{
+    if (!l->paused)
+        return;
+    l->paused = false;
+    cell_sub(session_cells(s), CELL_PAUSED, 1);
+}
+
 static void on_write_error(struct lane *l, struct session *s)
 {
     if (!l->traffic.inbound) {
@@ -171,6 +179,8 @@ static void on_write_error(struct lane *l, struct session *s)
     l->eof = l->shut = true;
     mark_flowing(l, s);
     lane_to(l, s)->readable = true;
+    resume(l, s);
+    l->begun_ns = 0;
 }
 
 /* Writes `iov`; returns the bytes taken, or -1 when the session or lane has ended. */
@@ -251,13 +261,19 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     return n;
 }
 
-/* Whatever is read may have to wait; so nothing is read while the memory account could not take it. */
-static bool memory_allows(struct lane *l, struct session *s, size_t room)
+/* Whatever is read may have to wait. The fuller the memory, the less is read at once, and the last eighth is left to newcomers and to what waits
+ * already: connections whose receivers stand still must not keep the others out. */
+static bool memory_allows(struct lane *l, struct session *s)
 {
     const struct account *a = s->wg->worker->account;
-    if (account_held(a) + 2 * room <= a->limit_bytes)
+    uint64_t held = account_held(a), limit = a->limit_bytes;
+    uint8_t most = held > limit / 4 * 3 ? LANE_READ_LOG2_MIN : held > limit / 2 ? LANE_READ_LOG2_FIRST : LANE_READ_LOG2_MAX;
+    if (l->read_log2 > most)
+        l->read_log2 = most;
+    if (held + (2ull << l->read_log2) > limit - limit / 8)
+        l->read_log2 = LANE_READ_LOG2_MIN;
+    if (held + (2ull << l->read_log2) <= limit - limit / 8)
         return true;
-    l->read_log2 = LANE_READ_LOG2_MIN;
     session_arm(s, s->wg->worker->now_ns + NO_MEMORY_RETRY_NS);
     return false;
 }
@@ -270,7 +286,8 @@ static bool read_behind(struct lane *l, struct session *s, struct window *w)
         session_arm(s, s->wg->worker->now_ns + NO_MEMORY_RETRY_NS);
         return false;
     }
-    ssize_t n = read_some(l, s, l->buf + l->end, l->cap - l->end);
+    room = l->cap - l->end;
+    ssize_t n = read_some(l, s, l->buf + l->end, room < SCRATCH_READ_BYTES ? room : SCRATCH_READ_BYTES);
     if (n <= 0)
         return false;
     l->end += (uint32_t)n;
@@ -298,7 +315,7 @@ static bool next_window(struct lane *l, struct session *s, struct window *w)
         *w = (struct window){l->buf + l->ready, l->buf + l->scanned, l->buf + l->end, false};
         return true;
     }
-    if (l->eof || !lane_from(l, s)->readable || !memory_allows(l, s, (size_t)1 << l->read_log2))
+    if (l->eof || !lane_from(l, s)->readable || !memory_allows(l, s))
         return false;
     size_t held = l->end - l->ready;
     /* Copying what is held costs little beside a read that brings more than that; beside a trickle it would cost an
@@ -382,6 +399,8 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
     if (!l->paused) {
         l->paused = true;
         cell_add(session_cells(s), CELL_PAUSED, 1);
+        if (l->read_log2 > LANE_READ_LOG2_MIN)
+            l->read_log2--;
         cell_add(session_cells(s), CELL_PAUSES, 1);
         if (r->wait_reason != VERDICT_PASS)
             session_notice(s, r->wait_reason, 1);
@@ -399,9 +418,8 @@ static bool end_pause(struct lane *l, struct session *s)
         session_arm(s, l->resume_ns);
         return false;
     }
-    l->paused = false;
+    resume(l, s);
     l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
-    cell_sub(session_cells(s), CELL_PAUSED, 1);
     return true;
 }
 
@@ -479,6 +497,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         return false;
     }
     follow_message(l, s, &r);
+    if (l->shut)
+        return false;
     if (r.wait_ns)
         pause_lane(l, s, &r);
     if (r.ping.seen && !l->traffic.inbound)
@@ -488,18 +508,28 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     return flowing && !r.wait_ns && s->state != SESSION_CLOSED;
 }
 
-/* subscriptions.total_bytes is exceeded: connections of the source that holds most of it end until it is not. */
+static struct session *with_most_topics(const struct peer *p)
+{
+    struct session *most = NULL;
+    LIST_FOREACH (n, &p->sessions) {
+        struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        if (s->topics.count && (!most || topics_cost(&s->topics) >= topics_cost(&most->topics)))
+            most = s;
+    }
+    return most;
+}
+
+/* subscriptions.total_bytes is exceeded: the source that holds most of it loses the connection that holds most, until it is not. */
 static void make_room_for_topics(struct session *s)
 {
-    struct gate *g = s->wg->gate;
-    struct peer *p = peer_with_most_topics(s->wg);
-    while (p && tally_cost(&g->traffic.topics) > g->limits.subscriptions.total_bytes && !list_empty(&p->sessions)) {
-        struct session *victim = LIST_ENTRY(p->sessions.prev, struct session, in_peer);
-        bool last = p->count == 1;
-        session_close(victim, VERDICT_TOPICS_GIVE_WAY);
-        if (last)
+    struct worker_gate *wg = s->wg;
+    struct gate *g = wg->gate;
+    while (tally_cost(&g->traffic.topics) > g->limits.subscriptions.total_bytes) {
+        struct peer *p = peer_with_most_topics(wg);
+        if (!p)
             return;
     }
+        session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
 }
 
 /* ---- the turn ---- */
@@ -573,6 +603,7 @@ bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t
     if (n <= 0)
         return false;
     if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
+    cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
         session_close(s, VERDICT_NO_MEMORY);
         return false;
     }

@@ -49,7 +49,7 @@ static void say_all(struct life *l)
     stream_frame(&l->client.out, 0, 's', 100);
 }
 
-/* The application's end reads nothing at first, and the client nothing at all. */
+/* Neither end reads anything at first. */
 static void live(struct life *l)
 {
     memset(&l->app, 0, sizeof(l->app));
@@ -57,10 +57,12 @@ static void live(struct life *l)
     end_connect(&l->client, &l->stage, 0);
     end_greet(&l->client, l->subscriber ? "SUB" : "DEALER", l->subscriber ? NULL : "someone");
     say_all(l);
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < 60; i++) {
         end_write(&l->client, 7 * KIB);
         stage_sleep(&l->stage, NS_PER_MS);
         accept_app(l);
+        if (i > 20)
+            end_read(&l->client, SIZE_MAX);
         if (l->app.fd >= 0 && i > 20)
             end_read(&l->app, SIZE_MAX);
         if (l->app.fd >= 0 && i == 10)

@@ -116,6 +116,14 @@ struct peer *peer_heaviest(struct worker_gate *wg)
     return wg->top_rank ? LIST_ENTRY(rank->next, struct peer, rank) : NULL;
 }
 
+static bool holds_topics(const struct peer *p)
+{
+    LIST_FOREACH(n, &p->sessions)
+    if (LIST_ENTRY(n, struct session, in_peer)->topics.count)
+        return true;
+    return false;
+}
+
 struct peer *peer_with_most_topics(struct worker_gate *wg)
 {
     struct peer *most = NULL;
@@ -125,7 +133,7 @@ struct peer *peer_with_most_topics(struct worker_gate *wg)
         {
             struct peer *p = LIST_ENTRY(n, struct peer, rank);
             uint32_t bytes = atomic_load_explicit(&p->source->topic_bytes, memory_order_relaxed);
-            if (bytes > most_bytes) {
+            if (bytes > most_bytes && holds_topics(p)) {
                 most = p;
                 most_bytes = bytes;
             }

@@ -39,8 +39,8 @@ void peer_remove(struct peer *p, struct session *s);
 /* The peer with the most connections, or NULL when there is none. O(1), unless somebody holds PEER_RANKS. */
 struct peer *peer_heaviest(struct worker_gate *wg);
 
-/* The peer whose connections hold the most topic bytes. Walks all peers: for the rare moment when
- * subscriptions.total_bytes is exceeded. */
+/* Of those with subscriptions here, the peer whose source holds the most topic bytes; NULL: nobody has any. Walks all
+ * peers: for the rare moment when subscriptions.total_bytes is exceeded. */
 struct peer *peer_with_most_topics(struct worker_gate *wg);
 
 #endif

@@ -141,6 +141,9 @@ static void most_topics_counts_topics(void **state)
     assert_null(peer_with_most_topics(gate_of(t)));
     atomic_store(&t->sources[1]->topic_bytes, 70);
     atomic_store(&t->sources[3]->topic_bytes, 60);
+    atomic_store(&t->sources[4]->topic_bytes, 80); /* all of them on connections of other workers */
+    for (unsigned i = 0; i < t->count; i++)
+        t->sessions[i]->topics.count = t->sessions[i]->peer->source != t->sources[4];
     assert_ptr_equal(peer_with_most_topics(gate_of(t))->source, t->sources[1]);
     while (t->count)
         drop(t, 0);

@@ -16,6 +16,9 @@
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
 static void on_alarm(struct alarm *a);
+/* A year: more than any message takes, and far from wrapping. */
+#define FOR_EVER_NS 3.2e16
+
 
 struct traffic_context session_context(struct session *s)
 {
@@ -134,7 +137,7 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
 static void give_back_topics(struct session *s)
 {
     struct gate *g = s->wg->gate;
-    uint64_t cost = s->topics.topic_bytes + (uint64_t)s->topics.count * TOPIC_OVERHEAD_BYTES;
+    uint64_t cost = topics_cost(&s->topics);
     cell_sub(session_cells(s), CELL_SUBSCRIPTIONS, s->topics.count);
     tally_remove_all(&g->traffic.topics, s->topics.slots, s->topics.capacity);
     atomic_fetch_sub_explicit(&s->source->topic_bytes, (uint32_t)cost, memory_order_relaxed);
@@ -285,6 +288,9 @@ void session_arm(struct session *s, uint64_t at_ns)
     if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
         timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
 }
+    /* Subscriptions of a client that has gone are worth nothing, and need not be waited for. */
+    if (s->state == SESSION_OPEN && s->up.paused && s->up.traffic.subscriber && s->front.hup)
+        session_close(s, VERDICT_PASS);
 
 /* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
  * during which Weir or the application made it wait does not count. */
@@ -297,8 +303,8 @@ static bool message_is_late(struct session *s)
         return false;
     if (l->paused || l->blocked)
         l->begun_ns = now;
-    uint64_t allowed = lim->message.complete_within_ns +
-                       (uint64_t)((double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S);
+    double more_ns = (double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S;
+    uint64_t allowed = lim->message.complete_within_ns + (uint64_t)(more_ns < FOR_EVER_NS ? more_ns : FOR_EVER_NS);
     if (now - l->begun_ns >= allowed)
         return true;
     session_arm(s, l->begun_ns + allowed);
@@ -315,8 +321,8 @@ static bool message_is_in_the_way(struct session *s)
         return false;
     }
     session_arm(s, now + NS_PER_S);
-    bool idle =
-        s->check_ns != 0 && l->moved - s->moved_then < session_limits(s)->message.min_rate && l->moved >= s->moved_then;
+    double least = (double)session_limits(s)->message.min_rate * (double)(now - s->check_ns) / (double)NS_PER_S;
+    bool idle = s->check_ns != 0 && l->moved >= s->moved_then && (double)(l->moved - s->moved_then) < least;
     bool due = s->check_ns != 0 && now - s->check_ns >= NS_PER_S / 2;
     if (due && idle && !l->paused && !l->blocked && unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
         return true;

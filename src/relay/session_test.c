@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <cmocka.h>
@@ -207,6 +208,181 @@ static void a_worker_that_takes_its_time_stays(void **state)
     reading_fini(&r);
 }
 
+/* ---- memory ---- */
+
+#define PINNING 40u
+
+/* Workers that take what there is, and then nothing for ever, each with as much as possible waiting in Weir. */
+static void receivers_that_stand_still_keep_nobody_out(void **state)
+{
+    struct reading r[PINNING], late;
+    struct stage *s = &r[0].stage;
+    stage_init(s, NULL);
+    s->config->memory_bytes = 4 * MIB;
+    stage_start(s);
+    for (unsigned i = 0; i < PINNING; i++) {
+        stage_pair(s, &r[i].client, &r[i].app, "PULL", "PUSH");
+        stream_frame(&r[i].app.out, 0, 'x', 3 * MIB);
+        for (unsigned n = 0; n < 40; n++) {
+            end_write(&r[i].app, SIZE_MAX);
+            stage_round(s);
+            end_read(&r[i].client, n < 10 ? SIZE_MAX : 0);
+        }
+    }
+    assert_true(stage_cell(s, CELL_HELD) > MIB);
+    stage_pair(s, &late.client, &late.app, "PULL", "PUSH");
+    stream_frame(&late.app.out, 0, 'y', MIB);
+    for (unsigned n = 0; n < 2000; n++) {
+        end_write(&late.app, SIZE_MAX);
+        stage_round(s);
+        end_read(&late.client, SIZE_MAX);
+    }
+    assert_true(end_traffic(&late.client, NULL).len > MIB);
+    assert_int_equal(stage_verdict(s, VERDICT_NO_MEMORY), 0);
+    for (unsigned i = 0; i < PINNING; i++)
+        end_close(&r[i].client), end_close(&r[i].app);
+    end_close(&late.client), end_close(&late.app);
+    stage_rounds(s, 20);
+    stage_fini(s);
+}
+
+/* ---- topics ---- */
+
+static void subscribe(struct end *e, char first, unsigned count)
+{
+    char topic[21];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(topic, sizeof(topic), "%c%019u", first, i);
+        stream_command(&e->out, "SUBSCRIBE", topic, 20);
+    }
+    end_write(e, SIZE_MAX);
+}
+
+static void stage_pair_from(struct stage *s, struct end *client, struct end *app, uint32_t from)
+{
+    end_connect(client, s, from);
+    end_greet(client, "SUB", NULL);
+    end_write(client, SIZE_MAX);
+    for (unsigned i = 0; i < 200 && !end_is_greeted(client); i++) {
+        stage_sleep(s, NS_PER_MS);
+        struct end e;
+        while (end_accept(&e, s)) {
+            end_greet(&e, "PUB", NULL);
+            end_write(&e, SIZE_MAX);
+            *app = e;
+        }
+        end_read(client, SIZE_MAX);
+    }
+    assert_true(end_is_greeted(client));
+}
+
+/* Room is made by whoever holds most topics, not by another connection of the same address. */
+static void topics_give_way_where_they_are(void **state)
+{
+    struct stage s;
+    struct end clients[4], apps[4];
+    stage_init(&s, "tcp://127.0.0.1:*");
+    s.limits->subscriptions.total_bytes = 50 * 36;
+    stage_start(&s);
+    stage_rounds(&s, 4);
+    struct end probe;
+    while (end_accept(&probe, &s)) {
+        end_greet(&probe, "PUB", NULL);
+        end_write(&probe, SIZE_MAX);
+        stage_rounds(&s, 4);
+        end_close(&probe);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        stage_pair_from(&s, &clients[i], &apps[i], 0x7f000001u + (i == 3));
+    subscribe(&clients[0], 'a', 10);
+    subscribe(&clients[1], 'b', 25);
+    stage_rounds(&s, 10);
+    assert_int_equal(stage_cell(&s, CELL_SUBSCRIPTIONS), 35);
+    subscribe(&clients[3], 'c', 20);
+    stage_rounds(&s, 10);
+    assert_int_equal(stage_verdict(&s, VERDICT_TOPICS_GIVE_WAY), 1);
+    assert_int_equal(stage_cell(&s, CELL_SUBSCRIPTIONS), 30);
+    end_read(&clients[1], SIZE_MAX);
+    assert_true(clients[1].over);
+    for (unsigned i = 0; i < 4; i++)
+        end_close(&clients[i]), end_close(&apps[i]);
+    stage_rounds(&s, 20);
+    stage_fini(&s);
+}
+
+/* ---- messages on their way ---- */
+
+/* An application that listens no more, but still speaks: its client is not blamed for the message that it could not
+ * deliver. */
+static void a_deaf_application_is_not_the_clients_fault(void **state)
+{
+    struct stage s;
+    struct end client, app;
+    stage_init(&s, NULL);
+    s.limits->message.complete_within_ns = NS_PER_S;
+    stage_start(&s);
+    stage_pair(&s, &client, &app, "DEALER", "ROUTER");
+    assert_int_equal(shutdown(app.fd, SHUT_RD), 0);
+    stream_frame(&client.out, 0, 'w', 100);
+    stream_frame(&client.out, 0, 'h', 10 * KIB);
+    end_write(&client, KIB);
+    stage_sleep(&s, 5 * NS_PER_S);
+    stream_frame(&app.out, 0, 'r', 100);
+    end_write(&app, SIZE_MAX);
+    stage_rounds(&s, 4);
+    end_read(&client, SIZE_MAX);
+    assert_int_equal(end_traffic(&client, NULL).len, 102);
+    end_close(&app);
+    stage_rounds(&s, 4);
+    assert_int_equal(stage_cell(&s, CELL_CLOSED), 1);
+    for (unsigned v = 1; v < VERDICT_COUNT; v++)
+        assert_int_equal(stage_verdict(&s, (enum verdict)v), 0);
+    end_close(&client);
+    stage_fini(&s);
+}
+
+/* Streams `rate` bytes a second for `seconds` while somebody else waits for room; the session is looked at ten times a
+ * second. */
+static bool streams_at(uint64_t rate, unsigned seconds)
+{
+    struct stage s;
+    struct end client, app, other, other_app;
+    stage_init(&s, NULL);
+    s.limits->message.unfinished_bytes = 4 * MIB;
+    s.limits->message.min_rate = 64 * KIB;
+    stage_start(&s);
+    stage_pair(&s, &client, &app, "PUSH", "PULL");
+    struct session *first = only_session(&s);
+    stream_frame(&client.out, 0, 's', 30 * MIB);
+    end_write(&client, 100 * KIB);
+    stage_rounds(&s, 4);
+    stage_pair(&s, &other, &other_app, "PUSH", "PULL");
+    stream_frame(&other.out, 0, 's', 2 * MIB);
+    for (unsigned i = 0; i < 10 * seconds; i++) {
+        end_write(&client, rate / 10);
+        end_write(&other, 200 * KIB);
+        if (stage_cell(&s, CELL_CLOSED) == 0)
+            session_arm(first, stage_now_ns());
+        stage_sleep(&s, 100 * NS_PER_MS);
+        end_read(&app, SIZE_MAX);
+        end_read(&other_app, SIZE_MAX);
+    }
+    assert_true(stage_cell(&s, CELL_UNFINISHED) == 0);
+    bool cut = stage_verdict(&s, VERDICT_MESSAGE_TOO_SLOW) == 1;
+    /* Whoever waited has come through if the first was cut. */
+    assert_int_equal(end_traffic(&other_app, NULL).len == 2 * MIB + 9, cut);
+    end_close(&client), end_close(&app), end_close(&other), end_close(&other_app);
+    stage_rounds(&s, 20);
+    stage_fini(&s);
+    return !cut;
+}
+
+static void who_holds_room_must_use_it(void **state)
+{
+    assert_true(streams_at(80 * KIB, 10));
+    assert_false(streams_at(40 * KIB, 10));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +391,10 @@ int main(void)
         cmocka_unit_test(a_client_that_takes_enough_stays),
         cmocka_unit_test(a_client_that_catches_up_stays),
         cmocka_unit_test(a_worker_that_takes_its_time_stays),
+        cmocka_unit_test(receivers_that_stand_still_keep_nobody_out),
+        cmocka_unit_test(topics_give_way_where_they_are),
+        cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
+        cmocka_unit_test(who_holds_room_must_use_it),
         cmocka_unit_test(strangers_of_another_mechanism_keep_nobody_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
