@@ -160,7 +160,6 @@ static void mark_flowing(struct lane *l, struct session *s)
     l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
 }
 
-/* The receiver is gone. The application's end still delivers what it has said; a client's is simply over. */
 static void resume(struct lane *l, struct session *s)
 {
     if (!l->paused)
@@ -169,6 +168,7 @@ static void resume(struct lane *l, struct session *s)
     cell_sub(session_cells(s), CELL_PAUSED, 1);
 }
 
+/* The receiver is gone. The application's end still delivers what it has said; a client's is simply over. */
 static void on_write_error(struct lane *l, struct session *s)
 {
     if (!l->traffic.inbound) {
@@ -178,9 +178,9 @@ static void on_write_error(struct lane *l, struct session *s)
     drop_buffer(l, s);
     l->eof = l->shut = true;
     mark_flowing(l, s);
-    lane_to(l, s)->readable = true;
     resume(l, s);
     l->begun_ns = 0;
+    lane_to(l, s)->readable = true;
 }
 
 /* Writes `iov`; returns the bytes taken, or -1 when the session or lane has ended. */
@@ -398,9 +398,9 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
     l->resume_ns = s->wg->worker->now_ns + wait_ns;
     if (!l->paused) {
         l->paused = true;
-        cell_add(session_cells(s), CELL_PAUSED, 1);
         if (l->read_log2 > LANE_READ_LOG2_MIN)
             l->read_log2--;
+        cell_add(session_cells(s), CELL_PAUSED, 1);
         cell_add(session_cells(s), CELL_PAUSES, 1);
         if (r->wait_reason != VERDICT_PASS)
             session_notice(s, r->wait_reason, 1);
@@ -496,9 +496,9 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         session_close(s, r.verdict);
         return false;
     }
-    follow_message(l, s, &r);
     if (l->shut)
         return false;
+    follow_message(l, s, &r);
     if (r.wait_ns)
         pause_lane(l, s, &r);
     if (r.ping.seen && !l->traffic.inbound)
@@ -528,8 +528,8 @@ static void make_room_for_topics(struct session *s)
         struct peer *p = peer_with_most_topics(wg);
         if (!p)
             return;
-    }
         session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
+    }
 }
 
 /* ---- the turn ---- */
@@ -602,8 +602,8 @@ bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t
     ssize_t n = send(to->watch.fd, frame, len, MSG_NOSIGNAL);
     if (n <= 0)
         return false;
-    if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
+    if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
         session_close(s, VERDICT_NO_MEMORY);
         return false;
     }

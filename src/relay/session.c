@@ -15,10 +15,10 @@
 /* A drained session has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
-static void on_alarm(struct alarm *a);
 /* A year: more than any message takes, and far from wrapping. */
 #define FOR_EVER_NS 3.2e16
 
+static void on_alarm(struct alarm *a);
 
 struct traffic_context session_context(struct session *s)
 {
@@ -263,6 +263,9 @@ void session_run(struct session *s)
     /* Who leaves the line takes nobody's turn. */
     if (s->state == SESSION_WAITING && s->front.hup)
         session_close(s, VERDICT_HANDSHAKE_ABANDONED);
+    /* Subscriptions of a client that has gone are worth nothing, and need not be waited for. */
+    if (s->state == SESSION_OPEN && s->up.paused && s->up.traffic.subscriber && s->front.hup)
+        session_close(s, VERDICT_PASS);
     if (s->state == SESSION_OPENING)
         opening_run(s);
     if (s->state == SESSION_OPEN) {
@@ -288,9 +291,6 @@ void session_arm(struct session *s, uint64_t at_ns)
     if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
         timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
 }
-    /* Subscriptions of a client that has gone are worth nothing, and need not be waited for. */
-    if (s->state == SESSION_OPEN && s->up.paused && s->up.traffic.subscriber && s->front.hup)
-        session_close(s, VERDICT_PASS);
 
 /* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
  * during which Weir or the application made it wait does not count. */

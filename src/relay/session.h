@@ -80,15 +80,15 @@ void session_free(struct session *s);
 
 struct traffic_context session_context(struct session *s);
 
-static inline struct cells *session_cells(const struct session *s)
-{
-    return s->wg->cells;
-}
-
 /* What these subscriptions count in the limits of the source and of the gate. */
 static inline uint64_t topics_cost(const struct topics *t)
 {
     return t->topic_bytes + (uint64_t)t->count * TOPIC_OVERHEAD_BYTES;
+}
+
+static inline struct cells *session_cells(const struct session *s)
+{
+    return s->wg->cells;
 }
 
 static inline const struct limits *session_limits(const struct session *s)
