@@ -383,6 +383,122 @@ static void who_holds_room_must_use_it(void **state)
     assert_false(streams_at(40 * KIB, 10));
 }
 
+/* ---- sleep ---- */
+
+/* In every state a worker with nothing to do wakes up at most as often as its timers are meant to: a hundred times a
+ * second when memory is short, ten times while a connection is paused or blocked, hardly ever when idle. */
+static void wakes_at_most(struct stage *s, unsigned a_second)
+{
+    stage_rounds(s, 20);
+    unsigned rounds = stage_sleep_as_told(s, 20 * NS_PER_S);
+    if (rounds > 20 * a_second + 20)
+        fail_msg("%u rounds in 20 s", rounds);
+}
+
+static void nobody_spins_while_idle(void **state)
+{
+    struct stage s;
+    struct end client, app;
+    stage_init(&s, NULL);
+    stage_start(&s);
+    stage_pair(&s, &client, &app, "DEALER", "ROUTER");
+    wakes_at_most(&s, 1);
+    /* In the middle of a message, and of a header. */
+    stream_frame(&client.out, 0, 'x', 100);
+    end_write(&client, 50);
+    wakes_at_most(&s, 2);
+    /* A client that will say no more: it is the application's turn. */
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    wakes_at_most(&s, 1);
+    end_close(&client);
+    end_close(&app);
+    stage_rounds(&s, 10);
+    wakes_at_most(&s, 1);
+    stage_fini(&s);
+}
+
+static void nobody_spins_while_paused_or_blocked(void **state)
+{
+    struct stage s;
+    struct end client, app;
+    stage_init(&s, NULL);
+    s.limits->source.messages = (struct rate_limit){.rate = {.count = 1, .period_ns = 3600 * NS_PER_S}};
+    stage_start(&s);
+    stage_pair(&s, &client, &app, "DEALER", "ROUTER");
+    for (unsigned i = 0; i < 100; i++)
+        stream_frame(&client.out, 0, 'x', 100);
+    end_write(&client, SIZE_MAX);
+    stage_rounds(&s, 10);
+    assert_int_equal(stage_cell(&s, CELL_PAUSED), 1);
+    wakes_at_most(&s, 12);
+    stream_frame(&app.out, 0, 'x', 4 * MIB);
+    end_write(&app, SIZE_MAX);
+    stage_rounds(&s, 10);
+    assert_int_equal(stage_cell(&s, CELL_BLOCKED_OUT), 1);
+    wakes_at_most(&s, 12);
+    end_close(&app);
+    wakes_at_most(&s, 12);
+    end_close(&client);
+    stage_rounds(&s, 10);
+    stage_fini(&s);
+}
+
+static void nobody_spins_while_opening(void **state)
+{
+    struct stage s;
+    struct end silent, client;
+    stage_init(&s, NULL);
+    s.limits->handshake.within_ns = 3600 * NS_PER_S;
+    s.limits->source.connection_rate = (struct rate){.count = 1, .period_ns = 3600 * NS_PER_S, .burst = 1};
+    stage_start(&s);
+    struct end waiting;
+    end_connect(&silent, &s, 0);
+    stage_rounds(&s, 4);
+    end_connect(&client, &s, 0);
+    end_greet(&client, "DEALER", NULL);
+    end_write(&client, SIZE_MAX);
+    stage_rounds(&s, 4);
+    end_connect(&waiting, &s, 0);
+    end_greet(&waiting, "DEALER", NULL);
+    end_write(&waiting, SIZE_MAX);
+    /* The application accepts and says nothing; the probe asks it again and again. */
+    wakes_at_most(&s, 10);
+    assert_int_equal(stage_cell(&s, CELL_WAITING), 1);
+    assert_int_equal(stage_cell(&s, CELL_HALF_OPEN), 2);
+    /* It is not even there. */
+    stage_app_stop(&s);
+    wakes_at_most(&s, 20);
+    end_close(&silent);
+    end_close(&client);
+    end_close(&waiting);
+    stage_rounds(&s, 10);
+    stage_fini(&s);
+}
+
+static void nobody_spins_while_memory_is_out(void **state)
+{
+    struct stage s;
+    struct end client, app;
+    stage_init(&s, NULL);
+    s.config->memory_bytes = 16 * KIB;
+    stage_start(&s);
+    stage_pair(&s, &client, &app, "DEALER", "ROUTER");
+    assert_true(account_charge(&s.account, 8 * KIB));
+    stream_frame(&client.out, 0, 'x', 100);
+    end_write(&client, SIZE_MAX);
+    wakes_at_most(&s, 120);
+    end_read(&app, SIZE_MAX);
+    assert_int_equal(end_traffic(&app, NULL).len, 0);
+    account_release(&s.account, 8 * KIB);
+    stage_sleep(&s, 50 * NS_PER_MS);
+    end_read(&app, SIZE_MAX);
+    assert_int_equal(end_traffic(&app, NULL).len, 102);
+    end_close(&client);
+    end_close(&app);
+    stage_rounds(&s, 10);
+    stage_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +511,10 @@ int main(void)
         cmocka_unit_test(topics_give_way_where_they_are),
         cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
         cmocka_unit_test(who_holds_room_must_use_it),
+        cmocka_unit_test(nobody_spins_while_idle),
+        cmocka_unit_test(nobody_spins_while_paused_or_blocked),
+        cmocka_unit_test(nobody_spins_while_opening),
+        cmocka_unit_test(nobody_spins_while_memory_is_out),
         cmocka_unit_test(strangers_of_another_mechanism_keep_nobody_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

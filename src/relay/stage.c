@@ -300,6 +300,19 @@ void stage_sleep(struct stage *s, uint64_t ns)
     }
 }
 
+unsigned stage_sleep_as_told(struct stage *s, uint64_t ns)
+{
+    unsigned rounds = 0;
+    for (uint64_t until = now_ns + ns; now_ns < until; rounds++) {
+        uint64_t next = list_empty(&s->worker.run) ? timers_next_ns(&s->worker.timers) : 0;
+        if (next > now_ns)
+            now_ns = next < until ? next : until;
+        stage_round(s);
+        assert_true(rounds < 1000000);
+    }
+    return rounds;
+}
+
 uint64_t stage_cell(const struct stage *s, enum metric_cell c)
 {
     return atomic_load(&s->gate.cells[0].metric[c]);

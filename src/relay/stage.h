@@ -50,6 +50,9 @@ void stage_rounds(struct stage *s, unsigned n);
 /* Moves the clock on by `ns` in steps of at most 10 ms, with a round after each. */
 void stage_sleep(struct stage *s, uint64_t ns);
 
+/* The same in the steps of the worker's own timers. Returns how many rounds it woke up for. */
+unsigned stage_sleep_as_told(struct stage *s, uint64_t ns);
+
 uint64_t stage_now_ns(void);
 
 /* Fails the test unless no session is open and everything that counts what is there stands at zero. */
