@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The whole relay with its threads: made to be run under ThreadSanitizer too. */
+#include "relay/relay.h"
+
+#include "base/property.h"
+#include "security/traffic_drive.h" /* struct stream */
+#include "zmtp/greeting.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define THREADS  4u
+#define LIVES    60u
+#define MESSAGES 40u
+
+/* An application that sends back whatever comes, behind a greeting of its own: one thread for each connection. */
+struct echo {
+    int listener;
+    _Atomic unsigned connections;
+};
+
+struct play {
+    struct config *config;
+    struct relay *relay;
+    struct echo app;
+    struct endpoint gate;
+    _Atomic bool over;
+    _Atomic unsigned answers;
+};
+
+static void put_ready(struct stream *s, const char *type)
+{
+    uint8_t greeting[ZMTP_GREETING_BYTES], metadata[64] = {11};
+    zmtp_greeting_put(greeting, &(struct zmtp_greeting){.major = 3, .minor = 1, .mechanism = MECHANISM_NULL});
+    stream_put(s, greeting, sizeof(greeting));
+    memcpy(metadata + 1, "Socket-Type", 11);
+    metadata[15] = (uint8_t)strlen(type);
+    memcpy(metadata + 16, type, strlen(type));
+    stream_command(s, "READY", metadata, 16 + strlen(type));
+}
+
+static bool write_all(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, bytes, len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static bool read_all(int fd, uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = recv(fd, bytes, len, 0);
+        if (n <= 0)
+            return false;
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+/* Greeting and READY of the other side. */
+static bool read_hello(int fd)
+{
+    uint8_t bytes[512];
+    if (!read_all(fd, bytes, ZMTP_GREETING_BYTES + 2) || bytes[ZMTP_GREETING_BYTES] != ZMTP_FLAG_COMMAND)
+        return false;
+    return read_all(fd, bytes, bytes[ZMTP_GREETING_BYTES + 1]);
+}
+
+struct echo_end {
+    struct echo *app;
+    int fd;
+};
+
+static void *echo_main(void *arg)
+{
+    struct echo_end e = *(struct echo_end *)arg;
+    struct stream hello = {0};
+    uint8_t bytes[4096];
+    free(arg);
+    put_ready(&hello, "ROUTER");
+    if (write_all(e.fd, hello.bytes, hello.len) && read_hello(e.fd))
+        for (ssize_t n; (n = recv(e.fd, bytes, sizeof(bytes), 0)) > 0;)
+            if (!write_all(e.fd, bytes, (size_t)n))
+                break;
+    stream_free(&hello);
+    close(e.fd);
+    atomic_fetch_sub(&e.app->connections, 1);
+    return NULL;
+}
+
+static void *app_main(void *arg)
+{
+    struct echo *app = arg;
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    for (int fd; (fd = accept(app->listener, NULL, NULL)) >= 0;) {
+        struct echo_end *e = malloc(sizeof(*e));
+        pthread_t thread;
+        *e = (struct echo_end){app, fd};
+        atomic_fetch_add(&app->connections, 1);
+        if (pthread_create(&thread, &attr, echo_main, e) != 0)
+            abort();
+    }
+    pthread_attr_destroy(&attr);
+    return NULL;
+}
+
+static int connect_from(const struct play *p, uint32_t host)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(fd, (struct sockaddr *)&from, sizeof(from)) < 0 || connect(fd, &p->gate.sa, p->gate.len) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Some messages there and back; true when every byte came back as it was. */
+static bool converse(int fd, struct property_rng *random)
+{
+    struct stream said = {0}, hello = {0};
+    put_ready(&hello, "DEALER");
+    for (unsigned i = 0; i < MESSAGES; i++)
+        stream_frame(&said, i % 5 == 0 ? ZMTP_FLAG_MORE : 0, (uint8_t)i, property_magnitude(random, 11));
+    stream_frame(&said, 0, 'z', 10);
+    uint8_t *back = malloc(said.len);
+    bool ok = write_all(fd, hello.bytes, hello.len) && read_hello(fd) && write_all(fd, said.bytes, said.len) &&
+              read_all(fd, back, said.len) && memcmp(back, said.bytes, said.len) == 0;
+    free(back);
+    stream_free(&said);
+    stream_free(&hello);
+    return ok;
+}
+
+struct client {
+    struct play *play;
+    struct property_rng random;
+    uint32_t host;
+};
+
+/* Lives of many kinds: whole conversations, strangers, and those who leave in the middle. */
+static void *client_main(void *arg)
+{
+    struct client *c = arg;
+    for (unsigned i = 0; i < LIVES; i++) {
+        int fd = connect_from(c->play, c->host + i % 3);
+        if (fd < 0)
+            continue;
+        uint64_t kind = property_below(&c->random, 8);
+        if (kind == 0)
+            (void)!write(fd, "GET / HTTP/1.0\r\n\r\n", 18);
+        else if (kind == 1)
+            (void)!write(fd, "\xff\0\0\0\0\0\0\0\1\x7f", 10);
+        else if (converse(fd, &c->random))
+            atomic_fetch_add(&c->play->answers, 1);
+        else
+            fprintf(stderr, "a conversation failed\n");
+        close(fd);
+    }
+    return NULL;
+}
+
+static void *watch_main(void *arg)
+{
+    struct play *p = arg;
+    while (!atomic_load(&p->over)) {
+        struct gate_snapshot g;
+        struct relay_snapshot r;
+        relay_gate_snapshot(p->relay, 0, &g);
+        relay_snapshot(p->relay, &r);
+        /* Nothing is held beyond the limit, and no gauge is below zero, at any moment. */
+        if (r.held_bytes > r.memory_limit_bytes || g.cells[CELL_OPEN] > 100000 ||
+            g.cells[CELL_HELD] > r.memory_limit_bytes)
+            abort();
+        usleep(1000);
+    }
+    return NULL;
+}
+
+static void await_open(const struct relay *r, uint64_t n)
+{
+    while (relay_open_connections(r) != n)
+        usleep(1000);
+}
+
+static void listen_app(struct play *p, char *url, size_t size)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int len = snprintf(a.sun_path + 1, sizeof(a.sun_path) - 1, "weir-relay-test-%d", (int)getpid());
+    p->app.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(p->app.listener, (struct sockaddr *)&a,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len)),
+                     0);
+    assert_int_equal(listen(p->app.listener, 512), 0);
+    snprintf(url, size, "ipc://@weir-relay-test-%d", (int)getpid());
+}
+
+static void play_start(struct play *p, const char *listen)
+{
+    char url[64];
+    struct gate_snapshot g;
+    const char *why;
+    memset(p, 0, sizeof(*p));
+    log_set_level(LOG_LEVEL_ERROR);
+    listen_app(p, url, sizeof(url));
+    p->config = config_from_args(listen, url, stderr);
+    assert_non_null(p->config);
+    p->config->workers = 4;
+    p->relay = relay_new(p->config, stderr);
+    assert_non_null(p->relay);
+    assert_int_equal(relay_start(p->relay), 0);
+    relay_gate_snapshot(p->relay, 0, &g);
+    assert_int_equal(endpoint_parse(&p->gate, g.listen, false, &why), 0);
+}
+
+static void play_end(struct play *p, pthread_t app)
+{
+    relay_free(p->relay);
+    shutdown(p->app.listener, SHUT_RDWR);
+    pthread_join(app, NULL);
+    while (atomic_load(&p->app.connections) > 0)
+        usleep(1000);
+    close(p->app.listener);
+    config_free(p->config);
+}
+
+/* Every gauge comes down to zero. */
+static void await_zero(const struct play *p)
+{
+    struct gate_snapshot g;
+    for (unsigned c = 0; c < CELL_COUNT; c++)
+        if (metric_cell_info((enum metric_cell)c)->type == METRIC_GAUGE)
+            for (relay_gate_snapshot(p->relay, 0, &g); g.cells[c] != 0; relay_gate_snapshot(p->relay, 0, &g))
+                usleep(1000);
+}
+
+static void check_end(struct play *p, unsigned answers)
+{
+    struct gate_snapshot g;
+    struct relay_snapshot r;
+    await_zero(p);
+    relay_gate_snapshot(p->relay, 0, &g);
+    relay_snapshot(p->relay, &r);
+    assert_int_equal(g.cells[CELL_CLOSED], THREADS * LIVES);
+    assert_int_equal(g.cells[CELL_ESTABLISHED], answers);
+    assert_true(g.cells[CELL_MESSAGES_IN] >= (uint64_t)answers * (MESSAGES / 5 * 4));
+    assert_true(g.cells[CELL_RECEIVED_OUT] > 0);
+    assert_true(g.verdicts[VERDICT_BAD_GREETING] > 0);
+    assert_int_equal(r.workers, 4);
+}
+
+static void many_lives_over_four_workers(void **state)
+{
+    struct play p;
+    struct client clients[THREADS];
+    pthread_t app, watch, threads[THREADS];
+    struct property_rng random = property_rng_new("relay");
+    play_start(&p, "tcp://127.0.0.1:*");
+    pthread_create(&app, NULL, app_main, &p.app);
+    pthread_create(&watch, NULL, watch_main, &p);
+    for (unsigned i = 0; i < THREADS; i++) {
+        clients[i] = (struct client){.play = &p, .random = {property_next(&random)}, .host = 0x7f000001u + 3 * i};
+        pthread_create(&threads[i], NULL, client_main, &clients[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    await_open(p.relay, 0);
+    atomic_store(&p.over, true);
+    pthread_join(watch, NULL);
+    assert_true(atomic_load(&p.answers) > THREADS * LIVES / 2);
+    check_end(&p, atomic_load(&p.answers));
+    play_end(&p, app);
+}
+
+/* Quiet connections end at once, those in the middle of a message stay until they are told. */
+static void draining_lets_messages_end(void **state)
+{
+    struct play p;
+    pthread_t app;
+    struct property_rng random = property_rng_new("relay");
+    struct stream half = {0};
+    uint8_t byte;
+    int quiet[8], busy;
+    play_start(&p, "tcp://127.0.0.1:*");
+    pthread_create(&app, NULL, app_main, &p.app);
+    for (unsigned i = 0; i < 8; i++) {
+        quiet[i] = connect_from(&p, 0x7f000001u + i);
+        assert_true(converse(quiet[i], &random));
+    }
+    busy = connect_from(&p, 0x7f000001u);
+    assert_true(converse(busy, &random));
+    stream_frame(&half, 0, 'h', 1000);
+    assert_true(write_all(busy, half.bytes, 500));
+    usleep(50000); /* so that the relay has most likely seen it; the test holds either way */
+    relay_drain(p.relay);
+    for (int late; (late = connect_from(&p, 0x7f000001u)) >= 0;)
+        close(late);
+    await_open(p.relay, 1);
+    for (unsigned i = 0; i < 8; i++)
+        assert_int_equal(recv(quiet[i], &byte, 1, 0), 0);
+    assert_true(write_all(busy, half.bytes + 500, half.len - 500));
+    uint8_t back[1009];
+    assert_true(read_all(busy, back, half.len));
+    assert_memory_equal(back, half.bytes, half.len);
+    await_open(p.relay, 0);
+    for (unsigned i = 0; i < 8; i++)
+        close(quiet[i]);
+    close(busy);
+    stream_free(&half);
+    play_end(&p, app);
+}
+
+/* With connections open and traffic on its way. */
+static void ending_at_once_leaves_nothing(void **state)
+{
+    struct play p;
+    pthread_t app;
+    struct property_rng random = property_rng_new("relay");
+    int fds[16];
+    play_start(&p, "tcp://127.0.0.1:*");
+    pthread_create(&app, NULL, app_main, &p.app);
+    for (unsigned i = 0; i < 16; i++) {
+        fds[i] = connect_from(&p, 0x7f000001u + i % 4);
+        assert_true(i % 2 || converse(fds[i], &random));
+    }
+    play_end(&p, app);
+    for (unsigned i = 0; i < 16; i++)
+        close(fds[i]);
+}
+
+static void a_relay_that_was_never_started_is_freed(void **state)
+{
+    struct config *c = config_from_args("tcp://127.0.0.1:*", "ipc://@weir-nobody", stderr);
+    assert_non_null(c);
+    struct relay *r = relay_new(c, stderr);
+    assert_non_null(r);
+    relay_free(r);
+    relay_free(NULL);
+    config_free(c);
+}
+
+static void what_cannot_be_listened_on_is_told(void **state)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *errors = open_memstream(&text, &len);
+    struct config *c = config_from_args("ipc:///nowhere/at/all.sock", "ipc://@weir-nobody", errors);
+    assert_non_null(c);
+    assert_null(relay_new(c, errors));
+    fclose(errors);
+    assert_non_null(strstr(text, "/nowhere/at/all.sock"));
+    assert_non_null(strstr(text, "No such file or directory"));
+    free(text);
+    config_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_lives_over_four_workers),       cmocka_unit_test(draining_lets_messages_end),
+        cmocka_unit_test(ending_at_once_leaves_nothing),      cmocka_unit_test(a_relay_that_was_never_started_is_freed),
+        cmocka_unit_test(what_cannot_be_listened_on_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
