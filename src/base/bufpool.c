@@ -96,11 +96,20 @@ uint8_t *bufpool_get(struct bufpool *p, size_t min_bytes, uint32_t *ret_cap)
     return data;
 }
 
+static bool may_keep(const struct bufpool *p, uint32_t cap)
+{
+    if (!KEEP_IDLE || cap > BUFPOOL_IDLE_BYTES - p->idle_bytes)
+        return false;
+    /* The idle buffers of all workers together could otherwise fill a small account, and only their owners can empty
+     * them. */
+    return account_held(p->account) <= p->account->limit_bytes / 2;
+}
+
 void bufpool_put(struct bufpool *p, uint8_t *data, uint32_t cap)
 {
     if (!data)
         return;
-    if (!KEEP_IDLE || cap > BUFPOOL_IDLE_BYTES - p->idle_bytes) {
+    if (!may_keep(p, cap)) {
         give_back(p, data, cap);
         return;
     }

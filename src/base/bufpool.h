@@ -2,7 +2,8 @@
 /*
  * Buffers by size class (512 B to 1 MiB, powers of two) for bytes that have to wait. Owned by one worker thread; every
  * buffer is charged to the shared memory account for its whole class size while it is lent, and while it rests in the
- * pool's free lists (at most BUFPOOL_IDLE_BYTES in all; what exceeds that goes back to malloc at once).
+ * pool's free lists (at most BUFPOOL_IDLE_BYTES in all, and none is added while more than half of the account is held;
+ * what exceeds that goes back to malloc at once).
  *
  * When full: bufpool_get() returns NULL if the account refuses or malloc fails (the idle lists are emptied and the
  * charge tried again first); the caller must cope, and nothing has changed.

@@ -69,7 +69,7 @@ static void idle_buffers_give_way_to_one_that_is_needed(void **state)
     struct account a;
     struct bufpool p;
     uint32_t cap;
-    account_init(&a, 4096);
+    account_init(&a, 8192);
     bufpool_init(&p, &a);
     uint8_t *small[8];
     for (int i = 0; i < 8; i++)
@@ -77,11 +77,30 @@ static void idle_buffers_give_way_to_one_that_is_needed(void **state)
     for (int i = 0; i < 8; i++)
         bufpool_put(&p, small[i], 512);
     assert_int_equal(account_held(&a), UNDER_ASAN ? 0 : 4096);
-    uint8_t *large = bufpool_get(&p, 4096, &cap);
+    uint8_t *large = bufpool_get(&p, 8192, &cap);
     assert_non_null(large);
     assert_int_equal(p.idle_bytes, 0);
     bufpool_put(&p, large, cap);
     bufpool_fini(&p);
+    assert_int_equal(account_held(&a), 0);
+}
+
+/* Many workers that have rested cannot keep a small account full. */
+static void nothing_rests_while_the_account_is_more_than_half_full(void **state)
+{
+    struct account a;
+    struct bufpool pools[16];
+    uint32_t cap;
+    account_init(&a, 8 * MIB);
+    for (unsigned i = 0; i < ARRAY_LEN(pools); i++) {
+        bufpool_init(&pools[i], &a);
+        uint8_t *data = bufpool_get(&pools[i], MIB, &cap);
+        assert_non_null(data);
+        bufpool_put(&pools[i], data, cap);
+    }
+    assert_int_equal(account_held(&a), UNDER_ASAN ? 0 : 4 * MIB);
+    for (unsigned i = 0; i < ARRAY_LEN(pools); i++)
+        bufpool_fini(&pools[i]);
     assert_int_equal(account_held(&a), 0);
 }
 
@@ -192,6 +211,7 @@ int main(void)
         cmocka_unit_test(sizes_are_powers_of_two_from_512_to_a_mebibyte),
         cmocka_unit_test(a_refusal_of_the_account_changes_nothing),
         cmocka_unit_test(idle_buffers_give_way_to_one_that_is_needed),
+        cmocka_unit_test(nothing_rests_while_the_account_is_more_than_half_full),
         cmocka_unit_test(the_chosen_call_fails),
         cmocka_unit_test(a_failed_malloc_changes_nothing),
         cmocka_unit_test(the_account_is_what_is_lent_plus_what_is_idle),
