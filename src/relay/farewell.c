@@ -50,7 +50,8 @@ static struct farewell *make(struct session *s)
 /* True when the connection is watched on behalf of `f` from now on. */
 static bool take_over(struct farewell *f, struct session *s)
 {
-    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = f};
+    /* Told again as long as there is something to read. */
+    struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = f};
     f->watch = (struct watch){.kind = WATCH_FAREWELL, .fd = s->back.watch.fd};
     shutdown(f->watch.fd, SHUT_WR);
     return epoll_ctl(s->wg->worker->epoll_fd, EPOLL_CTL_MOD, f->watch.fd, &e) == 0;
@@ -77,14 +78,12 @@ void farewell_begin(struct session *s)
     s->back.watch.fd = -1;
 }
 
+/* One read in each round: an application with much to say to nobody must not keep the others waiting. */
 void farewell_on_event(struct watch *watch)
 {
     struct farewell *f = (struct farewell *)(void *)watch;
-    ssize_t n;
-    do
-        n = recv(watch->fd, f->wg->worker->scratch, SCRATCH_READ_BYTES, 0);
-    while (n > 0 || (n < 0 && errno == EINTR));
-    if (n == 0 || errno != EAGAIN)
+    ssize_t n = recv(watch->fd, f->wg->worker->scratch, SCRATCH_READ_BYTES, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         end(f);
 }
 

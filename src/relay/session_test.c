@@ -383,6 +383,31 @@ static void who_holds_room_must_use_it(void **state)
     assert_false(streams_at(40 * KIB, 10));
 }
 
+/* ---- farewells ---- */
+
+/* The application hears of the end of its client when it looks; until then the connection is counted, and what it says
+ * is thrown away. */
+static void an_application_may_be_late_to_see_the_end(void **state)
+{
+    struct stage s;
+    struct end client, app;
+    stage_init(&s, NULL);
+    stage_start(&s);
+    stage_pair(&s, &client, &app, "DEALER", "ROUTER");
+    end_close(&client);
+    stage_rounds(&s, 4);
+    stream_frame(&app.out, 0, 'x', 3 * MIB);
+    for (unsigned i = 0; i < 100; i++) {
+        end_write(&app, SIZE_MAX);
+        stage_round(&s);
+    }
+    assert_int_equal(app.sent, app.out.len);
+    end_close(&app);
+    stage_rounds(&s, 4);
+    stage_assert_empty(&s);
+    stage_fini(&s);
+}
+
 /* ---- sleep ---- */
 
 /* In every state a worker with nothing to do wakes up at most as often as its timers are meant to: a hundred times a
@@ -511,6 +536,7 @@ int main(void)
         cmocka_unit_test(topics_give_way_where_they_are),
         cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
         cmocka_unit_test(who_holds_room_must_use_it),
+        cmocka_unit_test(an_application_may_be_late_to_see_the_end),
         cmocka_unit_test(nobody_spins_while_idle),
         cmocka_unit_test(nobody_spins_while_paused_or_blocked),
         cmocka_unit_test(nobody_spins_while_opening),

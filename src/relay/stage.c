@@ -80,7 +80,7 @@ static void pay(int epoll_fd)
 
 int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-    if (op == EPOLL_CTL_ADD && fd < DESCRIPTORS)
+    if (op != EPOLL_CTL_DEL && fd < DESCRIPTORS)
         watched[fd].event = *event;
     return __real_epoll_ctl(epfd, op, fd, event);
 }
