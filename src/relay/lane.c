@@ -554,10 +554,21 @@ static void finish(struct lane *l, struct session *s)
     shutdown(s->back.watch.fd, SHUT_WR);
 }
 
+/* Subscriptions of one who has left are nobody's: at the pace of a limit, or of a publisher that takes them in when it publishes, what waits in the
+ * kernel could take hours. */
+static bool speaks_for_nobody(const struct lane *l, const struct session *s)
+{
+    return l->traffic.subscriber && s->front.hup && (l->paused || l->blocked);
+}
+
 bool lane_run(struct lane *l, struct session *s)
 {
     struct window w;
     size_t moved = 0;
+    if (speaks_for_nobody(l, s)) {
+        session_close(s, VERDICT_PASS);
+        return false;
+    }
     while (s->state == SESSION_OPEN && !l->shut) {
         if (!flush(l, s) || !end_pause(l, s))
             return false;

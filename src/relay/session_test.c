@@ -310,6 +310,35 @@ static void topics_give_way_where_they_are(void **state)
     stage_fini(&s);
 }
 
+/* What it asked for would still be asked for in its name, for hours at the pace of a limit, or of a publisher that
+ * takes nothing. */
+static void a_subscriber_that_has_left_is_not_waited_for(void **state)
+{
+    for (int blocked = 0; blocked < 2; blocked++) {
+        struct stage s;
+        struct end client, app;
+        stage_init(&s, NULL);
+        s.limits->subscriptions.messages =
+            (struct rate_limit){.rate = {.count = 1, .period_ns = 60 * NS_PER_S, .burst = blocked ? 1000 : 10}};
+        stage_start(&s);
+        stage_pair(&s, &client, &app, "SUB", "XPUB");
+        for (unsigned i = 0; i < 50; i++)
+            stream_frame(&client.out, 0, 'x', 20 * KIB);
+        for (unsigned i = 0; i < 50; i++) {
+            end_write(&client, SIZE_MAX);
+            stage_round(&s);
+        }
+        assert_int_equal(stage_cell(&s, blocked ? CELL_BLOCKED_IN : CELL_PAUSED), 1);
+        end_close(&client);
+        stage_rounds(&s, 4);
+        assert_int_equal(stage_cell(&s, CELL_CLOSED), 1);
+        end_close(&app);
+        stage_rounds(&s, 4);
+        stage_assert_empty(&s);
+        stage_fini(&s);
+    }
+}
+
 /* ---- messages on their way ---- */
 
 /* An application that listens no more, but still speaks: its client is not blamed for the message that it could not
@@ -534,6 +563,7 @@ int main(void)
         cmocka_unit_test(a_worker_that_takes_its_time_stays),
         cmocka_unit_test(receivers_that_stand_still_keep_nobody_out),
         cmocka_unit_test(topics_give_way_where_they_are),
+        cmocka_unit_test(a_subscriber_that_has_left_is_not_waited_for),
         cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
         cmocka_unit_test(who_holds_room_must_use_it),
         cmocka_unit_test(an_application_may_be_late_to_see_the_end),
