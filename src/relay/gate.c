@@ -8,7 +8,8 @@
 /* A peer that offends a thousand times a second gets one line in this time. */
 #define NOTICE_INTERVAL_NS (10 * NS_PER_S)
 
-int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers, struct account *account)
+int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
+              struct account *account)
 {
     memset(g, 0, sizeof(*g));
     g->config = config;
@@ -87,7 +88,8 @@ bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *
     uint64_t last = atomic_load_explicit(&g->notices[v].at_ns, memory_order_relaxed);
     /* Another worker's clock may be a little ahead: no difference that could wrap. */
     if ((last != 0 && now_ns < last + NOTICE_INTERVAL_NS) ||
-        !atomic_compare_exchange_strong_explicit(&g->notices[v].at_ns, &last, now_ns, memory_order_relaxed, memory_order_relaxed)) {
+        !atomic_compare_exchange_strong_explicit(&g->notices[v].at_ns, &last, now_ns, memory_order_relaxed,
+                                                 memory_order_relaxed)) {
         atomic_fetch_add_explicit(&g->notices[v].held, 1, memory_order_relaxed);
         return false;
     }

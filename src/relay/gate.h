@@ -54,8 +54,10 @@ struct gate {
     _Atomic uint64_t app;    /* packed struct handshake_app; 0: unknown */
     _Atomic uint32_t socket; /* enum socket_type */
     _Atomic bool up;         /* it answered when last tried */
-    _Atomic uint32_t
-        established; /* connections whose handshake with it is done: while there are any, it is known to live */
+    /* connections to it, with those whose end it has not seen (farewell.h) */
+    _Atomic uint32_t upstream;
+    /* connections whose handshake with it is done: while there are any, it is known to live */
+    _Atomic uint32_t established;
     _Atomic uint64_t verified_ns; /* when it last showed its greeting */
     _Atomic bool recheck;         /* there is reason to doubt what is known of it */
 

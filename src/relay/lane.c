@@ -121,8 +121,8 @@ bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
 
 /* ---- writing ---- */
 
-/* Begins to time the receiver. One that kept up for less time than it did not before is timed on from there: otherwise it could take a little
- * whenever its time is nearly up. */
+/* Begins to time the receiver. One that kept up for less time than it did not before is timed on from there: otherwise
+ * it could take a little whenever its time is nearly up. */
 static void time_receiver(struct lane *l, struct session *s)
 {
     uint64_t now = s->wg->worker->now_ns, lagged_ns = l->flowing_ns - l->blocked_ns, kept_up_ns = now - l->flowing_ns;
@@ -155,6 +155,7 @@ static void mark_flowing(struct lane *l, struct session *s)
         return;
     l->blocked = false;
     l->flowing_ns = s->wg->worker->now_ns;
+    session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     /* Time that the receiver took does not count against the sender. */
     l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
@@ -261,13 +262,15 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     return n;
 }
 
-/* Whatever is read may have to wait. The fuller the memory, the less is read at once, and the last eighth is left to newcomers and to what waits
- * already: connections whose receivers stand still must not keep the others out. */
+/* Whatever is read may have to wait. The fuller the memory, the less is read at once, and the last eighth is left to
+ * newcomers and to what waits already: connections whose receivers stand still must not keep the others out. */
 static bool memory_allows(struct lane *l, struct session *s)
 {
     const struct account *a = s->wg->worker->account;
     uint64_t held = account_held(a), limit = a->limit_bytes;
-    uint8_t most = held > limit / 4 * 3 ? LANE_READ_LOG2_MIN : held > limit / 2 ? LANE_READ_LOG2_FIRST : LANE_READ_LOG2_MAX;
+    uint8_t most = held > limit / 4 * 3 ? LANE_READ_LOG2_MIN
+                   : held > limit / 2   ? LANE_READ_LOG2_FIRST
+                                        : LANE_READ_LOG2_MAX;
     if (l->read_log2 > most)
         l->read_log2 = most;
     if (held + (2ull << l->read_log2) > limit - limit / 8)
@@ -511,7 +514,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 static struct session *with_most_topics(const struct peer *p)
 {
     struct session *most = NULL;
-    LIST_FOREACH (n, &p->sessions) {
+    LIST_FOREACH(n, &p->sessions)
+    {
         struct session *s = LIST_ENTRY(n, struct session, in_peer);
         if (s->topics.count && (!most || topics_cost(&s->topics) >= topics_cost(&most->topics)))
             most = s;
@@ -519,7 +523,8 @@ static struct session *with_most_topics(const struct peer *p)
     return most;
 }
 
-/* subscriptions.total_bytes is exceeded: the source that holds most of it loses the connection that holds most, until it is not. */
+/* subscriptions.total_bytes is exceeded: the source that holds most of it loses the connection that holds most, until
+ * it is not. */
 static void make_room_for_topics(struct session *s)
 {
     struct worker_gate *wg = s->wg;
@@ -554,8 +559,8 @@ static void finish(struct lane *l, struct session *s)
     shutdown(s->back.watch.fd, SHUT_WR);
 }
 
-/* Subscriptions of one who has left are nobody's: at the pace of a limit, or of a publisher that takes them in when it publishes, what waits in the
- * kernel could take hours. */
+/* Subscriptions of one who has left are nobody's: at the pace of a limit, or of a publisher that takes them in when it
+ * publishes, what waits in the kernel could take hours. */
 static bool speaks_for_nobody(const struct lane *l, const struct session *s)
 {
     return l->traffic.subscriber && s->front.hup && (l->paused || l->blocked);
@@ -570,7 +575,7 @@ bool lane_run(struct lane *l, struct session *s)
         return false;
     }
     while (s->state == SESSION_OPEN && !l->shut) {
-        if (!flush(l, s) || !end_pause(l, s))
+        if (!flush(l, s) || !end_pause(l, s) || session_owes_reading(l, s))
             return false;
         if (!next_window(l, s, &w)) {
             if (l->eof)

@@ -8,7 +8,8 @@
  *        [scanned, end)    read, not yet judged (the lane is paused)
  *
  * Nothing is read while anything is admitted or unjudged, so a lane holds at most one read (4 KiB to 256 KiB, halved
- * each time the receiver does not keep up or a limit makes the lane wait, doubled while neither happens) and one held message (message.hold).
+ * each time the receiver does not keep up or a limit makes the lane wait, doubled while neither happens) and one held
+ * message (message.hold).
  */
 #ifndef WEIR_RELAY_LANE_H
 #define WEIR_RELAY_LANE_H

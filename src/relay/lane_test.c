@@ -77,7 +77,7 @@ static bool is_through(struct play *p, struct flow *f)
         return false;
     struct bytes got = end_traffic(f->to, &pongs);
     p->pongs += pongs;
-    return got.len == f->expected.len; /* else the beginning of a PONG stands at the end */
+    return got.len == f->expected.len;
 }
 
 static bool all_through(struct play *p)

@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /*
- * Binds and listens. TCP: with SO_REUSEPORT when `share`, after making sure that nobody else listens there (which SO_REUSEPORT would hide).
- * Unix: a socket file that nobody listens on is replaced. *e is updated to the real address.
+ * Binds and listens. TCP: with SO_REUSEPORT when `share`, after making sure that nobody else listens there (which
+ * SO_REUSEPORT would hide). Unix: a socket file that nobody listens on is replaced. *e is updated to the real address.
  */
 MUST_USE int net_listen(struct endpoint *e, bool first, bool share);
 

@@ -2,6 +2,7 @@
 #include "relay/opening.h"
 
 #include "base/log.h"
+#include "relay/farewell.h"
 #include "relay/net.h"
 #include "relay/probe.h"
 
@@ -57,15 +58,19 @@ void opening_start(struct session *s)
 
 /* ---- the application's side ---- */
 
-static void connect_later(struct session *s, int error)
+static void retry_later(struct session *s)
 {
     struct opening *o = s->opening;
-    struct worker *w = s->wg->worker;
-    cell_add(session_cells(s), CELL_UPSTREAM_FAILURES, 1);
-    probe_report_failure(s->wg, error);
-    o->retry_ns = w->now_ns + o->retry_delay_ns;
+    o->retry_ns = s->wg->worker->now_ns + o->retry_delay_ns;
     o->retry_delay_ns = o->retry_delay_ns < RETRY_MOST_NS ? 2 * o->retry_delay_ns : RETRY_MOST_NS;
     session_arm(s, o->retry_ns);
+}
+
+static void connect_later(struct session *s, int error)
+{
+    cell_add(session_cells(s), CELL_UPSTREAM_FAILURES, 1);
+    probe_report_failure(s->wg, error);
+    retry_later(s);
 }
 
 static void on_connected(struct session *s)
@@ -82,8 +87,14 @@ static void connect_now(struct session *s)
     struct opening *o = s->opening;
     bool pending;
     o->retry_ns = 0;
+    o->no_place = !farewell_take_place(s);
+    if (o->no_place) {
+        retry_later(s);
+        return;
+    }
     int fd = net_connect(&s->wg->gate->forward, &pending);
     if (fd < 0) {
+        farewell_give_back(s->wg);
         connect_later(s, fd);
         return;
     }
@@ -107,6 +118,7 @@ static void finish_connect(struct session *s)
     }
     close(s->back.watch.fd);
     s->back.watch.fd = -1;
+    farewell_give_back(s->wg);
     s->back.readable = s->back.writable = s->back.hup = false;
     s->opening->connecting = false;
     connect_later(s, error);
@@ -295,6 +307,8 @@ void opening_run(struct session *s)
 static enum verdict timeout_verdict(const struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
+    if (s->opening->no_place)
+        return VERDICT_TABLE_FULL;
     if (!h->app_known || (h->wants_app && !h->app_greeted))
         return VERDICT_APPLICATION_ABSENT;
     return VERDICT_HANDSHAKE_TIMEOUT;

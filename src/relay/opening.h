@@ -15,6 +15,7 @@ struct opening {
     uint64_t retry_ns;    /* when a refused connection to the application is tried again; 0: not waiting */
     uint64_t retry_delay_ns;
     bool connecting; /* a connect is pending */
+    bool no_place;   /* the application may not have one more connection now */
     bool connected;
     bool checked; /* the routing id was entered */
 };

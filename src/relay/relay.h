@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The relay: gates, listeners and worker threads. Made and driven by the daemon's main thread; the admin thread reads snapshots.
+ * The relay: gates, listeners and worker threads. Made and driven by the daemon's main thread; the admin thread reads
+ * snapshots.
  */
 #ifndef WEIR_RELAY_RELAY_H
 #define WEIR_RELAY_RELAY_H
@@ -24,7 +25,8 @@ MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
 /* Starts the workers. 0 or -errno. */
 MUST_USE int relay_start(struct relay *r);
 
-/* Stops listening and closes each connection as soon as it is between messages and quiet. Returns at once. Main thread. */
+/* Stops listening and closes each connection as soon as it is between messages and quiet. Returns at once. Main thread.
+ */
 void relay_drain(struct relay *r);
 
 /* Client connections still open. Any thread. */
@@ -36,15 +38,15 @@ void relay_free(struct relay *r);
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
 
 struct gate_snapshot {
-    const char *name;                   /* valid as long as the relay */
-    char listen[ENDPOINT_TEXT_MAX];     /* the real address, wildcard port resolved; "" when it listens no more */
+    const char *name;               /* valid as long as the relay */
+    char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it listens no more */
     char forward[ENDPOINT_TEXT_MAX];
-    bool upstream_up;                   /* the application answered when it was last tried */
-    char mechanism[21];                 /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
-    unsigned upstream_minor;            /* learned: ZMTP 3.<minor> */
-    const char *socket;                 /* configured or learned: "router", ...; "auto" while unknown */
-    uint32_t max_connections;           /* in force */
-    uint64_t cells[CELL_COUNT];         /* gauges are non-negative */
+    bool upstream_up;           /* the application answered when it was last tried */
+    char mechanism[21];         /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
+    unsigned upstream_minor;    /* learned: ZMTP 3.<minor> */
+    const char *socket;         /* configured or learned: "router", ...; "auto" while unknown */
+    uint32_t max_connections;   /* in force */
+    uint64_t cells[CELL_COUNT]; /* gauges are non-negative */
     uint64_t verdicts[VERDICT_COUNT];
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/entry.h"
+#include "relay/farewell.h"
 #include "relay/opening.h"
 #include "zmtp/command.h"
 
@@ -125,6 +126,19 @@ static void close_side(struct side *side)
     side->watch.fd = -1;
 }
 
+/* An open connection may have a full queue on the application's side, which then hears of the end late. */
+static void leave_application(struct session *s)
+{
+    if (s->back.watch.fd < 0)
+        return;
+    if (s->state == SESSION_OPEN && !s->down.eof) {
+        farewell_begin(s);
+        return;
+    }
+    close_side(&s->back);
+    farewell_give_back(s->wg);
+}
+
 static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked)
 {
     lane_fini(l, s);
@@ -169,7 +183,7 @@ void session_close(struct session *s, enum verdict v)
     if (v != VERDICT_PASS)
         session_notice(s, v, 1);
     close_side(&s->front);
-    close_side(&s->back);
+    leave_application(s);
     timer_disarm(&s->alarm.timer);
     list_del(&s->run);
     release_all(s);
@@ -201,6 +215,16 @@ static bool waits_for_receivers(enum socket_type app)
     return app != SOCKET_PUB && app != SOCKET_XPUB && app != SOCKET_ROUTER && app != SOCKET_REP;
 }
 
+static bool answers_requests(enum socket_type app)
+{
+    return app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
+}
+
+bool session_owes_reading(const struct lane *l, const struct session *s)
+{
+    return l->traffic.inbound && s->answers && s->down.blocked;
+}
+
 static void init_lanes(struct session *s, const struct handshake *h)
 {
     bool zmtp2 = h->client.major == 2, curve = h->app.mechanism == MECHANISM_CURVE;
@@ -208,6 +232,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     lane_init(&s->down, false, zmtp2, curve, false);
     s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
+    s->answers = answers_requests(gate_socket(s->wg->gate));
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
 }
 
@@ -263,9 +288,6 @@ void session_run(struct session *s)
     /* Who leaves the line takes nobody's turn. */
     if (s->state == SESSION_WAITING && s->front.hup)
         session_close(s, VERDICT_HANDSHAKE_ABANDONED);
-    /* Subscriptions of a client that has gone are worth nothing, and need not be waited for. */
-    if (s->state == SESSION_OPEN && s->up.paused && s->up.traffic.subscriber && s->front.hup)
-        session_close(s, VERDICT_PASS);
     if (s->state == SESSION_OPENING)
         opening_run(s);
     if (s->state == SESSION_OPEN) {
@@ -301,7 +323,7 @@ static bool message_is_late(struct session *s)
     uint64_t now = s->wg->worker->now_ns;
     if (l->begun_ns == 0)
         return false;
-    if (l->paused || l->blocked)
+    if (l->paused || l->blocked || session_owes_reading(l, s))
         l->begun_ns = now;
     double more_ns = (double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S;
     uint64_t allowed = lim->message.complete_within_ns + (uint64_t)(more_ns < FOR_EVER_NS ? more_ns : FOR_EVER_NS);

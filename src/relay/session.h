@@ -51,11 +51,16 @@ struct session {
     bool half_open;
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */
+    bool answers;      /* the application answers requests (or may: its type is hidden) */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. */
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source);
+
+/* Whether this lane carries requests of a client that does not take its answers: they would pile up in the application,
+ * so nothing more is read of it until it does. */
+bool session_owes_reading(const struct lane *l, const struct session *s);
 
 /* Puts the session into the run queue. */
 void session_wake(struct session *s);

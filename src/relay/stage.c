@@ -62,7 +62,8 @@ static unsigned owed_count;
 
 static void owe(int fd)
 {
-    if (fd < DESCRIPTORS && !watched[fd].owed)
+    assert_true(fd < DESCRIPTORS);
+    if (!watched[fd].owed)
         owed_fds[owed_count++] = fd;
     watched[fd].owed = true;
 }
@@ -455,34 +456,47 @@ bool end_is_greeted(const struct end *e)
     return traffic_at(e) != 0;
 }
 
-struct bytes end_traffic(struct end *e, unsigned *ret_pongs)
+/* Moves the bytes of [at, end) that are not commands together, at `base`. A command that is not whole is left behind
+ * them: *ret_whole does not count it, the result does. */
+static size_t leave_out_commands(uint8_t *base, size_t len, size_t *ret_whole, unsigned *ret_pongs)
 {
     struct zmtp_decoder d;
-    size_t from = traffic_at(e), kept = 0;
+    const uint8_t *at = base, *end = base + len;
+    size_t kept = 0;
+    zmtp_decoder_init(&d, false);
+    for (*ret_whole = 0; at < end;) {
+        const uint8_t *frame = at;
+        enum zmtp_item item;
+        do {
+            item = zmtp_next(&d, &at, end);
+            assert_true(item != ZMTP_BAD);
+        } while (item == ZMTP_HEADER);
+        if (frame[0] & ZMTP_FLAG_COMMAND && item == ZMTP_FRAME) {
+            assert_false(d.in_message);
+            ++*ret_pongs;
+            continue;
+        }
+        memmove(base + kept, frame, (size_t)(at - frame));
+        kept += (size_t)(at - frame);
+        if (!(base[kept - (size_t)(at - frame)] & ZMTP_FLAG_COMMAND))
+            *ret_whole = kept;
+    }
+    return kept;
+}
+
+struct bytes end_traffic(struct end *e, unsigned *ret_pongs)
+{
+    size_t from = traffic_at(e), whole;
     unsigned pongs = 0;
     if (ret_pongs)
         *ret_pongs = 0;
     if (from == 0)
         return (struct bytes){0};
     uint8_t *base = e->in.bytes + from;
-    const uint8_t *at = base, *end = e->in.bytes + e->in.len;
-    zmtp_decoder_init(&d, false);
-    while (at < end) {
-        const uint8_t *frame = at;
-        enum zmtp_item item = zmtp_next(&d, &at, end);
-        assert_true(item != ZMTP_BAD);
-        if (item == ZMTP_FRAME && zmtp_is_command(&d)) {
-            assert_false(d.in_message);
-            pongs++;
-            continue;
-        }
-        memmove(base + kept, frame, (size_t)(at - frame));
-        kept += (size_t)(at - frame);
-    }
+    e->in.len = from + leave_out_commands(base, e->in.len - from, &whole, &pongs);
     if (ret_pongs)
         *ret_pongs = pongs;
-    e->in.len = from + kept;
-    return (struct bytes){base, kept};
+    return (struct bytes){base, whole};
 }
 
 void stage_pair(struct stage *s, struct end *client, struct end *app, const char *client_type, const char *app_type)

@@ -234,6 +234,7 @@ void worker_close_all(struct worker *w)
 {
     while (!list_empty(&w->sessions))
         session_close(LIST_ENTRY(w->sessions.next, struct session, in_worker), VERDICT_DRAINING);
+    farewell_end_all(w);
     reclaim(w);
 }
 

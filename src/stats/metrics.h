@@ -60,6 +60,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Bytes of unfinished streaming messages that the application holds.")                                         \
     CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "", "Bytes of topics subscribed through this gate.")           \
     CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")               \
+    CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
+         "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
     CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \
          "Connections opened to the application.")                                                                     \
     CELL(UPSTREAM_FAILURES, "weir_upstream_connect_failures_total", METRIC_COUNTER, "",                                \

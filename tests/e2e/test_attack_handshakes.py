@@ -104,7 +104,8 @@ def test_churn_of_full_queues_bare(bare, flood):
 def test_churn_of_full_queues_through(gate, flood):
     g = gate("slow-rep", work_ms=1)
     f = flood("requests", g.endpoint, **FULL)
-    g.withstands(f, until=lambda: g.weir.metric("weir_connections_accepted_total") > 1200, rounds=1)
+    g.withstands(f, until=lambda: g.weir.metric("weir_connections_accepted_total") > 280, rounds=1)
+    assert g.weir.metric("weir_upstream_farewells") < g.weir.metric("weir_connections_max")
 
 
 # Connections made and dropped as fast as can be: I/O thread time for nothing.
