@@ -119,7 +119,7 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->message.hold_bytes, 64 * KiB);
     assert_int_equal(l->message.complete_within_ns, 10 * NS_PER_S);
     assert_int_equal(l->message.min_rate, 64 * KiB);
-    assert_int_equal(l->message.unfinished_bytes, 24 * MiB);
+    assert_int_equal(l->message.unfinished_bytes, 16 * MiB);
     assert_int_equal(l->message.over, ACTION_CLOSE);
     assert_int_equal(l->slow_reader.bytes, 64 * KiB);
     assert_int_equal(l->slow_reader.within_ns, 5 * NS_PER_S);
@@ -151,8 +151,9 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
     assert_int_equal(l->source.commands.over, ACTION_PAUSE);
     assert_int_equal(l->subscriptions.max, 10000);
     assert_int_equal(l->subscriptions.topic_bytes, 255);
-    assert_int_equal(l->subscriptions.source_bytes, 128 * KiB);
+    assert_int_equal(l->subscriptions.source_bytes, 512 * KiB);
     assert_int_equal(l->subscriptions.total_bytes, 1536 * KiB);
+    assert_rate(&l->subscriptions.rate, 64 * KiB, NS_PER_S, 512 * KiB);
     assert_int_equal(l->subscriptions.over, ACTION_CLOSE);
     assert_rate(&l->subscriptions.messages.rate, 100, NS_PER_S, 1000);
     assert_int_equal(l->subscriptions.messages.over, ACTION_PAUSE);

@@ -52,6 +52,7 @@ struct limits {
         uint32_t topic_bytes;
         uint64_t source_bytes;
         uint64_t total_bytes;
+        struct rate rate;           /* of one source, in bytes of topics, subscribed and cancelled; over it: pause */
         enum action over;           /* DROP or CLOSE */
         struct rate_limit messages; /* user messages from subscribers (XPUB) */
     } subscriptions;

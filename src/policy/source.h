@@ -41,17 +41,24 @@ struct source_key {
     enum source_kind kind;
 };
 
-enum source_limiter { SOURCE_MESSAGES, SOURCE_BYTES, SOURCE_COMMANDS, SOURCE_CONNECTIONS, SOURCE_LIMITERS };
+enum source_limiter {
+    SOURCE_MESSAGES,
+    SOURCE_BYTES,
+    SOURCE_COMMANDS,
+    SOURCE_CONNECTIONS,
+    SOURCE_SUBSCRIPTIONS,
+    SOURCE_LIMITERS
+};
 
 struct source {
     uint64_t bits;
-    uint8_t kind; /* enum source_kind */
-    uint8_t spare[3];
-    _Atomic uint32_t refs;               /* connections that point here; > 0: not evictable */
     gcra_word limiters[SOURCE_LIMITERS]; /* indexed by enum source_limiter */
-    _Atomic uint32_t half_open;          /* connections before the end of their handshake */
+    _Atomic uint32_t refs;               /* connections that point here; > 0: not evictable */
     _Atomic uint32_t topic_bytes;        /* subscriptions held, in bytes of topic */
-    _Atomic uint64_t reserved;           /* strikes: score and time */
+    _Atomic uint32_t reserved;           /* strikes: score and time */
+    _Atomic uint16_t half_open;          /* connections before the end of their handshake */
+    uint8_t kind;                        /* enum source_kind */
+    uint8_t spare;
 };
 _Static_assert(sizeof(struct source) == 64, "an entry is one cache line");
 

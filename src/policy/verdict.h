@@ -60,6 +60,8 @@
     VERDICT(OVER_MESSAGES, "over_messages", 1, "more messages per second than source.messages")                        \
     VERDICT(OVER_BYTES, "over_bytes", 1, "more bytes per second than source.bytes")                                    \
     VERDICT(OVER_COMMANDS, "over_commands", 1, "more commands per second than source.commands")                        \
+    VERDICT(OVER_SUBSCRIPTIONS, "over_subscriptions", 1,                                                               \
+            "more subscriptions and cancellations per second than subscriptions.rate")                                 \
     VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", 1,                                                           \
             "more new connections per second than source.connections.rate")                                            \
     /* connections */                                                                                                  \

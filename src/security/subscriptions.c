@@ -37,8 +37,6 @@ static enum verdict charge_topic(struct judgement *j, struct bytes topic)
 static enum verdict subscribe_to(struct judgement *j, struct bytes topic)
 {
     const struct traffic_context *c = j->c;
-    if (topic.len > c->limits->subscriptions.topic_bytes)
-        return VERDICT_TOPIC_TOO_LONG;
     switch (topics_add(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len, c->limits->subscriptions.max)) {
     case TOPICS_KNOWN:
         return VERDICT_PASS;
@@ -67,14 +65,21 @@ static void cancel(struct judgement *j, struct bytes topic)
 
 enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct bytes topic)
 {
+    const struct limits *l = j->c->limits;
+    const struct traffic *t = j->t;
+    if (topic.len > l->subscriptions.topic_bytes)
+        return traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over);
+    traffic_pause_after(j, SOURCE_SUBSCRIPTIONS, &l->subscriptions.rate, topic_cost(topic), VERDICT_OVER_SUBSCRIPTIONS);
     if (!subscribe) {
-        cancel(j, topic);
+        /* A message of several frames may still be dropped, and the application would keep the topic. */
+        if (!t->dec.in_message && t->frames <= 1)
+            cancel(j, topic);
         return RULING_PASS;
     }
     enum verdict v = subscribe_to(j, topic);
     if (v == VERDICT_PASS)
         return RULING_PASS;
-    return traffic_rule(j, v, v == VERDICT_NO_MEMORY ? ACTION_CLOSE : j->c->limits->subscriptions.over);
+    return traffic_rule(j, v, v == VERDICT_NO_MEMORY ? ACTION_CLOSE : l->subscriptions.over);
 }
 
 void traffic_note_ping(struct traffic_result *r, struct bytes data)

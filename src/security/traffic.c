@@ -3,6 +3,9 @@
 
 #include "zmtp/command.h"
 
+/* The shortest pause for what a subscriber sends too fast. */
+#define LEAST_PAUSE_NS (20 * NS_PER_MS)
+
 /* How many messages are charged to a limiter at once. What is not used goes back. */
 #define CREDIT_MESSAGES 64u
 
@@ -59,11 +62,24 @@ static void pause_for(struct judgement *j, enum verdict reason, uint64_t wait_ns
     j->r->wait_reason = reason;
 }
 
+void traffic_pause_after(struct judgement *j, enum source_limiter limiter, const struct rate *rate, uint64_t quantity,
+                         enum verdict v)
+{
+    if (rate_is_unlimited(rate))
+        return;
+    uint64_t wait_ns = gcra_charge(&j->c->source->limiters[limiter], rate, quantity, j->c->now_ns);
+    /* Not for every few bytes: a pause lasts long enough that some may pass behind it. */
+    if (wait_ns)
+        pause_for(j, v, wait_ns > LEAST_PAUSE_NS ? wait_ns : LEAST_PAUSE_NS);
+}
+
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v)
 {
     if (rate_is_unlimited(&l->rate))
         return RULING_PASS;
-    if (l->over == ACTION_PAUSE || j->t->curve || j->t->dec.in_message) {
+    /* A command between the frames of a message cannot be left out alone. */
+    bool stuck = zmtp_is_command(&j->t->dec) && j->t->dec.in_message;
+    if (l->over == ACTION_PAUSE || (l->over == ACTION_DROP && stuck)) {
         pause_for(j, v, gcra_charge(word, &l->rate, 1, j->c->now_ns));
         return RULING_PASS;
     }
@@ -155,6 +171,13 @@ static enum verdict size_verdict(const struct traffic *t, const struct limits *l
     return VERDICT_PASS;
 }
 
+/* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has
+ * it. */
+static bool curve_header_ok(const struct zmtp_decoder *d)
+{
+    return !(d->flags & ZMTP_FLAG_MORE) && d->size >= CURVE_FRAME_BYTES;
+}
+
 /* Counts the current frame to its message and judges both. False: close. */
 static bool judge_frame(struct judgement *j)
 {
@@ -163,6 +186,8 @@ static bool judge_frame(struct judgement *j)
     t->judged = true;
     if (t->mode == TRAFFIC_SKIP)
         return true;
+    if (t->curve && !curve_header_ok(&t->dec))
+        return refuse(j, VERDICT_BAD_CURVE_FRAME);
     enum verdict v = size_verdict(t, j->c->limits, charged);
     if (UNLIKELY(v != VERDICT_PASS)) {
         if (traffic_rule(j, v, j->c->limits->message.over) == RULING_CLOSE)
@@ -207,38 +232,37 @@ static bool stream_if_large(struct judgement *j)
     return reserve_wanted(j);
 }
 
-/* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has
- * it. */
-static bool curve_header_ok(const struct zmtp_decoder *d)
-{
-    return !(d->flags & ZMTP_FLAG_MORE) && d->size >= CURVE_FRAME_BYTES;
-}
-
 static bool curve_name_ok(const uint8_t *body)
 {
     static const uint8_t name[CURVE_NAME_BYTES] = {7, 'M', 'E', 'S', 'S', 'A', 'G', 'E'};
     return memcmp(body, name, sizeof(name)) == 0;
 }
 
-static enum ruling subscriber_frame(struct judgement *j, struct bytes body)
+/* A subscription counts when it is whole, and goes on only then, also in a message that streams. */
+static enum ruling subscriber_frame(struct judgement *j, const uint8_t *body, bool whole)
 {
-    if (body.len > 0 && body.at[0] <= 1)
-        return traffic_subscription(j, body.at[0] == 1, (struct bytes){body.at + 1, body.len - 1});
-    return traffic_charge_unit(j, &j->t->user_messages, &j->c->limits->subscriptions.messages,
-                               VERDICT_SUBSCRIBER_MESSAGE);
+    struct traffic *t = j->t;
+    const struct limits *l = j->c->limits;
+    if (t->dec.size == 0 || body[0] > 1)
+        return traffic_charge_unit(j, &t->user_messages, &l->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE);
+    if (whole || t->dec.size - 1 > l->subscriptions.topic_bytes)
+        return traffic_subscription(j, body[0] == 1, (struct bytes){body + 1, (size_t)t->dec.size - 1});
+    t->awaits = AWAITS_END;
+    return RULING_PASS;
 }
 
-/* A long frame of a subscriber is judged by its first byte: a topic beyond the limit never gets as far as the
- * application. */
-static bool judge_first_byte(struct judgement *j, uint8_t first)
+/* Judges what a frame says, as far as Weir looks at it: by its first bytes, or when it is whole. */
+static bool judge_content(struct judgement *j, const uint8_t *body, bool whole)
 {
-    const struct limits *l = j->c->limits;
-    if (first > 1 || j->t->dec.size - 1 <= l->subscriptions.topic_bytes)
+    struct traffic *t = j->t;
+    if (t->curve)
+        return curve_name_ok(body) || refuse(j, VERDICT_BAD_CURVE_FRAME);
+    if (!t->subscriber)
         return true;
-    if (traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over) == RULING_CLOSE)
-        return false;
-    j->t->mode = TRAFFIC_SKIP;
-    return true;
+    enum ruling ruling = subscriber_frame(j, body, whole);
+    if (ruling == RULING_DROP)
+        t->mode = TRAFFIC_SKIP;
+    return ruling != RULING_CLOSE;
 }
 
 /* A command is held until it is whole, so its size is limited by its kind, which its name will tell: here by the
@@ -258,24 +282,22 @@ static bool treated_as_command(const struct traffic *t)
     return zmtp_is_command(&t->dec) && !t->curve;
 }
 
-/* Judges a frame by its first bytes; as long as they are not here, they are awaited. */
+/* As long as the first bytes of the frame are not here, they are awaited. */
 static bool judge_beginning(struct judgement *j)
 {
     struct traffic *t = j->t;
-    if (t->mode == TRAFFIC_SKIP)
-        return true;
-    if (t->curve && !curve_header_ok(&t->dec))
-        return refuse(j, VERDICT_BAD_CURVE_FRAME);
     const uint8_t *body = j->at - (t->dec.size - t->dec.left);
     size_t need = t->curve ? CURVE_NAME_BYTES : t->subscriber;
-    t->deferred = (size_t)(j->end - body) < need;
-    if (t->deferred)
+    t->awaits = AWAITS_NOTHING;
+    if (t->mode == TRAFFIC_SKIP)
         return true;
-    if (t->curve && !curve_name_ok(body))
-        return refuse(j, VERDICT_BAD_CURVE_FRAME);
-    if (t->subscriber && !judge_first_byte(j, body[0]))
+    if ((size_t)(j->end - body) < need) {
+        t->awaits = AWAITS_BEGINNING;
+        return true;
+    }
+    if (!judge_content(j, body, false))
         return false;
-    return stream_if_large(j);
+    return t->awaits == AWAITS_END || stream_if_large(j);
 }
 
 /* A header whose body is still to come: everything that can be refused by its announcement is refused now. */
@@ -304,23 +326,6 @@ static struct bytes frame_body(const struct judgement *j)
     return (struct bytes){j->at - j->t->dec.size, (size_t)j->t->dec.size};
 }
 
-/* Judges a frame by its content. The body is there in one piece unless the message streams (then its beginning was
- * judged). */
-static bool judge_content(struct judgement *j, bool was_whole)
-{
-    struct traffic *t = j->t;
-    if (t->mode == TRAFFIC_SKIP)
-        return true;
-    if (t->curve && was_whole && (!curve_header_ok(&t->dec) || !curve_name_ok(frame_body(j).at)))
-        return refuse(j, VERDICT_BAD_CURVE_FRAME);
-    if (!t->subscriber || (t->mode == TRAFFIC_STREAM && !was_whole))
-        return true;
-    enum ruling ruling = subscriber_frame(j, frame_body(j));
-    if (ruling == RULING_DROP)
-        t->mode = TRAFFIC_SKIP;
-    return ruling != RULING_CLOSE;
-}
-
 /* A frame of a message that is dropped. */
 static bool skip_frame(struct judgement *j, bool last)
 {
@@ -333,17 +338,18 @@ static bool skip_frame(struct judgement *j, bool last)
 static bool on_client_frame(struct judgement *j)
 {
     struct traffic *t = j->t;
-    bool was_whole = !t->judged, last = !(t->dec.flags & ZMTP_FLAG_MORE);
-    if (was_whole && !judge_frame(j))
+    bool decided = t->judged && t->awaits == AWAITS_NOTHING, last = !(t->dec.flags & ZMTP_FLAG_MORE);
+    if (!t->judged && !judge_frame(j))
         return false;
     t->judged = false;
-    if (!judge_content(j, was_whole))
+    t->awaits = AWAITS_NOTHING;
+    if (!decided && t->mode != TRAFFIC_SKIP && !judge_content(j, frame_body(j).at, true))
         return false;
     if (t->mode == TRAFFIC_SKIP)
         return skip_frame(j, last);
     j->r->frames++;
     /* A message that ends here needs no reservation: the application gets it whole. */
-    if (!last && was_whole && !stream_if_large(j))
+    if (!last && !decided && !stream_if_large(j))
         return false;
     if (last || t->mode == TRAFFIC_STREAM)
         j->item = j->at;
@@ -417,7 +423,7 @@ static bool on_bad(struct judgement *j)
 static bool on_need(struct judgement *j)
 {
     const struct traffic *t = j->t;
-    if (t->dec.in_body && (treated_as_command(t) || t->deferred))
+    if (t->dec.in_body && (treated_as_command(t) || t->awaits != AWAITS_NOTHING))
         return false;
     const uint8_t *decided = j->at - (t->dec.in_body ? 0 : t->dec.have);
     if (t->mode == TRAFFIC_SKIP)
@@ -431,7 +437,7 @@ static bool on_need(struct judgement *j)
 static bool resume(struct judgement *j)
 {
     struct traffic *t = j->t;
-    if (t->deferred && !judge_beginning(j))
+    if (t->awaits == AWAITS_BEGINNING && !judge_beginning(j))
         return false;
     if (t->want == 0)
         return true;

@@ -57,6 +57,9 @@ struct traffic_gate {
 
 enum traffic_mode { TRAFFIC_HOLD, TRAFFIC_STREAM, TRAFFIC_SKIP };
 
+/* What a frame that is not whole has to wait for before anything of it may go on. */
+enum traffic_awaits { AWAITS_NOTHING, AWAITS_BEGINNING, AWAITS_END };
+
 /* State of one direction. */
 struct traffic {
     struct zmtp_decoder dec;
@@ -65,7 +68,7 @@ struct traffic {
     bool curve;
     bool subscriber;         /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
     bool judged;             /* the current frame was judged by its header */
-    bool deferred;           /* its first body bytes are awaited before it is judged */
+    uint8_t awaits;          /* enum traffic_awaits, of the current frame */
     bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
     uint32_t frames;         /* of the current message */
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */

@@ -239,7 +239,8 @@ void stream_put(struct stream *s, const void *bytes, size_t len)
 static void put_header(struct stream *s, unsigned flags, size_t size)
 {
     uint8_t header[ZMTP_HEADER_MAX];
-    stream_put(s, header, zmtp_put_header(header, flags, size));
+    size_t len = zmtp_put_header(header, flags, size);
+    stream_put(s, header, len);
 }
 
 void stream_frame(struct stream *s, unsigned flags, uint8_t fill, size_t size)

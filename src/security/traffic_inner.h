@@ -23,10 +23,14 @@ enum ruling { RULING_PASS, RULING_DROP, RULING_CLOSE };
 /* A verdict whose configured action is DROP or CLOSE. Nothing is ever dropped from CURVE. */
 enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over);
 
-/* Charges one unit; what is over pauses (after this unit), is dropped or closes. */
+/* Charges one unit for the current frame or command; what is over pauses (after this unit), is dropped or closes. */
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v);
 
-/* A frame or command of a subscriber. */
+/* Charges the source; when it is over its rate the connection pauses behind the current message or command. */
+void traffic_pause_after(struct judgement *j, enum source_limiter limiter, const struct rate *rate, uint64_t quantity,
+                         enum verdict v);
+
+/* A subscription or its cancellation, whole. One that is too long may be judged before: its bytes are not looked at. */
 enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct bytes topic);
 
 /* A complete command of the client. */

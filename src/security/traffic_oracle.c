@@ -236,8 +236,6 @@ static enum outcome frame_size(struct reader *r, const struct frame *f)
 
 static enum outcome curve_content(struct reader *r, const struct frame *f)
 {
-    if (f->size < 33 || (f->flags & 1))
-        return closes(r, VERDICT_BAD_CURVE_FRAME);
     if (f->end - f->body < 8)
         return END;
     return memcmp(r->s + f->body, "\7MESSAGE", 8) ? closes(r, VERDICT_BAD_CURVE_FRAME) : GO_ON;
@@ -273,6 +271,8 @@ static enum outcome content(struct reader *r, const struct frame *f)
 static enum outcome message_frame(struct reader *r, const struct frame *f)
 {
     bool last = !(f->flags & 1);
+    if (r->curve && (f->size < 33 || !last))
+        return closes(r, VERDICT_BAD_CURVE_FRAME);
     if (!r->skips && frame_size(r, f) == END)
         return END;
     if (!r->skips && content(r, f) == END)

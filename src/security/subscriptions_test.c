@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What subscribers say: subscriptions in both encodings, their limits, and messages that are none. */
+#include "security/traffic_drive.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define MORE ZMTP_FLAG_MORE
+
+enum encoding { COMMANDS, MESSAGES };
+
+static struct stand stand;
+static struct line line;
+static struct stream sent, wanted;
+
+static int set_up(void **state)
+{
+    stand_init(&stand);
+    line_init(&line, &stand, LINE_SUBSCRIBER);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    line_fini(&line);
+    stand_fini(&stand);
+    stream_free(&sent);
+    stream_free(&wanted);
+    return 0;
+}
+
+static void again(void)
+{
+    struct limits l = stand.limits;
+    line_fini(&line);
+    stand_fini(&stand);
+    stand_init(&stand);
+    stand.limits = l;
+    line_init(&line, &stand, LINE_SUBSCRIBER);
+}
+
+static void put(struct stream *st, enum encoding e, unsigned more, bool subscribe, const void *topic, size_t len)
+{
+    uint8_t body[70000];
+    if (e == COMMANDS) {
+        stream_command(st, subscribe ? "SUBSCRIBE" : "CANCEL", topic, len);
+        return;
+    }
+    body[0] = subscribe;
+    if (len)
+        memcpy(body + 1, topic, len);
+    stream_body(st, more, body, 1 + len);
+}
+
+static void put_text(struct stream *st, enum encoding e, bool subscribe, const char *topic)
+{
+    put(st, e, 0, subscribe, topic, strlen(topic));
+}
+
+/* Shows `sent` in pieces of every kind; each time the verdict, and `wanted` must have passed. */
+static void expect(enum verdict v)
+{
+    size_t sizes[] = {sent.len, 1, 2, 3, 7, 64};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        again();
+        line.patience = INSISTS;
+        line_feed_by(&line, sent.bytes, sent.len, sizes[i]);
+        assert_int_equal(line.verdict, v);
+        assert_int_equal(line.out_len, wanted.len);
+        if (wanted.len)
+            assert_memory_equal(line.out, wanted.bytes, wanted.len);
+    }
+    sent.len = wanted.len = 0;
+}
+
+/* What was sent up to here passes. */
+static void pass_so_far(void)
+{
+    wanted.len = 0;
+    stream_put(&wanted, sent.bytes, sent.len);
+}
+
+/* ---- counting ---- */
+
+static void topics_are_counted_once_in_both_encodings(void **state)
+{
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        put_text(&sent, e, true, "weather");
+        put_text(&sent, e, true, "weather");
+        put_text(&sent, !e, true, "weather");
+        put_text(&sent, e, true, "");
+        put_text(&sent, e, true, "news");
+        put_text(&sent, !e, false, "news");
+        pass_so_far();
+        expect(VERDICT_PASS);
+        assert_int_equal(line.topics.count, 2);
+        assert_int_equal(stand.source.topic_bytes, 7 + 2 * TOPIC_OVERHEAD_BYTES);
+        assert_int_equal(tally_cost(&stand.gate.topics), 7 + 2 * TOPIC_OVERHEAD_BYTES);
+    }
+}
+
+static void cancels_of_topics_not_held_give_nothing_back(void **state)
+{
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        put_text(&sent, e, true, "held");
+        for (int i = 0; i < 50; i++)
+            put_text(&sent, e, false, "never");
+        put_text(&sent, e, false, "");
+        pass_so_far();
+        expect(VERDICT_PASS);
+        assert_int_equal(stand.source.topic_bytes, 4 + TOPIC_OVERHEAD_BYTES);
+    }
+}
+
+/* Another connection holds it too: the gate counts it once, the source twice. */
+static void the_gate_counts_a_topic_once(void **state)
+{
+    struct line other;
+    line_init(&other, &stand, LINE_SUBSCRIBER);
+    put_text(&sent, COMMANDS, true, "shared");
+    assert_true(line_feed(&line, sent.bytes, sent.len) && line_feed(&other, sent.bytes, sent.len));
+    assert_int_equal(tally_cost(&stand.gate.topics), 6 + TOPIC_OVERHEAD_BYTES);
+    assert_int_equal(stand.source.topic_bytes, 2 * (6 + TOPIC_OVERHEAD_BYTES));
+    line_fini(&other);
+    assert_int_equal(tally_cost(&stand.gate.topics), 6 + TOPIC_OVERHEAD_BYTES);
+    assert_int_equal(stand.source.topic_bytes, 6 + TOPIC_OVERHEAD_BYTES);
+}
+
+/* ---- limits ---- */
+
+static void a_connection_holds_at_most_max(void **state)
+{
+    stand.limits.subscriptions.max = 3;
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        put_text(&sent, e, true, "a");
+        put_text(&sent, e, true, "b");
+        put_text(&sent, e, true, "c");
+        put_text(&sent, e, true, "a");
+        put_text(&sent, e, false, "b");
+        put_text(&sent, e, true, "d");
+        pass_so_far();
+        size_t fine = sent.len;
+        put_text(&sent, e, true, "e");
+        expect(VERDICT_SUBSCRIPTIONS_TOO_MANY);
+        sent.len = fine;
+        pass_so_far();
+        expect(VERDICT_PASS);
+    }
+}
+
+static void a_source_holds_at_most_its_bytes(void **state)
+{
+    stand.limits.subscriptions.source_bytes = 2 * (4 + TOPIC_OVERHEAD_BYTES);
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        put_text(&sent, e, true, "1234");
+        put_text(&sent, e, true, "5678");
+        pass_so_far();
+        size_t fine = sent.len;
+        put_text(&sent, e, true, "");
+        expect(VERDICT_TOPICS_TOO_LARGE);
+        assert_int_equal(line.topics.count, 2); /* what was refused is forgotten */
+        sent.len = fine;
+        pass_so_far();
+        expect(VERDICT_PASS);
+    }
+}
+
+/* All its connections together. */
+static void a_source_shares_its_bytes(void **state)
+{
+    struct line other;
+    struct source elsewhere = {0};
+    stand.limits.subscriptions.source_bytes = 4 + TOPIC_OVERHEAD_BYTES;
+    put_text(&sent, COMMANDS, true, "1234");
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    line_init(&other, &stand, LINE_SUBSCRIBER);
+    assert_false(line_feed(&other, sent.bytes, sent.len));
+    assert_int_equal(other.verdict, VERDICT_TOPICS_TOO_LARGE);
+    line_fini(&other);
+    line_init(&other, &stand, LINE_SUBSCRIBER);
+    other.source = &elsewhere;
+    assert_true(line_feed(&other, sent.bytes, sent.len));
+    line_fini(&other);
+}
+
+/* A full gate is nobody's fault: the newcomer is let in, and the caller is told that somebody must give way. */
+static void a_full_gate_lets_in_and_says_so(void **state)
+{
+    stand.limits.subscriptions.total_bytes = 2 * (1 + TOPIC_OVERHEAD_BYTES);
+    put_text(&sent, COMMANDS, true, "a");
+    put_text(&sent, MESSAGES, true, "b");
+    put_text(&sent, COMMANDS, true, "a");
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    assert_false(line.made_room);
+    sent.len = 0;
+    put_text(&sent, COMMANDS, true, "c");
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    assert_true(line.made_room);
+    assert_int_equal(line.topics.count, 3);
+    assert_int_equal(tally_cost(&stand.gate.topics), 3 * (1 + TOPIC_OVERHEAD_BYTES));
+}
+
+static void no_memory_for_a_topic_closes(void **state)
+{
+    stand.limits.subscriptions.over = ACTION_DROP; /* what is not remembered could not be cancelled */
+    stand.account.limit_bytes = 100;
+    put_text(&sent, COMMANDS, true, "a");
+    assert_false(line_feed(&line, sent.bytes, sent.len));
+    assert_int_equal(line.verdict, VERDICT_NO_MEMORY);
+    assert_int_equal(line.topics.count, 0);
+    assert_int_equal(stand.source.topic_bytes, 0);
+}
+
+static void what_is_over_a_limit_can_be_left_out(void **state)
+{
+    stand.limits.subscriptions.over = ACTION_DROP;
+    stand.limits.subscriptions.max = 2;
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        put_text(&sent, e, true, "a");
+        put_text(&sent, e, true, "b");
+        pass_so_far();
+        put_text(&sent, e, true, "c");
+        put_text(&sent, e, true, "a topic that is longer than the limit allows");
+        put_text(&sent, e, false, "a");
+        put_text(&wanted, e, false, "a");
+        put_text(&sent, e, true, "d");
+        put_text(&wanted, e, true, "d");
+        expect(VERDICT_PASS);
+        assert_int_equal(line.drops, 2);
+        assert_int_equal(line.drop_reason, VERDICT_TOPIC_TOO_LONG);
+        assert_int_equal(line.topics.count, 2);
+    }
+}
+
+/* ---- long topics ---- */
+
+static uint8_t letters[66000];
+
+static void a_long_topic_is_refused_by_its_first_byte(void **state)
+{
+    const size_t most = stand.limits.subscriptions.topic_bytes;
+    for (int subscribe = 0; subscribe < 2; subscribe++) {
+        put(&sent, MESSAGES, 0, subscribe, letters, most);
+        pass_so_far();
+        size_t fine = sent.len;
+        put(&sent, MESSAGES, 0, subscribe, letters, most + 1);
+        expect(VERDICT_TOPIC_TOO_LONG);
+        put(&sent, MESSAGES, 0, subscribe, letters, most);
+        pass_so_far();
+        put(&sent, MESSAGES, 0, subscribe, letters, most + 1);
+        sent.len = fine + 3; /* of the second one: header and first byte */
+        expect(VERDICT_TOPIC_TOO_LONG);
+        put(&sent, MESSAGES, 0, subscribe, letters, most);
+        pass_so_far();
+        put(&sent, MESSAGES, 0, subscribe, letters, most + 1);
+        sent.len = fine + 2;
+        expect(VERDICT_PASS);
+    }
+}
+
+static void a_long_topic_in_a_command_is_refused(void **state)
+{
+    const size_t most = stand.limits.subscriptions.topic_bytes;
+    for (int subscribe = 0; subscribe < 2; subscribe++) {
+        put(&sent, COMMANDS, 0, subscribe, letters, most);
+        pass_so_far();
+        put(&sent, COMMANDS, 0, subscribe, letters, most + 1);
+        expect(VERDICT_TOPIC_TOO_LONG);
+    }
+}
+
+/* A topic may be longer than message.hold: it is counted all the same, and then cancelled. */
+static void a_topic_above_the_hold_limit_counts(void **state)
+{
+    stand.limits.subscriptions.topic_bytes = 65536;
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        put(&sent, e, 0, true, letters, 5000);
+        put(&sent, e, 0, true, letters, 65536);
+        pass_so_far();
+        expect(VERDICT_PASS);
+        assert_int_equal(stand.source.topic_bytes, 5000 + 65536 + 2 * TOPIC_OVERHEAD_BYTES);
+        assert_int_equal(stand.gate.unfinished.bytes, 0);
+    }
+    stand.limits.subscriptions.source_bytes = 10000;
+    put(&sent, MESSAGES, 0, true, letters, 9000);
+    pass_so_far();
+    put(&sent, MESSAGES, 0, true, letters, 985);
+    expect(VERDICT_TOPICS_TOO_LARGE);
+}
+
+/* ---- messages of several frames ---- */
+
+/* libzmq takes each frame for a subscription that begins like one, also behind others that stream. */
+static void subscriptions_in_any_frame_count(void **state)
+{
+    static const size_t sizes[] = {10, 280, 5000};
+    stand.limits.subscriptions.max = 2;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        stream_frame(&sent, MORE, 'u', sizes[i]);
+        put(&sent, MESSAGES, MORE, true, "a", 1);
+        put(&sent, MESSAGES, MORE, true, "a", 1);
+        put(&sent, MESSAGES, 0, true, "b", 1);
+        pass_so_far();
+        expect(VERDICT_PASS);
+        assert_int_equal(line.topics.count, 2);
+
+        stream_frame(&sent, MORE, 'u', sizes[i]);
+        put(&sent, MESSAGES, MORE, true, "a", 1);
+        put(&sent, MESSAGES, MORE, true, "b", 1);
+        if (sizes[i] > stand.limits.message.hold_bytes)
+            pass_so_far();
+        put(&sent, MESSAGES, 0, true, "c", 1);
+        expect(VERDICT_SUBSCRIPTIONS_TOO_MANY);
+    }
+}
+
+/* Endless subscriptions inside one message are not held. The driver aborts when more is kept than may be. */
+static void subscriptions_do_not_make_a_held_message_grow(void **state)
+{
+    for (int i = 0; i < 90; i++) {
+        char topic[16];
+        put(&sent, MESSAGES, MORE, true, topic, (size_t)snprintf(topic, sizeof(topic), "topic %d", i));
+    }
+    pass_so_far();
+    expect(VERDICT_PASS);
+    assert_int_equal(line.topics.count, 90);
+    assert_true(line.traffic.reserved > 0);
+}
+
+/* The message may still be dropped; then the application holds what Weir would no longer count. */
+static void a_cancel_in_a_message_of_several_frames_gives_nothing_back(void **state)
+{
+    stand.limits.subscriptions.over = ACTION_DROP;
+    put_text(&sent, MESSAGES, true, "a");
+    pass_so_far();
+    put(&sent, MESSAGES, MORE, false, "a", 1);
+    put(&sent, MESSAGES, 0, true, letters, 21);
+    expect(VERDICT_PASS);
+    assert_int_equal(line.dropped, 1);
+    assert_int_equal(line.topics.count, 1);
+
+    put_text(&sent, MESSAGES, true, "a");
+    put(&sent, MESSAGES, MORE, true, "b", 1);
+    put(&sent, MESSAGES, 0, false, "a", 1);
+    pass_so_far();
+    expect(VERDICT_PASS);
+    assert_int_equal(line.topics.count, 2);
+}
+
+/* ---- messages that are no subscriptions ---- */
+
+static void limit_user_messages(enum action over)
+{
+    stand.limits.subscriptions.messages = (struct rate_limit){{10, NS_PER_S, 2}, over};
+}
+
+static void user_messages_pause(void **state)
+{
+    limit_user_messages(ACTION_PAUSE);
+    line.patience = SLEEPS;
+    for (int i = 0; i < 8; i++)
+        stream_frame(&sent, 0, 'u', i % 2 ? 20 : 0);
+    uint64_t from = stand.now_ns;
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    assert_int_equal(line.messages, 8);
+    assert_int_equal(line.wait_reason, VERDICT_SUBSCRIBER_MESSAGE);
+    assert_int_equal(stand.now_ns - from, 5 * 100 * NS_PER_MS); /* 3 pass at once, one each 100 ms */
+    /* Subscriptions are no such messages. */
+    again();
+    sent.len = 0;
+    for (int i = 0; i < 8; i++)
+        put_text(&sent, MESSAGES, true, "topic");
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    assert_int_equal(line.waits, 0);
+}
+
+/* Of any length, and in any frame of a message, whether it is whole in one window or not. */
+static void user_messages_are_dropped_or_close(void **state)
+{
+    static const size_t sizes[] = {0, 1, 20, 290, 5000};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        for (unsigned more = 0; more < 2; more++) {
+            limit_user_messages(ACTION_DROP);
+            for (int n = 0; n < 3; n++)
+                stream_frame(&sent, 0, 'u', sizes[i]);
+            pass_so_far();
+            size_t fine = sent.len;
+            stream_frame(&sent, more, 'v', sizes[i]);
+            if (more)
+                put(&sent, MESSAGES, 0, true, "not this", 8);
+            put_text(&sent, MESSAGES, true, "yes");
+            put_text(&wanted, MESSAGES, true, "yes");
+            expect(VERDICT_PASS);
+            assert_int_equal(line.dropped, 1);
+            assert_int_equal(line.drop_reason, VERDICT_SUBSCRIBER_MESSAGE);
+            assert_int_equal(line.topics.count, 1);
+
+            limit_user_messages(ACTION_CLOSE);
+            for (int n = 0; n < 4; n++)
+                stream_frame(&sent, n == 3 && more, 'u', sizes[i]);
+            stream_put(&wanted, sent.bytes, fine);
+            expect(VERDICT_SUBSCRIBER_MESSAGE);
+        }
+}
+
+static void others_may_not_subscribe(void **state)
+{
+    static const char *const names[] = {"SUBSCRIBE", "CANCEL"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        line_fini(&line);
+        line_init(&line, &stand, 0);
+        sent.len = 0;
+        stream_command(&sent, names[i], "a", 1);
+        assert_false(line_feed(&line, sent.bytes, sent.len));
+        assert_int_equal(line.verdict, VERDICT_NOT_A_SUBSCRIBER);
+    }
+    /* Nor do their messages count as subscriptions, whatever they begin with. */
+    line_fini(&line);
+    line_init(&line, &stand, 0);
+    sent.len = 0;
+    put(&sent, MESSAGES, 0, true, letters, 5000);
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    assert_int_equal(line.out_len, sent.len);
+    assert_int_equal(stand.source.topic_bytes, 0);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(topics_are_counted_once_in_both_encodings),
+        TEST(cancels_of_topics_not_held_give_nothing_back),
+        TEST(the_gate_counts_a_topic_once),
+        TEST(a_connection_holds_at_most_max),
+        TEST(a_source_holds_at_most_its_bytes),
+        TEST(a_source_shares_its_bytes),
+        TEST(a_full_gate_lets_in_and_says_so),
+        TEST(no_memory_for_a_topic_closes),
+        TEST(what_is_over_a_limit_can_be_left_out),
+        TEST(a_long_topic_is_refused_by_its_first_byte),
+        TEST(a_long_topic_in_a_command_is_refused),
+        TEST(a_topic_above_the_hold_limit_counts),
+        TEST(subscriptions_in_any_frame_count),
+        TEST(subscriptions_do_not_make_a_held_message_grow),
+        TEST(a_cancel_in_a_message_of_several_frames_gives_nothing_back),
+        TEST(user_messages_pause),
+        TEST(user_messages_are_dropped_or_close),
+        TEST(others_may_not_subscribe),
+    };
+    memset(letters, 'x', sizeof(letters));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
