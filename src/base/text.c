@@ -2,6 +2,7 @@
 #include "base/text.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ELLIPSIS     "..."
@@ -50,6 +51,6 @@ char *text_escape(char *dst, size_t size, const void *bytes, size_t len)
     size_t at = 0;
     for (size_t i = 0; i < whole; i++)
         at += put_byte(dst + at, ((const uint8_t *)bytes)[i]);
-    strcpy(dst + at, cut ? ELLIPSIS : "");
+    snprintf(dst + at, size - at, "%s", cut ? ELLIPSIS : "");
     return dst;
 }

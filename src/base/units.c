@@ -171,17 +171,23 @@ static char *format(char *dst, size_t size, const struct unit *u, uint64_t value
     return dst;
 }
 
+static char *zero(char *dst, size_t size)
+{
+    snprintf(dst, size, "0");
+    return dst;
+}
+
 char *units_format_bytes(char *dst, size_t size, uint64_t bytes)
 {
     if (bytes == 0)
-        return strcpy(dst, "0");
+        return zero(dst, size);
     return format(dst, size, shortest(sizes, ARRAY_LEN(sizes), bytes), bytes, "B");
 }
 
 char *units_format_duration(char *dst, size_t size, uint64_t ns)
 {
     if (ns == 0)
-        return strcpy(dst, "0");
+        return zero(dst, size);
     return format(dst, size, shortest(durations, ARRAY_LEN(durations), ns), ns, "");
 }
 

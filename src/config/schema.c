@@ -134,7 +134,7 @@ static const struct schema_key gate_keys[] = {
     {"source.bytes.over", SCHEMA_CHOICE, GATE(limits.source.bytes.over), .preset = "pause", .choices = over_rate,
      .doc = "What happens over source.bytes.rate; the choices are those of source.messages.over."},
     {"source.commands.rate", SCHEMA_RATE, GATE(limits.source.commands.rate), .min = "1/d", .max = "1000000000/s", .preset = "2000/s",
-     .doc = "Commands of one source after the handshake: pings, subscriptions and their cancellations.",
+     .doc = "Pings and pongs of one source. Subscriptions have a rate of their own, subscriptions.rate.",
      .reached = "See source.commands.over."},
     {"source.commands.burst", SCHEMA_NUMBER, GATE(limits.source.commands.rate.burst), .min = "0", .max = "1000000000", .preset = "4000",
      .doc = "Commands beyond source.commands.rate that may come at once."},

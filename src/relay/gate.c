@@ -18,6 +18,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     g->forward = config->forward;
     g->traffic.account = account;
     hash_key_random(&g->traffic.key);
+    unfinished_init(&g->traffic.unfinished);
     tally_init(&g->traffic.topics, account);
     tally_init(&g->routing_ids, account);
     atomic_store(&g->socket, config->socket);
@@ -32,6 +33,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
 
 void gate_fini(struct gate *g)
 {
+    unfinished_fini(&g->traffic.unfinished);
     tally_fini(&g->traffic.topics);
     tally_fini(&g->routing_ids);
     source_table_free(g->sources);

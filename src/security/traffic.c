@@ -206,8 +206,9 @@ static bool judge_frame(struct judgement *j)
 static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
-    if (!unfinished_reserve(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, j->c->id, t->want,
-                            j->c->now_ns)) {
+    const struct traffic_context *c = j->c;
+    struct unfinished_client client = {.id = c->id, .owner = (uintptr_t)c->source};
+    if (!unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
         return false;
     }
@@ -347,7 +348,6 @@ static bool on_client_frame(struct judgement *j)
         return false;
     if (t->mode == TRAFFIC_SKIP)
         return skip_frame(j, last);
-    j->r->frames++;
     /* A message that ends here needs no reservation: the application gets it whole. */
     if (!last && !decided && !stream_if_large(j))
         return false;
@@ -355,6 +355,7 @@ static bool on_client_frame(struct judgement *j)
         j->item = j->at;
     if (last) {
         j->r->messages++;
+        j->r->frames += t->frames;
         end_message(j);
     }
     return j->r->wait_ns == 0;

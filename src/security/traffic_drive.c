@@ -22,6 +22,7 @@ void stand_init(struct stand *s)
     account_init(&s->account, 1 << 24);
     s->gate.account = &s->account;
     s->gate.key.bytes[0] = 1;
+    unfinished_init(&s->gate.unfinished);
     tally_init(&s->gate.topics, &s->account);
     s->now_ns = 1000 * NS_PER_S;
     struct limits *l = &s->limits;
@@ -41,6 +42,7 @@ void stand_fini(struct stand *s)
     REQUIRE(atomic_load(&s->gate.unfinished.bytes) == 0 && atomic_load(&s->gate.unfinished.pass) == 0);
     REQUIRE(atomic_load(&s->source.topic_bytes) == 0);
     REQUIRE(tally_cost(&s->gate.topics) == 0 && s->gate.topics.count == 0);
+    unfinished_fini(&s->gate.unfinished);
     tally_fini(&s->gate.topics);
     REQUIRE(account_held(&s->account) == 0);
 }

@@ -105,18 +105,14 @@ static enum outcome over(struct reader *r, enum verdict v, enum action a)
 static enum outcome subscription(struct reader *r, bool on, const uint8_t *at, size_t len, bool alone, bool *left_out)
 {
     enum verdict v = VERDICT_PASS;
-    enum action action = r->l->subscriptions.over;
     if (len > r->l->subscriptions.topic_bytes)
         v = VERDICT_TOPIC_TOO_LONG;
-    else if (!within(&r->commands_used, &r->l->source.commands)) {
-        v = VERDICT_OVER_COMMANDS;
-        action = r->l->source.commands.over;
-    } else if (on)
+    else if (on)
         v = subscribes(r, at, len);
     else if (alone)
         cancels(r, at, len);
     *left_out = v != VERDICT_PASS;
-    return v == VERDICT_PASS ? GO_ON : over(r, v, action);
+    return v == VERDICT_PASS ? GO_ON : over(r, v, r->l->subscriptions.over);
 }
 
 /* ---- commands ---- */

@@ -31,8 +31,36 @@ static void trial_init(struct trial *t, unsigned flags)
     stand_fini(&s);
 }
 
-static void check_line(const struct line *l, const struct oracle *o)
+static bool agrees(const struct line *l, const struct oracle *o)
 {
+    return l->verdict == o->verdict && l->out_len == o->out_len && l->frames == o->frames && l->drops == o->drops &&
+           l->dropped == o->dropped && l->topics.count == o->topics;
+}
+
+/* What a failure needs to be understood. */
+static void describe(const struct line *l, const struct oracle *o, const struct trial *t)
+{
+    const struct limits *m = &t->limits;
+    fprintf(stderr,
+            "flags %u; judge: %s, %zu bytes, %llu frames, %llu drops; oracle: %s, %zu bytes, %llu frames, %llu drops\n",
+            t->flags, verdict_info(l->verdict)->label, l->out_len, (unsigned long long)l->frames,
+            (unsigned long long)l->drops, verdict_info(o->verdict)->label, o->out_len, (unsigned long long)o->frames,
+            (unsigned long long)o->drops);
+    fprintf(stderr,
+            "hold %u, over %d, frames %u, frame %llu, size %llu, messages %llu+%llu %d, subscriptions %u, over %d\n",
+            m->message.hold_bytes, m->message.over, m->message.frames, (unsigned long long)m->message.frame_bytes,
+            (unsigned long long)m->message.size_bytes, (unsigned long long)m->source.messages.rate.count,
+            (unsigned long long)m->source.messages.rate.burst, m->source.messages.over, m->subscriptions.max,
+            m->subscriptions.over);
+    for (size_t i = 0; i < t->stream.len; i++)
+        fprintf(stderr, "%02x", t->stream.bytes[i]);
+    fputc('\n', stderr);
+}
+
+static void check_line(const struct line *l, const struct oracle *o, const struct trial *t)
+{
+    if (!agrees(l, o))
+        describe(l, o, t);
     assert_int_equal(l->verdict, o->verdict);
     assert_int_equal(l->out_len, o->out_len);
     assert_memory_equal(l->out ? l->out : (const uint8_t *)"", o->out, o->out_len);
@@ -58,9 +86,9 @@ static void setup(struct setup *s, const struct trial *t)
     s->line.patience = INSISTS;
 }
 
-static void teardown(struct setup *s, const struct oracle *o)
+static void teardown(struct setup *s, const struct oracle *o, const struct trial *t)
 {
-    check_line(&s->line, o);
+    check_line(&s->line, o, t);
     line_fini(&s->line);
     stand_fini(&s->stand);
 }
@@ -72,7 +100,7 @@ static void try_cuts(const struct trial *t, const struct oracle *o, size_t a, si
     setup(&s, t);
     (void)!(line_feed(&s.line, at, a) && line_feed(&s.line, at + a, b - a) &&
             line_feed(&s.line, at + b, t->stream.len - b));
-    teardown(&s, o);
+    teardown(&s, o, t);
 }
 
 static void try_pieces(const struct trial *t, const struct oracle *o, size_t most)
@@ -80,7 +108,7 @@ static void try_pieces(const struct trial *t, const struct oracle *o, size_t mos
     struct setup s;
     setup(&s, t);
     line_feed_by(&s.line, t->stream.bytes, t->stream.len, most);
-    teardown(&s, o);
+    teardown(&s, o, t);
 }
 
 static void try_random_pieces(const struct trial *t, const struct oracle *o, struct property_rng *random)
@@ -95,7 +123,7 @@ static void try_random_pieces(const struct trial *t, const struct oracle *o, str
         open = line_feed(&s.line, t->stream.bytes + at, n);
         at += n;
     }
-    teardown(&s, o);
+    teardown(&s, o, t);
 }
 
 /* Whole, byte by byte, at every place, and where it is short at every two places. Returns the verdict. */
