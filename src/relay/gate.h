@@ -8,6 +8,7 @@
 #define WEIR_RELAY_GATE_H
 
 #include "config/config.h"
+#include "flow/valve.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "security/handshake.h"
@@ -44,6 +45,7 @@ struct gate {
     struct source_table *sources;
     struct traffic_gate traffic;
     struct tally routing_ids;
+    struct valve valve;
     struct cells *cells; /* one a worker */
 
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */

@@ -2,6 +2,7 @@
 #include "relay/session.h"
 
 #include "base/log.h"
+#include "relay/admission.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/opening.h"
@@ -29,6 +30,7 @@ struct traffic_context session_context(struct session *s)
         .source = s->source,
         .topics = &s->topics,
         .id = s->id,
+        .turns = VALVE_UNLIMITED,
         .now_ns = s->wg->worker->now_ns,
     };
 }
@@ -162,6 +164,7 @@ static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
         atomic_fetch_sub(&s->wg->gate->established, 1);
+        admission_end(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         give_back_topics(s);
@@ -234,6 +237,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
+    admission_begin(s);
 }
 
 void session_open(struct session *s)
@@ -254,7 +258,7 @@ void session_open(struct session *s)
         return;
     }
     timer_disarm(&s->alarm.timer);
-    s->active_ns = s->wg->worker->now_ns;
+    s->active_ns = s->opened_ns = s->wg->worker->now_ns;
     cell_add(session_cells(s), CELL_ESTABLISHED, 1);
     session_wake(s);
 }
@@ -384,18 +388,19 @@ static void send_pong(struct lane *l, struct session *s)
  * otherwise. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked)
+    if (!s->up.paused && !s->up.blocked && !admission_waits(s))
         return;
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->state == SESSION_OPEN && s->up.paused)
+    if (s->state == SESSION_OPEN && (s->up.paused || admission_waits(s)))
         send_pong(&s->up, s);
 }
 
 static void check_open(struct session *s)
 {
+    admission_on_alarm(s);
     if (message_is_late(s) || message_is_in_the_way(s))
         session_close(s, VERDICT_MESSAGE_TOO_SLOW);
     else if (reader_is_slow(s))

@@ -40,11 +40,13 @@ struct session {
     struct list in_peer_entry; /* in the peer's line or half_open */
     struct alarm alarm;
     uint64_t id;
+    uint64_t opened_ns;  /* when its handshake was done */
     uint64_t active_ns;  /* last byte either way */
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
     struct lane up, down;
+    struct valve_client admission;
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */

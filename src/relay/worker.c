@@ -2,6 +2,7 @@
 #include "relay/worker.h"
 
 #include "base/clock.h"
+#include "relay/admission.h"
 #include "relay/farewell.h"
 #include "relay/listener.h"
 #include "relay/peer.h"
@@ -30,6 +31,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     for (unsigned i = 0; i < PEER_RANKS; i++)
         list_init(&wg->ranks[i]);
     list_init(&wg->half_open);
+    list_init(&wg->woken);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
 }
@@ -244,8 +246,13 @@ void worker_round(struct worker *w, int most_ms)
     int ms = wait_ms(w);
     if (most_ms >= 0 && (ms < 0 || ms > most_ms))
         ms = most_ms;
+    atomic_store(&w->asleep, true);
+    if (atomic_load(&w->turns))
+        ms = 0;
     int n = epoll_wait(w->epoll_fd, events, EVENTS_A_ROUND, ms);
+    atomic_store(&w->asleep, false);
     w->now_ns = clock_now_ns();
+    admission_wake_all(w);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
     run_timers(w);

@@ -52,6 +52,7 @@ struct worker_gate {
     struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more) */
     unsigned top_rank;             /* no peer stands above it */
     struct list half_open;         /* sessions before the end of their handshake, oldest first */
+    struct list woken;             /* who was given a turn; under the valve's lock */
     struct alarm accept_again;     /* after descriptors ran out */
     struct probe *probe;           /* worker 0 only */
 };
@@ -79,7 +80,10 @@ struct worker {
     struct worker_gate *gates;
     struct worker **all; /* every worker, for wake-ups */
     unsigned all_count;
-    _Atomic bool stop, drain, news; /* news: something was learned of an application */
+    _Atomic bool stop, drain;
+    _Atomic bool news;  /* something was learned of an application */
+    _Atomic bool turns; /* sessions were given turns */
+    _Atomic bool asleep;
 };
 
 /* Allocates tables and descriptors (not the listeners). 0 or -errno; worker_fini() accepts what is there. */
