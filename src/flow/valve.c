@@ -36,6 +36,21 @@ void valve_be_strict(struct valve *v)
     pthread_mutex_unlock(&v->lock);
 }
 
+void valve_be_fixed(struct valve *v, uint32_t limit)
+{
+    pthread_mutex_lock(&v->lock);
+    v->strict = true;
+    v->fixed = limit;
+    atomic_store(&v->limit, limit);
+    atomic_store(&v->mode, VALVE_LIMITED);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static uint32_t limit_of(const struct valve *v)
+{
+    return v->fixed ? v->fixed : concurrency_limit(&v->concurrency);
+}
+
 void valve_client_init(struct valve_client *c)
 {
     memset(c, 0, sizeof(*c));
@@ -64,7 +79,7 @@ uint32_t valve_allows(struct valve *v, struct valve_client *c)
 
 static uint32_t places(const struct valve *v)
 {
-    uint32_t limit = concurrency_limit(&v->concurrency), in_hand = atomic_load(&v->in_hand);
+    uint32_t limit = limit_of(v), in_hand = atomic_load(&v->in_hand);
     return in_hand < limit ? limit - in_hand : 0;
 }
 
@@ -96,7 +111,7 @@ static void grant(struct valve *v, uint32_t n, uint64_t now_ns)
 static void serve(struct valve *v, uint64_t now_ns)
 {
     bool open = !is_limited(v);
-    uint32_t limit = open ? VALVE_UNLIMITED : concurrency_limit(&v->concurrency);
+    uint32_t limit = open ? VALVE_UNLIMITED : limit_of(v);
     while (v->turns.waiting) {
         uint32_t free = open ? GRANT_MOST : places(v), share = limit / 2 / v->turns.waiting;
         if (free == 0)
@@ -104,6 +119,7 @@ static void serve(struct valve *v, uint64_t now_ns)
         share = share < 1 ? 1 : share > GRANT_MOST ? GRANT_MOST : share;
         grant(v, share < free ? share : free, now_ns);
     }
+    atomic_store(&v->waiting, v->turns.waiting);
     atomic_store(&v->busy, !open && (v->turns.waiting || places(v) == 0));
 }
 
@@ -179,7 +195,7 @@ static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns
     uint64_t latency_ns = now_ns > c->sampled_ns ? now_ns - c->sampled_ns : 1;
     if (c->round != NO_ROUND)
         concurrency_sample(&v->concurrency, c->round, latency_ns, v->turns.waiting > 0);
-    atomic_store(&v->limit, concurrency_limit(&v->concurrency));
+    atomic_store(&v->limit, limit_of(v));
     atomic_store(&v->round, concurrency_round(&v->concurrency));
     atomic_store(&v->smooth_ns, v->concurrency.smooth_ns);
     learn(v, true);
@@ -266,7 +282,7 @@ void valve_stats(struct valve *v, struct valve_stats *ret)
 {
     pthread_mutex_lock(&v->lock);
     *ret = (struct valve_stats){
-        .limit = concurrency_limit(&v->concurrency),
+        .limit = limit_of(v),
         .in_hand = atomic_load(&v->in_hand),
         .waiting = v->turns.waiting,
         .limited = is_limited(v),

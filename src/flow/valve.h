@@ -55,7 +55,7 @@ typedef void (*valve_wake)(struct valve_client *c);
 struct valve {
     _Atomic uint8_t mode; /* enum valve_mode */
     _Atomic bool busy;    /* somebody waits, or the window is used up */
-    _Atomic uint32_t in_hand;
+    _Atomic uint32_t in_hand, waiting;
     _Atomic uint32_t limit, round; /* of the window, to be read without the lock */
     _Atomic uint64_t smooth_ns;
     valve_wake wake;
@@ -64,6 +64,7 @@ struct valve {
     struct turns turns;
     uint32_t kept, broken; /* samples: answered in time, and not */
     bool strict;           /* requests are answered one by one: nothing has to be learned */
+    uint32_t fixed;        /* the limit, when it is not learned; else 0 */
 };
 
 /* 0 or -ENOMEM. */
@@ -73,7 +74,16 @@ void valve_fini(struct valve *v);
 /* The application is known to answer each request (REP): LIMITED at once. */
 void valve_be_strict(struct valve *v);
 
+/* What is counted are no requests: LIMITED at once, to this many, whatever their latency. */
+void valve_be_fixed(struct valve *v, uint32_t limit);
+
 void valve_client_init(struct valve_client *c);
+
+/* Whether somebody waits. */
+static inline bool valve_is_wanted(const struct valve *v)
+{
+    return atomic_load_explicit(&v->waiting, memory_order_relaxed) != 0;
+}
 
 /* How many messages the client may pass now. 0: valve_wait() first. */
 uint32_t valve_allows(struct valve *v, struct valve_client *c);

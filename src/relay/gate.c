@@ -2,6 +2,7 @@
 #include "relay/gate.h"
 
 #include "relay/admission.h"
+#include "relay/tenure.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,8 +87,12 @@ void gate_learn_socket(struct gate *g, enum socket_type t)
 {
     if (t != SOCKET_AUTO && g->config->socket == SOCKET_AUTO)
         atomic_store_explicit(&g->socket, t, memory_order_relaxed);
-    if (t == SOCKET_REP && !atomic_load(&g->valve.mode))
+    if (atomic_load(&g->valve.mode) == VALVE_LIMITED)
+        return;
+    if (t == SOCKET_REP)
         valve_be_strict(&g->valve);
+    else if (t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB)
+        valve_be_fixed(&g->valve, TENURES_MOST);
 }
 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)
