@@ -16,7 +16,7 @@ from pathlib import Path
 
 from run import ROOT, Failed, machine
 from survival import figures, report
-from survival.cell import Cell
+from survival.cell import Cell, ask_for_short_slices
 from survival.contenders import CONTENDERS, NotRun, runs
 from survival.rows import ROWS
 
@@ -103,6 +103,7 @@ def main():
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     build = options.build.resolve()
+    ask_for_short_slices()
     began = time.monotonic()
     table = run_all(build, chosen, options.rounds)
     names = [name for name in CONTENDERS if any(name in dict(results) for _, results in table)]

@@ -27,7 +27,7 @@
 #define PUBLICATION    (TOPIC_BYTES + sizeof(struct demo_stamp))
 #define READS_A_TURN   10
 #define TOTAL_EVERY_NS 100000000u
-#define SECOND_NS      1000000000u
+#define SECOND_NS      UINT64_C(1000000000)
 
 static void *context;
 static unsigned work_us;

@@ -24,7 +24,7 @@
 #define NEWCOMER_ID   1000u
 #define NEW_PERIOD_NS 100000000u
 #define ITEMS_MAX     400000u
-#define SECOND_NS     1000000000u
+#define SECOND_NS     UINT64_C(1000000000)
 #define SETTLE_NS     300000000u /* for the first connections, before the clock starts */
 #define TOPIC_BYTES   8          /* before the stamp of a publication */
 #define FETCH_NS      300000000u /* after the end, for what is still under way and that nobody here waits for */

@@ -96,14 +96,13 @@ def start_nftables(cell):
 
 CONTENDERS = {"bare": start_bare, "haproxy": start_haproxy, "zmq_proxy": start_zmq_proxy, "nftables": start_nftables, "weir": start_weir,
               "ideal": start_ideal}
-VARIANTS = ("bare", "haproxy", "weir")  # who runs the rows that are variants of another row
+VARIANTS = ("bare", "weir")  # who runs the rows that are variants of another row
 
 
 def runs(row, full):
-    """The contenders that a row is for."""
-    if row.honest:
-        return [name for name in CONTENDERS if name != "ideal"]
-    return [name for name in CONTENDERS if full or not row.variant or name in VARIANTS]
+    """The contenders that a row is for. Without a flood there is nothing that `ideal` could be spared."""
+    usual = [name for name in CONTENDERS if name != "ideal" and (full or not row.variant or name in VARIANTS)]
+    return usual + ["ideal"] * (not row.honest and (full or (row.control and not row.variant)))
 
 
 __all__ = ["CONTENDERS", "NotRun", "Failed", "ROOT", "runs"]

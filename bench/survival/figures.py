@@ -40,6 +40,7 @@ class Figures:
     throughput: float
     metrics: dict
     flood: dict
+    others: float  # cores that other work on this machine kept busy meanwhile
     broken: list
 
     @property
@@ -58,7 +59,7 @@ def of(cell):
     figures = Figures(
         goodput(during) / max(goodput(quiet), 0.01), percentile_ms(quiet, 0.99), percentile_ms(during, 0.99), goodput(new_during),
         cell.memory.first, cell.memory.peak, percentile_ms(after, 0.95), cell.relay_memory.peak if cell.relay_memory else 0,
-        cell.throughput() if cell.row.busy else None, cell.metrics, _json(cell.flood_line), [])
+        cell.throughput() if cell.row.busy else None, cell.metrics, _json(cell.flood_line), cell.others, [])
     figures.broken = _broken(cell, figures, goodput(after), goodput(new_after))
     return figures
 

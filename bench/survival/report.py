@@ -3,7 +3,7 @@
 from .cell import AFTER_S, NEVER, QUIET_S, RECOVERY_S, cores
 from .figures import MIB, refused
 
-HEADS = ["goodput", "p99, quiet -> during", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "verdict"]
+HEADS = ["goodput", "p99, quiet -> during", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
 ATTENTION = 6  # verdicts of Weir's that a row has room for
 
 
@@ -17,7 +17,7 @@ def cells(f):
         verdict += f"; {f.throughput / 1000:,.0f} k msg/s"
     return [f"{min(f.goodput, 1):.1%}", f"{show_ms(f.quiet_p99_ms)} -> {show_ms(f.p99_ms)} ms", f"{f.newcomers:.0%}",
             f"{f.before_bytes / MIB:.0f} -> {f.peak_bytes / MIB:.0f}", f"{show_ms(f.recovered_p95_ms)} ms",
-            f"{f.relay_bytes / MIB:.0f}" if f.relay_bytes else "", verdict]
+            f"{f.relay_bytes / MIB:.0f}" if f.relay_bytes else "", f"{f.others:.1f}", verdict]
 
 
 def line(name, texts):
