@@ -12,6 +12,7 @@ ALLOWED_P99 = 2.0
 ALWAYS_ALLOWED_MS = 5.0
 ALLOWED_GROWTH = 64 * MIB
 HONEST_SPEED = 0.9  # of the bare application's
+CALM = 0.2  # cores that other work may take before a run counts as disturbed
 
 
 def goodput(work):
@@ -42,6 +43,10 @@ class Figures:
     flood: dict
     others: float  # cores that other work on this machine kept busy meanwhile
     broken: list
+
+    @property
+    def disturbed(self):
+        return self.others > CALM
 
     @property
     def survived(self):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """The matrix in Markdown."""
 from .cell import AFTER_S, NEVER, QUIET_S, RECOVERY_S, cores
-from .figures import MIB, refused
+from .figures import CALM, MIB, refused
 
 HEADS = ["goodput", "p99, quiet -> during", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
 ATTENTION = 6  # verdicts of Weir's that a row has room for
@@ -63,7 +63,7 @@ def word(result):
         return ""
     if isinstance(result, str):
         return result
-    return "survived" if result.survived else ", ".join(result.broken)
+    return ("survived" if result.survived else ", ".join(result.broken)) + " ~" * result.disturbed
 
 
 def summary(table, names):
@@ -81,10 +81,15 @@ def summary(table, names):
 def explanation(rounds):
     pinned = "Flood and clients share one core, application and protection another." if cores()[0] is not None else \
         "This machine has one core: nothing is pinned, and everything shares it."
-    several = f" {rounds} rounds, contenders in turn; of each, the run whose p99 is the median." if rounds > 1 else " One round, contenders in turn."
-    return (f"Each run: {QUIET_S} s quiet, the flood (2 s where nothing else is said), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has."
-            f" {pinned}{several}\n\nGoodput: work answered within 1 s, against the quiet phase. p99: from the intended send time; unanswered work counts"
-            " as never. App memory: anonymous memory before -> peak. p95 after: from 1 s after the flood on. Protection: its own peak."
-            " Survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), 95 % of newcomers get in, the application grows by at most 64 MiB,"
-            " all is well (goodput, newcomers, p95 within the same bound) 1 s after the flood, nobody has died. Without an attack, moreover: nothing"
-            " refused, nothing paused, and a busy client reaches 90 % of the bare application's speed.\n")
+    several = f"{rounds} rounds, contenders in turn; of each, the run whose p99 is the median." if rounds > 1 else "One round, contenders in turn."
+    return f"""Each run: {QUIET_S} s quiet, the flood (2 s where nothing else is said), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has.
+{pinned} {several}
+
+- goodput: work answered within 1 s, against the quiet phase
+- p99: from the intended send time; unanswered work counts as never. p95 after: from 1 s after the flood on
+- app memory: anonymous memory before -> peak. Protection: its own peak
+- others: cores that other work on the machine took meanwhile; above {CALM} the run counts as disturbed (~)
+- survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), 95 % of newcomers get in, the application grows by at most 64 MiB, all is
+  well (goodput, newcomers, p95 within the same bound) 1 s after the flood, nobody has died. Without an attack, moreover: nothing refused,
+  nothing paused, and a busy client reaches 90 % of the bare application's speed
+"""
