@@ -62,7 +62,11 @@ def start_weir(cell):
 
 
 def _namespace_of(pid):
-    return os.readlink(f"/proc/{pid}/ns/net")
+    """None of a process that has ended, or that may not be looked at."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return None
 
 
 def _enter_namespace(cell):
@@ -71,7 +75,7 @@ def _enter_namespace(cell):
     keeper = cell.start("unshare", "--net", *([] if mine else ["--map-root-user"]), "sleep", "60")
     pid = keeper.process.pid
     end = time.monotonic() + 2
-    while _namespace_of(pid) == _namespace_of("self"):
+    while _namespace_of(pid) in (None, _namespace_of("self")):
         if keeper.process.poll() is not None or time.monotonic() > end:
             raise NotRun("no rights to a network namespace")
         time.sleep(0.005)
