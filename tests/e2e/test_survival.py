@@ -31,5 +31,5 @@ def test_a_row_is_measured():
     done = survival("--rows", "unknown-commands", "--contenders", "weir")
     assert done.returncode == 0, done.stderr
     row = next(line for line in done.stdout.splitlines() if line.startswith("| weir |"))
-    assert "ended" not in row and "100" in row
+    assert " ms |" in row, row
     assert "unknown_command" in done.stdout
