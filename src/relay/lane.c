@@ -599,7 +599,7 @@ bool lane_run(struct lane *l, struct session *s)
         l->turn_bytes += (uint32_t)(w.end - w.scan);
         if (!judge_window(l, s, &w))
             return false;
-        if (l->turn_bytes >= TURN_BYTES)
+        if (l->turn_bytes >= (s->heavy ? TURN_BYTES : SESSION_HEAVY_BYTES))
             return true;
     }
     return false;

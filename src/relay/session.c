@@ -17,9 +17,6 @@
 /* A drained session has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
-/* Who moves this much in a turn stands behind those who move less. */
-#define HEAVY_BYTES (16u * 1024u)
-
 /* A year: more than any message takes, and far from wrapping. */
 #define FOR_EVER_NS 3.2e16
 
@@ -307,7 +304,7 @@ void session_run(struct session *s)
     if (s->state == SESSION_OPEN) {
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
-        s->heavy = s->up.turn_bytes + s->down.turn_bytes >= HEAVY_BYTES;
+        s->heavy = s->up.turn_bytes + s->down.turn_bytes >= SESSION_HEAVY_BYTES;
         if (more)
             session_wake(s);
     }

@@ -22,6 +22,9 @@
 
 struct opening;
 
+/* Who moves this much in a turn stands behind those who move less. */
+#define SESSION_HEAVY_BYTES (16u * 1024u)
+
 enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
 
 /* One end: a descriptor and what epoll has told of it. */

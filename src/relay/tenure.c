@@ -96,16 +96,12 @@ bool tenure_allows(struct session *s)
         end(s);
     if (t->since_ns)
         return t->until_ns == 0;
-    switch (valve_allows(valve_of(s), &s->admission)) {
-    case 0:
-        break;
-    default:
-        if (atomic_load_explicit(&s->admission.granted, memory_order_relaxed))
-            begin(s);
-        return true;
-    }
     if (says_little(s))
         return true;
+    if (valve_allows(valve_of(s), &s->admission)) {
+        begin(s);
+        return true;
+    }
     admission_line_up(s);
     return false;
 }

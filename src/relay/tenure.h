@@ -2,12 +2,12 @@
 /*
  * A session at the valve of an application from which nothing comes back (PULL, SUB, XSUB). There each connection has a
  * queue of its own in the application (1000 messages with libzmq's defaults), and all of them take turns: who sends one
- * message waits for one message of every queue that is not empty. So not the messages are limited but the full queues:
- * a connection whose writes are blocked holds a place, and when TENURES_MOST places are taken, those who have more to
- * say than a little stand in line before they may fill another one. A place is given up after some time, if others wait
- * for it, and becomes free when the queue must have emptied at the pace that was seen while it was full.
+ * message waits for one message of every queue that is not empty. So not the messages are limited but the queues that
+ * may fill: who has more than a little to say holds one of TENURES_MOST places while it does, and when all are taken it
+ * stands in line. A place is given up after some time if others wait for it. It becomes free at once if the application
+ * took everything; otherwise when the queue must have emptied, at the pace that was seen while it was full.
  *
- * As long as fewer connections are blocked nothing happens at all. Runs on the session's worker.
+ * Who says little, and a handful of clients at full speed, never wait. Runs on the session's worker.
  */
 #ifndef WEIR_RELAY_TENURE_H
 #define WEIR_RELAY_TENURE_H
