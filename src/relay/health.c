@@ -117,6 +117,12 @@ void health_on_failure(struct worker_gate *wg, enum breaker_cause cause)
     note_change(wg, breaker_on_failure(&g->breaker, params(g), cause, now_ns, dice(g, now_ns)));
 }
 
+/* What the application makes of a ZMTP 2.0 greeting, which Weir passes on, is the client's affair. */
+static bool was_asked_in_3(const struct session *s)
+{
+    return s->opening->handshake.client.major != 2;
+}
+
 /* libzmq ends a handshake also for what a client has said: a password, a key, a socket type that Weir does not see; and
  * a PAIR ends every connection but the first. With NULL, and a socket type that Weir has checked, nothing of that is
  * left: who is not welcome gets an ERROR. */
@@ -124,9 +130,16 @@ void health_on_early_end(struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
     enum socket_type app = gate_socket(s->wg->gate);
-    if (app == SOCKET_AUTO || app == SOCKET_PAIR || (h->app_greeted && h->app.mechanism != MECHANISM_NULL))
-        return;
-    health_on_failure(s->wg, h->app_greeted ? BREAKER_HANDSHAKE : BREAKER_CONNECT);
+    bool for_nothing = app != SOCKET_AUTO && app != SOCKET_PAIR && was_asked_in_3(s) &&
+                       (!h->app_greeted || h->app.mechanism == MECHANISM_NULL);
+    if (for_nothing)
+        health_on_failure(s->wg, h->app_greeted ? BREAKER_HANDSHAKE : BREAKER_CONNECT);
+}
+
+void health_on_wrong_words(struct session *s)
+{
+    if (was_asked_in_3(s))
+        health_on_failure(s->wg, BREAKER_HANDSHAKE);
 }
 
 /* Its greeting depends on nothing that a client says. It must have had some time for it: a client may ask for a
@@ -135,7 +148,8 @@ void health_on_late_handshake(struct session *s)
 {
     const struct opening *o = s->opening;
     uint64_t patience_ns = session_limits(s)->handshake.within_ns / 2;
-    if (o->asked_ns != 0 && !o->handshake.app_greeted && s->wg->worker->now_ns - o->asked_ns >= patience_ns)
+    if (o->asked_ns != 0 && !o->handshake.app_greeted && was_asked_in_3(s) &&
+        s->wg->worker->now_ns - o->asked_ns >= patience_ns)
         health_on_failure(s->wg, BREAKER_CONNECT);
 }
 

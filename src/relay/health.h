@@ -35,8 +35,10 @@ void health_on_greeting(struct worker_gate *wg);
 void health_on_handshake(struct session *s);
 void health_on_failure(struct worker_gate *wg, enum breaker_cause cause);
 
-/* The application has ended the connection of an opening session; its handshake was not done in time. */
+/* In the handshake of an opening session the application has ended the connection; has said what ZMTP does not allow;
+ * has not been done in time. */
 void health_on_early_end(struct session *s);
+void health_on_wrong_words(struct session *s);
 void health_on_late_handshake(struct session *s);
 
 /* Whether this error of a connect (-errno) speaks of the application: a full backlog is no absence, and what Weir

@@ -290,6 +290,42 @@ static void few_at_a_time_try_a_half_open_gate(void **state)
     ward_free(w);
 }
 
+static void who_is_held_back_for_too_long_is_told_why(void **state)
+{
+    struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
+    w->manner = SHOWS_ITS_GREETING;
+    w->stage.config->gates[0].breaker.for_ns = w->stage.config->gates[0].breaker.max_ns = 3600 * NS_PER_S;
+    stage_start(&w->stage);
+    come_until_open(w, 40);
+    assert_int_equal(state_of(w), BREAKER_OPEN);
+    struct end *held = come(w);
+    pass_time(w, 4 * NS_PER_S);
+    assert_false(held->over);
+    pass_time(w, 2 * NS_PER_S);
+    assert_true(held->over);
+    assert_int_equal(stage_verdict(&w->stage, VERDICT_BREAKER_OPEN), 1);
+    ward_free(w);
+}
+
+/* It accepts, and says nothing: the probe sees that while nobody is connected, and newcomers otherwise. */
+static void silence_opens_it_behind_a_living_connection(void **state)
+{
+    struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
+    stage_start(&w->stage);
+    struct end *first = come(w);
+    pass_time(w, 100 * NS_PER_MS);
+    assert_true(end_is_greeted(first));
+    w->manner = STAYS_SILENT;
+    for (unsigned i = 0; i < 3; i++)
+        come(w);
+    pass_time(w, 4 * NS_PER_S);
+    assert_int_equal(state_of(w), BREAKER_CLOSED);
+    pass_time(w, 2 * NS_PER_S);
+    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 1);
+    assert_false(first->over);
+    ward_free(w);
+}
+
 /* ---- stalls ---- */
 
 static struct ward *ward_with_stalls(void)
@@ -390,6 +426,8 @@ int main(void)
         cmocka_unit_test(what_clients_can_bring_about_opens_nothing),
         cmocka_unit_test(clients_that_leave_open_nothing),
         cmocka_unit_test(few_at_a_time_try_a_half_open_gate),
+        cmocka_unit_test(who_is_held_back_for_too_long_is_told_why),
+        cmocka_unit_test(silence_opens_it_behind_a_living_connection),
         cmocka_unit_test(an_application_that_takes_nothing_opens_it),
         cmocka_unit_test(one_that_takes_a_little_is_alive),
         cmocka_unit_test(nobody_waits_for_an_idle_application),

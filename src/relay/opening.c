@@ -273,7 +273,7 @@ static void refuse(struct session *s)
     if (v == VERDICT_WRONG_MECHANISM)
         probe_request(s->wg);
     if (v == VERDICT_APPLICATION_PROTOCOL)
-        health_on_failure(s->wg, BREAKER_HANDSHAKE);
+        health_on_wrong_words(s);
     if (v == VERDICT_APPLICATION_CHANGED) {
         gate_forget_app(g);
         probe_report_failure(s->wg, 0);
