@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/gate.h"
 
+#include "relay/admission.h"
+#include "relay/tenure.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A peer that offends a thousand times a second gets one line in this time. */
 #define NOTICE_INTERVAL_NS (10 * NS_PER_S)
+
+/* Requests in hand of one application, at most; and sources that can wait for it at the same time, each with an entry
+ * of its own. */
+#define VALVE_MOST    65536u
+#define VALVE_SOURCES 4096u
 
 int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
               struct account *account)
@@ -25,7 +33,8 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     atomic_store(&g->max_connections, config->limits.connections.max);
     g->sources = source_table_new(whole->sources, &g->traffic.key);
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
-    if (!g->sources || !g->cells)
+    int error = valve_init(&g->valve, VALVE_MOST, VALVE_SOURCES, admission_wake);
+    if (error || !g->sources || !g->cells)
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));
     return 0;
@@ -36,6 +45,7 @@ void gate_fini(struct gate *g)
     unfinished_fini(&g->traffic.unfinished);
     tally_fini(&g->traffic.topics);
     tally_fini(&g->routing_ids);
+    valve_fini(&g->valve);
     source_table_free(g->sources);
     free(g->cells);
 }
@@ -77,6 +87,12 @@ void gate_learn_socket(struct gate *g, enum socket_type t)
 {
     if (t != SOCKET_AUTO && g->config->socket == SOCKET_AUTO)
         atomic_store_explicit(&g->socket, t, memory_order_relaxed);
+    if (atomic_load(&g->valve.mode) == VALVE_LIMITED)
+        return;
+    if (t == SOCKET_REP)
+        valve_be_strict(&g->valve);
+    else if (t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB)
+        valve_be_fixed(&g->valve, TENURES_MOST);
 }
 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)

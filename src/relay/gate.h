@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "flow/breaker.h"
+#include "flow/valve.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "security/handshake.h"
@@ -51,6 +52,7 @@ struct gate {
     struct source_table *sources;
     struct traffic_gate traffic;
     struct tally routing_ids;
+    struct valve valve;
     struct cells *cells; /* one a worker */
 
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */

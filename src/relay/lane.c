@@ -2,6 +2,7 @@
 #include "relay/lane.h"
 
 #include "base/clock.h"
+#include "relay/admission.h"
 #include "relay/probe.h"
 #include "relay/session.h"
 #include "zmtp/command.h"
@@ -199,6 +200,9 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
         n = 0;
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     l->taken += (uint64_t)n;
+    l->passed += (uint64_t)n;
+    if (l->traffic.inbound)
+        admission_wrote(s, (uint64_t)n, (size_t)n < total);
     if ((size_t)n < total)
         mark_blocked(l, s);
     return n;
@@ -314,7 +318,7 @@ static bool read_to_scratch(struct lane *l, struct session *s, struct window *w)
 /* The next bytes to judge; false when there are none now. */
 static bool next_window(struct lane *l, struct session *s, struct window *w)
 {
-    if (l->scanned < l->end || l->traffic.want) {
+    if (l->scanned < l->end || traffic_waits(&l->traffic)) {
         *w = (struct window){l->buf + l->ready, l->buf + l->scanned, l->buf + l->end, false};
         return true;
     }
@@ -448,7 +452,7 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
 static void answer_ping(struct session *s, const struct traffic_ping *ping)
 {
     uint8_t pong[ZMTP_PONG_MAX];
-    if (!s->can_pong || !s->up.paused)
+    if (!s->can_pong || (!s->up.paused && !admission_waits(s)))
         return;
     size_t len = zmtp_put_pong(pong, (struct bytes){ping->context, ping->context_len});
     if (lane_inject(&s->up, s, pong, len))
@@ -488,6 +492,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 {
     struct traffic_result r;
     struct traffic_context c = session_context(s);
+    if (l->traffic.inbound)
+        c.turns = admission_allows(s);
     uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
@@ -502,6 +508,10 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (l->shut)
         return false;
     follow_message(l, s, &r);
+    if (l->traffic.inbound)
+        flowing &= admission_passed(s, &r);
+    else
+        admission_answered(s, r.messages);
     if (r.wait_ns)
         pause_lane(l, s, &r);
     if (r.ping.seen && !l->traffic.inbound)
@@ -542,7 +552,7 @@ static void make_room_for_topics(struct session *s)
 /* The sender has closed: a message cut short is noted, and the receiver is told once everything was written. */
 static void finish(struct lane *l, struct session *s)
 {
-    if (l->shut || l->start < l->ready || l->scanned < l->end)
+    if (l->shut || l->start < l->ready || l->scanned < l->end || traffic_waits(&l->traffic))
         return;
     l->shut = true;
     if (!l->traffic.inbound) {
@@ -569,7 +579,7 @@ static bool speaks_for_nobody(const struct lane *l, const struct session *s)
 bool lane_run(struct lane *l, struct session *s)
 {
     struct window w;
-    size_t moved = 0;
+    l->turn_bytes = 0;
     if (speaks_for_nobody(l, s)) {
         session_close(s, VERDICT_PASS);
         return false;
@@ -577,15 +587,19 @@ bool lane_run(struct lane *l, struct session *s)
     while (s->state == SESSION_OPEN && !l->shut) {
         if (!flush(l, s) || !end_pause(l, s) || session_owes_reading(l, s))
             return false;
+        if (l->traffic.inbound && !admission_may_read(s))
+            return false;
         if (!next_window(l, s, &w)) {
+            if (l->traffic.inbound)
+                admission_rest(s);
             if (l->eof)
                 finish(l, s);
             return false;
         }
-        moved += (size_t)(w.end - w.scan);
+        l->turn_bytes += (uint32_t)(w.end - w.scan);
         if (!judge_window(l, s, &w))
             return false;
-        if (moved >= TURN_BYTES)
+        if (l->turn_bytes >= TURN_BYTES)
             return true;
     }
     return false;

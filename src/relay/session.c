@@ -2,6 +2,7 @@
 #include "relay/session.h"
 
 #include "base/log.h"
+#include "relay/admission.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/opening.h"
@@ -16,6 +17,9 @@
 /* A drained session has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
+/* Who moves this much in a turn stands behind those who move less. */
+#define HEAVY_BYTES (16u * 1024u)
+
 /* A year: more than any message takes, and far from wrapping. */
 #define FOR_EVER_NS 3.2e16
 
@@ -29,6 +33,7 @@ struct traffic_context session_context(struct session *s)
         .source = s->source,
         .topics = &s->topics,
         .id = s->id,
+        .turns = VALVE_UNLIMITED,
         .now_ns = s->wg->worker->now_ns,
     };
 }
@@ -162,6 +167,7 @@ static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
         atomic_fetch_sub(&s->wg->gate->established, 1);
+        admission_end(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         give_back_topics(s);
@@ -220,6 +226,11 @@ static bool answers_requests(enum socket_type app)
     return app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
 }
 
+static bool only_takes(enum socket_type app)
+{
+    return app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
+}
+
 bool session_owes_reading(const struct lane *l, const struct session *s)
 {
     return l->traffic.inbound && s->answers && s->down.blocked;
@@ -233,7 +244,9 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
+    s->one_way = only_takes(gate_socket(s->wg->gate));
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
+    admission_begin(s);
 }
 
 void session_open(struct session *s)
@@ -254,7 +267,7 @@ void session_open(struct session *s)
         return;
     }
     timer_disarm(&s->alarm.timer);
-    s->active_ns = s->wg->worker->now_ns;
+    s->active_ns = s->opened_ns = s->wg->worker->now_ns;
     cell_add(session_cells(s), CELL_ESTABLISHED, 1);
     session_wake(s);
 }
@@ -263,8 +276,9 @@ void session_open(struct session *s)
 
 void session_wake(struct session *s)
 {
+    struct worker *w = s->wg->worker;
     if (s->state != SESSION_CLOSED && list_empty(&s->run))
-        list_push(&s->wg->worker->run, &s->run);
+        list_push(s->heavy ? &w->run_heavy : &w->run, &s->run);
 }
 
 static bool may_drain(const struct session *s)
@@ -293,6 +307,7 @@ void session_run(struct session *s)
     if (s->state == SESSION_OPEN) {
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
+        s->heavy = s->up.turn_bytes + s->down.turn_bytes >= HEAVY_BYTES;
         if (more)
             session_wake(s);
     }
@@ -384,18 +399,19 @@ static void send_pong(struct lane *l, struct session *s)
  * otherwise. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked)
+    if (!s->up.paused && !s->up.blocked && !admission_waits(s))
         return;
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->state == SESSION_OPEN && s->up.paused)
+    if (s->state == SESSION_OPEN && (s->up.paused || admission_waits(s)))
         send_pong(&s->up, s);
 }
 
 static void check_open(struct session *s)
 {
+    admission_on_alarm(s);
     if (message_is_late(s) || message_is_in_the_way(s))
         session_close(s, VERDICT_MESSAGE_TOO_SLOW);
     else if (reader_is_slow(s))

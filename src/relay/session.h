@@ -17,6 +17,7 @@
 #include "policy/topics.h"
 #include "relay/lane.h"
 #include "relay/peer.h"
+#include "relay/tenure.h"
 #include "relay/worker.h"
 
 struct opening;
@@ -40,17 +41,22 @@ struct session {
     struct list in_peer_entry; /* in the peer's line or half_open */
     struct alarm alarm;
     uint64_t id;
+    uint64_t opened_ns;  /* when its handshake was done */
     uint64_t active_ns;  /* last byte either way */
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
     struct lane up, down;
+    struct valve_client admission;
+    struct tenure tenure;
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */
     bool half_open;
+    bool heavy;        /* its last turn moved much: others go first */
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */
+    bool one_way;      /* nothing comes back from the application (tenure.h) */
     bool answers;      /* the application answers requests (or may: its type is hidden) */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };

@@ -5,6 +5,8 @@
  *
  * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready
  * sessions stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
+ * Who moves much stands in a queue of its own and is served for a bounded time between two looks at what is new, so
+ * that a client that sends a little never waits for a round of hundreds of floods.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -52,6 +54,7 @@ struct worker_gate {
     struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more) */
     unsigned top_rank;             /* no peer stands above it */
     struct list half_open;         /* sessions before the end of their handshake, oldest first */
+    struct list woken;             /* who was given a turn; under the valve's lock */
     struct alarm accept_again;     /* after descriptors ran out */
     struct probe *probe;           /* worker 0 only */
 };
@@ -65,8 +68,9 @@ struct worker {
     struct account *account;
     struct bufpool pool;
     struct timers timers;
-    struct list run;    /* sessions with work to do */
-    struct list closed; /* sessions to be freed when this round of events is done */
+    struct list run;       /* sessions with work to do */
+    struct list run_heavy; /* the same, of those whose last turn moved much */
+    struct list closed;    /* sessions to be freed when this round of events is done */
     struct list sessions;
     struct list farewells; /* see farewell.h */
     uint8_t *scratch;      /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
@@ -79,7 +83,10 @@ struct worker {
     struct worker_gate *gates;
     struct worker **all; /* every worker, for wake-ups */
     unsigned all_count;
-    _Atomic bool stop, drain, news; /* news: something was learned of an application */
+    _Atomic bool stop, drain;
+    _Atomic bool news;  /* something was learned of an application */
+    _Atomic bool turns; /* sessions were given turns */
+    _Atomic bool asleep;
 };
 
 /* Allocates tables and descriptors (not the listeners). 0 or -errno; worker_fini() accepts what is there. */

@@ -202,11 +202,24 @@ static bool judge_frame(struct judgement *j)
     return true;
 }
 
+/* Uses one of the turns that the application has left for this client. */
+static bool take_turn(struct judgement *j)
+{
+    j->r->awaits_turn = j->r->turns == j->c->turns;
+    if (j->r->awaits_turn)
+        return false;
+    j->r->turns++;
+    return true;
+}
+
 /* Reserves what the message is about to put into the application; while that is refused, the bytes wait. */
 static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
     const struct traffic_context *c = j->c;
+    if (t->unpaid && !take_turn(j))
+        return false;
+    t->unpaid = false;
     struct unfinished_client client = {.id = c->id, .owner = (uintptr_t)c->source};
     if (!unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
@@ -226,6 +239,7 @@ static bool stream_if_large(struct judgement *j)
         if (wire <= j->c->limits->message.hold_bytes)
             return true;
         t->mode = TRAFFIC_STREAM;
+        t->unpaid = true;
     }
     if (t->mode == TRAFFIC_SKIP)
         return true;
@@ -336,6 +350,20 @@ static bool skip_frame(struct judgement *j, bool last)
     return leave_out(j);
 }
 
+/* The message is whole. One that streams has had its turn at its beginning. */
+static bool finish_message(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    t->complete = t->mode == TRAFFIC_HOLD && !take_turn(j);
+    if (t->complete)
+        return false;
+    j->item = j->at;
+    j->r->messages++;
+    j->r->frames += t->frames;
+    end_message(j);
+    return j->r->wait_ns == 0;
+}
+
 static bool on_client_frame(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -351,13 +379,10 @@ static bool on_client_frame(struct judgement *j)
     /* A message that ends here needs no reservation: the application gets it whole. */
     if (!last && !decided && !stream_if_large(j))
         return false;
-    if (last || t->mode == TRAFFIC_STREAM)
+    if (last)
+        return finish_message(j);
+    if (t->mode == TRAFFIC_STREAM)
         j->item = j->at;
-    if (last) {
-        j->r->messages++;
-        j->r->frames += t->frames;
-        end_message(j);
-    }
     return j->r->wait_ns == 0;
 }
 
@@ -434,10 +459,13 @@ static bool on_need(struct judgement *j)
     return false;
 }
 
-/* Finishes what the last call had to leave: a frame without its first bytes, or a reservation. */
+/* Finishes what the last call had to leave: a message without a turn, a frame without its first bytes, a reservation.
+ */
 static bool resume(struct judgement *j)
 {
     struct traffic *t = j->t;
+    if (t->complete)
+        return finish_message(j);
     if (t->awaits == AWAITS_BEGINNING && !judge_beginning(j))
         return false;
     if (t->want == 0)

@@ -74,6 +74,8 @@ struct traffic {
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
+    bool unpaid;             /* ... and it has had no turn yet */
+    bool complete;           /* a whole message waits for its turn */
     gcra_word user_messages; /* of a subscriber */
 };
 
@@ -84,6 +86,7 @@ struct traffic_context {
     struct source *source;
     struct topics *topics; /* of this connection */
     uint64_t id;           /* of this connection, not 0 */
+    uint32_t turns;        /* messages that the application may be given now */
     uint64_t now_ns;
 };
 
@@ -107,6 +110,8 @@ struct traffic_result {
     enum verdict drop_reason;            /* of the last message dropped */
     uint32_t drops;                      /* rulings to drop a message or command */
     uint32_t messages, frames, commands; /* passed */
+    uint32_t turns;                      /* used */
+    bool awaits_turn;                    /* a message is there, and no turn was left: call again when there is one */
     uint32_t dropped;                    /* messages whose end was dropped */
     bool make_room; /* subscriptions.total_bytes is exceeded: the source holding most must give way */
     struct traffic_ping ping;
@@ -129,6 +134,12 @@ void traffic_judge(struct traffic *t, const struct traffic_context *c, const uin
 static inline bool traffic_at_boundary(const struct traffic *t)
 {
     return zmtp_at_boundary(&t->dec) || t->mode == TRAFFIC_HOLD || t->mode == TRAFFIC_SKIP;
+}
+
+/* Whether something that was decoded waits for room or for its turn. */
+static inline bool traffic_waits(const struct traffic *t)
+{
+    return t->want != 0 || t->complete;
 }
 
 /* Whether a message or frame has begun and not ended. */

@@ -60,6 +60,11 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Bytes of unfinished streaming messages that the application holds.")                                         \
     CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "", "Bytes of topics subscribed through this gate.")           \
     CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")               \
+    CELL(REQUESTS_IN_HAND, "weir_requests_in_hand", METRIC_GAUGE, "",                                                  \
+         "Requests passed to the application and not answered yet.")                                                   \
+    CELL(REQUESTS_LIMIT, "weir_requests_limit", METRIC_GAUGE, "",                                                      \
+         "Requests that the application may have in hand now (learned); 0 while nothing is limited.")                  \
+    CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that waits for its turn.") \
     CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
     CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/turns.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAYS 8u
+
+int turns_init(struct turns *t, size_t capacity)
+{
+    size_t n = 64;
+    while (n < capacity)
+        n *= 2;
+    memset(t, 0, sizeof(*t));
+    t->sets = n / WAYS;
+    t->table = calloc(n, sizeof(*t->table));
+    t->heap = calloc(n + 1, sizeof(*t->heap));
+    if (t->table && t->heap)
+        return 0;
+    turns_fini(t);
+    return -ENOMEM;
+}
+
+void turns_fini(struct turns *t)
+{
+    free(t->table);
+    free(t->heap);
+    memset(t, 0, sizeof(*t));
+}
+
+/* ---- the heap: the next source on top ---- */
+
+static bool before(const struct turns_source *a, const struct turns_source *b)
+{
+    if (a->priority != b->priority)
+        return a->priority < b->priority;
+    if (a->level != b->level)
+        return a->level < b->level;
+    return a->tag < b->tag;
+}
+
+static void put(struct turns *t, uint32_t place, struct turns_source *s)
+{
+    t->heap[place] = s;
+    s->place = place;
+}
+
+static void sift_up(struct turns *t, struct turns_source *s)
+{
+    uint32_t at = s->place;
+    for (; at > 1 && before(s, t->heap[at / 2]); at /= 2)
+        put(t, at, t->heap[at / 2]);
+    put(t, at, s);
+}
+
+static void sift_down(struct turns *t, struct turns_source *s)
+{
+    uint32_t at = s->place;
+    for (uint32_t child; (child = 2 * at) <= t->sources; at = child) {
+        if (child < t->sources && before(t->heap[child + 1], t->heap[child]))
+            child++;
+        if (!before(t->heap[child], s))
+            break;
+        put(t, at, t->heap[child]);
+    }
+    put(t, at, s);
+}
+
+static void enter_heap(struct turns *t, struct turns_source *s)
+{
+    s->place = ++t->sources;
+    t->greedy += s->level == TURNS_GREEDY;
+    sift_up(t, s);
+}
+
+static void leave_heap(struct turns *t, struct turns_source *s)
+{
+    struct turns_source *last = t->heap[t->sources--];
+    uint32_t place = s->place;
+    s->place = 0;
+    t->greedy -= s->level == TURNS_GREEDY;
+    if (last == s)
+        return;
+    last->place = place;
+    sift_up(t, last);
+    sift_down(t, last);
+}
+
+static void reorder(struct turns *t, struct turns_source *s)
+{
+    sift_up(t, s);
+    sift_down(t, s);
+}
+
+/* ---- idle time ---- */
+
+static bool is_busy(const struct turns_source *s)
+{
+    return s->waiting != 0 || s->under_way != 0;
+}
+
+/* Brings the saved idle time up to date, before anything changes. */
+static void settle(struct turns_source *s, uint64_t now_ns)
+{
+    /* Another worker's clock may be a little behind. */
+    int64_t passed = now_ns > s->since_ns ? (int64_t)(now_ns - s->since_ns) : 0;
+    s->idle_ns += is_busy(s) ? -passed : passed;
+    if (s->idle_ns > (int64_t)TURNS_IDLE_MOST_NS)
+        s->idle_ns = (int64_t)TURNS_IDLE_MOST_NS;
+    if (s->idle_ns < 0)
+        s->idle_ns = 0;
+    s->since_ns += (uint64_t)passed;
+}
+
+static uint8_t level_of(const struct turns_source *s)
+{
+    static const uint64_t least[TURNS_GREEDY] = {800 * NS_PER_MS, 400 * NS_PER_MS, 100 * NS_PER_MS, 1};
+    uint8_t level = 0;
+    while (level < TURNS_GREEDY && (uint64_t)s->idle_ns < least[level])
+        level++;
+    return level;
+}
+
+/* ---- sources ---- */
+
+static bool is_as_new(const struct turns *t, const struct turns_source *s)
+{
+    return s->owner == 0 || (!is_busy(s) && s->tag <= t->clock[s->priority]);
+}
+
+static void make(struct turns_source *s, const struct turns_client *who, uint64_t now_ns)
+{
+    uint64_t idle_ns = who->age_ns < TURNS_IDLE_FIRST_NS ? TURNS_IDLE_FIRST_NS : who->age_ns;
+    *s = (struct turns_source){
+        .owner = who->owner, .since_ns = now_ns, .weight = who->weight, .priority = who->priority};
+    s->idle_ns = (int64_t)(idle_ns < TURNS_IDLE_MOST_NS ? idle_ns : TURNS_IDLE_MOST_NS);
+    list_init(&s->line);
+}
+
+/* The source's entry; else the one that has rested longest; else, when all are busy, one that it has to share. */
+static struct turns_source *find(struct turns *t, const struct turns_client *who, uint64_t now_ns)
+{
+    size_t set = (size_t)(who->owner * 0x9e3779b97f4a7c15u >> 20) & (t->sets - 1);
+    struct turns_source *ways = t->table + set * WAYS, *rested = NULL;
+    for (unsigned i = 0; i < WAYS; i++) {
+        struct turns_source *s = &ways[i];
+        if (s->owner == who->owner)
+            return s;
+        if (is_as_new(t, s) && (!rested || s->since_ns < rested->since_ns))
+            rested = s;
+    }
+    if (!rested)
+        return &ways[who->owner / 64 % WAYS];
+    make(rested, who, now_ns);
+    return rested;
+}
+
+struct turns_source *turns_join(struct turns *t, struct turn *turn, const struct turns_client *who, uint64_t now_ns)
+{
+    struct turns_source *s = find(t, who, now_ns);
+    settle(s, now_ns);
+    if (!is_busy(s)) {
+        s->priority = who->priority;
+        s->weight = who->weight;
+    }
+    turn->source = s;
+    list_push(&s->line, &turn->node);
+    s->waiting++;
+    t->waiting++;
+    if (s->place != 0)
+        return s;
+    s->level = level_of(s);
+    if (s->tag < t->clock[s->priority])
+        s->tag = t->clock[s->priority];
+    enter_heap(t, s);
+    return s;
+}
+
+static void take_out(struct turns *t, struct turn *turn)
+{
+    struct turns_source *s = turn->source;
+    list_del(&turn->node);
+    turn->source = NULL;
+    s->waiting--;
+    t->waiting--;
+    if (s->waiting == 0)
+        leave_heap(t, s);
+}
+
+void turns_leave(struct turns *t, struct turn *turn, uint64_t now_ns)
+{
+    if (!turn->source)
+        return;
+    settle(turn->source, now_ns);
+    take_out(t, turn);
+}
+
+/* Who has spent its idle time while it waited stands behind those who have more from now on. */
+static struct turns_source *first(struct turns *t, uint64_t now_ns)
+{
+    for (struct turns_source *s; t->sources; reorder(t, s)) {
+        s = t->heap[1];
+        settle(s, now_ns);
+        if (s->level == level_of(s))
+            return s;
+        t->greedy += level_of(s) == TURNS_GREEDY;
+        s->level = level_of(s);
+    }
+    return NULL;
+}
+
+struct turn *turns_next(struct turns *t, uint32_t cost, uint64_t now_ns, struct turns_source **ret_source)
+{
+    struct turns_source *s = first(t, now_ns);
+    if (!s)
+        return NULL;
+    struct turn *turn = LIST_ENTRY(s->line.next, struct turn, node);
+    /* The clock follows the greedy while any wait: what a sparse source takes beyond the equal share stays on its tag.
+     */
+    if (s->tag > t->clock[s->priority] && (s->level == TURNS_GREEDY || t->greedy == 0))
+        t->clock[s->priority] = s->tag;
+    s->tag += (uint64_t)cost * 256 * TURNS_WEIGHT_ONE / s->weight;
+    take_out(t, turn);
+    s->under_way += cost;
+    if (s->place != 0)
+        reorder(t, s);
+    *ret_source = s;
+    return turn;
+}
+
+void turns_end(struct turns *t, struct turns_source *s, uint32_t units, uint64_t now_ns)
+{
+    settle(s, now_ns);
+    s->under_way -= units;
+}
+
+void turns_refund(struct turns *t, struct turns_source *s, uint32_t units, uint64_t now_ns)
+{
+    uint64_t charged = (uint64_t)units * 256 * TURNS_WEIGHT_ONE / s->weight;
+    turns_end(t, s, units, now_ns);
+    s->tag -= charged < s->tag ? charged : s->tag;
+    if (s->place != 0)
+        reorder(t, s);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Whose turn it is, while an application cannot take all that its clients send. Connections that have something for it
+ * wait here; turns_next() picks by
+ *
+ *   1. priority class: a lower number goes first;
+ *   2. sources without a standing backlog before the others (shortest queue first, as fq_codel's sparse flows,
+ *      RFC 8290). A source earns idle time while it waits for nothing and spends it while it does; it is sparse as long
+ *      as some is left. Who sends a little and waits never stands behind those who always want more, even when hundreds
+ *      of them press the equal share below what it asks for. Among the sparse, those who have saved more go first: a
+ *      crowd that has just come does not stand before old customers;
+ *   3. the least served, by weight: start-time fair queueing (Goyal, Vin and Cheng, 1996), max-min fair per source. The
+ *      connections of a source take turns, first come first, and share what it gets.
+ *
+ * Bursts, many connections and oscillating load gain nothing: what a source was served counts until the others have
+ * caught up, and idle time is earned no faster than it is spent.
+ *
+ * Memory: about 72 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
+ * tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry with another: it
+ * is served coarser, never without limit. One owner at a time (relay/ holds a lock around it).
+ */
+#ifndef WEIR_FLOW_TURNS_H
+#define WEIR_FLOW_TURNS_H
+
+#include "base/attr.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TURNS_PRIORITIES 4u
+#define TURNS_GREEDY     4u
+#define TURNS_WEIGHT_ONE 16u /* the weight of a source without a class */
+
+/* Idle time that a source can have saved, and what a new one begins with. */
+#define TURNS_IDLE_MOST_NS  (1000 * NS_PER_MS)
+#define TURNS_IDLE_FIRST_NS (20 * NS_PER_MS)
+
+struct turns_source {
+    uint64_t owner; /* 0: unused */
+    uint64_t tag;   /* virtual time before which it has had its share */
+    uint64_t since_ns;
+    int64_t idle_ns; /* saved at since_ns */
+    uint32_t waiting, under_way;
+    uint32_t place; /* in the heap, from 1; 0: not waiting */
+    uint16_t weight;
+    uint8_t priority;
+    uint8_t level; /* as it stands in the heap: 0 for the most idle, TURNS_GREEDY for those with nothing saved */
+    struct list line;
+};
+
+/* A connection that may wait. Belongs to the caller, not moved while it waits. */
+struct turn {
+    struct list node;
+    struct turns_source *source; /* not NULL while it waits */
+};
+
+struct turns {
+    struct turns_source *table;
+    struct turns_source **heap;
+    size_t sets;
+    uint32_t sources; /* waiting */
+    uint32_t greedy;  /* of these */
+    uint32_t waiting; /* connections */
+    uint64_t clock[TURNS_PRIORITIES];
+};
+
+/* Who asks. */
+struct turns_client {
+    uint64_t owner; /* what stands for its source; not 0 */
+    uint64_t age_ns;
+    uint8_t priority; /* below TURNS_PRIORITIES */
+    uint16_t weight;  /* not 0 */
+};
+
+/* 0 or -ENOMEM. `capacity` is rounded up to a power of two, at least 64. */
+MUST_USE int turns_init(struct turns *t, size_t capacity);
+void turns_fini(struct turns *t);
+
+/* The turn (which does not wait) waits from now on. Returns its source's entry, which stays where it is as long as it
+ * waits or has something under way. A source that is new here is credited with idle time for its age. */
+struct turns_source *turns_join(struct turns *t, struct turn *turn, const struct turns_client *who, uint64_t now_ns);
+
+/* It waits no longer. Harmless when it does not wait. */
+void turns_leave(struct turns *t, struct turn *turn, uint64_t now_ns);
+
+/* Takes the next out of the line, charges its source (*ret_source) `cost` units and counts them as under way. NULL:
+ * nobody waits. */
+struct turn *turns_next(struct turns *t, uint32_t cost, uint64_t now_ns, struct turns_source **ret_source);
+
+/* `units` of the source have ended. */
+void turns_end(struct turns *t, struct turns_source *s, uint32_t units, uint64_t now_ns);
+
+/* Of these, `units` were not used: they are not charged. */
+void turns_refund(struct turns *t, struct turns_source *s, uint32_t units, uint64_t now_ns);
+
+#endif

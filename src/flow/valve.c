@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/valve.h"
+
+#include <string.h>
+
+/* Samples before it is decided whether requests are answered. */
+#define ENOUGH_SAMPLES 16u
+
+/* What a client may pass in one turn. */
+#define GRANT_MOST 256u
+
+/* A request whose latency says nothing about the limit. */
+#define NO_ROUND UINT32_MAX
+
+int valve_init(struct valve *v, uint32_t most, size_t sources, valve_wake wake)
+{
+    memset(v, 0, sizeof(*v));
+    v->wake = wake;
+    pthread_mutex_init(&v->lock, NULL);
+    concurrency_init(&v->concurrency, most);
+    atomic_store(&v->limit, concurrency_limit(&v->concurrency));
+    return turns_init(&v->turns, sources);
+}
+
+void valve_fini(struct valve *v)
+{
+    turns_fini(&v->turns);
+    pthread_mutex_destroy(&v->lock);
+}
+
+void valve_be_strict(struct valve *v)
+{
+    pthread_mutex_lock(&v->lock);
+    v->strict = true;
+    atomic_store(&v->mode, VALVE_LIMITED);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void valve_be_fixed(struct valve *v, uint32_t limit)
+{
+    pthread_mutex_lock(&v->lock);
+    v->strict = true;
+    v->fixed = limit;
+    atomic_store(&v->limit, limit);
+    atomic_store(&v->mode, VALVE_LIMITED);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static uint32_t limit_of(const struct valve *v)
+{
+    return v->fixed ? v->fixed : concurrency_limit(&v->concurrency);
+}
+
+void valve_client_init(struct valve_client *c)
+{
+    memset(c, 0, sizeof(*c));
+    list_init(&c->turn.node);
+}
+
+static bool is_limited(const struct valve *v)
+{
+    return atomic_load_explicit(&v->mode, memory_order_relaxed) == VALVE_LIMITED;
+}
+
+uint32_t valve_allows(struct valve *v, struct valve_client *c)
+{
+    uint32_t granted = atomic_load_explicit(&c->granted, memory_order_relaxed);
+    if (!is_limited(v))
+        return VALVE_UNLIMITED;
+    if (granted || atomic_load_explicit(&v->busy, memory_order_relaxed))
+        return granted;
+    /* Two workers may both take what is left: as many more are in hand for a moment. */
+    uint32_t in_hand = atomic_load_explicit(&v->in_hand, memory_order_relaxed);
+    uint32_t limit = atomic_load_explicit(&v->limit, memory_order_relaxed);
+    return in_hand < limit ? limit - in_hand : 0;
+}
+
+/* ---- turns; all under the lock ---- */
+
+static uint32_t places(const struct valve *v)
+{
+    uint32_t limit = limit_of(v), in_hand = atomic_load(&v->in_hand);
+    return in_hand < limit ? limit - in_hand : 0;
+}
+
+/* What it has in hand is counted where it waited last. */
+static void move_to(struct valve *v, struct valve_client *c, struct turns_source *source, uint64_t now_ns)
+{
+    if (c->source != source && c->charged) {
+        turns_end(&v->turns, c->source, c->charged, now_ns);
+        c->charged = 0;
+    }
+    c->source = source;
+}
+
+static void grant(struct valve *v, uint32_t n, uint64_t now_ns)
+{
+    struct turns_source *source;
+    struct turn *turn = turns_next(&v->turns, n, now_ns, &source);
+    struct valve_client *c = LIST_ENTRY(turn, struct valve_client, turn);
+    move_to(v, c, source, now_ns);
+    c->charged += n;
+    atomic_fetch_add(&v->in_hand, n);
+    atomic_fetch_add(&c->granted, n);
+    atomic_store(&c->waits, false);
+    v->wake(c);
+}
+
+/* Gives away the free places: half of the window for one round of those who wait, so that fast applications get their
+ * batches, and one message each when more wait than that. */
+static void serve(struct valve *v, uint64_t now_ns)
+{
+    bool open = !is_limited(v);
+    uint32_t limit = open ? VALVE_UNLIMITED : limit_of(v);
+    while (v->turns.waiting) {
+        uint32_t free = open ? GRANT_MOST : places(v), share = limit / 2 / v->turns.waiting;
+        if (free == 0)
+            break;
+        share = share < 1 ? 1 : share > GRANT_MOST ? GRANT_MOST : share;
+        grant(v, share < free ? share : free, now_ns);
+    }
+    atomic_store(&v->waiting, v->turns.waiting);
+    atomic_store(&v->busy, !open && (v->turns.waiting || places(v) == 0));
+}
+
+/* The client's requests are fewer by `n`, of which some are counted as its source's. */
+static void release(struct valve *v, struct valve_client *c, uint32_t n, bool used, uint64_t now_ns)
+{
+    uint32_t charged = n < c->charged ? n : c->charged;
+    atomic_fetch_sub(&v->in_hand, n);
+    if (charged == 0)
+        return;
+    c->charged -= charged;
+    (used ? turns_end : turns_refund)(&v->turns, c->source, charged, now_ns);
+}
+
+/* ---- passing ---- */
+
+/* Follows the last of what is in hand: its reply tells the latency, or that none comes. */
+static void sample(struct valve *v, struct valve_client *c, uint32_t round, uint64_t now_ns)
+{
+    c->until_sample = c->in_hand;
+    c->sampled_ns = now_ns;
+    c->round = round;
+}
+
+/* What was granted is counted already; what passed while nothing was limited is counted now. */
+void valve_passed(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
+{
+    uint32_t granted = atomic_load_explicit(&c->granted, memory_order_relaxed);
+    uint32_t paid = n < granted ? n : granted;
+    if (n == 0)
+        return;
+    if (paid)
+        atomic_fetch_sub(&c->granted, paid);
+    c->in_hand += n;
+    uint32_t in_hand = n > paid ? atomic_fetch_add(&v->in_hand, n - paid) + n - paid : 0;
+    if (c->until_sample == 0)
+        sample(v, c, atomic_load_explicit(&v->round, memory_order_relaxed), now_ns);
+    if (is_limited(v) && in_hand >= atomic_load_explicit(&v->limit, memory_order_relaxed))
+        atomic_store(&v->busy, true);
+}
+
+void valve_wait(struct valve *v, struct valve_client *c, const struct turns_client *who, uint64_t now_ns)
+{
+    pthread_mutex_lock(&v->lock);
+    c->known = true;
+    if (!c->turn.source) {
+        list_del(&c->turn.node); /* it may stand among the woken yet */
+        turns_join(&v->turns, &c->turn, who, now_ns);
+        atomic_store(&c->waits, true);
+    }
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
+/* ---- replies ---- */
+
+/* Whether the application answers at all is judged by samples, so that a flood does not look like silence. */
+static void learn(struct valve *v, bool answered)
+{
+    *(answered ? &v->kept : &v->broken) += 1;
+    if (v->strict || v->kept + v->broken < ENOUGH_SAMPLES)
+        return;
+    if (v->broken * 4 <= v->kept)
+        atomic_store(&v->mode, VALVE_LIMITED);
+    else if (v->broken * 2 >= v->kept)
+        atomic_store(&v->mode, VALVE_OPEN);
+    v->kept /= 2;
+    v->broken /= 2;
+}
+
+static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    uint64_t latency_ns = now_ns > c->sampled_ns ? now_ns - c->sampled_ns : 1;
+    if (c->round != NO_ROUND)
+        concurrency_sample(&v->concurrency, c->round, latency_ns, v->turns.waiting > 0);
+    atomic_store(&v->limit, limit_of(v));
+    atomic_store(&v->round, concurrency_round(&v->concurrency));
+    atomic_store(&v->smooth_ns, v->concurrency.smooth_ns);
+    learn(v, true);
+}
+
+void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
+{
+    n = n < c->in_hand ? n : c->in_hand;
+    if (n == 0)
+        return;
+    bool sampled = n >= c->until_sample;
+    c->in_hand -= n;
+    if (!sampled) {
+        c->until_sample -= n;
+        if (!atomic_load_explicit(&v->busy, memory_order_relaxed) && !c->known) {
+            atomic_fetch_sub(&v->in_hand, n);
+            return;
+        }
+    }
+    pthread_mutex_lock(&v->lock);
+    if (sampled) {
+        take_sample(v, c, now_ns);
+        sample(v, c, NO_ROUND, now_ns);
+    }
+    release(v, c, n, true, now_ns);
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void valve_rest(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    if (atomic_load_explicit(&c->granted, memory_order_relaxed) == 0)
+        return;
+    pthread_mutex_lock(&v->lock);
+    release(v, c, atomic_exchange(&c->granted, 0), false, now_ns);
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
+uint64_t valve_forget_at(const struct valve *v, const struct valve_client *c)
+{
+    uint64_t latency_ns = atomic_load_explicit(&v->smooth_ns, memory_order_relaxed);
+    return c->in_hand ? c->sampled_ns + VALVE_FORGET_NS + 8 * latency_ns : 0;
+}
+
+void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    pthread_mutex_lock(&v->lock);
+    if (c->in_hand)
+        learn(v, false);
+    release(v, c, c->in_hand, true, now_ns);
+    c->in_hand = c->until_sample = 0;
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
+void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    if (!c->known) {
+        atomic_fetch_sub(&v->in_hand, c->in_hand);
+        c->in_hand = 0;
+        return;
+    }
+    pthread_mutex_lock(&v->lock);
+    turns_leave(&v->turns, &c->turn, now_ns);
+    list_del(&c->turn.node);
+    atomic_store(&c->waits, false);
+    release(v, c, atomic_exchange(&c->granted, 0), false, now_ns);
+    release(v, c, c->in_hand, true, now_ns);
+    c->in_hand = c->until_sample = 0;
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
+struct valve_client *valve_pop(struct valve *v, struct list *woken)
+{
+    pthread_mutex_lock(&v->lock);
+    struct list *node = list_pop(woken);
+    pthread_mutex_unlock(&v->lock);
+    return node ? LIST_ENTRY(node, struct valve_client, turn.node) : NULL;
+}
+
+void valve_stats(struct valve *v, struct valve_stats *ret)
+{
+    pthread_mutex_lock(&v->lock);
+    *ret = (struct valve_stats){
+        .limit = limit_of(v),
+        .in_hand = atomic_load(&v->in_hand),
+        .waiting = v->turns.waiting,
+        .limited = is_limited(v),
+    };
+    pthread_mutex_unlock(&v->lock);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/admission.h"
+
+#include "relay/session.h"
+
+/* Heard of earlier than this, a source is given the idle time that it may have saved. */
+static struct turns_client client_of(const struct session *s)
+{
+    return (struct turns_client){
+        .owner = (uintptr_t)s->source,
+        .age_ns = s->wg->worker->now_ns - s->opened_ns,
+        .weight = TURNS_WEIGHT_ONE,
+        .priority = 1,
+    };
+}
+
+static struct session *session_of(struct valve_client *c)
+{
+    return (struct session *)(void *)((char *)c - offsetof(struct session, admission));
+}
+
+void admission_wake(struct valve_client *c)
+{
+    struct worker_gate *wg = session_of(c)->wg;
+    list_push(&wg->woken, &c->turn.node);
+    /* A worker that is awake looks before it sleeps. */
+    if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->asleep))
+        worker_signal(wg->worker, &wg->worker->turns);
+}
+
+void admission_wake_all(struct worker *w)
+{
+    if (!atomic_exchange(&w->turns, false))
+        return;
+    for (size_t i = 0; i < w->gate_count; i++)
+        for (struct valve_client *c; (c = valve_pop(&w->gates[i].gate->valve, &w->gates[i].woken));)
+            session_wake(session_of(c));
+}
+
+void admission_begin(struct session *s)
+{
+    valve_client_init(&s->admission);
+}
+
+void admission_end(struct session *s)
+{
+    if (s->answers || s->one_way)
+        valve_leave(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
+}
+
+bool admission_waits(const struct session *s)
+{
+    return atomic_load_explicit(&s->admission.waits, memory_order_relaxed);
+}
+
+bool admission_may_read(struct session *s)
+{
+    return !admission_waits(s) && (!s->one_way || tenure_allows(s));
+}
+
+void admission_wrote(struct session *s, uint64_t bytes, bool blocked)
+{
+    if (s->one_way)
+        tenure_passed(s, bytes, blocked);
+}
+
+void admission_line_up(struct session *s)
+{
+    uint64_t now = s->wg->worker->now_ns;
+    struct turns_client who = client_of(s);
+    valve_wait(&s->wg->gate->valve, &s->admission, &who, now);
+    session_arm(s, now + session_limits(s)->heartbeat.interval_ns);
+}
+
+uint32_t admission_allows(struct session *s)
+{
+    return s->answers ? valve_allows(&s->wg->gate->valve, &s->admission) : VALVE_UNLIMITED;
+}
+
+static void watch(struct session *s)
+{
+    uint64_t at_ns = valve_forget_at(&s->wg->gate->valve, &s->admission);
+    if (at_ns)
+        session_arm(s, at_ns);
+}
+
+bool admission_passed(struct session *s, const struct traffic_result *r)
+{
+    struct valve *v = &s->wg->gate->valve;
+    uint64_t now = s->wg->worker->now_ns;
+    if (!s->answers)
+        return true;
+    if (r->turns) {
+        valve_passed(v, &s->admission, r->turns, now);
+        watch(s);
+    }
+    if (!r->awaits_turn)
+        return true;
+    admission_line_up(s);
+    return false;
+}
+
+void admission_rest(struct session *s)
+{
+    if (s->one_way)
+        tenure_rest(s);
+    else if (s->answers)
+        valve_rest(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
+}
+
+void admission_answered(struct session *s, uint32_t n)
+{
+    if (s->answers && n)
+        valve_answered(&s->wg->gate->valve, &s->admission, n, s->wg->worker->now_ns);
+}
+
+void admission_on_alarm(struct session *s)
+{
+    struct valve *v = &s->wg->gate->valve;
+    if (s->one_way)
+        tenure_on_alarm(s);
+    uint64_t at_ns = s->answers ? valve_forget_at(v, &s->admission) : 0;
+    if (at_ns && at_ns <= s->wg->worker->now_ns)
+        valve_forget(v, &s->admission, s->wg->worker->now_ns);
+    else if (at_ns)
+        session_arm(s, at_ns);
+}
