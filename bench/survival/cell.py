@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """One measurement: one row against one contender. Quiet phase, flood, recovery, and a last look; nothing outlives it."""
+import contextlib
 import ctypes
 import os
 import platform
@@ -8,6 +9,7 @@ import resource
 import select
 import shlex
 import signal
+import socket
 import struct
 import subprocess
 import tempfile
@@ -28,6 +30,20 @@ def cores():
     """(for the flood and the clients, for the application and what protects it); nothing is pinned on a machine of one core."""
     usable = sorted(os.sched_getaffinity(0))
     return (usable[0], usable[1]) if len(usable) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def turn(within_s=120):
+    """Two harnesses on one machine measure in turns: whoever holds this name does. An abstract name leaves nothing behind."""
+    with socket.socket(socket.AF_UNIX) as held:
+        end = time.monotonic() + within_s
+        while time.monotonic() < end:
+            try:
+                held.bind("\0weir-survival")
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield
 
 
 def busy_s():
@@ -131,6 +147,10 @@ class Cell:
 
     def measure(self, bring_up):
         """Raises Failed or NotRun; the processes are ended in any case."""
+        with turn():
+            return self._measure(bring_up)
+
+    def _measure(self, bring_up):
         began, machine_s, own_s = time.monotonic(), *busy_s()
         with tempfile.TemporaryDirectory(prefix="weir-survival-") as folder:
             self.folder = folder
