@@ -9,9 +9,6 @@
 /* What a client may pass in one turn. */
 #define GRANT_MOST 256u
 
-/* A request whose latency says nothing about the limit. */
-#define NO_ROUND UINT32_MAX
-
 int valve_init(struct valve *v, uint32_t most, size_t sources, valve_wake wake)
 {
     memset(v, 0, sizeof(*v));
@@ -121,11 +118,11 @@ static void release(struct valve *v, struct valve_client *c, uint32_t n, bool us
 /* ---- passing ---- */
 
 /* Follows the last of what is in hand: its reply tells the latency, or that none comes. */
-static void sample(struct valve *v, struct valve_client *c, uint32_t round, uint64_t now_ns)
+static void sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     c->until_sample = c->in_hand;
     c->sampled_ns = now_ns;
-    c->round = round;
+    c->round = atomic_load_explicit(&v->round, memory_order_relaxed);
 }
 
 /* What was granted is counted already; what passed while nothing was limited is counted now. */
@@ -140,7 +137,7 @@ void valve_passed(struct valve *v, struct valve_client *c, uint32_t n, uint64_t 
     c->in_hand += n;
     uint32_t in_hand = n > paid ? atomic_fetch_add(&v->in_hand, n - paid) + n - paid : 0;
     if (c->until_sample == 0)
-        sample(v, c, atomic_load_explicit(&v->round, memory_order_relaxed), now_ns);
+        sample(v, c, now_ns);
     if (is_limited(v) && in_hand >= atomic_load_explicit(&v->limit, memory_order_relaxed))
         atomic_store(&v->busy, true);
 }
@@ -177,12 +174,13 @@ static void learn(struct valve *v, bool answered)
 static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     uint64_t latency_ns = now_ns > c->sampled_ns ? now_ns - c->sampled_ns : 1;
-    if (c->round != NO_ROUND)
-        concurrency_sample(&v->concurrency, c->round, latency_ns, v->turns.waiting > 0);
+    concurrency_sample(&v->concurrency, c->round, latency_ns, atomic_load(&v->in_hand), v->turns.waiting > 0);
     atomic_store(&v->limit, concurrency_limit(&v->concurrency));
     atomic_store(&v->round, concurrency_round(&v->concurrency));
     atomic_store(&v->smooth_ns, v->concurrency.smooth_ns);
     learn(v, true);
+    c->until_sample = 0;
+    c->sampled_ns = now_ns; /* what is left in hand is waited for from now on */
 }
 
 void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
@@ -190,20 +188,18 @@ void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_
     n = n < c->in_hand ? n : c->in_hand;
     if (n == 0)
         return;
-    bool sampled = n >= c->until_sample;
+    bool sampled = c->until_sample && n >= c->until_sample;
     c->in_hand -= n;
     if (!sampled) {
-        c->until_sample -= n;
+        c->until_sample -= c->until_sample ? n : 0;
         if (!atomic_load_explicit(&v->busy, memory_order_relaxed) && !c->known) {
             atomic_fetch_sub(&v->in_hand, n);
             return;
         }
     }
     pthread_mutex_lock(&v->lock);
-    if (sampled) {
+    if (sampled)
         take_sample(v, c, now_ns);
-        sample(v, c, NO_ROUND, now_ns);
-    }
     release(v, c, n, true, now_ns);
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);

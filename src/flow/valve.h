@@ -43,7 +43,7 @@ struct valve_client {
     _Atomic bool waits;          /* stands in line */
     bool known;                  /* has waited before: the lock must be taken at its end */
     uint32_t in_hand;            /* passed and not answered */
-    uint32_t until_sample;       /* replies until that of the sampled request; 0: nothing is in hand */
+    uint32_t until_sample;       /* replies until that of the sampled request; 0: none is followed */
     uint32_t round;              /* of the sampled request */
     uint64_t sampled_ns;
 };
