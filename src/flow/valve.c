@@ -94,6 +94,8 @@ static void serve(struct valve *v, uint64_t now_ns)
 {
     bool open = !is_limited(v);
     uint32_t limit = open ? VALVE_UNLIMITED : concurrency_limit(&v->concurrency);
+    /* Before the places are counted: whoever frees one without the lock either is counted or sees this, and serves. */
+    atomic_store(&v->busy, true);
     while (v->turns.waiting) {
         uint32_t free = open ? GRANT_MOST : places(v), share = limit / 2 / v->turns.waiting;
         if (free == 0)
@@ -113,6 +115,17 @@ static void release(struct valve *v, struct valve_client *c, uint32_t n, bool us
         return;
     c->charged -= charged;
     (used ? turns_end : turns_refund)(&v->turns, c->source, charged, now_ns);
+}
+
+/* The same for a client that has nothing under the lock: takes it only when somebody waits for the places. */
+static void release_quickly(struct valve *v, uint32_t n, uint64_t now_ns)
+{
+    atomic_fetch_sub(&v->in_hand, n);
+    if (!atomic_load(&v->busy))
+        return;
+    pthread_mutex_lock(&v->lock);
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
 }
 
 /* ---- passing ---- */
@@ -192,8 +205,8 @@ void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_
     c->in_hand -= n;
     if (!sampled) {
         c->until_sample -= c->until_sample ? n : 0;
-        if (!atomic_load_explicit(&v->busy, memory_order_relaxed) && !c->known) {
-            atomic_fetch_sub(&v->in_hand, n);
+        if (!c->known) {
+            release_quickly(v, n, now_ns);
             return;
         }
     }
@@ -235,8 +248,8 @@ void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns)
 void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     if (!c->known) {
-        atomic_fetch_sub(&v->in_hand, c->in_hand);
-        c->in_hand = 0;
+        release_quickly(v, c->in_hand, now_ns);
+        c->in_hand = c->until_sample = 0;
         return;
     }
     pthread_mutex_lock(&v->lock);
