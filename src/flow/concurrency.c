@@ -5,26 +5,105 @@
 
 /* What one more request in hand adds to the latency, as a share of what it would add if it only queued: above the first
  * the window shrinks, below the second it grows. */
-#define MOSTLY_QUEUES 0.6
-#define MOSTLY_WORKED 0.3
+#define MOSTLY_QUEUES 0.7
+#define MOSTLY_WORKED 0.5
 
-/* Nearly all of it queues: the window is far too large. */
-#define ALL_QUEUES 0.85
+/* Samples that make a round: a few when all are alike, at least a quarter of the limit. More when they are not, and
+ * twice the limit then: the first that are answered are the cheapest, not the typical. */
+#define SAMPLES_ALIKE   4u
+#define SAMPLES_VARIOUS 16u
 
-static void set(struct concurrency *w, double low)
+/* What is remembered of a pair: older rounds count half. */
+#define SAMPLES_MOST 512u
+
+/* A mean that differs by this factor from what it was under the same limit says that the application has changed. */
+#define CHANGED 1.6
+
+/* Standard errors beyond which a difference is no chance: that two values differ, that the application has changed. */
+#define LIKELY_ERRORS 1.5
+#define CERTAIN       4.0
+
+/* Correlation of the latencies of neighbours from which on they queue. */
+#define ALIKE 0.6
+
+#define NARROW_MOST 2u
+
+/* An application that takes less than this for a request gets no faster by having more of them in hand than it works
+ * off in that time, though larger batches may look as if it did. */
+#define CROWDED_WORK_NS (50.0 * NS_PER_US)
+#define CROWDED_NS      (3.0 * NS_PER_MS)
+
+/* Samples within the harmless time, one after the other, that double the window. */
+#define QUICK_ENOUGH 6u
+
+/* Moves in one direction after which they become larger. */
+#define RUN_LONG 3u
+
+enum { SHRINK = -1, GROW = 1 };
+
+/* ---- rounds ---- */
+
+static double mean(const struct concurrency_trial *t)
 {
-    uint32_t value = low < 1 ? 1 : low > w->most ? w->most : (uint32_t)low;
-    w->low = value;
-    w->high = value + (value / 3 > 1 ? value / 3 : 1);
+    return t->sum / t->samples;
+}
+
+static double variance(const struct concurrency_trial *t)
+{
+    double v = t->squares / t->samples - mean(t) * mean(t);
+    return v > 0 ? v : 0;
+}
+
+/* The square of the standard error of the mean. */
+static double error_2(const struct concurrency_trial *t)
+{
+    return variance(t) / t->samples;
+}
+
+/* Requests that queue share most of their wait with the one before; those that are worked on side by side do not. */
+static bool is_queue(const struct concurrency_trial *t)
+{
+    return t->products / t->samples - mean(t) * mean(t) > ALIKE * variance(t);
+}
+
+static void add(struct concurrency_trial *to, const struct concurrency_trial *t)
+{
+    to->samples += t->samples;
+    to->contended += t->contended;
+    to->sum += t->sum;
+    to->squares += t->squares;
+    to->products += t->products;
+    to->in_hand += t->in_hand;
+}
+
+static void halve(struct concurrency_trial *t)
+{
+    t->samples /= 2;
+    t->contended /= 2;
+    t->sum /= 2;
+    t->squares /= 2;
+    t->products /= 2;
+    t->in_hand /= 2;
+}
+
+/* ---- the pair ---- */
+
+static void set(struct concurrency *w, uint32_t low)
+{
+    uint32_t top = w->most > 1 ? w->most - 1 : 1;
+    w->low = low < 1 ? 1 : low > top ? top : low;
+    uint32_t gap = w->low >> w->narrow;
+    w->high = w->low + (gap ? gap : 1);
     if (w->high > w->most)
-        w->high = w->most > w->low ? w->most : w->low;
+        w->high = w->most;
+    memset(w->tried, 0, sizeof(w->tried));
 }
 
 void concurrency_init(struct concurrency *w, uint32_t most)
 {
     memset(w, 0, sizeof(*w));
     w->most = most;
-    set(w, CONCURRENCY_FIRST);
+    set(w, CONCURRENCY_FIRST / 2);
 }
 
 uint32_t concurrency_limit(const struct concurrency *w)
@@ -37,45 +116,134 @@ uint32_t concurrency_round(const struct concurrency *w)
     return w->round;
 }
 
-/* Both values were tried: moves the pair. */
-static void adapt(struct concurrency *w, uint64_t low_ns, uint64_t high_ns)
+/* Steps become larger on a long way, and smaller when one was too many. */
+static void choose_step(struct concurrency *w, int direction)
 {
-    double more = (double)w->high / w->low - 1;
-    double queued = more > 0 ? ((double)high_ns / (double)low_ns - 1) / more : 1;
-    if (high_ns <= CONCURRENCY_HARMLESS_NS)
-        set(w, w->high);
-    else if (queued > ALL_QUEUES)
-        set(w, w->low * 0.6);
-    else if (queued > MOSTLY_QUEUES)
-        set(w, w->low * 0.8);
-    else if (queued < MOSTLY_WORKED)
-        set(w, w->high);
+    bool turned = w->direction && w->direction != direction;
+    w->run = turned ? 1 : w->run < RUN_LONG ? w->run + 1 : w->run;
+    w->direction = (int8_t)direction;
+    if (turned && w->narrow < NARROW_MOST)
+        w->narrow++;
+    else if (w->run == RUN_LONG && w->narrow > 0)
+        w->narrow--;
+}
+
+static void move(struct concurrency *w, int direction)
+{
+    uint32_t low = w->low, high = w->high;
+    uint32_t less = (uint32_t)(((uint64_t)low * low + high - 1) / high);
+    choose_step(w, direction);
+    if (direction == GROW)
+        set(w, high);
+    else
+        set(w, less < low ? less : low - 1);
+}
+
+/* Both values were tried: moves the pair, if there is more to the difference than chance. */
+static void adapt(struct concurrency *w)
+{
+    const struct concurrency_trial *l = &w->tried[0], *h = &w->tried[1];
+    double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
+    double ratio = mean(h) / mean(l), scale = LIKELY_ERRORS / (mean(l) * more);
+    if (more <= 0)
+        return;
+    double queued = (ratio - 1) / more, over = queued - MOSTLY_QUEUES, under = MOSTLY_WORKED - queued;
+    double high_2 = error_2(h) * scale * scale, low_2 = error_2(l) * ratio * ratio * scale * scale;
+    bool crowded = mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > mean(h);
+    if (crowded || (over > 0 && over * over > high_2 + low_2))
+        move(w, SHRINK);
+    else if (under > 0 && under * under > high_2 + low_2 && !is_queue(l))
+        move(w, GROW);
+}
+
+/* What was learned of the application before is of no use: searches with large steps again. */
+static bool start_over(struct concurrency *w)
+{
+    const struct concurrency_trial *before = &w->tried[w->round % 2];
+    if (before->samples == 0)
+        return false;
+    double ratio = mean(&w->now) / mean(before), difference = mean(&w->now) - mean(before);
+    double chance_2 = (error_2(&w->now) + error_2(before)) * CERTAIN * CERTAIN;
+    if ((ratio < CHANGED && ratio > 1 / CHANGED) || difference * difference < chance_2)
+        return false;
+    w->narrow = w->run = 0;
+    w->direction = 0;
+    set(w, ratio > 1 ? (w->high + 1) / 2 : w->low);
+    return true;
+}
+
+static void next_round(struct concurrency *w)
+{
+    memset(&w->now, 0, sizeof(w->now));
+    w->round++;
+    w->skip = w->round % 2 ? w->high - w->low : 0;
 }
 
 static void end_round(struct concurrency *w)
 {
-    uint64_t mean_ns = w->sum_ns / w->samples;
-    mean_ns = mean_ns ? mean_ns : 1;
-    if (w->round % 2 == 0)
-        w->low_ns = mean_ns;
-    else if (w->low_ns && w->contended)
-        adapt(w, w->low_ns, mean_ns);
-    w->round++;
-    w->samples = 0;
-    w->sum_ns = 0;
-    if (w->round % 2 == 0)
-        w->contended = false;
+    bool high = w->round % 2;
+    if (!high && w->now.contended * 2 < w->now.samples) {
+        /* It was not the limit that decided. The next round has the same number of tries to show something. */
+        w->tried[0].samples = 0;
+        next_round(w);
+        return;
+    }
+    if (start_over(w)) {
+        w->round |= 1; /* the next one is low */
+        next_round(w);
+        return;
+    }
+    add(&w->tried[high], &w->now);
+    if (high && w->tried[0].samples)
+        adapt(w);
+    for (unsigned i = 0; i < 2; i++)
+        if (w->tried[i].samples > SAMPLES_MOST)
+            halve(&w->tried[i]);
+    next_round(w);
 }
 
-void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, bool contended)
+static bool is_enough(const struct concurrency *w)
 {
+    const struct concurrency_trial *t = &w->now;
+    if (t->samples < SAMPLES_ALIKE || t->samples < concurrency_limit(w) / 4)
+        return false;
+    bool various = variance(t) > mean(t) * mean(t) / 64;
+    return !various || (t->samples >= SAMPLES_VARIOUS && t->samples >= 2 * concurrency_limit(w));
+}
+
+/* Nobody notices a queue that is gone after a moment: no search is needed while nearly all samples say so. */
+static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool contended)
+{
+    bool quick = latency_ns <= CONCURRENCY_HARMLESS_NS && w->smooth_ns <= CONCURRENCY_HARMLESS_NS;
+    w->quick = quick ? w->quick + contended : 0;
+    if (w->quick < QUICK_ENOUGH)
+        return false;
+    w->quick = 0;
+    set(w, w->high < w->most / 2 ? 2 * w->low : w->most);
+    w->round |= 1; /* the next one is low */
+    next_round(w);
+    return true;
+}
+
+void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, uint32_t in_hand, bool contended)
+{
+    latency_ns = latency_ns ? latency_ns : 1;
     w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
-    w->contended |= contended;
     /* Admitted under the other limit. */
-    if (round != w->round)
+    if (round != w->round || grow_while_harmless(w, latency_ns, contended))
         return;
-    w->sum_ns += latency_ns;
-    w->samples++;
-    if (w->samples >= CONCURRENCY_SAMPLES && w->samples >= concurrency_limit(w) / 2)
+    if (w->skip) {
+        w->skip--;
+        return;
+    }
+    double latency = (double)latency_ns;
+    w->now.products += latency * (w->now.samples ? w->last_ns : latency);
+    w->last_ns = latency;
+    w->now.samples++;
+    w->now.contended += contended;
+    w->now.sum += latency;
+    w->now.squares += latency * latency;
+    w->now.in_hand += in_hand ? in_hand : 1;
+    if (is_enough(w))
         end_round(w);
 }

@@ -4,15 +4,21 @@
  * queue stands in Weir, where it is fair. Learned from the latency of replies, as the adaptive concurrency limits of
  * TCP Vegas (Brakmo and Peterson, 1995) and of Netflix's concurrency-limits do.
  *
- * The limit in force changes between two neighbouring values, a few dozen replies each. If latency grew with the limit,
- * the additional requests only queued and the window shrinks; if it did not, they were worked on and the window grows.
- * So nothing has to be known of an unloaded application: a minimum that is remembered goes stale when requests become
- * costlier, and an average that follows the load drifts upwards with it under a flood that does not end. Whatever is
- * answered within CONCURRENCY_HARMLESS_NS is fine at any number, which leaves fast applications their batches.
+ * The limit in force changes between two values, some replies each. If latency grew as the requests in hand did, the
+ * additional ones only queued and the window shrinks; if it did not, they were worked on and the window grows. So
+ * nothing has to be known of an unloaded application: a minimum that is remembered goes stale when requests become
+ * costlier, and an average that follows the load drifts upwards with it under a flood that does not end. As long as
+ * nearly all is answered within CONCURRENCY_HARMLESS_NS the window doubles without any search, which leaves fast
+ * applications their batches.
  *
- * Only rounds in which somebody waited count: otherwise the limit was not what decided.
+ * Requests cost more or less by chance, and a difference that chance explains decides nothing: the same pair is tried
+ * until the difference is larger than its standard error. The two values are far apart (1:2) as long as the window
+ * moves one way or the application has just changed, which tells much from few replies, and close together (4:5) when
+ * it has arrived, which costs little.
  *
- * 72 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
+ * Only pairs in which somebody waited under the lower limit count: otherwise the limit was not what decided.
+ *
+ * 192 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
  */
 #ifndef WEIR_FLOW_CONCURRENCY_H
 #define WEIR_FLOW_CONCURRENCY_H
@@ -23,20 +29,30 @@
 #include <stdint.h>
 
 #define CONCURRENCY_HARMLESS_NS (1 * NS_PER_MS)
-#define CONCURRENCY_FIRST       16u
 
-/* Samples that make a round. */
-#define CONCURRENCY_SAMPLES 8u
+/* The first pair is half of this and this. */
+#define CONCURRENCY_FIRST 16u
+
+/* Replies under one of the two values. */
+struct concurrency_trial {
+    uint32_t samples, contended;
+    double sum, squares, products; /* of latencies; products: of each and the one before */
+    double in_hand;                /* sum of what was in hand */
+};
 
 struct concurrency {
     uint32_t low, high; /* the two values */
     uint32_t most;
-    uint32_t round;     /* number of the round under way; odd: high */
-    uint32_t samples;   /* of this round */
-    uint64_t sum_ns;    /* of their latencies */
-    uint64_t low_ns;    /* mean latency of the low round before, 0: none */
-    uint64_t smooth_ns; /* of all samples, exponentially weighted by 1/8 */
-    bool contended;     /* somebody waited during this pair of rounds */
+    uint32_t round; /* number of the round under way; odd: high */
+    uint32_t quick; /* samples in a row that were answered within CONCURRENCY_HARMLESS_NS */
+    uint32_t skip;  /* samples to be left out: admitted all at once when the limit rose */
+    uint8_t narrow; /* high - low is low >> narrow */
+    uint8_t run;    /* moves in the same direction */
+    int8_t direction;
+    double last_ns;                    /* the latency before */
+    struct concurrency_trial now;      /* the round under way */
+    struct concurrency_trial tried[2]; /* the rounds before, under low and under high */
+    uint64_t smooth_ns;                /* of all latencies, exponentially weighted by 1/8 */
 };
 
 /* `most`: the limit never exceeds it. */
@@ -48,7 +64,8 @@ uint32_t concurrency_limit(const struct concurrency *w);
 /* The round to remember with a request whose latency will be told. */
 uint32_t concurrency_round(const struct concurrency *w);
 
-/* A request admitted in `round` was answered after `latency_ns`. `contended`: somebody waits for a place. */
-void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, bool contended);
+/* A request admitted in `round` was answered after `latency_ns`, one of `in_hand`. `contended`: somebody waits for a
+ * place. */
+void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, uint32_t in_hand, bool contended);
 
 #endif

@@ -7,6 +7,14 @@
 
 #define WAYS 8u
 
+/* What a unit moves the tag of a source of weight one. Shares of weights up to 1024 come out to a thousandth, and tags
+ * last for nine years at a million units a second. */
+#define UNIT (1ull << 16)
+
+/* A source that is sparse no longer waits for at most this many of the quanta that are granted now, whatever it was
+ * served before. */
+#define LEAD_QUANTA 4u
+
 int turns_init(struct turns *t, size_t capacity)
 {
     size_t n = 64;
@@ -100,17 +108,21 @@ static bool is_busy(const struct turns_source *s)
     return s->waiting != 0 || s->under_way != 0;
 }
 
+static int64_t idle_at(const struct turns_source *s, uint64_t now_ns)
+{
+    /* Another worker's clock may be a little behind. */
+    uint64_t passed = now_ns > s->since_ns ? now_ns - s->since_ns : 0;
+    int64_t bounded = (int64_t)(passed < TURNS_IDLE_MOST_NS ? passed : TURNS_IDLE_MOST_NS);
+    int64_t idle = s->idle_ns + (is_busy(s) ? -bounded * ((int64_t)s->waiting + s->under_way) : bounded);
+    return idle < 0 ? 0 : idle > (int64_t)TURNS_IDLE_MOST_NS ? (int64_t)TURNS_IDLE_MOST_NS : idle;
+}
+
 /* Brings the saved idle time up to date, before anything changes. */
 static void settle(struct turns_source *s, uint64_t now_ns)
 {
-    /* Another worker's clock may be a little behind. */
-    int64_t passed = now_ns > s->since_ns ? (int64_t)(now_ns - s->since_ns) : 0;
-    s->idle_ns += is_busy(s) ? -passed : passed;
-    if (s->idle_ns > (int64_t)TURNS_IDLE_MOST_NS)
-        s->idle_ns = (int64_t)TURNS_IDLE_MOST_NS;
-    if (s->idle_ns < 0)
-        s->idle_ns = 0;
-    s->since_ns += (uint64_t)passed;
+    s->idle_ns = idle_at(s, now_ns);
+    if (now_ns > s->since_ns)
+        s->since_ns = now_ns;
 }
 
 static uint8_t level_of(const struct turns_source *s)
@@ -122,6 +134,40 @@ static uint8_t level_of(const struct turns_source *s)
     while (level < TURNS_GREEDY && (uint64_t)s->idle_ns < least[level])
         level++;
     return level;
+}
+
+/* ---- tags ---- */
+
+static uint64_t charge_of(const struct turns_source *s, uint32_t units)
+{
+    uint64_t charge = (uint64_t)units * UNIT * TURNS_WEIGHT_ONE / s->weight;
+    return charge ? charge : 1;
+}
+
+/* Forgives what it was served before the others' time. */
+static void limit_lead(struct turns *t, struct turns_source *s)
+{
+    uint64_t most = t->clock[s->priority] + charge_of(s, LEAD_QUANTA * t->quantum);
+    if (s->tag > most)
+        s->tag = most;
+}
+
+/* A sparse source may take more than the equal share for hours, and is not to starve for as long when it wants more one
+ * day. */
+static void set_level(struct turns *t, struct turns_source *s, uint8_t level)
+{
+    if (level == TURNS_GREEDY && s->level < TURNS_GREEDY)
+        limit_lead(t, s);
+    s->level = level;
+}
+
+/* The times of two priorities have nothing to do with each other. */
+static void set_class(struct turns *t, struct turns_source *s, const struct turns_client *who)
+{
+    if (s->priority != who->priority)
+        s->tag = 0;
+    s->priority = who->priority;
+    s->weight = who->weight;
 }
 
 /* ---- sources ---- */
@@ -162,17 +208,15 @@ struct turns_source *turns_join(struct turns *t, struct turn *turn, const struct
 {
     struct turns_source *s = find(t, who, now_ns);
     settle(s, now_ns);
-    if (!is_busy(s)) {
-        s->priority = who->priority;
-        s->weight = who->weight;
-    }
+    if (!is_busy(s))
+        set_class(t, s, who);
     turn->source = s;
     list_push(&s->line, &turn->node);
     s->waiting++;
     t->waiting++;
     if (s->place != 0)
         return s;
-    s->level = level_of(s);
+    set_level(t, s, level_of(s));
     if (s->tag < t->clock[s->priority])
         s->tag = t->clock[s->priority];
     enter_heap(t, s);
@@ -206,8 +250,7 @@ static struct turns_source *first(struct turns *t, uint64_t now_ns)
         settle(s, now_ns);
         if (s->level == level_of(s))
             return s;
-        t->greedy += level_of(s) == TURNS_GREEDY;
-        s->level = level_of(s);
+        set_level(t, s, level_of(s));
     }
     return NULL;
 }
@@ -222,7 +265,8 @@ struct turn *turns_next(struct turns *t, uint32_t cost, uint64_t now_ns, struct 
      */
     if (s->tag > t->clock[s->priority] && (s->level == TURNS_GREEDY || t->greedy == 0))
         t->clock[s->priority] = s->tag;
-    s->tag += (uint64_t)cost * 256 * TURNS_WEIGHT_ONE / s->weight;
+    t->quantum = cost;
+    s->tag += charge_of(s, cost);
     take_out(t, turn);
     s->under_way += cost;
     if (s->place != 0)
@@ -239,9 +283,10 @@ void turns_end(struct turns *t, struct turns_source *s, uint32_t units, uint64_t
 
 void turns_refund(struct turns *t, struct turns_source *s, uint32_t units, uint64_t now_ns)
 {
-    uint64_t charged = (uint64_t)units * 256 * TURNS_WEIGHT_ONE / s->weight;
+    uint64_t charged = charge_of(s, units), clock = t->clock[s->priority];
     turns_end(t, s, units, now_ns);
-    s->tag -= charged < s->tag ? charged : s->tag;
+    /* What was forgiven meanwhile is not given back. */
+    s->tag = s->tag > clock + charged ? s->tag - charged : s->tag < clock ? s->tag : clock;
     if (s->place != 0)
         reorder(t, s);
 }

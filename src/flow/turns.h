@@ -5,15 +5,17 @@
  *
  *   1. priority class: a lower number goes first;
  *   2. sources without a standing backlog before the others (shortest queue first, as fq_codel's sparse flows,
- *      RFC 8290). A source earns idle time while it waits for nothing and spends it while it does; it is sparse as long
- *      as some is left. Who sends a little and waits never stands behind those who always want more, even when hundreds
- *      of them press the equal share below what it asks for. Among the sparse, those who have saved more go first: a
- *      crowd that has just come does not stand before old customers;
+ *      RFC 8290). A source earns idle time while it waits for nothing and spends it while it does, once for each
+ *      connection that waits and each unit under way; it is sparse as long as some is left. Who sends a little and
+ * waits never stands behind those who always want more, even when hundreds of them press the equal share below what it
+ *      asks for. Among the sparse, those who have saved more go first: a crowd that has just come does not stand before
+ *      old customers;
  *   3. the least served, by weight: start-time fair queueing (Goyal, Vin and Cheng, 1996), max-min fair per source. The
  *      connections of a source take turns, first come first, and share what it gets.
  *
- * Bursts, many connections and oscillating load gain nothing: what a source was served counts until the others have
- * caught up, and idle time is earned no faster than it is spent.
+ * Idle time is earned no faster than it is spent, and a burst on many connections spends it that many times as fast.
+ * What a source was served counts until the others have caught up; when it has become greedy, for a few quanta at most:
+ * who was sparse for an hour is not to starve for it.
  *
  * Memory: about 72 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
  * tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry with another: it
@@ -63,6 +65,7 @@ struct turns {
     uint32_t sources; /* waiting */
     uint32_t greedy;  /* of these */
     uint32_t waiting; /* connections */
+    uint32_t quantum; /* units granted last */
     uint64_t clock[TURNS_PRIORITIES];
 };
 
