@@ -11,6 +11,16 @@
  * last for nine years at a million units a second. */
 #define UNIT (1ull << 16)
 
+/* Units that the sparse get for one that the greedy do, as long as both wait. */
+#define GREEDY_PART 7u
+
+/* Idle time that a unit costs, in times that the application takes for one: PRICE_LEAST / PRICE_ONE, and more while the
+ * sparse together ask for more than their part. Then those who take most of it turn greedy, until the rest fits. */
+#define PRICE_ONE   1024u
+#define PRICE_LEAST (4u * PRICE_ONE)
+#define PRICE_MOST  (1024u * PRICE_ONE)
+#define PRICE_STEPS 64u
+
 /* A source that is sparse no longer waits for at most this many of the quanta that are granted now, whatever it was
  * served before. */
 #define LEAD_QUANTA 4u
@@ -23,8 +33,9 @@ int turns_init(struct turns *t, size_t capacity)
     memset(t, 0, sizeof(*t));
     t->sets = n / WAYS;
     t->table = calloc(n, sizeof(*t->table));
-    t->heap = calloc(n + 1, sizeof(*t->heap));
-    if (t->table && t->heap)
+    t->sparse.at = calloc(n + 1, sizeof(*t->sparse.at));
+    t->greedy.at = calloc(n + 1, sizeof(*t->greedy.at));
+    if (t->table && t->sparse.at && t->greedy.at)
         return 0;
     turns_fini(t);
     return -ENOMEM;
@@ -33,11 +44,17 @@ int turns_init(struct turns *t, size_t capacity)
 void turns_fini(struct turns *t)
 {
     free(t->table);
-    free(t->heap);
+    free(t->sparse.at);
+    free(t->greedy.at);
     memset(t, 0, sizeof(*t));
 }
 
-/* ---- the heap: the next source on top ---- */
+/* ---- the heaps: the next source on top ---- */
+
+static struct turns_heap *heap_of(struct turns *t, const struct turns_source *s)
+{
+    return s->level == TURNS_GREEDY ? &t->greedy : &t->sparse;
+}
 
 static bool before(const struct turns_source *a, const struct turns_source *b)
 {
@@ -48,57 +65,57 @@ static bool before(const struct turns_source *a, const struct turns_source *b)
     return a->tag < b->tag;
 }
 
-static void put(struct turns *t, uint32_t place, struct turns_source *s)
+static void put(struct turns_heap *h, uint32_t place, struct turns_source *s)
 {
-    t->heap[place] = s;
+    h->at[place] = s;
     s->place = place;
 }
 
-static void sift_up(struct turns *t, struct turns_source *s)
+static void sift_up(struct turns_heap *h, struct turns_source *s)
 {
     uint32_t at = s->place;
-    for (; at > 1 && before(s, t->heap[at / 2]); at /= 2)
-        put(t, at, t->heap[at / 2]);
-    put(t, at, s);
+    for (; at > 1 && before(s, h->at[at / 2]); at /= 2)
+        put(h, at, h->at[at / 2]);
+    put(h, at, s);
 }
 
-static void sift_down(struct turns *t, struct turns_source *s)
+static void sift_down(struct turns_heap *h, struct turns_source *s)
 {
     uint32_t at = s->place;
-    for (uint32_t child; (child = 2 * at) <= t->sources; at = child) {
-        if (child < t->sources && before(t->heap[child + 1], t->heap[child]))
+    for (uint32_t child; (child = 2 * at) <= h->count; at = child) {
+        if (child < h->count && before(h->at[child + 1], h->at[child]))
             child++;
-        if (!before(t->heap[child], s))
+        if (!before(h->at[child], s))
             break;
-        put(t, at, t->heap[child]);
+        put(h, at, h->at[child]);
     }
-    put(t, at, s);
+    put(h, at, s);
 }
 
 static void enter_heap(struct turns *t, struct turns_source *s)
 {
-    s->place = ++t->sources;
-    t->greedy += s->level == TURNS_GREEDY;
-    sift_up(t, s);
+    struct turns_heap *h = heap_of(t, s);
+    s->place = ++h->count;
+    sift_up(h, s);
 }
 
 static void leave_heap(struct turns *t, struct turns_source *s)
 {
-    struct turns_source *last = t->heap[t->sources--];
+    struct turns_heap *h = heap_of(t, s);
+    struct turns_source *last = h->at[h->count--];
     uint32_t place = s->place;
     s->place = 0;
-    t->greedy -= s->level == TURNS_GREEDY;
     if (last == s)
         return;
     last->place = place;
-    sift_up(t, last);
-    sift_down(t, last);
+    sift_up(h, last);
+    sift_down(h, last);
 }
 
 static void reorder(struct turns *t, struct turns_source *s)
 {
-    sift_up(t, s);
-    sift_down(t, s);
+    sift_up(heap_of(t, s), s);
+    sift_down(heap_of(t, s), s);
 }
 
 /* ---- idle time ---- */
@@ -243,31 +260,78 @@ void turns_leave(struct turns *t, struct turn *turn, uint64_t now_ns)
 }
 
 /* Who has spent its idle time while it waited stands behind those who have more from now on. */
-static struct turns_source *first(struct turns *t, uint64_t now_ns)
+static struct turns_source *first_sparse(struct turns *t, uint64_t now_ns)
 {
-    for (struct turns_source *s; t->sources; reorder(t, s)) {
-        s = t->heap[1];
+    while (t->sparse.count) {
+        struct turns_source *s = t->sparse.at[1];
         settle(s, now_ns);
-        if (s->level == level_of(s))
+        uint8_t level = level_of(s);
+        if (s->level == level)
             return s;
-        set_level(t, s, level_of(s));
+        leave_heap(t, s);
+        set_level(t, s, level);
+        enter_heap(t, s);
     }
     return NULL;
 }
 
+/* The sparse go first, but when there are many of them, something is left to the others: otherwise a crowd that asks
+ * for a little more than all would starve whoever has turned greedy, though each of the crowd is served more. */
+static struct turns_source *first(struct turns *t, uint32_t cost, uint64_t now_ns)
+{
+    struct turns_source *sparse = first_sparse(t, now_ns), *greedy = t->greedy.count ? t->greedy.at[1] : NULL;
+    if (!sparse || (greedy && greedy->priority < sparse->priority)) {
+        t->owed = 0;
+        t->surcharge -= (t->surcharge + PRICE_STEPS - 1) / PRICE_STEPS;
+        return greedy;
+    }
+    if (!greedy || greedy->priority > sparse->priority)
+        return sparse;
+    if (t->owed >= GREEDY_PART * cost) {
+        t->owed = 0;
+        t->surcharge += t->surcharge < PRICE_MOST ? (PRICE_LEAST + t->surcharge) / PRICE_STEPS : 0;
+        return greedy;
+    }
+    t->owed += cost;
+    return sparse;
+}
+
+/* How long the application takes for a unit, as long as somebody waits. */
+static void follow_pace(struct turns *t, uint32_t cost, uint64_t now_ns)
+{
+    if (!t->standing || now_ns < t->granted_ns)
+        return;
+    uint64_t passed = now_ns - t->granted_ns, sample = (passed < NS_PER_S ? passed : NS_PER_S) / cost;
+    t->pace_ns = (31 * t->pace_ns + sample) / 32;
+}
+
+/* Whatever a sparse source is served is at the others' cost, and so it can live on its idle time only as long as it
+ * takes a small part of the application: a client that works half of the time would have a quarter of a single server
+ * to itself. */
+static void spend(const struct turns *t, struct turns_source *s, uint32_t cost)
+{
+    uint64_t spent = (PRICE_LEAST + t->surcharge) * t->pace_ns / PRICE_ONE * cost;
+    s->idle_ns = spent < (uint64_t)s->idle_ns ? s->idle_ns - (int64_t)spent : 0;
+}
+
 struct turn *turns_next(struct turns *t, uint32_t cost, uint64_t now_ns, struct turns_source **ret_source)
 {
-    struct turns_source *s = first(t, now_ns);
+    struct turns_source *s = first(t, cost, now_ns);
     if (!s)
         return NULL;
+    settle(s, now_ns);
     struct turn *turn = LIST_ENTRY(s->line.next, struct turn, node);
     /* The clock follows the greedy while any wait: what a sparse source takes beyond the equal share stays on its tag.
      */
-    if (s->tag > t->clock[s->priority] && (s->level == TURNS_GREEDY || t->greedy == 0))
+    if (s->tag > t->clock[s->priority] && (s->level == TURNS_GREEDY || t->greedy.count == 0))
         t->clock[s->priority] = s->tag;
+    follow_pace(t, cost, now_ns);
+    spend(t, s, cost);
     t->quantum = cost;
+    t->granted_ns = now_ns;
     s->tag += charge_of(s, cost);
     take_out(t, turn);
+    t->standing = t->waiting > 0;
     s->under_way += cost;
     if (s->place != 0)
         reorder(t, s);

@@ -6,18 +6,21 @@
  *   1. priority class: a lower number goes first;
  *   2. sources without a standing backlog before the others (shortest queue first, as fq_codel's sparse flows,
  *      RFC 8290). A source earns idle time while it waits for nothing and spends it while it does, once for each
- *      connection that waits and each unit under way; it is sparse as long as some is left. Who sends a little and
- * waits never stands behind those who always want more, even when hundreds of them press the equal share below what it
- *      asks for. Among the sparse, those who have saved more go first: a crowd that has just come does not stand before
- *      old customers;
+ *      connection that waits and each unit under way, and for each unit that it is served; it is sparse as long as some
+ *      is left. Who sends a little and waits never stands behind those who always want more, even when hundreds of them
+ *      press the equal share below what it asks for. Among the sparse, those who have saved more go first: a crowd that
+ *      has just come does not stand before old customers;
  *   3. the least served, by weight: start-time fair queueing (Goyal, Vin and Cheng, 1996), max-min fair per source. The
  *      connections of a source take turns, first come first, and share what it gets.
  *
- * Idle time is earned no faster than it is spent, and a burst on many connections spends it that many times as fast.
- * What a source was served counts until the others have caught up; when it has become greedy, for a few quanta at most:
- * who was sparse for an hour is not to starve for it.
+ * While sparse and greedy sources wait, one unit in eight is for the greedy. When the sparse want more than the rest,
+ * the price of a unit rises until those who take most of it are greedy too: what is left is max-min fair among all.
  *
- * Memory: about 72 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
+ * Many connections, bursts and new connections gain nothing; who is silent half of the time has some percent of the
+ * application. What a source was served counts until the others have caught up; when it has become greedy, for a few
+ * quanta at most: who was sparse for an hour is not to starve for it.
+ *
+ * Memory: 80 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
  * tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry with another: it
  * is served coarser, never without limit. One owner at a time (relay/ holds a lock around it).
  */
@@ -58,14 +61,21 @@ struct turn {
     struct turns_source *source; /* not NULL while it waits */
 };
 
+struct turns_heap {
+    struct turns_source **at; /* from 1 */
+    uint32_t count;
+};
+
 struct turns {
     struct turns_source *table;
-    struct turns_source **heap;
+    struct turns_heap sparse, greedy; /* sources that wait */
     size_t sets;
-    uint32_t sources; /* waiting */
-    uint32_t greedy;  /* of these */
-    uint32_t waiting; /* connections */
-    uint32_t quantum; /* units granted last */
+    uint32_t owed;                /* units that went to the sparse since the greedy had one */
+    uint32_t surcharge;           /* on what a unit costs a sparse source */
+    uint32_t waiting;             /* connections */
+    uint32_t quantum;             /* units granted last */
+    bool standing;                /* somebody has waited since then */
+    uint64_t granted_ns, pace_ns; /* when, and what one unit takes in the mean */
     uint64_t clock[TURNS_PRIORITIES];
 };
 

@@ -87,13 +87,13 @@ static void check_counts(void)
     for (size_t i = 0; i < t.sets * 8; i++) {
         const struct turns_source *s = &t.table[i];
         assert_int_equal(s->waiting == 0, s->place == 0);
-        assert_true(s->place == 0 || t.heap[s->place] == s);
+        assert_true(s->place == 0 || (s->level == TURNS_GREEDY ? &t.greedy : &t.sparse)->at[s->place] == s);
         sources += s->waiting != 0;
         greedy += s->waiting && s->level == TURNS_GREEDY;
         waiting += s->waiting;
     }
-    assert_int_equal(t.sources, sources);
-    assert_int_equal(t.greedy, greedy);
+    assert_int_equal(t.sparse.count + t.greedy.count, sources);
+    assert_int_equal(t.greedy.count, greedy);
     assert_int_equal(t.waiting, waiting);
 }
 
@@ -122,13 +122,15 @@ static void any_order_of_calls(struct property_rng *rng)
             joined++;
         } else if (property_below(rng, 2) && t.waiting) {
             struct turns_source *s;
-            uint32_t cost = 1 + (uint32_t)property_below(rng, 256);
+            uint32_t cost = 1 + (uint32_t)property_below(rng, 256), owed = t.owed;
             memcpy(before, t.table, t.sets * 8 * sizeof(*before));
             struct turn *turn = turns_next(&t, cost, now, &s);
             assert_non_null(turn);
             assert_null(turn->source);
+            bool greedy_part = s->level == TURNS_GREEDY && owed >= 7 * cost;
             for (size_t k = 0; k < t.sets * 8; k++)
-                assert_false(before[k].waiting && precedes(&before[k], &before[s - t.table]));
+                if (before[k].waiting && (!greedy_part || before[k].level == TURNS_GREEDY))
+                    assert_false(precedes(&before[k], &before[s - t.table]));
             unsigned at = (unsigned)(turn - turns);
             assert_null(under_way[at].source);
             under_way[at].source = s;
@@ -314,10 +316,8 @@ static void who_was_sparse_for_long_does_not_starve(void **state)
         join(200, 200);
         assert_int_equal(serve(1), 200);
         now += STEP;
-        if (n % 10 == 0) {
-            unsigned greedy = serve(1);
-            join(greedy, greedy);
-        }
+        unsigned greedy = serve(1);
+        join(greedy, greedy);
     }
     join(200, 200);
     now += 2 * TURNS_IDLE_MOST_NS;
@@ -328,6 +328,49 @@ static void who_was_sparse_for_long_does_not_starve(void **state)
         join(i, i);
     }
     assert_in_range(served, 5, 11);
+}
+
+/* Fifty that ask for a little, all together for as much as there is. */
+static void a_crowd_of_sparse_sources_does_not_starve_the_greedy(void **state)
+{
+    unsigned greedy = 0;
+    join(200, 200);
+    become_greedy(0);
+    turns[200].source->idle_ns = 0;
+    for (unsigned n = 0; n < 8000; n++) {
+        now += STEP;
+        if (!turns[n % 50].source)
+            join(n % 50, n % 50);
+        if (serve(1) == 200) {
+            greedy++;
+            join(200, 200);
+        }
+    }
+    assert_in_range(greedy, 8000 / 51, 1010);
+}
+
+/* Ten times a third of the application each: what they pay rises until some of them are greedy too. */
+static void sparse_sources_that_take_much_pay_more(void **state)
+{
+    unsigned served[21] = {0}, sum = 0;
+    for (unsigned i = 0; i < 10; i++)
+        join(200 + i, 200 + i);
+    become_greedy(0);
+    for (unsigned i = 0; i < 10; i++)
+        turns[200 + i].source->idle_ns = 0;
+    for (unsigned n = 0; n < 40000; n++) {
+        now += STEP;
+        for (unsigned i = 0; n % 3 == 0 && i < 10; i++)
+            if (!turns[i].source)
+                join(i, i);
+        unsigned i = serve(1), k = i >= 200 ? i - 200 + 10 : i;
+        served[k] += n >= 20000;
+        sum += n >= 20000;
+        if (i >= 200)
+            join(i, i);
+    }
+    for (unsigned k = 0; k < 20; k++)
+        assert_in_range(served[k], sum / 20 / 2, sum / 20 * 2);
 }
 
 static void another_priority_is_another_time(void **state)
@@ -363,7 +406,7 @@ static void a_full_set_is_shared(void **state)
     unsigned served[CLIENTS] = {0};
     for (unsigned i = 0; i < CLIENTS; i++)
         join(i, i);
-    assert_in_range(t.sources, 32, 64);
+    assert_in_range(t.sparse.count, 32, 64);
     become_greedy(CLIENTS);
     for (unsigned n = 0; n < 100 * CLIENTS; n++) {
         unsigned i = serve(1);
@@ -378,11 +421,18 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(nobody_is_lost_and_the_first_is_served), TEST(lower_priorities_wait),
-        TEST(greedy_sources_share_by_weight),         TEST(connections_of_a_source_are_one),
-        TEST(what_was_not_used_is_not_charged),       TEST(the_sparse_go_before_the_greedy),
-        TEST(idle_time_is_earned_as_it_is_spent),     TEST(who_was_sparse_for_long_does_not_starve),
-        TEST(another_priority_is_another_time),       TEST(a_full_set_is_shared),
+        TEST(nobody_is_lost_and_the_first_is_served),
+        TEST(lower_priorities_wait),
+        TEST(greedy_sources_share_by_weight),
+        TEST(connections_of_a_source_are_one),
+        TEST(what_was_not_used_is_not_charged),
+        TEST(the_sparse_go_before_the_greedy),
+        TEST(idle_time_is_earned_as_it_is_spent),
+        TEST(who_was_sparse_for_long_does_not_starve),
+        TEST(a_crowd_of_sparse_sources_does_not_starve_the_greedy),
+        TEST(sparse_sources_that_take_much_pay_more),
+        TEST(another_priority_is_another_time),
+        TEST(a_full_set_is_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
