@@ -31,7 +31,7 @@
 #define CONCURRENCY_HARMLESS_NS (1 * NS_PER_MS)
 
 /* The first pair is half of this and this. */
-#define CONCURRENCY_FIRST 16u
+#define CONCURRENCY_FIRST 4u
 
 /* Replies under one of the two values. */
 struct concurrency_trial {

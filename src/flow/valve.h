@@ -93,6 +93,12 @@ static inline bool valve_is_wanted(const struct valve *v)
     return atomic_load_explicit(&v->waiting, memory_order_relaxed) != 0;
 }
 
+/* Whether somebody waits, or no place is left. */
+static inline bool valve_is_busy(const struct valve *v)
+{
+    return atomic_load_explicit(&v->busy, memory_order_relaxed);
+}
+
 /* How many messages the client may pass now. 0: valve_wait() first. */
 uint32_t valve_allows(struct valve *v, struct valve_client *c);
 

@@ -52,6 +52,7 @@ struct session {
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;
+    struct tenure_credit tenure_credit;
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */

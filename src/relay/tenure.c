@@ -6,9 +6,6 @@
 
 #include <sys/ioctl.h>
 
-/* Who has no more than this to say does not stand in line. */
-#define LITTLE_BYTES 4096
-
 /* When others wait, a place is given up after this much time or traffic. */
 #define TENURE_NS    (100 * NS_PER_MS)
 #define TENURE_BYTES (512u * 1024u)
@@ -75,16 +72,22 @@ static void give_up(struct session *s)
 static bool is_over(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
-    return valve_is_wanted(valve_of(s)) && (t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS);
+    /* A queue that was not seen full yet tells nothing of how fast the application is. */
+    return valve_is_wanted(valve_of(s)) &&
+           (t->bytes >= TENURE_BYTES || (t->full_ns && now_of(s) - t->since_ns >= TENURE_NS));
 }
 
-/* What waits in Weir and in the kernel. */
-static bool says_little(const struct session *s)
+/* Judged by what waits in Weir and in the kernel. */
+static bool says_little(struct session *s)
 {
+    static const struct rate rate = {TENURE_LITTLE_RATE, NS_PER_S, TENURE_LITTLE_BYTES};
     int unread = 0;
     if (ioctl(s->front.watch.fd, FIONREAD, &unread) < 0)
         return true;
-    return (int64_t)unread + (s->up.end - s->up.scanned) <= LITTLE_BYTES;
+    uint64_t bytes = (uint64_t)unread + (s->up.end - s->up.scanned);
+    if (bytes > TENURE_LITTLE_BYTES)
+        return false;
+    return !valve_is_busy(valve_of(s)) || gcra_admit(&s->tenure_credit.little, &rate, bytes, now_of(s)) == 0;
 }
 
 bool tenure_allows(struct session *s)

@@ -7,15 +7,22 @@
  * stands in line. A place is given up after some time if others wait for it. It becomes free at once if the application
  * took everything; otherwise when the queue must have emptied, at the pace that was seen while it was full.
  *
- * Who says little, and a handful of clients at full speed, never wait. Runs on the session's worker.
+ * Who says little (while others wait: no more than TENURE_LITTLE_RATE), and a handful of clients at full speed, never
+ * wait. Runs on the session's worker.
  */
 #ifndef WEIR_RELAY_TENURE_H
 #define WEIR_RELAY_TENURE_H
+
+#include "policy/gcra.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define TENURES_MOST 8u
+
+/* Bytes at once, and bytes a second. */
+#define TENURE_LITTLE_BYTES 4096u
+#define TENURE_LITTLE_RATE  8192u
 
 struct session;
 
@@ -25,6 +32,11 @@ struct tenure {
     uint64_t full_ns;    /* when it was first seen full; 0: it was not */
     uint64_t bytes;      /* passed since it holds the place */
     uint64_t full_bytes; /* ... since it was first seen full */
+};
+
+/* What a session keeps from one tenure to the next. */
+struct tenure_credit {
+    gcra_word little; /* of what it may say without a place while others wait for one */
 };
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */
