@@ -34,6 +34,9 @@ static const struct schema_choice over_limit[] = {{"close", ACTION_CLOSE}, {"dro
 static const struct schema_choice breaker_meets[] = {
     {"pause", BREAKER_MEETS_PAUSE}, {"refuse", BREAKER_MEETS_REFUSE}, {0}};
 
+static const struct schema_choice concurrency_limits[] = {
+    {"auto", CONCURRENCY_LIMIT_AUTO}, {"off", CONCURRENCY_LIMIT_OFF}, {0}};
+
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
 
 _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
@@ -185,6 +188,12 @@ static const struct schema_key gate_keys[] = {
 
     {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
      .doc = "What happens to a client whose routing id another connection of the gate uses: refuse closes the newcomer; pass leaves it to the application."},
+
+    {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
+     .doc = "auto: an application has no more in hand than it works on, and clients take turns beyond that (requests, where they are answered: REP, ROUTER; otherwise connections with more than a little to say: PULL, SUB, XSUB). off: everything is passed on as fast as each connection takes it."},
+    {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .min = "1", .max = "65536", .preset = "65536",
+     .doc = "Requests that the application may have in hand at most, whatever was learned of it.",
+     .reached = "Clients wait for their turns."},
 
     {"breaker.failures", SCHEMA_NUMBER, GATE(breaker.failures), .min = "0", .max = "1000000", .preset = "5",
      .doc = "Failures in a row that open the circuit breaker: connections to the application that failed, or that it ended or left unanswered in the handshake for no reason that a client can give it; 0 means that they never do.",

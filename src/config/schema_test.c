@@ -125,6 +125,8 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->slow_reader.within_ns, 5 * NS_PER_S);
     assert_int_equal(l->heartbeat.interval_ns, 200 * NS_PER_MS);
     assert_int_equal(l->heartbeat.max_pause_ns, 5 * NS_PER_S);
+    assert_int_equal(l->concurrency.limit, CONCURRENCY_LIMIT_AUTO);
+    assert_int_equal(l->concurrency.max, 65536);
     assert_int_equal(l->duplicate_ids, DUPLICATE_IDS_REFUSE);
     assert_int_equal(g.breaker.failures, 5);
     assert_int_equal(g.breaker.trials, 4);

@@ -19,6 +19,9 @@ struct rate_limit {
     enum action over;
 };
 
+/* Whether what an application has in hand is limited to what it works on. */
+enum concurrency_limit { CONCURRENCY_LIMIT_OFF, CONCURRENCY_LIMIT_AUTO };
+
 enum duplicate_ids { DUPLICATE_IDS_PASS, DUPLICATE_IDS_REFUSE };
 
 struct limits {
@@ -64,6 +67,10 @@ struct limits {
         uint64_t interval_ns;  /* keep-alive towards the peers of a paused connection */
         uint64_t max_pause_ns; /* for CURVE passing through, where Weir cannot speak for a peer */
     } heartbeat;
+    struct {
+        enum concurrency_limit limit;
+        uint32_t max; /* requests in hand, whatever was learned */
+    } concurrency;
     enum duplicate_ids duplicate_ids;
 };
 

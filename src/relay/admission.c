@@ -44,7 +44,7 @@ void admission_begin(struct session *s)
 
 void admission_end(struct session *s)
 {
-    if (s->answers || s->one_way)
+    if (s->takes_turns || s->one_way)
         valve_leave(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
 }
 
@@ -74,7 +74,7 @@ void admission_line_up(struct session *s)
 
 uint32_t admission_allows(struct session *s)
 {
-    return s->answers ? valve_allows(&s->wg->gate->valve, &s->admission) : VALVE_UNLIMITED;
+    return s->takes_turns ? valve_allows(&s->wg->gate->valve, &s->admission) : VALVE_UNLIMITED;
 }
 
 static void watch(struct session *s)
@@ -88,7 +88,7 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
 {
     struct valve *v = &s->wg->gate->valve;
     uint64_t now = s->wg->worker->now_ns;
-    if (!s->answers)
+    if (!s->takes_turns)
         return true;
     if (r->turns) {
         valve_passed(v, &s->admission, r->turns, now);
@@ -104,13 +104,13 @@ void admission_rest(struct session *s)
 {
     if (s->one_way)
         tenure_rest(s);
-    else if (s->answers)
+    else if (s->takes_turns)
         valve_rest(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
 }
 
 void admission_answered(struct session *s, uint32_t n)
 {
-    if (s->answers && n)
+    if (s->takes_turns && n)
         valve_answered(&s->wg->gate->valve, &s->admission, n, s->wg->worker->now_ns);
 }
 
@@ -119,7 +119,7 @@ void admission_on_alarm(struct session *s)
     struct valve *v = &s->wg->gate->valve;
     if (s->one_way)
         tenure_on_alarm(s);
-    uint64_t at_ns = s->answers ? valve_forget_at(v, &s->admission) : 0;
+    uint64_t at_ns = s->takes_turns ? valve_forget_at(v, &s->admission) : 0;
     if (at_ns && at_ns <= s->wg->worker->now_ns)
         valve_forget(v, &s->admission, s->wg->worker->now_ns);
     else if (at_ns)

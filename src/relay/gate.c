@@ -11,9 +11,7 @@
 /* A peer that offends a thousand times a second gets one line in this time. */
 #define NOTICE_INTERVAL_NS (10 * NS_PER_S)
 
-/* Requests in hand of one application, at most; and sources that can wait for it at the same time, each with an entry
- * of its own. */
-#define VALVE_MOST    65536u
+/* Sources that can wait for an application at the same time, each with an entry of its own. */
 #define VALVE_SOURCES 4096u
 
 int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
@@ -33,7 +31,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     atomic_store(&g->max_connections, config->limits.connections.max);
     g->sources = source_table_new(whole->sources, &g->traffic.key);
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
-    int error = valve_init(&g->valve, VALVE_MOST, VALVE_SOURCES, admission_wake);
+    int error = valve_init(&g->valve, g->limits.concurrency.max, VALVE_SOURCES, admission_wake);
     if (error || !g->sources || !g->cells)
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));

@@ -60,6 +60,7 @@ struct session {
     bool heavy;        /* its last turn moved much: others go first */
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */
+    bool takes_turns;  /* its requests are counted and limited (admission.h) */
     bool one_way;      /* nothing comes back from the application (tenure.h) */
     bool answers;      /* the application answers requests (or may: its type is hidden) */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */

@@ -103,7 +103,7 @@ class Announcer(Customer):
         return self.app.stats()["messages"] > before
 
 
-KINDS = {"sub": Announcer, "rep": Requester, "router": Requester, "slow-rep": Requester, "pull": Pusher, "pub": Reader, "xpub": Reader}
+KINDS = {"sub": Announcer, "rep": Requester, "router": Requester, "slow-rep": Requester, "pull": Pusher, "slow-pull": Pusher, "pub": Reader, "xpub": Reader}
 
 
 class Customers:

@@ -5,8 +5,8 @@ Run as a script: app.py KIND '{"bind": ..., "options": {...}}'. It prints "ready
 "stats" -> {"messages": n, "bytes": n, "digest": hex of everything received in order}; "quit" ends it; pub also takes
 "publish TOPIC COUNT SIZE", push "push COUNT SIZE".
 
-Kinds: rep, router (echo), slow-rep (option "work_ms" of sleep per request), dealer, pair (echo), pull (counts), stuck-pull (never receives),
-sub, xsub (count), pub, xpub, push.
+Kinds: rep, router (echo), slow-rep (option "work_ms" of sleep per request), router-sink (never answers), dealer, pair (echo), pull (counts),
+slow-pull (the same with "work_ms"), stuck-pull (never receives), sub, xsub (count), pub, xpub, push.
 """
 import hashlib
 import json
@@ -19,6 +19,7 @@ if __name__ != "__main__":
     from .proc import Child
 
 TYPES = {"rep": "REP", "slow-rep": "REP", "router": "ROUTER", "dealer": "DEALER", "pair": "PAIR", "pull": "PULL", "stuck-pull": "PULL",
+         "slow-pull": "PULL", "router-sink": "ROUTER",
          "sub": "SUB", "xsub": "XSUB", "pub": "PUB", "xpub": "XPUB", "push": "PUSH"}
 ECHO = {"rep", "slow-rep", "router", "dealer", "pair"}
 
@@ -108,9 +109,10 @@ class Application:
         return line
 
     def _receive(self):
-        """Takes up to 1000 messages at a time, so that commands are heard during a flood."""
+        """Takes some messages at a time, so that commands are heard during a flood."""
         zmq = self.zmq
-        for _ in range(1000):
+        slow = self.kind.startswith("slow-")
+        for _ in range(10 if slow else 1000):
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
@@ -120,7 +122,7 @@ class Application:
             for frame in body:
                 self.bytes += len(frame)
                 self.digest.update(frame)
-            if self.kind == "slow-rep":
+            if slow:
                 time.sleep(self.spec.get("work_ms", 5) / 1000)
             if self.kind in ECHO:
                 self.socket.send_multipart(frames)

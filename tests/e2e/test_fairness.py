@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Valid messages without end, from many connections and from many sources: nobody's flood is anybody else's problem, with no rate configured."""
+import time
+
+import zmq
+from attacks.scene import *
+from attacks.scene import wait_until
+from harness.net import from_source
+
+import pytest
+
+CROWDS = [pytest.param({"connections": 200, "sources": 200}, id="200-sources"), pytest.param({"connections": 100}, id="100-connections")]
+# Requests of 2 ms each: 500 a second is all that the application can do.
+COSTLY = {"work_ms": 2}
+
+
+def in_hand(weir):
+    return weir.metric("weir_requests_in_hand")
+
+
+def in_line(weir):
+    return weir.metric("weir_connections_in_line")
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_costly_requests_bare(bare, flood, peers, crowd):
+    """Every connection has a turn in the application: a stranger waits for all the others."""
+    app = bare("slow-rep", **COSTLY)
+    f = flood("requests", app.endpoint, size=64, **crowd)
+    f.wait_figure("established", crowd["connections"])
+    wait_until(lambda: app.stats()["messages"] > 50, "the flood to be worked on")
+    client = peers.client(zmq.REQ, from_source("127.78.0.1", app.endpoint))
+    before = app.stats()["messages"]
+    client.send(b"anybody there?")
+    assert client.recv() == b"anybody there?"
+    assert app.stats()["messages"] - before > crowd["connections"] / 2
+
+
+@pytest.mark.parametrize("crowd", CROWDS)
+def test_costly_requests_through(gate, flood, peers, crowd):
+    g = gate("slow-rep", **COSTLY)
+    f = flood("requests", g.endpoint, size=64, opens=100000, **crowd)
+    with g.survives():
+        wait_until(lambda: in_line(g.weir) > crowd["connections"] / 2, "the crowd to stand in line")
+        ahead = []
+        for _ in range(40):
+            before = g.app.stats()["messages"]
+            g.customers.regular.exchange()
+            ahead.append(g.app.stats()["messages"] - before - 1)
+            assert in_hand(g.weir) <= 16
+        for _ in range(3):
+            g.customers.newcomer()
+        # Counted in requests, not in time: half of the exchanges had a handful of others before them.
+        assert sorted(ahead)[len(ahead) // 2] < 20, f"others served before a customer: {sorted(ahead)}"
+        assert f.alive()
+        f.stop()
+
+
+def test_a_router_is_found_to_answer(gate, flood):
+    """Its type does not say so: it is learned from the customer's requests."""
+    g = gate("router")
+    for _ in range(20):
+        g.customers.regular.exchange()
+    assert g.weir.metric("weir_requests_limit") > 0
+    f = flood("requests", g.endpoint, size=64, connections=100, sources=100)
+    g.withstands(f, until=lambda: in_line(g.weir) > 0)
+
+
+def test_one_who_never_answers_is_not_limited(start_weir, start_app, peers, paths):
+    """A ROUTER that only takes: whoever sends to it is not held back."""
+    app = start_app("router-sink", paths.ipc())
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=app.endpoint)
+    clients = [peers.client(zmq.DEALER, from_source(f"127.77.8.{n + 1}", weir.endpoint), SNDHWM=0) for n in range(5)]
+    for client in clients:
+        for n in range(20000):
+            client.send(b"%d" % n)
+    wait_until(lambda: app.stats()["messages"] == 100000, "100 000 messages to arrive")
+    assert refusals(weir) == {} and weir.metric("weir_requests_limit") == 0
+
+
+def test_the_limit_can_be_switched_off(gate, flood):
+    g = gate("slow-rep", config={"concurrency": {"limit": "off"}}, **COSTLY)
+    f = flood("requests", g.endpoint, size=64, connections=20, bytes=1 * MIB)
+    wait_until(lambda: g.weir.metric("weir_messages_total", direction="in") > 1000, "requests to pass")
+    assert in_line(g.weir) == 0 and in_hand(g.weir) == 0
+    f.stop()
+
+
+def test_the_limit_can_be_set(gate, flood):
+    g = gate("slow-rep", config={"concurrency": {"max": 1}}, **COSTLY)
+    f = flood("requests", g.endpoint, size=64, connections=20, opens=1000)
+    wait_until(lambda: in_line(g.weir) >= 19, "all to stand in line")
+    for _ in range(20):
+        assert in_hand(g.weir) <= 1
+        g.customers.regular.exchange()
+    f.stop()
+
+
+# ---- where nothing comes back ----
+
+def test_pushers_through(gate, flood):
+    """A PULL application that hardly works: 100 connections do not fill 100 queues."""
+    g = gate("slow-pull", work_ms=1)
+    f = flood("messages", g.endpoint, type="PUSH", size=64, connections=100, opens=100000)
+    g.withstands(f, until=lambda: in_line(g.weir) > 50, rounds=20, growth=16 * MIB, held=4 * MIB)
+
+
+# ---- twins ----
+
+def test_sixty_requesters_behind_one_address_pass_untouched(gate, peers):
+    g = gate("rep")
+    clients = [peers.client(zmq.REQ, from_source("127.77.9.1", g.endpoint)) for _ in range(60)]
+    for turn in range(30):
+        for n, client in enumerate(clients):
+            client.send(b"%d %d" % (turn, n))
+        for n, client in enumerate(clients):
+            assert client.recv() == b"%d %d" % (turn, n)
+    assert refusals(g.weir) == {} and g.weir.metric("weir_pauses_total") == 0
+
+
+def test_long_polls_pass_untouched(start_weir, start_app, peers, paths):
+    """Workers that ask a ROUTER for a job, and wait for as long as there is none: hundreds of them are no flood."""
+    app = start_app("router-sink", paths.ipc(), nofile=4096)
+    weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": app.endpoint, "connections": {"max": 2000, "half_open": 1000},
+                                         "source": {"connections": {"rate": "10000/s", "burst": 2000}}}]})
+    clients = [peers.client(zmq.DEALER, weir.endpoint) for _ in range(300)]
+    for client in clients:
+        client.send(b"ready")
+    wait_until(lambda: app.stats()["messages"] == 300, "all workers to be heard")
+    time.sleep(1.5)  # longer than what is waited for a reply
+    for client in clients:
+        client.send(b"still ready")
+    wait_until(lambda: app.stats()["messages"] == 600, "all workers to be heard again")
+    assert refusals(weir) == {}
