@@ -88,13 +88,13 @@ def rows(path):
 def plot_waits(source, target):
     data = rows(source / "waits.csv")
     plot = Plot("How long a client that sends a little waits", "flooding sources", "milliseconds",
-                (1, 500), (1, 10000), x_log=True, y_log=True)
+                (1, 500), (1, 20000), x_log=True, y_log=True)
     plot.axes([1, 2, 5, 10, 20, 50, 100, 200, 500], [1, 10, 100, 1000, 10000])
     entries = []
     for column, name, colour, dash in [("bare_median", "no turns, median", COLOURS[1], ""), ("bare_p99", "no turns, p99", COLOURS[1], "5 4"),
                                        ("turns_median", "turns, median", COLOURS[0], ""), ("turns_p99", "turns, p99", COLOURS[0], "5 4")]:
         points = [(float(row["sources"]), max(1.0, float(row[column]))) for row in data if float(row[column]) > 0]
-        plot.curve([(x, min(y, 10000.0)) for x, y in points], colour, dash)
+        plot.curve([(x, min(y, 20000.0)) for x, y in points], colour, dash)
         entries.append((name, colour, dash))
     plot.key(entries)
     plot.write(target / "sim-waits.svg")
@@ -102,10 +102,10 @@ def plot_waits(source, target):
 
 def plot_in_hand(source, target):
     data = [(float(row["seconds"]), float(row["in_hand"])) for row in rows(source / "in_hand.csv")]
-    plot = Plot("Requests in hand: one server, after one second eight", "seconds", "requests", (0, 2), (0, 20))
-    plot.axes([0, 0.2, 0.5, 1, 1.2, 1.5, 2], [0, 5, 10, 15, 20])
+    plot = Plot("Requests in hand: one server, after one second eight", "seconds", "requests", (0, 2), (0, 25))
+    plot.axes([0, 0.2, 0.5, 1, 1.2, 1.5, 2], [0, 5, 10, 15, 20, 25])
     plot.curve([(0, 1), (1, 1), (1, 8), (2, 8)], COLOURS[1], "5 4")
-    plot.curve([(x, min(y, 20.0)) for x, y in data], COLOURS[0], steps=True)
+    plot.curve([(x, min(y, 25.0)) for x, y in data], COLOURS[0], steps=True)
     plot.key([("in hand", COLOURS[0], ""), ("servers", COLOURS[1], "5 4")])
     plot.write(target / "sim-in-hand.svg")
 
