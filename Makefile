@@ -7,7 +7,7 @@ DESTDIR ?=
 export BUILD
 
 .NOTPARALLEL:
-.PHONY: all weir demo test e2e e2e-asan asan tsan sim lint bench bench-quick install clean help
+.PHONY: all weir demo test e2e e2e-asan asan tsan sim lint bench bench-quick survival install clean help
 
 all: weir
 
@@ -59,6 +59,11 @@ bench-quick: ## the same in under a minute, for a first look; writes nothing
 	@scripts/deps.sh build bench
 	@scripts/build.sh $(BUILD) -Dbench=true
 	@bench/run.py --quick
+
+survival: ## every flood against a bare application, Weir, HAProxy, zmq_proxy and nftables (15 minutes); writes bench/results/
+	@scripts/deps.sh build bench survival
+	@scripts/build.sh $(BUILD) -Dbench=true
+	@bench/survival.py --write $(ARGS)
 
 install: weir ## install: make install PREFIX=/usr DESTDIR=/tmp/stage
 	@scripts/build.sh $(BUILD) --target weir -Dprefix=$(PREFIX)

@@ -3,7 +3,7 @@
  * The libzmq peers of the benchmark, one process each, library defaults.
  *
  *   peer pull ENDPOINT SIZE SECONDS   binds; "ready", "first" when the warm-up is over, "done MESSAGES NANOSECONDS"
- *   peer push ENDPOINT SIZE           connects and sends until it is ended
+ *   peer push ENDPOINT SIZE [SECONDS] connects and sends until it is ended, or for SECONDS and then until all has gone
  *   peer rep  ENDPOINT                binds; "ready"; sends every request back until it is ended
  *   peer req  ENDPOINT SIZE SECONDS   connects; "done ROUNDS NANOSECONDS MEDIAN-NS P99-NS"
  *
@@ -22,12 +22,15 @@
 #define BODY_MAX     (16u << 20)
 #define ROUNDS_MAX   1000000u
 
+static void *context;
+
 static void *socket_of(int type, const char *endpoint, bool bind_it)
 {
     struct raw_address loopback_only;
     if (raw_parse(endpoint, &loopback_only) < 0)
         exit(2);
-    void *socket = zmq_socket(zmq_ctx_new(), type);
+    context = zmq_ctx_new();
+    void *socket = zmq_socket(context, type);
     if (socket && (bind_it ? zmq_bind(socket, endpoint) : zmq_connect(socket, endpoint)) == 0)
         return socket;
     fprintf(stderr, "peer: %s: %s\n", endpoint, zmq_strerror(zmq_errno()));
@@ -71,14 +74,20 @@ static int pull(const char *endpoint, size_t size, double seconds)
     return 0;
 }
 
-static int push(const char *endpoint, size_t size)
+static int push(const char *endpoint, size_t size, double seconds)
 {
     void *socket = socket_of(ZMQ_PUSH, endpoint, false);
+    uint64_t end_ns = seconds > 0 ? raw_now_ns() + (uint64_t)(seconds * 1e9) : UINT64_MAX;
     char *body = calloc(1, size);
-    while (body && zmq_send(socket, body, size, 0) >= 0)
-        ;
+    bool sending = body;
+    while (sending && raw_now_ns() < end_ns) {
+        for (int i = 0; sending && i < 64; i++)
+            sending = zmq_send(socket, body, size, 0) >= 0;
+    }
     free(body);
-    return 1;
+    zmq_close(socket);
+    zmq_ctx_term(context);
+    return sending ? 0 : 1;
 }
 
 static int rep(const char *endpoint)
@@ -138,7 +147,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "pull") == 0 && seconds > 0)
         return pull(argv[2], size, seconds);
     if (strcmp(what, "push") == 0 && size > 0)
-        return push(argv[2], size);
+        return push(argv[2], size, seconds);
     if (strcmp(what, "rep") == 0)
         return rep(argv[2]);
     if (strcmp(what, "req") == 0 && size > 0 && seconds > 0)

@@ -2,8 +2,8 @@
 /*
  * libzmq's own zmq_proxy() as a contender:
  *
- *   proxy push-pull|req-rep FRONT BACK    binds FRONT, connects to BACK; "ready"; runs until it is ended, at most
- * LIFE_SECONDS
+ *   proxy push-pull|req-rep|pub-sub FRONT BACK    binds FRONT, connects to BACK; "ready"; runs until it is ended, at
+ * most LIFE_SECONDS
  */
 #include "raw.h"
 
@@ -27,17 +27,29 @@ static void *socket_of(void *context, int type, const char *endpoint, bool bind_
     exit(1);
 }
 
+struct pattern {
+    const char *name;
+    int front, back;
+};
+
+static const struct pattern patterns[] = {
+    {"push-pull", ZMQ_PULL, ZMQ_PUSH}, {"req-rep", ZMQ_ROUTER, ZMQ_DEALER}, {"pub-sub", ZMQ_XPUB, ZMQ_XSUB}};
+
 int main(int argc, char **argv)
 {
-    bool requests = argc == 4 && strcmp(argv[1], "req-rep") == 0;
-    if (!requests && (argc != 4 || strcmp(argv[1], "push-pull") != 0)) {
-        fputs("usage: proxy push-pull|req-rep FRONT BACK\n", stderr);
+    const struct pattern *pattern = NULL;
+    for (size_t i = 0; argc == 4 && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        if (strcmp(argv[1], patterns[i].name) == 0)
+            pattern = &patterns[i];
+    }
+    if (!pattern) {
+        fputs("usage: proxy push-pull|req-rep|pub-sub FRONT BACK\n", stderr);
         return 2;
     }
     alarm(LIFE_SECONDS);
     void *context = zmq_ctx_new();
-    void *front = socket_of(context, requests ? ZMQ_ROUTER : ZMQ_PULL, argv[2], true);
-    void *back = socket_of(context, requests ? ZMQ_DEALER : ZMQ_PUSH, argv[3], false);
+    void *front = socket_of(context, pattern->front, argv[2], true);
+    void *back = socket_of(context, pattern->back, argv[3], false);
     puts("ready");
     fflush(stdout);
     zmq_proxy(front, back, NULL);

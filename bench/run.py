@@ -79,7 +79,7 @@ def wait_listening(port, process):
     entry = f"0100007F:{port:04X}"
     end = time.monotonic() + 10
     while time.monotonic() < end and process.process.poll() is None:
-        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        for line in Path(f"/proc/{process.process.pid}/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[1] == entry and fields[3] == "0A":
                 return

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MPL-2.0
-# Installs the Debian packages that the named sets need: scripts/deps.sh build test demo bench lint. Silent when nothing is missing.
+# Installs the Debian packages that the named sets need: scripts/deps.sh build test demo bench survival lint. Silent when nothing is missing.
 set -euo pipefail
 
 BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev)
 TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-yaml libjeromq-java)
 DEMO_PACKAGES=(libzmq3-dev)
 BENCH_PACKAGES=(libzmq3-dev haproxy python3)
+SURVIVAL_PACKAGES=(libzmq3-dev haproxy nftables iproute2 util-linux coreutils python3)
 LINT_PACKAGES=(clang clang-format cppcheck)
 
 wanted=()
@@ -20,9 +21,10 @@ for set in "$@"; do
         ;;
     demo) wanted+=("${DEMO_PACKAGES[@]}") ;;
     bench) wanted+=("${BENCH_PACKAGES[@]}") ;;
+    survival) wanted+=("${SURVIVAL_PACKAGES[@]}") ;;
     lint) wanted+=("${LINT_PACKAGES[@]}") ;;
     *)
-        echo "deps: unknown set '$set' (build, test, demo, bench, lint)" >&2
+        echo "deps: unknown set '$set' (build, test, demo, bench, survival, lint)" >&2
         exit 2
         ;;
     esac

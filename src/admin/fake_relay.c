@@ -14,6 +14,8 @@ static void init_gate(struct gate_snapshot *g, size_t i)
     snprintf(g->forward, sizeof(g->forward), "ipc:///run/%zu", i);
     snprintf(g->mechanism, sizeof(g->mechanism), "NULL");
     g->max_connections = (uint32_t)(100000 + i);
+    g->breaker = (enum breaker_state)(i % 3);
+    g->breaker_opened = 7000 + i;
     for (unsigned c = 0; c < CELL_COUNT; c++)
         g->cells[c] = 1000000 * (i + 1) + c;
     for (unsigned v = 0; v < VERDICT_COUNT; v++)

@@ -79,6 +79,19 @@ static void write_gate_readings(struct text_out *o, const struct render_view *v)
         prometheus_sample(o, most, &v->gates[i].name, v->gates[i].max_connections);
 }
 
+static void write_breakers(struct text_out *o, const struct render_view *v)
+{
+    const struct metric_info *state = metric_reading_info(READING_BREAKER_STATE);
+    const struct metric_info *opened = metric_reading_info(READING_BREAKER_OPENED);
+
+    prometheus_head(o, state);
+    for (size_t i = 0; i < v->gate_count; i++)
+        prometheus_sample(o, state, &v->gates[i].name, v->gates[i].breaker);
+    prometheus_head(o, opened);
+    for (size_t i = 0; i < v->gate_count; i++)
+        prometheus_sample(o, opened, &v->gates[i].name, v->gates[i].breaker_opened);
+}
+
 static void write_verdicts(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_VERDICTS);
@@ -112,6 +125,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_relay(o, &v->relay);
     write_gate_info(o, v);
     write_gate_readings(o, v);
+    write_breakers(o, v);
     write_verdicts(o, v);
     write_cells(o, v);
 }

@@ -92,6 +92,8 @@ static void every_cell_and_verdict_of_every_gate_once(void **state)
                         verdict_info((enum verdict)w)->label, (unsigned long long)gate->verdicts[w]);
         ASSERT_LINE(text, "weir_upstream_up{gate=\"%s\"} 1", gate->name);
         ASSERT_LINE(text, "weir_connections_max{gate=\"%s\"} %u", gate->name, gate->max_connections);
+        ASSERT_LINE(text, "weir_breaker_state{gate=\"%s\"} %u", gate->name, (unsigned)g);
+        ASSERT_LINE(text, "weir_breaker_opened_total{gate=\"%s\"} %zu", gate->name, 7000 + g);
         ASSERT_LINE(text,
                     "weir_gate_info{gate=\"%s\",listen=\"%s\",forward=\"%s\",socket=\"router\",mechanism=\"NULL\"} 1",
                     gate->name, gate->listen, gate->forward);
@@ -176,7 +178,7 @@ static void series_depend_on_gates_alone(void **state)
     for (size_t gates = 1; gates <= FAKE_GATES_MAX; gates += 21) {
         v = view(gates);
         char *text = metrics_of(&v);
-        assert_int_equal(count_lines(text, true), fixed + gates * (CELL_COUNT + VERDICT_COUNT + 3));
+        assert_int_equal(count_lines(text, true), fixed + gates * (CELL_COUNT + VERDICT_COUNT + 5));
         assert_int_equal(count_lines(text, false), heads);
         free(text);
     }

@@ -9,6 +9,7 @@
 #define UNLIKELY(x)     __builtin_expect(!!(x), 0)
 #define ARRAY_LEN(a)    (sizeof(a) / sizeof((a)[0]))
 
+#define NS_PER_US 1000ull
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
 

@@ -48,6 +48,18 @@ static inline void list_del(struct list *node)
     list_init(node);
 }
 
+/* Appends all nodes of the list `other` at the end of the list `head`, and leaves `other` empty. */
+static inline void list_splice(struct list *head, struct list *other)
+{
+    if (list_empty(other))
+        return;
+    other->next->prev = head->prev;
+    head->prev->next = other->next;
+    other->prev->next = head;
+    head->prev = other->prev;
+    list_init(other);
+}
+
 /* Removes and returns the first node, or NULL when the list is empty. */
 static inline struct list *list_pop(struct list *head)
 {

@@ -23,6 +23,7 @@ static const struct order orders[] = {
     {"source.connections.half_open", "source.connections.max", true},
     {"subscriptions.source_bytes", "subscriptions.total_bytes", false},
     {"subscriptions.topic", "subscriptions.source_bytes", false},
+    {"breaker.for", "breaker.max", false},
 };
 
 static const struct schema_key *gate_key(const char *path)

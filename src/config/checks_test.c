@@ -42,6 +42,8 @@ static void test_smaller_must_be_smaller(void **state)
          "1536KiB (the default)\n");
     says("subscriptions: {topic: 2KiB, source_bytes: 1KiB}",
          "weir.yaml:3:24: subscriptions.topic is larger than subscriptions.source_bytes: 2KiB, allowed up to 1KiB\n");
+    says("breaker: {for: 2s, max: 1s}",
+         "weir.yaml:3:16: breaker.for is larger than breaker.max: 2s, allowed up to 1s\n");
 }
 
 /* A wrong value is reported once; what it would have contradicted is not. */

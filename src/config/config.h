@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/attr.h"
 #include "base/log.h"
+#include "flow/breaker.h"
 #include "policy/limits.h"
 #include "zmtp/socket_type.h" /* the names: socket_type_name() */
 
@@ -20,6 +21,9 @@
 #define CONFIG_GATES_MAX 64
 #define CONFIG_NAME_MAX  32
 
+/* What newcomers meet while the breaker is open. */
+enum breaker_meets { BREAKER_MEETS_PAUSE, BREAKER_MEETS_REFUSE };
+
 struct config_gate {
     char name[CONFIG_NAME_MAX + 1]; /* [A-Za-z0-9_-]{1,32}, unique */
     char listen_text[ENDPOINT_TEXT_MAX];
@@ -29,6 +33,9 @@ struct config_gate {
     enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
     bool zmtp2;              /* accept ZMTP 2.0 clients */
     struct limits limits;
+    struct breaker_params breaker;
+    uint64_t breaker_stall_ns;       /* 0: never */
+    enum breaker_meets breaker_open; /* what newcomers meet */
 };
 
 struct config {

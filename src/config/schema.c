@@ -31,6 +31,9 @@ static const struct schema_choice over_rate[] = {
 
 static const struct schema_choice over_limit[] = {{"close", ACTION_CLOSE}, {"drop", ACTION_DROP}, {0}};
 
+static const struct schema_choice breaker_meets[] = {
+    {"pause", BREAKER_MEETS_PAUSE}, {"refuse", BREAKER_MEETS_REFUSE}, {0}};
+
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
 
 _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
@@ -182,6 +185,23 @@ static const struct schema_key gate_keys[] = {
 
     {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
      .doc = "What happens to a client whose routing id another connection of the gate uses: refuse closes the newcomer; pass leaves it to the application."},
+
+    {"breaker.failures", SCHEMA_NUMBER, GATE(breaker.failures), .min = "0", .max = "1000000", .preset = "5",
+     .doc = "Failures in a row that open the circuit breaker: connections to the application that failed, or that it ended or left unanswered in the handshake for no reason that a client can give it; 0 means that they never do.",
+     .reached = "New connections to the application are held back for breaker.for; see breaker.open."},
+    {"breaker.stall", SCHEMA_DURATION, GATE(breaker_stall_ns), .min = "0", .max = "1d", .preset = "0",
+     .doc = "Opens the breaker when connections have waited this long to be read by the application, which meanwhile took no byte of any connection of the gate, and sent no message; 0 means never. An application that is slow but alive may read a full queue only when half of it is done: set this well above the time it takes for 500 messages.",
+     .reached = "As for breaker.failures."},
+    {"breaker.for", SCHEMA_DURATION, GATE(breaker.for_ns), .min = "100ms", .max = "1h", .preset = "1s",
+     .doc = "How long the breaker is open the first time; twice as long each time that a trial fails, up to a quarter less at random. A greeting of an application that could not be reached, or a byte taken by one that stood still, ends it early."},
+    {"breaker.max", SCHEMA_DURATION, GATE(breaker.max_ns), .min = "100ms", .max = "1d", .preset = "30s",
+     .doc = "The longest that it is open before the next trial."},
+    {"breaker.trials", SCHEMA_NUMBER, GATE(breaker.trials), .min = "1", .max = "1000", .preset = "4",
+     .doc = "Connections at a time that try the application when the open time is over (half-open); the others wait. One that succeeds closes the breaker."},
+    {"breaker.slow_start", SCHEMA_DURATION, GATE(breaker.slow_start_ns), .min = "0", .max = "1h", .preset = "1s",
+     .doc = "Time after closing in which the share of newcomers that go through grows from the trials to all; keep it below handshake.within, or those whose turn comes last are closed and come again. 0 means all at once."},
+    {"breaker.open", SCHEMA_CHOICE, GATE(breaker_open), .preset = "pause", .choices = breaker_meets,
+     .doc = "What newcomers meet while the breaker is open: pause lets them wait unread until handshake.within; refuse closes them at once."},
 };
 
 /* clang-format on */

@@ -52,7 +52,7 @@ struct schema {
 };
 
 /* Upper bound of both counts, for arrays indexed by row; checked at compile time. */
-#define SCHEMA_KEYS_MAX 64
+#define SCHEMA_KEYS_MAX 128
 
 /* Longest path of a row with its NUL; checked by a test. */
 #define SCHEMA_PATH_MAX 64

@@ -126,6 +126,13 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->heartbeat.interval_ns, 200 * NS_PER_MS);
     assert_int_equal(l->heartbeat.max_pause_ns, 5 * NS_PER_S);
     assert_int_equal(l->duplicate_ids, DUPLICATE_IDS_REFUSE);
+    assert_int_equal(g.breaker.failures, 5);
+    assert_int_equal(g.breaker.trials, 4);
+    assert_int_equal(g.breaker.for_ns, NS_PER_S);
+    assert_int_equal(g.breaker.max_ns, 30 * NS_PER_S);
+    assert_int_equal(g.breaker.slow_start_ns, NS_PER_S);
+    assert_int_equal(g.breaker_stall_ns, 0);
+    assert_int_equal(g.breaker_open, BREAKER_MEETS_PAUSE);
 }
 
 static void assert_rate(const struct rate *r, uint64_t count, uint64_t period_ns, uint64_t burst)

@@ -28,6 +28,14 @@
 
 #define NARROW_MOST 2u
 
+/* An application that takes less than this for a request gets no faster by having more of them in hand than it works
+ * off in that time, though larger batches may look as if it did. */
+#define CROWDED_WORK_NS (50.0 * NS_PER_US)
+#define CROWDED_NS      (3.0 * NS_PER_MS)
+
+/* Samples within the harmless time, one after the other, that double the window. */
+#define QUICK_ENOUGH 6u
+
 /* Moves in one direction after which they become larger. */
 #define RUN_LONG 3u
 
@@ -137,15 +145,12 @@ static void adapt(struct concurrency *w)
     const struct concurrency_trial *l = &w->tried[0], *h = &w->tried[1];
     double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
     double ratio = mean(h) / mean(l), scale = LIKELY_ERRORS / (mean(l) * more);
-    if (mean(h) <= CONCURRENCY_HARMLESS_NS) {
-        move(w, GROW);
-        return;
-    }
     if (more <= 0)
         return;
     double queued = (ratio - 1) / more, over = queued - MOSTLY_QUEUES, under = MOSTLY_WORKED - queued;
     double high_2 = error_2(h) * scale * scale, low_2 = error_2(l) * ratio * ratio * scale * scale;
-    if (over > 0 && over * over > high_2 + low_2)
+    bool crowded = mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > mean(h);
+    if (crowded || (over > 0 && over * over > high_2 + low_2))
         move(w, SHRINK);
     else if (under > 0 && under * under > high_2 + low_2 && !is_queue(l))
         move(w, GROW);
@@ -206,12 +211,26 @@ static bool is_enough(const struct concurrency *w)
     return !various || (t->samples >= SAMPLES_VARIOUS && t->samples >= 2 * concurrency_limit(w));
 }
 
+/* Nobody notices a queue that is gone after a moment: no search is needed while nearly all samples say so. */
+static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool contended)
+{
+    bool quick = latency_ns <= CONCURRENCY_HARMLESS_NS && w->smooth_ns <= CONCURRENCY_HARMLESS_NS;
+    w->quick = quick ? w->quick + contended : 0;
+    if (w->quick < QUICK_ENOUGH)
+        return false;
+    w->quick = 0;
+    set(w, w->high < w->most / 2 ? 2 * w->low : w->most);
+    w->round |= 1; /* the next one is low */
+    next_round(w);
+    return true;
+}
+
 void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, uint32_t in_hand, bool contended)
 {
     latency_ns = latency_ns ? latency_ns : 1;
     w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
     /* Admitted under the other limit. */
-    if (round != w->round)
+    if (round != w->round || grow_while_harmless(w, latency_ns, contended))
         return;
     if (w->skip) {
         w->skip--;

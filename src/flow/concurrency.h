@@ -7,8 +7,9 @@
  * The limit in force changes between two values, some replies each. If latency grew as the requests in hand did, the
  * additional ones only queued and the window shrinks; if it did not, they were worked on and the window grows. So
  * nothing has to be known of an unloaded application: a minimum that is remembered goes stale when requests become
- * costlier, and an average that follows the load drifts upwards with it under a flood that does not end. Whatever is
- * answered within CONCURRENCY_HARMLESS_NS is fine at any number, which leaves fast applications their batches.
+ * costlier, and an average that follows the load drifts upwards with it under a flood that does not end. As long as
+ * nearly all is answered within CONCURRENCY_HARMLESS_NS the window doubles without any search, which leaves fast
+ * applications their batches.
  *
  * Requests cost more or less by chance, and a difference that chance explains decides nothing: the same pair is tried
  * until the difference is larger than its standard error. The two values are far apart (1:2) as long as the window
@@ -43,6 +44,7 @@ struct concurrency {
     uint32_t low, high; /* the two values */
     uint32_t most;
     uint32_t round; /* number of the round under way; odd: high */
+    uint32_t quick; /* samples in a row that were answered within CONCURRENCY_HARMLESS_NS */
     uint32_t skip;  /* samples to be left out: admitted all at once when the limit rose */
     uint8_t narrow; /* high - low is low >> narrow */
     uint8_t run;    /* moves in the same direction */

@@ -144,7 +144,9 @@ static void settle(struct turns_source *s, uint64_t now_ns)
 
 static uint8_t level_of(const struct turns_source *s)
 {
-    static const uint64_t least[TURNS_GREEDY] = {800 * NS_PER_MS, 400 * NS_PER_MS, 100 * NS_PER_MS, 1};
+    static const uint64_t least[TURNS_GREEDY] = {
+        4 * NS_PER_S, 2 * NS_PER_S, 1 * NS_PER_S, 500 * NS_PER_MS, 200 * NS_PER_MS, 50 * NS_PER_MS, 1,
+    };
     uint8_t level = 0;
     while (level < TURNS_GREEDY && (uint64_t)s->idle_ns < least[level])
         level++;

@@ -35,11 +35,11 @@
 #include <stdint.h>
 
 #define TURNS_PRIORITIES 4u
-#define TURNS_GREEDY     4u
+#define TURNS_GREEDY     7u
 #define TURNS_WEIGHT_ONE 16u /* the weight of a source without a class */
 
 /* Idle time that a source can have saved, and what a new one begins with. */
-#define TURNS_IDLE_MOST_NS  (1000 * NS_PER_MS)
+#define TURNS_IDLE_MOST_NS  (8000 * NS_PER_MS)
 #define TURNS_IDLE_FIRST_NS (20 * NS_PER_MS)
 
 struct turns_source {

@@ -64,7 +64,11 @@ static int64_t idle_of(const struct turns_source *s)
 static unsigned level_of(const struct turns_source *s)
 {
     int64_t ms = idle_of(s) / (int64_t)NS_PER_MS;
-    return ms >= 800 ? 0 : ms >= 400 ? 1 : ms >= 100 ? 2 : idle_of(s) > 0 ? 3 : TURNS_GREEDY;
+    static const int64_t least_ms[] = {4000, 2000, 1000, 500, 200, 50};
+    for (unsigned level = 0; level < ARRAY_LEN(least_ms); level++)
+        if (ms >= least_ms[level])
+            return level;
+    return idle_of(s) > 0 ? TURNS_GREEDY - 1 : TURNS_GREEDY;
 }
 
 /* Tags of those who turn greedy change when they do, so only those of one level are compared by them. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* Samples before it is decided whether requests are answered. */
-#define ENOUGH_SAMPLES 16u
+#define ENOUGH_SAMPLES 4u
 
 /* What a client may pass in one turn. */
 #define GRANT_MOST 256u
@@ -33,6 +33,21 @@ void valve_be_strict(struct valve *v)
     pthread_mutex_unlock(&v->lock);
 }
 
+void valve_be_fixed(struct valve *v, uint32_t limit)
+{
+    pthread_mutex_lock(&v->lock);
+    v->strict = true;
+    v->fixed = limit;
+    atomic_store(&v->limit, limit);
+    atomic_store(&v->mode, VALVE_LIMITED);
+    pthread_mutex_unlock(&v->lock);
+}
+
+static uint32_t limit_of(const struct valve *v)
+{
+    return v->fixed ? v->fixed : concurrency_limit(&v->concurrency);
+}
+
 void valve_client_init(struct valve_client *c)
 {
     memset(c, 0, sizeof(*c));
@@ -44,9 +59,16 @@ static bool is_limited(const struct valve *v)
     return atomic_load_explicit(&v->mode, memory_order_relaxed) == VALVE_LIMITED;
 }
 
+static bool is_undecided(const struct valve *v)
+{
+    return atomic_load_explicit(&v->mode, memory_order_relaxed) == VALVE_UNDECIDED_YET;
+}
+
 uint32_t valve_allows(struct valve *v, struct valve_client *c)
 {
     uint32_t granted = atomic_load_explicit(&c->granted, memory_order_relaxed);
+    if (is_undecided(v))
+        return c->in_hand < VALVE_UNDECIDED ? VALVE_UNDECIDED - c->in_hand : 0;
     if (!is_limited(v))
         return VALVE_UNLIMITED;
     if (granted || atomic_load_explicit(&v->busy, memory_order_relaxed))
@@ -61,7 +83,7 @@ uint32_t valve_allows(struct valve *v, struct valve_client *c)
 
 static uint32_t places(const struct valve *v)
 {
-    uint32_t limit = concurrency_limit(&v->concurrency), in_hand = atomic_load(&v->in_hand);
+    uint32_t limit = limit_of(v), in_hand = atomic_load(&v->in_hand);
     return in_hand < limit ? limit - in_hand : 0;
 }
 
@@ -93,7 +115,7 @@ static void grant(struct valve *v, uint32_t n, uint64_t now_ns)
 static void serve(struct valve *v, uint64_t now_ns)
 {
     bool open = !is_limited(v);
-    uint32_t limit = open ? VALVE_UNLIMITED : concurrency_limit(&v->concurrency);
+    uint32_t limit = open ? VALVE_UNLIMITED : limit_of(v);
     /* Before the places are counted: whoever frees one without the lock either is counted or sees this, and serves. */
     atomic_store(&v->busy, true);
     while (v->turns.waiting) {
@@ -103,6 +125,7 @@ static void serve(struct valve *v, uint64_t now_ns)
         share = share < 1 ? 1 : share > GRANT_MOST ? GRANT_MOST : share;
         grant(v, share < free ? share : free, now_ns);
     }
+    atomic_store(&v->waiting, v->turns.waiting);
     atomic_store(&v->busy, !open && (v->turns.waiting || places(v) == 0));
 }
 
@@ -138,7 +161,17 @@ static void sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
     c->round = atomic_load_explicit(&v->round, memory_order_relaxed);
 }
 
-/* What was granted is counted already; what passed while nothing was limited is counted now. */
+/* `n` of what it has in hand have ended, the oldest first. Returns how many of them were counted. */
+static uint32_t take_oldest(struct valve_client *c, uint32_t n)
+{
+    uint32_t uncounted = n < c->uncounted ? n : c->uncounted;
+    c->uncounted -= uncounted;
+    c->in_hand -= n;
+    return n - uncounted;
+}
+
+/* What was granted is counted already. What passes while nothing is limited is not: it may never be answered, or may
+ * have been thrown away by an application that had too many answers to send. */
 void valve_passed(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
 {
     uint32_t granted = atomic_load_explicit(&c->granted, memory_order_relaxed);
@@ -148,10 +181,14 @@ void valve_passed(struct valve *v, struct valve_client *c, uint32_t n, uint64_t 
     if (paid)
         atomic_fetch_sub(&c->granted, paid);
     c->in_hand += n;
-    uint32_t in_hand = n > paid ? atomic_fetch_add(&v->in_hand, n - paid) + n - paid : 0;
     if (c->until_sample == 0)
         sample(v, c, now_ns);
-    if (is_limited(v) && in_hand >= atomic_load_explicit(&v->limit, memory_order_relaxed))
+    if (!is_limited(v)) {
+        c->uncounted += n - paid;
+        return;
+    }
+    uint32_t in_hand = n > paid ? atomic_fetch_add(&v->in_hand, n - paid) + n - paid : 0;
+    if (in_hand >= atomic_load_explicit(&v->limit, memory_order_relaxed))
         atomic_store(&v->busy, true);
 }
 
@@ -159,7 +196,10 @@ void valve_wait(struct valve *v, struct valve_client *c, const struct turns_clie
 {
     pthread_mutex_lock(&v->lock);
     c->known = true;
-    if (!c->turn.source) {
+    if (is_undecided(v) && c->in_hand >= VALVE_UNDECIDED) {
+        /* Not for its turn, but for a reply, or for none. */
+        atomic_store(&c->waits, true);
+    } else if (!c->turn.source) {
         list_del(&c->turn.node); /* it may stand among the woken yet */
         turns_join(&v->turns, &c->turn, who, now_ns);
         atomic_store(&c->waits, true);
@@ -169,6 +209,15 @@ void valve_wait(struct valve *v, struct valve_client *c, const struct turns_clie
 }
 
 /* ---- replies ---- */
+
+/* It waited for a reply of its own. */
+static void go_on(struct valve *v, struct valve_client *c)
+{
+    if (c->turn.source || !atomic_exchange(&c->waits, false))
+        return;
+    list_del(&c->turn.node);
+    v->wake(c);
+}
 
 /* Whether the application answers at all is judged by samples, so that a flood does not look like silence. */
 static void learn(struct valve *v, bool answered)
@@ -188,7 +237,7 @@ static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns
 {
     uint64_t latency_ns = now_ns > c->sampled_ns ? now_ns - c->sampled_ns : 1;
     concurrency_sample(&v->concurrency, c->round, latency_ns, atomic_load(&v->in_hand), v->turns.waiting > 0);
-    atomic_store(&v->limit, concurrency_limit(&v->concurrency));
+    atomic_store(&v->limit, limit_of(v));
     atomic_store(&v->round, concurrency_round(&v->concurrency));
     atomic_store(&v->smooth_ns, v->concurrency.smooth_ns);
     learn(v, true);
@@ -202,18 +251,19 @@ void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_
     if (n == 0)
         return;
     bool sampled = c->until_sample && n >= c->until_sample;
-    c->in_hand -= n;
+    uint32_t counted = take_oldest(c, n);
     if (!sampled) {
         c->until_sample -= c->until_sample ? n : 0;
         if (!c->known) {
-            release_quickly(v, n, now_ns);
+            release_quickly(v, counted, now_ns);
             return;
         }
     }
     pthread_mutex_lock(&v->lock);
     if (sampled)
         take_sample(v, c, now_ns);
-    release(v, c, n, true, now_ns);
+    release(v, c, counted, true, now_ns);
+    go_on(v, c);
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);
 }
@@ -231,6 +281,8 @@ void valve_rest(struct valve *v, struct valve_client *c, uint64_t now_ns)
 uint64_t valve_forget_at(const struct valve *v, const struct valve_client *c)
 {
     uint64_t latency_ns = atomic_load_explicit(&v->smooth_ns, memory_order_relaxed);
+    if (c->in_hand >= VALVE_UNDECIDED && is_undecided(v))
+        return c->sampled_ns + VALVE_UNDECIDED_NS;
     return c->in_hand ? c->sampled_ns + VALVE_FORGET_NS + 8 * latency_ns : 0;
 }
 
@@ -239,8 +291,9 @@ void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns)
     pthread_mutex_lock(&v->lock);
     if (c->in_hand)
         learn(v, false);
-    release(v, c, c->in_hand, true, now_ns);
-    c->in_hand = c->until_sample = 0;
+    release(v, c, take_oldest(c, c->in_hand), true, now_ns);
+    c->until_sample = 0;
+    go_on(v, c);
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);
 }
@@ -248,8 +301,8 @@ void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns)
 void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     if (!c->known) {
-        release_quickly(v, c->in_hand, now_ns);
-        c->in_hand = c->until_sample = 0;
+        release_quickly(v, take_oldest(c, c->in_hand), now_ns);
+        c->until_sample = 0;
         return;
     }
     pthread_mutex_lock(&v->lock);
@@ -257,8 +310,8 @@ void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
     list_del(&c->turn.node);
     atomic_store(&c->waits, false);
     release(v, c, atomic_exchange(&c->granted, 0), false, now_ns);
-    release(v, c, c->in_hand, true, now_ns);
-    c->in_hand = c->until_sample = 0;
+    release(v, c, take_oldest(c, c->in_hand), true, now_ns);
+    c->until_sample = 0;
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);
 }
@@ -275,7 +328,7 @@ void valve_stats(struct valve *v, struct valve_stats *ret)
 {
     pthread_mutex_lock(&v->lock);
     *ret = (struct valve_stats){
-        .limit = concurrency_limit(&v->concurrency),
+        .limit = limit_of(v),
         .in_hand = atomic_load(&v->in_hand),
         .waiting = v->turns.waiting,
         .limited = is_limited(v),

@@ -4,6 +4,7 @@
  * next one. Requests are counted by their replies; what the application should not have yet waits in Weir, where the
  * order is fair (turns.h), and not in the application's own queues, where every connection has a turn.
  *
+ *   UNDECIDED_YET  so at the beginning: a connection may have VALVE_UNDECIDED requests in hand
  *   OPEN    nothing is limited. What is passed is counted; whether replies come is learned from samples (an application
  *           that answers minutes later, or never, stays here)
  *   LIMITED at most concurrency_limit() requests are in hand; the others wait for their turn
@@ -32,7 +33,13 @@
 /* No limit on the messages that may pass now. */
 #define VALVE_UNLIMITED UINT32_MAX
 
-enum valve_mode { VALVE_OPEN, VALVE_LIMITED };
+/* While it is not known whether requests are answered, a connection may have this many of them in hand; if no reply
+ * comes for VALVE_UNDECIDED_NS then, that is an answer too. An application with more replies to send than its own
+ * high-water mark allows would throw some away, and they would be waited for in vain. */
+#define VALVE_UNDECIDED    512u
+#define VALVE_UNDECIDED_NS (50 * NS_PER_MS)
+
+enum valve_mode { VALVE_UNDECIDED_YET, VALVE_OPEN, VALVE_LIMITED };
 
 /* What a connection has at the valve. Belongs to its worker, but for the fields under the lock. */
 struct valve_client {
@@ -43,6 +50,7 @@ struct valve_client {
     _Atomic bool waits;          /* stands in line */
     bool known;                  /* has waited before: the lock must be taken at its end */
     uint32_t in_hand;            /* passed and not answered */
+    uint32_t uncounted;          /* of these, passed while nothing was limited: not in the valve's sum */
     uint32_t until_sample;       /* replies until that of the sampled request; 0: none is followed */
     uint32_t round;              /* of the sampled request */
     uint64_t sampled_ns;
@@ -55,7 +63,7 @@ typedef void (*valve_wake)(struct valve_client *c);
 struct valve {
     _Atomic uint8_t mode; /* enum valve_mode */
     _Atomic bool busy;    /* somebody waits, or the window is used up */
-    _Atomic uint32_t in_hand;
+    _Atomic uint32_t in_hand, waiting;
     _Atomic uint32_t limit, round; /* of the window, to be read without the lock */
     _Atomic uint64_t smooth_ns;
     valve_wake wake;
@@ -64,6 +72,7 @@ struct valve {
     struct turns turns;
     uint32_t kept, broken; /* samples: answered in time, and not */
     bool strict;           /* requests are answered one by one: nothing has to be learned */
+    uint32_t fixed;        /* the limit, when it is not learned; else 0 */
 };
 
 /* 0 or -ENOMEM. */
@@ -73,7 +82,16 @@ void valve_fini(struct valve *v);
 /* The application is known to answer each request (REP): LIMITED at once. */
 void valve_be_strict(struct valve *v);
 
+/* What is counted are no requests: LIMITED at once, to this many, whatever their latency. */
+void valve_be_fixed(struct valve *v, uint32_t limit);
+
 void valve_client_init(struct valve_client *c);
+
+/* Whether somebody waits. */
+static inline bool valve_is_wanted(const struct valve *v)
+{
+    return atomic_load_explicit(&v->waiting, memory_order_relaxed) != 0;
+}
 
 /* How many messages the client may pass now. 0: valve_wait() first. */
 uint32_t valve_allows(struct valve *v, struct valve_client *c);

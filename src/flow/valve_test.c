@@ -81,15 +81,19 @@ static void wait_for_turn(struct client *c, size_t source)
 
 static void check(void)
 {
-    uint32_t in_hand = 0, waiting = 0, charged = 0, under_way = 0;
+    uint32_t in_hand = 0, waiting = 0, charged = 0, under_way = 0; /* in hand: as far as it is counted */
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct valve_client *c = &clients[i].valve;
         assert_int_equal(c->in_hand, clients[i].in_hand);
         assert_true(c->until_sample <= c->in_hand);
         assert_true(c->charged <= c->in_hand + c->granted);
-        assert_int_equal(c->waits, c->turn.source != NULL);
-        in_hand += c->in_hand + c->granted;
-        waiting += c->waits;
+        assert_true(c->uncounted <= c->in_hand);
+        /* Without a place in the line it waits for a reply of its own. */
+        if (c->turn.source == NULL && c->waits)
+            assert_true(c->in_hand > 0);
+        assert_true(c->waits || c->turn.source == NULL);
+        in_hand += c->in_hand - c->uncounted + c->granted;
+        waiting += c->turn.source != NULL;
         charged += c->charged;
     }
     for (size_t i = 0; i < v.turns.sets * 8; i++)
@@ -181,10 +185,22 @@ static void an_application_that_never_answers_is_not_limited(void **state)
 {
     for (unsigned n = 0; n < 10000; n++) {
         struct client *c = &clients[n % CLIENTS];
-        assert_int_equal(valve_allows(&v, &c->valve), VALVE_UNLIMITED);
-        pass(c, 1);
+        if (n < 4) {
+            assert_int_equal(valve_allows(&v, &c->valve), VALVE_UNDECIDED);
+            pass(c, VALVE_UNDECIDED - 1);
+            assert_int_equal(valve_forget_at(&v, &c->valve), now + VALVE_FORGET_NS);
+            pass(c, 1);
+            assert_int_equal(valve_allows(&v, &c->valve), 0);
+            assert_int_equal(valve_forget_at(&v, &c->valve), now + VALVE_UNDECIDED_NS);
+            wait_for_turn(c, 0);
+            assert_true(c->valve.waits);
+        } else {
+            assert_int_equal(valve_allows(&v, &c->valve), VALVE_UNLIMITED);
+            pass(c, 1);
+        }
         now = valve_forget_at(&v, &c->valve);
         valve_forget(&v, &c->valve, now);
+        assert_false(c->valve.waits);
         c->in_hand = 0;
     }
     check();

@@ -44,13 +44,32 @@ void admission_begin(struct session *s)
 
 void admission_end(struct session *s)
 {
-    if (s->answers)
+    if (s->answers || s->one_way)
         valve_leave(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
 }
 
 bool admission_waits(const struct session *s)
 {
-    return s->answers && atomic_load_explicit(&s->admission.waits, memory_order_relaxed);
+    return atomic_load_explicit(&s->admission.waits, memory_order_relaxed);
+}
+
+bool admission_may_read(struct session *s)
+{
+    return !admission_waits(s) && (!s->one_way || tenure_allows(s));
+}
+
+void admission_wrote(struct session *s, uint64_t bytes, bool blocked)
+{
+    if (s->one_way)
+        tenure_passed(s, bytes, blocked);
+}
+
+void admission_line_up(struct session *s)
+{
+    uint64_t now = s->wg->worker->now_ns;
+    struct turns_client who = client_of(s);
+    valve_wait(&s->wg->gate->valve, &s->admission, &who, now);
+    session_arm(s, now + session_limits(s)->heartbeat.interval_ns);
 }
 
 uint32_t admission_allows(struct session *s)
@@ -77,15 +96,15 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
     }
     if (!r->awaits_turn)
         return true;
-    struct turns_client who = client_of(s);
-    valve_wait(v, &s->admission, &who, now);
-    session_arm(s, now + session_limits(s)->heartbeat.interval_ns);
+    admission_line_up(s);
     return false;
 }
 
 void admission_rest(struct session *s)
 {
-    if (s->answers)
+    if (s->one_way)
+        tenure_rest(s);
+    else if (s->answers)
         valve_rest(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
 }
 
@@ -98,9 +117,11 @@ void admission_answered(struct session *s, uint32_t n)
 void admission_on_alarm(struct session *s)
 {
     struct valve *v = &s->wg->gate->valve;
+    if (s->one_way)
+        tenure_on_alarm(s);
     uint64_t at_ns = s->answers ? valve_forget_at(v, &s->admission) : 0;
     if (at_ns && at_ns <= s->wg->worker->now_ns)
         valve_forget(v, &s->admission, s->wg->worker->now_ns);
-    else
-        watch(s);
+    else if (at_ns)
+        session_arm(s, at_ns);
 }

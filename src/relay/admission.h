@@ -22,6 +22,15 @@ void admission_end(struct session *s);
 /* Whether it stands in line: nothing is read or judged meanwhile. */
 bool admission_waits(const struct session *s);
 
+/* Whether the session may read from its client now. */
+bool admission_may_read(struct session *s);
+
+/* It has to wait for its turn. */
+void admission_line_up(struct session *s);
+
+/* The application took `bytes`; `blocked`: and takes no more now. */
+void admission_wrote(struct session *s, uint64_t bytes, bool blocked);
+
 /* Messages that may pass now. */
 uint32_t admission_allows(struct session *s);
 

@@ -2,6 +2,7 @@
 #include "relay/gate.h"
 
 #include "relay/admission.h"
+#include "relay/tenure.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,8 +87,12 @@ void gate_learn_socket(struct gate *g, enum socket_type t)
 {
     if (t != SOCKET_AUTO && g->config->socket == SOCKET_AUTO)
         atomic_store_explicit(&g->socket, t, memory_order_relaxed);
-    if (t == SOCKET_REP && !atomic_load(&g->valve.mode))
+    if (atomic_load(&g->valve.mode) == VALVE_LIMITED)
+        return;
+    if (t == SOCKET_REP)
         valve_be_strict(&g->valve);
+    else if (t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB)
+        valve_be_fixed(&g->valve, TENURES_MOST);
 }
 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)
@@ -96,16 +101,21 @@ void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigne
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held)
+bool notice_may_be_written(struct notice *n, uint64_t now_ns, uint64_t *ret_held)
 {
-    uint64_t last = atomic_load_explicit(&g->notices[v].at_ns, memory_order_relaxed);
+    uint64_t last = atomic_load_explicit(&n->at_ns, memory_order_relaxed);
     /* Another worker's clock may be a little ahead: no difference that could wrap. */
     if ((last != 0 && now_ns < last + NOTICE_INTERVAL_NS) ||
-        !atomic_compare_exchange_strong_explicit(&g->notices[v].at_ns, &last, now_ns, memory_order_relaxed,
+        !atomic_compare_exchange_strong_explicit(&n->at_ns, &last, now_ns, memory_order_relaxed,
                                                  memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&g->notices[v].held, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&n->held, 1, memory_order_relaxed);
         return false;
     }
-    *ret_held = atomic_exchange_explicit(&g->notices[v].held, 0, memory_order_relaxed);
+    *ret_held = atomic_exchange_explicit(&n->held, 0, memory_order_relaxed);
     return true;
+}
+
+bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held)
+{
+    return notice_may_be_written(&g->notices[v], now_ns, ret_held);
 }

@@ -8,6 +8,7 @@
 #define WEIR_RELAY_GATE_H
 
 #include "config/config.h"
+#include "flow/breaker.h"
 #include "flow/valve.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
@@ -36,6 +37,12 @@ static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
     cell_add(c, m, (uint64_t)0 - n);
 }
 
+/* One line of a kind in 10 s. */
+struct notice {
+    _Atomic uint64_t at_ns; /* when a line of this kind was last written */
+    _Atomic uint64_t held;  /* lines held back since */
+};
+
 struct gate {
     const struct config_gate *config;
     struct limits limits;   /* the configured ones, lowered to what the descriptor limits allow */
@@ -63,10 +70,11 @@ struct gate {
     _Atomic uint64_t verified_ns; /* when it last showed its greeting */
     _Atomic bool recheck;         /* there is reason to doubt what is known of it */
 
-    struct {
-        _Atomic uint64_t at_ns; /* when a line of this kind was last written */
-        _Atomic uint64_t held;  /* lines held back since */
-    } notices[VERDICT_COUNT];
+    struct breaker breaker;         /* see health.h */
+    _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
+
+    struct notice notices[VERDICT_COUNT];
+    struct notice breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 
 /* 0, or -ENOMEM. */
@@ -86,8 +94,11 @@ void gate_learn_socket(struct gate *g, enum socket_type t);
 /* Counts `n` verdicts for a worker. */
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);
 
-/* Whether a log line about this verdict may be written now (one in 10 s); *ret_held tells how many were held back since
- * the last. */
+/* Whether a log line of this kind may be written now (one in 10 s); *ret_held tells how many were held back since the
+ * last. */
+bool notice_may_be_written(struct notice *n, uint64_t now_ns, uint64_t *ret_held);
+
+/* The same for a line about this verdict. */
 bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held);
 
 #endif

@@ -200,6 +200,9 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
         n = 0;
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     l->taken += (uint64_t)n;
+    l->passed += (uint64_t)n;
+    if (l->traffic.inbound)
+        admission_wrote(s, (uint64_t)n, (size_t)n < total);
     if ((size_t)n < total)
         mark_blocked(l, s);
     return n;
@@ -576,7 +579,7 @@ static bool speaks_for_nobody(const struct lane *l, const struct session *s)
 bool lane_run(struct lane *l, struct session *s)
 {
     struct window w;
-    size_t moved = 0;
+    l->turn_bytes = 0;
     if (speaks_for_nobody(l, s)) {
         session_close(s, VERDICT_PASS);
         return false;
@@ -584,7 +587,7 @@ bool lane_run(struct lane *l, struct session *s)
     while (s->state == SESSION_OPEN && !l->shut) {
         if (!flush(l, s) || !end_pause(l, s) || session_owes_reading(l, s))
             return false;
-        if (l->traffic.inbound && admission_waits(s))
+        if (l->traffic.inbound && !admission_may_read(s))
             return false;
         if (!next_window(l, s, &w)) {
             if (l->traffic.inbound)
@@ -593,10 +596,10 @@ bool lane_run(struct lane *l, struct session *s)
                 finish(l, s);
             return false;
         }
-        moved += (size_t)(w.end - w.scan);
+        l->turn_bytes += (uint32_t)(w.end - w.scan);
         if (!judge_window(l, s, &w))
             return false;
-        if (moved >= TURN_BYTES)
+        if (l->turn_bytes >= (s->heavy ? TURN_BYTES : SESSION_HEAVY_BYTES))
             return true;
     }
     return false;

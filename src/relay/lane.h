@@ -31,11 +31,12 @@ struct lane {
     uint8_t *buf;
     uint32_t cap, start, ready, scanned, end;
     uint8_t read_log2;
-    uint32_t last_read; /* what the last read brought */
-    bool eof;           /* the sender has closed, and everything was read */
-    bool shut;          /* ... and the receiver was told */
-    bool blocked;       /* the receiver takes nothing */
-    bool paused;        /* a limit says so, until resume_ns */
+    uint32_t last_read;  /* what the last read brought */
+    uint32_t turn_bytes; /* what the last turn moved */
+    bool eof;            /* the sender has closed, and everything was read */
+    bool shut;           /* ... and the receiver was told */
+    bool blocked;        /* the receiver takes nothing */
+    bool paused;         /* a limit says so, until resume_ns */
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
     uint64_t moved;      /* bytes read since then */
@@ -43,6 +44,7 @@ struct lane {
     uint64_t flowing_ns; /* when it was last seen to take everything */
     uint64_t taken;      /* bytes written since blocked_ns */
     uint64_t messages;
+    uint64_t passed; /* bytes written */
 };
 
 void lane_init(struct lane *l, bool inbound, bool zmtp2, bool curve, bool subscriber);

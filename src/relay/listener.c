@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/entry.h"
+#include "relay/health.h"
 #include "relay/net.h"
 #include "relay/session.h"
 
@@ -44,6 +45,8 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
 static enum verdict admit(struct worker_gate *wg, const struct source *source)
 {
     const struct limits *l = &wg->gate->limits;
+    if (health_refuses(wg))
+        return VERDICT_BREAKER_OPEN;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
         return VERDICT_TOO_MANY_CONNECTIONS;
     if (entry_is_full(wg, source))

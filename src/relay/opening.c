@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/farewell.h"
+#include "relay/health.h"
 #include "relay/net.h"
 #include "relay/probe.h"
 
@@ -42,6 +43,7 @@ void opening_free(struct opening *o, struct session *s)
 {
     if (!o)
         return;
+    breaker_leave(&s->wg->gate->breaker, o->place);
     handshake_fini(&o->handshake);
     account_release(s->wg->worker->account, sizeof(*o));
     free(o);
@@ -69,6 +71,10 @@ static void retry_later(struct session *s)
 static void connect_later(struct session *s, int error)
 {
     cell_add(session_cells(s), CELL_UPSTREAM_FAILURES, 1);
+    s->opening->asked_ns = 0;
+    health_give_back(s);
+    if (health_is_absence(error))
+        health_on_failure(s->wg, BREAKER_CONNECT);
     probe_report_failure(s->wg, error);
     retry_later(s);
 }
@@ -92,6 +98,10 @@ static void connect_now(struct session *s)
         retry_later(s);
         return;
     }
+    if (!health_admits(s)) {
+        farewell_give_back(s->wg);
+        return;
+    }
     int fd = net_connect(&s->wg->gate->forward, &pending);
     if (fd < 0) {
         farewell_give_back(s->wg);
@@ -99,6 +109,7 @@ static void connect_now(struct session *s)
         return;
     }
     s->back.watch.fd = fd;
+    o->asked_ns = s->wg->worker->now_ns;
     int error = worker_watch(s->wg->worker, &s->back.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     if (error < 0) {
         session_close(s, VERDICT_NO_DESCRIPTORS);
@@ -168,8 +179,13 @@ static void write_all(struct session *s)
     struct opening *o = s->opening;
     struct cells *c = session_cells(s);
     write_waiting(&s->front, handshake_to_client, handshake_sent_client, &o->handshake, &c->metric[CELL_SENT_OUT]);
-    if (o->connected)
-        write_waiting(&s->back, handshake_to_app, handshake_sent_app, &o->handshake, &c->metric[CELL_SENT_IN]);
+    if (!o->connected)
+        return;
+    uint64_t before = atomic_load_explicit(&c->metric[CELL_SENT_IN], memory_order_relaxed);
+    write_waiting(&s->back, handshake_to_app, handshake_sent_app, &o->handshake, &c->metric[CELL_SENT_IN]);
+    uint64_t sent = atomic_load_explicit(&c->metric[CELL_SENT_IN], memory_order_relaxed) - before;
+    if (sent)
+        atomic_fetch_add_explicit(&s->wg->gate->opening_bytes, sent, memory_order_relaxed);
 }
 
 /* -1: the end of the stream; 0: nothing now. */
@@ -228,6 +244,8 @@ static bool read_app(struct session *s)
         handshake_app_input(&o->handshake, s->wg->worker->scratch, (size_t)n);
     }
     if (n < 0)
+        health_on_early_end(s);
+    if (n < 0)
         session_close(s, o->handshake.app_greeted ? VERDICT_APPLICATION_REFUSED : VERDICT_APPLICATION_GONE);
     return n > 0;
 }
@@ -243,7 +261,7 @@ static bool reach_application(struct session *s)
         return true;
     if (!o->checked && !enter_routing_id(s))
         return false;
-    if (o->retry_ns == 0)
+    if (o->retry_ns == 0 || o->held)
         connect_now(s);
     return s->state != SESSION_CLOSED;
 }
@@ -254,6 +272,8 @@ static void refuse(struct session *s)
     enum verdict v = s->opening->handshake.verdict;
     if (v == VERDICT_WRONG_MECHANISM)
         probe_request(s->wg);
+    if (v == VERDICT_APPLICATION_PROTOCOL)
+        health_on_wrong_words(s);
     if (v == VERDICT_APPLICATION_CHANGED) {
         gate_forget_app(g);
         probe_report_failure(s->wg, 0);
@@ -279,6 +299,10 @@ void opening_run(struct session *s)
 {
     struct handshake *h = &s->opening->handshake;
     struct handshake_app app;
+    if (s->back.watch.fd < 0 && health_refuses(s->wg)) {
+        session_close(s, VERDICT_BREAKER_OPEN);
+        return;
+    }
     if (!h->app_known && know_application(s, &app))
         handshake_set_app(h, &app);
     for (bool moved = true; moved;) {
@@ -299,8 +323,12 @@ void opening_run(struct session *s)
         moved |= (waited && handshake_to_app(h).len == 0) ||
                  (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0);
     }
-    if (handshake_done(h))
-        session_open(s);
+    if (h->app_greeted && handshake_client_room(h) > 0)
+        health_give_back(s);
+    if (!handshake_done(h))
+        return;
+    health_on_handshake(s);
+    session_open(s);
 }
 
 /* What kept the client from finishing: the application, if it could not be reached or has not answered. */
@@ -309,6 +337,8 @@ static enum verdict timeout_verdict(const struct session *s)
     const struct handshake *h = &s->opening->handshake;
     if (s->opening->no_place)
         return VERDICT_TABLE_FULL;
+    if (s->opening->held)
+        return VERDICT_BREAKER_OPEN;
     if (!h->app_known || (h->wants_app && !h->app_greeted))
         return VERDICT_APPLICATION_ABSENT;
     return VERDICT_HANDSHAKE_TIMEOUT;
@@ -318,6 +348,7 @@ void opening_on_timer(struct session *s)
 {
     struct opening *o = s->opening;
     if (s->wg->worker->now_ns >= o->deadline_ns) {
+        health_on_late_handshake(s);
         session_close(s, timeout_verdict(s));
         return;
     }

@@ -14,8 +14,11 @@ struct opening {
     uint64_t deadline_ns; /* of the handshake */
     uint64_t retry_ns;    /* when a refused connection to the application is tried again; 0: not waiting */
     uint64_t retry_delay_ns;
-    bool connecting; /* a connect is pending */
-    bool no_place;   /* the application may not have one more connection now */
+    uint64_t asked_ns; /* when the connection to the application was begun; 0: there is none */
+    uint64_t place;    /* among the trials of the gate's breaker; 0: none */
+    bool connecting;   /* a connect is pending */
+    bool no_place;     /* the application may not have one more connection now */
+    bool held;         /* the breaker holds it back */
     bool connected;
     bool checked; /* the routing id was entered */
 };

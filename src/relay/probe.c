@@ -2,6 +2,7 @@
 #include "relay/probe.h"
 
 #include "base/log.h"
+#include "relay/health.h"
 #include "relay/net.h"
 #include "zmtp/greeting.h"
 
@@ -25,6 +26,7 @@ struct probe {
     struct watch watch;
     struct worker_gate *wg;
     struct alarm alarm;
+    struct stall_watch stalls;
     uint64_t retry_ns;
     uint64_t complained_ns;
     uint64_t asked_ns; /* the last attempt */
@@ -46,6 +48,7 @@ struct probe *probe_new(struct worker_gate *wg)
     p->retry_ns = RETRY_FIRST_NS;
     timer_init(&p->alarm.timer);
     p->alarm.ring = on_alarm;
+    stall_watch_start(&p->stalls, wg);
     attempt(p);
     return p;
 }
@@ -65,6 +68,7 @@ void probe_free(struct probe *p)
     if (!p)
         return;
     hang_up(p);
+    stall_watch_stop(&p->stalls);
     free(p);
 }
 
@@ -86,6 +90,22 @@ static void try_later(struct probe *p, const char *why)
     complain(p, why);
     timer_arm(&p->wg->worker->timers, &p->alarm.timer, p->wg->worker->now_ns + p->retry_ns);
     p->retry_ns = p->retry_ns * 2 < RETRY_MOST_NS ? p->retry_ns * 2 : RETRY_MOST_NS;
+}
+
+/* Whoever has open connections is there, and a PAIR that has one ends every other. */
+static void fail(struct probe *p, const char *why)
+{
+    if (atomic_load(&p->wg->gate->established) == 0)
+        health_on_failure(p->wg, BREAKER_CONNECT);
+    try_later(p, why);
+}
+
+static void fail_to_connect(struct probe *p, int error)
+{
+    if (health_is_absence(error))
+        fail(p, strerror(-error));
+    else
+        try_later(p, strerror(-error));
 }
 
 /* A Unix socket tells who listens: its descriptor limit is respected, with room for the application's own. */
@@ -120,6 +140,7 @@ static void learn(struct probe *p, const struct zmtp_greeting *greeting)
     if (!atomic_exchange(&g->up, true) || changed)
         LOG_INFO("gate %s: the application at %s is there (ZMTP 3.%u, %s)", g->config->name, g->config->forward_text,
                  app.minor, zmtp_mechanism_name(app.mechanism));
+    health_on_greeting(p->wg);
     worker_tell_all(p->wg->worker);
 }
 
@@ -131,13 +152,13 @@ static void on_greeting(struct probe *p)
     case GREETING_NEED:
         return;
     case GREETING_BAD:
-        try_later(p, "what listens there does not speak ZMTP");
+        fail(p, "what listens there does not speak ZMTP");
         return;
     case GREETING_DONE:
         break;
     }
     if (greeting.major != 3 || greeting.mechanism == MECHANISM_OTHER)
-        try_later(p, "it speaks a version or mechanism that Weir does not know");
+        fail(p, "it speaks a version or mechanism that Weir does not know");
     else
         learn(p, &greeting);
 }
@@ -160,7 +181,7 @@ static void attempt(struct probe *p)
     atomic_store(&p->wg->gate->recheck, false);
     int fd = net_connect(&p->wg->gate->forward, &pending);
     if (fd < 0) {
-        try_later(p, strerror(-fd));
+        fail_to_connect(p, fd);
         return;
     }
     p->watch.fd = fd;
@@ -180,7 +201,7 @@ static void read_greeting(struct probe *p)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        try_later(p, n < 0 ? strerror(errno) : "it closed the connection");
+        fail(p, n < 0 ? strerror(errno) : "it closed the connection");
         return;
     }
     p->have += (size_t)n;
@@ -195,7 +216,7 @@ void probe_on_event(struct watch *watch, uint32_t events)
     if (!p->sent && (events & EPOLLOUT)) {
         int error = net_connect_result(p->watch.fd);
         if (error < 0) {
-            try_later(p, strerror(-error));
+            fail_to_connect(p, error);
             return;
         }
         send_start(p);
@@ -208,7 +229,7 @@ static void on_alarm(struct alarm *a)
 {
     struct probe *p = (struct probe *)(void *)((char *)a - offsetof(struct probe, alarm));
     if (p->watch.fd >= 0)
-        try_later(p, "it accepts connections but does not answer");
+        fail(p, "it accepts connections but does not answer");
     else
         attempt(p);
 }
@@ -229,12 +250,9 @@ void probe_wake(struct probe *p)
 void probe_report_failure(struct worker_gate *wg, int error)
 {
     struct worker *first = wg->worker->all[0];
-    /* A full backlog is no absence, and what Weir itself lacks is not the application's: the session tries again by
-     * itself. */
-    static const int not_its_absence[] = {-EAGAIN, -EADDRNOTAVAIL, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
-    for (size_t i = 0; i < ARRAY_LEN(not_its_absence); i++)
-        if (error == not_its_absence[i])
-            return;
+    /* Otherwise the session tries again by itself. */
+    if (!health_is_absence(error))
+        return;
     if (atomic_exchange(&wg->gate->up, false))
         worker_signal(first, &first->news);
 }

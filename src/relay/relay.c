@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/relay.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "relay/listener.h"
 #include "relay/net.h"
@@ -302,6 +303,8 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
         snprintf(ret->mechanism, sizeof(ret->mechanism), "%s", zmtp_mechanism_name(app.mechanism));
         ret->upstream_minor = app.minor;
     }
+    ret->breaker = breaker_state(&g->breaker, clock_now_ns());
+    ret->breaker_opened = atomic_load(&g->breaker.opened);
     ret->max_connections = atomic_load(&g->max_connections);
     sum_cells(r, g, ret);
     struct valve_stats valve;

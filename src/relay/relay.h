@@ -42,6 +42,8 @@ struct gate_snapshot {
     char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it listens no more */
     char forward[ENDPOINT_TEXT_MAX];
     bool upstream_up;           /* the application answered when it was last tried */
+    enum breaker_state breaker; /* of the application */
+    uint64_t breaker_opened;    /* times that it opened */
     char mechanism[21];         /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
     unsigned upstream_minor;    /* learned: ZMTP 3.<minor> */
     const char *socket;         /* configured or learned: "router", ...; "auto" while unknown */

@@ -223,6 +223,11 @@ static bool answers_requests(enum socket_type app)
     return app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
 }
 
+static bool only_takes(enum socket_type app)
+{
+    return app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
+}
+
 bool session_owes_reading(const struct lane *l, const struct session *s)
 {
     return l->traffic.inbound && s->answers && s->down.blocked;
@@ -236,6 +241,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
+    s->one_way = only_takes(gate_socket(s->wg->gate));
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
 }
@@ -267,8 +273,9 @@ void session_open(struct session *s)
 
 void session_wake(struct session *s)
 {
+    struct worker *w = s->wg->worker;
     if (s->state != SESSION_CLOSED && list_empty(&s->run))
-        list_push(&s->wg->worker->run, &s->run);
+        list_push(s->heavy ? &w->run_heavy : &w->run, &s->run);
 }
 
 static bool may_drain(const struct session *s)
@@ -297,6 +304,7 @@ void session_run(struct session *s)
     if (s->state == SESSION_OPEN) {
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
+        s->heavy = s->up.turn_bytes + s->down.turn_bytes >= SESSION_HEAVY_BYTES;
         if (more)
             session_wake(s);
     }

@@ -17,9 +17,13 @@
 #include "policy/topics.h"
 #include "relay/lane.h"
 #include "relay/peer.h"
+#include "relay/tenure.h"
 #include "relay/worker.h"
 
 struct opening;
+
+/* Who moves this much in a turn stands behind those who move less. */
+#define SESSION_HEAVY_BYTES (16u * 1024u)
 
 enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
 
@@ -47,12 +51,15 @@ struct session {
     uint64_t moved_then;
     struct lane up, down;
     struct valve_client admission;
+    struct tenure tenure;
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */
     bool half_open;
+    bool heavy;        /* its last turn moved much: others go first */
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */
+    bool one_way;      /* nothing comes back from the application (tenure.h) */
     bool answers;      /* the application answers requests (or may: its type is hidden) */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };

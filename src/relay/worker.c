@@ -18,6 +18,9 @@
 
 #define EVENTS_A_ROUND 128
 
+/* Time for those who move much, before the others are looked at again. */
+#define HEAVY_ROUND_NS (300 * NS_PER_US)
+
 int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
 {
     struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
@@ -66,6 +69,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     w->now_ns = clock_now_ns();
     timers_init(&w->timers, w->now_ns);
     list_init(&w->run);
+    list_init(&w->run_heavy);
     list_init(&w->closed);
     list_init(&w->sessions);
     list_init(&w->farewells);
@@ -194,7 +198,7 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (!list_empty(&w->run))
+    if (!list_empty(&w->run) || !list_empty(&w->run_heavy))
         return 0;
     uint64_t next = timers_next_ns(&w->timers);
     if (next == UINT64_MAX)
@@ -213,17 +217,26 @@ static void run_timers(struct worker *w)
     }
 }
 
-/* Everyone who is ready gets one turn; whoever still has work stands at the end of the queue. */
-static void run_sessions(struct worker *w)
+/* Those who stand in the queue now get one turn each, as long as there is time; whoever still has work stands at its
+ * end.
+ */
+static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
 {
     struct list round;
     list_init(&round);
-    while (!list_empty(&w->run))
-        list_push(&round, list_pop(&w->run));
-    for (struct list *n; (n = list_pop(&round));) {
+    list_splice(&round, queue);
+    while (!list_empty(&round) && w->now_ns < until_ns) {
+        session_run(LIST_ENTRY(list_pop(&round), struct session, run));
         w->now_ns = clock_now_ns();
-        session_run(LIST_ENTRY(n, struct session, run));
     }
+    list_splice(&round, queue);
+    list_splice(queue, &round);
+}
+
+static void run_sessions(struct worker *w)
+{
+    run_queue(w, &w->run, UINT64_MAX);
+    run_queue(w, &w->run_heavy, w->now_ns + HEAVY_ROUND_NS);
 }
 
 static void reclaim(struct worker *w)

@@ -5,6 +5,8 @@
  *
  * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready
  * sessions stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
+ * Who moves much stands in a queue of its own and is served for a bounded time between two looks at what is new, so
+ * that a client that sends a little never waits for a round of hundreds of floods.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -66,8 +68,9 @@ struct worker {
     struct account *account;
     struct bufpool pool;
     struct timers timers;
-    struct list run;    /* sessions with work to do */
-    struct list closed; /* sessions to be freed when this round of events is done */
+    struct list run;       /* sessions with work to do */
+    struct list run_heavy; /* the same, of those whose last turn moved much */
+    struct list closed;    /* sessions to be freed when this round of events is done */
     struct list sessions;
     struct list farewells; /* see farewell.h */
     uint8_t *scratch;      /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */

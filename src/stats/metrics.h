@@ -101,6 +101,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \
             "Whether the application answered when it was last tried.")                                                \
+    READING(BREAKER_STATE, "weir_breaker_state", METRIC_GAUGE, "gate",                                                 \
+            "The circuit breaker of the application: 0 closed, 1 half-open, 2 open.")                                  \
+    READING(BREAKER_OPENED, "weir_breaker_opened_total", METRIC_COUNTER, "gate",                                       \
+            "Times that the circuit breaker opened, also again after a trial.")                                        \
     READING(CONNECTIONS_MAX, "weir_connections_max", METRIC_GAUGE, "gate",                                             \
             "Client connections that the gate takes at most.")                                                         \
     READING(VERDICTS, "weir_verdicts_total", METRIC_COUNTER, "gate,verdict",                                           \

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The application that is flooded: an ordinary libzmq program with library defaults and the habitual 1024 descriptors.
+ *
+ *   app rep|router|router8|pull ENDPOINT WORK_US REPORT
+ *   app pub|xpub ENDPOINT WORK_US REPORT RATE SIZE
+ *
+ * rep and router send every message back, from one thread that works WORK_US of its CPU time on each; router8 gives
+ * them to eight workers that sleep instead. pull notes the stamped messages in REPORT ("got CLIENT SEQ INTENDED_NS
+ * NS") and how many it took in all ("total COUNT NS", ten times a second). pub and xpub publish RATE messages of SIZE
+ * bytes a second, stamped with the time at which each was due; xpub also reads a few of its subscribers' messages after
+ * each. "ready" (for publishers: "ready START_NS PERIOD_NS"); ends when it is killed, after LIFE_SECONDS at most.
+ */
+#include "../../demo/demo.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define LIFE_SECONDS   60
+#define WORKERS        8
+#define TOPIC_BYTES    8 /* before the stamp of a publication */
+#define PUBLICATION    (TOPIC_BYTES + sizeof(struct demo_stamp))
+#define READS_A_TURN   10
+#define TOTAL_EVERY_NS 100000000u
+#define SECOND_NS      UINT64_C(1000000000)
+
+static void *context;
+static unsigned work_us;
+static FILE *report;
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
+}
+
+/* Counted in CPU time: work takes no less because somebody else had the core meanwhile. */
+static void work(void)
+{
+    static volatile uint64_t sum;
+    if (work_us == 0)
+        return;
+    for (uint64_t end_ns = thread_cpu_ns() + work_us * 1000u; thread_cpu_ns() < end_ns;) {
+        for (int i = 0; i < 500; i++)
+            sum = sum * 0x100000001b3u + 1;
+    }
+}
+
+static void sleep_until(uint64_t when_ns)
+{
+    struct timespec at = {(time_t)(when_ns / SECOND_NS), (long)(when_ns % SECOND_NS)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
+        continue;
+}
+
+/* Gives every frame back as it comes; the work is done before the last one. A reply that finds no room is dropped. */
+static void echo(void *socket, void (*do_work)(void))
+{
+    zmq_msg_t msg;
+    for (;;) {
+        zmq_msg_init(&msg);
+        if (zmq_msg_recv(&msg, socket, 0) < 0)
+            return;
+        int more = zmq_msg_more(&msg);
+        if (!more)
+            do_work();
+        if (zmq_msg_send(&msg, socket, ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)) < 0)
+            zmq_msg_close(&msg);
+    }
+}
+
+static void note(const void *body, size_t bytes)
+{
+    struct demo_stamp stamp;
+    if (bytes < sizeof(stamp))
+        return;
+    memcpy(&stamp, body, sizeof(stamp));
+    if (stamp.magic == DEMO_MAGIC)
+        fprintf(report, "got %u %u %llu %llu\n", stamp.client, stamp.seq, (unsigned long long)stamp.intended_ns,
+                (unsigned long long)demo_now_ns());
+}
+
+static void note_total(uint64_t count)
+{
+    static uint64_t next_ns;
+    uint64_t now_ns = count % 16 == 0 ? demo_now_ns() : 0;
+    if (now_ns < next_ns || now_ns == 0)
+        return;
+    fprintf(report, "total %llu %llu\n", (unsigned long long)count, (unsigned long long)now_ns);
+    next_ns = now_ns + TOTAL_EVERY_NS;
+}
+
+static void pull(void *socket)
+{
+    zmq_msg_t msg;
+    zmq_msg_init(&msg);
+    for (uint64_t count = 0; zmq_msg_recv(&msg, socket, 0) >= 0;) {
+        if (zmq_msg_more(&msg))
+            continue;
+        work();
+        note(zmq_msg_data(&msg), zmq_msg_size(&msg));
+        note_total(++count);
+    }
+}
+
+static void read_back(void *socket)
+{
+    char body[256];
+    for (int i = 0; i < READS_A_TURN && zmq_recv(socket, body, sizeof(body), ZMQ_DONTWAIT) >= 0; i++)
+        continue;
+}
+
+static void publish(void *socket, unsigned rate, size_t size, bool reads)
+{
+    uint64_t start_ns = demo_now_ns(), period_ns = SECOND_NS / rate;
+    char *body = calloc(1, size);
+    if (!body)
+        exit(1);
+    memcpy(body, "news", 4);
+    printf("ready %llu %llu\n", (unsigned long long)start_ns, (unsigned long long)period_ns);
+    fflush(stdout);
+    for (uint32_t seq = 0;; seq++) {
+        struct demo_stamp stamp = {DEMO_MAGIC, 0, seq, 0, start_ns + seq * period_ns};
+        sleep_until(stamp.intended_ns);
+        work();
+        memcpy(body + TOPIC_BYTES, &stamp, sizeof(stamp));
+        zmq_send(socket, body, size, 0);
+        if (reads)
+            read_back(socket);
+    }
+}
+
+static void sleeping_work(void)
+{
+    usleep(work_us);
+}
+
+static void *worker(void *unused)
+{
+    void *socket = zmq_socket(context, ZMQ_REP);
+    if (socket && zmq_connect(socket, "inproc://workers") == 0)
+        echo(socket, sleeping_work);
+    return NULL;
+}
+
+static void start_workers(void *back)
+{
+    pthread_t thread;
+    if (!back || zmq_bind(back, "inproc://workers") < 0)
+        exit(1);
+    for (int i = 0; i < WORKERS; i++) {
+        if (pthread_create(&thread, NULL, worker, NULL) != 0)
+            exit(1);
+    }
+}
+
+static void say_ready(void)
+{
+    puts("ready");
+    fflush(stdout);
+}
+
+struct pattern {
+    const char *name;
+    int socket_type;
+};
+
+static const struct pattern patterns[] = {{"rep", ZMQ_REP},   {"router", ZMQ_ROUTER}, {"router8", ZMQ_ROUTER},
+                                          {"pull", ZMQ_PULL}, {"pub", ZMQ_PUB},       {"xpub", ZMQ_XPUB}};
+
+static void serve(const struct pattern *p, void *socket, char **argv)
+{
+    if (p->socket_type == ZMQ_PUB || p->socket_type == ZMQ_XPUB)
+        publish(socket, (unsigned)strtoul(argv[5], NULL, 10), strtoull(argv[6], NULL, 10), p->socket_type == ZMQ_XPUB);
+    void *back = strcmp(p->name, "router8") == 0 ? zmq_socket(context, ZMQ_DEALER) : NULL;
+    if (back)
+        start_workers(back);
+    say_ready();
+    if (back)
+        zmq_proxy(socket, back, NULL);
+    else if (p->socket_type == ZMQ_PULL)
+        pull(socket);
+    else
+        echo(socket, work);
+}
+
+static const struct pattern *find(int argc, char **argv)
+{
+    for (size_t i = 0; argc >= 5 && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        bool publishes = patterns[i].socket_type == ZMQ_PUB || patterns[i].socket_type == ZMQ_XPUB;
+        if (strcmp(argv[1], patterns[i].name) == 0 && argc == (publishes ? 7 : 5))
+            return &patterns[i];
+    }
+    return NULL;
+}
+
+static bool has_publication(int argc, char **argv)
+{
+    return argc == 5 || (strtoul(argv[5], NULL, 10) > 0 && strtoull(argv[6], NULL, 10) >= PUBLICATION);
+}
+
+int main(int argc, char **argv)
+{
+    const struct pattern *p = find(argc, argv);
+    if (!p || !has_publication(argc, argv)) {
+        fputs("usage: app rep|router|router8|pull ENDPOINT WORK_US REPORT | app pub|xpub ... RATE SIZE\n", stderr);
+        return 2;
+    }
+    alarm(LIFE_SECONDS);
+    /* What a service gets by default, whatever the shell allows. */
+    struct rlimit descriptors = {1024, 1024};
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+    work_us = (unsigned)strtoul(argv[3], NULL, 10);
+    report = fopen(argv[4], "w");
+    context = zmq_ctx_new();
+    void *socket = zmq_socket(context, p->socket_type);
+    if (!report || !socket || zmq_bind(socket, argv[2]) < 0) {
+        perror(argv[2]);
+        return 1;
+    }
+    setvbuf(report, NULL, _IOLBF, 4096);
+    serve(p, socket, argv);
+    return 1;
+}

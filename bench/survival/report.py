@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The matrix in Markdown."""
+from .cell import AFTER_S, NEVER, QUIET_S, RECOVERY_S, cores
+from .figures import CALM, MIB, refused
+
+HEADS = ["goodput", "p99, quiet -> during", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
+ATTENTION = 6  # verdicts of Weir's that a row has room for
+
+
+def show_ms(ms):
+    return "never" if ms == NEVER else f"{ms:.1f}" if ms < 100 else f"{ms:.0f}"
+
+
+def cells(f):
+    verdict = "survived" if f.survived else "**failed**: " + ", ".join(f.broken)
+    if f.throughput:
+        verdict += f"; {f.throughput / 1000:,.0f} k msg/s"
+    return [f"{min(f.goodput, 1):.1%}", f"{show_ms(f.quiet_p99_ms)} -> {show_ms(f.p99_ms)} ms", f"{f.newcomers:.0%}",
+            f"{f.before_bytes / MIB:.0f} -> {f.peak_bytes / MIB:.0f}", f"{show_ms(f.recovered_p95_ms)} ms",
+            f"{f.relay_bytes / MIB:.0f}" if f.relay_bytes else "", f"{f.others:.1f}", verdict]
+
+
+def line(name, texts):
+    return f"| {name} | " + " | ".join(texts) + " |"
+
+
+def head(first):
+    return line(first, HEADS) + "\n|---|" + "---:|" * (len(HEADS) - 1) + "---|"
+
+
+def not_measured(why):
+    return [""] * (len(HEADS) - 1) + [why]
+
+
+def row_lines(row, results):
+    """The lines of one row: results are (contender, Figures or a reason)."""
+    title = f"### {row.name}\n\n{row.app}, {row.work_us} us of work a message; {row.what}.\n\n" + head("contender")
+    lines = [line(name, not_measured(result) if isinstance(result, str) else cells(result)) for name, result in results]
+    return "\n".join([title, *lines, *_flood_says(results), *_weir_says(row, results)]) + "\n"
+
+
+def _flood_says(results):
+    """What the flood came to against each contender: a flood that hardly ran shows nothing."""
+    floods = [(name, result.flood) for name, result in results if not isinstance(result, str) and result.flood]
+    if not floods:
+        return []
+    words = (f"{name} {f['opened']:,} connections, {f['established']:,} taken in, {f['sent_bytes'] / 1e6:,.1f} MB" for name, f in floods)
+    return ["\nThe flood: " + "; ".join(words) + "."]
+
+
+def _weir_says(row, results):
+    weir = dict(results).get("weir")
+    if not weir or isinstance(weir, str) or not weir.metrics:
+        return []
+    refusals = sorted(refused(weir.metrics).items(), key=lambda item: -item[1])
+    words = [f"{name} {count}" for name, count in refusals[:ATTENTION]] + ["..."] * (len(refusals) > ATTENTION)
+    return [f"\nWeir: {', '.join(words) or 'refused nothing'}; paused {int(weir.metrics.get('weir_pauses_total', 0))} times;"
+            f" memory held at most {weir.metrics.get('weir_memory_peak_bytes', 0) / MIB:.1f} MiB."]
+
+
+def word(result):
+    if result is None:
+        return ""
+    if isinstance(result, str):
+        return result
+    return ("survived" if result.survived else ", ".join(result.broken)) + " ~" * result.disturbed
+
+
+def summary(table, names):
+    """The matrix of verdicts: table is [(row, [(contender, result)])]."""
+    lines = ["| flood | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    for row, results in table:
+        lines.append(line(row.name, [word(dict(results).get(name)) for name in names]))
+    counts = []
+    for name in names:
+        measured = [r for r in (dict(results).get(name) for _, results in table) if r is not None and not isinstance(r, str)]
+        counts.append(f"{sum(r.survived for r in measured)} of {len(measured)}")
+    return "\n".join([*lines, line("survived", counts)]) + "\n"
+
+
+def explanation(rounds):
+    pinned = "Flood and clients share one core, application and protection another." if cores()[0] is not None else \
+        "This machine has one core: nothing is pinned, and everything shares it."
+    several = f"{rounds} rounds, contenders in turn; of each, the run whose p99 is the median." if rounds > 1 else "One round, contenders in turn."
+    return f"""Each run: {QUIET_S} s quiet, the flood (2 s where nothing else is said), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has.
+{pinned} {several}
+
+- goodput: work answered within 1 s, against the quiet phase
+- p99: from the intended send time; unanswered work counts as never. p95 after: from 1 s after the flood on
+- app memory: anonymous memory before -> peak. Protection: its own peak
+- others: cores that other work on the machine took meanwhile; above {CALM} the run counts as disturbed (~)
+- survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), 95 % of newcomers get in, the application grows by at most 64 MiB, all is
+  well (goodput, newcomers, p95 within the same bound) 1 s after the flood, nobody has died. Without an attack, moreover: nothing refused,
+  nothing paused, and a busy client reaches 90 % of the bare application's speed
+"""

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/health.h"
+
+#include "base/log.h"
+#include "relay/opening.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+/* Looks in breaker.stall, and the least time between two. */
+#define STALL_LOOKS    4
+#define STALL_LEAST_NS (100 * NS_PER_MS)
+
+static const struct breaker_params *params(const struct gate *g)
+{
+    return &g->config->breaker;
+}
+
+/* ---- changes ---- */
+
+static const char *cause_words(enum breaker_cause c)
+{
+    static const char *const words[] = {
+        [BREAKER_CONNECT] = "it cannot be reached, again and again",
+        [BREAKER_HANDSHAKE] = "it ends handshakes, again and again",
+        [BREAKER_TIMEOUT] = "it does not answer, again and again",
+        [BREAKER_STALL] = "it takes nothing, though much waits for it",
+    };
+    return words[c];
+}
+
+static void write_change(struct gate *g, enum breaker_change c, uint64_t now_ns, const char *more)
+{
+    const char *name = g->config->name, *app = g->config->forward_text;
+    uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
+    if (c == BREAKER_NOW_OPEN)
+        LOG_WARN("gate %s: circuit breaker open for %.1f s: the application at %s: %s; newcomers %s%s", name,
+                 until_ns > now_ns ? (double)(until_ns - now_ns) / (double)NS_PER_S : 0.0, app,
+                 cause_words(breaker_cause(&g->breaker)),
+                 g->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait", more);
+    else if (c == BREAKER_NOW_HALF_OPEN)
+        LOG_INFO("gate %s: circuit breaker half-open: newcomers try the application at %s, %u at a time%s", name, app,
+                 params(g)->trials, more);
+    else
+        LOG_INFO("gate %s: circuit breaker closed: the application at %s works%s", name, app, more);
+}
+
+static void note_change(struct worker_gate *wg, enum breaker_change c)
+{
+    struct gate *g = wg->gate;
+    uint64_t held = 0, now_ns = wg->worker->now_ns;
+    char more[64] = "";
+    if (c == BREAKER_UNCHANGED)
+        return;
+    worker_tell_all(wg->worker);
+    if (!notice_may_be_written(&g->breaker_notices[c], now_ns, &held))
+        return;
+    if (held)
+        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
+    write_change(g, c, now_ns, more);
+}
+
+/* ---- newcomers ---- */
+
+bool health_refuses(const struct worker_gate *wg)
+{
+    const struct gate *g = wg->gate;
+    return g->config->breaker_open == BREAKER_MEETS_REFUSE &&
+           breaker_state(&g->breaker, wg->worker->now_ns) == BREAKER_OPEN;
+}
+
+bool health_admits(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t now_ns = s->wg->worker->now_ns;
+    uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->id, sizeof(s->id));
+    struct breaker_answer a = breaker_enter(&g->breaker, params(g), ticket, now_ns);
+    note_change(s->wg, a.change);
+    s->opening->held = !a.go;
+    s->opening->place = a.place;
+    if (a.go)
+        return true;
+    s->opening->retry_ns = now_ns + a.wait_ns;
+    session_arm(s, s->opening->retry_ns);
+    return false;
+}
+
+void health_give_back(struct session *s)
+{
+    breaker_leave(&s->wg->gate->breaker, s->opening->place);
+    s->opening->place = 0;
+}
+
+/* ---- what happened ---- */
+
+void health_on_greeting(struct worker_gate *wg)
+{
+    note_change(wg, breaker_on_greeting(&wg->gate->breaker, wg->worker->now_ns));
+}
+
+void health_on_handshake(struct session *s)
+{
+    health_give_back(s);
+    note_change(s->wg, breaker_on_handshake(&s->wg->gate->breaker, s->wg->worker->now_ns));
+}
+
+/* For the jitter of the open time. */
+static uint64_t dice(const struct gate *g, uint64_t now_ns)
+{
+    return hash_bytes(&g->traffic.key, &now_ns, sizeof(now_ns));
+}
+
+void health_on_failure(struct worker_gate *wg, enum breaker_cause cause)
+{
+    struct gate *g = wg->gate;
+    uint64_t now_ns = wg->worker->now_ns;
+    note_change(wg, breaker_on_failure(&g->breaker, params(g), cause, now_ns, dice(g, now_ns)));
+}
+
+/* What the application makes of a ZMTP 2.0 greeting, which Weir passes on, is the client's affair. */
+static bool was_asked_in_3(const struct session *s)
+{
+    return s->opening->handshake.client.major != 2;
+}
+
+/* libzmq ends a handshake also for what a client has said: a password, a key, a socket type that Weir does not see; and
+ * a PAIR ends every connection but the first. With NULL, and a socket type that Weir has checked, nothing of that is
+ * left: who is not welcome gets an ERROR. */
+void health_on_early_end(struct session *s)
+{
+    const struct handshake *h = &s->opening->handshake;
+    enum socket_type app = gate_socket(s->wg->gate);
+    bool for_nothing = app != SOCKET_AUTO && app != SOCKET_PAIR && was_asked_in_3(s) &&
+                       (!h->app_greeted || h->app.mechanism == MECHANISM_NULL);
+    if (for_nothing)
+        health_on_failure(s->wg, h->app_greeted ? BREAKER_HANDSHAKE : BREAKER_CONNECT);
+}
+
+void health_on_wrong_words(struct session *s)
+{
+    if (was_asked_in_3(s))
+        health_on_failure(s->wg, BREAKER_HANDSHAKE);
+}
+
+/* Its greeting depends on nothing that a client says. It must have had some time for it: a client may ask for a
+ * connection just before its own time is up. */
+void health_on_late_handshake(struct session *s)
+{
+    const struct opening *o = s->opening;
+    uint64_t patience_ns = session_limits(s)->handshake.within_ns / 2;
+    if (o->asked_ns != 0 && !o->handshake.app_greeted && was_asked_in_3(s) &&
+        s->wg->worker->now_ns - o->asked_ns >= patience_ns)
+        health_on_failure(s->wg, BREAKER_CONNECT);
+}
+
+bool health_is_absence(int error)
+{
+    static const int others[] = {-EAGAIN, -EADDRNOTAVAIL, -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (error == others[i])
+            return false;
+    return true;
+}
+
+/* ---- stalls ---- */
+
+static uint64_t sum(const struct worker *w, const struct gate *g, enum metric_cell c)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < w->all_count; i++)
+        n += atomic_load_explicit(&g->cells[i].metric[c], memory_order_relaxed);
+    return n;
+}
+
+/* Grows whenever the application takes a byte of an open connection, or sends a message. */
+static uint64_t taken_by(const struct worker *w, const struct gate *g)
+{
+    uint64_t opening = atomic_load_explicit(&g->opening_bytes, memory_order_relaxed);
+    return sum(w, g, CELL_SENT_IN) - opening + sum(w, g, CELL_MESSAGES_OUT);
+}
+
+static void look(struct stall_watch *w)
+{
+    struct worker *worker = w->wg->worker;
+    struct gate *g = w->wg->gate;
+    uint64_t now_ns = worker->now_ns, taken = taken_by(worker, g);
+    bool moved = taken != w->taken;
+    w->taken = taken;
+    if (moved)
+        note_change(w->wg, breaker_on_taken(&g->breaker, now_ns));
+    if (moved || sum(worker, g, CELL_BLOCKED_IN) == 0)
+        w->since_ns = now_ns;
+    else if (now_ns - w->since_ns >= g->config->breaker_stall_ns)
+        note_change(w->wg, breaker_on_stall(&g->breaker, params(g), now_ns, dice(g, now_ns)));
+}
+
+static void look_again_later(struct stall_watch *w)
+{
+    struct worker *worker = w->wg->worker;
+    uint64_t pause_ns = w->wg->gate->config->breaker_stall_ns / STALL_LOOKS;
+    pause_ns = pause_ns < STALL_LEAST_NS ? STALL_LEAST_NS : pause_ns;
+    timer_arm(&worker->timers, &w->alarm.timer, worker->now_ns + pause_ns);
+}
+
+static void on_alarm(struct alarm *a)
+{
+    struct stall_watch *w = (struct stall_watch *)(void *)((char *)a - offsetof(struct stall_watch, alarm));
+    look(w);
+    look_again_later(w);
+}
+
+void stall_watch_start(struct stall_watch *w, struct worker_gate *wg)
+{
+    *w = (struct stall_watch){.wg = wg, .since_ns = wg->worker->now_ns};
+    timer_init(&w->alarm.timer);
+    w->alarm.ring = on_alarm;
+    if (wg->gate->config->breaker_stall_ns != 0)
+        look_again_later(w);
+}
+
+void stall_watch_stop(struct stall_watch *w)
+{
+    timer_disarm(&w->alarm.timer);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A session at the valve of an application from which nothing comes back (PULL, SUB, XSUB). There each connection has a
+ * queue of its own in the application (1000 messages with libzmq's defaults), and all of them take turns: who sends one
+ * message waits for one message of every queue that is not empty. So not the messages are limited but the queues that
+ * may fill: who has more than a little to say holds one of TENURES_MOST places while it does, and when all are taken it
+ * stands in line. A place is given up after some time if others wait for it. It becomes free at once if the application
+ * took everything; otherwise when the queue must have emptied, at the pace that was seen while it was full.
+ *
+ * Who says little, and a handful of clients at full speed, never wait. Runs on the session's worker.
+ */
+#ifndef WEIR_RELAY_TENURE_H
+#define WEIR_RELAY_TENURE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TENURES_MOST 8u
+
+struct session;
+
+struct tenure {
+    uint64_t since_ns;   /* 0: holds no place */
+    uint64_t until_ns;   /* its queue has emptied by then; 0: not given up */
+    uint64_t full_ns;    /* when it was first seen full; 0: it was not */
+    uint64_t bytes;      /* passed since it holds the place */
+    uint64_t full_bytes; /* ... since it was first seen full */
+};
+
+/* Whether the session may read and pass on more now. Lines up when it may not. */
+bool tenure_allows(struct session *s);
+
+/* The application took `bytes`; `blocked`: and takes no more now. */
+void tenure_passed(struct session *s, uint64_t bytes, bool blocked);
+
+/* The client has nothing more to say now. */
+void tenure_rest(struct session *s);
+
+/* At the session's alarm. */
+void tenure_on_alarm(struct session *s);
+
+#endif
