@@ -39,7 +39,7 @@ e2e: ## end to end alone: make e2e ARGS="-k churn"
 e2e-asan: asan ## end to end against the sanitized program
 	@WEIR=$(abspath $(BUILD)-asan)/weir scripts/test.sh e2e $(ARGS)
 
-sim: ## floods in virtual time, 10^6 sources (a few minutes); writes build/sim/*.csv and docs/img/*.svg
+sim: ## floods in virtual time, 10^6 sources (under a minute); writes build/sim/*.csv and docs/img/*.svg
 	@scripts/deps.sh build test
 	@scripts/build.sh $(BUILD) -Dtests=true
 	@mkdir -p $(BUILD)/sim
