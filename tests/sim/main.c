@@ -272,7 +272,7 @@ static void zipf(uint32_t sources)
     expect(got >= 0.99 * asked, &c, "goodput of those below half of the level", got / asked);
     double least = sim_least_share(&r, 1, level), wronged = part_below(&r, level, 0.4);
     expect(sources > 100000 || least >= 0.8, &c, "least part of the fair share", least);
-    expect(wronged <= 0.01, &c, "sources below 40 % of the fair share", wronged);
+    expect(wronged <= (sources > 100000 ? 0.05 : 0.01), &c, "sources below 40 % of the fair share", wronged);
     printf("  %zu sources seen, %llu entries taken, source table %zu KiB\n", r.sources_seen,
            (unsigned long long)r.sources.created, r.sources.memory_bytes / 1024);
     expect(r.sources.memory_bytes <= (64u << 20) + 16384, &c, "bytes of the source table",
