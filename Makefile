@@ -7,7 +7,7 @@ DESTDIR ?=
 export BUILD
 
 .NOTPARALLEL:
-.PHONY: all weir demo test e2e e2e-asan asan tsan lint bench bench-quick survival install clean help
+.PHONY: all weir demo test e2e e2e-asan asan tsan sim lint bench bench-quick survival install clean help
 
 all: weir
 
@@ -38,6 +38,13 @@ e2e: ## end to end alone: make e2e ARGS="-k churn"
 
 e2e-asan: asan ## end to end against the sanitized program
 	@WEIR=$(abspath $(BUILD)-asan)/weir scripts/test.sh e2e $(ARGS)
+
+sim: ## floods in virtual time, 10^6 sources (under a minute); writes build/sim/*.csv and docs/img/*.svg
+	@scripts/deps.sh build test
+	@scripts/build.sh $(BUILD) -Dtests=true
+	@mkdir -p $(BUILD)/sim
+	@$(BUILD)/tests/sim/sim --full --csv $(BUILD)/sim
+	@scripts/plot_sim.py $(BUILD)/sim docs/img
 
 lint: ## format, clang -Werror, cppcheck, forbidden calls, licence lines, floors
 	@scripts/deps.sh build test lint

@@ -62,7 +62,10 @@ static bool before(const struct turns_source *a, const struct turns_source *b)
         return a->priority < b->priority;
     if (a->level != b->level)
         return a->level < b->level;
-    return a->tag < b->tag;
+    if (a->tag != b->tag)
+        return a->tag < b->tag;
+    /* All newcomers begin at the same tag: first come, first served. */
+    return (int32_t)(a->order - b->order) < 0;
 }
 
 static void put(struct turns_heap *h, uint32_t place, struct turns_source *s)
@@ -236,6 +239,7 @@ struct turns_source *turns_join(struct turns *t, struct turn *turn, const struct
     set_level(t, s, level_of(s));
     if (s->tag < t->clock[s->priority])
         s->tag = t->clock[s->priority];
+    s->order = t->joins++;
     enter_heap(t, s);
     return s;
 }
@@ -305,13 +309,28 @@ static void follow_pace(struct turns *t, uint32_t cost, uint64_t now_ns)
     t->pace_ns = (31 * t->pace_ns + sample) / 32;
 }
 
+static uint64_t price_of(const struct turns *t, uint32_t units)
+{
+    return (PRICE_LEAST + t->surcharge) * t->pace_ns / PRICE_ONE * units;
+}
+
 /* Whatever a sparse source is served is at the others' cost, and so it can live on its idle time only as long as it
  * takes a small part of the application: a client that works half of the time would have a quarter of a single server
  * to itself. */
 static void spend(const struct turns *t, struct turns_source *s, uint32_t cost)
 {
-    uint64_t spent = (PRICE_LEAST + t->surcharge) * t->pace_ns / PRICE_ONE * cost;
-    s->idle_ns = spent < (uint64_t)s->idle_ns ? s->idle_ns - (int64_t)spent : 0;
+    uint64_t price = price_of(t, cost);
+    s->idle_ns = price < (uint64_t)s->idle_ns ? s->idle_ns - (int64_t)price : 0;
+}
+
+/* Fast applications give whole batches, of which a client with little to say uses a few. Who was greedy has paid
+ * nothing and gets nothing back. */
+static void pay_back(const struct turns *t, struct turns_source *s, uint32_t units)
+{
+    if (s->level == TURNS_GREEDY || s->idle_ns == 0)
+        return;
+    uint64_t idle_ns = (uint64_t)s->idle_ns + price_of(t, units);
+    s->idle_ns = (int64_t)(idle_ns < TURNS_IDLE_MOST_NS ? idle_ns : TURNS_IDLE_MOST_NS);
 }
 
 struct turn *turns_next(struct turns *t, uint32_t cost, uint64_t now_ns, struct turns_source **ret_source)
@@ -349,6 +368,7 @@ void turns_refund(struct turns *t, struct turns_source *s, uint32_t units, uint6
 {
     uint64_t charged = charge_of(s, units), clock = t->clock[s->priority];
     turns_end(t, s, units, now_ns);
+    pay_back(t, s, units);
     /* What was forgiven meanwhile is not given back. */
     s->tag = s->tag > clock + charged ? s->tag - charged : s->tag < clock ? s->tag : clock;
     if (s->place != 0)

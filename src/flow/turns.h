@@ -20,7 +20,7 @@
  * application. What a source was served counts until the others have caught up; when it has become greedy, for a few
  * quanta at most: who was sparse for an hour is not to starve for it.
  *
- * Memory: 80 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
+ * Memory: 88 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
  * tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry with another: it
  * is served coarser, never without limit. One owner at a time (relay/ holds a lock around it).
  */
@@ -48,6 +48,7 @@ struct turns_source {
     uint64_t since_ns;
     int64_t idle_ns; /* saved at since_ns */
     uint32_t waiting, under_way;
+    uint32_t order; /* of its coming to wait */
     uint32_t place; /* in the heap, from 1; 0: not waiting */
     uint16_t weight;
     uint8_t priority;
@@ -76,6 +77,7 @@ struct turns {
     uint32_t quantum;             /* units granted last */
     bool standing;                /* somebody has waited since then */
     uint64_t granted_ns, pace_ns; /* when, and what one unit takes in the mean */
+    uint32_t joins;
     uint64_t clock[TURNS_PRIORITIES];
 };
 

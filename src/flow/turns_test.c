@@ -78,7 +78,9 @@ static bool precedes(const struct turns_source *a, const struct turns_source *b)
         return a->priority < b->priority;
     if (level_of(a) != level_of(b))
         return level_of(a) < level_of(b);
-    return level_of(a) == a->level && level_of(b) == b->level && a->tag < b->tag;
+    if (level_of(a) != a->level || level_of(b) != b->level)
+        return false;
+    return a->tag < b->tag || (a->tag == b->tag && (int32_t)(a->order - b->order) < 0);
 }
 
 static void check_counts(void)
@@ -305,6 +307,31 @@ static void idle_time_is_earned_as_it_is_spent(void **state)
     assert_int_equal(s->idle_ns, TURNS_IDLE_MOST_NS - 900 * STEP);
 }
 
+/* A batch of which one unit is used costs what one costs. */
+static void unused_units_cost_no_idle_time(void **state)
+{
+    struct turns_source *s, *sparse;
+    for (unsigned i = 0; i < 100; i++)
+        join(i, i);
+    become_greedy(100);
+    for (unsigned n = 0; n < 300; n++) {
+        now += STEP;
+        unsigned i = serve(1);
+        join(i, i);
+    }
+    sparse = join(200, 200);
+    sparse->idle_ns = 900 * STEP;
+    assert_ptr_equal(turns_next(&t, 100, now, &s), &turns[200]);
+    assert_true(sparse->idle_ns < 600 * (int64_t)STEP);
+    turns_refund(&t, s, 99, now);
+    turns_end(&t, s, 1, now);
+    assert_in_range(sparse->idle_ns, 890 * STEP, 900 * STEP);
+    struct turn *turn = turns_next(&t, 100, now, &s);
+    turns_refund(&t, s, 100, now);
+    assert_int_equal(s->idle_ns, 0);
+    join((unsigned)(turn - turns), (uint64_t)(turn - turns));
+}
+
 /* An hour as a sparse source, well above the equal share of a thousand greedy ones, is no debt to starve for. */
 static void who_was_sparse_for_long_does_not_starve(void **state)
 {
@@ -428,6 +455,7 @@ int main(void)
         TEST(what_was_not_used_is_not_charged),
         TEST(the_sparse_go_before_the_greedy),
         TEST(idle_time_is_earned_as_it_is_spent),
+        TEST(unused_units_cost_no_idle_time),
         TEST(who_was_sparse_for_long_does_not_starve),
         TEST(a_crowd_of_sparse_sources_does_not_starve_the_greedy),
         TEST(sparse_sources_that_take_much_pay_more),

@@ -122,7 +122,7 @@ def test_long_polls_pass_untouched(start_weir, start_app, peers, paths):
     """Workers that ask a ROUTER for a job, and wait for as long as there is none: hundreds of them are no flood."""
     app = start_app("router-sink", paths.ipc(), nofile=4096)
     weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": app.endpoint, "connections": {"max": 2000, "half_open": 1000},
-                                         "source": {"connections": {"rate": "10000/s", "burst": 2000}}}]})
+                                         "source": {"connections": {"rate": "10000/s", "burst": 2000, "half_open": 1000}}}]})
     clients = [peers.client(zmq.DEALER, weir.endpoint) for _ in range(300)]
     for client in clients:
         client.send(b"ready")
