@@ -28,6 +28,7 @@ def test_costly_requests_bare(bare, flood, peers, crowd):
     app = bare("slow-rep", **COSTLY)
     f = flood("requests", app.endpoint, size=64, **crowd)
     f.wait_figure("established", crowd["connections"])
+    f.wait_figure("sent_bytes", crowd["connections"] * 20000)
     wait_until(lambda: app.stats()["messages"] > 50, "the flood to be worked on")
     client = peers.client(zmq.REQ, from_source("127.78.0.1", app.endpoint))
     before = app.stats()["messages"]
