@@ -12,7 +12,7 @@
 #define NOTICE_INTERVAL_NS (10 * NS_PER_S)
 
 /* Sources that can wait for an application at the same time, each with an entry of its own. */
-#define VALVE_SOURCES 4096u
+#define VALVE_SOURCES 16384u
 
 int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
               struct account *account)

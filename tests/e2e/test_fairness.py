@@ -24,7 +24,7 @@ def in_line(weir):
 
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_costly_requests_bare(bare, flood, peers, crowd):
-    """Every connection has a turn in the application: a stranger waits for all the others."""
+    """Every connection has a turn in the application: a stranger waits for half of the others on average."""
     app = bare("slow-rep", **COSTLY)
     f = flood("requests", app.endpoint, size=64, **crowd)
     f.wait_figure("established", crowd["connections"])
@@ -32,9 +32,10 @@ def test_costly_requests_bare(bare, flood, peers, crowd):
     wait_until(lambda: app.stats()["messages"] > 50, "the flood to be worked on")
     client = peers.client(zmq.REQ, from_source("127.78.0.1", app.endpoint))
     before = app.stats()["messages"]
-    client.send(b"anybody there?")
-    assert client.recv() == b"anybody there?"
-    assert app.stats()["messages"] - before > crowd["connections"] / 2
+    for _ in range(10):
+        client.send(b"anybody there?")
+        assert client.recv() == b"anybody there?"
+    assert app.stats()["messages"] - before > 10 * crowd["connections"] / 5
 
 
 @pytest.mark.parametrize("crowd", CROWDS)
