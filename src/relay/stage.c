@@ -345,6 +345,8 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(atomic_load(&s->gate.established), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.bytes), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.pass), 0);
+    assert_int_equal(atomic_load(&s->gate.valve.in_hand), 0);
+    assert_int_equal(s->gate.valve.turns.waiting, 0);
     assert_int_equal(tally_cost(&s->gate.traffic.topics), 0);
     assert_int_equal(s->gate.routing_ids.count, 0);
     assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run));

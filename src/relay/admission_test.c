@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Sessions that take turns: before an application that answers, and before one from which nothing comes back. */
+#include "relay/admission.h"
+#include "relay/stage.h"
+#include "zmtp/command.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define CLIENTS  12u
+#define REQUESTS 3u
+#define BODY     10u
+#define WIRE     (BODY + 2u)
+#define KIB      1024u
+
+struct play {
+    struct stage stage;
+    struct end clients[CLIENTS], apps[CLIENTS];
+    unsigned count;
+};
+
+static void play_init(struct play *p, unsigned count, const char *client_type, const char *app_type, uint32_t max)
+{
+    memset(p, 0, sizeof(*p));
+    p->count = count;
+    stage_init(&p->stage, NULL);
+    p->stage.limits->concurrency.max = max;
+    stage_start(&p->stage);
+    for (unsigned i = 0; i < count; i++)
+        stage_pair(&p->stage, &p->clients[i], &p->apps[i], client_type, app_type);
+}
+
+static void play_fini(struct play *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        end_close(&p->clients[i]);
+        end_close(&p->apps[i]);
+    }
+    stage_rounds(&p->stage, 20);
+    stage_fini(&p->stage);
+}
+
+static void ask(struct play *p, unsigned client, unsigned requests)
+{
+    for (unsigned i = 0; i < requests; i++)
+        stream_frame(&p->clients[client].out, 0, (uint8_t)('a' + client), BODY);
+    end_write(&p->clients[client], SIZE_MAX);
+}
+
+/* Bytes of messages that an end has got. */
+static size_t got(struct end *e)
+{
+    end_read(e, SIZE_MAX);
+    return end_traffic(e, NULL).len;
+}
+
+static size_t all_got(struct play *p)
+{
+    size_t sum = 0;
+    for (unsigned i = 0; i < p->count; i++)
+        sum += got(&p->apps[i]);
+    return sum;
+}
+
+static void reply(struct play *p, unsigned client)
+{
+    stream_frame(&p->apps[client].out, 0, 'r', BODY);
+    end_write(&p->apps[client], SIZE_MAX);
+    stage_rounds(&p->stage, 4);
+}
+
+/* Answers one request that was not answered yet. False: there is none. */
+static bool reply_to_one(struct play *p, unsigned *answered)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (answered[i] < got(&p->apps[i]) / WIRE) {
+            answered[i]++;
+            reply(p, i);
+            return true;
+        }
+    return false;
+}
+
+static void one_request_is_in_hand_at_a_time(void **state)
+{
+    struct play p;
+    unsigned answered[CLIENTS] = {0};
+    play_init(&p, 3, "REQ", "REP", 1);
+    for (unsigned i = 0; i < 3; i++)
+        ask(&p, i, REQUESTS);
+    stage_rounds(&p.stage, 10);
+    for (unsigned n = 1; n <= 3 * REQUESTS; n++) {
+        assert_int_equal(all_got(&p), n * WIRE);
+        assert_true(reply_to_one(&p, answered));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(got(&p.clients[i]), REQUESTS * WIRE);
+    play_fini(&p);
+}
+
+static void connections_take_turns(void **state)
+{
+    struct play p;
+    unsigned answered[CLIENTS] = {0};
+    play_init(&p, 3, "REQ", "REP", 1);
+    ask(&p, 0, 30);
+    stage_rounds(&p.stage, 4);
+    ask(&p, 1, 1);
+    ask(&p, 2, 1);
+    stage_rounds(&p.stage, 4);
+    for (unsigned n = 0; n < 4; n++)
+        assert_true(reply_to_one(&p, answered));
+    assert_int_equal(got(&p.clients[1]), WIRE);
+    assert_int_equal(got(&p.clients[2]), WIRE);
+    assert_true(got(&p.clients[0]) < 5 * WIRE);
+    play_fini(&p);
+}
+
+/* Neither end may take the other for dead while the client stands in line. */
+static void who_stands_in_line_is_kept_alive(void **state)
+{
+    struct play p;
+    static const uint8_t ping[] = {0, 50, 'c', 't', 'x'};
+    unsigned pongs;
+    play_init(&p, 2, "REQ", "REP", 1);
+    ask(&p, 0, 1);
+    stage_rounds(&p.stage, 4);
+    ask(&p, 1, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(got(&p.apps[1]), 0);
+    stream_command(&p.apps[1].out, "PING", ping, sizeof(ping));
+    end_write(&p.apps[1], SIZE_MAX);
+    stage_rounds(&p.stage, 4);
+    end_read(&p.apps[1], SIZE_MAX);
+    end_traffic(&p.apps[1], &pongs);
+    assert_int_equal(pongs, 1);
+    stage_sleep(&p.stage, 900 * NS_PER_MS);
+    end_read(&p.clients[1], SIZE_MAX);
+    end_traffic(&p.clients[1], &pongs);
+    assert_true(pongs >= 3);
+    play_fini(&p);
+}
+
+/* A request that nobody answers holds its place for a while only. */
+static void what_is_not_answered_is_forgotten(void **state)
+{
+    struct play p;
+    play_init(&p, 2, "REQ", "REP", 1);
+    ask(&p, 0, 1);
+    stage_rounds(&p.stage, 4);
+    ask(&p, 1, 1);
+    stage_sleep(&p.stage, VALVE_FORGET_NS / 2);
+    assert_int_equal(all_got(&p), WIRE);
+    stage_sleep(&p.stage, VALVE_FORGET_NS);
+    assert_int_equal(all_got(&p), 2 * WIRE);
+    play_fini(&p);
+}
+
+static void who_leaves_gives_its_place_to_others(void **state)
+{
+    struct play p;
+    play_init(&p, 3, "REQ", "REP", 1);
+    for (unsigned i = 0; i < 3; i++) {
+        ask(&p, i, 1);
+        stage_rounds(&p.stage, 4);
+    }
+    end_close(&p.clients[1]); /* it stands in line */
+    end_close(&p.apps[1]);
+    stage_rounds(&p.stage, 10);
+    assert_int_equal(got(&p.apps[2]), 0);
+    end_close(&p.clients[0]); /* its request is in hand */
+    end_close(&p.apps[0]);
+    stage_rounds(&p.stage, 10);
+    assert_int_equal(got(&p.apps[2]), WIRE);
+    play_fini(&p);
+}
+
+static void switched_off_nothing_waits(void **state)
+{
+    struct play p;
+    memset(&p, 0, sizeof(p));
+    p.count = 2;
+    stage_init(&p.stage, NULL);
+    p.stage.limits->concurrency.limit = CONCURRENCY_LIMIT_OFF;
+    p.stage.limits->concurrency.max = 1;
+    stage_start(&p.stage);
+    for (unsigned i = 0; i < 2; i++)
+        stage_pair(&p.stage, &p.clients[i], &p.apps[i], "REQ", "REP");
+    ask(&p, 0, 100);
+    ask(&p, 1, 100);
+    stage_rounds(&p.stage, 10);
+    assert_int_equal(all_got(&p), 200 * WIRE);
+    play_fini(&p);
+}
+
+/* ---- where nothing comes back ---- */
+
+/* Fills what the kernel takes of a client. */
+static void push_much(struct play *p, unsigned client)
+{
+    for (unsigned i = 0; i < 16; i++)
+        stream_frame(&p->clients[client].out, 0, 'p', 64 * KIB);
+    end_write(&p->clients[client], SIZE_MAX);
+}
+
+static void write_all(struct play *p)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        end_write(&p->clients[i], SIZE_MAX);
+    stage_sleep(&p->stage, NS_PER_MS);
+}
+
+/* The application takes nothing: no more than TENURES_MOST of its queues fill up. One who says little is heard, and
+ * when it takes what it has, everybody is. */
+static void full_queues_are_limited(void **state)
+{
+    struct play p;
+    play_init(&p, CLIENTS, "PUSH", "PULL", 65536);
+    for (unsigned i = 0; i < CLIENTS - 1; i++)
+        push_much(&p, i);
+    for (unsigned i = 0; i < 200; i++)
+        write_all(&p);
+    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), TENURES_MOST);
+    ask(&p, CLIENTS - 1, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(got(&p.apps[CLIENTS - 1]), WIRE);
+    size_t all = (CLIENTS - 1) * (16 * (64 * KIB + 9)) + WIRE;
+    for (unsigned i = 0; i < 5000 && all_got(&p) < all; i++)
+        write_all(&p);
+    assert_int_equal(all_got(&p), all);
+    play_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_request_is_in_hand_at_a_time),
+        cmocka_unit_test(connections_take_turns),
+        cmocka_unit_test(who_stands_in_line_is_kept_alive),
+        cmocka_unit_test(what_is_not_answered_is_forgotten),
+        cmocka_unit_test(who_leaves_gives_its_place_to_others),
+        cmocka_unit_test(switched_off_nothing_waits),
+        cmocka_unit_test(full_queues_are_limited),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
