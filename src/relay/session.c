@@ -242,7 +242,8 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
     bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO;
-    s->takes_turns = limited && s->answers;
+    /* Inside CURVE heartbeats look like requests, and like replies: they cannot be counted. */
+    s->takes_turns = limited && s->answers && !curve;
     s->one_way = limited && only_takes(gate_socket(s->wg->gate));
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
