@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-/* Samples before it is decided whether requests are answered. */
-#define ENOUGH_SAMPLES 4u
+/* Samples before it is decided that requests are answered, and in a row before it is decided that they are not. */
+#define ENOUGH_KEPT   4u
+#define ENOUGH_BROKEN 32u
 
 /* What a client may pass in one turn. */
 #define GRANT_MOST 256u
@@ -219,18 +220,20 @@ static void go_on(struct valve *v, struct valve_client *c)
     v->wake(c);
 }
 
-/* Whether the application answers at all is judged by samples, so that a flood does not look like silence. */
+/* Whether the application answers at all is judged by samples, so that a flood does not look like silence. One that
+ * answers somebody answers: requests that it throws away are their sender's affair. */
 static void learn(struct valve *v, bool answered)
 {
-    *(answered ? &v->kept : &v->broken) += 1;
-    if (v->strict || v->kept + v->broken < ENOUGH_SAMPLES)
+    v->kept = answered ? v->kept + 1 : v->kept;
+    v->broken = answered ? 0 : v->broken + 1;
+    if (v->strict)
         return;
-    if (v->broken * 4 <= v->kept)
+    if (answered && v->kept >= ENOUGH_KEPT)
         atomic_store(&v->mode, VALVE_LIMITED);
-    else if (v->broken * 2 >= v->kept)
-        atomic_store(&v->mode, VALVE_OPEN);
-    v->kept /= 2;
-    v->broken /= 2;
+    if (v->broken < (is_limited(v) ? ENOUGH_BROKEN : ENOUGH_KEPT))
+        return;
+    v->kept = 0;
+    atomic_store(&v->mode, VALVE_OPEN);
 }
 
 static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns)

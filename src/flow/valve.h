@@ -70,7 +70,7 @@ struct valve {
     pthread_mutex_t lock;
     struct concurrency concurrency;
     struct turns turns;
-    uint32_t kept, broken; /* samples: answered in time, and not */
+    uint32_t kept, broken; /* samples: answered in time, and not since the last that was */
     bool strict;           /* requests are answered one by one: nothing has to be learned */
     uint32_t fixed;        /* the limit, when it is not learned; else 0 */
 };

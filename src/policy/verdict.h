@@ -39,6 +39,8 @@
     VERDICT(TOO_MANY_FRAMES, "too_many_frames", 2, "a message with more frames than message.frames")                   \
     VERDICT(MESSAGE_TOO_SLOW, "message_too_slow", 1, "a message that was not complete within message.complete_within") \
     VERDICT(MESSAGE_ABANDONED, "message_abandoned", 1, "the peer left in the middle of a message")                     \
+    VERDICT(NO_DELIMITER, "no_delimiter", 1,                                                                           \
+            "a request to a REP without the empty frame that ends its envelope (RFC 28)")                              \
     VERDICT(BAD_CURVE_FRAME, "bad_curve_frame", 5, "a frame that is not a CURVE MESSAGE")                              \
     /* commands */                                                                                                     \
     VERDICT(BAD_COMMAND, "bad_command", 3,                                                                             \

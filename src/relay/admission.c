@@ -53,6 +53,11 @@ bool admission_waits(const struct session *s)
     return atomic_load_explicit(&s->admission.waits, memory_order_relaxed);
 }
 
+bool admission_holds_back(const struct session *s)
+{
+    return admission_waits(s) || s->tenure.until_ns != 0;
+}
+
 bool admission_may_read(struct session *s)
 {
     return !admission_waits(s) && (!s->one_way || tenure_allows(s));

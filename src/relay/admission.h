@@ -22,6 +22,9 @@ void admission_end(struct session *s);
 /* Whether it stands in line: nothing is read or judged meanwhile. */
 bool admission_waits(const struct session *s);
 
+/* Whether its client is not read for a while, and would take the application for dead. */
+bool admission_holds_back(const struct session *s);
+
 /* Whether the session may read from its client now. */
 bool admission_may_read(struct session *s);
 

@@ -12,7 +12,7 @@
 #define CLIENTS  12u
 #define REQUESTS 3u
 #define BODY     10u
-#define WIRE     (BODY + 2u)
+#define WIRE     (2u + BODY + 2u) /* with its delimiter */
 #define KIB      1024u
 
 struct play {
@@ -42,10 +42,16 @@ static void play_fini(struct play *p)
     stage_fini(&p->stage);
 }
 
+static void put(struct end *e, uint8_t fill)
+{
+    stream_frame(&e->out, ZMTP_FLAG_MORE, 0, 0);
+    stream_frame(&e->out, 0, fill, BODY);
+}
+
 static void ask(struct play *p, unsigned client, unsigned requests)
 {
     for (unsigned i = 0; i < requests; i++)
-        stream_frame(&p->clients[client].out, 0, (uint8_t)('a' + client), BODY);
+        put(&p->clients[client], (uint8_t)('a' + client));
     end_write(&p->clients[client], SIZE_MAX);
 }
 
@@ -66,7 +72,7 @@ static size_t all_got(struct play *p)
 
 static void reply(struct play *p, unsigned client)
 {
-    stream_frame(&p->apps[client].out, 0, 'r', BODY);
+    put(&p->apps[client], 'r');
     end_write(&p->apps[client], SIZE_MAX);
     stage_rounds(&p->stage, 4);
 }
@@ -125,6 +131,10 @@ static void who_stands_in_line_is_kept_alive(void **state)
     static const uint8_t ping[] = {0, 50, 'c', 't', 'x'};
     unsigned pongs;
     play_init(&p, 2, "REQ", "REP", 1);
+    /* One reply took half a second: so long is a request waited for before it is forgotten, and longer. */
+    ask(&p, 0, 1);
+    stage_sleep(&p.stage, 500 * NS_PER_MS);
+    reply(&p, 0);
     ask(&p, 0, 1);
     stage_rounds(&p.stage, 4);
     ask(&p, 1, 1);

@@ -452,7 +452,7 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
 static void answer_ping(struct session *s, const struct traffic_ping *ping)
 {
     uint8_t pong[ZMTP_PONG_MAX];
-    if (!s->can_pong || (!s->up.paused && !admission_waits(s)))
+    if (!s->can_pong || (!s->up.paused && !admission_holds_back(s)))
         return;
     size_t len = zmtp_put_pong(pong, (struct bytes){ping->context, ping->context_len});
     if (lane_inject(&s->up, s, pong, len))

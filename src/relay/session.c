@@ -238,6 +238,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     bool zmtp2 = h->client.major == 2, curve = h->app.mechanism == MECHANISM_CURVE;
     lane_init(&s->up, true, zmtp2, curve, subscribes(h->client_socket));
     lane_init(&s->down, false, zmtp2, curve, false);
+    s->up.traffic.wants_delimiter = !curve && gate_socket(s->wg->gate) == SOCKET_REP;
     s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
@@ -399,13 +400,13 @@ static void send_pong(struct lane *l, struct session *s)
  * otherwise. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked && !admission_waits(s))
+    if (!s->up.paused && !s->up.blocked && !admission_holds_back(s))
         return;
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->state == SESSION_OPEN && (s->up.paused || admission_waits(s)))
+    if (s->state == SESSION_OPEN && (s->up.paused || admission_holds_back(s)))
         send_pong(&s->up, s);
 }
 

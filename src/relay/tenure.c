@@ -14,6 +14,8 @@
 #define QUEUE_MESSAGES 1000u
 #define BUFFER_BYTES   (64u * 1024u)
 
+#define LOOK_AGAIN_NS (20 * NS_PER_MS)
+
 /* Longest wait for a queue to empty. */
 #define EMPTYING_MOST_NS (2 * NS_PER_S)
 
@@ -66,7 +68,7 @@ static void give_up(struct session *s)
         return;
     }
     s->tenure.until_ns = now_of(s) + ns;
-    session_arm(s, s->tenure.until_ns);
+    tenure_on_alarm(s);
 }
 
 static bool is_over(const struct session *s)
@@ -95,6 +97,8 @@ bool tenure_allows(struct session *s)
     struct tenure *t = &s->tenure;
     if (t->since_ns && t->until_ns == 0 && is_over(s))
         give_up(s);
+    if (t->until_ns && !valve_is_wanted(valve_of(s)))
+        t->until_ns = 0; /* it may keep its place */
     if (t->until_ns && now_of(s) >= t->until_ns)
         end(s);
     if (t->since_ns)
@@ -129,12 +133,14 @@ void tenure_rest(struct session *s)
     valve_rest(valve_of(s), &s->admission, now_of(s));
 }
 
+/* Looks again now and then, as nobody may want the place any more. */
 void tenure_on_alarm(struct session *s)
 {
-    if (s->tenure.until_ns == 0)
+    uint64_t until_ns = s->tenure.until_ns, soon_ns = now_of(s) + LOOK_AGAIN_NS;
+    if (until_ns == 0)
         return;
-    if (now_of(s) >= s->tenure.until_ns)
+    if (now_of(s) >= until_ns)
         end(s);
     else
-        session_arm(s, s->tenure.until_ns);
+        session_arm(s, until_ns < soon_ns ? until_ns : soon_ns);
 }

@@ -205,7 +205,7 @@ static bool judge_frame(struct judgement *j)
 /* Uses one of the turns that the application has left for this client. */
 static bool take_turn(struct judgement *j)
 {
-    j->r->awaits_turn = j->r->turns == j->c->turns;
+    j->r->awaits_turn = j->r->turns >= j->c->turns;
     if (j->r->awaits_turn)
         return false;
     j->r->turns++;
@@ -217,9 +217,6 @@ static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
     const struct traffic_context *c = j->c;
-    if (t->unpaid && !take_turn(j))
-        return false;
-    t->unpaid = false;
     struct unfinished_client client = {.id = c->id, .owner = (uintptr_t)c->source};
     if (!unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
@@ -239,7 +236,6 @@ static bool stream_if_large(struct judgement *j)
         if (wire <= j->c->limits->message.hold_bytes)
             return true;
         t->mode = TRAFFIC_STREAM;
-        t->unpaid = true;
     }
     if (t->mode == TRAFFIC_SKIP)
         return true;
@@ -330,6 +326,7 @@ static void end_message(struct judgement *j)
     struct traffic *t = j->t;
     j->last_charge = t->size;
     t->frames = 0;
+    t->delimited = false;
     t->size = 0;
     t->mode = TRAFFIC_HOLD;
     release_reserved(t, j->c);
@@ -350,13 +347,20 @@ static bool skip_frame(struct judgement *j, bool last)
     return leave_out(j);
 }
 
-/* The message is whole. One that streams has had its turn at its beginning. */
+/* The message is whole. One that streams is with the application already: it is counted, and does not wait. Were it to
+ * wait at its beginning, those that never end would hold the turns of others. */
 static bool finish_message(struct judgement *j)
 {
     struct traffic *t = j->t;
+    if (t->wants_delimiter && !t->delimited) {
+        if (traffic_rule(j, VERDICT_NO_DELIMITER, ACTION_DROP) == RULING_CLOSE)
+            return false;
+        return skip_frame(j, true);
+    }
     t->complete = t->mode == TRAFFIC_HOLD && !take_turn(j);
     if (t->complete)
         return false;
+    j->r->turns += t->mode == TRAFFIC_STREAM;
     j->item = j->at;
     j->r->messages++;
     j->r->frames += t->frames;
@@ -379,6 +383,7 @@ static bool on_client_frame(struct judgement *j)
     /* A message that ends here needs no reservation: the application gets it whole. */
     if (!last && !decided && !stream_if_large(j))
         return false;
+    t->delimited |= !last && t->dec.size == 0;
     if (last)
         return finish_message(j);
     if (t->mode == TRAFFIC_STREAM)

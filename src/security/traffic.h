@@ -67,6 +67,8 @@ struct traffic {
     bool inbound; /* from the client: limits apply. Outbound traffic is only followed */
     bool curve;
     bool subscriber;         /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
+    bool wants_delimiter;    /* the application is REP: it throws away what has no envelope (RFC 28) */
+    bool delimited;          /* the current message has one */
     bool judged;             /* the current frame was judged by its header */
     uint8_t awaits;          /* enum traffic_awaits, of the current frame */
     bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
@@ -74,7 +76,6 @@ struct traffic {
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
-    bool unpaid;             /* ... and it has had no turn yet */
     bool complete;           /* a whole message waits for its turn */
     gcra_word user_messages; /* of a subscriber */
 };

@@ -55,6 +55,41 @@ static void expect(unsigned flags, enum verdict v)
     sent.len = wanted.len = 0;
 }
 
+/* ---- envelopes ---- */
+
+/* RFC 28: REP discards what has no delimiter. It must not be waited for, then. */
+static void a_request_without_a_delimiter_is_left_out(void **state)
+{
+    line.traffic.wants_delimiter = true;
+    stream_frame(&sent, 0, 'a', 5);
+    stream_frame(&sent, 0, 'a', 0); /* the last frame is no delimiter */
+    stream_frame(&sent, MORE, 'a', 5);
+    stream_frame(&sent, 0, 'a', 5);
+    stream_frame(&wanted, MORE, 'a', 0);
+    stream_frame(&wanted, 0, 'b', 5);
+    stream_frame(&wanted, MORE, 'c', 5);
+    stream_frame(&wanted, MORE, 'c', 0);
+    stream_frame(&wanted, MORE, 'c', 5);
+    stream_frame(&wanted, 0, 'c', 0);
+    stream_put(&sent, wanted.bytes, wanted.len);
+    stream_frame(&sent, 0, 'd', 5);
+    assert_true(line_feed_by(&line, sent.bytes, sent.len, 3));
+    assert_int_equal(line.out_len, wanted.len);
+    assert_memory_equal(line.out, wanted.bytes, wanted.len);
+    assert_int_equal(line.messages, 2);
+    assert_int_equal(line.dropped, 4);
+    assert_int_equal(line.drop_reason, VERDICT_NO_DELIMITER);
+}
+
+/* One that streams already cannot be left out. */
+static void a_long_request_without_a_delimiter_closes(void **state)
+{
+    line.traffic.wants_delimiter = true;
+    stream_frame(&sent, 0, 'a', stand.limits.message.hold_bytes + 100);
+    line_feed_by(&line, sent.bytes, sent.len, 50);
+    assert_int_equal(line.verdict, VERDICT_NO_DELIMITER);
+}
+
 /* ---- dropping ---- */
 
 /* What was admitted before must not go with it. */
@@ -146,8 +181,12 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_message_cut_short_is_dropped_alone),         TEST(pings_between_frames_pass_in_their_place),
-        TEST(pings_do_not_make_a_held_message_grow),        TEST(other_commands_between_frames_are_refused),
+        TEST(a_request_without_a_delimiter_is_left_out),
+        TEST(pings_between_frames_pass_in_their_place),
+        TEST(a_long_request_without_a_delimiter_closes),
+        TEST(a_message_cut_short_is_dropped_alone),
+        TEST(pings_do_not_make_a_held_message_grow),
+        TEST(other_commands_between_frames_are_refused),
         TEST(a_command_too_large_is_refused_by_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

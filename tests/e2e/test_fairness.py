@@ -98,6 +98,18 @@ def test_the_limit_can_be_set(gate, flood):
     f.stop()
 
 
+def test_a_rep_is_not_waited_for_in_vain(gate, peers):
+    """REP throws away a request without an envelope (RFC 28). It takes nobody's place, and the next one is answered."""
+    g = gate("rep")
+    client = peers.client(zmq.DEALER, from_source("127.77.8.1", g.endpoint))
+    for _ in range(500):
+        client.send(b"no delimiter")
+    client.send_multipart([b"", b"a request"])
+    assert client.recv_multipart() == [b"", b"a request"]
+    assert refusals(g.weir) == {"no_delimiter": 500}
+    g.customers.close()
+
+
 # ---- where nothing comes back ----
 
 def test_pushers_through(gate, flood):
