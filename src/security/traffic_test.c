@@ -181,12 +181,9 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_request_without_a_delimiter_is_left_out),
-        TEST(pings_between_frames_pass_in_their_place),
-        TEST(a_long_request_without_a_delimiter_closes),
-        TEST(a_message_cut_short_is_dropped_alone),
-        TEST(pings_do_not_make_a_held_message_grow),
-        TEST(other_commands_between_frames_are_refused),
+        TEST(a_request_without_a_delimiter_is_left_out),    TEST(pings_between_frames_pass_in_their_place),
+        TEST(a_long_request_without_a_delimiter_closes),    TEST(a_message_cut_short_is_dropped_alone),
+        TEST(pings_do_not_make_a_held_message_grow),        TEST(other_commands_between_frames_are_refused),
         TEST(a_command_too_large_is_refused_by_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
