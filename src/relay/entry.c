@@ -3,7 +3,27 @@
 
 #include "relay/opening.h"
 
+/* Unfinished handshakes, oldest first, among which one is chosen to make room. */
+#define OLDEST_LOOKED_AT 16u
+
 /* ---- half-open ---- */
+
+/* Of the oldest unfinished handshakes of the gate, the one whose source has the most: a newcomer of many sources' flood
+ * would otherwise push out an honest one that is slower than they turn over. */
+static struct session *who_makes_room(const struct list *half_open)
+{
+    struct session *most = NULL;
+    unsigned looked_at = 0;
+    LIST_FOREACH(n, half_open)
+    {
+        struct session *s = LIST_ENTRY(n, struct session, in_half_open);
+        if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
+            most = s;
+        if (++looked_at == OLDEST_LOOKED_AT)
+            break;
+    }
+    return most;
+}
 
 static void make_room(struct session *s)
 {
@@ -12,7 +32,7 @@ static void make_room(struct session *s)
     if (atomic_load(&s->source->half_open) >= l->source.half_open && !list_empty(of_source))
         session_close(LIST_ENTRY(of_source->next, struct session, in_peer_entry), VERDICT_TOO_MANY_HALF_OPEN);
     if (atomic_load(&s->wg->gate->half_open) >= l->connections.half_open && !list_empty(of_gate))
-        session_close(LIST_ENTRY(of_gate->next, struct session, in_half_open), VERDICT_HALF_OPEN_GIVE_WAY);
+        session_close(who_makes_room(of_gate), VERDICT_HALF_OPEN_GIVE_WAY);
 }
 
 static void let_in(struct session *s)
