@@ -5,9 +5,8 @@
  * order is fair (turns.h), and not in the application's own queues, where every connection has a turn.
  *
  *   UNDECIDED_YET  so at the beginning: a connection may have VALVE_UNDECIDED requests in hand
- *   OPEN    nothing is limited. What is passed is counted; whether replies come is learned from samples (an application
- *           that answers minutes later, or never, stays here)
- *   LIMITED at most concurrency_limit() requests are in hand; the others wait for their turn
+ *   OPEN    nothing is limited; whether replies come is learned from samples (an application that answers minutes
+ * later, or never, stays here) LIMITED at most concurrency_limit() requests are in hand; the others wait for their turn
  *
  * As long as nobody waits and the window is not used up, a message costs two atomic additions and no lock: a healthy
  * application does not notice the valve.

@@ -3,7 +3,7 @@
 
 #include "relay/session.h"
 
-/* Heard of earlier than this, a source is given the idle time that it may have saved. */
+/* A source that the valve hears of for the first time is given the idle time that its connection may have saved. */
 static struct turns_client client_of(const struct session *s)
 {
     return (struct turns_client){

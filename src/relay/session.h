@@ -8,7 +8,7 @@
  *   OPEN      two lanes of judged traffic (lane.c)
  *   CLOSED    descriptors closed, unlinked; freed when the round of events is done
  *
- * About 600 bytes, charged to the memory account; buffers only while bytes wait.
+ * Under 900 bytes, charged to the memory account; buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_SESSION_H
 #define WEIR_RELAY_SESSION_H
@@ -52,7 +52,7 @@ struct session {
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;
-    struct tenure_credit tenure_credit;
+    gcra_word little; /* limiter of what it may say without a place while others wait for one (tenure.c) */
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */

@@ -89,7 +89,7 @@ static bool says_little(struct session *s)
     uint64_t bytes = (uint64_t)unread + (s->up.end - s->up.scanned);
     if (bytes > TENURE_LITTLE_BYTES)
         return false;
-    return !valve_is_busy(valve_of(s)) || gcra_admit(&s->tenure_credit.little, &rate, bytes, now_of(s)) == 0;
+    return !valve_is_busy(valve_of(s)) || gcra_admit(&s->little, &rate, bytes, now_of(s)) == 0;
 }
 
 bool tenure_allows(struct session *s)

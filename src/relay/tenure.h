@@ -13,8 +13,6 @@
 #ifndef WEIR_RELAY_TENURE_H
 #define WEIR_RELAY_TENURE_H
 
-#include "policy/gcra.h"
-
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,11 +30,6 @@ struct tenure {
     uint64_t full_ns;    /* when it was first seen full; 0: it was not */
     uint64_t bytes;      /* passed since it holds the place */
     uint64_t full_bytes; /* ... since it was first seen full */
-};
-
-/* What a session keeps from one tenure to the next. */
-struct tenure_credit {
-    gcra_word little; /* of what it may say without a place while others wait for one */
 };
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */
