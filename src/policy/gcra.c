@@ -74,6 +74,21 @@ uint64_t gcra_admit(gcra_word *tat, const struct rate *r, uint64_t quantity, uin
     return 0;
 }
 
+/* The arrival time may lie in the past by what the quantity costs: time gone by unused is what is saved. */
+uint64_t gcra_admit_saved(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns)
+{
+    if (rate_is_unlimited(r))
+        return 0;
+    uint64_t cost = cost_ns(r, quantity), was = atomic_load_explicit(tat, memory_order_relaxed), next;
+    do {
+        next = add_saturated(later(was, now_ns > cost ? now_ns - cost : 0), cost);
+        uint64_t wait = wait_for(r, next, now_ns);
+        if (wait)
+            return wait;
+    } while (!atomic_compare_exchange_weak_explicit(tat, &was, next, memory_order_relaxed, memory_order_relaxed));
+    return 0;
+}
+
 /* The most that passes at once when the arrival time is `base`, itself not before now. Rounding up the cost and
  * rounding down the quantity meet: n * T <= room exactly when cost_ns(n) <= room. */
 static uint64_t passing(const struct rate *r, uint64_t base, uint64_t now_ns)

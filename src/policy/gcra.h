@@ -41,6 +41,10 @@ MUST_USE uint64_t gcra_admit(gcra_word *tat, const struct rate *r, uint64_t quan
 MUST_USE uint64_t gcra_admit_some(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns,
                                   uint64_t *ret_wait_ns);
 
+/* As gcra_admit(), for quantities that may be larger than the burst: what exceeds it is saved up for first, so after
+ * 0 was returned nothing is owed. Never returns UINT64_MAX for good: the wait ends. */
+MUST_USE uint64_t gcra_admit_saved(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns);
+
 /* Charges `quantity` whatever the state: a debt. Returns the nanoseconds until the limiter conforms again (0: it does
  * now). For bytes of a message that is already on its way; a debt is at most what the caller read at once. */
 uint64_t gcra_charge(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns);

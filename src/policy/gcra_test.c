@@ -50,6 +50,33 @@ static void a_drained_limiter_passes_burst_and_one(void **state)
     }
 }
 
+/* Whatever is asked for, never more has passed than the rate allows with the burst; a wait is exact, and after a long
+ * rest anything passes at once. */
+static void what_exceeds_the_burst_is_saved_up_for(void **state)
+{
+    struct property_rng rng = property_rng_new("gcra saved");
+    for (int i = 0; i < 300; i++) {
+        const struct rate r = {
+            .count = 1, .period_ns = 1 + property_magnitude(&rng, 20), .burst = property_magnitude(&rng, 8)};
+        uint64_t first = NS_PER_S, now = first, passed = 0, largest = 0;
+        gcra_word tat = first;
+        for (int n = 0; n < 200; n++) {
+            uint64_t quantity = property_magnitude(&rng, 12), wait;
+            largest = quantity > largest ? quantity : largest;
+            while ((wait = gcra_admit_saved(&tat, &r, quantity, now)) != 0) {
+                uint64_t was = tat;
+                assert_true(gcra_admit_saved(&tat, &r, quantity, now + wait - 1) != 0);
+                assert_int_equal(tat, was);
+                now += wait;
+            }
+            passed += quantity;
+            assert_true(passed * r.period_ns <= now - first + (r.burst + 1) * r.period_ns);
+            now += property_magnitude(&rng, 10);
+        }
+        assert_int_equal(gcra_admit_saved(&tat, &r, largest, now + largest * r.period_ns + NS_PER_S), 0);
+    }
+}
+
 static void a_refusal_changes_nothing_and_names_the_exact_wait(void **state)
 {
     struct property_rng rng = property_rng_new("gcra wait");
@@ -353,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_drained_limiter_passes_burst_and_one),
+        cmocka_unit_test(what_exceeds_the_burst_is_saved_up_for),
         cmocka_unit_test(a_refusal_changes_nothing_and_names_the_exact_wait),
         cmocka_unit_test(what_never_passes_says_so),
         cmocka_unit_test(a_count_of_zero_is_no_limit),

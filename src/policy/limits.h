@@ -56,6 +56,9 @@ struct limits {
         uint64_t source_bytes;
         uint64_t total_bytes;
         struct rate rate;           /* of one source, in bytes of topics, subscribed and cancelled; over it: pause */
+        struct rate total_rate;     /* the same of all sources */
+        struct rate removal_rate;   /* bytes of topics that the application walks through for those who leave; over it
+                                       its ends of their connections close later */
         enum action over;           /* DROP or CLOSE */
         struct rate_limit messages; /* user messages from subscribers (XPUB) */
     } subscriptions;

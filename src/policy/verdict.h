@@ -54,6 +54,8 @@
     VERDICT(SUBSCRIPTIONS_TOO_MANY, "subscriptions_too_many", 1, "more subscriptions than subscriptions.max")          \
     VERDICT(TOPIC_TOO_LONG, "topic_too_long", 1, "a topic longer than subscriptions.topic")                            \
     VERDICT(TOPICS_TOO_LARGE, "topics_too_large", 1, "more bytes of topics than subscriptions.source_bytes")           \
+    VERDICT(TOPICS_FULL, "topics_full", 0,                                                                             \
+            "subscriptions.total_bytes was reached, and this source holds its share of it")                            \
     VERDICT(TOPICS_GIVE_WAY, "topics_give_way", 0,                                                                     \
             "subscriptions.total_bytes was reached, and this source held most of it")                                  \
     VERDICT(SUBSCRIBER_MESSAGE, "subscriber_message", 1,                                                               \
@@ -64,6 +66,8 @@
     VERDICT(OVER_COMMANDS, "over_commands", 1, "more commands per second than source.commands")                        \
     VERDICT(OVER_SUBSCRIPTIONS, "over_subscriptions", 1,                                                               \
             "more subscriptions and cancellations per second than subscriptions.rate")                                 \
+    VERDICT(OVER_TOTAL_SUBSCRIPTIONS, "over_total_subscriptions", 0,                                                   \
+            "more subscriptions and cancellations per second, of all sources, than subscriptions.total_rate")          \
     VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", 1,                                                           \
             "more new connections per second than source.connections.rate")                                            \
     /* connections */                                                                                                  \

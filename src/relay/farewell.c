@@ -3,9 +3,11 @@
 
 #include "relay/peer.h"
 #include "relay/session.h"
+#include "relay/subscribers.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,17 +16,77 @@
  * full. */
 #define SHARE_OF_ONE 16u
 
+/* Subscribers that wait to leave take at most about this share of the places. */
+#define LEAVING_SHARE 4u
+
 struct farewell {
     struct watch watch;
     struct worker_gate *wg;
     struct peer *peer;
     struct source *source;
     struct list in_worker;
+    struct list in_gate, in_peer; /* in worker_gate.leaving and peer.leaving: the application was not told */
+    struct topics topics;         /* as long as it was not */
+    uint64_t thrown_away;         /* bytes that the application sent to nobody */
 };
+
+/* ---- subscribers leave one after the other ---- */
+
+/* The application is told. */
+static void leave(struct farewell *f)
+{
+    if (list_empty(&f->in_gate))
+        return;
+    shutdown(f->watch.fd, SHUT_WR);
+    list_del(&f->in_gate);
+    list_del(&f->in_peer);
+    atomic_fetch_sub(&f->wg->gate->leaving, 1);
+    cell_sub(f->wg->cells, CELL_LEAVING, 1);
+    subscribers_give_back(f->wg, f->source, &f->topics);
+}
+
+static void leave_in_turn(struct worker_gate *wg)
+{
+    uint64_t wait_ns = 0;
+    while (!list_empty(&wg->leaving) && subscribers_may_leave(wg, &wait_ns))
+        leave(LIST_ENTRY(wg->leaving.next, struct farewell, in_gate));
+    if (wait_ns)
+        timer_arm(&wg->worker->timers, &wg->leave.timer, wg->worker->now_ns + wait_ns);
+}
+
+void farewell_on_alarm(struct alarm *a)
+{
+    leave_in_turn((struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, leave)));
+}
+
+bool farewell_hasten(struct peer *p)
+{
+    if (list_empty(&p->leaving))
+        return false;
+    leave(LIST_ENTRY(p->leaving.next, struct farewell, in_peer));
+    return true;
+}
+
+/* Stands behind those who left before. */
+static void wait_to_leave(struct farewell *f, struct session *s)
+{
+    f->topics = s->topics;
+    memset(&s->topics, 0, sizeof(s->topics));
+    list_push(&f->wg->leaving, &f->in_gate);
+    list_push(&f->peer->leaving, &f->in_peer);
+    cell_add(f->wg->cells, CELL_LEAVING, 1);
+    if (atomic_fetch_add(&f->wg->gate->leaving, 1) == 0)
+        subscribers_begin_to_leave(f->wg);
+    if (f->wg->leave.timer.expires_ns == 0)
+        leave_in_turn(f->wg);
+}
+
+/* ---- life ---- */
 
 static void end(struct farewell *f)
 {
     struct worker *w = f->wg->worker;
+    leave(f);
     close(f->watch.fd);
     list_del(&f->in_worker);
     cell_sub(f->wg->cells, CELL_FAREWELLS, 1);
@@ -42,8 +104,12 @@ static struct farewell *make(struct session *s)
     if (!account_charge(w->account, sizeof(struct farewell)))
         return NULL;
     struct farewell *f = calloc(1, sizeof(*f));
-    if (!f)
+    if (!f) {
         account_release(w->account, sizeof(*f));
+        return NULL;
+    }
+    list_init(&f->in_gate);
+    list_init(&f->in_peer);
     return f;
 }
 
@@ -53,7 +119,6 @@ static bool take_over(struct farewell *f, struct session *s)
     /* Told again as long as there is something to read. */
     struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = f};
     f->watch = (struct watch){.kind = WATCH_FAREWELL, .fd = s->back.watch.fd};
-    shutdown(f->watch.fd, SHUT_WR);
     return epoll_ctl(s->wg->worker->epoll_fd, EPOLL_CTL_MOD, f->watch.fd, &e) == 0;
 }
 
@@ -74,6 +139,10 @@ void farewell_begin(struct session *s)
         s->peer->farewells++;
         list_push(&s->wg->worker->farewells, &f->in_worker);
         cell_add(s->wg->cells, CELL_FAREWELLS, 1);
+        if (s->up.traffic.subscriber)
+            wait_to_leave(f, s);
+        else
+            shutdown(f->watch.fd, SHUT_WR);
     }
     s->back.watch.fd = -1;
 }
@@ -85,6 +154,8 @@ void farewell_on_event(struct watch *watch)
     ssize_t n = recv(watch->fd, f->wg->worker->scratch, SCRATCH_READ_BYTES, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         end(f);
+    else if (n > 0 && !list_empty(&f->in_gate) && subscribers_must_leave(f->wg, f->thrown_away += (uint64_t)n))
+        leave(f);
 }
 
 void farewell_end_all(struct worker *w)
@@ -93,11 +164,26 @@ void farewell_end_all(struct worker *w)
         end(LIST_ENTRY(w->farewells.next, struct farewell, in_worker));
 }
 
+bool farewell_is_crowded(const struct gate *g)
+{
+    return atomic_load_explicit(&g->leaving, memory_order_relaxed) > atomic_load(&g->max_connections) / 2;
+}
+
+/* The more wait to leave, the fewer may be of one source (Choudhury and Hahne's dynamic threshold, 1998); who has none
+ * always gets in. */
+static bool too_many_leave(const struct session *s, uint32_t max)
+{
+    uint32_t leaving = atomic_load_explicit(&s->wg->gate->leaving, memory_order_relaxed);
+    uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
+    return leaving && s->peer->farewells > room;
+}
+
 bool farewell_take_place(struct session *s)
 {
     struct gate *g = s->wg->gate;
     uint32_t max = atomic_load(&g->max_connections), taken = atomic_fetch_add(&g->upstream, 1);
-    if (taken < max / 2 || (taken < max && s->peer->farewells < max / SHARE_OF_ONE + 1))
+    bool few = taken < max / 2 || (taken < max && s->peer->farewells < max / SHARE_OF_ONE + 1);
+    if (few && !too_many_leave(s, max))
         return true;
     atomic_fetch_sub(&g->upstream, 1);
     return false;

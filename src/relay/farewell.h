@@ -6,7 +6,9 @@
  * closed it too. Otherwise clients that connect, fill a queue and leave would take the application's last descriptor,
  * however few of them are there at any time.
  *
- * 80 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
+ * Subscribers leave one after the other (subscribers.h): until it is its turn, the application's end stays as it is.
+ *
+ * 144 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
  * memory is out the descriptor is simply closed, and the application's end is no longer counted.
  */
 #ifndef WEIR_RELAY_FAREWELL_H
@@ -21,6 +23,16 @@ void farewell_begin(struct session *s);
 
 /* The application has sent more, or has closed. */
 void farewell_on_event(struct watch *watch);
+
+/* The next subscriber may leave. */
+void farewell_on_alarm(struct alarm *a);
+
+/* The oldest of the source's subscribers who wait to leave leaves now. False: there is none. */
+bool farewell_hasten(struct peer *p);
+
+/* Whether those who wait to leave take half of the places for connections to the application: so many sources are no
+ * few offenders. */
+bool farewell_is_crowded(const struct gate *g);
 
 /* Closes all of a worker's. */
 void farewell_end_all(struct worker *w);

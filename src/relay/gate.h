@@ -51,6 +51,8 @@ struct gate {
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
     struct traffic_gate traffic;
+    gcra_word removals;       /* of topics from the application (subscribers.h) */
+    _Atomic uint32_t leaving; /* farewells that wait for that */
     struct tally routing_ids;
     struct valve valve;
     struct cells *cells; /* one a worker */

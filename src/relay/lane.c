@@ -5,6 +5,7 @@
 #include "relay/admission.h"
 #include "relay/probe.h"
 #include "relay/session.h"
+#include "relay/subscribers.h"
 #include "zmtp/command.h"
 
 #include <errno.h>
@@ -459,8 +460,6 @@ static void answer_ping(struct session *s, const struct traffic_ping *ping)
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
 }
 
-static void make_room_for_topics(struct session *s);
-
 /* Writes the spans of `r` and keeps the rest. False when the lane cannot go on now. */
 static bool pass_on(struct lane *l, struct session *s, struct window *w, struct traffic_result *r)
 {
@@ -517,34 +516,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (r.ping.seen && !l->traffic.inbound)
         answer_ping(s, &r.ping);
     if (r.make_room)
-        make_room_for_topics(s);
+        subscribers_crowd(s->wg);
     return flowing && !r.wait_ns && s->state != SESSION_CLOSED;
-}
-
-static struct session *with_most_topics(const struct peer *p)
-{
-    struct session *most = NULL;
-    LIST_FOREACH(n, &p->sessions)
-    {
-        struct session *s = LIST_ENTRY(n, struct session, in_peer);
-        if (s->topics.count && (!most || topics_cost(&s->topics) >= topics_cost(&most->topics)))
-            most = s;
-    }
-    return most;
-}
-
-/* subscriptions.total_bytes is exceeded: the source that holds most of it loses the connection that holds most, until
- * it is not. */
-static void make_room_for_topics(struct session *s)
-{
-    struct worker_gate *wg = s->wg;
-    struct gate *g = wg->gate;
-    while (tally_cost(&g->traffic.topics) > g->limits.subscriptions.total_bytes) {
-        struct peer *p = peer_with_most_topics(wg);
-        if (!p)
-            return;
-        session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
-    }
 }
 
 /* ---- the turn ---- */
@@ -566,7 +539,11 @@ static void finish(struct lane *l, struct session *s)
     if (traffic_in_message(&l->traffic))
         session_notice(s, VERDICT_MESSAGE_ABANDONED, 1);
     drop_buffer(l, s);
-    shutdown(s->back.watch.fd, SHUT_WR);
+    /* A publisher would drop the connection too, but others have to be served meanwhile (subscribers.h). */
+    if (l->traffic.subscriber)
+        session_close(s, VERDICT_PASS);
+    else
+        shutdown(s->back.watch.fd, SHUT_WR);
 }
 
 /* Subscriptions of one who has left are nobody's: at the pace of a limit, or of a publisher that takes them in when it

@@ -28,6 +28,7 @@ static struct peer *peer_new(struct worker_gate *wg, struct source *source)
     list_init(&p->sessions);
     list_init(&p->line);
     list_init(&p->half_open);
+    list_init(&p->leaving);
     p->chain = w->peers[slot_of(w, source)];
     w->peers[slot_of(w, source)] = p;
     return p;
@@ -55,6 +56,7 @@ static void peer_free(struct peer *p)
     while (*at != p)
         at = &(*at)->chain;
     *at = p->chain;
+    list_del(&p->rank);
     account_release(w->account, sizeof(*p));
     free(p);
 }
@@ -69,8 +71,6 @@ static void rank(struct peer *p)
 {
     unsigned r = p->count < PEER_RANKS ? p->count : PEER_RANKS - 1;
     list_del(&p->rank);
-    if (r == 0)
-        return;
     list_push(&p->wg->ranks[r], &p->rank);
     if (r > p->wg->top_rank)
         p->wg->top_rank = r;
@@ -118,17 +118,19 @@ struct peer *peer_heaviest(struct worker_gate *wg)
 
 static bool holds_topics(const struct peer *p)
 {
+    if (!list_empty(&p->leaving))
+        return true;
     LIST_FOREACH(n, &p->sessions)
     if (LIST_ENTRY(n, struct session, in_peer)->topics.count)
         return true;
     return false;
 }
 
-struct peer *peer_with_most_topics(struct worker_gate *wg)
+struct peer *peer_with_most_topics(struct worker_gate *wg, uint64_t more_than)
 {
     struct peer *most = NULL;
-    uint32_t most_bytes = 0;
-    for (unsigned r = 1; r <= wg->top_rank; r++)
+    uint64_t most_bytes = more_than;
+    for (unsigned r = 0; r <= wg->top_rank; r++)
         LIST_FOREACH(n, &wg->ranks[r])
         {
             struct peer *p = LIST_ENTRY(n, struct peer, rank);

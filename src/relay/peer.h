@@ -20,6 +20,7 @@ struct peer {
     struct list sessions;  /* newest last */
     struct list line;      /* who waits to be let in, first come first */
     struct list half_open; /* oldest first */
+    struct list leaving;   /* farewells of which the application was not told (farewell.h), oldest first */
     uint32_t count, farewells, waiting;
 };
 
@@ -39,8 +40,8 @@ void peer_remove(struct peer *p, struct session *s);
 /* The peer with the most connections, or NULL when there is none. O(1), unless somebody holds PEER_RANKS. */
 struct peer *peer_heaviest(struct worker_gate *wg);
 
-/* Of those with subscriptions here, the peer whose source holds the most topic bytes; NULL: nobody has any. Walks all
- * peers: for the rare moment when subscriptions.total_bytes is exceeded. */
-struct peer *peer_with_most_topics(struct worker_gate *wg);
+/* Of those with subscriptions here, the peer whose source holds the most bytes of topics, if that is more than
+ * `more_than`; NULL: nobody does. Walks all peers: for the rare moment when subscriptions.total_bytes is exceeded. */
+struct peer *peer_with_most_topics(struct worker_gate *wg, uint64_t more_than);
 
 #endif

@@ -138,13 +138,15 @@ static void most_topics_counts_topics(void **state)
     for (unsigned i = 0; i < 5; i++)
         for (unsigned n = 0; n <= i; n++)
             add(t, t->sources[i]);
-    assert_null(peer_with_most_topics(gate_of(t)));
+    assert_null(peer_with_most_topics(gate_of(t), 0));
     atomic_store(&t->sources[1]->topic_bytes, 70);
     atomic_store(&t->sources[3]->topic_bytes, 60);
     atomic_store(&t->sources[4]->topic_bytes, 80); /* all of them on connections of other workers */
     for (unsigned i = 0; i < t->count; i++)
         t->sessions[i]->topics.count = t->sessions[i]->peer->source != t->sources[4];
-    assert_ptr_equal(peer_with_most_topics(gate_of(t))->source, t->sources[1]);
+    assert_ptr_equal(peer_with_most_topics(gate_of(t), 0)->source, t->sources[1]);
+    assert_ptr_equal(peer_with_most_topics(gate_of(t), 69)->source, t->sources[1]);
+    assert_null(peer_with_most_topics(gate_of(t), 70));
     while (t->count)
         drop(t, 0);
     table_free(t);

@@ -6,6 +6,7 @@
 #include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/opening.h"
+#include "relay/subscribers.h"
 #include "zmtp/command.h"
 
 #include <errno.h>
@@ -150,16 +151,6 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
         cell_sub(session_cells(s), blocked, 1);
 }
 
-static void give_back_topics(struct session *s)
-{
-    struct gate *g = s->wg->gate;
-    uint64_t cost = topics_cost(&s->topics);
-    cell_sub(session_cells(s), CELL_SUBSCRIPTIONS, s->topics.count);
-    tally_remove_all(&g->traffic.topics, s->topics.slots, s->topics.capacity);
-    atomic_fetch_sub_explicit(&s->source->topic_bytes, (uint32_t)cost, memory_order_relaxed);
-    topics_clear(&s->topics, g->traffic.account);
-}
-
 static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
@@ -167,7 +158,7 @@ static void release_all(struct session *s)
         admission_end(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
-        give_back_topics(s);
+        subscribers_give_back(s->wg, s->source, &s->topics);
     }
     entry_end(s);
     opening_free(s->opening, s);

@@ -246,99 +246,6 @@ static void receivers_that_stand_still_keep_nobody_out(void **state)
     stage_fini(s);
 }
 
-/* ---- topics ---- */
-
-static void subscribe(struct end *e, char first, unsigned count)
-{
-    char topic[21];
-    for (unsigned i = 0; i < count; i++) {
-        snprintf(topic, sizeof(topic), "%c%019u", first, i);
-        stream_command(&e->out, "SUBSCRIBE", topic, 20);
-    }
-    end_write(e, SIZE_MAX);
-}
-
-static void stage_pair_from(struct stage *s, struct end *client, struct end *app, uint32_t from)
-{
-    end_connect(client, s, from);
-    end_greet(client, "SUB", NULL);
-    end_write(client, SIZE_MAX);
-    for (unsigned i = 0; i < 200 && !end_is_greeted(client); i++) {
-        stage_sleep(s, NS_PER_MS);
-        struct end e;
-        while (end_accept(&e, s)) {
-            end_greet(&e, "PUB", NULL);
-            end_write(&e, SIZE_MAX);
-            *app = e;
-        }
-        end_read(client, SIZE_MAX);
-    }
-    assert_true(end_is_greeted(client));
-}
-
-/* Room is made by whoever holds most topics, not by another connection of the same address. */
-static void topics_give_way_where_they_are(void **state)
-{
-    struct stage s;
-    struct end clients[4], apps[4];
-    stage_init(&s, "tcp://127.0.0.1:*");
-    s.limits->subscriptions.total_bytes = 50 * 36;
-    stage_start(&s);
-    stage_rounds(&s, 4);
-    struct end probe;
-    while (end_accept(&probe, &s)) {
-        end_greet(&probe, "PUB", NULL);
-        end_write(&probe, SIZE_MAX);
-        stage_rounds(&s, 4);
-        end_close(&probe);
-    }
-    for (unsigned i = 0; i < 4; i++)
-        stage_pair_from(&s, &clients[i], &apps[i], 0x7f000001u + (i == 3));
-    subscribe(&clients[0], 'a', 10);
-    subscribe(&clients[1], 'b', 25);
-    stage_rounds(&s, 10);
-    assert_int_equal(stage_cell(&s, CELL_SUBSCRIPTIONS), 35);
-    subscribe(&clients[3], 'c', 20);
-    stage_rounds(&s, 10);
-    assert_int_equal(stage_verdict(&s, VERDICT_TOPICS_GIVE_WAY), 1);
-    assert_int_equal(stage_cell(&s, CELL_SUBSCRIPTIONS), 30);
-    end_read(&clients[1], SIZE_MAX);
-    assert_true(clients[1].over);
-    for (unsigned i = 0; i < 4; i++)
-        end_close(&clients[i]), end_close(&apps[i]);
-    stage_rounds(&s, 20);
-    stage_fini(&s);
-}
-
-/* What it asked for would still be asked for in its name, for hours at the pace of a limit, or of a publisher that
- * takes nothing. */
-static void a_subscriber_that_has_left_is_not_waited_for(void **state)
-{
-    for (int blocked = 0; blocked < 2; blocked++) {
-        struct stage s;
-        struct end client, app;
-        stage_init(&s, NULL);
-        s.limits->subscriptions.messages =
-            (struct rate_limit){.rate = {.count = 1, .period_ns = 60 * NS_PER_S, .burst = blocked ? 1000 : 10}};
-        stage_start(&s);
-        stage_pair(&s, &client, &app, "SUB", "XPUB");
-        for (unsigned i = 0; i < 50; i++)
-            stream_frame(&client.out, 0, 'x', 20 * KIB);
-        for (unsigned i = 0; i < 50; i++) {
-            end_write(&client, SIZE_MAX);
-            stage_round(&s);
-        }
-        assert_int_equal(stage_cell(&s, blocked ? CELL_BLOCKED_IN : CELL_PAUSED), 1);
-        end_close(&client);
-        stage_rounds(&s, 4);
-        assert_int_equal(stage_cell(&s, CELL_CLOSED), 1);
-        end_close(&app);
-        stage_rounds(&s, 4);
-        stage_assert_empty(&s);
-        stage_fini(&s);
-    }
-}
-
 /* ---- messages on their way ---- */
 
 /* An application that listens no more, but still speaks: its client is not blamed for the message that it could not
@@ -562,8 +469,6 @@ int main(void)
         cmocka_unit_test(a_client_that_catches_up_stays),
         cmocka_unit_test(a_worker_that_takes_its_time_stays),
         cmocka_unit_test(receivers_that_stand_still_keep_nobody_out),
-        cmocka_unit_test(topics_give_way_where_they_are),
-        cmocka_unit_test(a_subscriber_that_has_left_is_not_waited_for),
         cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
         cmocka_unit_test(who_holds_room_must_use_it),
         cmocka_unit_test(an_application_may_be_late_to_see_the_end),

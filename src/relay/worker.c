@@ -8,6 +8,7 @@
 #include "relay/peer.h"
 #include "relay/probe.h"
 #include "relay/session.h"
+#include "relay/subscribers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,6 +38,9 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     list_init(&wg->woken);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
+    list_init(&wg->leaving);
+    timer_init(&wg->leave.timer);
+    wg->leave.ring = farewell_on_alarm;
 }
 
 static size_t table_size(size_t sessions)
@@ -266,6 +270,7 @@ void worker_round(struct worker *w, int most_ms)
     atomic_store(&w->asleep, false);
     w->now_ns = clock_now_ns();
     admission_wake_all(w);
+    subscribers_make_room(w);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
     run_timers(w);

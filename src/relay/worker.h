@@ -51,11 +51,14 @@ struct worker_gate {
     struct worker *worker;
     struct gate *gate;
     struct cells *cells;
-    struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more) */
+    struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more; the first:
+                                      only farewells) */
     unsigned top_rank;             /* no peer stands above it */
     struct list half_open;         /* sessions before the end of their handshake, oldest first */
     struct list woken;             /* who was given a turn; under the valve's lock */
     struct alarm accept_again;     /* after descriptors ran out */
+    struct list leaving;           /* farewells of which the application was not told, oldest first */
+    struct alarm leave;            /* the next of them */
     struct probe *probe;           /* worker 0 only */
 };
 
@@ -84,8 +87,9 @@ struct worker {
     struct worker **all; /* every worker, for wake-ups */
     unsigned all_count;
     _Atomic bool stop, drain;
-    _Atomic bool news;  /* something was learned of an application */
-    _Atomic bool turns; /* sessions were given turns */
+    _Atomic bool news;    /* something was learned of an application */
+    _Atomic bool turns;   /* sessions were given turns */
+    _Atomic bool crowded; /* a gate holds too many topics */
     _Atomic bool asleep;
 };
 

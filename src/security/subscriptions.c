@@ -3,6 +3,15 @@
 
 #include "zmtp/command.h"
 
+/* What comes at once stops a publisher for as long as it takes to take it in. So the burst of subscriptions.total_rate
+ * passes at this many times the rate, in parts of this size. */
+#define PEAK       2u
+#define PEAK_BURST 32u
+
+/* The shortest pauses for a rate, and for the peak. */
+#define LEAST_PAUSE_NS (20 * NS_PER_MS)
+#define PEAK_PAUSE_NS  (5 * NS_PER_MS)
+
 static uint32_t topic_cost(struct bytes topic)
 {
     return (uint32_t)topic.len + TOPIC_OVERHEAD_BYTES;
@@ -13,24 +22,45 @@ static void forget(const struct traffic_context *c, struct bytes topic)
     topics_remove(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len);
 }
 
-/* The source's share and the gate's total, both in bytes of topics with their overhead. */
+uint64_t traffic_topics_share(const struct traffic_gate *g, const struct limits *l)
+{
+    uint32_t sources = atomic_load_explicit(&g->topic_sources, memory_order_relaxed);
+    return l->subscriptions.total_bytes / (sources ? sources : 1);
+}
+
+void traffic_topics_give_back(struct traffic_gate *g, struct source *source, uint64_t cost)
+{
+    if (cost && atomic_fetch_sub_explicit(&source->topic_bytes, (uint32_t)cost, memory_order_relaxed) == cost)
+        atomic_fetch_sub_explicit(&g->topic_sources, 1, memory_order_relaxed);
+}
+
+static void charge_source(const struct traffic_context *c, uint32_t cost)
+{
+    if (atomic_fetch_add_explicit(&c->source->topic_bytes, cost, memory_order_relaxed) == 0)
+        atomic_fetch_add_explicit(&c->gate->topic_sources, 1, memory_order_relaxed);
+}
+
+/* The source's limit and the gate's, both in bytes of topics with their overhead. A full gate is not the fault of one
+ * who holds less than a share: such a client is let in, and the source that holds most gives way at once. Others wait;
+ * to end their connections would cost a publisher more than their topics do. */
 static enum verdict charge_topic(struct judgement *j, struct bytes topic)
 {
     const struct traffic_context *c = j->c;
     uint32_t cost = topic_cost(topic);
     uint64_t hash = topics_hash(&c->gate->key, topic.at, topic.len);
-    if (atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)cost >
-        c->limits->subscriptions.source_bytes)
+    uint64_t held = atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)cost;
+    if (held > c->limits->subscriptions.source_bytes)
         return VERDICT_TOPICS_TOO_LARGE;
     enum tally_result r = tally_add(&c->gate->topics, hash, cost, c->limits->subscriptions.total_bytes);
-    /* A full gate is not this client's fault: it is let in, and the source that holds most gives way at once. */
     if (r == TALLY_FULL) {
+        if (held > traffic_topics_share(c->gate, c->limits))
+            return VERDICT_TOPICS_FULL;
         j->r->make_room = true;
         r = tally_add(&c->gate->topics, hash, cost, UINT64_MAX);
     }
     if (r != TALLY_ADDED)
         return VERDICT_NO_MEMORY;
-    atomic_fetch_add_explicit(&c->source->topic_bytes, cost, memory_order_relaxed);
+    charge_source(c, cost);
     return VERDICT_PASS;
 }
 
@@ -60,7 +90,22 @@ static void cancel(struct judgement *j, struct bytes topic)
     if (topics_remove(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len) != TOPICS_REMOVED)
         return;
     tally_remove(&c->gate->topics, topics_hash(&c->gate->key, topic.at, topic.len));
-    atomic_fetch_sub_explicit(&c->source->topic_bytes, topic_cost(topic), memory_order_relaxed);
+    traffic_topics_give_back(c->gate, c->source, topic_cost(topic));
+}
+
+/* What subscriptions and cancellations cost a publisher, which takes them in when it publishes: by their source, so
+ * that none has more than its part of what all may cost, and of all. */
+static void charge_rates(struct judgement *j, uint32_t cost)
+{
+    const struct limits *l = j->c->limits;
+    struct rate peak = l->subscriptions.total_rate;
+    peak.count *= PEAK;
+    peak.burst /= PEAK_BURST;
+    traffic_pause_after(j, &j->c->source->limiters[SOURCE_SUBSCRIPTIONS], &l->subscriptions.rate, cost, LEAST_PAUSE_NS,
+                        VERDICT_OVER_SUBSCRIPTIONS);
+    traffic_pause_after(j, &j->c->gate->topic_rate, &l->subscriptions.total_rate, cost, LEAST_PAUSE_NS,
+                        VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
+    traffic_pause_after(j, &j->c->gate->topic_peak, &peak, cost, PEAK_PAUSE_NS, VERDICT_PASS);
 }
 
 enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct bytes topic)
@@ -69,14 +114,17 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
     const struct traffic *t = j->t;
     if (topic.len > l->subscriptions.topic_bytes)
         return traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over);
-    traffic_pause_after(j, SOURCE_SUBSCRIPTIONS, &l->subscriptions.rate, topic_cost(topic), VERDICT_OVER_SUBSCRIPTIONS);
     if (!subscribe) {
+        charge_rates(j, topic_cost(topic));
         /* A message of several frames may still be dropped, and the application would keep the topic. */
         if (!t->dec.in_message && t->frames <= 1)
             cancel(j, topic);
         return RULING_PASS;
     }
     enum verdict v = subscribe_to(j, topic);
+    if (v == VERDICT_TOPICS_FULL)
+        return traffic_withhold(j, v, TRAFFIC_TOPICS_RETRY_NS);
+    charge_rates(j, topic_cost(topic));
     if (v == VERDICT_PASS)
         return RULING_PASS;
     return traffic_rule(j, v, v == VERDICT_NO_MEMORY ? ACTION_CLOSE : l->subscriptions.over);

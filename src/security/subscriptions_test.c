@@ -186,21 +186,101 @@ static void a_source_shares_its_bytes(void **state)
     line_fini(&other);
 }
 
-/* A full gate is nobody's fault: the newcomer is let in, and the caller is told that somebody must give way. */
-static void a_full_gate_lets_in_and_says_so(void **state)
+#define ONE (1 + TOPIC_OVERHEAD_BYTES)
+
+/* A full gate is not the fault of one who holds less than a share: the newcomer is let in, and the caller is told that
+ * somebody must give way. */
+static void a_full_gate_lets_newcomers_in_and_says_so(void **state)
 {
-    stand.limits.subscriptions.total_bytes = 2 * (1 + TOPIC_OVERHEAD_BYTES);
+    struct line other;
+    struct source elsewhere = {0};
+    stand.limits.subscriptions.total_bytes = 2 * ONE;
     put_text(&sent, COMMANDS, true, "a");
     put_text(&sent, MESSAGES, true, "b");
     put_text(&sent, COMMANDS, true, "a");
     assert_true(line_feed(&line, sent.bytes, sent.len));
     assert_false(line.made_room);
+    line_init(&other, &stand, LINE_SUBSCRIBER);
+    other.source = &elsewhere;
     sent.len = 0;
+    put_text(&sent, COMMANDS, true, "a");
+    assert_true(line_feed(&other, sent.bytes, sent.len));
+    assert_false(other.made_room);
+    assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), ONE);
+    sent.len = 0;
+    put_text(&sent, COMMANDS, false, "a");
     put_text(&sent, COMMANDS, true, "c");
+    assert_true(line_feed(&other, sent.bytes, sent.len));
+    assert_true(other.made_room);
+    assert_int_equal(other.topics.count, 1);
+    assert_int_equal(tally_cost(&stand.gate.topics), 3 * ONE);
+    line_fini(&other);
+    assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), 2 * ONE);
+}
+
+/* Who holds a share waits, in both encodings and at every split, and nothing of what waits is counted twice. */
+static void who_holds_a_share_of_a_full_gate_waits(void **state)
+{
+    struct line other;
+    struct source elsewhere = {0};
+    for (int e = COMMANDS; e <= MESSAGES; e++)
+        for (size_t most = 1; most < 40; most++) {
+            again();
+            stand.limits.subscriptions.total_bytes = 3 * ONE;
+            put_text(&sent, COMMANDS, true, "z");
+            line_init(&other, &stand, LINE_SUBSCRIBER);
+            other.source = &elsewhere;
+            assert_true(line_feed(&other, sent.bytes, sent.len));
+            sent.len = 0;
+            put_text(&sent, e, true, "a");
+            put_text(&sent, e, true, "b");
+            size_t room_for = sent.len;
+            put_text(&sent, e, true, "c");
+            put_text(&sent, !e, true, "d");
+            size_t fed = 0;
+            while (fed < sent.len && line_feed_by(&line, sent.bytes + fed, 1, 1))
+                fed++;
+            assert_true(fed >= room_for);
+            assert_true(line.waiting && line.wait_reason == VERDICT_TOPICS_FULL);
+            assert_int_equal(line.out_len, room_for);
+            fed++;
+            /* Asked again without room: the same answer. */
+            assert_false(line_feed_by(&line, sent.bytes + fed, sent.len - fed < most ? sent.len - fed : most, most));
+            fed += sent.len - fed < most ? sent.len - fed : most;
+            assert_int_equal(line.out_len, room_for);
+            assert_int_equal(line.topics.count, 2);
+            line_fini(&other);
+            stand.limits.subscriptions.total_bytes = 4 * ONE;
+            assert_true(line_feed(&line, sent.bytes + fed, sent.len - fed));
+            assert_int_equal(line.out_len, sent.len);
+            assert_memory_equal(line.out, sent.bytes, sent.len);
+            assert_int_equal(line.topics.count, 4);
+            assert_int_equal(line.messages + line.commands, 4);
+            assert_int_equal(stand.source.topic_bytes, 4 * ONE);
+            sent.len = 0;
+        }
+}
+
+/* The gate's rate: what one has used the others wait for, and the wait is no longer than the debt. */
+static void all_sources_share_a_rate(void **state)
+{
+    struct line other;
+    struct source elsewhere = {0};
+    stand.limits.subscriptions.total_rate = (struct rate){.count = ONE, .period_ns = NS_PER_S, .burst = 64 * ONE};
+    gcra_charge(&stand.gate.topic_rate, &stand.limits.subscriptions.total_rate, 62 * ONE, stand.now_ns);
+    put_text(&sent, COMMANDS, true, "a");
+    put_text(&sent, COMMANDS, true, "b");
     assert_true(line_feed(&line, sent.bytes, sent.len));
-    assert_true(line.made_room);
-    assert_int_equal(line.topics.count, 3);
-    assert_int_equal(tally_cost(&stand.gate.topics), 3 * (1 + TOPIC_OVERHEAD_BYTES));
+    assert_int_equal(line.waits, 0);
+    line_init(&other, &stand, LINE_SUBSCRIBER);
+    other.source = &elsewhere;
+    sent.len = 0;
+    put_text(&sent, MESSAGES, true, "c");
+    put_text(&sent, COMMANDS, false, "c");
+    assert_true(line_feed(&other, sent.bytes, sent.len));
+    assert_int_equal(other.wait_reason, VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
+    assert_in_range(other.waited_ns, NS_PER_S, 4 * NS_PER_S);
+    line_fini(&other);
 }
 
 static void no_memory_for_a_topic_closes(void **state)
@@ -437,7 +517,9 @@ int main(void)
         TEST(a_connection_holds_at_most_max),
         TEST(a_source_holds_at_most_its_bytes),
         TEST(a_source_shares_its_bytes),
-        TEST(a_full_gate_lets_in_and_says_so),
+        TEST(a_full_gate_lets_newcomers_in_and_says_so),
+        TEST(who_holds_a_share_of_a_full_gate_waits),
+        TEST(all_sources_share_a_rate),
         TEST(no_memory_for_a_topic_closes),
         TEST(what_is_over_a_limit_can_be_left_out),
         TEST(a_long_topic_is_refused_by_its_first_byte),

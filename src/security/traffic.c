@@ -3,9 +3,6 @@
 
 #include "zmtp/command.h"
 
-/* The shortest pause for what a subscriber sends too fast. */
-#define LEAST_PAUSE_NS (20 * NS_PER_MS)
-
 /* How many messages are charged to a limiter at once. What is not used goes back. */
 #define CREDIT_MESSAGES 64u
 
@@ -62,15 +59,21 @@ static void pause_for(struct judgement *j, enum verdict reason, uint64_t wait_ns
     j->r->wait_reason = reason;
 }
 
-void traffic_pause_after(struct judgement *j, enum source_limiter limiter, const struct rate *rate, uint64_t quantity,
-                         enum verdict v)
+void traffic_pause_after(struct judgement *j, gcra_word *limiter, const struct rate *rate, uint64_t quantity,
+                         uint64_t least_ns, enum verdict v)
 {
     if (rate_is_unlimited(rate))
         return;
-    uint64_t wait_ns = gcra_charge(&j->c->source->limiters[limiter], rate, quantity, j->c->now_ns);
-    /* Not for every few bytes: a pause lasts long enough that some may pass behind it. */
+    uint64_t wait_ns = gcra_charge(limiter, rate, quantity, j->c->now_ns);
     if (wait_ns)
-        pause_for(j, v, wait_ns > LEAST_PAUSE_NS ? wait_ns : LEAST_PAUSE_NS);
+        pause_for(j, v, wait_ns > least_ns ? wait_ns : least_ns);
+}
+
+enum ruling traffic_withhold(struct judgement *j, enum verdict reason, uint64_t wait_ns)
+{
+    j->t->withheld = true;
+    pause_for(j, reason, wait_ns);
+    return RULING_WAIT;
 }
 
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v)
@@ -273,7 +276,7 @@ static bool judge_content(struct judgement *j, const uint8_t *body, bool whole)
     enum ruling ruling = subscriber_frame(j, body, whole);
     if (ruling == RULING_DROP)
         t->mode = TRAFFIC_SKIP;
-    return ruling != RULING_CLOSE;
+    return ruling == RULING_PASS || ruling == RULING_DROP;
 }
 
 /* A command is held until it is whole, so its size is limited by its kind, which its name will tell: here by the
@@ -374,10 +377,14 @@ static bool on_client_frame(struct judgement *j)
     bool decided = t->judged && t->awaits == AWAITS_NOTHING, last = !(t->dec.flags & ZMTP_FLAG_MORE);
     if (!t->judged && !judge_frame(j))
         return false;
+    if (!decided && t->mode != TRAFFIC_SKIP && !judge_content(j, frame_body(j).at, true)) {
+        /* If it is judged again, then by its content alone. */
+        t->judged = true;
+        t->awaits = AWAITS_END;
+        return false;
+    }
     t->judged = false;
     t->awaits = AWAITS_NOTHING;
-    if (!decided && t->mode != TRAFFIC_SKIP && !judge_content(j, frame_body(j).at, true))
-        return false;
     if (t->mode == TRAFFIC_SKIP)
         return skip_frame(j, last);
     /* A message that ends here needs no reservation: the application gets it whole. */
@@ -417,7 +424,7 @@ static bool on_client_command(struct judgement *j)
 {
     struct traffic *t = j->t;
     enum ruling ruling = traffic_client_command(j, frame_body(j));
-    if (ruling == RULING_CLOSE)
+    if (ruling == RULING_CLOSE || ruling == RULING_WAIT)
         return false;
     if (t->dec.in_message ? t->mode == TRAFFIC_SKIP : ruling == RULING_DROP)
         return leave_out(j);
@@ -464,13 +471,17 @@ static bool on_need(struct judgement *j)
     return false;
 }
 
-/* Finishes what the last call had to leave: a message without a turn, a frame without its first bytes, a reservation.
- */
+/* Finishes what the last call had to leave: a message without a turn, a subscription without room, a frame without its
+ * first bytes, a reservation. */
 static bool resume(struct judgement *j)
 {
     struct traffic *t = j->t;
     if (t->complete)
         return finish_message(j);
+    if (t->withheld) {
+        t->withheld = false;
+        return on_frame(j);
+    }
     if (t->awaits == AWAITS_BEGINNING && !judge_beginning(j))
         return false;
     if (t->want == 0)

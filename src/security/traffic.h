@@ -44,13 +44,19 @@
 /* Besides its bytes a topic costs the application a set of subscribers: counted as this many bytes. */
 #define TOPIC_OVERHEAD_BYTES 16u
 
+/* How long a subscription waits before it asks again for room among all topics. */
+#define TRAFFIC_TOPICS_RETRY_NS (200 * NS_PER_MS)
+
 /* How long a connection waits before it asks again for room for a large message. */
 #define TRAFFIC_UNFINISHED_RETRY_NS (5 * NS_PER_MS)
 
 /* What the connections of a gate share. */
 struct traffic_gate {
     struct unfinished unfinished;
-    struct tally topics; /* subscribed */
+    struct tally topics;            /* subscribed */
+    _Atomic uint32_t topic_sources; /* sources that hold some */
+    gcra_word topic_rate;           /* of all sources */
+    gcra_word topic_peak;           /* the same, for what comes at once */
     struct account *account;
     struct hash_key key;
 };
@@ -77,6 +83,7 @@ struct traffic {
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
     bool complete;           /* a whole message waits for its turn */
+    bool withheld;           /* a subscription waits for room among all topics */
     gcra_word user_messages; /* of a subscriber */
 };
 
@@ -118,6 +125,12 @@ struct traffic_result {
     struct traffic_ping ping;
 };
 
+/* The bytes of topics that each source may hold when all want more than subscriptions.total_bytes. Any thread. */
+uint64_t traffic_topics_share(const struct traffic_gate *g, const struct limits *l);
+
+/* Counts that `source` holds `cost` bytes of topics less. Any thread. */
+void traffic_topics_give_back(struct traffic_gate *g, struct source *source, uint64_t cost);
+
 void traffic_init(struct traffic *t, bool inbound, bool zmtp2, bool curve, bool subscriber);
 
 /* Gives back reservations; for inbound traffic of a connection that ends. */
@@ -140,7 +153,7 @@ static inline bool traffic_at_boundary(const struct traffic *t)
 /* Whether something that was decoded waits for room or for its turn. */
 static inline bool traffic_waits(const struct traffic *t)
 {
-    return t->want != 0 || t->complete;
+    return t->want != 0 || t->complete || t->withheld;
 }
 
 /* Whether a message or frame has begun and not ended. */

@@ -65,13 +65,13 @@ static struct traffic_context context_of(struct line *l)
     return (struct traffic_context){&s->limits, &s->gate, l->source, &l->topics, l->id, UINT32_MAX, s->now_ns};
 }
 
-/* As relay/session.c does. */
+/* As relay/subscribers.c does. */
 static void give_back_topics(struct line *l)
 {
     struct traffic_gate *g = &l->stand->gate;
     uint64_t cost = l->topics.topic_bytes + (uint64_t)l->topics.count * TOPIC_OVERHEAD_BYTES;
     tally_remove_all(&g->topics, l->topics.slots, l->topics.capacity);
-    atomic_fetch_sub(&l->source->topic_bytes, (uint32_t)cost);
+    traffic_topics_give_back(g, l->source, cost);
     topics_clear(&l->topics, g->account);
 }
 
@@ -144,7 +144,7 @@ static size_t keeps_at_most(const struct line *l)
 /* True when the judge has to be asked again at once, as next_window() in relay/lane.c has it. */
 static bool goes_on(struct line *l, const struct traffic_result *r, const uint8_t *end)
 {
-    bool more = r->scanned < end || l->traffic.want;
+    bool more = r->scanned < end || l->traffic.want || l->traffic.withheld;
     if (r->verdict != VERDICT_PASS)
         return false;
     if (r->wait_ns == 0) {
@@ -152,7 +152,7 @@ static bool goes_on(struct line *l, const struct traffic_result *r, const uint8_
         REQUIRE(!more || r->again);
         return more;
     }
-    if (r->wait_reason == VERDICT_PASS || l->patience == STOPS) {
+    if (r->wait_reason == VERDICT_PASS || l->traffic.withheld || l->patience == STOPS) {
         l->waiting = true;
         return false;
     }

@@ -17,8 +17,8 @@ struct judgement {
     uint64_t last_charge; /* bytes charged for the last message */
 };
 
-/* What becomes of the current message or command. */
-enum ruling { RULING_PASS, RULING_DROP, RULING_CLOSE };
+/* What becomes of the current message or command. WAIT: it is judged again later. */
+enum ruling { RULING_PASS, RULING_DROP, RULING_CLOSE, RULING_WAIT };
 
 /* A verdict whose configured action is DROP or CLOSE. Nothing is ever dropped from CURVE. */
 enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over);
@@ -26,9 +26,13 @@ enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over);
 /* Charges one unit for the current frame or command; what is over pauses (after this unit), is dropped or closes. */
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v);
 
-/* Charges the source; when it is over its rate the connection pauses behind the current message or command. */
-void traffic_pause_after(struct judgement *j, enum source_limiter limiter, const struct rate *rate, uint64_t quantity,
-                         enum verdict v);
+/* Charges a limiter; when it is over its rate the connection pauses behind the current message or command, for at least
+ * `least_ns`: not for every few bytes, so that some may pass behind the pause. */
+void traffic_pause_after(struct judgement *j, gcra_word *limiter, const struct rate *rate, uint64_t quantity,
+                         uint64_t least_ns, enum verdict v);
+
+/* The current command or frame, which is whole, is judged again after `wait_ns`. */
+enum ruling traffic_withhold(struct judgement *j, enum verdict reason, uint64_t wait_ns);
 
 /* A subscription or its cancellation, whole. One that is too long may be judged before: its bytes are not looked at. */
 enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct bytes topic);

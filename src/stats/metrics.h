@@ -67,6 +67,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that waits for its turn.") \
     CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
+    CELL(LEAVING, "weir_subscribers_leaving", METRIC_GAUGE, "",                                                        \
+         "Of these, subscribers of which the application was not told yet (subscriptions.removal_rate).")              \
     CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \
          "Connections opened to the application.")                                                                     \
     CELL(UPSTREAM_FAILURES, "weir_upstream_connect_failures_total", METRIC_COUNTER, "",                                \

@@ -11,7 +11,8 @@ import pytest
 ENCODINGS = [pytest.param({"minor": 1}, id="commands"), pytest.param({"minor": 0, "as_messages": True}, id="messages")]
 # Random topics: 50 bytes of a publisher's memory for each byte of topic, and every message published walks through them.
 TOPICS = [pytest.param({"size": 12}, id="short"), pytest.param({"size": 200}, id="long"), pytest.param({"size": 200, "cancels": True}, id="fake-cancels")]
-OVER = ["over_subscriptions", "subscriptions_too_many", "topics_too_large"]
+SUMS = ["subscriptions_too_many", "topics_too_large"]
+OVER = ["over_subscriptions", *SUMS]
 # A paused connection keeps what one read brought. The sender's kernel still has megabytes to send when the sender is gone, and tells of
 # the end only behind them.
 UNSENT = 32 * 1024
@@ -33,7 +34,7 @@ def test_subscriptions_through(gate, flood, encoding, topics):
     """One source, four connections, again and again: neither the sums nor the speed of its subscriptions may reach the application."""
     g = gate("pub")
     f = flood("subscriptions", g.endpoint, type="SUB", connections=4, opens=100000, **encoding, **topics)
-    g.withstands(f, until=g.expects(200, *OVER), held=4 * UNSENT)
+    g.withstands(f, until=g.expects(50, *OVER), held=4 * UNSENT)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -42,7 +43,7 @@ def test_subscriptions_once_through(gate, flood, encoding, topics):
     """The sums alone: eight connections that do not come back."""
     g = gate("pub")
     f = flood("subscriptions", g.endpoint, type="SUB", connections=9, opens=9, rate=4, **encoding, **topics)
-    g.withstands(f, until=g.expects(3, *OVER), held=9 * UNSENT)
+    g.withstands(f, until=g.expects(1, *SUMS), held=9 * UNSENT)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -55,7 +56,6 @@ def test_long_topics_through(gate, flood, encoding, size):
     g.weir.wait_metric("weir_subscriptions", lambda held: held == 0)
 
 
-@pytest.mark.skip(reason="not survived yet: sources that each stay within their share freeze the publisher together; needs shares of the gate")
 def test_subscriptions_of_many_sources_through(gate, flood):
     """Each source within its own limit, all together past the gate's: those who hold most give way."""
     g = gate("pub")

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/subscribers.h"
+
+#include "relay/farewell.h"
+#include "relay/peer.h"
+#include "relay/session.h"
+
+/* To walk past a byte of topics takes a publisher about as long as to send a few bytes to somebody. */
+#define KEPT_COSTS 8u
+
+/* While those who wait to leave take the places of others, they leave so many times faster. */
+#define HURRY 16u
+
+void subscribers_give_back(struct worker_gate *wg, struct source *source, struct topics *t)
+{
+    struct traffic_gate *g = &wg->gate->traffic;
+    cell_sub(wg->cells, CELL_SUBSCRIPTIONS, t->count);
+    tally_remove_all(&g->topics, t->slots, t->capacity);
+    traffic_topics_give_back(g, source, topics_cost(t));
+    topics_clear(t, g->account);
+}
+
+/* ---- giving way ---- */
+
+void subscribers_crowd(struct worker_gate *wg)
+{
+    struct worker *w = wg->worker;
+    for (unsigned i = 0; i < w->all_count; i++)
+        worker_signal(w->all[i], &w->all[i]->crowded);
+}
+
+static struct session *with_most_topics(const struct peer *p)
+{
+    struct session *most = NULL;
+    LIST_FOREACH(n, &p->sessions)
+    {
+        struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        if (s->topics.count && (!most || topics_cost(&s->topics) >= topics_cost(&most->topics)))
+            most = s;
+    }
+    return most;
+}
+
+/* Those of a source who have left already go first. */
+static void give_way(struct peer *p)
+{
+    if (!farewell_hasten(p))
+        session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
+}
+
+/* Somebody holds more than a share, here or at another worker, or there would be room. */
+static void make_room(struct worker_gate *wg)
+{
+    struct gate *g = wg->gate;
+    while (tally_cost(&g->traffic.topics) > g->limits.subscriptions.total_bytes) {
+        struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, &g->limits));
+        if (!p)
+            return;
+        give_way(p);
+    }
+}
+
+void subscribers_make_room(struct worker *w)
+{
+    if (!atomic_exchange(&w->crowded, false))
+        return;
+    for (size_t i = 0; i < w->gate_count; i++)
+        make_room(&w->gates[i]);
+}
+
+/* ---- leaving ---- */
+
+void subscribers_begin_to_leave(struct worker_gate *wg)
+{
+    gcra_word *word = &wg->gate->removals;
+    uint64_t was = atomic_load(word), now = wg->worker->now_ns;
+    while (was < now && !atomic_compare_exchange_weak(word, &was, now))
+        ;
+}
+
+bool subscribers_may_leave(struct worker_gate *wg, uint64_t *ret_wait_ns)
+{
+    struct gate *g = wg->gate;
+    uint64_t walk = tally_cost(&g->traffic.topics);
+    if (farewell_is_crowded(g))
+        walk /= HURRY;
+    *ret_wait_ns = gcra_admit_saved(&g->removals, &g->limits.subscriptions.removal_rate, walk, wg->worker->now_ns);
+    return *ret_wait_ns == 0;
+}
+
+bool subscribers_must_leave(const struct worker_gate *wg, uint64_t sent)
+{
+    return sent / KEPT_COSTS > tally_cost(&wg->gate->traffic.topics);
+}

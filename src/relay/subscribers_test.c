@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Subscribers of a gate together: who gives way, and how they leave. */
+#include "relay/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#define KIB 1024u
+
+/* One topic of subscribe() counts this much. */
+#define TOPIC 36u
+
+static void subscribe(struct end *e, char first, unsigned count)
+{
+    char topic[21];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(topic, sizeof(topic), "%c%019u", first, i);
+        stream_command(&e->out, "SUBSCRIBE", topic, 20);
+    }
+    end_write(e, SIZE_MAX);
+}
+
+static void stage_pair_from(struct stage *s, struct end *client, struct end *app, uint32_t from)
+{
+    end_connect(client, s, from);
+    end_greet(client, "SUB", NULL);
+    end_write(client, SIZE_MAX);
+    for (unsigned i = 0; i < 200 && !end_is_greeted(client); i++) {
+        stage_sleep(s, NS_PER_MS);
+        struct end e;
+        while (end_accept(&e, s)) {
+            end_greet(&e, "PUB", NULL);
+            end_write(&e, SIZE_MAX);
+            *app = e;
+        }
+        end_read(client, SIZE_MAX);
+    }
+    assert_true(end_is_greeted(client));
+}
+
+/* A gate on TCP in front of an application that the probe has seen. */
+static void stage_open(struct stage *s)
+{
+    struct end probe;
+    stage_start(s);
+    stage_rounds(s, 4);
+    while (end_accept(&probe, s)) {
+        end_greet(&probe, "PUB", NULL);
+        end_write(&probe, SIZE_MAX);
+        stage_rounds(s, 4);
+        end_close(&probe);
+    }
+}
+
+/* Room is made by whoever holds most topics, not by another connection of the same address. */
+static void topics_give_way_where_they_are(void **state)
+{
+    struct stage s;
+    struct end clients[4], apps[4];
+    stage_init(&s, "tcp://127.0.0.1:*");
+    s.limits->subscriptions.total_bytes = 50 * TOPIC;
+    stage_open(&s);
+    for (unsigned i = 0; i < 4; i++)
+        stage_pair_from(&s, &clients[i], &apps[i], 0x7f000001u + (i == 3));
+    subscribe(&clients[0], 'a', 10);
+    subscribe(&clients[1], 'b', 25);
+    stage_rounds(&s, 10);
+    assert_int_equal(stage_cell(&s, CELL_SUBSCRIPTIONS), 35);
+    subscribe(&clients[3], 'c', 20);
+    stage_rounds(&s, 10);
+    assert_int_equal(stage_verdict(&s, VERDICT_TOPICS_GIVE_WAY), 1);
+    assert_int_equal(stage_cell(&s, CELL_SUBSCRIPTIONS), 30);
+    end_read(&clients[1], SIZE_MAX);
+    assert_true(clients[1].over);
+    for (unsigned i = 0; i < 4; i++)
+        end_close(&clients[i]), end_close(&apps[i]);
+    stage_rounds(&s, 20);
+    stage_fini(&s);
+}
+
+/* What it asked for would still be asked for in its name, for hours at the pace of a limit, or of a publisher that
+ * takes nothing. */
+static void a_subscriber_that_has_left_is_not_waited_for(void **state)
+{
+    for (int blocked = 0; blocked < 2; blocked++) {
+        struct stage s;
+        struct end client, app;
+        stage_init(&s, NULL);
+        s.limits->subscriptions.messages =
+            (struct rate_limit){.rate = {.count = 1, .period_ns = 60 * NS_PER_S, .burst = blocked ? 1000 : 10}};
+        stage_start(&s);
+        stage_pair(&s, &client, &app, "SUB", "XPUB");
+        for (unsigned i = 0; i < 50; i++)
+            stream_frame(&client.out, 0, 'x', 20 * KIB);
+        for (unsigned i = 0; i < 50; i++) {
+            end_write(&client, SIZE_MAX);
+            stage_round(&s);
+        }
+        assert_int_equal(stage_cell(&s, blocked ? CELL_BLOCKED_IN : CELL_PAUSED), 1);
+        end_close(&client);
+        stage_rounds(&s, 4);
+        assert_int_equal(stage_cell(&s, CELL_CLOSED), 1);
+        end_close(&app);
+        stage_rounds(&s, 4);
+        stage_assert_empty(&s);
+        stage_fini(&s);
+    }
+}
+
+/* ---- leaving ---- */
+
+#define SUBSCRIBERS 4u
+
+struct crowd {
+    struct stage stage;
+    struct end clients[SUBSCRIBERS], apps[SUBSCRIBERS];
+};
+
+/* Each holds ten topics of its own, from an address of its own. */
+static void crowd_init(struct crowd *c, uint64_t removals_a_second)
+{
+    stage_init(&c->stage, "tcp://127.0.0.1:*");
+    c->stage.limits->subscriptions.removal_rate =
+        (struct rate){.count = removals_a_second, .period_ns = NS_PER_S, .burst = 10 * TOPIC};
+    stage_open(&c->stage);
+    for (unsigned i = 0; i < SUBSCRIBERS; i++) {
+        stage_pair_from(&c->stage, &c->clients[i], &c->apps[i], 0x7f000001u + i);
+        subscribe(&c->clients[i], (char)('a' + i), 10);
+    }
+    stage_rounds(&c->stage, 20);
+    assert_int_equal(stage_cell(&c->stage, CELL_SUBSCRIPTIONS), 10 * SUBSCRIBERS);
+}
+
+static void crowd_fini(struct crowd *c)
+{
+    for (unsigned i = 0; i < SUBSCRIBERS; i++)
+        end_close(&c->clients[i]), end_close(&c->apps[i]);
+    stage_rounds(&c->stage, 20);
+    stage_assert_empty(&c->stage);
+    stage_fini(&c->stage);
+}
+
+/* How many of its subscribers the application has seen leave. */
+static unsigned seen_to_leave(struct crowd *c)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < SUBSCRIBERS; i++) {
+        end_read(&c->apps[i], SIZE_MAX);
+        end_read(&c->apps[i], SIZE_MAX); /* the end stands behind what was said */
+        n += c->apps[i].over;
+    }
+    return n;
+}
+
+/* All leave at once: the application hears of one after the other, as fast as it may look through what is left. */
+static void subscribers_leave_one_after_the_other(void **state)
+{
+    struct crowd c;
+    crowd_init(&c, 10 * TOPIC);
+    for (unsigned i = 0; i < SUBSCRIBERS; i++)
+        end_close(&c.clients[i]);
+    stage_rounds(&c.stage, 4);
+    assert_int_equal(stage_cell(&c.stage, CELL_OPEN), 0);
+    assert_int_equal(seen_to_leave(&c), 0);
+    assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
+    assert_int_equal(stage_cell(&c.stage, CELL_SUBSCRIPTIONS), 10 * SUBSCRIBERS);
+    /* 40 topics are to be looked through, of which 10 are the burst: after 3 s; then 30, 20 and 10, which are paid from
+     * nothing: after 6, 8 and 9. */
+    static const uint64_t tenths[SUBSCRIBERS] = {30, 60, 80, 90};
+    uint64_t now = 0;
+    for (unsigned i = 0; i < SUBSCRIBERS; i++) {
+        stage_sleep(&c.stage, (tenths[i] - 1 - now) * NS_PER_S / 10);
+        assert_int_equal(seen_to_leave(&c), i);
+        stage_sleep(&c.stage, 2 * NS_PER_S / 10);
+        assert_int_equal(seen_to_leave(&c), i + 1);
+        assert_int_equal(stage_cell(&c.stage, CELL_SUBSCRIPTIONS), 10 * (SUBSCRIBERS - i - 1));
+        now = tenths[i] + 1;
+    }
+    crowd_fini(&c);
+}
+
+/* A healthy gate: as long as little has to be looked through, they leave when they leave. */
+static void few_topics_are_left_at_once(void **state)
+{
+    struct crowd c;
+    crowd_init(&c, 1000 * TOPIC);
+    c.stage.gate.limits.subscriptions.removal_rate.burst = 1000 * TOPIC;
+    for (unsigned i = 0; i < SUBSCRIBERS; i++) {
+        end_close(&c.clients[i]);
+        stage_rounds(&c.stage, 4);
+        assert_int_equal(seen_to_leave(&c), i + 1);
+    }
+    crowd_fini(&c);
+}
+
+/* Who is still sent more than its end would cost leaves at once. */
+static void who_is_sent_much_leaves_at_once(void **state)
+{
+    struct crowd c;
+    crowd_init(&c, 1);
+    end_close(&c.clients[0]);
+    stage_rounds(&c.stage, 4);
+    assert_int_equal(seen_to_leave(&c), 0);
+    stream_frame(&c.apps[0].out, 0, 'x', 7 * 10 * SUBSCRIBERS * TOPIC);
+    end_write(&c.apps[0], SIZE_MAX);
+    stage_rounds(&c.stage, 4);
+    assert_int_equal(seen_to_leave(&c), 0);
+    stream_frame(&c.apps[0].out, 0, 'x', 11 * SUBSCRIBERS * TOPIC);
+    end_write(&c.apps[0], SIZE_MAX);
+    stage_rounds(&c.stage, 4);
+    assert_int_equal(seen_to_leave(&c), 1);
+    crowd_fini(&c);
+}
+
+/* Those who have left make room before anybody who is still there. */
+static void who_has_left_gives_way_first(void **state)
+{
+    struct crowd c;
+    crowd_init(&c, 1);
+    subscribe(&c.clients[0], 'A', 10);
+    stage_rounds(&c.stage, 10);
+    end_close(&c.clients[0]);
+    stage_rounds(&c.stage, 4);
+    c.stage.gate.limits.subscriptions.total_bytes = 13 * SUBSCRIBERS * TOPIC;
+    subscribe(&c.clients[1], 'B', 3);
+    stage_rounds(&c.stage, 10);
+    assert_int_equal(seen_to_leave(&c), 1);
+    assert_int_equal(stage_verdict(&c.stage, VERDICT_TOPICS_GIVE_WAY), 0);
+    assert_int_equal(stage_cell(&c.stage, CELL_SUBSCRIPTIONS), 10 * (SUBSCRIBERS - 1) + 3);
+    crowd_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(topics_give_way_where_they_are),
+        cmocka_unit_test(a_subscriber_that_has_left_is_not_waited_for),
+        cmocka_unit_test(subscribers_leave_one_after_the_other),
+        cmocka_unit_test(few_topics_are_left_at_once),
+        cmocka_unit_test(who_is_sent_much_leaves_at_once),
+        cmocka_unit_test(who_has_left_gives_way_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
