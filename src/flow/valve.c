@@ -289,15 +289,28 @@ uint64_t valve_forget_at(const struct valve *v, const struct valve_client *c)
     return c->in_hand ? c->sampled_ns + VALVE_FORGET_NS + 8 * latency_ns : 0;
 }
 
+/* Under the lock. */
+static void write_off(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    release(v, c, take_oldest(c, c->in_hand), true, now_ns);
+    c->until_sample = 0;
+    go_on(v, c);
+    serve(v, now_ns);
+}
+
+void valve_excuse(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    pthread_mutex_lock(&v->lock);
+    write_off(v, c, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
 void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     pthread_mutex_lock(&v->lock);
     if (c->in_hand)
         learn(v, false);
-    release(v, c, take_oldest(c, c->in_hand), true, now_ns);
-    c->until_sample = 0;
-    go_on(v, c);
-    serve(v, now_ns);
+    write_off(v, c, now_ns);
     pthread_mutex_unlock(&v->lock);
 }
 

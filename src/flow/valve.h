@@ -92,6 +92,13 @@ static inline bool valve_is_wanted(const struct valve *v)
     return atomic_load_explicit(&v->waiting, memory_order_relaxed) != 0;
 }
 
+/* Whether another client waits. */
+static inline bool valve_is_wanted_by_others(const struct valve *v, const struct valve_client *c)
+{
+    uint32_t own = atomic_load_explicit(&c->waits, memory_order_relaxed);
+    return atomic_load_explicit(&v->waiting, memory_order_relaxed) > own;
+}
+
 /* Whether somebody waits, or no place is left. */
 static inline bool valve_is_busy(const struct valve *v)
 {
@@ -115,6 +122,10 @@ void valve_rest(struct valve *v, struct valve_client *c, uint64_t now_ns);
 
 /* When the client's requests are to be forgotten if no reply comes; 0: none is in hand. */
 uint64_t valve_forget_at(const struct valve *v, const struct valve_client *c);
+
+/* Its client takes no answers now, so the application may have worked off its requests, or wait for it: others do not.
+ */
+void valve_excuse(struct valve *v, struct valve_client *c, uint64_t now_ns);
 
 /* Its requests will not be answered any more. */
 void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns);

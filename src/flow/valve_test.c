@@ -142,7 +142,7 @@ static void any_call(struct property_rng *rng)
     case 9:
         if (property_below(rng, 8))
             break;
-        valve_forget(&v, &c->valve, now);
+        (property_below(rng, 2) ? valve_forget : valve_excuse)(&v, &c->valve, now);
         c->in_hand = 0;
         break;
     case 10:
@@ -247,6 +247,20 @@ static void who_answers_is_limited_and_who_stops_is_not(void **state)
     assert_int_equal(v.mode, VALVE_OPEN);
     assert_int_equal(v.turns.waiting, 0);
     check();
+}
+
+/* Clients that take no answers say nothing about the application. */
+static void excused_requests_teach_nothing(void **state)
+{
+    for (unsigned n = 0; n < 1000; n++) {
+        struct client *c = &clients[n % CLIENTS];
+        pass(c, 1);
+        valve_excuse(&v, &c->valve, now);
+        c->in_hand = 0;
+        assert_int_equal(v.mode, VALVE_UNDECIDED_YET);
+        assert_int_equal(v.in_hand, 0);
+    }
+    check_empty();
 }
 
 static void a_strict_one_stays_limited(void **state)
@@ -432,6 +446,7 @@ int main(void)
         TEST(counts_hold_whatever_the_order_of_calls),
         TEST(an_application_that_never_answers_is_not_limited),
         TEST(who_answers_is_limited_and_who_stops_is_not),
+        TEST(excused_requests_teach_nothing),
         TEST(a_strict_one_stays_limited),
         TEST(a_pipelining_client_is_followed),
         TEST(forgetting_waits_for_what_is_still_answered),

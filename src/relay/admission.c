@@ -119,9 +119,18 @@ void admission_answered(struct session *s, uint32_t n)
         valve_answered(&s->wg->gate->valve, &s->admission, n, s->wg->worker->now_ns);
 }
 
+void admission_blocked(struct session *s)
+{
+    struct valve *v = &s->wg->gate->valve;
+    if (s->takes_turns && s->admission.in_hand && valve_is_wanted_by_others(v, &s->admission))
+        valve_excuse(v, &s->admission, s->wg->worker->now_ns);
+}
+
 void admission_on_alarm(struct session *s)
 {
     struct valve *v = &s->wg->gate->valve;
+    if (s->down.blocked)
+        admission_blocked(s);
     if (s->one_way)
         tenure_on_alarm(s);
     uint64_t at_ns = s->takes_turns ? valve_forget_at(v, &s->admission) : 0;

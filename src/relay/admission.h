@@ -46,6 +46,9 @@ void admission_rest(struct session *s);
 /* `n` messages came back from the application. */
 void admission_answered(struct session *s, uint32_t n);
 
+/* Its client takes no answers now: others do not wait for its requests. */
+void admission_blocked(struct session *s);
+
 /* At the session's alarm: forgets requests that nobody will answer. */
 void admission_on_alarm(struct session *s);
 

@@ -168,6 +168,41 @@ static void what_is_not_answered_is_forgotten(void **state)
     play_fini(&p);
 }
 
+/* A client that does not take its answers holds no place, neither with what was not answered yet nor with a turn that
+ * it cannot use. */
+static void who_takes_no_answers_holds_no_place(void **state)
+{
+    struct play p;
+    play_init(&p, 3, "DEALER", "REP", 1);
+    ask(&p, 0, 3);
+    stage_rounds(&p.stage, 4);
+    ask(&p, 1, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(all_got(&p), WIRE);
+    /* The answer is larger than what lies between the two, so it does not end before the client takes it. */
+    stream_frame(&p.apps[0].out, ZMTP_FLAG_MORE, 0, 0);
+    stream_frame(&p.apps[0].out, 0, 'r', 4096 * KIB);
+    for (unsigned n = 0; n < 50; n++) {
+        end_write(&p.apps[0], SIZE_MAX);
+        stage_round(&p.stage);
+    }
+    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_OUT), 1);
+    assert_int_equal(got(&p.apps[1]), WIRE);
+    reply(&p, 1);
+    ask(&p, 2, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(got(&p.apps[2]), WIRE);
+    /* It takes them after all, and goes on. */
+    reply(&p, 2);
+    for (unsigned n = 0; n < 200; n++) {
+        end_write(&p.apps[0], SIZE_MAX);
+        stage_round(&p.stage);
+        end_read(&p.clients[0], SIZE_MAX);
+    }
+    assert_true(got(&p.apps[0]) >= 2 * WIRE);
+    play_fini(&p);
+}
+
 static void who_leaves_gives_its_place_to_others(void **state)
 {
     struct play p;
@@ -246,13 +281,10 @@ static void full_queues_are_limited(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_request_is_in_hand_at_a_time),
-        cmocka_unit_test(connections_take_turns),
-        cmocka_unit_test(who_stands_in_line_is_kept_alive),
-        cmocka_unit_test(what_is_not_answered_is_forgotten),
-        cmocka_unit_test(who_leaves_gives_its_place_to_others),
-        cmocka_unit_test(switched_off_nothing_waits),
-        cmocka_unit_test(full_queues_are_limited),
+        cmocka_unit_test(one_request_is_in_hand_at_a_time),    cmocka_unit_test(connections_take_turns),
+        cmocka_unit_test(who_stands_in_line_is_kept_alive),    cmocka_unit_test(what_is_not_answered_is_forgotten),
+        cmocka_unit_test(who_takes_no_answers_holds_no_place), cmocka_unit_test(who_leaves_gives_its_place_to_others),
+        cmocka_unit_test(switched_off_nothing_waits),          cmocka_unit_test(full_queues_are_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

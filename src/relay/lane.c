@@ -147,8 +147,10 @@ static void mark_blocked(struct lane *l, struct session *s)
     time_receiver(l, s);
     cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
-    if (!l->traffic.inbound)
-        session_arm(s, l->blocked_ns + session_limits(s)->slow_reader.within_ns);
+    if (l->traffic.inbound)
+        return;
+    session_arm(s, l->blocked_ns + session_limits(s)->slow_reader.within_ns);
+    admission_blocked(s);
 }
 
 static void mark_flowing(struct lane *l, struct session *s)
@@ -562,8 +564,13 @@ bool lane_run(struct lane *l, struct session *s)
         return false;
     }
     while (s->state == SESSION_OPEN && !l->shut) {
-        if (!flush(l, s) || !end_pause(l, s) || session_owes_reading(l, s))
+        if (!flush(l, s) || !end_pause(l, s))
             return false;
+        if (session_owes_reading(l, s)) {
+            /* A turn that it cannot use is somebody else's. */
+            admission_rest(s);
+            return false;
+        }
         if (l->traffic.inbound && !admission_may_read(s))
             return false;
         if (!next_window(l, s, &w)) {
