@@ -278,13 +278,74 @@ static void full_queues_are_limited(void **state)
     play_fini(&p);
 }
 
+#define MUCH (80u * KIB)
+
+/* How many of the clients were heard. */
+static unsigned heard(struct play *p)
+{
+    unsigned n = 0;
+    for (unsigned round = 0; round < 20; round++) {
+        stage_round(&p->stage);
+        all_got(p);
+    }
+    for (unsigned i = 0; i < p->count; i++)
+        n += got(&p->apps[i]) > MUCH;
+    return n;
+}
+
+/* All places are taken by clients that had much to say and fall silent; one more waits in line. */
+static void say_much(struct play *p)
+{
+    play_init(p, TENURES_MOST + 1, "PUSH", "PULL", 65536);
+    for (unsigned i = 0; i <= TENURES_MOST; i++) {
+        for (unsigned n = 0; n < 8; n++)
+            stream_frame(&p->clients[i].out, 0, 'p', MUCH / 8);
+        end_write(&p->clients[i], SIZE_MAX);
+    }
+    assert_int_equal(heard(p), TENURES_MOST);
+}
+
+/* Else the place would go round, and every queue would be filled with what a kernel held. */
+static void who_had_much_to_say_is_given_a_moment(void **state)
+{
+    struct play p;
+    say_much(&p);
+    stage_sleep(&p.stage, 2 * NS_PER_MS);
+    assert_int_equal(heard(&p), TENURES_MOST);
+    stage_sleep(&p.stage, 10 * NS_PER_MS);
+    assert_int_equal(heard(&p), TENURES_MOST + 1);
+    play_fini(&p);
+}
+
+/* At the pace that was seen a moment ago the application works on what each has said for a second. */
+static void what_was_said_by_those_who_left_is_worked_on_first(void **state)
+{
+    struct play p;
+    say_much(&p);
+    atomic_store(&p.stage.gate.queue_pace, MUCH);
+    atomic_store(&p.stage.gate.queue_pace_ns, stage_now_ns());
+    for (unsigned i = 0; i < p.count; i++)
+        end_close(&p.clients[i]);
+    stage_sleep(&p.stage, 500 * NS_PER_MS);
+    assert_int_equal(heard(&p), TENURES_MOST);
+    stage_sleep(&p.stage, 600 * NS_PER_MS);
+    assert_int_equal(heard(&p), TENURES_MOST + 1);
+    play_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_request_is_in_hand_at_a_time),    cmocka_unit_test(connections_take_turns),
-        cmocka_unit_test(who_stands_in_line_is_kept_alive),    cmocka_unit_test(what_is_not_answered_is_forgotten),
-        cmocka_unit_test(who_takes_no_answers_holds_no_place), cmocka_unit_test(who_leaves_gives_its_place_to_others),
-        cmocka_unit_test(switched_off_nothing_waits),          cmocka_unit_test(full_queues_are_limited),
+        cmocka_unit_test(one_request_is_in_hand_at_a_time),
+        cmocka_unit_test(connections_take_turns),
+        cmocka_unit_test(who_stands_in_line_is_kept_alive),
+        cmocka_unit_test(what_is_not_answered_is_forgotten),
+        cmocka_unit_test(who_takes_no_answers_holds_no_place),
+        cmocka_unit_test(who_leaves_gives_its_place_to_others),
+        cmocka_unit_test(switched_off_nothing_waits),
+        cmocka_unit_test(full_queues_are_limited),
+        cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
+        cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

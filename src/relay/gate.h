@@ -51,8 +51,9 @@ struct gate {
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
     struct traffic_gate traffic;
-    gcra_word removals;       /* of topics from the application (subscribers.h) */
-    _Atomic uint32_t leaving; /* farewells that wait for that */
+    gcra_word removals;                         /* of topics from the application (subscribers.h) */
+    _Atomic uint32_t leaving;                   /* farewells that wait for that */
+    _Atomic uint64_t queue_pace, queue_pace_ns; /* of the application with one queue, and when it was seen (tenure.c) */
     struct tally routing_ids;
     struct valve valve;
     struct cells *cells; /* one a worker */

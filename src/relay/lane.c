@@ -529,6 +529,8 @@ static void finish(struct lane *l, struct session *s)
 {
     if (l->shut || l->start < l->ready || l->scanned < l->end || traffic_waits(&l->traffic))
         return;
+    if (l->traffic.inbound && s->one_way && !tenure_may_end(s))
+        return;
     l->shut = true;
     if (!l->traffic.inbound) {
         /* The application has closed: what it said was passed on, and nobody is there for what the client may still

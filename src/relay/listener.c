@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Accepted in one turn, so that a storm of newcomers does not keep the others waiting. */
-#define ACCEPTS_A_TURN 64
+#define ACCEPTS_A_TURN 8
 
 /* When the system has no descriptor or memory for a newcomer, the next try. */
 #define ACCEPT_AGAIN_NS (100 * NS_PER_MS)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Who comes in, who waits, and who must give way. */
+#include "relay/connects.h"
 #include "relay/stage.h"
 
 #include <setjmp.h>
@@ -156,9 +157,41 @@ static void a_storm_of_newcomers_is_taken_whole(void **state)
     stage_start(&c->stage);
     for (unsigned i = 0; i < 300; i++)
         come(c, HOST(1 + i % 3));
-    for (unsigned i = 0; i < 20; i++)
+    for (unsigned i = 0; i < 100 && stage_cell(&c->stage, CELL_ESTABLISHED) < 300; i++)
         settle(c);
     assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 300);
+    crowd_free(c);
+}
+
+static unsigned connects(struct crowd *c)
+{
+    stage_rounds(&c->stage, 20);
+    while (c->app_count < CROWD_MAX && end_accept(&c->apps[c->app_count], &c->stage))
+        c->app_count++;
+    return c->app_count;
+}
+
+/* The application shakes hands in the thread that carries everybody's messages: with a few at a time, though one that
+ * it leaves waiting does not keep the others out. */
+static void the_application_is_asked_by_a_few_at_a_time(void **state)
+{
+    struct crowd *c = crowd_new();
+    stage_start(&c->stage);
+    come(c, HOST(1));
+    settle(c);
+    unsigned before = connects(c);
+    for (unsigned i = 0; i < 10; i++)
+        come(c, HOST(2 + i));
+    for (unsigned i = 1; i <= 5; i++) {
+        assert_int_equal(connects(c) - before, i * CONNECTS_AT_ONCE);
+        stage_sleep(&c->stage, CONNECT_NS + 2 * NS_PER_MS);
+    }
+    for (unsigned i = before; i < c->app_count; i++) {
+        end_greet(&c->apps[i], "ROUTER", NULL);
+        end_write(&c->apps[i], SIZE_MAX);
+    }
+    settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 11);
     crowd_free(c);
 }
 
@@ -350,6 +383,7 @@ int main(void)
         cmocka_unit_test(a_full_gate_refuses_who_holds_as_much),
         cmocka_unit_test(a_source_has_a_limit_of_its_own),
         cmocka_unit_test(a_storm_of_newcomers_is_taken_whole),
+        cmocka_unit_test(the_application_is_asked_by_a_few_at_a_time),
         cmocka_unit_test(the_oldest_unfinished_handshake_makes_room),
         cmocka_unit_test(a_finished_handshake_makes_room_for_another),
         cmocka_unit_test(a_handshake_has_its_time),

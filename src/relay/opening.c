@@ -29,6 +29,8 @@ struct opening *opening_new(struct session *s)
         return NULL;
     struct opening *o = calloc(1, sizeof(*o));
     addr_format(peer, sizeof(peer), &s->addr);
+    if (o)
+        connect_init(&o->connect, s);
     if (o &&
         handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2, peer))
         return o;
@@ -44,6 +46,7 @@ void opening_free(struct opening *o, struct session *s)
     if (!o)
         return;
     breaker_leave(&s->wg->gate->breaker, o->place);
+    connects_give_back(s->wg, &o->connect);
     handshake_fini(&o->handshake);
     account_release(s->wg->worker->account, sizeof(*o));
     free(o);
@@ -72,6 +75,7 @@ static void connect_later(struct session *s, int error)
 {
     cell_add(session_cells(s), CELL_UPSTREAM_FAILURES, 1);
     s->opening->asked_ns = 0;
+    connects_give_back(s->wg, &s->opening->connect);
     health_give_back(s);
     if (health_is_absence(error))
         health_on_failure(s->wg, BREAKER_CONNECT);
@@ -93,12 +97,16 @@ static void connect_now(struct session *s)
     struct opening *o = s->opening;
     bool pending;
     o->retry_ns = 0;
+    if (!connects_take(s->wg, &o->connect))
+        return;
     o->no_place = !farewell_take_place(s);
     if (o->no_place) {
+        connects_give_back(s->wg, &o->connect);
         retry_later(s);
         return;
     }
     if (!health_admits(s)) {
+        connects_give_back(s->wg, &o->connect);
         farewell_give_back(s->wg);
         return;
     }
@@ -321,7 +329,8 @@ void opening_run(struct session *s)
         bool waited = handshake_to_app(h).len != 0;
         write_all(s);
         moved |= (waited && handshake_to_app(h).len == 0) ||
-                 (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0);
+                 (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0 &&
+                  s->opening->connect.turn != CONNECT_WAITS);
     }
     if (h->app_greeted && handshake_client_room(h) > 0)
         health_give_back(s);

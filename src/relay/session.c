@@ -266,11 +266,18 @@ void session_open(struct session *s)
 
 /* ---- turns ---- */
 
-void session_wake(struct session *s)
+static struct list *queue_of(const struct session *s)
 {
     struct worker *w = s->wg->worker;
+    if (s->state == SESSION_OPENING)
+        return &w->run_new;
+    return s->heavy ? &w->run_heavy : &w->run;
+}
+
+void session_wake(struct session *s)
+{
     if (s->state != SESSION_CLOSED && list_empty(&s->run))
-        list_push(s->heavy ? &w->run_heavy : &w->run, &s->run);
+        list_push(queue_of(s), &s->run);
 }
 
 static bool may_drain(const struct session *s)

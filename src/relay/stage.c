@@ -306,7 +306,8 @@ unsigned stage_sleep_as_told(struct stage *s, uint64_t ns)
 {
     unsigned rounds = 0;
     for (uint64_t until = now_ns + ns; now_ns < until; rounds++) {
-        uint64_t next = list_empty(&s->worker.run) ? timers_next_ns(&s->worker.timers) : 0;
+        uint64_t next =
+            list_empty(&s->worker.run) && list_empty(&s->worker.run_new) ? timers_next_ns(&s->worker.timers) : 0;
         if (next > now_ns)
             now_ns = next < until ? next : until;
         stage_round(s);
@@ -350,7 +351,8 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(s->gate.valve.turns.waiting, 0);
     assert_int_equal(tally_cost(&s->gate.traffic.topics), 0);
     assert_int_equal(s->gate.routing_ids.count, 0);
-    assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run));
+    assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run) && list_empty(&s->worker.run_new));
+    assert_true(stage_gate(s)->connecting_count == 0 && list_empty(&stage_gate(s)->connect_line));
     assert_true(list_empty(&stage_gate(s)->half_open));
     assert_null(peer_heaviest(stage_gate(s)));
     for (size_t i = 0; i <= s->worker.peer_mask; i++)

@@ -16,6 +16,16 @@
 
 #define LOOK_AGAIN_NS (20 * NS_PER_MS)
 
+/* Who had this much to say has more, as soon as its kernel hears that there is room for it. */
+#define MUCH_BYTES (64u * 1024u)
+#define LINGER_NS  (5 * NS_PER_MS)
+
+#define PACE_DOUBLES_NS (500 * NS_PER_MS)
+#define PACE_DOUBLINGS  4u
+
+/* Beyond this the pace is measured anew. */
+#define MEASURED_BYTES (1024u * 1024u * 1024u)
+
 /* Longest wait for a queue to empty. */
 #define EMPTYING_MOST_NS (2 * NS_PER_S)
 
@@ -41,22 +51,61 @@ static void end(struct session *s)
     valve_answered(valve_of(s), &s->admission, 1, now_of(s));
 }
 
-/* What the queue may hold at most, for messages of the size that this client sends. */
-static uint64_t queue_bytes(const struct session *s)
+/* What a full queue holds, with messages of the size that this client sends. */
+static uint64_t full_queue_bytes(const struct session *s)
 {
-    uint64_t sent = s->up.passed, each = s->up.messages ? sent / s->up.messages : sent;
-    uint64_t most = QUEUE_MESSAGES * each + BUFFER_BYTES;
-    return sent < most ? sent : most;
+    uint64_t each = s->up.messages ? s->up.passed / s->up.messages : s->up.passed;
+    return QUEUE_MESSAGES * each + BUFFER_BYTES;
 }
 
-/* How long the application will work on what it has, at the pace at which it took more while the queue was full. */
+/* What the queue may hold at most. */
+static uint64_t queue_bytes(const struct session *s)
+{
+    uint64_t most = full_queue_bytes(s);
+    return s->up.passed < most ? s->up.passed : most;
+}
+
+/* What may pass before the queue was seen full. A queue of small messages that several times as much has passed through
+ * does not fill; one of large messages may hold more than anybody should put there. */
+static uint64_t unseen_bytes(const struct session *s)
+{
+    uint64_t full = full_queue_bytes(s);
+    return full < TENURE_BYTES ? 4 * full : TENURE_BYTES;
+}
+
+/* The pace at which the application takes from one queue, in bytes a second: what was last seen of a full one. It is
+ * the same for all, as they have turns; and as nobody says when they are no longer full, it is taken to double again
+ * and again. 0: nothing is known. */
+static double pace_of(const struct session *s)
+{
+    const struct gate *g = s->wg->gate;
+    uint64_t seen_ns = atomic_load_explicit(&g->queue_pace_ns, memory_order_relaxed), now = now_of(s);
+    uint64_t doubled = now > seen_ns ? (now - seen_ns) / PACE_DOUBLES_NS : 0;
+    if (seen_ns == 0 || doubled > PACE_DOUBLINGS)
+        return 0;
+    return (double)(atomic_load_explicit(&g->queue_pace, memory_order_relaxed) << doubled);
+}
+
+static void note_pace(const struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    const struct tenure *t = &s->tenure;
+    double took_s = (double)(now_of(s) - t->full_ns) / (double)NS_PER_S;
+    double pace = took_s > 0 ? (double)t->full_bytes / took_s : 0;
+    atomic_store_explicit(&g->queue_pace, pace > 1 ? (uint64_t)pace : 1, memory_order_relaxed);
+    atomic_store_explicit(&g->queue_pace_ns, now_of(s), memory_order_relaxed);
+}
+
+/* How long the application will work on what it has of this client. */
 static uint64_t emptying_ns(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
-    if (t->full_ns == 0)
-        return 0;
-    double took_ns = (double)(now_of(s) - t->full_ns), took = (double)(t->full_bytes ? t->full_bytes : 1);
-    double ns = (double)queue_bytes(s) * took_ns / took;
+    uint64_t queue = queue_bytes(s);
+    if (t->full_ns)
+        note_pace(s);
+    else if (t->bytes < queue)
+        queue = t->bytes;
+    double pace = pace_of(s), ns = pace > 0 ? (double)queue / pace * (double)NS_PER_S : 0;
     return ns < (double)EMPTYING_MOST_NS ? (uint64_t)ns : EMPTYING_MOST_NS;
 }
 
@@ -74,9 +123,12 @@ static void give_up(struct session *s)
 static bool is_over(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
+    if (!valve_is_wanted(valve_of(s)))
+        return false;
+    if (t->full_ns)
+        return t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS;
     /* A queue that was not seen full yet tells nothing of how fast the application is. */
-    return valve_is_wanted(valve_of(s)) &&
-           (t->bytes >= TENURE_BYTES || (t->full_ns && now_of(s) - t->since_ns >= TENURE_NS));
+    return t->bytes >= unseen_bytes(s);
 }
 
 /* Judged by what waits in Weir and in the kernel. */
@@ -113,22 +165,52 @@ bool tenure_allows(struct session *s)
     return false;
 }
 
+static uint32_t add(uint32_t sum, uint64_t bytes)
+{
+    return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
+}
+
 void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
 {
     struct tenure *t = &s->tenure;
     if (blocked && t->since_ns == 0)
         begin(s);
-    t->bytes += bytes;
-    if (t->full_ns)
-        t->full_bytes += bytes;
-    else if (blocked)
+    t->quiet_ns = 0;
+    t->bytes = add(t->bytes, bytes);
+    if (t->full_ns && t->full_bytes < MEASURED_BYTES) {
+        t->full_bytes = add(t->full_bytes, bytes);
+    } else if (blocked || t->full_ns) {
         t->full_ns = now_of(s);
+        t->full_bytes = 0;
+    }
+}
+
+/* A place that its holder left at once would be everybody's in turn, and everybody's queue would fill a little. */
+static bool lingers(struct session *s)
+{
+    struct tenure *t = &s->tenure;
+    if (t->full_ns || t->bytes < MUCH_BYTES || s->up.eof || !valve_is_wanted(valve_of(s)))
+        return false;
+    if (t->quiet_ns == 0)
+        t->quiet_ns = now_of(s);
+    if (now_of(s) - t->quiet_ns >= LINGER_NS)
+        return false;
+    session_arm(s, t->quiet_ns + LINGER_NS);
+    return true;
+}
+
+bool tenure_may_end(struct session *s)
+{
+    struct tenure *t = &s->tenure;
+    if (t->since_ns && t->until_ns == 0 && valve_is_wanted(valve_of(s)))
+        give_up(s);
+    return t->until_ns == 0;
 }
 
 void tenure_rest(struct session *s)
 {
     struct tenure *t = &s->tenure;
-    if (t->since_ns && t->until_ns == 0 && !s->up.blocked)
+    if (t->since_ns && t->until_ns == 0 && !s->up.blocked && !lingers(s))
         give_up(s);
     valve_rest(valve_of(s), &s->admission, now_of(s));
 }

@@ -4,8 +4,9 @@
  * queue of its own in the application (1000 messages with libzmq's defaults), and all of them take turns: who sends one
  * message waits for one message of every queue that is not empty. So not the messages are limited but the queues that
  * may fill: who has more than a little to say holds one of TENURES_MOST places while it does, and when all are taken it
- * stands in line. A place is given up after some time if others wait for it. It becomes free at once if the application
- * took everything; otherwise when the queue must have emptied, at the pace that was seen while it was full.
+ * stands in line. A place is given up after some time if others wait for it, or when its client has nothing more to say
+ * (one who had much to say is given a moment to go on). It becomes free at once if the application took everything;
+ * otherwise when the queue must have emptied, at the pace that was seen while it was full.
  *
  * Who says little (while others wait: no more than TENURE_LITTLE_RATE), and a handful of clients at full speed, never
  * wait. Runs on the session's worker.
@@ -28,8 +29,9 @@ struct tenure {
     uint64_t since_ns;   /* 0: holds no place */
     uint64_t until_ns;   /* its queue has emptied by then; 0: not given up */
     uint64_t full_ns;    /* when it was first seen full; 0: it was not */
-    uint64_t bytes;      /* passed since it holds the place */
-    uint64_t full_bytes; /* ... since it was first seen full */
+    uint64_t quiet_ns;   /* since when its client has said nothing; 0: it does, or has no place */
+    uint32_t bytes;      /* passed since it holds the place */
+    uint32_t full_bytes; /* ... since it was first seen full */
 };
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */
@@ -40,6 +42,10 @@ void tenure_passed(struct session *s, uint64_t bytes, bool blocked);
 
 /* The client has nothing more to say now. */
 void tenure_rest(struct session *s);
+
+/* The client has left: whether its session may end now. What it has said is still to be worked on, so its place may
+ * stay taken for a while; the session is woken then. */
+bool tenure_may_end(struct session *s);
 
 /* At the session's alarm. */
 void tenure_on_alarm(struct session *s);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "relay/admission.h"
+#include "relay/connects.h"
 #include "relay/farewell.h"
 #include "relay/listener.h"
 #include "relay/peer.h"
@@ -20,7 +21,7 @@
 #define EVENTS_A_ROUND 128
 
 /* Time for those who move much, before the others are looked at again. */
-#define HEAVY_ROUND_NS (300 * NS_PER_US)
+#define BOUNDED_ROUND_NS (300 * NS_PER_US)
 
 int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
 {
@@ -38,6 +39,10 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     list_init(&wg->woken);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
+    list_init(&wg->connect_line);
+    list_init(&wg->connecting);
+    timer_init(&wg->connect_next.timer);
+    wg->connect_next.ring = connects_on_alarm;
     list_init(&wg->leaving);
     timer_init(&wg->leave.timer);
     wg->leave.ring = farewell_on_alarm;
@@ -74,6 +79,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     timers_init(&w->timers, w->now_ns);
     list_init(&w->run);
     list_init(&w->run_heavy);
+    list_init(&w->run_new);
     list_init(&w->closed);
     list_init(&w->sessions);
     list_init(&w->farewells);
@@ -202,7 +208,7 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (!list_empty(&w->run) || !list_empty(&w->run_heavy))
+    if (!list_empty(&w->run) || !list_empty(&w->run_heavy) || !list_empty(&w->run_new))
         return 0;
     uint64_t next = timers_next_ns(&w->timers);
     if (next == UINT64_MAX)
@@ -240,7 +246,8 @@ static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
 static void run_sessions(struct worker *w)
 {
     run_queue(w, &w->run, UINT64_MAX);
-    run_queue(w, &w->run_heavy, w->now_ns + HEAVY_ROUND_NS);
+    run_queue(w, &w->run_new, w->now_ns + BOUNDED_ROUND_NS);
+    run_queue(w, &w->run_heavy, w->now_ns + BOUNDED_ROUND_NS);
 }
 
 static void reclaim(struct worker *w)

@@ -5,8 +5,8 @@
  *
  * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready
  * sessions stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
- * Who moves much stands in a queue of its own and is served for a bounded time between two looks at what is new, so
- * that a client that sends a little never waits for a round of hundreds of floods.
+ * Who moves much, and who is only coming in, stand in queues of their own and are served for a bounded time between two
+ * looks at what is new, so that a client that sends a little never waits for a round of hundreds of floods.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -57,9 +57,12 @@ struct worker_gate {
     struct list half_open;         /* sessions before the end of their handshake, oldest first */
     struct list woken;             /* who was given a turn; under the valve's lock */
     struct alarm accept_again;     /* after descriptors ran out */
-    struct list leaving;           /* farewells of which the application was not told, oldest first */
-    struct alarm leave;            /* the next of them */
-    struct probe *probe;           /* worker 0 only */
+    struct list connect_line, connecting; /* see connects.h; oldest first */
+    unsigned connecting_count;
+    struct alarm connect_next;
+    struct list leaving; /* farewells of which the application was not told, oldest first */
+    struct alarm leave;  /* the next of them */
+    struct probe *probe; /* worker 0 only */
 };
 
 struct worker {
@@ -73,6 +76,7 @@ struct worker {
     struct timers timers;
     struct list run;       /* sessions with work to do */
     struct list run_heavy; /* the same, of those whose last turn moved much */
+    struct list run_new;   /* the same, of those in their handshakes */
     struct list closed;    /* sessions to be freed when this round of events is done */
     struct list sessions;
     struct list farewells; /* see farewell.h */
