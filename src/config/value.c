@@ -206,6 +206,11 @@ static const char *example(const struct schema_key *k)
     }
 }
 
+static int set_networks(const struct schema_key *k, const char *text, void *base, const char **ret_why)
+{
+    return networks_parse((struct networks *)(void *)((char *)base + k->offset), text, ret_why);
+}
+
 static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
                     char why[static VALUE_WHY_MAX])
 {
@@ -241,6 +246,9 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_FORWARD:
     case SCHEMA_ADMIN_ADDR:
         f = set_endpoint(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
+        break;
+    case SCHEMA_NETWORKS:
+        f = set_networks(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
         break;
     default:
         f = set_quantity(k, text, base);
@@ -288,6 +296,9 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
         snprintf(dst, VALUE_TEXT_MAX, "tcp://HOST:PORT or ipc://PATH");
+        return dst;
+    case SCHEMA_NETWORKS:
+        snprintf(dst, VALUE_TEXT_MAX, "up to 32 networks, such as 10.0.0.0/8, 2001:db8::/48, uid:1000");
         return dst;
     case SCHEMA_ADMIN_ADDR:
         snprintf(dst, VALUE_TEXT_MAX, "ADDRESS:PORT, such as 127.0.0.1:9700");

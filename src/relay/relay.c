@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "relay/banned.h"
 #include "relay/listener.h"
 #include "relay/net.h"
 #include "relay/probe.h"
@@ -23,6 +24,7 @@
 struct relay {
     const struct config *config;
     struct account account;
+    struct bans *bans;
     struct gate *gates;
     size_t gate_count;
     struct worker **workers;
@@ -79,12 +81,17 @@ static void fit_connections(struct relay *r)
 
 static int make_gates(struct relay *r)
 {
+    struct hash_key key;
+    hash_key_random(&key);
+    r->bans = bans_new(BANS_CAPACITY, &key);
+    if (!r->bans)
+        return -ENOMEM;
     r->gates = calloc(r->config->gate_count, sizeof(*r->gates));
     if (!r->gates)
         return -ENOMEM;
     for (size_t i = 0; i < r->config->gate_count; i++) {
         r->gate_count++;
-        int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account);
+        int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account, r->bans);
         if (error < 0)
             return error;
     }
@@ -256,6 +263,7 @@ void relay_free(struct relay *r)
     }
     for (size_t i = 0; i < r->gate_count; i++)
         gate_fini(&r->gates[i]);
+    bans_free(r->bans);
     free(r->workers);
     free(r->gates);
     free(r);
@@ -316,6 +324,26 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_TOPIC_BYTES] = tally_cost(&g->traffic.topics);
 }
 
+/* ---- bans ---- */
+
+struct bans *relay_bans(struct relay *r)
+{
+    return r->bans;
+}
+
+void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
+{
+    bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
+    banned_tell_all(r->workers, r->worker_count);
+}
+
+bool relay_unban(struct relay *r, const struct network *who)
+{
+    bool was = bans_lift(r->bans, who, clock_now_ns());
+    banned_tell_all(r->workers, r->worker_count);
+    return was;
+}
+
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
 {
     *ret = (struct relay_snapshot){
@@ -325,6 +353,7 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .memory_limit_bytes = r->account.limit_bytes,
         .fd_limit = r->fd_limit,
     };
+    bans_stats(r->bans, &ret->bans);
     for (size_t i = 0; i < r->gate_count; i++) {
         struct source_stats s;
         source_table_stats(r->gates[i].sources, &s);
