@@ -63,6 +63,8 @@ static const struct schema_key top_keys[] = {
     {"drain", SCHEMA_DURATION, TOP(drain_ns), .min = "0", .max = "1h", .preset = "5s",
      .doc = "How long SIGTERM waits for connections to come to the end of their messages.",
      .reached = "Connections still open are closed."},
+    {"state.file", SCHEMA_PATH, TOP(state_file), .preset_words = "none",
+     .doc = "File in which bans, and how often a source was banned, outlive a restart; its folder must be writable. Without one they end with the process."},
     {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
      .doc = "The least urgent lines that are written to standard error."},
 };
@@ -289,6 +291,7 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_NAME] = "a name",
         [SCHEMA_LISTEN] = "an endpoint",
         [SCHEMA_FORWARD] = "an endpoint",
+        [SCHEMA_PATH] = "an absolute path",
         [SCHEMA_NETWORKS] = "a list of networks",
         [SCHEMA_ADMIN_ADDR] = "an address and port",
     };

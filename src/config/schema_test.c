@@ -99,6 +99,7 @@ static void test_defaults_of_the_top_level(void **state)
     assert_int_equal(c.memory_bytes, 256 * MiB);
     assert_int_equal(c.sources, 65536);
     assert_int_equal(c.drain_ns, 5 * NS_PER_S);
+    assert_string_equal(c.state_file, "");
     assert_int_equal(c.log_level, LOG_LEVEL_INFO);
 }
 
