@@ -211,7 +211,7 @@ static const struct schema_key gate_keys[] = {
     {"ban.action", SCHEMA_CHOICE, GATE(limits.ban.action), .preset = "tarpit", .choices = ban_actions,
      .doc = "What newcomers of a banned source meet: tarpit keeps the connection open and reads nothing until the ban ends, so that a client that reconnects ten times a second waits instead; close closes it."},
     {"ban.tarpit", SCHEMA_NUMBER, GATE(limits.ban.tarpit), .min = "0", .max = "65536", .preset = "256",
-     .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory.",
+     .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
      .reached = "Further ones are closed at once."},
     {"ban.exempt", SCHEMA_NETWORKS, GATE(limits.ban.exempt), .preset_words = "none",
      .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate: up to 32 addresses, networks or user ids, separated by commas or spaces."},

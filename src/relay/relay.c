@@ -21,6 +21,9 @@
 #define DESCRIPTOR_RESERVE 64u
 #define DESCRIPTOR_MOST    1048576u
 
+/* Of the descriptors, one in so many may be a banned connection's. */
+#define TARPIT_SHARE 16u
+
 struct relay {
     const struct config *config;
     struct account account;
@@ -56,10 +59,24 @@ static uint64_t raise_descriptor_limit(void)
     return l.rlim_cur;
 }
 
+/* Connections of the banned must not take the descriptors of the others: where there are few, most of the banned are
+ * closed at once. Returns how many places are left, all gates together. */
+static uint64_t fit_tarpits(struct relay *r)
+{
+    uint64_t most = r->fd_limit / TARPIT_SHARE / r->gate_count, sum = 0;
+    for (size_t i = 0; i < r->gate_count; i++) {
+        uint32_t *places = &r->gates[i].limits.ban.tarpit;
+        *places = *places < most ? *places : (uint32_t)most;
+        sum += *places;
+    }
+    return sum;
+}
+
 /* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
 static void fit_connections(struct relay *r)
 {
     uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + r->gate_count * (r->worker_count + 1);
+    reserve += fit_tarpits(r);
     uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
     for (size_t i = 0; i < r->gate_count; i++)
         wanted += r->gates[i].limits.connections.max;
