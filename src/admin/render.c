@@ -54,6 +54,21 @@ static void write_relay(struct text_out *o, const struct relay_snapshot *r)
     single(o, READING_SOURCE_TABLE, r->sources.memory_bytes);
 }
 
+static void write_bans(struct text_out *o, const struct bans_stats *b)
+{
+    const struct metric_info *set = metric_reading_info(READING_BANS_SET);
+
+    single(o, READING_BANS, b->banned);
+    single(o, READING_BANS_REMEMBERED, b->entries);
+    prometheus_head(o, set);
+    for (unsigned r = 0; r < BAN_REASON_COUNT; r++) {
+        const char *label = ban_reason_label((enum ban_reason)r);
+        prometheus_sample(o, set, &label, b->set[r]);
+    }
+    single(o, READING_BANS_LIFTED, b->lifted);
+    single(o, READING_BANS_REPLACED, b->replaced);
+}
+
 static void write_gate_info(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_GATE_INFO);
@@ -123,6 +138,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
 {
     write_process(o, v);
     write_relay(o, &v->relay);
+    write_bans(o, &v->relay.bans);
     write_gate_info(o, v);
     write_gate_readings(o, v);
     write_breakers(o, v);

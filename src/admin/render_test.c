@@ -118,6 +118,13 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_memory_held_bytes 12");
     ASSERT_LINE(text, "weir_memory_peak_bytes 13");
     ASSERT_LINE(text, "weir_memory_limit_bytes 14");
+    ASSERT_LINE(text, "weir_bans_remembered 22");
+    ASSERT_LINE(text, "weir_bans 23");
+    ASSERT_LINE(text, "weir_bans_total{reason=\"protocol\"} 24");
+    ASSERT_LINE(text, "weir_bans_total{reason=\"excess\"} 25");
+    ASSERT_LINE(text, "weir_bans_total{reason=\"operator\"} 26");
+    ASSERT_LINE(text, "weir_bans_lifted_total 27");
+    ASSERT_LINE(text, "weir_bans_replaced_total 28");
     ASSERT_LINE(text, "weir_sources 17");
     ASSERT_LINE(text, "weir_sources_capacity 16");
     ASSERT_LINE(text, "weir_sources_created_total 18");

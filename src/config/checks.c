@@ -24,6 +24,7 @@ static const struct order orders[] = {
     {"subscriptions.source_bytes", "subscriptions.total_bytes", false},
     {"subscriptions.topic", "subscriptions.source_bytes", false},
     {"breaker.for", "breaker.max", false},
+    {"ban.for", "ban.max", false},
 };
 
 static const struct schema_key *gate_key(const char *path)

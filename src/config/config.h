@@ -20,6 +20,7 @@
 
 #define CONFIG_GATES_MAX 64
 #define CONFIG_NAME_MAX  32
+#define CONFIG_PATH_MAX  256
 
 /* What newcomers meet while the breaker is open. */
 enum breaker_meets { BREAKER_MEETS_PAUSE, BREAKER_MEETS_REFUSE };
@@ -49,6 +50,7 @@ struct config {
     uint64_t memory_bytes;
     uint64_t sources; /* entries of the source table */
     uint64_t drain_ns;
+    char state_file[CONFIG_PATH_MAX]; /* absolute; "": none */
     enum log_level log_level;
     size_t gate_count;
     struct config_gate *gates;

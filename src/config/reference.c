@@ -40,10 +40,11 @@ static void print_key(FILE *out, const struct schema_key *k)
 {
     char range[VALUE_TEXT_MAX];
     const char *const types[] = {
-        [SCHEMA_NUMBER] = "number",   [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
-        [SCHEMA_RATE] = "rate",       [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
-        [SCHEMA_BOOL] = "switch",     [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
-        [SCHEMA_LISTEN] = "endpoint", [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
+        [SCHEMA_NUMBER] = "number",     [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
+        [SCHEMA_RATE] = "rate",         [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
+        [SCHEMA_BOOL] = "switch",       [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
+        [SCHEMA_LISTEN] = "endpoint",   [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
+        [SCHEMA_NETWORKS] = "networks", [SCHEMA_PATH] = "path",
     };
     fprintf(out, "### %s\n\n", k->path);
     fprintf(out, "*%s, %s; default: %s*\n\n", types[k->type], value_range(range, k), value_preset(k));

@@ -37,6 +37,8 @@ static const struct schema_choice breaker_meets[] = {
 static const struct schema_choice concurrency_limits[] = {
     {"auto", CONCURRENCY_LIMIT_AUTO}, {"off", CONCURRENCY_LIMIT_OFF}, {0}};
 
+static const struct schema_choice ban_actions[] = {{"tarpit", BAN_ACTION_TARPIT}, {"close", BAN_ACTION_CLOSE}, {0}};
+
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
 
 _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
@@ -61,6 +63,8 @@ static const struct schema_key top_keys[] = {
     {"drain", SCHEMA_DURATION, TOP(drain_ns), .min = "0", .max = "1h", .preset = "5s",
      .doc = "How long SIGTERM waits for connections to come to the end of their messages.",
      .reached = "Connections still open are closed."},
+    {"state.file", SCHEMA_PATH, TOP(state_file), .preset_words = "none",
+     .doc = "File in which bans, and how often a source was banned, outlive a restart; its folder must be writable. Without one they end with the process."},
     {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
      .doc = "The least urgent lines that are written to standard error."},
 };
@@ -199,6 +203,29 @@ static const struct schema_key gate_keys[] = {
     {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
      .doc = "What happens to a client whose routing id another connection of the gate uses: refuse closes the newcomer; pass leaves it to the application."},
 
+    {"ban.strikes", SCHEMA_NUMBER, GATE(limits.ban.strikes.strikes), .min = "0", .max = "100", .preset = "10",
+     .doc = "Strikes within ban.within that get a source banned from every gate, however many connections they came over; verdicts.md says what an offence counts. A source with n connections in good order has n times as many, up to eight times. 0: offences at this gate get nobody banned.",
+     .reached = "The source is banned: its connections are closed, and newcomers meet ban.action."},
+    {"ban.within", SCHEMA_DURATION, GATE(limits.ban.strikes.within_ns), .min = "10s", .max = "1d", .preset = "1m",
+     .doc = "Time in which ban.strikes are forgotten again, one by one."},
+    {"ban.for", SCHEMA_DURATION, GATE(limits.ban.terms.for_ns), .min = "1s", .max = "7d", .preset = "1m",
+     .doc = "How long the first ban lasts; each further one lasts twice as long, up to a quarter less at random. One ban less is held against the source for each ban.max without one."},
+    {"ban.max", SCHEMA_DURATION, GATE(limits.ban.terms.max_ns), .min = "1s", .max = "30d", .preset = "1d",
+     .doc = "The longest ban."},
+    {"ban.for_protocol", SCHEMA_BOOL, GATE(limits.ban.for_protocol), .preset = "true",
+     .doc = "Whether breaking the protocol counts."},
+    {"ban.for_excess", SCHEMA_BOOL, GATE(limits.ban.for_excess), .preset = "true",
+     .doc = "Whether breaking a limit counts where the limit drops or closes. Connections that are only paused do not offend, but for ban.paused."},
+    {"ban.paused", SCHEMA_DURATION, GATE(limits.ban.paused_ns), .min = "0", .max = "1d", .preset = "0",
+     .doc = "A connection that a rate has paused over and over for this long, without running dry in between, offends once a second from then on (with ban.for_excess). 0: never, since a client that has much to send and lets itself be slowed down looks the same as a flood."},
+    {"ban.action", SCHEMA_CHOICE, GATE(limits.ban.action), .preset = "tarpit", .choices = ban_actions,
+     .doc = "What newcomers of a banned source meet: tarpit keeps the connection open and reads nothing until the ban ends, so that a client that reconnects ten times a second waits instead; close closes it."},
+    {"ban.tarpit", SCHEMA_NUMBER, GATE(limits.ban.tarpit), .min = "0", .max = "65536", .preset = "256",
+     .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
+     .reached = "Further ones are closed at once."},
+    {"ban.exempt", SCHEMA_NETWORKS, GATE(limits.ban.exempt), .preset_words = "none",
+     .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate: up to 32 addresses, networks or user ids, separated by commas or spaces."},
+
     {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
      .doc = "auto: an application has no more in hand than it works on, and clients take turns beyond that (requests, where they are answered and not hidden by CURVE: REP, ROUTER; otherwise connections with more than a little to say: PULL, SUB, XSUB). off: everything is passed on as fast as each connection takes it."},
     {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .min = "1", .max = "65536", .preset = "65536",
@@ -274,6 +301,8 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_NAME] = "a name",
         [SCHEMA_LISTEN] = "an endpoint",
         [SCHEMA_FORWARD] = "an endpoint",
+        [SCHEMA_PATH] = "an absolute path",
+        [SCHEMA_NETWORKS] = "a list of networks",
         [SCHEMA_ADMIN_ADDR] = "an address and port",
     };
     return words[t];

@@ -25,6 +25,8 @@ enum schema_type {
     SCHEMA_NAME,       /* [A-Za-z0-9_-]{1,32} */
     SCHEMA_LISTEN,     /* an endpoint to bind */
     SCHEMA_FORWARD,    /* an endpoint to connect to */
+    SCHEMA_PATH,       /* "/var/lib/weir/state" */
+    SCHEMA_NETWORKS,   /* "10.0.0.0/8, 192.0.2.1": the field is a struct networks */
     SCHEMA_ADMIN_ADDR, /* "127.0.0.1:9700" */
 };
 

@@ -99,6 +99,7 @@ static void test_defaults_of_the_top_level(void **state)
     assert_int_equal(c.memory_bytes, 256 * MiB);
     assert_int_equal(c.sources, 65536);
     assert_int_equal(c.drain_ns, 5 * NS_PER_S);
+    assert_string_equal(c.state_file, "");
     assert_int_equal(c.log_level, LOG_LEVEL_INFO);
 }
 
@@ -128,6 +129,15 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->concurrency.limit, CONCURRENCY_LIMIT_AUTO);
     assert_int_equal(l->concurrency.max, 65536);
     assert_int_equal(l->duplicate_ids, DUPLICATE_IDS_REFUSE);
+    assert_int_equal(l->ban.strikes.strikes, 10);
+    assert_int_equal(l->ban.strikes.within_ns, 60 * NS_PER_S);
+    assert_int_equal(l->ban.terms.for_ns, 60 * NS_PER_S);
+    assert_int_equal(l->ban.terms.max_ns, 86400 * NS_PER_S);
+    assert_true(l->ban.for_protocol && l->ban.for_excess);
+    assert_int_equal(l->ban.paused_ns, 0);
+    assert_int_equal(l->ban.action, BAN_ACTION_TARPIT);
+    assert_int_equal(l->ban.tarpit, 256);
+    assert_int_equal(l->ban.exempt.count, 0);
     assert_int_equal(g.breaker.failures, 5);
     assert_int_equal(g.breaker.trials, 4);
     assert_int_equal(g.breaker.for_ns, NS_PER_S);

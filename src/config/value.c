@@ -206,6 +206,20 @@ static const char *example(const struct schema_key *k)
     }
 }
 
+static enum fault set_path(const struct schema_key *k, const char *text, void *base)
+{
+    size_t len = strlen(text);
+    if (text[0] != '/' || len >= CONFIG_PATH_MAX || text[len - 1] == '/')
+        return FAULT_FORM;
+    memcpy((char *)base + k->offset, text, len + 1);
+    return FAULT_NONE;
+}
+
+static int set_networks(const struct schema_key *k, const char *text, void *base, const char **ret_why)
+{
+    return networks_parse((struct networks *)(void *)((char *)base + k->offset), text, ret_why);
+}
+
 static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
                     char why[static VALUE_WHY_MAX])
 {
@@ -241,6 +255,12 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_FORWARD:
     case SCHEMA_ADMIN_ADDR:
         f = set_endpoint(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
+        break;
+    case SCHEMA_PATH:
+        f = set_path(k, text, base);
+        break;
+    case SCHEMA_NETWORKS:
+        f = set_networks(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
         break;
     default:
         f = set_quantity(k, text, base);
@@ -288,6 +308,13 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
         snprintf(dst, VALUE_TEXT_MAX, "tcp://HOST:PORT or ipc://PATH");
+        return dst;
+    case SCHEMA_PATH:
+        snprintf(dst, VALUE_TEXT_MAX, "a file below a folder, up to %d characters, such as /var/lib/weir/state",
+                 CONFIG_PATH_MAX - 1);
+        return dst;
+    case SCHEMA_NETWORKS:
+        snprintf(dst, VALUE_TEXT_MAX, "up to 32 networks, such as 10.0.0.0/8, 2001:db8::/48, uid:1000");
         return dst;
     case SCHEMA_ADMIN_ADDR:
         snprintf(dst, VALUE_TEXT_MAX, "ADDRESS:PORT, such as 127.0.0.1:9700");

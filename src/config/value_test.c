@@ -69,6 +69,18 @@ static const struct wrong wrongs[] = {
     {"admin.listen", "http://127.0.0.1:9700",
      "admin.listen is not an address and port: \"http://127.0.0.1:9700\" (it is an address and port alone), allowed "
      "ADDRESS:PORT, such as 127.0.0.1:9700"},
+    {"ban.exempt", "10.0.0.0/8, 10.1.0.0/8",
+     "ban.exempt is not a list of networks: \"10.0.0.0/8, 10.1.0.0/8\" (the address has bits set behind the prefix), "
+     "allowed up to 32 networks, such as 10.0.0.0/8, 2001:db8::/48, uid:1000"},
+    {"state.file", "state",
+     "state.file is not an absolute path: \"state\", allowed a file below a folder, up to 255 characters, such as "
+     "/var/lib/weir/state"},
+    {"state.file", "/var/lib/",
+     "state.file is not an absolute path: \"/var/lib/\", allowed a file below a folder, up to 255 characters, such as "
+     "/var/lib/weir/state"},
+    {"state.file", "",
+     "state.file is not an absolute path: \"\", allowed a file below a folder, up to 255 characters, such as "
+     "/var/lib/weir/state"},
     {"message.size", "\x1b[31m1MiB",
      "message.size is not a size: \"\\x1b[31m1MiB\", allowed 256B to 1024GiB, such as 64KiB"},
 };
@@ -107,6 +119,18 @@ static void put(const char *path, const char *text, void *base)
 {
     char why[VALUE_WHY_MAX];
     assert_int_equal(value_set(key(path), text, base, why), 0);
+}
+
+static void test_networks_and_paths(void **state)
+{
+    struct config_gate g = {0};
+    struct config c = {0};
+    put("ban.exempt", "127.0.0.0/8 ::1,uid:7", &g);
+    assert_int_equal(g.limits.ban.exempt.count, 3);
+    put("ban.exempt", "", &g);
+    assert_int_equal(g.limits.ban.exempt.count, 0);
+    put("state.file", "/var/lib/weir/state", &c);
+    assert_string_equal(c.state_file, "/var/lib/weir/state");
 }
 
 static void test_quantities(void **state)
@@ -168,8 +192,11 @@ static void test_endpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_foreign_text_is_cut),
-        cmocka_unit_test(test_quantities),   cmocka_unit_test(test_words),
+        cmocka_unit_test(test_wrong_values),
+        cmocka_unit_test(test_foreign_text_is_cut),
+        cmocka_unit_test(test_networks_and_paths),
+        cmocka_unit_test(test_quantities),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

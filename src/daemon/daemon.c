@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/keeper.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
 
@@ -104,8 +105,12 @@ int daemon_run(const struct config *c)
     log_set_level(c->log_level);
 
     struct relay *r = relay_new(c, stderr);
-    if (r)
+    struct keeper *k = r ? keeper_start(c->state_file, relay_bans(r)) : NULL;
+    if (k)
         code = serve(c, r, &signals);
+    else if (r)
+        fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
+    keeper_stop(k);
     relay_free(r);
     return code;
 }

@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
+#include "daemon/keeper.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +31,7 @@ static struct fake {
     struct relay relay;
     struct admin admin;
     char story[512];
-    bool relay_fails, admin_fails, start_fails;
+    bool relay_fails, admin_fails, start_fails, keeper_fails;
     int signals_at_start[4]; /* raised by relay_start(); 0 ends the list */
     bool signal_while_draining;
     int64_t open_connections; /* each look takes one away; negative: never ends */
@@ -90,6 +91,20 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     memset(ret, 0, sizeof(*ret));
     snprintf(ret->listen, sizeof(ret->listen), "tcp://127.0.0.1:%zu", 5000 + gate);
     snprintf(ret->forward, sizeof(ret->forward), "ipc:///run/app%zu", gate);
+}
+
+struct bans *relay_bans(struct relay *r)
+{
+    return NULL;
+}
+
+struct keeper *keeper_start(const char *path, struct bans *bans)
+{
+    return fake.keeper_fails ? NULL : (struct keeper *)&fake;
+}
+
+void keeper_stop(struct keeper *k)
+{
 }
 
 struct admin *admin_start(const struct config *c, const struct relay *r, FILE *errors)
@@ -227,6 +242,12 @@ static void test_failures_at_the_start(void **state)
     assert_string_equal(fake.story, "new admin free");
 
     fake.admin_fails = false;
+    fake.keeper_fails = true;
+    fake.story[0] = '\0';
+    assert_int_equal(run(&c, printed, sizeof(printed)), 1);
+    assert_string_equal(fake.story, "new free");
+
+    fake.keeper_fails = false;
     fake.start_fails = true;
     fake.story[0] = '\0';
     assert_int_equal(run(&c, printed, sizeof(printed)), 1);

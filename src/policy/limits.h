@@ -7,7 +7,10 @@
 #ifndef WEIR_POLICY_LIMITS_H
 #define WEIR_POLICY_LIMITS_H
 
+#include "base/network.h"
+#include "policy/bans.h"
 #include "policy/gcra.h"
+#include "policy/strikes.h"
 
 #include <stdint.h>
 
@@ -21,6 +24,9 @@ struct rate_limit {
 
 /* Whether what an application has in hand is limited to what it works on. */
 enum concurrency_limit { CONCURRENCY_LIMIT_OFF, CONCURRENCY_LIMIT_AUTO };
+
+/* What newcomers of a banned source meet: an open connection that nobody reads, or a closed one. */
+enum ban_action { BAN_ACTION_TARPIT, BAN_ACTION_CLOSE };
 
 enum duplicate_ids { DUPLICATE_IDS_PASS, DUPLICATE_IDS_REFUSE };
 
@@ -75,6 +81,15 @@ struct limits {
         uint32_t max; /* requests in hand, whatever was learned */
     } concurrency;
     enum duplicate_ids duplicate_ids;
+    struct {
+        struct strike_rules strikes; /* strikes == 0: no offence is counted */
+        struct ban_terms terms;
+        bool for_protocol, for_excess; /* which offences count */
+        uint64_t paused_ns;            /* a connection that is paused over and over for this long offends; 0: never */
+        enum ban_action action;
+        uint32_t tarpit;        /* connections of banned sources kept open */
+        struct networks exempt; /* never counted, never refused */
+    } ban;
 };
 
 #endif

@@ -117,7 +117,7 @@ static uint64_t drained_at(const struct source *s)
 static bool is_evictable(const struct source *s, uint64_t now_ns)
 {
     return atomic_load_explicit(&s->refs, memory_order_acquire) == 0 && atomic_load(&s->half_open) == 0 &&
-           atomic_load(&s->topic_bytes) == 0 && drained_at(s) <= now_ns;
+           atomic_load(&s->topic_bytes) == 0 && drained_at(s) <= now_ns && strikes_are_drained(&s->strikes, now_ns);
 }
 
 static struct source *find_in_set(struct source *set, struct source_key k)
@@ -152,7 +152,7 @@ static void take_over(struct shard *shard, struct source *s, struct source_key k
     count(s->kind == SOURCE_FREE ? &shard->used : &shard->evicted);
     for (unsigned i = 0; i < SOURCE_LIMITERS; i++)
         atomic_store_explicit(&s->limiters[i], 0, memory_order_relaxed);
-    atomic_store_explicit(&s->reserved, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->strikes, 0, memory_order_relaxed);
     s->bits = k.bits;
     s->kind = (uint8_t)k.kind;
 }

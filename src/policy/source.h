@@ -7,7 +7,7 @@
  * Finding or creating an entry takes one lock of its shard (at connect and disconnect only: a connection keeps the
  * pointer, and an entry with references is never evicted).
  *
- * An entry without references whose limiters have drained equals a new one and is evicted for nothing.
+ * An entry without references whose limiters and strikes have drained equals a new one and is evicted for nothing.
  * When full: if all 8 entries of a set are busy, the source is counted on the entry of its prefix (IPv4 /24, IPv6 /48;
  * user ids: all), and if that set is full too, on the entry of everyone, which always exists. An attacker with endless
  * addresses so gets coarser limits, never none, and never locks newcomers out.
@@ -21,6 +21,7 @@
 #include "base/attr.h"
 #include "base/hash.h"
 #include "policy/gcra.h"
+#include "policy/strikes.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -55,7 +56,7 @@ struct source {
     gcra_word limiters[SOURCE_LIMITERS]; /* indexed by enum source_limiter */
     _Atomic uint32_t refs;               /* connections that point here; > 0: not evictable */
     _Atomic uint32_t topic_bytes;        /* subscriptions held, in bytes of topic */
-    _Atomic uint32_t reserved;           /* strikes: score and time */
+    strikes_word strikes;                /* offences, see strikes.h */
     _Atomic uint16_t half_open;          /* connections before the end of their handshake */
     uint8_t kind;                        /* enum source_kind */
     uint8_t spare;

@@ -5,7 +5,10 @@
  *
  * VERDICT(NAME, label, strikes, sentence)
  *   label    stable name in metrics, events and documentation
- *   strikes  what one such offence adds to the source's score (0: no offence, or nobody's fault)
+ *   strikes  what one such offence adds to the source's score (strikes.h). 0: no offence, or nobody's fault, or what an
+ *            honest peer cannot help: leaving at any moment (a crash, the probe of a load balancer), meeting one's own
+ *            old connection after a restart, taking in slowly, and what only the sum of all clients behind an address
+ *            exceeds and being refused settles
  *   sentence what a person reads; completes "refused: ..."
  */
 #ifndef WEIR_POLICY_VERDICT_H
@@ -22,14 +25,14 @@
     VERDICT(HANDSHAKE_TOO_LARGE, "handshake_too_large", 3,                                                             \
             "more bytes before the end of the handshake than handshake.bytes")                                         \
     VERDICT(HANDSHAKE_TIMEOUT, "handshake_timeout", 1, "the handshake was not done within handshake.within")           \
-    VERDICT(HANDSHAKE_ABANDONED, "handshake_abandoned", 1, "the peer left before the end of the handshake")            \
+    VERDICT(HANDSHAKE_ABANDONED, "handshake_abandoned", 0, "the peer left before the end of the handshake")            \
     VERDICT(HANDSHAKE_ORDER, "handshake_order", 3,                                                                     \
             "a handshake command out of place, or a message before the end of the handshake")                          \
     VERDICT(BAD_READY, "bad_ready", 3, "a malformed handshake command")                                                \
     VERDICT(BAD_METADATA, "bad_metadata", 3, "malformed metadata")                                                     \
     VERDICT(WRONG_SOCKET_TYPE, "wrong_socket_type", 1, "the peer's socket type does not fit the application's")        \
     VERDICT(BAD_ROUTING_ID, "bad_routing_id", 3, "a routing id that RFC 37 reserves, or longer than 255 bytes")        \
-    VERDICT(DUPLICATE_ROUTING_ID, "duplicate_routing_id", 1, "the routing id is in use by another connection")         \
+    VERDICT(DUPLICATE_ROUTING_ID, "duplicate_routing_id", 0, "the routing id is in use by another connection")         \
     /* frames and messages */                                                                                          \
     VERDICT(RESERVED_FLAGS, "reserved_flags", 5, "a frame with reserved flag bits set")                                \
     VERDICT(MORE_ON_COMMAND, "more_on_command", 5, "a command frame with the MORE flag")                               \
@@ -38,7 +41,7 @@
     VERDICT(MESSAGE_TOO_LARGE, "message_too_large", 2, "a message larger than message.size")                           \
     VERDICT(TOO_MANY_FRAMES, "too_many_frames", 2, "a message with more frames than message.frames")                   \
     VERDICT(MESSAGE_TOO_SLOW, "message_too_slow", 1, "a message that was not complete within message.complete_within") \
-    VERDICT(MESSAGE_ABANDONED, "message_abandoned", 1, "the peer left in the middle of a message")                     \
+    VERDICT(MESSAGE_ABANDONED, "message_abandoned", 0, "the peer left in the middle of a message")                     \
     VERDICT(NO_DELIMITER, "no_delimiter", 1,                                                                           \
             "a request to a REP without the empty frame that ends its envelope (RFC 28)")                              \
     VERDICT(BAD_CURVE_FRAME, "bad_curve_frame", 5, "a frame that is not a CURVE MESSAGE")                              \
@@ -53,7 +56,7 @@
     VERDICT(NOT_A_SUBSCRIBER, "not_a_subscriber", 2, "a SUBSCRIBE or CANCEL from a socket type that cannot subscribe") \
     VERDICT(SUBSCRIPTIONS_TOO_MANY, "subscriptions_too_many", 1, "more subscriptions than subscriptions.max")          \
     VERDICT(TOPIC_TOO_LONG, "topic_too_long", 1, "a topic longer than subscriptions.topic")                            \
-    VERDICT(TOPICS_TOO_LARGE, "topics_too_large", 1, "more bytes of topics than subscriptions.source_bytes")           \
+    VERDICT(TOPICS_TOO_LARGE, "topics_too_large", 0, "more bytes of topics than subscriptions.source_bytes")           \
     VERDICT(TOPICS_FULL, "topics_full", 0,                                                                             \
             "subscriptions.total_bytes was reached, and this source holds its share of it")                            \
     VERDICT(TOPICS_GIVE_WAY, "topics_give_way", 0,                                                                     \
@@ -68,10 +71,10 @@
             "more subscriptions and cancellations per second than subscriptions.rate")                                 \
     VERDICT(OVER_TOTAL_SUBSCRIPTIONS, "over_total_subscriptions", 0,                                                   \
             "more subscriptions and cancellations per second, of all sources, than subscriptions.total_rate")          \
-    VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", 1,                                                           \
+    VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", 0,                                                           \
             "more new connections per second than source.connections.rate")                                            \
     /* connections */                                                                                                  \
-    VERDICT(TOO_MANY_CONNECTIONS, "too_many_connections", 1,                                                           \
+    VERDICT(TOO_MANY_CONNECTIONS, "too_many_connections", 0,                                                           \
             "more connections of one source than source.connections.max")                                              \
     VERDICT(TOO_MANY_HALF_OPEN, "too_many_half_open", 1,                                                               \
             "more unfinished handshakes of one source than source.connections.half_open")                              \
@@ -81,8 +84,9 @@
             "connections.half_open was reached, and this handshake was the oldest")                                    \
     VERDICT(NO_DESCRIPTORS, "no_descriptors", 0, "no file descriptor is left")                                         \
     VERDICT(NO_MEMORY, "no_memory", 0, "the memory limit was reached")                                                 \
-    VERDICT(SLOW_READER, "slow_reader", 1,                                                                             \
+    VERDICT(SLOW_READER, "slow_reader", 0,                                                                             \
             "the client took less than slow_reader.bytes within slow_reader.within while more waited for it")          \
+    VERDICT(BANNED, "banned", 0, "the source is banned")                                                               \
     /* the application's side; nobody's offence */                                                                     \
     VERDICT(APPLICATION_ABSENT, "application_absent", 0, "the application could not be reached in time")               \
     VERDICT(APPLICATION_CHANGED, "application_changed", 0,                                                             \
@@ -100,6 +104,9 @@ enum verdict {
         VERDICT_COUNT
 };
 
+/* What kind of offence a verdict with strikes is: the protocol was broken, or a limit was. */
+enum offence { OFFENCE_NONE, OFFENCE_PROTOCOL, OFFENCE_EXCESS };
+
 struct verdict_info {
     const char *label;
     const char *sentence;
@@ -108,5 +115,8 @@ struct verdict_info {
 
 /* The row of a verdict. Pure; v must be below VERDICT_COUNT. */
 const struct verdict_info *verdict_info(enum verdict v);
+
+/* The kind of a verdict; NONE when it has no strikes. Pure; v must be below VERDICT_COUNT. */
+enum offence verdict_offence(enum verdict v);
 
 #endif

@@ -56,6 +56,22 @@ static void labels_follow_the_constants(void **state)
         assert_int_equal(strcasecmp(names[v], verdict_info((enum verdict)v)->label), 0);
 }
 
+static void offences_are_of_the_protocol_or_of_excess(void **state)
+{
+    for (int v = 0; v < VERDICT_COUNT; v++)
+        assert_int_equal(verdict_offence((enum verdict)v) == OFFENCE_NONE, verdict_info((enum verdict)v)->strikes == 0);
+    assert_int_equal(verdict_offence(VERDICT_BAD_GREETING), OFFENCE_PROTOCOL);
+    assert_int_equal(verdict_offence(VERDICT_OVER_MESSAGES), OFFENCE_EXCESS);
+    /* Weir's own refusals never feed back, and whoever only leaves or is slow is no offender. */
+    static const enum verdict none[] = {
+        VERDICT_BANNED,           VERDICT_TOO_MANY_CONNECTIONS, VERDICT_OVER_CONNECTION_RATE,
+        VERDICT_TABLE_FULL,       VERDICT_HANDSHAKE_ABANDONED,  VERDICT_MESSAGE_ABANDONED,
+        VERDICT_SLOW_READER,      VERDICT_DUPLICATE_ROUTING_ID, VERDICT_TOPICS_TOO_LARGE,
+        VERDICT_APPLICATION_GONE, VERDICT_APPLICATION_ABSENT,   VERDICT_DRAINING};
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+        assert_int_equal(verdict_offence(none[i]), OFFENCE_NONE);
+}
+
 /* A sentence completes "refused: ..." on one line of a log. */
 static void sentences_are_plain_text(void **state)
 {
@@ -75,6 +91,7 @@ int main(void)
         cmocka_unit_test(labels_and_sentences_are_unique),
         cmocka_unit_test(labels_follow_the_constants),
         cmocka_unit_test(sentences_are_plain_text),
+        cmocka_unit_test(offences_are_of_the_protocol_or_of_excess),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

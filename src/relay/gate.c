@@ -15,10 +15,11 @@
 #define VALVE_SOURCES 16384u
 
 int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
-              struct account *account)
+              struct account *account, struct bans *bans)
 {
     memset(g, 0, sizeof(*g));
     g->config = config;
+    g->bans = bans;
     g->limits = config->limits;
     g->listen = config->listen;
     g->forward = config->forward;

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/valve.h"
+#include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "security/handshake.h"
@@ -76,13 +77,18 @@ struct gate {
     struct breaker breaker;         /* see health.h */
     _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
 
+    struct bans *bans;          /* of all gates; NULL: nobody is banned, and no strikes are counted */
+    _Atomic uint32_t tarpitted; /* connections of banned sources that are kept (banned.h) */
+
     struct notice notices[VERDICT_COUNT];
+    struct notice strike_notices[VERDICT_COUNT];
+    struct notice ban_notices[BAN_REASON_COUNT];
     struct notice breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 
-/* 0, or -ENOMEM. */
+/* `bans` may be NULL and must outlive the gate. 0, or -ENOMEM. */
 MUST_USE int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
-                       struct account *account);
+                       struct account *account, struct bans *bans);
 void gate_fini(struct gate *g);
 
 /* What is known of the application; false when nothing is. Any thread. */

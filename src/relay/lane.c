@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "relay/admission.h"
+#include "relay/offence.h"
 #include "relay/probe.h"
 #include "relay/session.h"
 #include "relay/subscribers.h"
@@ -393,8 +394,10 @@ static void count(struct lane *l, struct session *s, const struct traffic_result
     cell_add(c, pick(l, CELL_FRAMES_IN, CELL_FRAMES_OUT), r->frames);
     cell_add(c, pick(l, CELL_COMMANDS_IN, CELL_COMMANDS_OUT), r->commands);
     cell_add(c, CELL_DROPPED_MESSAGES, r->dropped);
-    if (r->drops)
+    if (r->drops) {
         session_notice(s, r->drop_reason, r->drops);
+        offence_goes_on(s, r->drop_reason);
+    }
 }
 
 static void pause_lane(struct lane *l, struct session *s, const struct traffic_result *r)
@@ -414,6 +417,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         cell_add(session_cells(s), CELL_PAUSES, 1);
         if (r->wait_reason != VERDICT_PASS)
             session_notice(s, r->wait_reason, 1);
+        offence_paused(s, r->wait_reason);
     }
     session_arm(s, l->resume_ns);
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
@@ -576,8 +580,10 @@ bool lane_run(struct lane *l, struct session *s)
         if (l->traffic.inbound && !admission_may_read(s))
             return false;
         if (!next_window(l, s, &w)) {
-            if (l->traffic.inbound)
+            if (l->traffic.inbound) {
                 admission_rest(s);
+                offence_ran_dry(s);
+            }
             if (l->eof)
                 finish(l, s);
             return false;

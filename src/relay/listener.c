@@ -2,6 +2,7 @@
 #include "relay/listener.h"
 
 #include "base/log.h"
+#include "relay/banned.h"
 #include "relay/entry.h"
 #include "relay/health.h"
 #include "relay/net.h"
@@ -57,7 +58,13 @@ static enum verdict admit(struct worker_gate *wg, const struct source *source)
 static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
 {
     struct gate *g = wg->gate;
+    uint64_t until_ns;
     cell_add(wg->cells, CELL_ACCEPTED, 1);
+    if (banned_is(wg, addr, &until_ns)) {
+        note_refusal(wg, addr, VERDICT_BANNED);
+        banned_receive(wg, fd, addr, until_ns);
+        return;
+    }
     struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
     enum verdict v = admit(wg, source);
     if (v == VERDICT_PASS) {

@@ -145,6 +145,11 @@ int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer)
     return fd;
 }
 
+void net_shrink(int fd)
+{
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, 1);
+}
+
 /* Whoever asks again and again for a port of the ephemeral range where nobody listens is some day given that port as
  * its own, and then is connected with itself (TCP's simultaneous open), which keeps the application from listening
  * there. Reset, so that the port is free at once. */

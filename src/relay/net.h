@@ -17,6 +17,9 @@ MUST_USE int net_listen(struct endpoint *e, bool first, bool share);
 /* Accepts one connection. *ret_peer tells who it is (a user id for Unix sockets). -EAGAIN: none is waiting. */
 MUST_USE int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer);
 
+/* Makes the receive buffer, and so the window, of a connection that is not going to be read as small as it gets. */
+void net_shrink(int fd);
+
 /* Starts a connection. *ret_pending: it is not there yet, EPOLLOUT will tell. */
 MUST_USE int net_connect(const struct endpoint *e, bool *ret_pending);
 

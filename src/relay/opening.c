@@ -340,6 +340,20 @@ void opening_run(struct session *s)
     session_open(s);
 }
 
+/* A slow application, or whoever it asks for permission, is not the client's fault. */
+static bool is_clients_turn(const struct handshake *h)
+{
+    return h->app_known && handshake_client_room(h) > 0;
+}
+
+bool opening_is_overdue(const struct session *s)
+{
+    const struct opening *o = s->opening;
+    uint64_t within_ns = session_limits(s)->handshake.within_ns;
+    return o && s->state == SESSION_OPENING && is_clients_turn(&o->handshake) &&
+           s->wg->worker->now_ns + within_ns >= o->deadline_ns + NS_PER_S;
+}
+
 /* What kept the client from finishing: the application, if it could not be reached or has not answered. */
 static enum verdict timeout_verdict(const struct session *s)
 {
@@ -348,7 +362,7 @@ static enum verdict timeout_verdict(const struct session *s)
         return VERDICT_TABLE_FULL;
     if (s->opening->held)
         return VERDICT_BREAKER_OPEN;
-    if (!h->app_known || (h->wants_app && !h->app_greeted))
+    if (!h->app_known || (h->wants_app && !h->app_greeted) || !is_clients_turn(h))
         return VERDICT_APPLICATION_ABSENT;
     return VERDICT_HANDSHAKE_TIMEOUT;
 }

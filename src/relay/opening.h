@@ -35,6 +35,10 @@ void opening_start(struct session *s);
 /* Moves the handshake on as far as it goes now. May open or close the session. */
 void opening_run(struct session *s);
 
+/* Whether it has long been the client's turn: it has had a second since it was let in, the application is known, and
+ * nothing but its words is missing. */
+bool opening_is_overdue(const struct session *s);
+
 /* The session's timer: deadline and retries. */
 void opening_on_timer(struct session *s);
 

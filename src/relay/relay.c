@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "relay/banned.h"
 #include "relay/listener.h"
 #include "relay/net.h"
 #include "relay/probe.h"
@@ -20,9 +21,13 @@
 #define DESCRIPTOR_RESERVE 64u
 #define DESCRIPTOR_MOST    1048576u
 
+/* Of the descriptors, one in so many may be a banned connection's. */
+#define TARPIT_SHARE 16u
+
 struct relay {
     const struct config *config;
     struct account account;
+    struct bans *bans;
     struct gate *gates;
     size_t gate_count;
     struct worker **workers;
@@ -54,10 +59,24 @@ static uint64_t raise_descriptor_limit(void)
     return l.rlim_cur;
 }
 
+/* Connections of the banned must not take the descriptors of the others: where there are few, most of the banned are
+ * closed at once. Returns how many places are left, all gates together. */
+static uint64_t fit_tarpits(struct relay *r)
+{
+    uint64_t most = r->fd_limit / TARPIT_SHARE / r->gate_count, sum = 0;
+    for (size_t i = 0; i < r->gate_count; i++) {
+        uint32_t *places = &r->gates[i].limits.ban.tarpit;
+        *places = *places < most ? *places : (uint32_t)most;
+        sum += *places;
+    }
+    return sum;
+}
+
 /* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
 static void fit_connections(struct relay *r)
 {
     uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + r->gate_count * (r->worker_count + 1);
+    reserve += fit_tarpits(r);
     uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
     for (size_t i = 0; i < r->gate_count; i++)
         wanted += r->gates[i].limits.connections.max;
@@ -79,12 +98,17 @@ static void fit_connections(struct relay *r)
 
 static int make_gates(struct relay *r)
 {
+    struct hash_key key;
+    hash_key_random(&key);
+    r->bans = bans_new(BANS_CAPACITY, &key);
+    if (!r->bans)
+        return -ENOMEM;
     r->gates = calloc(r->config->gate_count, sizeof(*r->gates));
     if (!r->gates)
         return -ENOMEM;
     for (size_t i = 0; i < r->config->gate_count; i++) {
         r->gate_count++;
-        int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account);
+        int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account, r->bans);
         if (error < 0)
             return error;
     }
@@ -256,6 +280,7 @@ void relay_free(struct relay *r)
     }
     for (size_t i = 0; i < r->gate_count; i++)
         gate_fini(&r->gates[i]);
+    bans_free(r->bans);
     free(r->workers);
     free(r->gates);
     free(r);
@@ -316,6 +341,26 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_TOPIC_BYTES] = tally_cost(&g->traffic.topics);
 }
 
+/* ---- bans ---- */
+
+struct bans *relay_bans(struct relay *r)
+{
+    return r->bans;
+}
+
+void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
+{
+    bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
+    banned_tell_all(r->workers, r->worker_count);
+}
+
+bool relay_unban(struct relay *r, const struct network *who)
+{
+    bool was = bans_lift(r->bans, who, clock_now_ns());
+    banned_tell_all(r->workers, r->worker_count);
+    return was;
+}
+
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
 {
     *ret = (struct relay_snapshot){
@@ -325,6 +370,7 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .memory_limit_bytes = r->account.limit_bytes,
         .fd_limit = r->fd_limit,
     };
+    bans_stats(r->bans, &ret->bans);
     for (size_t i = 0; i < r->gate_count; i++) {
         struct source_stats s;
         source_table_stats(r->gates[i].sources, &s);

@@ -8,6 +8,7 @@
 
 #include "base/attr.h"
 #include "config/config.h"
+#include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "stats/metrics.h"
@@ -35,6 +36,17 @@ uint64_t relay_open_connections(const struct relay *r);
 /* Ends the workers at once and waits for them; then frees everything. Accepts NULL. Main thread. */
 void relay_free(struct relay *r);
 
+/* ---- bans: any thread ---- */
+
+/* The ban table of all gates; valid as long as the relay. Whoever changes it directly tells the workers nothing: for
+ * restoring before relay_start(), and for reading. */
+struct bans *relay_bans(struct relay *r);
+
+/* An operator's ban, BAN_FOR_EVER or from now on; connections of `who` are closed. And its end: false when exactly this
+ * network was not banned. */
+void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
+bool relay_unban(struct relay *r, const struct network *who);
+
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
 
 struct gate_snapshot {
@@ -57,6 +69,7 @@ struct relay_snapshot {
     uint64_t held_bytes, held_peak_bytes, memory_limit_bytes; /* the memory account */
     uint64_t fd_limit;
     struct source_stats sources;
+    struct bans_stats bans;
 };
 
 size_t relay_gate_count(const struct relay *r);

@@ -222,6 +222,7 @@ static void play_start(struct play *p, const char *listen)
     p->config = config_from_args(listen, url, stderr);
     assert_non_null(p->config);
     p->config->workers = 4;
+    p->config->gates[0].limits.ban.strikes.strikes = 0; /* strangers come from the addresses of honest clients */
     p->relay = relay_new(p->config, stderr);
     assert_non_null(p->relay);
     assert_int_equal(relay_start(p->relay), 0);
@@ -344,6 +345,42 @@ static void ending_at_once_leaves_nothing(void **state)
         close(fds[i]);
 }
 
+/* An operator's ban, from a thread that is no worker, reaches connections of all workers; so does its end. */
+static void bans_reach_every_worker(void **state)
+{
+    struct play p;
+    pthread_t app;
+    struct property_rng random = property_rng_new("relay bans");
+    struct network all, one;
+    int fds[16], stuck;
+    uint8_t byte;
+    assert_int_equal(network_parse(&all, "127.0.0.0/8", NULL), 0);
+    assert_int_equal(network_parse(&one, "127.0.0.1", NULL), 0);
+    play_start(&p, "tcp://127.0.0.1:*");
+    pthread_create(&app, NULL, app_main, &p.app);
+    for (unsigned i = 0; i < 16; i++) {
+        fds[i] = connect_from(&p, 0x7f000001u + i % 4);
+        assert_true(converse(fds[i], &random));
+    }
+    relay_ban(p.relay, &one, BAN_FOR_EVER);
+    for (unsigned i = 0; i < 16; i += 4)
+        assert_true(recv(fds[i], &byte, 1, 0) <= 0);
+    await_open(p.relay, 12);
+    relay_ban(p.relay, &all, BAN_FOR_EVER);
+    await_open(p.relay, 0);
+    for (unsigned i = 0; i < 16; i++)
+        close(fds[i]);
+    stuck = connect_from(&p, 0x7f000005u);
+    assert_true(relay_unban(p.relay, &all));
+    assert_false(relay_unban(p.relay, &all));
+    close(stuck);
+    fds[0] = connect_from(&p, 0x7f000005u);
+    assert_true(converse(fds[0], &random));
+    close(fds[0]);
+    await_open(p.relay, 0);
+    play_end(&p, app);
+}
+
 static void a_relay_that_was_never_started_is_freed(void **state)
 {
     struct config *c = config_from_args("tcp://127.0.0.1:*", "ipc://@weir-nobody", stderr);
@@ -375,7 +412,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_lives_over_four_workers),       cmocka_unit_test(draining_lets_messages_end),
         cmocka_unit_test(ending_at_once_leaves_nothing),      cmocka_unit_test(a_relay_that_was_never_started_is_freed),
-        cmocka_unit_test(what_cannot_be_listened_on_is_told),
+        cmocka_unit_test(what_cannot_be_listened_on_is_told), cmocka_unit_test(bans_reach_every_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "relay/admission.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
+#include "relay/offence.h"
 #include "relay/opening.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -174,8 +175,10 @@ void session_close(struct session *s, enum verdict v)
     struct worker *w = s->wg->worker;
     if (s->state == SESSION_CLOSED)
         return;
-    if (v != VERDICT_PASS)
+    if (v != VERDICT_PASS) {
         session_notice(s, v, 1);
+        offence_ends(s, v);
+    }
     close_side(&s->front);
     leave_application(s);
     timer_disarm(&s->alarm.timer);

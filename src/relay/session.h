@@ -49,6 +49,8 @@ struct session {
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
+    uint64_t struck_ns;     /* when what goes on last counted as an offence (offence.h) */
+    uint64_t over_since_ns; /* paused over and over since then; 0: it is not */
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;

@@ -188,13 +188,18 @@ void stage_init(struct stage *s, const char *listen)
     s->limits = &s->config->gates[0].limits;
     s->limits->message.complete_within_ns = 86400 * NS_PER_S;
     s->limits->slow_reader.within_ns = 0;
+    s->limits->ban.strikes.strikes = 0;
+    struct hash_key key;
+    hash_key_random(&key);
+    s->bans = bans_new(0, &key);
+    assert_non_null(s->bans);
     s->app_fd = -1;
 }
 
 void stage_start(struct stage *s)
 {
     account_init(&s->account, s->config->memory_bytes);
-    assert_int_equal(gate_init(&s->gate, &s->config->gates[0], s->config, 1, &s->account), 0);
+    assert_int_equal(gate_init(&s->gate, &s->config->gates[0], s->config, 1, &s->account, s->bans), 0);
     assert_int_equal(worker_init(&s->worker, 0, &s->account, &s->gate, 1, s->limits->connections.max), 0);
     s->all[0] = &s->worker;
     s->worker.all = s->all;
@@ -233,6 +238,7 @@ void stage_fini(struct stage *s)
     gate_fini(&s->gate);
     assert_int_equal(account_held(&s->account), 0);
     stage_app_stop(s);
+    bans_free(s->bans);
     config_free(s->config);
 }
 

@@ -22,6 +22,7 @@ struct stage {
     struct config *config;
     struct limits *limits; /* of the gate; to be changed before stage_start() */
     struct account account;
+    struct bans *bans;
     struct gate gate;
     struct worker worker;
     struct worker *all[1];
@@ -29,7 +30,8 @@ struct stage {
     uint64_t rounds;
 };
 
-/* A configuration with the defaults, but for time: messages may take a day, slow readers are let be. `listen`: an
+/* A configuration with the defaults, but for time: messages may take a day, slow readers are let be; and nobody is
+ * banned. `listen`: an
  * endpoint, or NULL for a Unix socket. */
 void stage_init(struct stage *s, const char *listen);
 void stage_start(struct stage *s);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "relay/admission.h"
 #include "relay/connects.h"
+#include "relay/banned.h"
 #include "relay/farewell.h"
 #include "relay/listener.h"
 #include "relay/peer.h"
@@ -83,6 +84,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     list_init(&w->closed);
     list_init(&w->sessions);
     list_init(&w->farewells);
+    list_init(&w->tarpit);
     w->peer_mask = table_size(max_sessions) - 1;
     w->peers = calloc(w->peer_mask + 1, sizeof(struct peer *));
     w->scratch = malloc(SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES);
@@ -90,6 +92,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     if (!w->peers || !w->scratch || !w->gates)
         return -ENOMEM;
     w->gate_count = gate_count;
+    w->bans = gates[0].bans;
     for (size_t i = 0; i < gate_count; i++)
         init_gate(&w->gates[i], w, &gates[i]);
     return open_descriptors(w);
@@ -158,6 +161,8 @@ static void on_wake(struct worker *w)
     (void)ignored;
     if (atomic_exchange(&w->news, false))
         spread_news(w);
+    if (atomic_exchange(&w->bans_changed, false) && w->bans)
+        banned_follow(w);
     if (atomic_load(&w->drain) && !w->drain_from_ns)
         start_draining(w);
 }
@@ -187,6 +192,9 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
         break;
     case WATCH_FAREWELL:
         farewell_on_event(watch);
+        break;
+    case WATCH_TARPIT:
+        banned_on_event(watch);
         break;
     case WATCH_PROBE:
         probe_on_event(watch, events);
@@ -261,6 +269,7 @@ void worker_close_all(struct worker *w)
     while (!list_empty(&w->sessions))
         session_close(LIST_ENTRY(w->sessions.next, struct session, in_worker), VERDICT_DRAINING);
     farewell_end_all(w);
+    banned_end_all(w);
     reclaim(w);
 }
 

@@ -25,7 +25,7 @@
 #define SCRATCH_READ_BYTES (256u * 1024u)
 #define SCRATCH_HEAD_BYTES 65536u
 
-enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK, WATCH_FAREWELL };
+enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK, WATCH_FAREWELL, WATCH_TARPIT };
 
 /* What epoll hands back: the first member of everything that owns a descriptor. */
 struct watch {
@@ -80,6 +80,9 @@ struct worker {
     struct list closed;    /* sessions to be freed when this round of events is done */
     struct list sessions;
     struct list farewells; /* see farewell.h */
+    struct list tarpit;    /* see banned.h */
+    struct bans *bans;     /* of all gates; may be NULL */
+    uint64_t bans_seen;    /* changes of it that were followed */
     uint8_t *scratch;      /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
     uint64_t now_ns;
     uint64_t drain_from_ns; /* 0: not draining */
@@ -94,6 +97,7 @@ struct worker {
     _Atomic bool news;    /* something was learned of an application */
     _Atomic bool turns;   /* sessions were given turns */
     _Atomic bool crowded; /* a gate holds too many topics */
+    _Atomic bool bans_changed;
     _Atomic bool asleep;
 };
 

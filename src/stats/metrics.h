@@ -69,6 +69,14 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
     CELL(LEAVING, "weir_subscribers_leaving", METRIC_GAUGE, "",                                                        \
          "Of these, subscribers of which the application was not told yet (subscriptions.removal_rate).")              \
+    CELL(STRIKES_PROTOCOL, "weir_strikes_total", METRIC_COUNTER, "offence=\"protocol\"",                               \
+         "Strikes against sources, by the kind of offence.")                                                           \
+    CELL(STRIKES_EXCESS, "weir_strikes_total", METRIC_COUNTER, "offence=\"excess\"",                                   \
+         "Strikes against sources, by the kind of offence.")                                                           \
+    CELL(STRIKE_WARNINGS, "weir_strike_warnings_total", METRIC_COUNTER, "",                                            \
+         "Times that a source had half of the strikes that get it banned.")                                            \
+    CELL(TARPITTED, "weir_connections_tarpitted", METRIC_GAUGE, "",                                                    \
+         "Connections of banned sources that are kept open and not read.")                                             \
     CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \
          "Connections opened to the application.")                                                                     \
     CELL(UPSTREAM_FAILURES, "weir_upstream_connect_failures_total", METRIC_COUNTER, "",                                \
@@ -99,6 +107,13 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Times that a source was counted with its network because its set of a table was full.")                   \
     READING(SOURCE_TABLE, "weir_source_table_bytes", METRIC_GAUGE, "",                                                 \
             "Memory of the source tables, touched as they fill.")                                                      \
+    READING(BANS, "weir_bans", METRIC_GAUGE, "", "Sources and networks that are banned now.")                          \
+    READING(BANS_REMEMBERED, "weir_bans_remembered", METRIC_GAUGE, "",                                                 \
+            "Entries of the ban table: banned, or with bans still held against them.")                                 \
+    READING(BANS_SET, "weir_bans_total", METRIC_COUNTER, "reason", "Bans, by reason.")                                 \
+    READING(BANS_LIFTED, "weir_bans_lifted_total", METRIC_COUNTER, "", "Bans lifted before their end.")                \
+    READING(BANS_REPLACED, "weir_bans_replaced_total", METRIC_COUNTER, "",                                             \
+            "Bans that gave way to others because the ban table was full.")                                            \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \

@@ -126,7 +126,7 @@ def test_a_healthy_application_never_opens_it(forward, start_weir, start_app, pe
         passing = peers.client(zmq.DEALER, weir.endpoint)
         assert answers(passing)
         passing.close()
-        stranger = net.raw_connect(weir.endpoint)
+        stranger = net.raw_connect(weir.endpoint, "127.0.0.9")  # so many from one address get it banned
         stranger.send(b"GET / HTTP/1.0\r\n\r\n")
         stranger.close()
         for client in steady:

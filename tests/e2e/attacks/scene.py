@@ -52,16 +52,14 @@ def flood(paths, start_weir):
 
 
 class Gate:
-    """An application behind Weir, with customers; `config` are the keys of the gate that differ from the defaults."""
+    """An application behind Weir, with customers; `config` are the keys of the gate that differ from the defaults. Nobody is banned unless it says
+    so: every limit has to hold by itself, however long a flood goes on (test_bans.py has the bans)."""
 
     def __init__(self, start_weir, start_app, peers, paths, kind, config=None, client_options=None, **app_options):
         self.app = start_app(kind, paths.ipc(), **app_options)
         listen = "tcp://127.0.0.1:*"
-        if config:
-            entry = {"name": "main", "listen": listen, "forward": self.app.endpoint, **config}
-            self.weir = start_weir(config={"gates": [entry]})
-        else:
-            self.weir = start_weir(listen=listen, forward=self.app.endpoint)
+        entry = {"name": "main", "listen": listen, "forward": self.app.endpoint, "ban": {"strikes": 0}, **(config or {})}
+        self.weir = start_weir(config={"gates": [entry]})
         self.endpoint = self.weir.endpoint
         self.customers = Customers(peers, self.app, kind, self.endpoint, **(client_options or {}))
         self.idle_held = self.weir.metric("weir_memory_held_bytes")

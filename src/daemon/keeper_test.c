@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* The state file on a real disk: written, read back, damaged, out of reach. */
+#include "daemon/keeper.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char folder[64], path[128], aside[160], beside[160];
+
+static int setup(void **state)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    snprintf(folder, sizeof(folder), "/tmp/weir-keeper-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(path, sizeof(path), "%s/state", folder);
+    snprintf(aside, sizeof(aside), "%s.damaged", path);
+    snprintf(beside, sizeof(beside), "%s.new", path);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    unlink(path);
+    unlink(aside);
+    return rmdir(folder); /* nothing else was left */
+}
+
+static struct bans *new_table(void)
+{
+    const struct hash_key key = {{1}};
+    struct bans *t = bans_new(0, &key);
+    assert_non_null(t);
+    return t;
+}
+
+static struct keeper *start(struct bans *t)
+{
+    struct keeper *k = keeper_start(path, t);
+    assert_non_null(k);
+    return k;
+}
+
+static void ban(struct bans *t, const char *who)
+{
+    struct network n;
+    assert_int_equal(network_parse(&n, who, NULL), 0);
+    bans_set(t, &n, 3600 * NS_PER_S, BAN_REASON_OPERATOR, clock_now_ns());
+}
+
+static bool is_banned(struct bans *t, uint8_t last)
+{
+    struct addr a = {.kind = ADDR_V4, .bytes = {192, 0, 2, last}};
+    return bans_find(t, &a, clock_now_ns(), NULL);
+}
+
+static void bans_outlive_the_process(void **state)
+{
+    struct stat st;
+    struct bans *t = new_table();
+    struct keeper *k = start(t);
+    ban(t, "192.0.2.1");
+    keeper_stop(k);
+    bans_free(t);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(access(beside, F_OK), -1);
+    t = new_table();
+    k = start(t);
+    assert_true(is_banned(t, 1));
+    assert_false(is_banned(t, 2));
+    keeper_stop(k);
+    bans_free(t);
+}
+
+/* Without waiting for the end: a killed process loses two seconds or so. */
+static void a_change_is_written_soon(void **state)
+{
+    struct bans *t = new_table();
+    struct keeper *k = start(t);
+    ban(t, "192.0.2.1");
+    for (unsigned i = 0; i < 3000 && access(path, F_OK) < 0; i++)
+        usleep(10000);
+    assert_int_equal(access(path, F_OK), 0);
+    keeper_stop(k);
+    bans_free(t);
+}
+
+static void a_table_without_changes_is_not_written(void **state)
+{
+    struct bans *t = new_table();
+    keeper_stop(start(t));
+    bans_free(t);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void many_entries_fit(void **state)
+{
+    struct bans *t = new_table();
+    struct keeper *k = start(t);
+    struct bans_stats before, after;
+    for (unsigned i = 0; i < 5000; i++) {
+        struct addr a = {.kind = ADDR_V4, .bytes = {10, 0, (uint8_t)(i >> 8), (uint8_t)i}};
+        struct network n = network_of(&a, 32);
+        bans_set(t, &n, BAN_FOR_EVER, BAN_REASON_OPERATOR, clock_now_ns());
+    }
+    bans_stats(t, &before);
+    keeper_stop(k);
+    bans_free(t);
+    t = new_table();
+    k = start(t);
+    bans_stats(t, &after);
+    assert_int_equal(after.banned, before.banned);
+    keeper_stop(k);
+    bans_free(t);
+}
+
+static void put(const char *bytes)
+{
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs(bytes, f);
+    fclose(f);
+}
+
+static void a_damaged_file_is_set_aside(void **state)
+{
+    static const char *const wrongs[] = {"", "WEIRBANS", "nonsense that is longer than any head of a sound file is"};
+    for (size_t i = 0; i < ARRAY_LEN(wrongs); i++) {
+        struct bans *t = new_table();
+        put(wrongs[i]);
+        struct keeper *k = start(t);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(access(aside, F_OK), 0);
+        ban(t, "192.0.2.1"); /* it goes on as if there had been none */
+        keeper_stop(k);
+        assert_int_equal(access(path, F_OK), 0);
+        bans_free(t);
+        unlink(aside);
+    }
+}
+
+static void out_of_reach_is_no_reason_to_stop(void **state)
+{
+    struct bans *t = new_table();
+    struct keeper *k = keeper_start("/nonexistent/folder/state", t);
+    assert_non_null(k);
+    ban(t, "192.0.2.1");
+    keeper_stop(k);
+    k = keeper_start(folder, t); /* a folder is no file */
+    assert_non_null(k);
+    ban(t, "192.0.2.2");
+    keeper_stop(k);
+    bans_free(t);
+}
+
+static void none_is_asked_for(void **state)
+{
+    struct bans *t = new_table();
+    struct keeper *k = keeper_start("", t);
+    assert_non_null(k);
+    ban(t, "192.0.2.1");
+    keeper_stop(k);
+    keeper_stop(NULL);
+    bans_free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bans_outlive_the_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_change_is_written_soon, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_table_without_changes_is_not_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_entries_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(out_of_reach_is_no_reason_to_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(none_is_asked_for, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

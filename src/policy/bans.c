@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "policy/bans.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define WAYS         8u
+#define SHARDS       64u
+#define CAPACITY_MIN 1024u
+#define LEVEL_MAX    UINT8_MAX
+#define KINDS        (ADDR_UID + 1)
+#define LENGTHS      129u
+
+struct shard {
+    _Alignas(64) pthread_mutex_t lock; /* of the sets s with s % SHARDS equal to the index */
+};
+
+struct bans {
+    struct ban *entries;
+    size_t capacity;
+    struct hash_key key;
+    struct shard shards[SHARDS];
+    /* Bans of each prefix length, so that a look-up tries only those that there are. */
+    _Atomic uint32_t lengths[KINDS][LENGTHS];
+    _Atomic uint64_t entry_count, banned, set[BAN_REASON_COUNT], lifted, replaced;
+
+    pthread_mutex_t feed_lock; /* taken inside a shard's */
+    _Atomic uint64_t seq;
+    struct ban_change feed[BANS_FEED]; /* change n at n % BANS_FEED */
+};
+
+const char *ban_reason_label(enum ban_reason r)
+{
+    static const char *const labels[] = {
+#define BAN_REASON_LABEL(NAME, label) [BAN_REASON_##NAME] = (label),
+        BAN_REASONS(BAN_REASON_LABEL)
+#undef BAN_REASON_LABEL
+    };
+    return labels[r];
+}
+
+/* ---- life ---- */
+
+struct bans *bans_new(size_t capacity, const struct hash_key *key)
+{
+    struct bans *t = aligned_alloc(64, (sizeof(*t) + 63) / 64 * 64);
+    if (!t)
+        return NULL;
+    memset(t, 0, sizeof(*t));
+    t->key = *key;
+    for (t->capacity = CAPACITY_MIN; t->capacity < capacity && t->capacity < SIZE_MAX / 2 / sizeof(struct ban);)
+        t->capacity *= 2;
+    /* Fresh pages are zero, and an entry of zeros is a free one. */
+    t->entries = mmap(NULL, t->capacity * sizeof(struct ban), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (t->entries == MAP_FAILED) {
+        free(t);
+        return NULL;
+    }
+    for (unsigned i = 0; i < SHARDS; i++)
+        pthread_mutex_init(&t->shards[i].lock, NULL);
+    pthread_mutex_init(&t->feed_lock, NULL);
+    return t;
+}
+
+void bans_free(struct bans *t)
+{
+    if (!t)
+        return;
+    for (unsigned i = 0; i < SHARDS; i++)
+        pthread_mutex_destroy(&t->shards[i].lock);
+    pthread_mutex_destroy(&t->feed_lock);
+    munmap(t->entries, t->capacity * sizeof(struct ban));
+    free(t);
+}
+
+/* ---- one entry; under its shard's lock ---- */
+
+static bool is_free(const struct ban *e)
+{
+    return e->who.kind == ADDR_NONE;
+}
+
+static bool is_banned(const struct ban *e, uint64_t now_ns)
+{
+    return e->until_ns > now_ns;
+}
+
+static uint64_t later(uint64_t now_ns, uint64_t ns)
+{
+    return ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + ns;
+}
+
+static void count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+static void tell(struct bans *t, enum ban_event event, const struct ban *e)
+{
+    pthread_mutex_lock(&t->feed_lock);
+    uint64_t seq = atomic_load_explicit(&t->seq, memory_order_relaxed) + 1;
+    t->feed[seq % BANS_FEED] = (struct ban_change){.seq = seq, .event = event, .ban = *e};
+    atomic_store_explicit(&t->seq, seq, memory_order_release);
+    pthread_mutex_unlock(&t->feed_lock);
+}
+
+/* until_ns != 0 is what `banned` and `lengths` count. */
+static void set_until(struct bans *t, struct ban *e, uint64_t until_ns)
+{
+    if (!e->until_ns == !until_ns) {
+        e->until_ns = until_ns;
+        return;
+    }
+    uint32_t more = until_ns ? 1 : UINT32_MAX;
+    atomic_fetch_add_explicit(&t->lengths[e->who.kind][e->who.bits], more, memory_order_relaxed);
+    count(&t->banned, until_ns ? 1 : UINT64_MAX);
+    e->until_ns = until_ns;
+}
+
+static void clear(struct bans *t, struct ban *e)
+{
+    set_until(t, e, 0);
+    memset(e, 0, sizeof(*e));
+    count(&t->entry_count, UINT64_MAX);
+}
+
+/* Brings an entry up to date: ends what has run out, and frees it when nothing is left. */
+static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
+{
+    if (is_free(e) || is_banned(e, now_ns))
+        return;
+    set_until(t, e, 0);
+    while (e->level && e->fade_at_ns <= now_ns) {
+        e->level = e->fade_ns ? e->level - 1 : 0;
+        e->fade_at_ns = later(e->fade_at_ns, e->fade_ns);
+    }
+    if (!e->level)
+        clear(t, e);
+}
+
+/* ---- sets ---- */
+
+static size_t set_of(const struct bans *t, const struct network *who)
+{
+    return hash_bytes(&t->key, who, sizeof(*who)) & (t->capacity / WAYS - 1);
+}
+
+static struct ban *lock_set(struct bans *t, size_t index)
+{
+    pthread_mutex_lock(&t->shards[index % SHARDS].lock);
+    return &t->entries[index * WAYS];
+}
+
+static void unlock_set(struct bans *t, size_t index)
+{
+    pthread_mutex_unlock(&t->shards[index % SHARDS].lock);
+}
+
+static struct ban *find_in_set(struct ban *set, const struct network *who)
+{
+    for (unsigned i = 0; i < WAYS; i++)
+        if (network_equal(&set[i].who, who))
+            return &set[i];
+    return NULL;
+}
+
+/* Whether `a` would be missed less than `b`. */
+static bool is_worth_less(const struct ban *a, const struct ban *b)
+{
+    if (!a->until_ns != !b->until_ns)
+        return !a->until_ns;
+    if (!a->until_ns)
+        return a->fade_at_ns < b->fade_at_ns;
+    bool by_operator = a->reason == BAN_REASON_OPERATOR;
+    if (by_operator != (b->reason == BAN_REASON_OPERATOR))
+        return !by_operator;
+    return a->until_ns < b->until_ns;
+}
+
+/* A free entry of the set, made so if it has to be. */
+static struct ban *make_room(struct bans *t, struct ban *set, uint64_t now_ns)
+{
+    struct ban *least = NULL;
+    for (unsigned i = 0; i < WAYS; i++) {
+        refresh(t, &set[i], now_ns);
+        if (is_free(&set[i]))
+            return &set[i];
+        if (!least || is_worth_less(&set[i], least))
+            least = &set[i];
+    }
+    if (least->until_ns) {
+        tell(t, BAN_LIFTED, least);
+        count(&t->replaced, 1);
+    }
+    clear(t, least);
+    return least;
+}
+
+/* The entry of exactly this network, made if need be, up to date. */
+static struct ban *get(struct bans *t, struct ban *set, const struct network *who, uint64_t now_ns)
+{
+    struct ban *e = find_in_set(set, who);
+    if (e)
+        refresh(t, e, now_ns);
+    if (!e || is_free(e)) {
+        e = make_room(t, set, now_ns);
+        e->who = *who;
+        count(&t->entry_count, 1);
+    }
+    return e;
+}
+
+static void begin(struct bans *t, struct ban *e, enum ban_reason reason, uint64_t until_ns, uint64_t now_ns)
+{
+    e->reason = (uint8_t)reason;
+    e->since_ns = now_ns;
+    set_until(t, e, until_ns);
+    count(&t->set[reason], 1);
+    tell(t, BAN_SET, e);
+}
+
+/* ---- banning ---- */
+
+static uint64_t duration_of(const struct ban_terms *terms, unsigned level, uint64_t random)
+{
+    uint64_t ns = terms->for_ns < terms->max_ns ? terms->for_ns : terms->max_ns;
+    for (; level > 0 && ns < terms->max_ns; level--)
+        ns = ns > terms->max_ns / 2 ? terms->max_ns : 2 * ns;
+    return ns - (ns / 4 / 1024) * (random >> 54);
+}
+
+bool bans_punish(struct bans *t, const struct network *who, const struct ban_terms *terms, enum ban_reason reason,
+                 uint64_t random, uint64_t now_ns, struct ban *ret)
+{
+    if (who->kind == ADDR_NONE)
+        return false;
+    size_t index = set_of(t, who);
+    struct ban *set = lock_set(t, index), *e = get(t, set, who, now_ns);
+    bool news = !is_banned(e, now_ns);
+    if (news) {
+        uint64_t until_ns = later(now_ns, duration_of(terms, e->level, random));
+        e->level += e->level < LEVEL_MAX;
+        e->fade_ns = terms->max_ns;
+        e->fade_at_ns = later(until_ns, e->fade_ns);
+        begin(t, e, reason, until_ns, now_ns);
+    }
+    *ret = *e;
+    unlock_set(t, index);
+    return news;
+}
+
+void bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, enum ban_reason reason, uint64_t now_ns)
+{
+    if (who->kind == ADDR_NONE)
+        return;
+    size_t index = set_of(t, who);
+    struct ban *set = lock_set(t, index), *e = get(t, set, who, now_ns);
+    uint64_t until_ns = later(now_ns, duration_ns ? duration_ns : 1);
+    if (e->level)
+        e->fade_at_ns = later(until_ns, e->fade_ns);
+    begin(t, e, reason, until_ns, now_ns);
+    unlock_set(t, index);
+}
+
+bool bans_lift(struct bans *t, const struct network *who, uint64_t now_ns)
+{
+    size_t index = set_of(t, who);
+    struct ban *set = lock_set(t, index), *e = find_in_set(set, who);
+    bool was = e && !is_free(e) && is_banned(e, now_ns);
+    if (was) {
+        tell(t, BAN_LIFTED, e);
+        count(&t->lifted, 1);
+    }
+    if (e && !is_free(e))
+        clear(t, e);
+    unlock_set(t, index);
+    return was;
+}
+
+void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
+{
+    if (b->who.kind == ADDR_NONE)
+        return;
+    size_t index = set_of(t, &b->who);
+    struct ban *set = lock_set(t, index), *e = get(t, set, &b->who, now_ns);
+    uint64_t until_ns = is_banned(b, now_ns) ? b->until_ns : 0;
+    set_until(t, e, 0);
+    *e = *b;
+    e->until_ns = 0;
+    set_until(t, e, until_ns);
+    if (until_ns)
+        tell(t, BAN_SET, e);
+    refresh(t, e, now_ns);
+    unlock_set(t, index);
+}
+
+/* ---- looking ---- */
+
+static bool find_exact(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
+{
+    size_t index = set_of(t, who);
+    struct ban *set = lock_set(t, index), *e = find_in_set(set, who);
+    bool found = e && is_banned(e, now_ns);
+    if (found && ret)
+        *ret = *e;
+    unlock_set(t, index);
+    return found;
+}
+
+bool bans_find(struct bans *t, const struct addr *a, uint64_t now_ns, struct ban *ret)
+{
+    if (atomic_load_explicit(&t->banned, memory_order_relaxed) == 0 || a->kind == ADDR_NONE)
+        return false;
+    for (int bits = network_bits_max((uint8_t)a->kind); bits >= 0; bits--) {
+        if (atomic_load_explicit(&t->lengths[a->kind][bits], memory_order_relaxed) == 0)
+            continue;
+        struct network who = network_of(a, (uint8_t)bits);
+        if (find_exact(t, &who, now_ns, ret))
+            return true;
+    }
+    return false;
+}
+
+size_t bans_page(struct bans *t, size_t *cursor, bool with_history, uint64_t now_ns, struct ban *ret, size_t max)
+{
+    size_t n = 0, index = *cursor;
+    for (; index < t->capacity / WAYS && n + WAYS <= max; index++) {
+        const struct ban *set = lock_set(t, index);
+        for (unsigned i = 0; i < WAYS; i++)
+            if (!is_free(&set[i]) && (with_history || is_banned(&set[i], now_ns)))
+                ret[n++] = set[i];
+        unlock_set(t, index);
+    }
+    *cursor = index < t->capacity / WAYS ? index : BANS_END;
+    return n;
+}
+
+void bans_sweep(struct bans *t, uint64_t now_ns)
+{
+    if (atomic_load_explicit(&t->entry_count, memory_order_relaxed) == 0)
+        return;
+    for (size_t index = 0; index < t->capacity / WAYS; index++) {
+        struct ban *set = lock_set(t, index);
+        for (unsigned i = 0; i < WAYS; i++)
+            refresh(t, &set[i], now_ns);
+        unlock_set(t, index);
+    }
+}
+
+/* ---- following ---- */
+
+uint64_t bans_seq(const struct bans *t)
+{
+    return atomic_load_explicit(&t->seq, memory_order_acquire);
+}
+
+size_t bans_changes(struct bans *t, uint64_t seen, struct ban_change *ret, size_t max, bool *ret_lost)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&t->feed_lock);
+    uint64_t seq = atomic_load_explicit(&t->seq, memory_order_relaxed);
+    *ret_lost = seen > seq || seq - seen > BANS_FEED;
+    while (!*ret_lost && seen < seq && n < max)
+        ret[n++] = t->feed[++seen % BANS_FEED];
+    pthread_mutex_unlock(&t->feed_lock);
+    return n;
+}
+
+void bans_stats(const struct bans *t, struct bans_stats *ret)
+{
+    *ret = (struct bans_stats){
+        .capacity = t->capacity,
+        .entries = atomic_load_explicit(&t->entry_count, memory_order_relaxed),
+        .banned = atomic_load_explicit(&t->banned, memory_order_relaxed),
+        .lifted = atomic_load_explicit(&t->lifted, memory_order_relaxed),
+        .replaced = atomic_load_explicit(&t->replaced, memory_order_relaxed),
+    };
+    for (unsigned i = 0; i < BAN_REASON_COUNT; i++)
+        ret->set[i] = atomic_load_explicit(&t->set[i], memory_order_relaxed);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The score of a source's offences, in one 32-bit word of its entry: a leaky bucket. `strikes` within `within_ns` fill
+ * it, and it leaks one strike each within_ns / strikes. As in gcra.h the word is the time at which the bucket will be
+ * empty, in ticks of 2^24 ns (16.8 ms) since boot; 0: empty. Lock-free (compare-and-swap); any thread. Pure.
+ *
+ * Ticks wrap after 834 days and are compared by difference. A difference that no score can have is a word from the
+ * past, and so an empty bucket; only one that nobody has touched for 826 to 834 days could be taken for a full one.
+ *
+ * When full: the bucket is emptied and the caller told to ban, exactly once however many threads add to it.
+ */
+#ifndef WEIR_POLICY_STRIKES_H
+#define WEIR_POLICY_STRIKES_H
+
+#include "base/attr.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define STRIKES_TICK_LOG2_NS 24u
+
+/* The most that the bucket is widened for a source with many connections. */
+#define STRIKES_PATIENCE_MAX 8u
+
+/* The longest `within_ns`: one day. */
+#define STRIKES_WITHIN_MAX_NS (UINT64_C(86400) * 1000000000)
+
+typedef _Atomic uint32_t strikes_word;
+
+struct strike_rules {
+    uint32_t strikes;   /* that fill the bucket; 0: nothing is ever counted */
+    uint64_t within_ns; /* up to STRIKES_WITHIN_MAX_NS; a strike leaks in at least one tick */
+};
+
+enum strikes_tier {
+    STRIKES_QUIET,
+    STRIKES_WARN, /* this offence has filled half of the bucket */
+    STRIKES_BAN,  /* this offence has filled it; it is empty now */
+};
+
+/* Adds `n` strikes. The bucket is `patience` (1 to STRIKES_PATIENCE_MAX) times as deep as the rules say; it leaks no
+ * faster. */
+MUST_USE enum strikes_tier strikes_add(strikes_word *w, const struct strike_rules *r, unsigned n, unsigned patience,
+                                       uint64_t now_ns);
+
+/* Strikes in the bucket now, begun ones counted whole. */
+unsigned strikes_score(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns);
+
+/* Whether forgetting the word would forget nothing. */
+bool strikes_are_drained(const strikes_word *w, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/banned.h"
+
+#include "base/log.h"
+#include "relay/net.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* Changes looked at in one go. */
+#define CHANGES 32u
+
+struct stuck {
+    struct watch watch;
+    struct alarm alarm; /* the end of the ban */
+    struct worker_gate *wg;
+    struct list in_worker;
+    struct addr addr;
+};
+
+/* ---- banning ---- */
+
+void banned_tell_all(struct worker **workers, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        worker_signal(workers[i], &workers[i]->bans_changed);
+}
+
+static void note_ban(struct session *s, const struct ban *b, enum verdict v)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t now_ns = s->wg->worker->now_ns, held = 0;
+    char who[NETWORK_TEXT_MAX], more[64] = "";
+    if (!notice_may_be_written(&g->ban_notices[b->reason], now_ns, &held))
+        return;
+    if (held)
+        snprintf(more, sizeof(more), "; %llu more bans not shown", (unsigned long long)held);
+    LOG_WARN("gate %s: %s is banned for %llu s (%s, ban %u); the last offence: %s (%s)%s", g->config->name,
+             network_format(who, sizeof(who), &b->who), (unsigned long long)((b->until_ns - now_ns) / NS_PER_S),
+             ban_reason_label((enum ban_reason)b->reason), b->level, verdict_info(v)->sentence, verdict_info(v)->label,
+             more);
+}
+
+void banned_punish(struct session *s, enum ban_reason reason, enum verdict v)
+{
+    struct gate *g = s->wg->gate;
+    struct worker *w = s->wg->worker;
+    struct network who = network_of(&s->addr, s->addr.kind == ADDR_V6 ? 64 : 32);
+    uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->now_ns, s->id}, 2 * sizeof(uint64_t));
+    struct ban b;
+    if (!bans_punish(g->bans, &who, &g->limits.ban.terms, reason, random, w->now_ns, &b))
+        return;
+    note_ban(s, &b, v);
+    banned_tell_all(w->all, w->all_count);
+}
+
+bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *ret_until_ns)
+{
+    struct ban b;
+    if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->now_ns, &b) ||
+        networks_contain(&wg->gate->limits.ban.exempt, addr))
+        return false;
+    *ret_until_ns = b.until_ns;
+    return true;
+}
+
+/* ---- the tarpit ---- */
+
+static void let_go(struct stuck *t)
+{
+    struct worker_gate *wg = t->wg;
+    close(t->watch.fd);
+    timer_disarm(&t->alarm.timer);
+    list_del(&t->in_worker);
+    atomic_fetch_sub(&wg->gate->tarpitted, 1);
+    cell_sub(wg->cells, CELL_TARPITTED, 1);
+    account_release(wg->worker->account, sizeof(*t));
+    free(t);
+}
+
+static void on_alarm(struct alarm *a)
+{
+    let_go((struct stuck *)(void *)((char *)a - offsetof(struct stuck, alarm)));
+}
+
+static bool take_place(struct worker_gate *wg)
+{
+    struct gate *g = wg->gate;
+    if (g->limits.ban.action != BAN_ACTION_TARPIT)
+        return false;
+    if (atomic_fetch_add(&g->tarpitted, 1) < g->limits.ban.tarpit &&
+        account_charge(wg->worker->account, sizeof(struct stuck)))
+        return true;
+    atomic_fetch_sub(&g->tarpitted, 1);
+    return false;
+}
+
+static bool keep(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
+{
+    struct worker *w = wg->worker;
+    if (!take_place(wg))
+        return false;
+    struct stuck *t = calloc(1, sizeof(*t));
+    if (t)
+        t->watch = (struct watch){.kind = WATCH_TARPIT, .fd = fd};
+    /* Its bytes are never read, so only its end is of interest. */
+    if (!t || worker_watch(w, &t->watch, EPOLLRDHUP) < 0) {
+        free(t);
+        atomic_fetch_sub(&wg->gate->tarpitted, 1);
+        account_release(w->account, sizeof(*t));
+        return false;
+    }
+    t->wg = wg;
+    t->addr = *addr;
+    t->alarm.ring = on_alarm;
+    timer_init(&t->alarm.timer);
+    timer_arm(&w->timers, &t->alarm.timer, until_ns);
+    list_push(&w->tarpit, &t->in_worker);
+    cell_add(wg->cells, CELL_TARPITTED, 1);
+    net_shrink(fd);
+    return true;
+}
+
+void banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
+{
+    if (!keep(wg, fd, addr, until_ns))
+        close(fd);
+}
+
+void banned_on_event(struct watch *watch)
+{
+    let_go((struct stuck *)(void *)watch);
+}
+
+void banned_end_all(struct worker *w)
+{
+    while (!list_empty(&w->tarpit))
+        let_go(LIST_ENTRY(w->tarpit.next, struct stuck, in_worker));
+}
+
+/* Not let go at once: an event of this round may still point to it. */
+static void free_the_pardoned(struct worker *w)
+{
+    uint64_t until_ns;
+    LIST_FOREACH(n, &w->tarpit)
+    {
+        struct stuck *t = LIST_ENTRY(n, struct stuck, in_worker);
+        if (!banned_is(t->wg, &t->addr, &until_ns))
+            timer_arm(&w->timers, &t->alarm.timer, w->now_ns);
+    }
+}
+
+/* ---- connections that are there ---- */
+
+static void close_if_banned(struct session *s)
+{
+    uint64_t until_ns;
+    if (banned_is(s->wg, &s->addr, &until_ns))
+        session_close(s, VERDICT_BANNED);
+}
+
+static void look_at_all(struct worker *w)
+{
+    LIST_FOREACH_SAFE(n, &w->sessions)
+    close_if_banned(LIST_ENTRY(n, struct session, in_worker));
+    free_the_pardoned(w);
+}
+
+/* The connections of one source stand together, if it has an entry of its own; a coarser one has others', too. */
+static void look_at_peer(struct peer *p)
+{
+    if (!p)
+        return;
+    p->farewells++; /* it must outlive its last session */
+    LIST_FOREACH_SAFE(n, &p->sessions)
+    close_if_banned(LIST_ENTRY(n, struct session, in_peer));
+    p->farewells--;
+    peer_discard_if_empty(p);
+}
+
+static bool is_one_source(const struct network *n)
+{
+    return n->bits == (n->kind == ADDR_V6 ? 64 : 32);
+}
+
+static void look_at_source(struct worker *w, const struct network *n)
+{
+    struct addr a = {.kind = (enum addr_kind)n->kind};
+    memcpy(a.bytes, n->bytes, sizeof(a.bytes));
+    for (size_t i = 0; i < w->gate_count; i++) {
+        struct worker_gate *wg = &w->gates[i];
+        struct source *source = source_acquire(wg->gate->sources, source_key_of(&a), w->now_ns);
+        look_at_peer(peer_find(wg, source));
+        source_release(source);
+    }
+}
+
+/* Returns whether `c` concerns more than one source, so that everybody has to be looked at. */
+static bool apply(struct worker *w, const struct ban_change *c)
+{
+    if (c->event == BAN_LIFTED || !is_one_source(&c->ban.who))
+        return true;
+    look_at_source(w, &c->ban.who);
+    return false;
+}
+
+void banned_follow(struct worker *w)
+{
+    struct ban_change changes[CHANGES];
+    bool everybody = false, lost = false;
+    uint64_t latest = bans_seq(w->bans);
+    for (size_t n = CHANGES; n == CHANGES && !lost;) {
+        n = bans_changes(w->bans, w->bans_seen, changes, CHANGES, &lost);
+        for (size_t i = 0; i < n; i++)
+            everybody |= apply(w, &changes[i]);
+        if (n)
+            w->bans_seen = changes[n - 1].seq;
+    }
+    if (lost)
+        w->bans_seen = latest;
+    if (lost || everybody)
+        look_at_all(w);
+}

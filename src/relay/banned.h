@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What a ban does at the gates: newcomers meet ban.action before anything else is looked at, and every worker closes
+ * the connections that are there. Networks of ban.exempt are asked first. A worker follows the changes of the ban
+ * table; when it fell behind it looks at all of its connections.
+ *
+ * The tarpit: a connection that is kept and not read until the ban ends, so that a libzmq client, which would come back
+ * every 100 ms, waits for its own timeout (30 s) instead. about 100 bytes each, charged to the memory account; at most
+ * ban.tarpit of a gate; beyond that, or without memory, the connection is closed at once.
+ */
+#ifndef WEIR_RELAY_BANNED_H
+#define WEIR_RELAY_BANNED_H
+
+#include "relay/session.h"
+
+/* Bans the session's address (IPv6: its /64) for a verdict, and tells all workers. */
+void banned_punish(struct session *s, enum ban_reason reason, enum verdict v);
+
+/* Whether a newcomer is banned; *ret_until_ns tells until when. One atomic load while nobody is. */
+bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *ret_until_ns);
+
+/* Takes over a banned newcomer's descriptor: keeps it, or closes it. */
+void banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns);
+
+/* The table has changed: closes connections of those who are banned now, lets go of those who are no longer. */
+void banned_follow(struct worker *w);
+
+/* Something happened to a connection in the tarpit: its client has left. */
+void banned_on_event(struct watch *watch);
+
+/* Closes all of a worker's tarpit. */
+void banned_end_all(struct worker *w);
+
+/* Tells the workers to follow. Any thread. */
+void banned_tell_all(struct worker **workers, unsigned count);
+
+#endif

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Who is banned for what, who is not, and what a ban does at the gate. */
+#include "relay/banned.h"
+#include "relay/stage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define HOST(n)  (0x7f000000u + (n)) /* 127.0.0.n */
+#define ENDS_MAX 128u
+
+struct scene {
+    struct stage stage;
+    struct end clients[ENDS_MAX], apps[ENDS_MAX];
+    unsigned client_count, app_count;
+};
+
+static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
+static const uint8_t a_message[] = {0x00, 1, 'x'};
+
+/* The defaults of bans; rates and requests in hand are of no interest here. */
+static struct scene *scene_new(void)
+{
+    static struct scene c;
+    memset(&c, 0, sizeof(c));
+    stage_init(&c.stage, "tcp://127.0.0.1:*");
+    struct limits *l = c.stage.limits;
+    l->ban.strikes.strikes = 10;
+    l->handshake.within_ns = 3600 * NS_PER_S;
+    l->concurrency.limit = CONCURRENCY_LIMIT_OFF;
+    l->source.connection_rate.count = 0;
+    return &c;
+}
+
+static void serve(struct scene *c)
+{
+    struct end e;
+    while (end_accept(&e, &c->stage)) {
+        assert_true(c->app_count < ENDS_MAX);
+        end_greet(&e, "ROUTER", NULL);
+        end_write(&e, SIZE_MAX);
+        c->apps[c->app_count++] = e;
+    }
+    for (unsigned i = 0; i < c->app_count; i++) {
+        end_read(&c->apps[i], SIZE_MAX);
+        if (!c->apps[i].over)
+            continue;
+        end_close(&c->apps[i]);
+        c->apps[i--] = c->apps[--c->app_count];
+    }
+}
+
+static void settle(struct scene *c)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        stage_sleep(&c->stage, NS_PER_MS);
+        serve(c);
+    }
+    for (unsigned i = 0; i < c->client_count; i++)
+        for (unsigned n = 0; n < 2 && c->clients[i].fd >= 0; n++)
+            end_read(&c->clients[i], SIZE_MAX);
+}
+
+static struct end *come_silently(struct scene *c, uint32_t host)
+{
+    assert_true(c->client_count < ENDS_MAX);
+    struct end *e = &c->clients[c->client_count++];
+    end_connect(e, &c->stage, host);
+    /* Virtual time does not wait for the kernel's. */
+    setsockopt(e->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    return e;
+}
+
+/* A client whose handshake is done. */
+static struct end *come(struct scene *c, uint32_t host)
+{
+    struct end *e = come_silently(c, host);
+    end_greet(e, "DEALER", NULL);
+    end_write(e, SIZE_MAX);
+    settle(c);
+    return e;
+}
+
+static void say(struct end *e, const void *bytes, size_t len)
+{
+    stream_put(&e->out, bytes, len);
+    end_write(e, SIZE_MAX);
+}
+
+/* Comes, breaks the protocol, and is closed for it. */
+static void offend(struct scene *c, uint32_t host)
+{
+    struct end *e = come(c, host);
+    assert_true(end_is_greeted(e));
+    say(e, reserved_flags, sizeof(reserved_flags));
+    settle(c);
+    assert_true(e->over);
+    end_close(e);
+    c->client_count--; /* the last one; its place is taken again */
+}
+
+static bool is_banned(struct scene *c, uint32_t host)
+{
+    struct addr a = {.kind = ADDR_V4};
+    for (unsigned i = 0; i < 4; i++)
+        a.bytes[i] = (uint8_t)(host >> (24 - 8 * i));
+    return bans_find(c->stage.bans, &a, stage_now_ns(), NULL);
+}
+
+static uint64_t banned_verdicts(const struct scene *c)
+{
+    return stage_verdict(&c->stage, VERDICT_BANNED);
+}
+
+static void scene_free(struct scene *c)
+{
+    for (unsigned i = 0; i < c->client_count; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    /* A connection that is paused would not end before its bytes have gone. */
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    c->app_count = 0;
+    settle(c);
+    settle(c);
+    stage_assert_empty(&c->stage);
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    stage_fini(&c->stage);
+}
+
+/* Ten strikes of five each, but for what has leaked between them. */
+static void offend_until_banned(struct scene *c, uint32_t host)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(is_banned(c, host));
+        offend(c, host);
+    }
+    assert_true(is_banned(c, host));
+}
+
+/* ---- offences ---- */
+
+static void breaking_the_protocol_bans_one_address(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    struct end *neighbour = come(c, HOST(2));
+    offend_until_banned(c, HOST(1));
+    assert_false(is_banned(c, HOST(2)));
+    assert_in_range(stage_cell(&c->stage, CELL_STRIKE_WARNINGS), 1, 3);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 15);
+    settle(c);
+    assert_false(neighbour->over);
+    assert_true(end_is_greeted(come(c, HOST(2))));
+    scene_free(c);
+}
+
+static void strikes_may_be_switched_off(void **state)
+{
+    for (unsigned how = 0; how < 3; how++) {
+        struct scene *c = scene_new();
+        if (how == 0)
+            c->stage.limits->ban.strikes.strikes = 0;
+        if (how == 1)
+            c->stage.limits->ban.for_protocol = false;
+        if (how == 2)
+            assert_int_equal(networks_parse(&c->stage.limits->ban.exempt, "127.0.0.0/8", NULL), 0);
+        stage_start(&c->stage);
+        for (unsigned i = 0; i < 20; i++)
+            offend(c, HOST(1));
+        assert_false(is_banned(c, HOST(1)));
+        assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
+        scene_free(c);
+    }
+}
+
+/* Behind a shared address one misbehaves: its connection goes, the neighbours stay; until it goes on and on. */
+static void neighbours_are_spared_at_first(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 60; i++)
+        come(c, HOST(1));
+    for (unsigned i = 0; i < 15; i++)
+        offend(c, HOST(1));
+    assert_false(is_banned(c, HOST(1)));
+    for (unsigned i = 0; i < 60; i++)
+        assert_false(c->clients[i].over);
+    offend(c, HOST(1));
+    offend(c, HOST(1));
+    assert_true(is_banned(c, HOST(1)));
+    settle(c);
+    for (unsigned i = 0; i < 60; i++)
+        assert_true(c->clients[i].over);
+    assert_int_equal(banned_verdicts(c), 60);
+    scene_free(c);
+}
+
+static void limit_rate(struct scene *c, enum action over)
+{
+    struct rate_limit *l = &c->stage.limits->source.messages;
+    l->rate = (struct rate){.count = 10, .period_ns = NS_PER_S, .burst = 9};
+    l->over = over;
+}
+
+/* Sends far more than ten messages a second; returns the seconds until the ban, or `most`. */
+static unsigned flood(struct scene *c, uint32_t host, unsigned most)
+{
+    struct end *e = come(c, host);
+    unsigned tenths = 0;
+    for (; tenths < 10 * most && !is_banned(c, host); tenths++) {
+        for (unsigned i = 0; i < 20 && !e->over && e->sent == e->out.len; i++)
+            say(e, a_message, sizeof(a_message));
+        stage_sleep(&c->stage, 100 * NS_PER_MS);
+        settle(c);
+    }
+    return tenths / 10;
+}
+
+/* Each second of it is one strike, and ten are too many: one burst, however large, bans nobody. */
+static void what_is_dropped_counts_once_a_second(void **state)
+{
+    struct scene *c = scene_new();
+    limit_rate(c, ACTION_DROP);
+    stage_start(&c->stage);
+    assert_in_range(flood(c, HOST(1), 60), 9, 15);
+    assert_true(stage_cell(&c->stage, CELL_DROPPED_MESSAGES) > 100);
+    assert_in_range(stage_cell(&c->stage, CELL_STRIKES_EXCESS), 10, 14);
+    scene_free(c);
+}
+
+static void excess_may_be_no_offence(void **state)
+{
+    struct scene *c = scene_new();
+    limit_rate(c, ACTION_DROP);
+    c->stage.limits->ban.for_excess = false;
+    stage_start(&c->stage);
+    assert_int_equal(flood(c, HOST(1), 30), 30);
+    scene_free(c);
+}
+
+static void being_paused_is_no_offence(void **state)
+{
+    struct scene *c = scene_new();
+    limit_rate(c, ACTION_PAUSE);
+    stage_start(&c->stage);
+    assert_int_equal(flood(c, HOST(1), 60), 60);
+    assert_true(stage_verdict(&c->stage, VERDICT_OVER_MESSAGES) > 10);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_EXCESS), 0);
+    scene_free(c);
+}
+
+static void unless_the_operator_says_so(void **state)
+{
+    struct scene *c = scene_new();
+    limit_rate(c, ACTION_PAUSE);
+    c->stage.limits->ban.paused_ns = 5 * NS_PER_S;
+    stage_start(&c->stage);
+    assert_in_range(flood(c, HOST(1), 60), 14, 25);
+    scene_free(c);
+}
+
+/* One that is over its rate now and then, and waits for its turn, runs dry in between. */
+static void bursts_run_dry_in_between(void **state)
+{
+    struct scene *c = scene_new();
+    limit_rate(c, ACTION_PAUSE);
+    c->stage.limits->ban.paused_ns = 5 * NS_PER_S;
+    stage_start(&c->stage);
+    struct end *e = come(c, HOST(1));
+    for (unsigned second = 0; second < 100; second += 4) {
+        for (unsigned i = 0; i < 35; i++)
+            say(e, a_message, sizeof(a_message));
+        stage_sleep(&c->stage, 4 * NS_PER_S);
+        settle(c);
+    }
+    assert_true(stage_verdict(&c->stage, VERDICT_OVER_MESSAGES) > 10);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_EXCESS), 0);
+    assert_false(e->over);
+    scene_free(c);
+}
+
+/* Those who hold unfinished handshakes offend when they have had their time, not when many came at once. */
+static void only_long_silence_in_the_handshake_offends(void **state)
+{
+    struct scene *c = scene_new();
+    c->stage.limits->source.half_open = 4;
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 14; i++)
+        come_silently(c, HOST(1));
+    settle(c);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 10);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_EXCESS), 0);
+    stage_sleep(&c->stage, 1100 * NS_PER_MS);
+    for (unsigned i = 0; i < 3; i++)
+        come_silently(c, HOST(1));
+    settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_EXCESS), 3);
+    scene_free(c);
+}
+
+/* Load balancers and monitors look whether somebody listens. */
+static void connecting_and_leaving_is_no_offence(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 100; i++) {
+        struct end *e = come_silently(c, HOST(1));
+        settle(c);
+        end_close(e);
+        c->client_count--;
+        settle(c);
+    }
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_HANDSHAKE_ABANDONED), 100);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
+    scene_free(c);
+}
+
+/* ---- bans ---- */
+
+static void operator_bans(struct scene *c, const char *who, uint64_t for_ns)
+{
+    struct network n;
+    assert_int_equal(network_parse(&n, who, NULL), 0);
+    bans_set(c->stage.bans, &n, for_ns, BAN_REASON_OPERATOR, stage_now_ns());
+    banned_tell_all(c->stage.all, 1);
+    settle(c);
+}
+
+static void operator_pardons(struct scene *c, const char *who)
+{
+    struct network n;
+    assert_int_equal(network_parse(&n, who, NULL), 0);
+    assert_true(bans_lift(c->stage.bans, &n, stage_now_ns()));
+    banned_tell_all(c->stage.all, 1);
+    settle(c);
+}
+
+static void newcomers_of_the_banned_wait_unread_until_it_ends(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    operator_bans(c, "127.0.0.1", 60 * NS_PER_S);
+    uint64_t accepted = stage_cell(&c->stage, CELL_ACCEPTED), received = stage_cell(&c->stage, CELL_RECEIVED_IN);
+    struct end *e = come(c, HOST(1));
+    assert_false(e->over);
+    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 1);
+    assert_int_equal(stage_cell(&c->stage, CELL_OPEN), 0);
+    assert_int_equal(stage_cell(&c->stage, CELL_ACCEPTED), accepted + 1);
+    assert_int_equal(stage_cell(&c->stage, CELL_RECEIVED_IN), received);
+    assert_int_equal(banned_verdicts(c), 1);
+    stage_sleep(&c->stage, 59 * NS_PER_S);
+    settle(c);
+    assert_false(e->over);
+    stage_sleep(&c->stage, NS_PER_S);
+    settle(c);
+    assert_true(e->over);
+    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
+    assert_true(end_is_greeted(come(c, HOST(1))));
+    scene_free(c);
+}
+
+/* Its own refusals never feed back. */
+static void coming_while_banned_costs_nothing_more(void **state)
+{
+    struct scene *c = scene_new();
+    c->stage.limits->ban.action = BAN_ACTION_CLOSE;
+    stage_start(&c->stage);
+    offend_until_banned(c, HOST(1));
+    uint64_t strikes = stage_cell(&c->stage, CELL_STRIKES_PROTOCOL);
+    for (unsigned i = 0; i < 50; i++) {
+        struct end *e = come_silently(c, HOST(1));
+        say(e, "GET / HTTP/1.1\r\n\r\n", 18);
+        settle(c);
+        assert_true(e->over);
+        end_close(e);
+        c->client_count--;
+    }
+    assert_int_equal(banned_verdicts(c), 50);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), strikes);
+    struct bans_stats b;
+    bans_stats(c->stage.bans, &b);
+    assert_int_equal(b.set[BAN_REASON_PROTOCOL], 1);
+    scene_free(c);
+}
+
+static void the_tarpit_has_so_many_places(void **state)
+{
+    struct scene *c = scene_new();
+    c->stage.limits->ban.tarpit = 3;
+    stage_start(&c->stage);
+    operator_bans(c, "127.0.0.0/24", BAN_FOR_EVER);
+    for (unsigned i = 0; i < 5; i++)
+        come(c, HOST(1 + i));
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(c->clients[i].over, i >= 3);
+    /* One that leaves makes room. */
+    end_close(&c->clients[0]);
+    settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 2);
+    assert_false(come(c, HOST(9))->over);
+    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 3);
+    scene_free(c);
+}
+
+static void a_network_is_banned_and_pardoned(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 4; i++)
+        come(c, HOST(1 + i));
+    struct end *elsewhere = come(c, 0x7f000101); /* 127.0.1.1 */
+    operator_bans(c, "127.0.0.0/24", BAN_FOR_EVER);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(c->clients[i].over);
+    assert_false(elsewhere->over);
+    struct end *stuck = come(c, HOST(7));
+    assert_false(stuck->over);
+    operator_pardons(c, "127.0.0.0/24");
+    assert_true(stuck->over); /* it may come again, and is heard */
+    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
+    assert_true(end_is_greeted(come(c, HOST(7))));
+    scene_free(c);
+}
+
+static void exempt_networks_are_banned_by_nobody(void **state)
+{
+    struct scene *c = scene_new();
+    assert_int_equal(networks_parse(&c->stage.limits->ban.exempt, "127.0.0.2", NULL), 0);
+    stage_start(&c->stage);
+    struct end *exempt = come(c, HOST(2)), *other = come(c, HOST(3));
+    operator_bans(c, "0.0.0.0/0", BAN_FOR_EVER);
+    assert_false(exempt->over);
+    assert_true(other->over);
+    assert_true(end_is_greeted(come(c, HOST(2))));
+    scene_free(c);
+}
+
+/* More changes than the ring holds between two looks: everybody is looked at. */
+static void a_worker_that_fell_behind_catches_up(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    struct end *e = come(c, HOST(1)), *other = come(c, HOST(2));
+    struct network first, rest;
+    assert_int_equal(network_parse(&first, "127.0.0.1", NULL), 0);
+    assert_int_equal(network_parse(&rest, "192.0.2.1", NULL), 0);
+    bans_set(c->stage.bans, &first, BAN_FOR_EVER, BAN_REASON_OPERATOR, stage_now_ns());
+    for (unsigned i = 0; i < BANS_FEED; i++)
+        bans_set(c->stage.bans, &rest, BAN_FOR_EVER, BAN_REASON_OPERATOR, stage_now_ns());
+    banned_tell_all(c->stage.all, 1);
+    settle(c);
+    assert_true(e->over);
+    assert_false(other->over);
+    assert_int_equal(c->stage.worker.bans_seen, bans_seq(c->stage.bans));
+    scene_free(c);
+}
+
+/* Every allocation fails once: the tarpit is given up, never the service. */
+static void no_memory_for_the_tarpit(void **state)
+{
+    struct scene *c = scene_new();
+    stage_start(&c->stage);
+    operator_bans(c, "127.0.0.1", BAN_FOR_EVER);
+    struct end *e = come_silently(c, HOST(1));
+    stage_fail_allocation(1);
+    settle(c);
+    stage_fail_allocation(0);
+    assert_true(e->over);
+    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
+    assert_false(come(c, HOST(1))->over);
+    scene_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(breaking_the_protocol_bans_one_address),
+        cmocka_unit_test(strikes_may_be_switched_off),
+        cmocka_unit_test(neighbours_are_spared_at_first),
+        cmocka_unit_test(what_is_dropped_counts_once_a_second),
+        cmocka_unit_test(excess_may_be_no_offence),
+        cmocka_unit_test(being_paused_is_no_offence),
+        cmocka_unit_test(unless_the_operator_says_so),
+        cmocka_unit_test(bursts_run_dry_in_between),
+        cmocka_unit_test(only_long_silence_in_the_handshake_offends),
+        cmocka_unit_test(connecting_and_leaving_is_no_offence),
+        cmocka_unit_test(newcomers_of_the_banned_wait_unread_until_it_ends),
+        cmocka_unit_test(coming_while_banned_costs_nothing_more),
+        cmocka_unit_test(the_tarpit_has_so_many_places),
+        cmocka_unit_test(a_network_is_banned_and_pardoned),
+        cmocka_unit_test(exempt_networks_are_banned_by_nobody),
+        cmocka_unit_test(a_worker_that_fell_behind_catches_up),
+        cmocka_unit_test(no_memory_for_the_tarpit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
