@@ -82,6 +82,126 @@ static int refuse(const char **ret_why, const char *why)
     return -EINVAL;
 }
 
+/* ---- networks ---- */
+
+static unsigned bits_of(enum addr_kind kind)
+{
+    return kind == ADDR_V6 ? 128 : 32;
+}
+
+/* A number without sign and leading zeros, up to `most`. */
+static bool parse_decimal(const char *s, uint64_t most, uint64_t *ret)
+{
+    uint64_t n = 0;
+    size_t len = strspn(s, "0123456789");
+    if (len == 0 || len > 10 || s[len] || (len > 1 && s[0] == '0'))
+        return false;
+    for (; *s; s++)
+        n = n * 10 + (uint64_t)(*s - '0');
+    if (n > most)
+        return false;
+    *ret = n;
+    return true;
+}
+
+static int parse_uid(struct network *ret, const char *text, const char **ret_why)
+{
+    uint64_t uid;
+    struct addr a;
+    if (!parse_decimal(text, UINT32_MAX, &uid))
+        return refuse(ret_why, "a user id is a number, as in uid:1000");
+    addr_from_uid(&a, (uint32_t)uid);
+    *ret = (struct network){.kind = ADDR_UID, .prefix = 32};
+    memcpy(ret->bytes, a.bytes, 4);
+    return 0;
+}
+
+static int parse_address(struct network *ret, const char *host, const char **ret_why)
+{
+    struct in6_addr v6;
+    *ret = (struct network){.kind = ADDR_V4};
+    if (inet_pton(AF_INET, host, ret->bytes) == 1)
+        return 0;
+    if (inet_pton(AF_INET6, host, &v6) != 1)
+        return refuse(ret_why, "an address is written 192.0.2.0, 2001:db8:: or uid:1000");
+    /* A peer with such an address is an IPv4 peer: addr_from_sockaddr(). */
+    if (IN6_IS_ADDR_V4MAPPED(&v6))
+        return refuse(ret_why, "an IPv4 network is written in the way of IPv4");
+    ret->kind = ADDR_V6;
+    memcpy(ret->bytes, &v6, 16);
+    return 0;
+}
+
+/* Clears what stands behind the prefix. Returns whether anything did. */
+static bool clear_host_bits(struct network *n)
+{
+    bool any = false;
+    for (unsigned i = 0; i < bits_of((enum addr_kind)n->kind) / 8; i++) {
+        unsigned kept = n->prefix > 8 * i ? n->prefix - 8 * i : 0;
+        uint8_t mask = kept >= 8 ? 0xff : (uint8_t)(0xff00u >> kept);
+        any |= (n->bytes[i] & ~mask) != 0;
+        n->bytes[i] &= mask;
+    }
+    return any;
+}
+
+int network_parse(struct network *ret, const char *text, const char **ret_why)
+{
+    char host[INET6_ADDRSTRLEN];
+    struct network n;
+    uint64_t prefix;
+    if (strncmp(text, "uid:", 4) == 0)
+        return parse_uid(ret, text + 4, ret_why);
+    size_t len = strcspn(text, "/");
+    if (len >= sizeof(host))
+        return refuse(ret_why, "an address is written 192.0.2.0, 2001:db8:: or uid:1000");
+    memcpy(host, text, len);
+    host[len] = '\0';
+    if (parse_address(&n, host, ret_why) < 0)
+        return -EINVAL;
+    prefix = bits_of((enum addr_kind)n.kind);
+    if (text[len] && !parse_decimal(text + len + 1, prefix, &prefix))
+        return refuse(ret_why, n.kind == ADDR_V4 ? "the prefix of an IPv4 network is a number from 0 to 32"
+                                                 : "the prefix of an IPv6 network is a number from 0 to 128");
+    n.prefix = (uint8_t)prefix;
+    bool beyond = clear_host_bits(&n);
+    *ret = n;
+    if (!beyond)
+        return 0;
+    (void)refuse(ret_why, "bits are set behind the prefix");
+    return -EDOM;
+}
+
+char *network_format(char *dst, size_t size, const struct network *n)
+{
+    struct addr a = {.kind = (enum addr_kind)n->kind};
+    memcpy(a.bytes, n->bytes, sizeof(a.bytes));
+    addr_format_host(dst, size, &a);
+    if (n->kind != ADDR_UID) {
+        size_t len = strlen(dst);
+        snprintf(dst + len, size - len, "/%u", n->prefix);
+    }
+    return dst;
+}
+
+bool network_contains(const struct network *n, const struct addr *a)
+{
+    unsigned whole = n->prefix / 8, rest = n->prefix % 8;
+    if (a->kind != (enum addr_kind)n->kind || memcmp(a->bytes, n->bytes, whole) != 0)
+        return false;
+    return rest == 0 || ((a->bytes[whole] ^ n->bytes[whole]) & (uint8_t)(0xff00u >> rest)) == 0;
+}
+
+int network_compare(const struct network *a, const struct network *b)
+{
+    int bytes = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    return bytes ? bytes : (int)a->prefix - (int)b->prefix;
+}
+
+/* ---- endpoints ---- */
+
 static int parse_ipc(struct endpoint *ret, const char *path, const char **ret_why)
 {
     struct endpoint e = {.kind = ENDPOINT_IPC, .un.sun_family = AF_UNIX};

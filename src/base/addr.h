@@ -35,6 +35,29 @@ char *addr_format(char *dst, size_t size, const struct addr *a);
 /* The same without port. */
 char *addr_format_host(char *dst, size_t size, const struct addr *a);
 
+/* A network: the addresses whose first `prefix` bits are those of `bytes`, whose other bits are zero. One user id is a
+ * network of 32 bits. */
+struct network {
+    uint8_t kind; /* enum addr_kind, not ADDR_NONE */
+    uint8_t prefix;
+    uint8_t bytes[16];
+};
+
+/*
+ * Parses "192.0.2.0/24", "2001:db8::/32", an address alone, or "uid:1000" (the peer of a Unix socket). Returns 0 or
+ * -EINVAL, with a sentence for a person in *ret_why (a constant string; may be NULL); -EDOM when bits are set behind
+ * the prefix: then *ret is the network in which the address lies.
+ */
+MUST_USE int network_parse(struct network *ret, const char *text, const char **ret_why);
+
+/* As one would write it. Returns `dst` (at least ADDR_TEXT_MAX). */
+char *network_format(char *dst, size_t size, const struct network *n);
+
+bool network_contains(const struct network *n, const struct addr *a);
+
+/* An order in which each network stands directly before all that lie in it: below 0, 0, above 0. */
+int network_compare(const struct network *a, const struct network *b);
+
 enum endpoint_kind { ENDPOINT_TCP, ENDPOINT_IPC };
 
 /* A parsed endpoint, ready for bind(2) or connect(2). */

@@ -59,6 +59,134 @@ static void other_families_are_nobody(void **state)
     assert_string_equal(addr_format(s, sizeof(s), &a), "unknown");
 }
 
+/* ---- networks ---- */
+
+static void networks_are_understood(void **state)
+{
+    static const char *const examples[][2] = {
+        {"198.51.100.0/24", NULL},
+        {"0.0.0.0/0", NULL},
+        {"10.128.0.0/9", NULL},
+        {"192.0.2.7", "192.0.2.7/32"},
+        {"2001:db8::/32", NULL},
+        {"2001:DB8:0:0::/32", "2001:db8::/32"},
+        {"::/0", NULL},
+        {"::1", "::1/128"},
+        {"1111:2222:3333:4444:5555:6666:7777:8888/128", NULL},
+        {"uid:0", NULL},
+        {"uid:4294967295", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
+        struct network n;
+        char s[ADDR_TEXT_MAX];
+        const char *why = NULL;
+        assert_int_equal(network_parse(&n, examples[i][0], &why), 0);
+        assert_null(why);
+        assert_string_equal(network_format(s, sizeof(s), &n), examples[i][1] ? examples[i][1] : examples[i][0]);
+    }
+}
+
+static void what_is_no_network_is_refused(void **state)
+{
+    static const char *const examples[] = {
+        "",
+        "/",
+        "/8",
+        "192.0.2",
+        "192.0.2.0/",
+        "192.0.2.0/33",
+        "10.0.0.0/x",
+        "10.0.0/8",
+        "10.0.0.0/08",
+        "10.0.0.0/8/8",
+        "10.0.0.0/-1",
+        "10.0.0.0/99999999999",
+        "::/129",
+        "[::1]",
+        "::1%lo",
+        "::ffff:1.2.3.4",
+        "localhost",
+        "::ffff:0:0/96",
+        "uid:",
+        "uid:-1",
+        "uid:x",
+        "uid:4294967296",
+        "uid:1/32",
+        "uid:01",
+        "tcp://1.2.3.4",
+        " 10.0.0.0/8",
+        "10.0.0.0/8 ",
+        "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc/8",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
+        struct network n = {.kind = 77};
+        const char *why = NULL;
+        if (network_parse(&n, examples[i], &why) != -EINVAL)
+            fail_msg("accepted: %s", examples[i]);
+        assert_non_null(why);
+        assert_int_equal(n.kind, 77);
+        assert_int_equal(network_parse(&n, examples[i], NULL), -EINVAL);
+    }
+}
+
+static void bits_behind_the_prefix_are_no_network(void **state)
+{
+    static const char *const examples[][2] = {
+        {"198.51.100.7/24", "198.51.100.0/24"}, {"255.255.255.255/0", "0.0.0.0/0"},
+        {"10.192.0.0/9", "10.128.0.0/9"},       {"2001:db8::1/32", "2001:db8::/32"},
+        {"2001:db8::3/127", "2001:db8::2/127"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
+        struct network n;
+        char s[ADDR_TEXT_MAX];
+        assert_int_equal(network_parse(&n, examples[i][0], NULL), -EDOM);
+        assert_string_equal(network_format(s, sizeof(s), &n), examples[i][1]);
+    }
+}
+
+/* Bit by bit. */
+static bool lies_in(const struct addr *a, const struct network *n)
+{
+    bool same = (enum addr_kind)n->kind == a->kind;
+    for (unsigned bit = 0; bit < n->prefix; bit++)
+        same = same && ((a->bytes[bit / 8] ^ n->bytes[bit / 8]) >> (7 - bit % 8) & 1) == 0;
+    return same;
+}
+
+/* Few different bytes, so that networks hold one another. */
+static void any_network(struct property_rng *rng, struct network *ret)
+{
+    static const uint8_t bytes[] = {0, 0x0f, 0x80, 0xff};
+    char s[ADDR_TEXT_MAX];
+    struct network n = {.kind = (uint8_t)(ADDR_V4 + property_below(rng, 3))};
+    unsigned most = n.kind == ADDR_V6 ? 128 : 32;
+    n.prefix = (uint8_t)(n.kind == ADDR_UID ? 32 : property_below(rng, most + 1));
+    for (unsigned i = 0; i < most / 8; i++)
+        n.bytes[i] = bytes[property_below(rng, ARRAY_LEN(bytes))];
+    int r = network_parse(ret, network_format(s, sizeof(s), &n), NULL);
+    assert_true(r == 0 || r == -EDOM || n.kind == ADDR_V6); /* ::ffff:0:0/96 is refused */
+    if (r == -EINVAL)
+        *ret = (struct network){.kind = ADDR_V6};
+}
+
+static void a_network_holds_its_addresses_and_stands_before_them(void **state)
+{
+    struct property_rng rng = property_rng_new("networks");
+    for (int i = 0; i < 20000; i++) {
+        struct network a, b;
+        any_network(&rng, &a);
+        any_network(&rng, &b);
+        struct addr of_b = {.kind = (enum addr_kind)b.kind};
+        memcpy(of_b.bytes, b.bytes, sizeof(of_b.bytes));
+        assert_int_equal(network_contains(&a, &of_b), lies_in(&of_b, &a));
+        int order = network_compare(&a, &b);
+        assert_true((order < 0) == (network_compare(&b, &a) > 0));
+        assert_true((order == 0) == (memcmp(&a, &b, sizeof(a)) == 0));
+        if (order != 0 && lies_in(&of_b, &a) && a.prefix <= b.prefix)
+            assert_true(order < 0);
+    }
+}
+
 static void endpoints_are_understood(void **state)
 {
     static const struct {
@@ -182,6 +310,10 @@ int main(void)
         cmocka_unit_test(peers_are_named),
         cmocka_unit_test(a_mapped_address_is_the_ipv4_address),
         cmocka_unit_test(other_families_are_nobody),
+        cmocka_unit_test(networks_are_understood),
+        cmocka_unit_test(what_is_no_network_is_refused),
+        cmocka_unit_test(bits_behind_the_prefix_are_no_network),
+        cmocka_unit_test(a_network_holds_its_addresses_and_stands_before_them),
         cmocka_unit_test(endpoints_are_understood),
         cmocka_unit_test(endpoints_that_are_wrong_say_why),
         cmocka_unit_test(a_unix_path_ends_where_the_kernel_says),
