@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/checks.h"
 
+#include "config/checks_classes.h"
 #include "config/value.h"
 
 #include <arpa/inet.h>
@@ -121,6 +122,13 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     warn_without_rate(limited[0][0], limited[0][2], &l->source.messages.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
+    checks_classes(g, r);
+}
+
+void checks_item(const struct schema *s, void *item, const struct section_given *given, struct report *r)
+{
+    assert(s == &schema_class); /* the only such list yet */
+    checks_class(item, given, r);
 }
 
 /* ---- between gates ---- */

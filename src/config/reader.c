@@ -29,30 +29,41 @@ struct target {
     struct section_given *given;
 };
 
+static struct given *given_of(const struct target *t, const struct schema_key *k)
+{
+    return &t->given->keys[k - t->schema->keys];
+}
+
 /* ---- values ---- */
+
+/* The text of the single value that the event is; NULL after a mistake. */
+static const char *scalar_text(struct reader *r, const struct schema_key *k)
+{
+    const yaml_event_t *e = &r->in.event;
+    char range[VALUE_TEXT_MAX], seen[VALUE_SEEN_MAX];
+    if (e->type == YAML_ALIAS_EVENT)
+        return NULL;
+    if (e->type != YAML_SCALAR_EVENT || events_is_empty(&r->in)) {
+        report_mistake(r->report, events_here(&r->in), "%s is not %s: %s, allowed %s", k->path,
+                       schema_type_words(k->type), events_kind(&r->in), value_range(range, k));
+        return NULL;
+    }
+    const char *text = (const char *)e->data.scalar.value;
+    if (strlen(text) == e->data.scalar.length)
+        return text;
+    report_mistake(r->report, events_here(&r->in), "%s holds a NUL character: %s, allowed %s", k->path,
+                   value_quote(seen, text, e->data.scalar.length), value_range(range, k));
+    return NULL;
+}
 
 static void read_scalar(struct reader *r, const struct target *t, const struct schema_key *k)
 {
-    struct given *given = &t->given->keys[k - t->schema->keys];
-    const yaml_event_t *e = &r->in.event;
-    char why[VALUE_WHY_MAX], range[VALUE_TEXT_MAX], seen[VALUE_SEEN_MAX];
+    struct given *given = given_of(t, k);
+    char why[VALUE_WHY_MAX];
+    const char *text = scalar_text(r, k);
     given->at = events_here(&r->in);
-    given->wrong = true;
-    if (e->type == YAML_ALIAS_EVENT)
-        return;
-    if (e->type != YAML_SCALAR_EVENT || events_is_empty(&r->in)) {
-        report_mistake(r->report, given->at, "%s is not %s: %s, allowed %s", k->path, schema_type_words(k->type),
-                       events_kind(&r->in), value_range(range, k));
-        return;
-    }
-    const char *text = (const char *)e->data.scalar.value;
-    if (strlen(text) != e->data.scalar.length) {
-        report_mistake(r->report, given->at, "%s holds a NUL character: %s, allowed %s", k->path,
-                       value_quote(seen, text, e->data.scalar.length), value_range(range, k));
-        return;
-    }
-    given->wrong = value_set(k, text, t->base, why) != 0;
-    if (given->wrong)
+    given->wrong = !text || value_set(k, text, t->base, why) != 0;
+    if (text && given->wrong)
         report_mistake(r->report, given->at, "%s", why);
 }
 
@@ -70,6 +81,95 @@ static void read_subsection(struct reader *r, const struct target *t, const char
                        schema_section(t->schema, path)->path);
 }
 
+/* ---- lists ---- */
+
+static bool read_network(struct reader *r, const struct schema_key *k, struct config_network *ret)
+{
+    char why[VALUE_WHY_MAX];
+    const char *text = scalar_text(r, k);
+    struct place at = events_here(&r->in);
+    ret->line = at.line;
+    ret->column = at.column;
+    if (!text) {
+        events_skip_value(&r->in);
+        return false;
+    }
+    if (value_network(k, text, &ret->network, why) == 0)
+        return true;
+    report_mistake(r->report, at, "%s", why);
+    return false;
+}
+
+static bool read_object(struct reader *r, const struct schema_key *k, void *base)
+{
+    struct section_given given = {.at = events_here(&r->in)};
+    struct target t = {.schema = k->items, .base = base, .given = &given};
+    char range[VALUE_TEXT_MAX];
+    if (r->in.event.type != YAML_MAPPING_START_EVENT) {
+        if (r->in.event.type != YAML_ALIAS_EVENT)
+            report_mistake(r->report, given.at, "%s is not a mapping: %s, allowed %s", k->items->noun,
+                           events_kind(&r->in), value_range(range, k));
+        events_skip_value(&r->in);
+        return false;
+    }
+    schema_set_defaults(k->items, base);
+    read_section(r, &t, "");
+    if (!r->in.ended)
+        checks_item(k->items, base, &given, r->report);
+    return true;
+}
+
+/* Room for the whole list. False after a mistake. */
+static bool begin_list(struct reader *r, const struct target *t, const struct schema_key *k, struct schema_list *ret)
+{
+    struct given *given = given_of(t, k);
+    given->at = events_here(&r->in);
+    given->wrong = true;
+    *ret = schema_get_list(k, t->base);
+    if (ret->at) /* given twice, and reported */
+        return false;
+    if (r->in.event.type != YAML_SEQUENCE_START_EVENT) {
+        if (r->in.event.type != YAML_ALIAS_EVENT)
+            report_mistake(r->report, given->at,
+                           "%s is not a list: %s, allowed %s to %s items, each beginning with \"- \"", k->path,
+                           events_kind(&r->in), k->min, k->max);
+        return false;
+    }
+    ret->at = calloc(schema_items_most(k), schema_item_size(k));
+    if (!ret->at) {
+        report_mistake(r->report, (struct place){0}, "not enough memory to read it");
+        r->in.ended = true;
+        return false;
+    }
+    given->wrong = false;
+    return true;
+}
+
+/* What is wrong is left out of the list; the reading fails anyway. */
+static void read_list(struct reader *r, const struct target *t, const struct schema_key *k)
+{
+    size_t items = 0, most = schema_items_most(k);
+    struct schema_list list;
+    if (!begin_list(r, t, k, &list))
+        return;
+    for (; events_next(&r->in) != YAML_NO_EVENT && r->in.event.type != YAML_SEQUENCE_END_EVENT; items++) {
+        void *item = (char *)list.at + list.count * schema_item_size(k);
+        if (items == most)
+            report_mistake(r->report, events_here(&r->in), "%s has too many items: number %zu, allowed %s", k->path,
+                           most + 1, k->max);
+        if (items >= most)
+            events_skip_value(&r->in);
+        else
+            list.count += k->items ? read_object(r, k, item) : read_network(r, k, item);
+    }
+    schema_put_list(k, t->base, list);
+    if (items < schema_items_least(k) && !r->in.ended)
+        report_mistake(r->report, given_of(t, k)->at, "%s is empty: 0 items, allowed %s to %s", k->path, k->min,
+                       k->max);
+}
+
+/* ---- keys ---- */
+
 static void read_gates(struct reader *r);
 
 /* The event is the value of the key `path`. `first_lines` remembers, by row, where each key of this mapping stood. */
@@ -83,7 +183,9 @@ static void read_value(struct reader *r, const struct target *t, const char *pat
     } else {
         *first_line = key_at.line;
     }
-    if (k)
+    if (k && schema_is_list(k))
+        read_list(r, t, k);
+    else if (k)
         read_scalar(r, t, k);
     else
         read_subsection(r, t, path);
@@ -135,7 +237,7 @@ static void read_gate(struct reader *r)
     bool fits = c->gate_count < CONFIG_GATES_MAX;
     struct config_gate *g = fits ? &c->gates[c->gate_count] : &r->spare_gate;
     struct target t = {.schema = &schema_gate, .base = g, .given = fits ? &r->gates[c->gate_count] : &r->spare_given};
-    memset(g, 0, sizeof(*g));
+    *g = (struct config_gate){0};
     memset(t.given, 0, sizeof(*t.given));
     schema_set_defaults(&schema_gate, g);
     t.given->at = events_here(&r->in);
@@ -150,10 +252,11 @@ static void read_gate(struct reader *r)
         report_mistake(r->report, t.given->at, "too many gates: number %d, allowed %d", CONFIG_GATES_MAX + 1,
                        CONFIG_GATES_MAX);
     read_section(r, &t, "");
-    if (r->in.ended)
-        return;
-    checks_gate(g, t.given, r->report);
+    if (!r->in.ended)
+        checks_gate(g, t.given, r->report);
     c->gate_count += fits;
+    if (!fits)
+        config_gate_fini(g);
 }
 
 static void read_gates(struct reader *r)

@@ -237,6 +237,10 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_NAME:
         f = set_name(k, text, base);
         break;
+    case SCHEMA_NETWORKS:
+    case SCHEMA_OBJECTS:
+        f = FAULT_FORM; /* no single value is a list */
+        break;
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
     case SCHEMA_ADMIN_ADDR:
@@ -246,6 +250,21 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
         f = set_quantity(k, text, base);
     }
     return f == FAULT_NONE ? 0 : complain(k, text, f, detail, ret_why);
+}
+
+int value_network(const struct schema_key *k, const char *text, struct network *ret, char ret_why[static VALUE_WHY_MAX])
+{
+    char meant[ADDR_TEXT_MAX], detail[ADDR_TEXT_MAX + 64];
+    const char *why = NULL;
+    struct network n;
+    int r = network_parse(&n, text, &why);
+    if (r == 0)
+        *ret = n;
+    if (r == 0)
+        return 0;
+    if (r == -EDOM)
+        snprintf(detail, sizeof(detail), "%s; the network is %s", why, network_format(meant, sizeof(meant), &n));
+    return complain(k, text, FAULT_FORM, r == -EDOM ? detail : why, ret_why);
 }
 
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
@@ -288,6 +307,12 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
         snprintf(dst, VALUE_TEXT_MAX, "tcp://HOST:PORT or ipc://PATH");
+        return dst;
+    case SCHEMA_NETWORKS:
+        snprintf(dst, VALUE_TEXT_MAX, "ADDRESS/PREFIX, ADDRESS or uid:NUMBER");
+        return dst;
+    case SCHEMA_OBJECTS:
+        snprintf(dst, VALUE_TEXT_MAX, "keys such as %s", k->items->keys[0].path);
         return dst;
     case SCHEMA_ADMIN_ADDR:
         snprintf(dst, VALUE_TEXT_MAX, "ADDRESS:PORT, such as 127.0.0.1:9700");
