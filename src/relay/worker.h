@@ -51,12 +51,13 @@ struct worker_gate {
     struct worker *worker;
     struct gate *gate;
     struct cells *cells;
-    struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more) */
-    unsigned top_rank;             /* no peer stands above it */
-    struct list half_open;         /* sessions before the end of their handshake, oldest first */
-    struct list woken;             /* who was given a turn; under the valve's lock */
-    struct alarm accept_again;     /* after descriptors ran out */
-    struct probe *probe;           /* worker 0 only */
+    struct class_cells *class_cells; /* NULL: there are no classes */
+    struct list ranks[PEER_RANKS];   /* peers by their number of connections (the last: that many and more) */
+    unsigned top_rank;               /* no peer stands above it */
+    struct list half_open;           /* sessions before the end of their handshake, oldest first */
+    struct list woken;               /* who was given a turn; under the valve's lock */
+    struct alarm accept_again;       /* after descriptors ran out */
+    struct probe *probe;             /* worker 0 only */
 };
 
 struct worker {
