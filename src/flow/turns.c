@@ -414,6 +414,10 @@ void turns_refund(struct turns *t, struct turns_source *s, uint32_t units, uint6
     pay_back(t, s, units);
     /* What was forgiven meanwhile is not given back. */
     s->tag = s->tag > clock + charged ? s->tag - charged : s->tag < clock ? s->tag : clock;
-    if (s->place != 0)
-        reorder(t, s);
+    if (s->place == 0)
+        return;
+    /* It may have more idle time now than where it stands. */
+    leave_heap(t, s);
+    set_level(t, s, level_of(s));
+    enter_heap(t, s);
 }
