@@ -76,7 +76,7 @@ static void write_metrics(struct text_out *o)
            "# Metrics\n\n"
            "`http://ADMIN-ADDRESS/metrics` in the Prometheus text format. How many series there are depends on the "
            "number of\n"
-           "gates alone: no label carries anything that a peer chose.\n\n"
+           "gates and classes alone: no label carries anything that a peer chose.\n\n"
            "## Of each gate\n\n"
            "`direction` is `in` (from clients to the application) or `out` (from the application to clients).\n\n");
     text_out_str(o, table);

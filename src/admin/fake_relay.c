@@ -16,6 +16,9 @@ static void init_gate(struct gate_snapshot *g, size_t i)
     g->max_connections = (uint32_t)(100000 + i);
     g->breaker = (enum breaker_state)(i % 3);
     g->breaker_opened = 7000 + i;
+    g->class_count = i % 3;
+    for (size_t n = 0; n < g->class_count; n++)
+        g->classes[n] = (struct class_snapshot){.name = n ? "partners" : "default", .cells = {500 + n, 600 + n}};
     for (unsigned c = 0; c < CELL_COUNT; c++)
         g->cells[c] = 1000000 * (i + 1) + c;
     for (unsigned v = 0; v < VERDICT_COUNT; v++)

@@ -107,6 +107,19 @@ static void write_breakers(struct text_out *o, const struct render_view *v)
         prometheus_sample(o, opened, &v->gates[i].name, v->gates[i].breaker_opened);
 }
 
+static void write_classes(struct text_out *o, const struct render_view *v, enum metric_reading r, enum class_cell c)
+{
+    const struct metric_info *m = metric_reading_info(r);
+
+    prometheus_head(o, m);
+    for (size_t i = 0; i < v->gate_count; i++) {
+        for (size_t n = 0; n < v->gates[i].class_count; n++) {
+            const char *const values[] = {v->gates[i].name, v->gates[i].classes[n].name};
+            prometheus_sample(o, m, values, v->gates[i].classes[n].cells[c]);
+        }
+    }
+}
+
 static void write_verdicts(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_VERDICTS);
@@ -142,6 +155,8 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_gate_info(o, v);
     write_gate_readings(o, v);
     write_breakers(o, v);
+    write_classes(o, v, READING_CLASS_CONNECTIONS, CLASS_CONNECTIONS);
+    write_classes(o, v, READING_CLASS_MESSAGES, CLASS_MESSAGES);
     write_verdicts(o, v);
     write_cells(o, v);
 }

@@ -93,6 +93,11 @@ static void every_cell_and_verdict_of_every_gate_once(void **state)
         ASSERT_LINE(text, "weir_upstream_up{gate=\"%s\"} 1", gate->name);
         ASSERT_LINE(text, "weir_connections_max{gate=\"%s\"} %u", gate->name, gate->max_connections);
         ASSERT_LINE(text, "weir_breaker_state{gate=\"%s\"} %u", gate->name, (unsigned)g);
+        for (size_t n = 0; n < gate->class_count; n++) {
+            const char *class = gate->classes[n].name;
+            ASSERT_LINE(text, "weir_class_connections{gate=\"%s\",class=\"%s\"} %zu", gate->name, class, 500 + n);
+            ASSERT_LINE(text, "weir_class_messages_total{gate=\"%s\",class=\"%s\"} %zu", gate->name, class, 600 + n);
+        }
         ASSERT_LINE(text, "weir_breaker_opened_total{gate=\"%s\"} %zu", gate->name, 7000 + g);
         ASSERT_LINE(text,
                     "weir_gate_info{gate=\"%s\",listen=\"%s\",forward=\"%s\",socket=\"router\",mechanism=\"NULL\"} 1",
@@ -175,7 +180,7 @@ static void families_stand_together(void **state)
     free(text);
 }
 
-static void series_depend_on_gates_alone(void **state)
+static void series_depend_on_gates_and_classes_alone(void **state)
 {
     struct render_view v = view(0);
     char *none = metrics_of(&v);
@@ -184,14 +189,18 @@ static void series_depend_on_gates_alone(void **state)
     free(none);
     for (size_t gates = 1; gates <= FAKE_GATES_MAX; gates += 21) {
         v = view(gates);
+        size_t classes = 0;
+        for (size_t i = 0; i < gates; i++)
+            classes += relay.gates[i].class_count;
         char *text = metrics_of(&v);
-        assert_int_equal(count_lines(text, true), fixed + gates * (CELL_COUNT + VERDICT_COUNT + 5));
+        assert_int_equal(count_lines(text, true),
+                         fixed + gates * (CELL_COUNT + VERDICT_COUNT + 5) + classes * CLASS_CELL_COUNT);
         assert_int_equal(count_lines(text, false), heads);
         free(text);
     }
 }
 
-/* The most gates, each label as long and as hostile as can be: still within what http.c allows a page. */
+/* The most gates and classes, each label as long and as hostile as can be: still within what http.c allows a page. */
 static void the_largest_page_fits(void **state)
 {
     static char name[CONFIG_NAME_MAX + 1];
@@ -207,6 +216,10 @@ static void the_largest_page_fits(void **state)
         memset(g->forward, '"', sizeof(g->forward) - 1);
         memset(g->cells, 0xff, sizeof(g->cells));
         memset(g->verdicts, 0xff, sizeof(g->verdicts));
+        g->class_count = CLASS_COUNT_MAX;
+        memset(g->classes, 0xff, sizeof(g->classes));
+        for (size_t n = 0; n < CLASS_COUNT_MAX; n++)
+            g->classes[n].name = name;
     }
     text_out_init(&o, 4 << 20);
     render_metrics(&o, &v);
@@ -288,7 +301,7 @@ int main(void)
         cmocka_unit_test(every_reading_once),
         cmocka_unit_test(unknown_is_left_out),
         cmocka_unit_test(families_stand_together),
-        cmocka_unit_test(series_depend_on_gates_alone),
+        cmocka_unit_test(series_depend_on_gates_and_classes_alone),
         cmocka_unit_test(the_largest_page_fits),
         cmocka_unit_test(hostile_text_stays_in_its_label),
         cmocka_unit_test(health),

@@ -68,7 +68,7 @@ static int parse_uid(struct network *ret, const char *text, const char **ret_why
     uint64_t uid;
     struct addr a;
     if (units_parse_count(text, &uid) || uid > UINT32_MAX)
-        return refuse(ret_why, "a user id is a number up to 4294967295");
+        return refuse(ret_why, "a user id is a number, as in uid:1000");
     addr_from_uid(&a, (uint32_t)uid);
     *ret = network_of(&a, 32);
     return 0;
@@ -97,42 +97,29 @@ int network_parse(struct network *ret, const char *text, const char **ret_why)
     if (strncmp(text, "uid:", 4) == 0)
         return parse_uid(ret, text + 4, ret_why);
     if (!parse_host(&n, text, host_len))
-        return refuse(ret_why, "it is no IP address");
+        return refuse(ret_why, "an address is written 192.0.2.0, 2001:db8:: or uid:1000");
     bits = network_bits_max(n.kind);
     if (text[host_len] && (units_parse_count(text + host_len + 1, &bits) || bits > network_bits_max(n.kind)))
-        return refuse(ret_why, n.kind == ADDR_V4 ? "behind the slash stands a number up to 32"
-                                                 : "behind the slash stands a number up to 128");
+        return refuse(ret_why, n.kind == ADDR_V4 ? "the prefix of an IPv4 network is a number from 0 to 32"
+                                                 : "the prefix of an IPv6 network is a number from 0 to 128");
     /* Accepted connections of such addresses are IPv4's. */
     if (n.kind == ADDR_V6 && memcmp(n.bytes, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
-        return refuse(ret_why, "write IPv4 addresses as such");
+        return refuse(ret_why, "an IPv4 network is written in the way of IPv4");
     n.bits = (uint8_t)bits;
-    if (clear_rest(n.bytes, n.bits))
-        return refuse(ret_why, "the address has bits set behind the prefix");
+    bool were_set = clear_rest(n.bytes, n.bits);
     *ret = n;
-    return 0;
+    if (!were_set)
+        return 0;
+    (void)refuse(ret_why, "bits are set behind the prefix");
+    return -EDOM;
 }
 
-int networks_parse(struct networks *ret, const char *text, const char **ret_why)
+int network_compare(const struct network *a, const struct network *b)
 {
-    static const char between[] = ", \t";
-    struct networks list = {0};
-    for (const char *at = text + strspn(text, between); *at; at += strspn(at, between)) {
-        char one[NETWORK_TEXT_MAX];
-        size_t len = strcspn(at, between);
-        if (list.count == NETWORKS_MAX)
-            return refuse(ret_why, "more than 32 networks");
-        if (len >= sizeof(one))
-            return refuse(ret_why, "it is no IP address");
-        memcpy(one, at, len);
-        one[len] = '\0';
-        int error = network_parse(&list.at[list.count], one, ret_why);
-        if (error)
-            return error;
-        list.count++;
-        at += len;
-    }
-    *ret = list;
-    return 0;
+    int bytes = memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+    if (a->kind != b->kind)
+        return a->kind < b->kind ? -1 : 1;
+    return bytes ? bytes : (int)a->bits - (int)b->bits;
 }
 
 char *network_format(char *dst, size_t size, const struct network *n)

@@ -38,17 +38,15 @@ struct network network_of(const struct addr *a, uint8_t bits);
 bool network_contains(const struct network *n, const struct addr *a);
 bool networks_contain(const struct networks *n, const struct addr *a);
 
+/* An order in which each network stands directly before all that lie in it: below 0, 0, above 0. */
+int network_compare(const struct network *a, const struct network *b);
+
 bool network_equal(const struct network *a, const struct network *b);
 
 /* "192.0.2.1", "192.0.2.0/24", "2001:db8::/48", "uid:1000". An address without bits is that address alone. Returns 0,
- * or -EINVAL with a sentence for a person in *ret_why (a constant; may be NULL) when it is of no such form, or has bits
- * set that do not count. */
+ * or -EINVAL with a sentence for a person in *ret_why (a constant; may be NULL) when it is of no such form; -EDOM with
+ * one when bits are set that do not count: then *ret is the network in which the address lies. */
 MUST_USE int network_parse(struct network *ret, const char *text, const char **ret_why);
-
-/* Networks separated by commas or spaces. Returns 0, or -EINVAL with the same, or when there are more than
- * NETWORKS_MAX.
- */
-MUST_USE int networks_parse(struct networks *ret, const char *text, const char **ret_why);
 
 /* The shortest form of the above. Returns `dst` (at least NETWORK_TEXT_MAX). */
 char *network_format(char *dst, size_t size, const struct network *n);

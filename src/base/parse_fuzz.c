@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of what people write: endpoints and quantities. What is accepted must read back as the same. */
+/* libFuzzer harness of what people write: endpoints, networks and quantities. What is accepted must read back as the
+ * same. */
 #include "base/addr.h"
+#include "base/network.h"
 #include "base/units.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +41,20 @@ static void fuzz_endpoint(const char *text, bool to_bind)
     require(again.kind == e.kind && again.len == e.len && memcmp(&again.sa, &e.sa, e.len) == 0);
 }
 
+static void fuzz_network(const char *text)
+{
+    char formatted[ADDR_TEXT_MAX];
+    const char *why = NULL;
+    struct network n, again;
+    int r = network_parse(&n, text, &why);
+    require(r == 0 || (why && *why));
+    if (r == -EINVAL)
+        return;
+    require(network_format(formatted, sizeof(formatted), &n) == formatted);
+    require(network_parse(&again, formatted, NULL) == 0 || r != 0);
+    require(r != 0 || memcmp(&again, &n, sizeof(n)) == 0);
+}
+
 typedef int parser(const char *s, uint64_t *ret);
 typedef char *formatter(char *dst, size_t size, uint64_t value);
 
@@ -68,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text[size] = '\0';
     fuzz_endpoint(text, true);
     fuzz_endpoint(text, false);
+    fuzz_network(text);
     fuzz_quantity(text, units_parse_bytes, units_format_bytes);
     fuzz_quantity(text, units_parse_duration, units_format_duration);
     fuzz_rate(text);

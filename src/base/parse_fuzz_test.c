@@ -27,6 +27,11 @@ static const char *const seeds[] = {
     "18446744073709551615",
     "17179869184GiB",
     "213504d",
+    "198.51.100.0/24",
+    "198.51.100.7/9",
+    "2001:db8::/32",
+    "::1",
+    "uid:1000",
 };
 
 static void seeds_hold(void **state)

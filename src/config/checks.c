@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/checks.h"
 
+#include "config/checks_classes.h"
 #include "config/value.h"
 
 #include <arpa/inet.h>
@@ -103,6 +104,13 @@ static void check_required(const struct section_given *given, const char *path, 
         report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path, value_range(range, k));
 }
 
+static void settle_exempt(struct config_gate *g)
+{
+    struct networks *to = &g->limits.ban.exempt;
+    for (size_t i = 0; i < g->ban_exempt.count && to->count < NETWORKS_MAX; i++)
+        to->at[to->count++] = g->ban_exempt.at[i].network;
+}
+
 void checks_gate(struct config_gate *g, const struct section_given *given, struct report *r)
 {
     struct limits *l = &g->limits;
@@ -122,6 +130,14 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     warn_without_rate(limited[0][0], limited[0][2], &l->source.messages.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
+    settle_exempt(g);
+    checks_classes(g, r);
+}
+
+void checks_item(const struct schema *s, void *item, const struct section_given *given, struct report *r)
+{
+    assert(s == &schema_class); /* the only such list yet */
+    checks_class(item, given, r);
 }
 
 /* ---- between gates ---- */

@@ -26,6 +26,9 @@ struct section_given {
 /* Settles and checks one gate. `given` is indexed as schema_gate. */
 void checks_gate(struct config_gate *g, const struct section_given *given, struct report *r);
 
+/* Checks one item of a list of mappings; `s` tells what it is. `given` is indexed as `s`. */
+void checks_item(const struct schema *s, void *item, const struct section_given *given, struct report *r);
+
 /* Names, addresses shared by two listeners, circles of gates. `gates[i]` belongs to c->gates[i], `top` to schema_top.
  */
 void checks_between(struct config *c, const struct section_given *top, const struct section_given *gates,

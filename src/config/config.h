@@ -11,6 +11,7 @@
 #include "base/attr.h"
 #include "base/log.h"
 #include "flow/breaker.h"
+#include "policy/classes.h"
 #include "policy/limits.h"
 #include "zmtp/socket_type.h" /* the names: socket_type_name() */
 
@@ -25,6 +26,29 @@
 /* What newcomers meet while the breaker is open. */
 enum breaker_meets { BREAKER_MEETS_PAUSE, BREAKER_MEETS_REFUSE };
 
+struct config_network {
+    struct network network;
+    uint32_t line, column; /* in the file */
+};
+
+struct config_networks {
+    struct config_network *at;
+    size_t count;
+};
+
+/* A class as it is written. */
+struct config_class {
+    char name[CONFIG_NAME_MAX + 1];
+    uint32_t weight, priority;
+    struct config_networks networks;
+    uint32_t line, column; /* of its name */
+};
+
+struct config_classes {
+    struct config_class *at;
+    size_t count;
+};
+
 struct config_gate {
     char name[CONFIG_NAME_MAX + 1]; /* [A-Za-z0-9_-]{1,32}, unique */
     char listen_text[ENDPOINT_TEXT_MAX];
@@ -35,8 +59,11 @@ struct config_gate {
     bool zmtp2;              /* accept ZMTP 2.0 clients */
     struct limits limits;
     struct breaker_params breaker;
-    uint64_t breaker_stall_ns;       /* 0: never */
-    enum breaker_meets breaker_open; /* what newcomers meet */
+    uint64_t breaker_stall_ns;         /* 0: never */
+    enum breaker_meets breaker_open;   /* what newcomers meet */
+    struct config_networks ban_exempt; /* as limits.ban.exempt has them */
+    struct config_classes classes;
+    struct classes *class_table; /* made of these; NULL: there are none */
 };
 
 struct config {
@@ -67,6 +94,9 @@ MUST_USE struct config *config_from_args(const char *listen, const char *forward
 
 /* Overrides admin.listen ("ADDR:PORT", "[V6]:PORT"). Returns 0 or -EINVAL after a line to `errors`. */
 MUST_USE int config_set_admin(struct config *c, const char *text, FILE *errors);
+
+/* Frees what a gate owns, and not the gate. */
+void config_gate_fini(struct config_gate *g);
 
 /* Accepts NULL. */
 void config_free(struct config *c);

@@ -55,7 +55,9 @@ int __wrap_yaml_parser_parse(yaml_parser_t *p, yaml_event_t *e)
 
 static const char text[] = "log: {level: info}\n"
                            "gates:\n"
-                           "- {listen: 'ipc:///a', forward: 'ipc:///b', message: {size: 1MiB}}\n";
+                           "- {listen: 'ipc:///a', forward: 'ipc:///b', message: {size: 1MiB},\n"
+                           "   classes: [{name: a, match: {networks: [10.0.0.0/8, uid:1]}},\n"
+                           "             {name: b, match: {networks: ['::1']}}, {name: default, weight: 2}]}\n";
 
 /* Runs `work` with the n-th call failing, for every n that there is. */
 static size_t at_every_place(struct config *(*work)(const char *path, FILE *out), const char *path)

@@ -36,18 +36,20 @@ static const char units[] = "Sizes are written `512B`, `64KiB`, `1MiB`, `2GiB` (
                             "is 1MiB too. A source is an IPv4 address, an IPv6 /64 network, or a user id on `ipc://`.\n"
                             "\n";
 
-static void print_key(FILE *out, const struct schema_key *k)
+static void print_key(FILE *out, const struct schema *s, const struct schema_key *k)
 {
     char range[VALUE_TEXT_MAX];
     const char *const types[] = {
-        [SCHEMA_NUMBER] = "number",     [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
-        [SCHEMA_RATE] = "rate",         [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
-        [SCHEMA_BOOL] = "switch",       [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
-        [SCHEMA_LISTEN] = "endpoint",   [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
-        [SCHEMA_NETWORKS] = "networks", [SCHEMA_PATH] = "path",
+        [SCHEMA_NUMBER] = "number",   [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
+        [SCHEMA_RATE] = "rate",       [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
+        [SCHEMA_BOOL] = "switch",     [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
+        [SCHEMA_LISTEN] = "endpoint", [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
+        [SCHEMA_NETWORKS] = "list",   [SCHEMA_OBJECTS] = "list",     [SCHEMA_PATH] = "path",
     };
-    fprintf(out, "### %s\n\n", k->path);
-    fprintf(out, "*%s, %s; default: %s*\n\n", types[k->type], value_range(range, k), value_preset(k));
+    fprintf(out, "### %s%s\n\n*%s, ", s->prefix, k->path, types[k->type]);
+    if (schema_is_list(k))
+        fprintf(out, "%s to %s of ", k->min, k->max);
+    fprintf(out, "%s; default: %s*\n\n", k->items ? k->items->noun : value_range(range, k), value_preset(k));
     fprintf(out, "%s", k->doc);
     if (k->reached)
         fprintf(out, " **When reached:** %s", k->reached);
@@ -57,7 +59,7 @@ static void print_key(FILE *out, const struct schema_key *k)
 static void print_keys(FILE *out, const struct schema *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        print_key(out, &s->keys[i]);
+        print_key(out, s, &s->keys[i]);
 }
 
 void reference_print(FILE *out)
@@ -71,4 +73,13 @@ void reference_print(FILE *out)
     print_keys(out, &schema_top);
     fprintf(out, "## A gate\n\nEach item of `gates`; 1 to %d of them.\n\n", CONFIG_GATES_MAX);
     print_keys(out, &schema_gate);
+    fprintf(out,
+            "## A class of a gate\n\nEach item of `classes`, without the `classes.` in front; up to %u of them:\n\n"
+            "```yaml\n"
+            "    classes:\n"
+            "      - {name: partners, match: {networks: [198.51.100.0/24, \"2001:db8::/32\"]}, weight: 4}\n"
+            "      - {name: default, priority: 3}\n"
+            "```\n\n",
+            CLASSES_MAX);
+    print_keys(out, &schema_class);
 }

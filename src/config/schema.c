@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/schema.h"
 
+#include "base/units.h"
 #include "config/value.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct schema_choice levels[] = {
@@ -44,8 +46,9 @@ static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUS
 _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
                "choices are stored as 32 bits");
 
-#define TOP(field)  .offset = offsetof(struct config, field), .width = sizeof(((struct config *)0)->field)
-#define GATE(field) .offset = offsetof(struct config_gate, field), .width = sizeof(((struct config_gate *)0)->field)
+#define TOP(field)   .offset = offsetof(struct config, field), .width = sizeof(((struct config *)0)->field)
+#define GATE(field)  .offset = offsetof(struct config_gate, field), .width = sizeof(((struct config_gate *)0)->field)
+#define CLASS(field) .offset = offsetof(struct config_class, field), .width = sizeof(((struct config_class *)0)->field)
 
 /* clang-format off */
 
@@ -223,14 +226,17 @@ static const struct schema_key gate_keys[] = {
     {"ban.tarpit", SCHEMA_NUMBER, GATE(limits.ban.tarpit), .min = "0", .max = "65536", .preset = "256",
      .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
      .reached = "Further ones are closed at once."},
-    {"ban.exempt", SCHEMA_NETWORKS, GATE(limits.ban.exempt), .preset_words = "none",
-     .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate: up to 32 addresses, networks or user ids, separated by commas or spaces."},
+    {"ban.exempt", SCHEMA_NETWORKS, GATE(ban_exempt), .min = "0", .max = "32", .preset_words = "none",
+     .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate."},
 
     {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
      .doc = "auto: an application has no more in hand than it works on, and clients take turns beyond that (requests, where they are answered and not hidden by CURVE: REP, ROUTER; otherwise connections with more than a little to say: PULL, SUB, XSUB). off: everything is passed on as fast as each connection takes it."},
     {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .min = "1", .max = "65536", .preset = "65536",
      .doc = "Requests that the application may have in hand at most, whatever was learned of it.",
      .reached = "Clients wait for their turns."},
+
+    {"classes", SCHEMA_OBJECTS, GATE(classes), .min = "0", .max = "32", .preset_words = "none", .items = &schema_class,
+     .doc = "Clients that are served differently from others when the application cannot take all that is sent, by their network; see below. The application reads the class of a message's sender in the property X-Weir-Class, except with CURVE. A client that is in several networks is of the class with the smallest of them; one that is in none is of the class default."},
 
     {"breaker.failures", SCHEMA_NUMBER, GATE(breaker.failures), .min = "0", .max = "1000000", .preset = "5",
      .doc = "Failures in a row that open the circuit breaker: connections to the application that failed, or that it ended or left unanswered in the handshake for no reason that a client can give it; 0 means that they never do.",
@@ -250,13 +256,38 @@ static const struct schema_key gate_keys[] = {
      .doc = "What newcomers meet while the breaker is open: pause lets them wait unread until handshake.within; refuse closes them at once."},
 };
 
+static const struct schema_key class_keys[] = {
+    {"name", SCHEMA_NAME, CLASS(name), .preset_words = "required",
+     .doc = "Name of the class in metrics and in X-Weir-Class; unique in the gate. The class named default is that of all clients that are in no other: it has weight and priority, and no match."},
+    {"match.networks", SCHEMA_NETWORKS, CLASS(networks), .min = "1", .max = "256", .preset_words = "required, but for the class default",
+     .doc = "Networks and addresses whose clients are of this class; uid:NUMBER is a user on ipc://. Each network belongs to one class."},
+    {"weight", SCHEMA_NUMBER, CLASS(weight), .min = "1", .max = "100", .preset = "1",
+     .doc = "While clients wait for turns, each source of the class that always wants more gets this many times what one with weight 1 gets."},
+    {"priority", SCHEMA_NUMBER, CLASS(priority), .min = "1", .max = "4", .preset = "2",
+     .doc = "While clients wait for turns, those of a lower number go first; one turn in eight is for the next number that waits, so that nobody starves. Within a priority sources with little to ask for go first, then weights count."},
+};
+
 /* clang-format on */
 
+_Static_assert(CLASSES_MAX == 32 && CLASS_NETWORKS_MAX == 256 && CLASS_PRIORITIES == 4 && CLASS_PRIORITY_DEFAULT == 2,
+               "as the rows have it");
 _Static_assert(ARRAY_LEN(top_keys) <= SCHEMA_KEYS_MAX && ARRAY_LEN(gate_keys) <= SCHEMA_KEYS_MAX,
                "arrays indexed by row");
 
-const struct schema schema_top = {.keys = top_keys, .count = ARRAY_LEN(top_keys)};
-const struct schema schema_gate = {.keys = gate_keys, .count = ARRAY_LEN(gate_keys)};
+const struct schema schema_top = {
+    .keys = top_keys, .count = ARRAY_LEN(top_keys), .noun = "the file", .prefix = "", .size = sizeof(struct config)};
+const struct schema schema_gate = {.keys = gate_keys,
+                                   .count = ARRAY_LEN(gate_keys),
+                                   .noun = "a gate",
+                                   .prefix = "",
+                                   .size = sizeof(struct config_gate)};
+const struct schema schema_class = {.keys = class_keys,
+                                    .count = ARRAY_LEN(class_keys),
+                                    .noun = "a class",
+                                    .prefix = "classes.",
+                                    .size = sizeof(struct config_class)};
+
+const struct schema *const schemas[SCHEMAS] = {&schema_top, &schema_gate, &schema_class};
 
 const struct schema_key *schema_find(const struct schema *s, const char *path)
 {
@@ -302,8 +333,9 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_LISTEN] = "an endpoint",
         [SCHEMA_FORWARD] = "an endpoint",
         [SCHEMA_PATH] = "an absolute path",
-        [SCHEMA_NETWORKS] = "a list of networks",
         [SCHEMA_ADMIN_ADDR] = "an address and port",
+        [SCHEMA_NETWORKS] = "a network",
+        [SCHEMA_OBJECTS] = "a mapping",
     };
     return words[t];
 }
@@ -331,4 +363,56 @@ void schema_put(const struct schema_key *k, void *base, uint64_t value)
         memcpy(field, &value, sizeof(value));
     else
         memcpy(field, &narrow, sizeof(narrow));
+}
+
+size_t schema_item_size(const struct schema_key *k)
+{
+    return k->items ? k->items->size : sizeof(struct config_network);
+}
+
+static size_t number_of(const char *text)
+{
+    uint64_t n = 0;
+    int r = units_parse_count(text, &n);
+    assert(r == 0); /* a constant, read by a test */
+    (void)r;
+    return (size_t)n;
+}
+
+size_t schema_items_least(const struct schema_key *k)
+{
+    return number_of(k->min);
+}
+
+size_t schema_items_most(const struct schema_key *k)
+{
+    return number_of(k->max);
+}
+
+struct schema_list schema_get_list(const struct schema_key *k, const void *base)
+{
+    struct schema_list list;
+    assert(schema_is_list(k) && k->width == sizeof(list));
+    memcpy(&list, (const char *)base + k->offset, sizeof(list));
+    return list;
+}
+
+void schema_put_list(const struct schema_key *k, void *base, struct schema_list list)
+{
+    assert(schema_is_list(k) && k->width == sizeof(list));
+    memcpy((char *)base + k->offset, &list, sizeof(list));
+}
+
+void schema_free_lists(const struct schema *s, void *base)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const struct schema_key *k = &s->keys[i];
+        if (!schema_is_list(k))
+            continue;
+        struct schema_list list = schema_get_list(k, base);
+        for (size_t n = 0; k->items && n < list.count; n++)
+            schema_free_lists(k->items, (char *)list.at + n * k->items->size);
+        free(list.at);
+        schema_put_list(k, base, (struct schema_list){0});
+    }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The schema: one row for each key of the configuration file, in two tables (the top level, and one gate). Names,
- * types, ranges, defaults and documentation live here and nowhere else: the reader, the defaults, docs/config.md and
- * the tests all read the rows. Constant; any thread. Rows of one section stand together.
+ * The schema: one row for each key of the configuration file, in tables (the top level, one gate, and one item of each
+ * list of mappings). Names, types, ranges, defaults and documentation live here and nowhere else: the reader, the
+ * defaults, docs/config.md and the tests all read the rows. Constant; any thread. Rows of one section stand together.
  */
 #ifndef WEIR_CONFIG_SCHEMA_H
 #define WEIR_CONFIG_SCHEMA_H
@@ -26,8 +26,9 @@ enum schema_type {
     SCHEMA_LISTEN,     /* an endpoint to bind */
     SCHEMA_FORWARD,    /* an endpoint to connect to */
     SCHEMA_PATH,       /* "/var/lib/weir/state" */
-    SCHEMA_NETWORKS,   /* "10.0.0.0/8, 192.0.2.1": the field is a struct networks */
     SCHEMA_ADMIN_ADDR, /* "127.0.0.1:9700" */
+    SCHEMA_NETWORKS,   /* a list of networks: the field is a struct config_networks */
+    SCHEMA_OBJECTS,    /* a list of mappings with keys of their own: the field is a pointer and a count, as there */
 };
 
 struct schema_choice {
@@ -36,20 +37,30 @@ struct schema_choice {
 };
 
 struct schema_key {
-    const char *path; /* "source.messages.rate"; keys of a gate are named relative to the gate */
+    const char *path; /* "source.messages.rate", relative to what the table is of */
     enum schema_type type;
-    size_t offset;            /* of the field in struct config or struct config_gate */
+    size_t offset;            /* of the field in what the table is of */
     size_t width;             /* of the field */
-    const char *min, *max;    /* as written in the file; NULL where a type has no range */
+    const char *min, *max;    /* as written in the file, of a list: how many; NULL where a type has no range */
     const char *preset;       /* the default, as written in the file; NULL: see preset_words */
     const char *preset_words; /* what the absence of a default means */
     const struct schema_choice *choices;
-    const char *doc;     /* one sentence: what it is */
-    const char *reached; /* what happens when it is reached; NULL for what is no limit */
+    const struct schema *items; /* of SCHEMA_OBJECTS */
+    const char *doc;            /* one sentence: what it is */
+    const char *reached;        /* what happens when it is reached; NULL for what is no limit */
 };
 
 struct schema {
     const struct schema_key *keys;
+    size_t count;
+    const char *noun;   /* what has these keys, for sentences: "a gate" */
+    const char *prefix; /* of the paths in documentation: "", "classes." */
+    size_t size;        /* of what is filled */
+};
+
+/* A list as its row sees it. */
+struct schema_list {
+    void *at;
     size_t count;
 };
 
@@ -59,8 +70,13 @@ struct schema {
 /* Longest path of a row with its NUL; checked by a test. */
 #define SCHEMA_PATH_MAX 64
 
-extern const struct schema schema_top;  /* offsets into struct config; without "gates" */
-extern const struct schema schema_gate; /* offsets into struct config_gate */
+extern const struct schema schema_top;   /* offsets into struct config; without "gates" */
+extern const struct schema schema_gate;  /* offsets into struct config_gate */
+extern const struct schema schema_class; /* offsets into struct config_class */
+
+/* All of these. */
+#define SCHEMAS 3u
+extern const struct schema *const schemas[SCHEMAS];
 
 /* The row of exactly this path, or NULL. */
 const struct schema_key *schema_find(const struct schema *s, const char *path);
@@ -69,7 +85,7 @@ const struct schema_key *schema_find(const struct schema *s, const char *path);
  * section. */
 const struct schema_key *schema_section(const struct schema *s, const char *path);
 
-/* Fills every field that has a default. `base` is a struct config or struct config_gate, zeroed. */
+/* Fills every field that has a default. `base` is what the table is of, zeroed. */
 void schema_set_defaults(const struct schema *s, void *base);
 
 /* "SIZE", "DURATION", ... in words: "a size", "a rate", for sentences. */
@@ -78,5 +94,19 @@ const char *schema_type_words(enum schema_type t);
 /* An integer field of 4 or 8 bytes. */
 uint64_t schema_get(const struct schema_key *k, const void *base);
 void schema_put(const struct schema_key *k, void *base, uint64_t value);
+
+/* A list: bytes of one item, and how many there may be; the field itself. */
+static inline bool schema_is_list(const struct schema_key *k)
+{
+    return k->type == SCHEMA_NETWORKS || k->type == SCHEMA_OBJECTS;
+}
+size_t schema_item_size(const struct schema_key *k);
+size_t schema_items_least(const struct schema_key *k);
+size_t schema_items_most(const struct schema_key *k);
+struct schema_list schema_get_list(const struct schema_key *k, const void *base);
+void schema_put_list(const struct schema_key *k, void *base, struct schema_list list);
+
+/* Frees all lists, and those of their items. */
+void schema_free_lists(const struct schema *s, void *base);
 
 #endif

@@ -6,6 +6,7 @@
 #include "config/reference.h"
 #include "config/value.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +18,6 @@
 
 #define KiB (1024ull)
 #define MiB (1024ull * 1024)
-
-static const struct schema *const schemas[] = {&schema_top, &schema_gate};
 
 static bool is_integer(const struct schema_key *k)
 {
@@ -48,7 +47,13 @@ static void check_row(const struct schema_key *k)
     assert_true(!k->reached || k->reached[strlen(k->reached) - 1] == '.');
     assert_true((k->preset != NULL) != (k->preset_words != NULL));
     assert_int_equal(k->choices != NULL, k->type == SCHEMA_CHOICE);
-    assert_int_equal(has_range(k), k->min != NULL && k->max != NULL);
+    assert_int_equal(has_range(k) || schema_is_list(k), k->min != NULL && k->max != NULL);
+    assert_int_equal(k->items != NULL, k->type == SCHEMA_OBJECTS);
+    if (schema_is_list(k)) {
+        assert_true(schema_items_least(k) <= schema_items_most(k) && schema_items_most(k) > 0);
+        assert_int_equal(k->width, sizeof(struct schema_list));
+        assert_int_equal(value_set(k, "1", base, why), -EINVAL);
+    }
     if (has_range(k)) {
         assert_int_equal(value_set(k, k->max, base, why), 0);
         assert_int_equal(value_set(k, k->min, base, why), 0);
@@ -62,7 +67,7 @@ static void check_row(const struct schema_key *k)
 
 static void test_every_row_is_sound(void **state)
 {
-    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+    for (size_t s = 0; s < SCHEMAS; s++)
         for (size_t i = 0; i < schemas[s]->count; i++)
             check_row(&schemas[s]->keys[i]);
 }
@@ -70,7 +75,7 @@ static void test_every_row_is_sound(void **state)
 /* The reader takes the first row of a section for its identity. */
 static void test_rows_of_a_section_stand_together(void **state)
 {
-    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+    for (size_t s = 0; s < SCHEMAS; s++)
         for (size_t i = 0; i < schemas[s]->count; i++)
             for (size_t j = i + 1; j < schemas[s]->count; j++) {
                 const char *a = schemas[s]->keys[i].path, *b = schemas[s]->keys[j].path, *dot = strrchr(a, '.');
@@ -84,7 +89,7 @@ static void test_rows_of_a_section_stand_together(void **state)
 /* Two rows that write the same bytes would silently undo one another; a burst lies inside the struct of its rate. */
 static void test_rows_have_fields_of_their_own(void **state)
 {
-    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+    for (size_t s = 0; s < SCHEMAS; s++)
         for (size_t i = 0; i < schemas[s]->count; i++)
             for (size_t j = i + 1; j < schemas[s]->count; j++)
                 assert_int_not_equal(schemas[s]->keys[i].offset, schemas[s]->keys[j].offset);
@@ -145,6 +150,17 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(g.breaker.slow_start_ns, NS_PER_S);
     assert_int_equal(g.breaker_stall_ns, 0);
     assert_int_equal(g.breaker_open, BREAKER_MEETS_PAUSE);
+    assert_int_equal(g.classes.count, 0);
+    assert_null(g.class_table);
+}
+
+static void test_defaults_of_a_class(void **state)
+{
+    struct config_class c = {0};
+    schema_set_defaults(&schema_class, &c);
+    assert_int_equal(c.weight, 1);
+    assert_int_equal(c.priority, CLASS_PRIORITY_DEFAULT);
+    assert_int_equal(c.networks.count, 0);
 }
 
 static void assert_rate(const struct rate *r, uint64_t count, uint64_t period_ns, uint64_t burst)
@@ -213,10 +229,10 @@ static void test_the_committed_reference_is_current(void **state)
 
 static void test_the_reference_has_every_row(void **state)
 {
-    char *page = read_page(CONFIG_REFERENCE_FILE), heading[SCHEMA_PATH_MAX + 8];
-    for (size_t s = 0; s < ARRAY_LEN(schemas); s++)
+    char *page = read_page(CONFIG_REFERENCE_FILE), heading[SCHEMA_PATH_MAX + 24];
+    for (size_t s = 0; s < SCHEMAS; s++)
         for (size_t i = 0; i < schemas[s]->count; i++) {
-            snprintf(heading, sizeof(heading), "\n### %s\n", schemas[s]->keys[i].path);
+            snprintf(heading, sizeof(heading), "\n### %s%s\n", schemas[s]->prefix, schemas[s]->keys[i].path);
             assert_non_null(strstr(page, heading));
         }
     free(page);
@@ -230,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_rows_have_fields_of_their_own),
         cmocka_unit_test(test_defaults_of_the_top_level),
         cmocka_unit_test(test_defaults_of_a_gate),
+        cmocka_unit_test(test_defaults_of_a_class),
         cmocka_unit_test(test_defaults_of_sources_and_subscriptions),
         cmocka_unit_test(test_socket_types_have_names),
         cmocka_unit_test(test_the_committed_reference_is_current),

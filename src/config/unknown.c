@@ -38,13 +38,29 @@ static size_t section_len(const struct suggestion *s)
     return dot ? (size_t)(dot - s->best) : 0;
 }
 
+/* Another table that knows it, or NULL. */
+static const struct schema *other_schema(const struct schema *schema, const char *word)
+{
+    for (size_t i = 0; i < SCHEMAS; i++)
+        if (schemas[i] != schema && (schema_find(schemas[i], word) || schema_section(schemas[i], word)))
+            return schemas[i];
+    return NULL;
+}
+
+static const char *place_of_keys(const struct schema *s)
+{
+    return s == &schema_top    ? "the top level"
+           : s == &schema_gate ? "a gate (an item of \"gates\")"
+                               : "a class (an item of \"classes\" of a gate)";
+}
+
 void unknown_report(struct report *r, struct place at, const struct schema *schema, const char *section,
                     const char *word)
 {
     struct suggestion s = {0};
     char seen[VALUE_SEEN_MAX];
-    const char *where = *section ? section : schema == &schema_top ? "the file" : "a gate";
-    const struct schema *other = schema == &schema_top ? &schema_gate : &schema_top;
+    const char *where = *section ? section : schema->noun;
+    const struct schema *other = other_schema(schema, word);
     offer_keys(&s, schema, section, word);
     if (schema == &schema_top && !*section)
         suggest_offer(&s, word, "gates", strlen("gates"));
@@ -58,9 +74,8 @@ void unknown_report(struct report *r, struct place at, const struct schema *sche
     else if (same_word_elsewhere(schema, word))
         report_mistake(r, at, "unknown key in %s: %s, did you mean %s?", where, seen,
                        same_word_elsewhere(schema, word));
-    else if (schema_find(other, word) || schema_section(other, word))
-        report_mistake(r, at, "unknown key in %s: %s, it belongs to %s", where, seen,
-                       other == &schema_top ? "the top level" : "a gate (an item of \"gates\")");
+    else if (other)
+        report_mistake(r, at, "unknown key in %s: %s, it belongs to %s", where, seen, place_of_keys(other));
     else
         report_mistake(r, at, "unknown key in %s: %s", where, seen);
 }

@@ -215,11 +215,6 @@ static enum fault set_path(const struct schema_key *k, const char *text, void *b
     return FAULT_NONE;
 }
 
-static int set_networks(const struct schema_key *k, const char *text, void *base, const char **ret_why)
-{
-    return networks_parse((struct networks *)(void *)((char *)base + k->offset), text, ret_why);
-}
-
 static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
                     char why[static VALUE_WHY_MAX])
 {
@@ -251,6 +246,10 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_NAME:
         f = set_name(k, text, base);
         break;
+    case SCHEMA_NETWORKS:
+    case SCHEMA_OBJECTS:
+        f = FAULT_FORM; /* no single value is a list */
+        break;
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
     case SCHEMA_ADMIN_ADDR:
@@ -259,13 +258,25 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_PATH:
         f = set_path(k, text, base);
         break;
-    case SCHEMA_NETWORKS:
-        f = set_networks(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
-        break;
     default:
         f = set_quantity(k, text, base);
     }
     return f == FAULT_NONE ? 0 : complain(k, text, f, detail, ret_why);
+}
+
+int value_network(const struct schema_key *k, const char *text, struct network *ret, char ret_why[static VALUE_WHY_MAX])
+{
+    char meant[NETWORK_TEXT_MAX], detail[NETWORK_TEXT_MAX + 64];
+    const char *why = NULL;
+    struct network n;
+    int r = network_parse(&n, text, &why);
+    if (r == 0)
+        *ret = n;
+    if (r == 0)
+        return 0;
+    if (r == -EDOM)
+        snprintf(detail, sizeof(detail), "%s; the network is %s", why, network_format(meant, sizeof(meant), &n));
+    return complain(k, text, FAULT_FORM, r == -EDOM ? detail : why, ret_why);
 }
 
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
@@ -314,7 +325,10 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
                  CONFIG_PATH_MAX - 1);
         return dst;
     case SCHEMA_NETWORKS:
-        snprintf(dst, VALUE_TEXT_MAX, "up to 32 networks, such as 10.0.0.0/8, 2001:db8::/48, uid:1000");
+        snprintf(dst, VALUE_TEXT_MAX, "ADDRESS/PREFIX, ADDRESS or uid:NUMBER");
+        return dst;
+    case SCHEMA_OBJECTS:
+        snprintf(dst, VALUE_TEXT_MAX, "keys such as %s", k->items->keys[0].path);
         return dst;
     case SCHEMA_ADMIN_ADDR:
         snprintf(dst, VALUE_TEXT_MAX, "ADDRESS:PORT, such as 127.0.0.1:9700");

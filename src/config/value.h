@@ -16,15 +16,19 @@
 /* Room for a quoted piece of the file, longer ones are cut. */
 #define VALUE_SEEN_MAX 72
 
-/* Reads `text` as the row says and stores it in `base` (a struct config or struct config_gate). Returns 0, or -EINVAL
+/* Reads `text` as the row says and stores it in `base` (what the table of the row is of). Returns 0, or -EINVAL
  * with the field untouched and a sentence such as `message.hold is too large: "1MiB", allowed 4KiB to 512KiB` in
  * `ret_why`. */
 MUST_USE int value_set(const struct schema_key *k, const char *text, void *base, char ret_why[static VALUE_WHY_MAX]);
 
+/* The same for one item of a list of networks. */
+MUST_USE int value_network(const struct schema_key *k, const char *text, struct network *ret,
+                           char ret_why[static VALUE_WHY_MAX]);
+
 /* The stored value as one would write it, for sizes, numbers, durations and speeds. Returns `dst`. */
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base);
 
-/* "4KiB to 512KiB", "pause, drop or close". Returns `dst`. */
+/* "4KiB to 512KiB", "pause, drop or close"; of an item, when it is a list. Returns `dst`. */
 char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k);
 
 /* The default in words: "64KiB", "required". */

@@ -69,9 +69,6 @@ static const struct wrong wrongs[] = {
     {"admin.listen", "http://127.0.0.1:9700",
      "admin.listen is not an address and port: \"http://127.0.0.1:9700\" (it is an address and port alone), allowed "
      "ADDRESS:PORT, such as 127.0.0.1:9700"},
-    {"ban.exempt", "10.0.0.0/8, 10.1.0.0/8",
-     "ban.exempt is not a list of networks: \"10.0.0.0/8, 10.1.0.0/8\" (the address has bits set behind the prefix), "
-     "allowed up to 32 networks, such as 10.0.0.0/8, 2001:db8::/48, uid:1000"},
     {"state.file", "state",
      "state.file is not an absolute path: \"state\", allowed a file below a folder, up to 255 characters, such as "
      "/var/lib/weir/state"},
@@ -121,14 +118,9 @@ static void put(const char *path, const char *text, void *base)
     assert_int_equal(value_set(key(path), text, base, why), 0);
 }
 
-static void test_networks_and_paths(void **state)
+static void test_paths(void **state)
 {
-    struct config_gate g = {0};
     struct config c = {0};
-    put("ban.exempt", "127.0.0.0/8 ::1,uid:7", &g);
-    assert_int_equal(g.limits.ban.exempt.count, 3);
-    put("ban.exempt", "", &g);
-    assert_int_equal(g.limits.ban.exempt.count, 0);
     put("state.file", "/var/lib/weir/state", &c);
     assert_string_equal(c.state_file, "/var/lib/weir/state");
 }
@@ -194,7 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wrong_values),
         cmocka_unit_test(test_foreign_text_is_cut),
-        cmocka_unit_test(test_networks_and_paths),
+        cmocka_unit_test(test_paths),
         cmocka_unit_test(test_quantities),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_endpoints),

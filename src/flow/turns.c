@@ -7,12 +7,14 @@
 
 #define WAYS 8u
 
-/* What a unit moves the tag of a source of weight one. Shares of weights up to 1024 come out to a thousandth, and tags
- * last for nine years at a million units a second. */
+/* What a unit moves the tag of a source of weight one. Shares of weights up to 64 times that come out to a thousandth,
+ * and tags last for nine years at a million units a second. */
 #define UNIT (1ull << 16)
 
-/* Units that the sparse get for one that the greedy do, as long as both wait. */
+/* Units that the sparse get for one that the greedy do, as long as both wait; and those of a priority for one of those
+ * behind them. */
 #define GREEDY_PART 7u
+#define BEHIND_PART 7u
 
 /* Idle time that a unit costs, in times that the application takes for one: PRICE_LEAST / PRICE_ONE, and more while the
  * sparse together ask for more than their part. Then those who take most of it turn greedy, until the rest fits. */
@@ -25,6 +27,12 @@
  * served before. */
 #define LEAD_QUANTA 4u
 
+static bool init_heap(struct turns_heap *h, size_t sources)
+{
+    h->at = calloc(sources + 1, sizeof(*h->at));
+    return h->at != NULL;
+}
+
 int turns_init(struct turns *t, size_t capacity)
 {
     size_t n = 64;
@@ -33,9 +41,10 @@ int turns_init(struct turns *t, size_t capacity)
     memset(t, 0, sizeof(*t));
     t->sets = n / WAYS;
     t->table = calloc(n, sizeof(*t->table));
-    t->sparse.at = calloc(n + 1, sizeof(*t->sparse.at));
-    t->greedy.at = calloc(n + 1, sizeof(*t->greedy.at));
-    if (t->table && t->sparse.at && t->greedy.at)
+    bool whole = t->table != NULL;
+    for (unsigned i = 0; i < TURNS_PRIORITIES; i++)
+        whole &= init_heap(&t->ranks[i].sparse, n) && init_heap(&t->ranks[i].greedy, n);
+    if (whole)
         return 0;
     turns_fini(t);
     return -ENOMEM;
@@ -44,22 +53,27 @@ int turns_init(struct turns *t, size_t capacity)
 void turns_fini(struct turns *t)
 {
     free(t->table);
-    free(t->sparse.at);
-    free(t->greedy.at);
+    for (unsigned i = 0; i < TURNS_PRIORITIES; i++) {
+        free(t->ranks[i].sparse.at);
+        free(t->ranks[i].greedy.at);
+    }
     memset(t, 0, sizeof(*t));
 }
 
 /* ---- the heaps: the next source on top ---- */
 
+static struct turns_rank *rank_of(struct turns *t, const struct turns_source *s)
+{
+    return &t->ranks[s->priority];
+}
+
 static struct turns_heap *heap_of(struct turns *t, const struct turns_source *s)
 {
-    return s->level == TURNS_GREEDY ? &t->greedy : &t->sparse;
+    return s->level == TURNS_GREEDY ? &rank_of(t, s)->greedy : &rank_of(t, s)->sparse;
 }
 
 static bool before(const struct turns_source *a, const struct turns_source *b)
 {
-    if (a->priority != b->priority)
-        return a->priority < b->priority;
     if (a->level != b->level)
         return a->level < b->level;
     if (a->tag != b->tag)
@@ -167,7 +181,7 @@ static uint64_t charge_of(const struct turns_source *s, uint32_t units)
 /* Forgives what it was served before the others' time. */
 static void limit_lead(struct turns *t, struct turns_source *s)
 {
-    uint64_t most = t->clock[s->priority] + charge_of(s, LEAD_QUANTA * t->quantum);
+    uint64_t most = rank_of(t, s)->clock + charge_of(s, LEAD_QUANTA * t->quantum);
     if (s->tag > most)
         s->tag = most;
 }
@@ -194,7 +208,7 @@ static void set_class(struct turns *t, struct turns_source *s, const struct turn
 
 static bool is_as_new(const struct turns *t, const struct turns_source *s)
 {
-    return s->owner == 0 || (!is_busy(s) && s->tag <= t->clock[s->priority]);
+    return s->owner == 0 || (!is_busy(s) && s->tag <= t->ranks[s->priority].clock);
 }
 
 static void make(struct turns_source *s, const struct turns_client *who, uint64_t now_ns)
@@ -237,8 +251,8 @@ struct turns_source *turns_join(struct turns *t, struct turn *turn, const struct
     if (s->place != 0)
         return s;
     set_level(t, s, level_of(s));
-    if (s->tag < t->clock[s->priority])
-        s->tag = t->clock[s->priority];
+    if (s->tag < rank_of(t, s)->clock)
+        s->tag = rank_of(t, s)->clock;
     s->order = t->joins++;
     enter_heap(t, s);
     return s;
@@ -264,10 +278,10 @@ void turns_leave(struct turns *t, struct turn *turn, uint64_t now_ns)
 }
 
 /* Who has spent its idle time while it waited stands behind those who have more from now on. */
-static struct turns_source *first_sparse(struct turns *t, uint64_t now_ns)
+static struct turns_source *first_sparse(struct turns *t, struct turns_rank *r, uint64_t now_ns)
 {
-    while (t->sparse.count) {
-        struct turns_source *s = t->sparse.at[1];
+    while (r->sparse.count) {
+        struct turns_source *s = r->sparse.at[1];
         settle(s, now_ns);
         uint8_t level = level_of(s);
         if (s->level == level)
@@ -281,23 +295,52 @@ static struct turns_source *first_sparse(struct turns *t, uint64_t now_ns)
 
 /* The sparse go first, but when there are many of them, something is left to the others: otherwise a crowd that asks
  * for a little more than all would starve whoever has turned greedy, though each of the crowd is served more. */
+static struct turns_source *first_of(struct turns *t, struct turns_rank *r, uint32_t cost, uint64_t now_ns)
+{
+    struct turns_source *sparse = first_sparse(t, r, now_ns), *greedy = r->greedy.count ? r->greedy.at[1] : NULL;
+    if (!sparse) {
+        r->owed = 0;
+        r->surcharge -= (r->surcharge + PRICE_STEPS - 1) / PRICE_STEPS;
+        return greedy;
+    }
+    if (!greedy)
+        return sparse;
+    if (r->owed >= GREEDY_PART * cost) {
+        r->owed = 0;
+        r->surcharge += r->surcharge < PRICE_MOST ? (PRICE_LEAST + r->surcharge) / PRICE_STEPS : 0;
+        return greedy;
+    }
+    r->owed += cost;
+    return sparse;
+}
+
+static bool is_waited_in(const struct turns_rank *r)
+{
+    return r->sparse.count || r->greedy.count;
+}
+
+/* The next priority behind `r` that is waited in, or NULL. */
+static struct turns_rank *behind(struct turns *t, struct turns_rank *r)
+{
+    while (++r < t->ranks + TURNS_PRIORITIES)
+        if (is_waited_in(r))
+            return r;
+    return NULL;
+}
+
 static struct turns_source *first(struct turns *t, uint32_t cost, uint64_t now_ns)
 {
-    struct turns_source *sparse = first_sparse(t, now_ns), *greedy = t->greedy.count ? t->greedy.at[1] : NULL;
-    if (!sparse || (greedy && greedy->priority < sparse->priority)) {
-        t->owed = 0;
-        t->surcharge -= (t->surcharge + PRICE_STEPS - 1) / PRICE_STEPS;
-        return greedy;
+    struct turns_rank *r = is_waited_in(t->ranks) ? t->ranks : behind(t, t->ranks);
+    if (!r)
+        return NULL;
+    for (struct turns_rank *next; (next = behind(t, r)); r = next) {
+        if (r->ahead < BEHIND_PART * cost) {
+            r->ahead += cost;
+            break;
+        }
+        r->ahead = 0;
     }
-    if (!greedy || greedy->priority > sparse->priority)
-        return sparse;
-    if (t->owed >= GREEDY_PART * cost) {
-        t->owed = 0;
-        t->surcharge += t->surcharge < PRICE_MOST ? (PRICE_LEAST + t->surcharge) / PRICE_STEPS : 0;
-        return greedy;
-    }
-    t->owed += cost;
-    return sparse;
+    return first_of(t, r, cost, now_ns);
 }
 
 /* How long the application takes for a unit, as long as somebody waits. */
@@ -309,9 +352,9 @@ static void follow_pace(struct turns *t, uint32_t cost, uint64_t now_ns)
     t->pace_ns = (31 * t->pace_ns + sample) / 32;
 }
 
-static uint64_t price_of(const struct turns *t, uint32_t units)
+static uint64_t price_of(const struct turns *t, const struct turns_source *s, uint32_t units)
 {
-    return (PRICE_LEAST + t->surcharge) * t->pace_ns / PRICE_ONE * units;
+    return (PRICE_LEAST + t->ranks[s->priority].surcharge) * t->pace_ns / PRICE_ONE * units;
 }
 
 /* Whatever a sparse source is served is at the others' cost, and so it can live on its idle time only as long as it
@@ -319,7 +362,7 @@ static uint64_t price_of(const struct turns *t, uint32_t units)
  * to itself. */
 static void spend(const struct turns *t, struct turns_source *s, uint32_t cost)
 {
-    uint64_t price = price_of(t, cost);
+    uint64_t price = price_of(t, s, cost);
     s->idle_ns = price < (uint64_t)s->idle_ns ? s->idle_ns - (int64_t)price : 0;
 }
 
@@ -329,7 +372,7 @@ static void pay_back(const struct turns *t, struct turns_source *s, uint32_t uni
 {
     if (s->level == TURNS_GREEDY || s->idle_ns == 0)
         return;
-    uint64_t idle_ns = (uint64_t)s->idle_ns + price_of(t, units);
+    uint64_t idle_ns = (uint64_t)s->idle_ns + price_of(t, s, units);
     s->idle_ns = (int64_t)(idle_ns < TURNS_IDLE_MOST_NS ? idle_ns : TURNS_IDLE_MOST_NS);
 }
 
@@ -342,8 +385,8 @@ struct turn *turns_next(struct turns *t, uint32_t cost, uint64_t now_ns, struct 
     struct turn *turn = LIST_ENTRY(s->line.next, struct turn, node);
     /* The clock follows the greedy while any wait: what a sparse source takes beyond the equal share stays on its tag.
      */
-    if (s->tag > t->clock[s->priority] && (s->level == TURNS_GREEDY || t->greedy.count == 0))
-        t->clock[s->priority] = s->tag;
+    if (s->tag > rank_of(t, s)->clock && (s->level == TURNS_GREEDY || rank_of(t, s)->greedy.count == 0))
+        rank_of(t, s)->clock = s->tag;
     follow_pace(t, cost, now_ns);
     spend(t, s, cost);
     t->quantum = cost;
@@ -366,11 +409,15 @@ void turns_end(struct turns *t, struct turns_source *s, uint32_t units, uint64_t
 
 void turns_refund(struct turns *t, struct turns_source *s, uint32_t units, uint64_t now_ns)
 {
-    uint64_t charged = charge_of(s, units), clock = t->clock[s->priority];
+    uint64_t charged = charge_of(s, units), clock = rank_of(t, s)->clock;
     turns_end(t, s, units, now_ns);
     pay_back(t, s, units);
     /* What was forgiven meanwhile is not given back. */
     s->tag = s->tag > clock + charged ? s->tag - charged : s->tag < clock ? s->tag : clock;
-    if (s->place != 0)
-        reorder(t, s);
+    if (s->place == 0)
+        return;
+    /* It may have more idle time now than where it stands. */
+    leave_heap(t, s);
+    set_level(t, s, level_of(s));
+    enter_heap(t, s);
 }

@@ -3,7 +3,7 @@
  * Whose turn it is, while an application cannot take all that its clients send. Connections that have something for it
  * wait here; turns_next() picks by
  *
- *   1. priority class: a lower number goes first;
+ *   1. priority: a lower number goes first;
  *   2. sources without a standing backlog before the others (shortest queue first, as fq_codel's sparse flows,
  *      RFC 8290). A source earns idle time while it waits for nothing and spends it while it does, once for each
  *      connection that waits and each unit under way, and for each unit that it is served; it is sparse as long as some
@@ -13,16 +13,19 @@
  *   3. the least served, by weight: start-time fair queueing (Goyal, Vin and Cheng, 1996), max-min fair per source. The
  *      connections of a source take turns, first come first, and share what it gets.
  *
- * While sparse and greedy sources wait, one unit in eight is for the greedy. When the sparse want more than the rest,
- * the price of a unit rises until those who take most of it are greedy too: what is left is max-min fair among all.
+ * No one starves. While sources of several priorities wait, one unit in eight is for those behind the first, and of
+ * these again one in eight for those behind the next: a priority decides who goes first, not who is served at all, for
+ * whoever has one may run wild as well. Among those of a priority, while sparse and greedy sources wait, one unit in
+ * eight is for the greedy. When the sparse want more than the rest, the price of a unit rises until those who take most
+ * of it are greedy too: what is left is max-min fair among all.
  *
  * Many connections, bursts and new connections gain nothing; who is silent half of the time has some percent of the
  * application. What a source was served counts until the others have caught up; when it has become greedy, for a few
  * quanta at most: who was sparse for an hour is not to starve for it.
  *
- * Memory: 88 bytes for each of `capacity` sources, fixed, in sets of 8; an entry that nobody waits on and whose
- * tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry with another: it
- * is served coarser, never without limit. One owner at a time (relay/ holds a lock around it).
+ * Memory: 136 bytes for each of `capacity` sources, fixed and touched as they come, in sets of 8; an entry that nobody
+ * waits on and whose tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry
+ * with another: it is served coarser, never without limit. One owner at a time (relay/ holds a lock around it).
  */
 #ifndef WEIR_FLOW_TURNS_H
 #define WEIR_FLOW_TURNS_H
@@ -67,18 +70,24 @@ struct turns_heap {
     uint32_t count;
 };
 
+/* The sources of one priority. */
+struct turns_rank {
+    struct turns_heap sparse, greedy; /* that wait */
+    uint32_t ahead;                   /* units that they got since somebody behind them had one */
+    uint32_t owed;                    /* units that went to the sparse since the greedy had one */
+    uint32_t surcharge;               /* on what a unit costs a sparse source */
+    uint64_t clock;                   /* virtual time */
+};
+
 struct turns {
     struct turns_source *table;
-    struct turns_heap sparse, greedy; /* sources that wait */
+    struct turns_rank ranks[TURNS_PRIORITIES];
     size_t sets;
-    uint32_t owed;                /* units that went to the sparse since the greedy had one */
-    uint32_t surcharge;           /* on what a unit costs a sparse source */
     uint32_t waiting;             /* connections */
     uint32_t quantum;             /* units granted last */
     bool standing;                /* somebody has waited since then */
     uint64_t granted_ns, pace_ns; /* when, and what one unit takes in the mean */
     uint32_t joins;
-    uint64_t clock[TURNS_PRIORITIES];
 };
 
 /* Who asks. */

@@ -74,8 +74,6 @@ static unsigned level_of(const struct turns_source *s)
 /* Tags of those who turn greedy change when they do, so only those of one level are compared by them. */
 static bool precedes(const struct turns_source *a, const struct turns_source *b)
 {
-    if (a->priority != b->priority)
-        return a->priority < b->priority;
     if (level_of(a) != level_of(b))
         return level_of(a) < level_of(b);
     if (level_of(a) != a->level || level_of(b) != b->level)
@@ -86,20 +84,42 @@ static bool precedes(const struct turns_source *a, const struct turns_source *b)
 static void check_counts(void)
 {
     uint32_t sources = 0, greedy = 0, waiting = 0;
+    for (unsigned i = 0; i < TURNS_PRIORITIES; i++) {
+        sources -= t.ranks[i].sparse.count + t.ranks[i].greedy.count;
+        greedy -= t.ranks[i].greedy.count;
+    }
     for (size_t i = 0; i < t.sets * 8; i++) {
         const struct turns_source *s = &t.table[i];
         assert_int_equal(s->waiting == 0, s->place == 0);
-        assert_true(s->place == 0 || (s->level == TURNS_GREEDY ? &t.greedy : &t.sparse)->at[s->place] == s);
+        const struct turns_rank *r = &t.ranks[s->priority];
+        assert_true(s->place == 0 || (s->level == TURNS_GREEDY ? &r->greedy : &r->sparse)->at[s->place] == s);
         sources += s->waiting != 0;
         greedy += s->waiting && s->level == TURNS_GREEDY;
         waiting += s->waiting;
     }
-    assert_int_equal(t.sparse.count + t.greedy.count, sources);
-    assert_int_equal(t.greedy.count, greedy);
+    assert_int_equal(sources, 0);
+    assert_int_equal(greedy, 0);
     assert_int_equal(t.waiting, waiting);
 }
 
 /* ---- order ---- */
+
+/* Whose priority has the turn: the first that is waited in, or the next after so many units. */
+static unsigned priority_served(const struct turns_source *sources, size_t count, const uint32_t *ahead, uint32_t cost)
+{
+    unsigned found = TURNS_PRIORITIES;
+    for (unsigned p = 0; p < TURNS_PRIORITIES; p++) {
+        bool waited_in = false;
+        for (size_t k = 0; k < count; k++)
+            waited_in |= sources[k].waiting && sources[k].priority == p;
+        if (!waited_in)
+            continue;
+        if (found < TURNS_PRIORITIES && ahead[found] < 7 * cost)
+            return found;
+        found = p;
+    }
+    return found;
+}
 
 /* A copy of the table tells who should be served; the table is small, so that sources share entries too. */
 static void any_order_of_calls(struct property_rng *rng)
@@ -124,14 +144,20 @@ static void any_order_of_calls(struct property_rng *rng)
             joined++;
         } else if (property_below(rng, 2) && t.waiting) {
             struct turns_source *s;
-            uint32_t cost = 1 + (uint32_t)property_below(rng, 256), owed = t.owed;
+            uint32_t cost = 1 + (uint32_t)property_below(rng, 256), owed[TURNS_PRIORITIES], ahead[TURNS_PRIORITIES];
             memcpy(before, t.table, t.sets * 8 * sizeof(*before));
+            for (unsigned p = 0; p < TURNS_PRIORITIES; p++) {
+                owed[p] = t.ranks[p].owed;
+                ahead[p] = t.ranks[p].ahead;
+            }
             struct turn *turn = turns_next(&t, cost, now, &s);
             assert_non_null(turn);
             assert_null(turn->source);
-            bool greedy_part = s->level == TURNS_GREEDY && owed >= 7 * cost;
+            assert_int_equal(s->priority, priority_served(before, t.sets * 8, ahead, cost));
+            bool greedy_part = s->level == TURNS_GREEDY && owed[s->priority] >= 7 * cost;
             for (size_t k = 0; k < t.sets * 8; k++)
-                if (before[k].waiting && (!greedy_part || before[k].level == TURNS_GREEDY))
+                if (before[k].waiting && before[k].priority == s->priority &&
+                    (!greedy_part || before[k].level == TURNS_GREEDY))
                     assert_false(precedes(&before[k], &before[s - t.table]));
             unsigned at = (unsigned)(turn - turns);
             assert_null(under_way[at].source);
@@ -426,6 +452,48 @@ static void another_priority_is_another_time(void **state)
     assert_in_range(old, 490, 510);
 }
 
+/* Greedy sources, two of each priority but one, and a sparse one behind them all. */
+static void no_priority_starves_another(void **state)
+{
+    static const uint8_t priorities[] = {0, 0, 1, 1, 3, 3};
+    unsigned served[TURNS_PRIORITIES] = {0};
+    for (unsigned i = 0; i < ARRAY_LEN(priorities); i++) {
+        struct turns_client who = who_is(i);
+        who.priority = priorities[i];
+        turns_join(&t, &turns[i], &who, now);
+    }
+    become_greedy(ARRAY_LEN(priorities));
+    for (unsigned n = 0; n < 6400; n++) {
+        unsigned i = serve(1);
+        struct turns_client who = who_is(i);
+        who.priority = priorities[i];
+        served[priorities[i]]++;
+        turns_join(&t, &turns[i], &who, now);
+    }
+    assert_in_range(served[0], 6400 * 7 / 8 - 1, 6400 * 7 / 8 + 1);
+    assert_in_range(served[1], 6400 * 7 / 64 - 1, 6400 * 7 / 64 + 1);
+    assert_in_range(served[3], 6400 / 64 - 1, 6400 / 64 + 1);
+}
+
+/* One that always wants more, with priority, is before those who ask for little; but a stranger waits for no more than
+ * seven of its requests. */
+static void the_greedy_with_priority_go_before_the_sparse_without(void **state)
+{
+    struct turns_client first = who_is(0);
+    first.priority = 0;
+    turns_join(&t, &turns[0], &first, now);
+    become_greedy(1);
+    for (unsigned round = 0; round < 100; round++) {
+        join(1, 1);
+        for (unsigned n = 0; n < 7; n++) {
+            assert_int_equal(serve(1), 0);
+            turns_join(&t, &turns[0], &first, now);
+        }
+        assert_int_equal(serve(1), 1);
+        now += 100 * NS_PER_MS;
+    }
+}
+
 static void a_full_set_is_shared(void **state)
 {
     tear_down(NULL);
@@ -433,7 +501,7 @@ static void a_full_set_is_shared(void **state)
     unsigned served[CLIENTS] = {0};
     for (unsigned i = 0; i < CLIENTS; i++)
         join(i, i);
-    assert_in_range(t.sparse.count, 32, 64);
+    assert_in_range(t.ranks[1].sparse.count, 32, 64);
     become_greedy(CLIENTS);
     for (unsigned n = 0; n < 100 * CLIENTS; n++) {
         unsigned i = serve(1);
@@ -460,6 +528,8 @@ int main(void)
         TEST(a_crowd_of_sparse_sources_does_not_starve_the_greedy),
         TEST(sparse_sources_that_take_much_pay_more),
         TEST(another_priority_is_another_time),
+        TEST(no_priority_starves_another),
+        TEST(the_greedy_with_priority_go_before_the_sparse_without),
         TEST(a_full_set_is_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,22 @@
 
 #include "relay/session.h"
 
-/* A source that the valve hears of for the first time is given the idle time that its connection may have saved. */
+_Static_assert(CLASS_COUNT_MAX <= sizeof(struct source), "addresses of entries leave room for the class");
+_Static_assert(CLASS_PRIORITIES <= TURNS_PRIORITIES, "each priority has a line");
+
+/* A source that the valve hears of for the first time is given the idle time that its connection may have saved. One
+ * whose connections are of several classes (an IPv6 /64 with two networks in it, an entry that stands for many) stands
+ * in line once for each. */
 static struct turns_client client_of(const struct session *s)
 {
+    static const struct class_info nobody = {.weight = 1, .priority = CLASS_PRIORITY_DEFAULT};
+    const struct classes *classes = s->wg->gate->config->class_table;
+    const struct class_info *class = classes ? &classes->at[s->class] : &nobody;
     return (struct turns_client){
-        .owner = (uintptr_t)s->source,
+        .owner = (uintptr_t)s->source + s->class,
         .age_ns = s->wg->worker->now_ns - s->opened_ns,
-        .weight = TURNS_WEIGHT_ONE,
-        .priority = 1,
+        .weight = (uint16_t)(class->weight * TURNS_WEIGHT_ONE),
+        .priority = (uint8_t)(class->priority - 1),
     };
 }
 

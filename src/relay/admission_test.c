@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -240,6 +241,78 @@ static void switched_off_nothing_waits(void **state)
     play_fini(&p);
 }
 
+/* ---- classes ---- */
+
+/* Clients 0 and 1 are of "first", 2 and 3 of "heavy", the others of none. */
+static void play_classes(struct play *p, unsigned count)
+{
+    memset(p, 0, sizeof(*p));
+    p->count = count;
+    stage_init(&p->stage, "tcp://127.0.0.1:*");
+    p->stage.limits->concurrency.max = 1;
+    struct classes *c = classes_new(4);
+    unsigned first = classes_add(c, "first", 1, 1), heavy = classes_add(c, "heavy", 4, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        struct network n;
+        char text[32];
+        snprintf(text, sizeof(text), "127.0.1.%u", i + 1);
+        assert_int_equal(network_parse(&n, text, NULL), 0);
+        classes_add_network(c, i < 2 ? first : heavy, &n);
+    }
+    classes_settle(c);
+    p->stage.config->gates[0].class_table = c;
+    stage_start(&p->stage);
+    for (unsigned i = 0; i < count; i++)
+        stage_pair_by_address(&p->stage, &p->clients[i], &p->apps[i], "REQ", "REP", 0x7f000101u + i);
+}
+
+static uint64_t class_cell(const struct play *p, unsigned class, enum class_cell c)
+{
+    return atomic_load(&p->stage.gate.class_cells[0].at[class][c]);
+}
+
+static void classes_are_counted(void **state)
+{
+    struct play p;
+    play_classes(&p, 5);
+    assert_int_equal(class_cell(&p, 0, CLASS_CONNECTIONS), 1);
+    assert_int_equal(class_cell(&p, 1, CLASS_CONNECTIONS), 2);
+    assert_int_equal(class_cell(&p, 2, CLASS_CONNECTIONS), 2);
+    ask(&p, 2, 1);
+    stage_rounds(&p.stage, 4);
+    reply(&p, 2);
+    ask(&p, 4, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(class_cell(&p, 0, CLASS_MESSAGES), 1);
+    assert_int_equal(class_cell(&p, 1, CLASS_MESSAGES), 0);
+    assert_int_equal(class_cell(&p, 2, CLASS_MESSAGES), 1);
+    end_close(&p.clients[0]);
+    end_close(&p.apps[0]);
+    stage_rounds(&p.stage, 20);
+    assert_int_equal(class_cell(&p, 1, CLASS_CONNECTIONS), 1);
+    play_fini(&p);
+}
+
+/* All always want more. One turn in eight is for those without priority; of these one in six for each without weight.
+ */
+static void classes_are_served_by_priority_and_weight(void **state)
+{
+    struct play p;
+    unsigned answered[CLIENTS] = {0};
+    play_classes(&p, 6);
+    for (unsigned i = 0; i < 6; i++)
+        ask(&p, i, 600);
+    stage_rounds(&p.stage, 10);
+    stage_sleep(&p.stage, 100 * NS_PER_MS); /* nobody has idle time left */
+    for (unsigned n = 0; n < 960; n++)
+        assert_true(reply_to_one(&p, answered));
+    unsigned first = answered[0] + answered[1], heavy = answered[2] + answered[3], others = answered[4] + answered[5];
+    assert_in_range(first, 830, 850);
+    assert_in_range(heavy, 3 * others, 5 * others);
+    assert_in_range(answered[0], first / 2 - 10, first / 2 + 10);
+    play_fini(&p);
+}
+
 /* ---- where nothing comes back ---- */
 
 /* Fills what the kernel takes of a client. */
@@ -343,6 +416,8 @@ int main(void)
         cmocka_unit_test(who_takes_no_answers_holds_no_place),
         cmocka_unit_test(who_leaves_gives_its_place_to_others),
         cmocka_unit_test(switched_off_nothing_waits),
+        cmocka_unit_test(classes_are_counted),
+        cmocka_unit_test(classes_are_served_by_priority_and_weight),
         cmocka_unit_test(full_queues_are_limited),
         cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
         cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),

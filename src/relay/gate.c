@@ -32,10 +32,14 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     atomic_store(&g->max_connections, config->limits.connections.max);
     g->sources = source_table_new(whole->sources, &g->traffic.key);
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
+    if (config->class_table)
+        g->class_cells = aligned_alloc(64, workers * sizeof(*g->class_cells));
     int error = valve_init(&g->valve, g->limits.concurrency.max, VALVE_SOURCES, admission_wake);
-    if (error || !g->sources || !g->cells)
+    if (error || !g->sources || !g->cells || (config->class_table && !g->class_cells))
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));
+    if (g->class_cells)
+        memset(g->class_cells, 0, workers * sizeof(*g->class_cells));
     return 0;
 }
 
@@ -47,6 +51,7 @@ void gate_fini(struct gate *g)
     valve_fini(&g->valve);
     source_table_free(g->sources);
     free(g->cells);
+    free(g->class_cells);
 }
 
 #define APP_KNOWN (UINT64_C(1) << 63)

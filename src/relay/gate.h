@@ -38,6 +38,19 @@ static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
     cell_add(c, m, (uint64_t)0 - n);
 }
 
+/* The same of each class, by its number; only where classes are configured. */
+enum class_cell { CLASS_CONNECTIONS, CLASS_MESSAGES, CLASS_CELL_COUNT };
+
+struct class_cells {
+    _Alignas(64) _Atomic uint64_t at[CLASS_COUNT_MAX][CLASS_CELL_COUNT];
+};
+
+static inline void class_cell_add(struct class_cells *cells, unsigned class, enum class_cell c, uint64_t n)
+{
+    _Atomic uint64_t *cell = &cells->at[class][c];
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 /* One line of a kind in 10 s. */
 struct notice {
     _Atomic uint64_t at_ns; /* when a line of this kind was last written */
@@ -57,7 +70,8 @@ struct gate {
     _Atomic uint64_t queue_pace, queue_pace_ns; /* of the application with one queue, and when it was seen (tenure.c) */
     struct tally routing_ids;
     struct valve valve;
-    struct cells *cells; /* one a worker */
+    struct cells *cells;             /* one a worker */
+    struct class_cells *class_cells; /* the same; NULL: there are no classes */
 
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
     _Atomic uint32_t open, half_open;

@@ -391,6 +391,8 @@ static void count(struct lane *l, struct session *s, const struct traffic_result
     struct cells *c = session_cells(s);
     l->messages += r->messages;
     cell_add(c, pick(l, CELL_MESSAGES_IN, CELL_MESSAGES_OUT), r->messages);
+    if (l->traffic.inbound)
+        session_count_class(s, CLASS_MESSAGES, r->messages);
     cell_add(c, pick(l, CELL_FRAMES_IN, CELL_FRAMES_OUT), r->frames);
     cell_add(c, pick(l, CELL_COMMANDS_IN, CELL_COMMANDS_OUT), r->commands);
     cell_add(c, CELL_DROPPED_MESSAGES, r->dropped);

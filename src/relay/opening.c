@@ -25,14 +25,15 @@ struct opening *opening_new(struct session *s)
 {
     struct worker *w = s->wg->worker;
     char peer[ADDR_TEXT_MAX];
+    const struct classes *classes = s->wg->gate->config->class_table;
     if (!account_charge(w->account, sizeof(struct opening)))
         return NULL;
     struct opening *o = calloc(1, sizeof(*o));
     addr_format(peer, sizeof(peer), &s->addr);
     if (o)
         connect_init(&o->connect, s);
-    if (o &&
-        handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2, peer))
+    if (o && handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2,
+                            peer, classes ? classes->at[s->class].name : NULL))
         return o;
     if (o)
         handshake_fini(&o->handshake);

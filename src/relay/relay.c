@@ -315,6 +315,21 @@ static void sum_cells(const struct relay *r, const struct gate *g, struct gate_s
             ret->cells[i] = 0;
 }
 
+static void sum_classes(const struct relay *r, const struct gate *g, struct gate_snapshot *ret)
+{
+    const struct classes *classes = g->config->class_table;
+    ret->class_count = classes ? classes->count : 0;
+    for (size_t n = 0; n < ret->class_count; n++) {
+        struct class_snapshot *c = &ret->classes[n];
+        c->name = classes->at[n].name;
+        for (unsigned w = 0; w < r->worker_count; w++)
+            for (unsigned i = 0; i < CLASS_CELL_COUNT; i++)
+                c->cells[i] += atomic_load_explicit(&g->class_cells[w].at[n][i], memory_order_relaxed);
+        if ((int64_t)c->cells[CLASS_CONNECTIONS] < 0)
+            c->cells[CLASS_CONNECTIONS] = 0; /* as above */
+    }
+}
+
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
 {
     struct gate *g = &r->gates[gate];
@@ -332,6 +347,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->breaker_opened = atomic_load(&g->breaker.opened);
     ret->max_connections = atomic_load(&g->max_connections);
     sum_cells(r, g, ret);
+    sum_classes(r, g, ret);
     struct valve_stats valve;
     valve_stats(&g->valve, &valve);
     ret->cells[CELL_REQUESTS_IN_HAND] = valve.in_hand;

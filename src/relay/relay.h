@@ -11,6 +11,7 @@
 #include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
+#include "relay/gate.h" /* enum class_cell */
 #include "stats/metrics.h"
 
 #include <stdbool.h>
@@ -49,6 +50,11 @@ bool relay_unban(struct relay *r, const struct network *who);
 
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
 
+struct class_snapshot {
+    const char *name; /* valid as long as the relay */
+    uint64_t cells[CLASS_CELL_COUNT];
+};
+
 struct gate_snapshot {
     const char *name;               /* valid as long as the relay */
     char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it listens no more */
@@ -62,6 +68,8 @@ struct gate_snapshot {
     uint32_t max_connections;   /* in force */
     uint64_t cells[CELL_COUNT]; /* gauges are non-negative */
     uint64_t verdicts[VERDICT_COUNT];
+    size_t class_count; /* 0: none are configured */
+    struct class_snapshot classes[CLASS_COUNT_MAX];
 };
 
 struct relay_snapshot {

@@ -87,6 +87,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->wg = wg;
     s->addr = *addr;
     s->source = source;
+    s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->id = ++w->next_id << 8 | (w->index + 1);
     s->active_ns = w->now_ns;
     return s;
@@ -114,6 +115,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     peer_add(peer, s);
     atomic_fetch_add(&wg->gate->open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
+    session_count_class(s, CLASS_CONNECTIONS, 1);
     s->opening = opening_new(s);
     if (!s->opening || worker_watch(w, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
         session_close(s, VERDICT_NO_MEMORY);
@@ -187,6 +189,7 @@ void session_close(struct session *s, enum verdict v)
     s->state = SESSION_CLOSED;
     atomic_fetch_sub(&s->wg->gate->open, 1);
     cell_sub(session_cells(s), CELL_OPEN, 1);
+    session_count_class(s, CLASS_CONNECTIONS, (uint64_t)0 - 1);
     cell_add(session_cells(s), CELL_CLOSED, 1);
     list_del(&s->in_worker);
     list_push(&w->closed, &s->in_worker);

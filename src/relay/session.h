@@ -58,6 +58,7 @@ struct session {
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */
+    uint8_t class; /* of the gate's classes, by the client's address */
     bool half_open;
     bool heavy;        /* its last turn moved much: others go first */
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
@@ -107,6 +108,12 @@ static inline uint64_t topics_cost(const struct topics *t)
 static inline struct cells *session_cells(const struct session *s)
 {
     return s->wg->cells;
+}
+
+static inline void session_count_class(const struct session *s, enum class_cell c, uint64_t n)
+{
+    if (s->wg->class_cells)
+        class_cell_add(s->wg->class_cells, s->class, c, n);
 }
 
 static inline const struct limits *session_limits(const struct session *s)

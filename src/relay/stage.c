@@ -516,8 +516,14 @@ struct bytes end_traffic(struct end *e, unsigned *ret_pongs)
 
 void stage_pair(struct stage *s, struct end *client, struct end *app, const char *client_type, const char *app_type)
 {
+    stage_pair_by_address(s, client, app, client_type, app_type, 0);
+}
+
+void stage_pair_by_address(struct stage *s, struct end *client, struct end *app, const char *client_type,
+                           const char *app_type, uint32_t from)
+{
     struct end probe;
-    end_connect(client, s, 0);
+    end_connect(client, s, from);
     end_greet(client, client_type, NULL);
     end_write(client, SIZE_MAX);
     for (unsigned i = 0; i < 100 && !end_is_greeted(client); i++) {

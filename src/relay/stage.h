@@ -109,4 +109,8 @@ struct bytes end_traffic(struct end *e, unsigned *ret_pongs);
  * accepted. */
 void stage_pair(struct stage *s, struct end *client, struct end *app, const char *client_type, const char *app_type);
 
+/* The same; `from` as in end_connect(). */
+void stage_pair_by_address(struct stage *s, struct end *client, struct end *app, const char *client_type,
+                           const char *app_type, uint32_t from);
+
 #endif

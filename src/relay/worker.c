@@ -34,6 +34,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
 {
     *wg = (struct worker_gate){
         .listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
+    wg->class_cells = g->class_cells ? &g->class_cells[w->index] : NULL;
     for (unsigned i = 0; i < PEER_RANKS; i++)
         list_init(&wg->ranks[i]);
     list_init(&wg->half_open);

@@ -51,12 +51,13 @@ struct worker_gate {
     struct worker *worker;
     struct gate *gate;
     struct cells *cells;
-    struct list ranks[PEER_RANKS]; /* peers by their number of connections (the last: that many and more; the first:
-                                      only farewells) */
-    unsigned top_rank;             /* no peer stands above it */
-    struct list half_open;         /* sessions before the end of their handshake, oldest first */
-    struct list woken;             /* who was given a turn; under the valve's lock */
-    struct alarm accept_again;     /* after descriptors ran out */
+    struct class_cells *class_cells; /* NULL: there are no classes */
+    struct list ranks[PEER_RANKS];   /* peers by their number of connections (the last: that many and more; the first:
+                                        only farewells) */
+    unsigned top_rank;               /* no peer stands above it */
+    struct list half_open;           /* sessions before the end of their handshake, oldest first */
+    struct list woken;               /* who was given a turn; under the valve's lock */
+    struct alarm accept_again;       /* after descriptors ran out */
     struct list connect_line, connecting; /* see connects.h; oldest first */
     unsigned connecting_count;
     struct alarm connect_next;

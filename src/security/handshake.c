@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Room that X-Weir-Peer and a frame header may need beyond what the client sent. */
+/* Room that Weir's own properties and a frame header may need beyond what the client sent. */
 #define REWRITE_ROOM 512u
 
 static void refuse(struct handshake *h, enum verdict v)
@@ -74,13 +74,15 @@ static void queue_free(struct handshake *h, struct handshake_bytes *q)
 
 /* ---- life ---- */
 
-bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2, const char *peer)
+bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2, const char *peer,
+                    const char *class_name)
 {
     memset(h, 0, sizeof(*h));
     h->pool = pool;
     h->max_bytes = max_bytes;
     h->allow_zmtp2 = allow_zmtp2;
     snprintf(h->peer, sizeof(h->peer), "%s", peer);
+    snprintf(h->class_name, sizeof(h->class_name), "%s", class_name ? class_name : "");
     uint8_t greeting[ZMTP_GREETING_BYTES];
     zmtp_greeting_put(greeting, &(struct zmtp_greeting){.major = 3});
     return queue_put(h, &h->to_client, greeting, ZMTP_SIGNATURE_BYTES + 1);
@@ -284,8 +286,15 @@ static bool check_metadata(struct handshake *h, struct bytes metadata)
     return check_routing_id(h, m.routing_id);
 }
 
-/* Passes a command with metadata on: "<name>" then X-Weir-Peer, then the client's properties without the reserved ones.
- */
+/* Weir's own properties, then the client's without the reserved ones. Returns the bytes written; 0: no room. */
+static size_t put_metadata(const struct handshake *h, uint8_t *dst, size_t size, struct bytes metadata)
+{
+    size_t used = h->class_name[0] ? zmtp_property_put(dst, size, "X-Weir-Class", h->class_name) : 0;
+    size_t rest = zmtp_metadata_rewrite(dst + used, size - used, metadata, "X-Weir-Peer", h->peer);
+    return rest ? used + rest : 0;
+}
+
+/* Passes a command with metadata on: "<name>", then the metadata as rewritten. */
 static bool forward_rewritten(struct handshake *h, struct bytes body, struct bytes metadata)
 {
     size_t name_len = body.len - metadata.len;
@@ -295,7 +304,7 @@ static bool forward_rewritten(struct handshake *h, struct bytes body, struct byt
     /* The header's length depends on the body's: the body is made behind a long header's place first, then moved. */
     uint8_t *at = h->to_app.data + h->to_app.len, *new_body = at + ZMTP_HEADER_MAX;
     memcpy(new_body, body.at, name_len);
-    size_t len = zmtp_metadata_rewrite(new_body + name_len, most - name_len, metadata, "X-Weir-Peer", h->peer);
+    size_t len = put_metadata(h, new_body + name_len, most - name_len, metadata);
     if (len == 0) {
         refuse(h, VERDICT_NO_MEMORY);
         return false;

@@ -7,7 +7,7 @@
  *
  * Weir answers the client's greeting with what it knows of the application (struct handshake_app), in steps, as libzmq
  * does: signature and major version at once, the rest when the client's version is known. Handshake commands pass one
- * by one, each checked; the client's metadata is rewritten: reserved properties are stripped, X-Weir-Peer comes first.
+ * by one, each checked; the client's metadata is rewritten: reserved properties are stripped, Weir's own come first.
  *
  * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes,
  * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's. Owned by one session
@@ -21,6 +21,7 @@
 #include "base/attr.h"
 #include "base/bufpool.h"
 #include "base/cursor.h"
+#include "policy/classes.h"
 #include "policy/verdict.h"
 #include "zmtp/greeting.h"
 #include "zmtp/socket_type.h"
@@ -50,7 +51,8 @@ struct handshake {
     bool allow_zmtp2;
     bool app_known;
     struct handshake_app app;
-    char peer[ADDR_TEXT_MAX]; /* the value of X-Weir-Peer */
+    char peer[ADDR_TEXT_MAX];            /* the value of X-Weir-Peer */
+    char class_name[CLASS_NAME_MAX + 1]; /* of X-Weir-Class; "": there are no classes, and no such property */
 
     struct handshake_bytes from_client, from_app, to_client, to_app;
     uint32_t client_bytes; /* all that the client has sent so far */
@@ -72,9 +74,10 @@ struct handshake {
     enum verdict verdict; /* not PASS: close, after what waits in to_client was offered to the client */
 };
 
-/* `peer` is copied. The signature and the major version wait in to_client at once. False when the pool refuses. */
+/* `peer` and `class_name` (may be NULL) are copied. The signature and the major version wait in to_client at once.
+ * False when the pool refuses. */
 MUST_USE bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2,
-                             const char *peer);
+                             const char *peer, const char *class_name);
 void handshake_fini(struct handshake *h);
 
 /* Tells what is known of the application; needed before the client's greeting can be answered. Later calls are ignored.

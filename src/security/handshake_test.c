@@ -279,6 +279,35 @@ static void reserved_properties_never_arrive(void **state)
     drive_free(&r);
 }
 
+/* With the longest name that a class can have. */
+static void the_class_is_announced_where_there_are_classes(void **state)
+{
+    static const char class_name[] = "0123456789-0123456789-0123456789";
+    struct text client = {.len = 0}, app = {.len = 0}, want = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&client, "\x05READY\x0cx-weir-class\0\0\0\x03vip" DEALER);
+    put_greeting(&app, MECHANISM_NULL, false);
+    COMMAND(&app, "\x05READY" TYPE("ROUTER", "\x06"));
+    for (size_t most = 0; most < 100; most++) {
+        struct drive d = {.client = all_of(&client),
+                          .app = all_of(&app),
+                          .facts = null_router,
+                          .max_bytes = 8192,
+                          .most = most,
+                          .class_name = class_name};
+        struct drive_result r = drive(&d);
+        assert_true(r.done);
+        want.len = 0;
+        put_greeting(&want, MECHANISM_NULL, false);
+        COMMAND(&want, "\x05READY"
+                       "\x0cX-Weir-Class\0\0\0\x20"
+                       "0123456789-0123456789-0123456789" PEER DEALER);
+        assert_int_equal(r.to_app.len, want.len);
+        assert_memory_equal(r.to_app.at, want.bytes, want.len);
+        drive_free(&r);
+    }
+}
+
 static void frames_are_judged_by_their_header(void **state)
 {
     static const struct {
@@ -540,6 +569,7 @@ int main(void)
         cmocka_unit_test(memory_ends_anywhere),
         cmocka_unit_test(ready_is_judged),
         cmocka_unit_test(reserved_properties_never_arrive),
+        cmocka_unit_test(the_class_is_announced_where_there_are_classes),
         cmocka_unit_test(frames_are_judged_by_their_header),
         cmocka_unit_test(a_ready_that_never_ends),
         cmocka_unit_test(an_initiate_that_never_ends),

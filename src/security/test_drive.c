@@ -118,7 +118,7 @@ struct drive_result drive(const struct drive *d)
     account_init(&account, 64u << 20);
     bufpool_init(&pool, &account);
     pool.fail_after = d->fail_after;
-    r.started = handshake_init(&v.h, &pool, d->max_bytes, d->allow_zmtp2, "192.0.2.7:4711");
+    r.started = handshake_init(&v.h, &pool, d->max_bytes, d->allow_zmtp2, "192.0.2.7:4711", d->class_name);
     if (r.started) {
         handshake_set_app(&v.h, &d->facts);
         while (one_step(&v))

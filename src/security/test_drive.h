@@ -13,6 +13,7 @@
 struct drive {
     struct bytes client, app; /* all that each side would say */
     struct handshake_app facts;
+    const char *class_name; /* or NULL */
     bool allow_zmtp2;
     uint32_t max_bytes;
     size_t most;                 /* bytes in a piece; 0: as many as may be read */

@@ -124,6 +124,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Times that the circuit breaker opened, also again after a trial.")                                        \
     READING(CONNECTIONS_MAX, "weir_connections_max", METRIC_GAUGE, "gate",                                             \
             "Client connections that the gate takes at most.")                                                         \
+    READING(CLASS_CONNECTIONS, "weir_class_connections", METRIC_GAUGE, "gate,class",                                   \
+            "Client connections open now, by class; only where classes are configured.")                               \
+    READING(CLASS_MESSAGES, "weir_class_messages_total", METRIC_COUNTER, "gate,class",                                 \
+            "Messages passed to the application, by class; only where classes are configured. With CURVE, frames.")    \
     READING(VERDICTS, "weir_verdicts_total", METRIC_COUNTER, "gate,verdict",                                           \
             "Judgements passed on peers, by verdict. Every verdict is always there, at 0 if need be.")
 

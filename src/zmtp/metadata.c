@@ -90,6 +90,12 @@ static size_t put_property(uint8_t *dst, struct bytes name, struct bytes value)
     return 5 + name.len + value.len;
 }
 
+size_t zmtp_property_put(uint8_t *dst, size_t size, const char *name, const char *value)
+{
+    struct bytes n = {(const uint8_t *)name, strlen(name)}, v = {(const uint8_t *)value, strlen(value)};
+    return size < 5 + n.len + v.len ? 0 : put_property(dst, n, v);
+}
+
 size_t zmtp_metadata_rewrite(uint8_t *dst, size_t size, struct bytes metadata, const char *name, const char *value)
 {
     struct bytes n = {(const uint8_t *)name, strlen(name)}, v = {(const uint8_t *)value, strlen(value)};

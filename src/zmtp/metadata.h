@@ -39,6 +39,9 @@ MUST_USE bool zmtp_metadata_parse(struct bytes metadata, struct zmtp_metadata *r
 /* RFC 37: "identity = 0*255OCTET", "The first octet of the Identity SHALL NOT be zero". Empty is allowed: no id. */
 bool zmtp_routing_id_ok(struct bytes id);
 
+/* Writes one property. Returns the bytes written, or 0 when `size` does not suffice: 5 and both lengths are needed. */
+MUST_USE size_t zmtp_property_put(uint8_t *dst, size_t size, const char *name, const char *value);
+
 /*
  * Copies `metadata` (which zmtp_metadata_parse() has accepted) to `dst` without the reserved properties, behind a first
  * property `name` = `value`. Returns the bytes written, or 0 when `size` does not suffice. At most metadata.len + 5 +

@@ -213,6 +213,19 @@ static void too_small_a_place_is_left_alone(void **state)
     }
 }
 
+static void one_property_is_put(void **state)
+{
+    struct block want = BLOCK({"X-Weir-Class", "partners"});
+    for (size_t size = 0; size <= want.len; size++) {
+        uint8_t *dst = malloc(size ? size : 1);
+        assert_non_null(dst);
+        assert_int_equal(zmtp_property_put(dst, size, "X-Weir-Class", "partners"), size < want.len ? 0 : want.len);
+        if (size == want.len)
+            assert_memory_equal(dst, want.bytes, want.len);
+        free(dst);
+    }
+}
+
 /* Random properties, some of them reserved, against a naive list. */
 static void random_metadata(void **state)
 {
@@ -256,6 +269,7 @@ int main(void)
         cmocka_unit_test(reserved_names_in_any_case),
         cmocka_unit_test(names_that_only_look_reserved),
         cmocka_unit_test(too_small_a_place_is_left_alone),
+        cmocka_unit_test(one_property_is_put),
         cmocka_unit_test(random_metadata),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

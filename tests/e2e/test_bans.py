@@ -164,7 +164,7 @@ def test_one_of_sixty_behind_one_address_misbehaves(app, start_weir, peers):
 
 
 def test_exempt_networks(app, start_weir, peers):
-    weir = start_weir(config=config(app.endpoint, ban={"exempt": "10.0.0.0/8, 127.9.9.0/24"}))
+    weir = start_weir(config=config(app.endpoint, ban={"exempt": ["10.0.0.0/8", "127.9.9.0/24"]}))
     client = peers.client(zmq.REQ, from_source(OFFENDER, weir.endpoint))
     assert echoes(client)
     for _ in range(30):
@@ -320,7 +320,7 @@ def test_a_user_on_ipc(app, start_weir, paths):
     """Users are sources as addresses are, and may be exempt."""
     me = f"uid:{os.getuid()}"
     for exempt, expected in ((None, 1), (me, 0)):
-        keys = config(app.endpoint, ban={"exempt": exempt} if exempt else {})
+        keys = config(app.endpoint, ban={"exempt": [exempt]} if exempt else {})
         keys["gates"][0]["listen"] = paths.ipc()
         weir = start_weir(config=keys)
         for _ in range(6):

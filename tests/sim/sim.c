@@ -542,7 +542,7 @@ static void finish(struct sim *s)
     double observed_ns = (double)(s->config->end_ns - s->config->warm_up_ns);
     r->utilisation = (double)s->worked_ns / observed_ns / s->app.servers;
     source_table_stats(s->table, &r->sources);
-    r->turns_bytes = s->valve.turns.sets * 8 * (sizeof(struct turns_source) + 2 * sizeof(void *));
+    r->turns_bytes = s->valve.turns.sets * 8 * (sizeof(struct turns_source) + 2 * TURNS_PRIORITIES * sizeof(void *));
     for (unsigned i = 0; i < SIM_GROUPS; i++)
         sum_up(s, i);
     for (uint32_t i = 0; i < r->sources_count; i++)
