@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Who is banned for what, who is not, and what a ban does at the gate. */
 #include "relay/banned.h"
-#include "relay/stage.h"
+#include "relay/crowd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <cmocka.h>
-
-#define HOST(n)  (0x7f000000u + (n)) /* 127.0.0.n */
-#define ENDS_MAX 128u
-
-struct scene {
-    struct stage stage;
-    struct end clients[ENDS_MAX], apps[ENDS_MAX];
-    unsigned client_count, app_count;
-};
 
 static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
 static const uint8_t a_message[] = {0x00, 1, 'x'};
@@ -28,9 +18,9 @@ static void exempt(struct stage *s, const char *network)
     assert_int_equal(network_parse(&n->at[n->count++], network, NULL), 0);
 }
 
-static struct scene *scene_new(void)
+static struct crowd *scene_new(void)
 {
-    static struct scene c;
+    static struct crowd c;
     memset(&c, 0, sizeof(c));
     stage_init(&c.stage, "tcp://127.0.0.1:*");
     struct limits *l = c.stage.limits;
@@ -41,51 +31,10 @@ static struct scene *scene_new(void)
     return &c;
 }
 
-static void serve(struct scene *c)
-{
-    struct end e;
-    while (end_accept(&e, &c->stage)) {
-        assert_true(c->app_count < ENDS_MAX);
-        end_greet(&e, "ROUTER", NULL);
-        end_write(&e, SIZE_MAX);
-        c->apps[c->app_count++] = e;
-    }
-    for (unsigned i = 0; i < c->app_count; i++) {
-        end_read(&c->apps[i], SIZE_MAX);
-        if (!c->apps[i].over)
-            continue;
-        end_close(&c->apps[i]);
-        c->apps[i--] = c->apps[--c->app_count];
-    }
-}
-
-static void settle(struct scene *c)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        stage_sleep(&c->stage, NS_PER_MS);
-        serve(c);
-    }
-    for (unsigned i = 0; i < c->client_count; i++)
-        for (unsigned n = 0; n < 2 && c->clients[i].fd >= 0; n++)
-            end_read(&c->clients[i], SIZE_MAX);
-}
-
-static struct end *come_silently(struct scene *c, uint32_t host)
-{
-    assert_true(c->client_count < ENDS_MAX);
-    struct end *e = &c->clients[c->client_count++];
-    end_connect(e, &c->stage, host);
-    /* Virtual time does not wait for the kernel's. */
-    setsockopt(e->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    return e;
-}
-
 /* A client whose handshake is done. */
-static struct end *come(struct scene *c, uint32_t host)
+static struct end *enter(struct crowd *c, uint32_t host)
 {
-    struct end *e = come_silently(c, host);
-    end_greet(e, "DEALER", NULL);
-    end_write(e, SIZE_MAX);
+    struct end *e = come(c, host);
     settle(c);
     return e;
 }
@@ -97,9 +46,9 @@ static void say(struct end *e, const void *bytes, size_t len)
 }
 
 /* Comes, breaks the protocol, and is closed for it. */
-static void offend(struct scene *c, uint32_t host)
+static void offend(struct crowd *c, uint32_t host)
 {
-    struct end *e = come(c, host);
+    struct end *e = enter(c, host);
     assert_true(end_is_greeted(e));
     say(e, reserved_flags, sizeof(reserved_flags));
     settle(c);
@@ -108,7 +57,7 @@ static void offend(struct scene *c, uint32_t host)
     c->client_count--; /* the last one; its place is taken again */
 }
 
-static bool is_banned(struct scene *c, uint32_t host)
+static bool is_banned(struct crowd *c, uint32_t host)
 {
     struct addr a = {.kind = ADDR_V4};
     for (unsigned i = 0; i < 4; i++)
@@ -116,12 +65,12 @@ static bool is_banned(struct scene *c, uint32_t host)
     return bans_find(c->stage.bans, &a, stage_now_ns(), NULL);
 }
 
-static uint64_t banned_verdicts(const struct scene *c)
+static uint64_t banned_verdicts(const struct crowd *c)
 {
     return stage_verdict(&c->stage, VERDICT_BANNED);
 }
 
-static void scene_free(struct scene *c)
+static void scene_free(struct crowd *c)
 {
     for (unsigned i = 0; i < c->client_count; i++)
         end_close(&c->clients[i]);
@@ -139,7 +88,7 @@ static void scene_free(struct scene *c)
 }
 
 /* Ten strikes of five each, but for what has leaked between them. */
-static void offend_until_banned(struct scene *c, uint32_t host)
+static void offend_until_banned(struct crowd *c, uint32_t host)
 {
     for (unsigned i = 0; i < 3; i++) {
         assert_false(is_banned(c, host));
@@ -152,23 +101,23 @@ static void offend_until_banned(struct scene *c, uint32_t host)
 
 static void breaking_the_protocol_bans_one_address(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
-    struct end *neighbour = come(c, HOST(2));
+    struct end *neighbour = enter(c, HOST(2));
     offend_until_banned(c, HOST(1));
     assert_false(is_banned(c, HOST(2)));
     assert_in_range(stage_cell(&c->stage, CELL_STRIKE_WARNINGS), 1, 3);
     assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 15);
     settle(c);
     assert_false(neighbour->over);
-    assert_true(end_is_greeted(come(c, HOST(2))));
+    assert_true(end_is_greeted(enter(c, HOST(2))));
     scene_free(c);
 }
 
 static void strikes_may_be_switched_off(void **state)
 {
     for (unsigned how = 0; how < 3; how++) {
-        struct scene *c = scene_new();
+        struct crowd *c = scene_new();
         if (how == 0)
             c->stage.limits->ban.strikes.strikes = 0;
         if (how == 1)
@@ -187,10 +136,10 @@ static void strikes_may_be_switched_off(void **state)
 /* Behind a shared address one misbehaves: its connection goes, the neighbours stay; until it goes on and on. */
 static void neighbours_are_spared_at_first(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
     for (unsigned i = 0; i < 60; i++)
-        come(c, HOST(1));
+        enter(c, HOST(1));
     for (unsigned i = 0; i < 15; i++)
         offend(c, HOST(1));
     assert_false(is_banned(c, HOST(1)));
@@ -206,7 +155,7 @@ static void neighbours_are_spared_at_first(void **state)
     scene_free(c);
 }
 
-static void limit_rate(struct scene *c, enum action over)
+static void limit_rate(struct crowd *c, enum action over)
 {
     struct rate_limit *l = &c->stage.limits->source.messages;
     l->rate = (struct rate){.count = 10, .period_ns = NS_PER_S, .burst = 9};
@@ -214,9 +163,9 @@ static void limit_rate(struct scene *c, enum action over)
 }
 
 /* Sends far more than ten messages a second; returns the seconds until the ban, or `most`. */
-static unsigned flood(struct scene *c, uint32_t host, unsigned most)
+static unsigned flood(struct crowd *c, uint32_t host, unsigned most)
 {
-    struct end *e = come(c, host);
+    struct end *e = enter(c, host);
     unsigned tenths = 0;
     for (; tenths < 10 * most && !is_banned(c, host); tenths++) {
         for (unsigned i = 0; i < 20 && !e->over && e->sent == e->out.len; i++)
@@ -230,7 +179,7 @@ static unsigned flood(struct scene *c, uint32_t host, unsigned most)
 /* Each second of it is one strike, and ten are too many: one burst, however large, bans nobody. */
 static void what_is_dropped_counts_once_a_second(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     limit_rate(c, ACTION_DROP);
     stage_start(&c->stage);
     assert_in_range(flood(c, HOST(1), 60), 9, 15);
@@ -241,7 +190,7 @@ static void what_is_dropped_counts_once_a_second(void **state)
 
 static void excess_may_be_no_offence(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     limit_rate(c, ACTION_DROP);
     c->stage.limits->ban.for_excess = false;
     stage_start(&c->stage);
@@ -251,7 +200,7 @@ static void excess_may_be_no_offence(void **state)
 
 static void being_paused_is_no_offence(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     limit_rate(c, ACTION_PAUSE);
     stage_start(&c->stage);
     assert_int_equal(flood(c, HOST(1), 60), 60);
@@ -262,7 +211,7 @@ static void being_paused_is_no_offence(void **state)
 
 static void unless_the_operator_says_so(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     limit_rate(c, ACTION_PAUSE);
     c->stage.limits->ban.paused_ns = 5 * NS_PER_S;
     stage_start(&c->stage);
@@ -273,11 +222,11 @@ static void unless_the_operator_says_so(void **state)
 /* One that is over its rate now and then, and waits for its turn, runs dry in between. */
 static void bursts_run_dry_in_between(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     limit_rate(c, ACTION_PAUSE);
     c->stage.limits->ban.paused_ns = 5 * NS_PER_S;
     stage_start(&c->stage);
-    struct end *e = come(c, HOST(1));
+    struct end *e = enter(c, HOST(1));
     for (unsigned second = 0; second < 100; second += 4) {
         for (unsigned i = 0; i < 35; i++)
             say(e, a_message, sizeof(a_message));
@@ -293,7 +242,7 @@ static void bursts_run_dry_in_between(void **state)
 /* Those who hold unfinished handshakes offend when they have had their time, not when many came at once. */
 static void only_long_silence_in_the_handshake_offends(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     c->stage.limits->source.half_open = 4;
     stage_start(&c->stage);
     for (unsigned i = 0; i < 14; i++)
@@ -312,7 +261,7 @@ static void only_long_silence_in_the_handshake_offends(void **state)
 /* Load balancers and monitors look whether somebody listens. */
 static void connecting_and_leaving_is_no_offence(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
     for (unsigned i = 0; i < 100; i++) {
         struct end *e = come_silently(c, HOST(1));
@@ -328,7 +277,7 @@ static void connecting_and_leaving_is_no_offence(void **state)
 
 /* ---- bans ---- */
 
-static void operator_bans(struct scene *c, const char *who, uint64_t for_ns)
+static void operator_bans(struct crowd *c, const char *who, uint64_t for_ns)
 {
     struct network n;
     assert_int_equal(network_parse(&n, who, NULL), 0);
@@ -337,7 +286,7 @@ static void operator_bans(struct scene *c, const char *who, uint64_t for_ns)
     settle(c);
 }
 
-static void operator_pardons(struct scene *c, const char *who)
+static void operator_pardons(struct crowd *c, const char *who)
 {
     struct network n;
     assert_int_equal(network_parse(&n, who, NULL), 0);
@@ -348,11 +297,11 @@ static void operator_pardons(struct scene *c, const char *who)
 
 static void newcomers_of_the_banned_wait_unread_until_it_ends(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
     operator_bans(c, "127.0.0.1", 60 * NS_PER_S);
     uint64_t accepted = stage_cell(&c->stage, CELL_ACCEPTED), received = stage_cell(&c->stage, CELL_RECEIVED_IN);
-    struct end *e = come(c, HOST(1));
+    struct end *e = enter(c, HOST(1));
     assert_false(e->over);
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 1);
     assert_int_equal(stage_cell(&c->stage, CELL_OPEN), 0);
@@ -366,14 +315,14 @@ static void newcomers_of_the_banned_wait_unread_until_it_ends(void **state)
     settle(c);
     assert_true(e->over);
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
-    assert_true(end_is_greeted(come(c, HOST(1))));
+    assert_true(end_is_greeted(enter(c, HOST(1))));
     scene_free(c);
 }
 
 /* Its own refusals never feed back. */
 static void coming_while_banned_costs_nothing_more(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     c->stage.limits->ban.action = BAN_ACTION_CLOSE;
     stage_start(&c->stage);
     offend_until_banned(c, HOST(1));
@@ -396,62 +345,62 @@ static void coming_while_banned_costs_nothing_more(void **state)
 
 static void the_tarpit_has_so_many_places(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     c->stage.limits->ban.tarpit = 3;
     stage_start(&c->stage);
     operator_bans(c, "127.0.0.0/24", BAN_FOR_EVER);
     for (unsigned i = 0; i < 5; i++)
-        come(c, HOST(1 + i));
+        enter(c, HOST(1 + i));
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(c->clients[i].over, i >= 3);
     /* One that leaves makes room. */
     end_close(&c->clients[0]);
     settle(c);
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 2);
-    assert_false(come(c, HOST(9))->over);
+    assert_false(enter(c, HOST(9))->over);
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 3);
     scene_free(c);
 }
 
 static void a_network_is_banned_and_pardoned(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
     for (unsigned i = 0; i < 4; i++)
-        come(c, HOST(1 + i));
-    struct end *elsewhere = come(c, 0x7f000101); /* 127.0.1.1 */
+        enter(c, HOST(1 + i));
+    struct end *elsewhere = enter(c, 0x7f000101); /* 127.0.1.1 */
     operator_bans(c, "127.0.0.0/24", BAN_FOR_EVER);
     for (unsigned i = 0; i < 4; i++)
         assert_true(c->clients[i].over);
     assert_false(elsewhere->over);
-    struct end *stuck = come(c, HOST(7));
+    struct end *stuck = enter(c, HOST(7));
     assert_false(stuck->over);
     operator_pardons(c, "127.0.0.0/24");
     assert_true(stuck->over); /* it may come again, and is heard */
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
-    assert_true(end_is_greeted(come(c, HOST(7))));
+    assert_true(end_is_greeted(enter(c, HOST(7))));
     scene_free(c);
 }
 
 static void exempt_networks_are_banned_by_nobody(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     exempt(&c->stage, "127.0.0.2");
     stage_start(&c->stage);
-    struct end *trusted = come(c, HOST(2)), *other = come(c, HOST(3));
+    struct end *trusted = enter(c, HOST(2)), *other = enter(c, HOST(3));
     operator_bans(c, "0.0.0.0/0", BAN_FOR_EVER);
     assert_false(trusted->over);
     assert_true(other->over);
-    assert_true(end_is_greeted(come(c, HOST(2))));
+    assert_true(end_is_greeted(enter(c, HOST(2))));
     scene_free(c);
 }
 
 /* More changes than the ring holds between two looks: everybody is looked at. */
 static void a_worker_that_fell_behind_catches_up(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
-    struct end *e = come(c, HOST(1)), *other = come(c, HOST(2));
+    struct end *e = enter(c, HOST(1)), *other = enter(c, HOST(2));
     struct network first, rest;
     assert_int_equal(network_parse(&first, "127.0.0.1", NULL), 0);
     assert_int_equal(network_parse(&rest, "192.0.2.1", NULL), 0);
@@ -469,7 +418,7 @@ static void a_worker_that_fell_behind_catches_up(void **state)
 /* Every allocation fails once: the tarpit is given up, never the service. */
 static void no_memory_for_the_tarpit(void **state)
 {
-    struct scene *c = scene_new();
+    struct crowd *c = scene_new();
     stage_start(&c->stage);
     operator_bans(c, "127.0.0.1", BAN_FOR_EVER);
     struct end *e = come_silently(c, HOST(1));
@@ -478,7 +427,7 @@ static void no_memory_for_the_tarpit(void **state)
     stage_fail_allocation(0);
     assert_true(e->over);
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
-    assert_false(come(c, HOST(1))->over);
+    assert_false(enter(c, HOST(1))->over);
     scene_free(c);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Who comes in, who waits, and who must give way. */
 #include "relay/connects.h"
-#include "relay/stage.h"
+#include "relay/crowd.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,16 +9,7 @@
 #include <sys/resource.h>
 #include <cmocka.h>
 
-#define TCP       "tcp://127.0.0.1:*"
-#define HOST(n)   (0x7f000000u + (n)) /* 127.0.0.n */
-#define CROWD_MAX 1024u
-
-/* Clients in the order of their coming, and an application that greets whoever comes. */
-struct crowd {
-    struct stage stage;
-    struct end clients[CROWD_MAX], apps[CROWD_MAX];
-    unsigned client_count, app_count;
-};
+#define TCP "tcp://127.0.0.1:*"
 
 static struct crowd *crowd_new(void)
 {
@@ -27,51 +18,6 @@ static struct crowd *crowd_new(void)
     stage_init(&c.stage, TCP);
     c.stage.limits->handshake.within_ns = 3600 * NS_PER_S;
     return &c;
-}
-
-static struct end *come_silently(struct crowd *c, uint32_t host)
-{
-    struct end *e = &c->clients[c->client_count++];
-    assert_true(c->client_count <= CROWD_MAX);
-    end_connect(e, &c->stage, host);
-    return e;
-}
-
-static struct end *come(struct crowd *c, uint32_t host)
-{
-    struct end *e = come_silently(c, host);
-    end_greet(e, "DEALER", NULL);
-    end_write(e, SIZE_MAX);
-    return e;
-}
-
-static void serve(struct crowd *c)
-{
-    struct end e;
-    while (end_accept(&e, &c->stage)) {
-        assert_true(c->app_count < CROWD_MAX);
-        end_greet(&e, "ROUTER", NULL);
-        end_write(&e, SIZE_MAX);
-        c->apps[c->app_count++] = e;
-    }
-    for (unsigned i = 0; i < c->app_count; i++) {
-        end_read(&c->apps[i], SIZE_MAX);
-        if (!c->apps[i].over)
-            continue;
-        end_close(&c->apps[i]);
-        c->apps[i--] = c->apps[--c->app_count];
-    }
-}
-
-static void settle(struct crowd *c)
-{
-    for (unsigned i = 0; i < 10; i++) {
-        stage_sleep(&c->stage, NS_PER_MS);
-        serve(c);
-    }
-    for (unsigned i = 0; i < c->client_count; i++)
-        for (unsigned n = 0; n < 2; n++)
-            end_read(&c->clients[i], SIZE_MAX);
 }
 
 static void crowd_free(struct crowd *c)
