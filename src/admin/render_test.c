@@ -118,6 +118,7 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_memory_held_bytes 12");
     ASSERT_LINE(text, "weir_memory_peak_bytes 13");
     ASSERT_LINE(text, "weir_memory_limit_bytes 14");
+    ASSERT_LINE(text, "weir_memory_pressure 2");
     ASSERT_LINE(text, "weir_sources 17");
     ASSERT_LINE(text, "weir_sources_capacity 16");
     ASSERT_LINE(text, "weir_sources_created_total 18");

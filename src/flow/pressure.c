@@ -74,6 +74,12 @@ bool pressure_admits(enum pressure_level level, uint64_t source_bytes, uint64_t 
     return level != PRESSURE_FULL && pressure_allows(level, source_bytes, share);
 }
 
+bool pressure_spares(uint64_t limit, uint64_t held, uint64_t need)
+{
+    uint64_t usable = part_of(limit, bounds[PRESSURE_FULL].ends);
+    return held <= usable && need <= usable - held;
+}
+
 bool pressure_has_room(uint64_t limit, uint64_t held, uint64_t need)
 {
     uint64_t usable = limit - limit / 32;

@@ -52,8 +52,13 @@ uint64_t pressure_share(uint64_t limit, unsigned workers, uint64_t holders, uint
 /* Whether a source that holds so much may be given more at this level. Pure. */
 bool pressure_allows(enum pressure_level level, uint64_t source_bytes, uint64_t share);
 
-/* Whether a source may open another connection. Pure. */
+/* Whether a source whose connections as such cost so much may open another one. Pure. */
 bool pressure_admits(enum pressure_level level, uint64_t source_bytes, uint64_t share);
+
+/* Whether a connection that holds nothing may read a little although its source may not: an address is shared by many,
+ * and most of them are not the one that fills the memory. Ends where PRESSURE_FULL ends, so that what is above is left
+ * to other sources. Pure. */
+bool pressure_spares(uint64_t limit, uint64_t held, uint64_t need);
 
 /* Whether a buffer of `need` bytes may be taken for what is about to be read, when `held` bytes are held. The last 32nd
  * is left to what cannot wait: what other workers read in this moment, pieces that have to move to a larger buffer.

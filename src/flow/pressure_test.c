@@ -111,6 +111,15 @@ static void room_keeps_a_reserve(void **state)
     assert_false(pressure_has_room(0, 0, 1));
 }
 
+static void what_is_spared_ends_before_the_memory_is_full(void **state)
+{
+    assert_true(pressure_spares(LIMIT, percent(LIMIT, 85), percent(LIMIT, 4)));
+    assert_false(pressure_spares(LIMIT, percent(LIMIT, 85), percent(LIMIT, 5)));
+    assert_false(pressure_spares(LIMIT, percent(LIMIT, 90), 1));
+    assert_false(pressure_spares(LIMIT, UINT64_MAX, 1));
+    assert_int_equal(pressure_step(PRESSURE_NONE, percent(LIMIT, 89), LIMIT), PRESSURE_SHARES);
+}
+
 /* Thousands of buffers for one source, or for some: whoever holds nothing yet finds room for a message. Played by the
  * rules alone, as a worker applies them. */
 static void a_few_sources_leave_room(void **state)
@@ -145,6 +154,7 @@ int main(void)
         cmocka_unit_test(all_shares_are_the_limit),
         cmocka_unit_test(each_level_allows_less),
         cmocka_unit_test(room_keeps_a_reserve),
+        cmocka_unit_test(what_is_spared_ends_before_the_memory_is_full),
         cmocka_unit_test(a_few_sources_leave_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

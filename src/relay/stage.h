@@ -22,6 +22,7 @@ struct stage {
     struct config *config;
     struct limits *limits; /* of the gate; to be changed before stage_start() */
     struct account account;
+    struct pressure pressure;
     struct gate gate;
     struct worker worker;
     struct worker *all[1];
