@@ -65,7 +65,10 @@ static enum memory_grant grant_under(enum pressure_level level, struct lane *l, 
 {
     while (l->read_log2 > LANE_READ_LOG2_MIN && (1u << l->read_log2) > pressure_read_most(level))
         l->read_log2--;
-    if (pressure_allows(level, peer_held_bytes(s->peer), share_of(s->wg))) {
+    /* Whoever has left brings what the kernel holds of it and then gives everything back, but its end stands behind
+     * that. */
+    bool ends = lane_from(l, s)->hup;
+    if (ends || pressure_allows(level, peer_held_bytes(s->peer), share_of(s->wg))) {
         if (!has_room(l, s))
             l->read_log2 = LANE_READ_LOG2_MIN;
         if (has_room(l, s))

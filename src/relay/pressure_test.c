@@ -123,9 +123,15 @@ static void one_source_leaves_room_for_others(void **state)
     for (unsigned i = 0; i < 5; i++)
         assert_true(serves(&s, HONEST + i));
     assert_int_equal(stage_verdict(&s, VERDICT_MEMORY_PRESSURE), 0);
+    assert_int_equal(stage_verdict(&s, VERDICT_MEMORY_GIVE_WAY), 0);
     assert_int_equal(stage_verdict(&s, VERDICT_NO_MEMORY), 0);
+    /* They leave with much that was not read, and all together. */
     for (unsigned i = 0; i < MANY; i++)
-        leave(&s, &flood[i]);
+        end_close(&flood[i].client);
+    stage_sleep(&s, 100 * NS_PER_MS);
+    assert_int_equal(stage_cell(&s, CELL_HELD), 0);
+    for (unsigned i = 0; i < MANY; i++)
+        end_close(&flood[i].app);
     stage_rounds(&s, 20);
     assert_int_equal(pressure_level(&s.pressure), PRESSURE_NONE);
     stage_fini(&s);
