@@ -30,11 +30,12 @@ void pressure_init(struct pressure *p, uint64_t limit_bytes)
 
 enum pressure_level pressure_step(enum pressure_level level, uint64_t held, uint64_t limit)
 {
-    while (level > PRESSURE_NONE && held < part_of(limit, bounds[level].ends))
-        level--;
-    while (level < PRESSURE_FULL && held >= part_of(limit, bounds[level + 1].begins))
-        level++;
-    return level;
+    unsigned at = level;
+    while (at > 0 && at < PRESSURE_LEVELS && held < part_of(limit, bounds[at].ends))
+        at--;
+    while (at + 1 < PRESSURE_LEVELS && held >= part_of(limit, bounds[at + 1].begins))
+        at++;
+    return (enum pressure_level)at;
 }
 
 enum pressure_level pressure_update(struct pressure *p, uint64_t held)

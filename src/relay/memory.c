@@ -52,12 +52,13 @@ static bool has_room(const struct lane *l, const struct session *s)
     return pressure_has_room(w->pressure->limit_bytes, account_held(w->account), need_of(l));
 }
 
-/* Reads no more than the least, if anything. */
-static bool is_spared(struct lane *l, const struct session *s)
+/* A connection that holds nothing, or whose sender has left: that one brings what the kernel still holds of it and then
+ * gives everything back, but its end stands behind that. Reads no more than the least, if anything. */
+static bool is_spared(struct lane *l, struct session *s)
 {
     const struct worker *w = s->wg->worker;
     l->read_log2 = LANE_READ_LOG2_MIN;
-    return s->up.cap + s->down.cap == 0 &&
+    return (s->up.cap + s->down.cap == 0 || lane_from(l, s)->hup) &&
            pressure_spares(w->pressure->limit_bytes, account_held(w->account), need_of(l));
 }
 
@@ -65,10 +66,7 @@ static enum memory_grant grant_under(enum pressure_level level, struct lane *l, 
 {
     while (l->read_log2 > LANE_READ_LOG2_MIN && (1u << l->read_log2) > pressure_read_most(level))
         l->read_log2--;
-    /* Whoever has left brings what the kernel holds of it and then gives everything back, but its end stands behind
-     * that. */
-    bool ends = lane_from(l, s)->hup;
-    if (ends || pressure_allows(level, peer_held_bytes(s->peer), share_of(s->wg))) {
+    if (pressure_allows(level, peer_held_bytes(s->peer), share_of(s->wg))) {
         if (!has_room(l, s))
             l->read_log2 = LANE_READ_LOG2_MIN;
         if (has_room(l, s))

@@ -3,7 +3,7 @@
  * The connections of one source to one gate, as one worker sees them; who holds most, and who must give way. Belongs to
  * its worker.
  *
- * 128 bytes a source with connections, charged to the memory account; freed with the last connection.
+ * 120 bytes a source with connections, charged to the memory account; freed with the last connection.
  */
 #ifndef WEIR_RELAY_PEER_H
 #define WEIR_RELAY_PEER_H
