@@ -55,9 +55,9 @@ bool pressure_allows(enum pressure_level level, uint64_t source_bytes, uint64_t 
 /* Whether a source whose connections as such cost so much may open another one. Pure. */
 bool pressure_admits(enum pressure_level level, uint64_t source_bytes, uint64_t share);
 
-/* Whether a connection that holds nothing, or whose end is near, may read a little although its source may not: an
- * address is shared by many, and most of them are not the one that fills the memory. Ends where PRESSURE_FULL ends, so
- * that what is above is left to other sources. Pure. */
+/* Whether a connection that holds nothing may read a little although its source may not: an address is shared by many,
+ * and most of them are not the one that fills the memory. Ends where PRESSURE_FULL ends, so that what is above is left
+ * to other sources. Pure. */
 bool pressure_spares(uint64_t limit, uint64_t held, uint64_t need);
 
 /* Whether a buffer of `need` bytes may be taken for what is about to be read, when `held` bytes are held. The last 32nd

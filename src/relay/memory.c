@@ -53,12 +53,15 @@ static bool has_room(const struct lane *l, const struct session *s)
 }
 
 /* A connection that holds nothing, or whose sender has left: that one brings what the kernel still holds of it and then
- * gives everything back, but its end stands behind that. Reads no more than the least, if anything. */
+ * gives everything back, but its end stands behind that, so it may go further. Reads no more than the least, if
+ * anything. */
 static bool is_spared(struct lane *l, struct session *s)
 {
     const struct worker *w = s->wg->worker;
     l->read_log2 = LANE_READ_LOG2_MIN;
-    return (s->up.cap + s->down.cap == 0 || lane_from(l, s)->hup) &&
+    if (lane_from(l, s)->hup)
+        return has_room(l, s);
+    return s->up.cap + s->down.cap == 0 &&
            pressure_spares(w->pressure->limit_bytes, account_held(w->account), need_of(l));
 }
 
