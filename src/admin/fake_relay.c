@@ -36,6 +36,7 @@ void fake_relay_init(struct relay *r, size_t gates)
         .held_bytes = 12,
         .held_peak_bytes = 13,
         .memory_limit_bytes = 14,
+        .memory_pressure = PRESSURE_SHARES,
         .fd_limit = 15,
         .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
         .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26}, .lifted = 27, .replaced = 28},

@@ -46,6 +46,7 @@ static void write_relay(struct text_out *o, const struct relay_snapshot *r)
     single(o, READING_MEMORY_HELD, r->held_bytes);
     single(o, READING_MEMORY_PEAK, r->held_peak_bytes);
     single(o, READING_MEMORY_LIMIT, r->memory_limit_bytes);
+    single(o, READING_MEMORY_PRESSURE, r->memory_pressure);
     single(o, READING_SOURCES, r->sources.used);
     single(o, READING_SOURCES_CAPACITY, r->sources.capacity);
     single(o, READING_SOURCES_CREATED, r->sources.created);

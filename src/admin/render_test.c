@@ -130,6 +130,7 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_bans_total{reason=\"operator\"} 26");
     ASSERT_LINE(text, "weir_bans_lifted_total 27");
     ASSERT_LINE(text, "weir_bans_replaced_total 28");
+    ASSERT_LINE(text, "weir_memory_pressure 2");
     ASSERT_LINE(text, "weir_sources 17");
     ASSERT_LINE(text, "weir_sources_capacity 16");
     ASSERT_LINE(text, "weir_sources_created_total 18");

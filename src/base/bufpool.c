@@ -48,8 +48,10 @@ static void give_back(struct bufpool *p, uint8_t *data, uint32_t cap)
     account_release(p->account, cap);
 }
 
-static void empty_idle(struct bufpool *p)
+void bufpool_trim(struct bufpool *p)
 {
+    if (!p->idle_bytes)
+        return;
     for (unsigned class = 0; class < BUFPOOL_CLASSES; class ++) {
         uint8_t *data;
         while ((data = take_idle(p, class)))
@@ -59,7 +61,7 @@ static void empty_idle(struct bufpool *p)
 
 void bufpool_fini(struct bufpool *p)
 {
-    empty_idle(p);
+    bufpool_trim(p);
 }
 
 static uint8_t *get_fresh(struct bufpool *p, uint32_t cap)
@@ -88,7 +90,7 @@ uint8_t *bufpool_get(struct bufpool *p, size_t min_bytes, uint32_t *ret_cap)
     if (!data)
         data = get_fresh(p, cap);
     if (!data && p->idle_bytes) {
-        empty_idle(p);
+        bufpool_trim(p);
         data = get_fresh(p, cap);
     }
     if (data)

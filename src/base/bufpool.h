@@ -35,6 +35,9 @@ void bufpool_init(struct bufpool *p, struct account *account);
 /* Frees the idle buffers. Buffers still lent must have been put back. */
 void bufpool_fini(struct bufpool *p);
 
+/* Frees the idle buffers and gives back their charge. */
+void bufpool_trim(struct bufpool *p);
+
 /* A buffer of at least `min_bytes` (at most BUFPOOL_MAX_BYTES); its real size, a power of two, goes to *ret_cap.
  * NULL when the account or malloc refuses. The caller owns it until bufpool_put(). */
 MUST_USE uint8_t *bufpool_get(struct bufpool *p, size_t min_bytes, uint32_t *ret_cap);

@@ -184,12 +184,9 @@ static void test_endpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wrong_values),
-        cmocka_unit_test(test_foreign_text_is_cut),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_quantities),
-        cmocka_unit_test(test_words),
-        cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_wrong_values), cmocka_unit_test(test_foreign_text_is_cut),
+        cmocka_unit_test(test_paths),        cmocka_unit_test(test_quantities),
+        cmocka_unit_test(test_words),        cmocka_unit_test(test_endpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,6 +84,10 @@
             "connections.half_open was reached, and this handshake was the oldest")                                    \
     VERDICT(NO_DESCRIPTORS, "no_descriptors", 0, "no file descriptor is left")                                         \
     VERDICT(NO_MEMORY, "no_memory", 0, "the memory limit was reached")                                                 \
+    VERDICT(MEMORY_PRESSURE, "memory_pressure", 0,                                                                     \
+            "the memory is nearly full, or much of it is held and this source holds most")                             \
+    VERDICT(MEMORY_GIVE_WAY, "memory_give_way", 0,                                                                     \
+            "the memory is nearly full, and this connection held most of what is not complete, or not taken")          \
     VERDICT(SLOW_READER, "slow_reader", 0,                                                                             \
             "the client took less than slow_reader.bytes within slow_reader.within while more waited for it")          \
     VERDICT(BANNED, "banned", 0, "the source is banned")                                                               \

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "relay/admission.h"
 #include "relay/offence.h"
+#include "relay/memory.h"
 #include "relay/probe.h"
 #include "relay/session.h"
 #include "relay/subscribers.h"
@@ -23,9 +24,6 @@
 
 /* Held bytes up to this are copied in front of what is read. */
 #define HELD_SMALL_BYTES 4096u
-
-/* A read that finds no memory for what might have to wait is tried again after this. */
-#define NO_MEMORY_RETRY_NS (10 * NS_PER_MS)
 
 struct side *lane_from(const struct lane *l, struct session *s)
 {
@@ -56,6 +54,7 @@ static void drop_buffer(struct lane *l, struct session *s)
     if (!l->buf)
         return;
     cell_sub(session_cells(s), CELL_HELD, l->cap);
+    memory_gave(s, l->cap);
     bufpool_put(&s->wg->worker->pool, l->buf, l->cap);
     l->buf = NULL;
     l->cap = l->start = l->ready = l->scanned = l->end = 0;
@@ -77,6 +76,7 @@ static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t 
     if (!buf)
         return false;
     cell_add(session_cells(s), CELL_HELD, cap);
+    memory_took(s, cap);
     *ret_old = l->buf;
     *ret_old_cap = l->cap;
     l->buf = buf;
@@ -86,8 +86,10 @@ static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t 
 
 static void put_back(struct session *s, uint8_t *buf, uint32_t cap)
 {
-    if (buf)
-        cell_sub(session_cells(s), CELL_HELD, cap);
+    if (!buf)
+        return;
+    cell_sub(session_cells(s), CELL_HELD, cap);
+    memory_gave(s, cap);
     bufpool_put(&s->wg->worker->pool, buf, cap);
 }
 
@@ -270,34 +272,15 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     return n;
 }
 
-/* Whatever is read may have to wait. The fuller the memory, the less is read at once, and the last eighth is left to
- * newcomers and to what waits already: connections whose receivers stand still must not keep the others out. */
-static bool memory_allows(struct lane *l, struct session *s)
+/* The beginning of a long message is in the lane's buffer: the rest goes behind it, so that no byte is moved twice; for
+ * `more` bytes room is made. */
+static bool read_behind(struct lane *l, struct session *s, size_t more, struct window *w)
 {
-    const struct account *a = s->wg->worker->account;
-    uint64_t held = account_held(a), limit = a->limit_bytes;
-    uint8_t most = held > limit / 4 * 3 ? LANE_READ_LOG2_MIN
-                   : held > limit / 2   ? LANE_READ_LOG2_FIRST
-                                        : LANE_READ_LOG2_MAX;
-    if (l->read_log2 > most)
-        l->read_log2 = most;
-    if (held + (2ull << l->read_log2) > limit - limit / 8)
-        l->read_log2 = LANE_READ_LOG2_MIN;
-    if (held + (2ull << l->read_log2) <= limit - limit / 8)
-        return true;
-    session_arm(s, s->wg->worker->now_ns + NO_MEMORY_RETRY_NS);
-    return false;
-}
-
-/* The beginning of a long message is in the lane's buffer: the rest goes behind it, so that no byte is moved twice. */
-static bool read_behind(struct lane *l, struct session *s, struct window *w)
-{
-    size_t held = l->end - l->ready, room = held < 65536 ? held : 65536;
-    if (!make_room(l, s, room)) {
-        session_arm(s, s->wg->worker->now_ns + NO_MEMORY_RETRY_NS);
+    if (!make_room(l, s, more)) {
+        memory_wait(l, s);
         return false;
     }
-    room = l->cap - l->end;
+    size_t room = l->cap - l->end;
     ssize_t n = read_some(l, s, l->buf + l->end, room < SCRATCH_READ_BYTES ? room : SCRATCH_READ_BYTES);
     if (n <= 0)
         return false;
@@ -326,13 +309,18 @@ static bool next_window(struct lane *l, struct session *s, struct window *w)
         *w = (struct window){l->buf + l->ready, l->buf + l->scanned, l->buf + l->end, false};
         return true;
     }
-    if (l->eof || !lane_from(l, s)->readable || !memory_allows(l, s))
+    if (l->eof || !lane_from(l, s)->readable)
         return false;
     size_t held = l->end - l->ready;
+    enum memory_grant grant = memory_grants(l, s);
+    if (grant == MEMORY_NOTHING)
+        return false;
+    if (grant == MEMORY_WITHIN)
+        return read_behind(l, s, l->cap - held, w);
     /* Copying what is held costs little beside a read that brings more than that; beside a trickle it would cost an
      * attacker's victim dearly. */
     bool cheap = held <= HELD_SMALL_BYTES || (held <= SCRATCH_HEAD_BYTES && l->last_read >= held);
-    return cheap ? read_to_scratch(l, s, w) : read_behind(l, s, w);
+    return cheap ? read_to_scratch(l, s, w) : read_behind(l, s, held < 65536 ? held : 65536, w);
 }
 
 /* ---- keeping what waits ---- */

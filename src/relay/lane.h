@@ -37,6 +37,7 @@ struct lane {
     bool shut;           /* ... and the receiver was told */
     bool blocked;        /* the receiver takes nothing */
     bool paused;         /* a limit says so, until resume_ns */
+    bool pressed;        /* not read for want of memory (memory.h) */
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
     uint64_t moved;      /* bytes read since then */

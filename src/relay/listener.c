@@ -5,6 +5,7 @@
 #include "relay/banned.h"
 #include "relay/entry.h"
 #include "relay/health.h"
+#include "relay/memory.h"
 #include "relay/net.h"
 #include "relay/session.h"
 
@@ -52,6 +53,8 @@ static enum verdict admit(struct worker_gate *wg, const struct source *source)
         return VERDICT_TOO_MANY_CONNECTIONS;
     if (entry_is_full(wg, source))
         return VERDICT_OVER_CONNECTION_RATE;
+    if (!memory_admits(wg, source))
+        return VERDICT_MEMORY_PRESSURE;
     return make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;
 }
 

@@ -3,7 +3,7 @@
  * The connections of one source to one gate, as one worker sees them; who holds most, and who must give way. Belongs to
  * its worker.
  *
- * 104 bytes a source with connections, charged to the memory account; freed with the last connection.
+ * 120 bytes a source with connections, charged to the memory account; freed with the last connection.
  */
 #ifndef WEIR_RELAY_PEER_H
 #define WEIR_RELAY_PEER_H
@@ -22,7 +22,14 @@ struct peer {
     struct list half_open; /* oldest first */
     struct list leaving;   /* farewells of which the application was not told (farewell.h), oldest first */
     uint32_t count, farewells, waiting;
+    uint32_t held; /* buffers of its lanes, in units of BUFPOOL_MIN_BYTES (memory.h) */
 };
+
+/* Bytes of the buffers that its connections hold. */
+static inline uint64_t peer_held_bytes(const struct peer *p)
+{
+    return (uint64_t)p->held * BUFPOOL_MIN_BYTES;
+}
 
 /* The peer of a source, or NULL when it has no connection here. */
 struct peer *peer_find(struct worker_gate *wg, const struct source *source);

@@ -16,6 +16,7 @@
 struct table {
     struct property_rng random;
     struct account account;
+    struct pressure pressure;
     struct config config;
     struct config_gate config_gate;
     struct gate gate;
@@ -37,8 +38,9 @@ static struct table *table_new(void)
     t.random = property_rng_new("peer");
     t.config.sources = 1024;
     account_init(&t.account, UINT64_MAX);
+    pressure_init(&t.pressure, t.account.limit_bytes);
     assert_int_equal(gate_init(&t.gate, &t.config_gate, &t.config, 1, &t.account, NULL), 0);
-    assert_int_equal(worker_init(&t.worker, 0, &t.account, &t.gate, 1, 1), 0);
+    assert_int_equal(worker_init(&t.worker, 0, &t.account, &t.pressure, &t.gate, 1, 1), 0);
     for (unsigned i = 0; i < SOURCES; i++)
         t.sources[i] = source_acquire(t.gate.sources, (struct source_key){.bits = i + 1, .kind = SOURCE_UID}, 1);
     return &t;

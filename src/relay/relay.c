@@ -28,6 +28,7 @@ struct relay {
     const struct config *config;
     struct account account;
     struct bans *bans;
+    struct pressure pressure;
     struct gate *gates;
     size_t gate_count;
     struct worker **workers;
@@ -127,7 +128,7 @@ static int make_workers(struct relay *r)
         r->workers[i] = calloc(1, sizeof(struct worker));
         if (!r->workers[i])
             return -ENOMEM;
-        int error = worker_init(r->workers[i], i, &r->account, r->gates, r->gate_count, sessions);
+        int error = worker_init(r->workers[i], i, &r->account, &r->pressure, r->gates, r->gate_count, sessions);
         r->workers[i]->all = r->workers;
         r->workers[i]->all_count = r->worker_count;
         if (error < 0)
@@ -202,6 +203,7 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     r->config = c;
     r->worker_count = pick_workers(c);
     account_init(&r->account, c->memory_bytes);
+    pressure_init(&r->pressure, c->memory_bytes);
     r->fd_limit = raise_descriptor_limit();
     error = make_gates(r);
     if (error < 0)
@@ -384,6 +386,9 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .held_bytes = account_held(&r->account),
         .held_peak_bytes = atomic_load(&r->account.peak_bytes),
         .memory_limit_bytes = r->account.limit_bytes,
+        /* Workers that sleep have not looked for a while. */
+        .memory_pressure =
+            pressure_step(pressure_level(&r->pressure), account_held(&r->account), r->account.limit_bytes),
         .fd_limit = r->fd_limit,
     };
     bans_stats(r->bans, &ret->bans);

@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "config/config.h"
 #include "policy/bans.h"
+#include "flow/pressure.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "relay/gate.h" /* enum class_cell */
@@ -75,6 +76,7 @@ struct gate_snapshot {
 struct relay_snapshot {
     unsigned workers;
     uint64_t held_bytes, held_peak_bytes, memory_limit_bytes; /* the memory account */
+    enum pressure_level memory_pressure;
     uint64_t fd_limit;
     struct source_stats sources;
     struct bans_stats bans;

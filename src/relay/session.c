@@ -6,6 +6,7 @@
 #include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/offence.h"
+#include "relay/memory.h"
 #include "relay/opening.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -164,6 +165,7 @@ static void release_all(struct session *s)
         subscribers_give_back(s->wg, s->source, &s->topics);
     }
     entry_end(s);
+    memory_resume(s);
     opening_free(s->opening, s);
     s->opening = NULL;
     if (s->routing_id)
@@ -310,6 +312,7 @@ void session_run(struct session *s)
     if (s->state == SESSION_OPENING)
         opening_run(s);
     if (s->state == SESSION_OPEN) {
+        memory_resume(s);
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
         s->heavy = s->up.turn_bytes + s->down.turn_bytes >= SESSION_HEAVY_BYTES;
@@ -366,7 +369,8 @@ static bool message_is_in_the_way(struct session *s)
     double least = (double)session_limits(s)->message.min_rate * (double)(now - s->check_ns) / (double)NS_PER_S;
     bool idle = s->check_ns != 0 && l->moved >= s->moved_then && (double)(l->moved - s->moved_then) < least;
     bool due = s->check_ns != 0 && now - s->check_ns >= NS_PER_S / 2;
-    if (due && idle && !l->paused && !l->blocked && unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
+    if (due && idle && !l->paused && !l->blocked && !l->pressed &&
+        unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
         return true;
     if (s->check_ns == 0 || due) {
         s->check_ns = now;
@@ -404,13 +408,13 @@ static void send_pong(struct lane *l, struct session *s)
  * otherwise. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked && !admission_holds_back(s))
+    if (!s->up.paused && !s->up.blocked && !s->up.pressed && !admission_holds_back(s))
         return;
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->state == SESSION_OPEN && (s->up.paused || admission_holds_back(s)))
+    if (s->state == SESSION_OPEN && (s->up.paused || s->up.pressed || admission_holds_back(s)))
         send_pong(&s->up, s);
 }
 
@@ -418,7 +422,8 @@ static void check_open(struct session *s)
 {
     admission_on_alarm(s);
     if (message_is_late(s) || message_is_in_the_way(s))
-        session_close(s, VERDICT_MESSAGE_TOO_SLOW);
+        /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
+        session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
     else if (reader_is_slow(s))
         session_close(s, VERDICT_SLOW_READER);
     else

@@ -199,8 +199,9 @@ void stage_init(struct stage *s, const char *listen)
 void stage_start(struct stage *s)
 {
     account_init(&s->account, s->config->memory_bytes);
+    pressure_init(&s->pressure, s->config->memory_bytes);
     assert_int_equal(gate_init(&s->gate, &s->config->gates[0], s->config, 1, &s->account, s->bans), 0);
-    assert_int_equal(worker_init(&s->worker, 0, &s->account, &s->gate, 1, s->limits->connections.max), 0);
+    assert_int_equal(worker_init(&s->worker, 0, &s->account, &s->pressure, &s->gate, 1, s->limits->connections.max), 0);
     s->all[0] = &s->worker;
     s->worker.all = s->all;
     s->worker.all_count = 1;
@@ -257,6 +258,20 @@ static void check_lane(const struct lane *l, const struct limits *limits)
     assert_true(l->start < l->end || !l->buf);
 }
 
+/* What is held is counted for its source, to the byte. */
+static void check_peers(struct stage *s, uint64_t held)
+{
+    uint64_t sum = 0;
+    uint32_t holders = 0;
+    for (size_t i = 0; i <= s->worker.peer_mask; i++)
+        for (struct peer *p = s->worker.peers[i]; p; p = p->chain) {
+            sum += peer_held_bytes(p);
+            holders += p->held != 0;
+        }
+    assert_int_equal(sum, held);
+    assert_int_equal(s->worker.holders, holders);
+}
+
 /* What must be true after each round. */
 static void check_sessions(struct stage *s)
 {
@@ -274,6 +289,7 @@ static void check_sessions(struct stage *s)
         blocked += x->up.blocked + x->down.blocked;
     }
     assert_int_equal(stage_cell(s, CELL_HELD), held);
+    check_peers(s, held);
     assert_int_equal(stage_cell(s, CELL_OPEN), open);
     assert_int_equal(atomic_load(&s->gate.open), open);
     assert_int_equal(stage_cell(s, CELL_PAUSED), paused);

@@ -23,6 +23,7 @@ struct stage {
     struct limits *limits; /* of the gate; to be changed before stage_start() */
     struct account account;
     struct bans *bans;
+    struct pressure pressure;
     struct gate gate;
     struct worker worker;
     struct worker *all[1];

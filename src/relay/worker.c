@@ -7,6 +7,7 @@
 #include "relay/banned.h"
 #include "relay/farewell.h"
 #include "relay/listener.h"
+#include "relay/memory.h"
 #include "relay/peer.h"
 #include "relay/probe.h"
 #include "relay/session.h"
@@ -69,13 +70,14 @@ static int open_descriptors(struct worker *w)
     return worker_watch(w, &w->wake, EPOLLIN);
 }
 
-int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates, size_t gate_count,
-                size_t max_sessions)
+int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
+                struct gate *gates, size_t gate_count, size_t max_sessions)
 {
     memset(w, 0, sizeof(*w));
     w->index = index;
     w->epoll_fd = w->wake.fd = -1;
     w->account = account;
+    w->pressure = pressure;
     bufpool_init(&w->pool, account);
     w->now_ns = clock_now_ns();
     timers_init(&w->timers, w->now_ns);
@@ -86,6 +88,9 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     list_init(&w->sessions);
     list_init(&w->farewells);
     list_init(&w->tarpit);
+    list_init(&w->pressed);
+    timer_init(&w->press.timer);
+    w->press.ring = memory_on_alarm;
     w->peer_mask = table_size(max_sessions) - 1;
     w->peers = calloc(w->peer_mask + 1, sizeof(struct peer *));
     w->scratch = malloc(SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES);
@@ -288,6 +293,7 @@ void worker_round(struct worker *w, int most_ms)
     w->now_ns = clock_now_ns();
     admission_wake_all(w);
     subscribers_make_room(w);
+    memory_relieve(w);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
     run_timers(w);

@@ -14,6 +14,7 @@
 #include "base/bufpool.h"
 #include "base/list.h"
 #include "base/timers.h"
+#include "flow/pressure.h"
 #include "relay/gate.h"
 
 #include <pthread.h>
@@ -73,6 +74,7 @@ struct worker {
     pthread_t thread;
     bool started;
     struct account *account;
+    struct pressure *pressure; /* on the account; of all workers */
     struct bufpool pool;
     struct timers timers;
     struct list run;       /* sessions with work to do */
@@ -90,6 +92,11 @@ struct worker {
     uint64_t next_id;
     struct peer **peers; /* hash table by source */
     size_t peer_mask;
+    uint32_t holders;    /* peers here that hold buffers (memory.h) */
+    bool wants_memory;   /* somebody within its share found no room */
+    uint64_t cut_ns;     /* when the heaviest were last looked for */
+    struct list pressed; /* sessions that wait for memory */
+    struct alarm press;  /* when some of them try again */
     size_t gate_count;
     struct worker_gate *gates;
     struct worker **all; /* every worker, for wake-ups */
@@ -103,8 +110,8 @@ struct worker {
 };
 
 /* Allocates tables and descriptors (not the listeners). 0 or -errno; worker_fini() accepts what is there. */
-MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct gate *gates,
-                         size_t gate_count, size_t max_sessions);
+MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
+                         struct gate *gates, size_t gate_count, size_t max_sessions);
 void worker_fini(struct worker *w);
 
 /* Starts the thread. 0 or -errno. */

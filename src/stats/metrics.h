@@ -56,6 +56,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(KEEPALIVES, "weir_keepalives_total", METRIC_COUNTER, "",                                                      \
          "PONGs sent by Weir in the name of a paused or blocked connection.")                                          \
     CELL(HELD, "weir_held_bytes", METRIC_GAUGE, "", "Bytes of peers that wait in Weir's buffers (buffer capacity).")   \
+    CELL(PRESSED, "weir_pressed_reads_total", METRIC_COUNTER, "",                                                      \
+         "Reads put off because the memory is under pressure.")                                                        \
     CELL(UNFINISHED, "weir_unfinished_bytes", METRIC_GAUGE, "",                                                        \
          "Bytes of unfinished streaming messages that the application holds.")                                         \
     CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "", "Bytes of topics subscribed through this gate.")           \
@@ -97,6 +99,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(MEMORY_PEAK, "weir_memory_peak_bytes", METRIC_GAUGE, "", "The most memory ever held on behalf of peers.")  \
     READING(MEMORY_LIMIT, "weir_memory_limit_bytes", METRIC_GAUGE, "",                                                 \
             "The memory limit, which weir_memory_held_bytes never passes.")                                            \
+    READING(MEMORY_PRESSURE, "weir_memory_pressure", METRIC_GAUGE, "",                                                 \
+            "How full the memory is: 0 below 70 %, 1 above, 2 above 85 %, 3 above 95 % of weir_memory_limit_bytes.")   \
     READING(SOURCES, "weir_sources", METRIC_GAUGE, "", "Sources that the gates remember in their source tables.")      \
     READING(SOURCES_CAPACITY, "weir_sources_capacity", METRIC_GAUGE, "", "Entries of the source tables.")              \
     READING(SOURCES_CREATED, "weir_sources_created_total", METRIC_COUNTER, "",                                         \

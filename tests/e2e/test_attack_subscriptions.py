@@ -40,10 +40,10 @@ def test_subscriptions_through(gate, flood, encoding, topics):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("topics", TOPICS)
 def test_subscriptions_once_through(gate, flood, encoding, topics):
-    """The sums alone: eight connections that do not come back."""
+    """The sums alone: connections that do not come back."""
     g = gate("pub")
-    f = flood("subscriptions", g.endpoint, type="SUB", connections=9, opens=9, rate=4, **encoding, **topics)
-    g.withstands(f, until=g.expects(1, *SUMS), held=9 * UNSENT)
+    f = flood("subscriptions", g.endpoint, type="SUB", connections=30, opens=30, rate=4, **encoding, **topics)
+    g.withstands(f, until=g.expects(1, *SUMS), held=30 * UNSENT)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -19,3 +19,11 @@ def test_ready_before_the_application(start_weir, paths):
     endpoint = net.tcp()
     weir = start_weir(listen=endpoint, forward=paths.ipc())
     assert weir.listen == endpoint
+
+
+def test_everything_at_another_budget(start_weir, paths, monkeypatch):
+    monkeypatch.setenv("WEIR_TEST_MEMORY", "9MiB")
+    plain = start_weir(listen="tcp://127.0.0.1:*", forward=paths.ipc())
+    assert plain.metric("weir_memory_limit_bytes") == 9 << 20
+    own = start_weir(config={"memory": "10MiB", "gates": [{"listen": "tcp://127.0.0.1:*", "forward": paths.ipc()}]})
+    assert own.metric("weir_memory_limit_bytes") == 10 << 20

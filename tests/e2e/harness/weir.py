@@ -24,6 +24,17 @@ def program():
     return os.environ.get("WEIR", str(ROOT / "build" / "weir")).split()
 
 
+def with_memory(config, listen, forward):
+    """The configuration with `memory` of WEIR_TEST_MEMORY ("16MiB": everything at another budget), unless it sets one itself; what
+    stands on the command line moves into a file then. None: the command line is left as it is."""
+    memory = os.environ.get("WEIR_TEST_MEMORY")
+    if not memory:
+        return config
+    if config is None and listen and forward:
+        config = {"gates": [{"name": "main", "listen": listen, "forward": forward}]}
+    return config if config is None else {"memory": memory, **config}
+
+
 class Weir(proc.Child):
     """`config` is the YAML file as a dict; without it the gate comes from --listen and --forward. An admin port is added unless the
     configuration has one or admin=False."""
@@ -33,6 +44,9 @@ class Weir(proc.Child):
         self.admin_seen = False
         self.expected_exit = None
         command = [*program(), "serve"]
+        given, config = config, with_memory(config, listen, forward)
+        if given is None and config is not None:
+            listen = forward = None
         if config is not None:
             path = os.path.join(folder, f"weir-{os.urandom(3).hex()}.yaml")
             with open(path, "w") as f:

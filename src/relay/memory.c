@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/memory.h"
+
+#include "base/clock.h"
+#include "relay/peer.h"
+#include "relay/session.h"
+
+/* Of those who wait for memory so many may try again, each time after this. */
+#define TRIES_AT_ONCE 128u
+#define TRY_AGAIN_NS  (10 * NS_PER_MS)
+
+/* Who is heaviest is found by looking at all who hold something: so many times, and not again before this. */
+#define CUTS_AT_ONCE 8u
+#define CUT_AGAIN_NS NS_PER_MS
+
+/* ---- what is held ---- */
+
+void memory_took(struct session *s, uint32_t cap)
+{
+    struct worker *w = s->wg->worker;
+    if (s->peer->held == 0)
+        w->holders++;
+    s->peer->held += cap / BUFPOOL_MIN_BYTES;
+    /* Many may take much within one round. */
+    (void)pressure_update(w->pressure, account_held(w->account));
+}
+
+void memory_gave(struct session *s, uint32_t cap)
+{
+    s->peer->held -= cap / BUFPOOL_MIN_BYTES;
+    if (s->peer->held == 0)
+        s->wg->worker->holders--;
+}
+
+static uint64_t share_of(const struct worker_gate *wg)
+{
+    const struct worker *w = wg->worker;
+    return pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, wg->gate->limits.message.hold_bytes);
+}
+
+/* ---- reading ---- */
+
+/* Buffers are powers of two: what is kept and what is read may need one of twice their size. */
+static uint64_t need_of(const struct lane *l)
+{
+    return 2 * ((uint64_t)(l->end - l->start) + ((uint64_t)1 << l->read_log2));
+}
+
+static bool has_room(const struct lane *l, const struct session *s)
+{
+    const struct worker *w = s->wg->worker;
+    return pressure_has_room(w->pressure->limit_bytes, account_held(w->account), need_of(l));
+}
+
+/* A connection that holds nothing, or whose sender has left: that one brings what the kernel still holds of it and then
+ * gives everything back, but its end stands behind that, so it may go further. Reads no more than the least, if
+ * anything. */
+static bool is_spared(struct lane *l, struct session *s)
+{
+    const struct worker *w = s->wg->worker;
+    l->read_log2 = LANE_READ_LOG2_MIN;
+    if (lane_from(l, s)->hup)
+        return has_room(l, s);
+    return s->up.cap + s->down.cap == 0 &&
+           pressure_spares(w->pressure->limit_bytes, account_held(w->account), need_of(l));
+}
+
+static enum memory_grant grant_under(enum pressure_level level, struct lane *l, struct session *s)
+{
+    while (l->read_log2 > LANE_READ_LOG2_MIN && (1u << l->read_log2) > pressure_read_most(level))
+        l->read_log2--;
+    if (pressure_allows(level, peer_held_bytes(s->peer), share_of(s->wg))) {
+        if (!has_room(l, s))
+            l->read_log2 = LANE_READ_LOG2_MIN;
+        if (has_room(l, s))
+            return MEMORY_FREE;
+        s->wg->worker->wants_memory = true;
+    } else if (is_spared(l, s)) {
+        return MEMORY_FREE;
+    }
+    if (l->end > l->start && l->end - l->start < l->cap)
+        return MEMORY_WITHIN;
+    memory_wait(l, s);
+    return MEMORY_NOTHING;
+}
+
+enum memory_grant memory_grants(struct lane *l, struct session *s)
+{
+    enum pressure_level level = pressure_level(s->wg->worker->pressure);
+    return level == PRESSURE_NONE ? MEMORY_FREE : grant_under(level, l, s);
+}
+
+/* ---- waiting ---- */
+
+void memory_wait(struct lane *l, struct session *s)
+{
+    struct worker *w = s->wg->worker;
+    l->pressed = true;
+    cell_add(session_cells(s), CELL_PRESSED, 1);
+    if (list_empty(&s->in_peer_entry))
+        list_push(&w->pressed, &s->in_peer_entry);
+    if (w->press.timer.expires_ns == 0)
+        timer_arm(&w->timers, &w->press.timer, w->now_ns + TRY_AGAIN_NS);
+    session_arm(s, w->now_ns + session_limits(s)->heartbeat.interval_ns);
+}
+
+void memory_resume(struct session *s)
+{
+    if (!s->up.pressed && !s->down.pressed)
+        return;
+    s->up.pressed = s->down.pressed = false;
+    list_del(&s->in_peer_entry);
+}
+
+void memory_on_alarm(struct alarm *a)
+{
+    struct worker *w = (struct worker *)(void *)((char *)a - offsetof(struct worker, press));
+    bool all = pressure_level(w->pressure) == PRESSURE_NONE;
+    for (unsigned i = 0; (all || i < TRIES_AT_ONCE) && !list_empty(&w->pressed); i++)
+        session_wake(LIST_ENTRY(list_pop(&w->pressed), struct session, in_peer_entry));
+    if (!list_empty(&w->pressed))
+        timer_arm(&w->timers, &w->press.timer, w->now_ns + TRY_AGAIN_NS);
+}
+
+/* ---- newcomers ---- */
+
+bool memory_admits(struct worker_gate *wg, const struct source *source)
+{
+    struct worker *w = wg->worker;
+    enum pressure_level level = pressure_update(w->pressure, account_held(w->account));
+    if (level == PRESSURE_NONE)
+        return true;
+    const struct peer *p = peer_find(wg, source);
+    uint64_t bytes = p ? (uint64_t)p->count * sizeof(struct session) : 0;
+    return pressure_admits(level, bytes, share_of(wg));
+}
+
+/* ---- cutting ---- */
+
+/* The bytes that would come free if this connection were cut: those of a message that is not complete, or of what its
+ * client does not take. What waits for the application is nobody's to cut, and neither is what an application holds
+ * back by design. */
+static uint32_t cuttable(const struct session *s)
+{
+    const struct lane *up = &s->up, *down = &s->down;
+    uint32_t bytes = 0;
+    if (s->state != SESSION_OPEN)
+        return 0;
+    if (up->begun_ns != 0 && !up->blocked && !up->traffic.complete)
+        bytes += up->cap;
+    if (down->blocked && !s->pushes_back)
+        bytes += down->cap;
+    return bytes;
+}
+
+/* Of the two the one to be cut: of the source that holds more; then who holds more; then who has held it longer. */
+static bool is_heavier(const struct session *a, const struct session *b)
+{
+    if (a->peer->held != b->peer->held)
+        return a->peer->held > b->peer->held;
+    if (cuttable(a) != cuttable(b))
+        return cuttable(a) > cuttable(b);
+    return a->up.begun_ns < b->up.begun_ns;
+}
+
+static struct session *heaviest_of(const struct peer *p, struct session *most)
+{
+    LIST_FOREACH(n, &p->sessions)
+    {
+        struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        if (cuttable(s) && (!most || is_heavier(s, most)))
+            most = s;
+    }
+    return most;
+}
+
+/* NULL when nobody holds even half an equal share: then it is not messages that fill the memory. */
+static struct session *heaviest(struct worker *w)
+{
+    struct session *most = NULL;
+    for (size_t g = 0; g < w->gate_count; g++)
+        for (unsigned r = 0; r <= w->gates[g].top_rank; r++)
+            LIST_FOREACH(n, &w->gates[g].ranks[r])
+            {
+                const struct peer *p = LIST_ENTRY(n, struct peer, rank);
+                if (p->held && (!most || p->held >= most->peer->held))
+                    most = heaviest_of(p, most);
+            }
+    uint64_t share = pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, 0);
+    return most && peer_held_bytes(most->peer) > share / 2 ? most : NULL;
+}
+
+static void cut(struct worker *w)
+{
+    w->cut_ns = w->now_ns;
+    for (unsigned i = 0; i < CUTS_AT_ONCE; i++) {
+        struct session *s = heaviest(w);
+        if (!s)
+            return;
+        session_close(s, VERDICT_MEMORY_GIVE_WAY);
+        if (pressure_update(w->pressure, account_held(w->account)) != PRESSURE_FULL)
+            return;
+    }
+}
+
+void memory_relieve(struct worker *w)
+{
+    enum pressure_level level = pressure_update(w->pressure, account_held(w->account));
+    bool wanted = w->wants_memory;
+    w->wants_memory = false;
+    if (level == PRESSURE_NONE)
+        return;
+    bufpool_trim(&w->pool);
+    if ((wanted || level == PRESSURE_FULL) && w->now_ns - w->cut_ns >= CUT_AGAIN_NS)
+        cut(w);
+}
