@@ -28,7 +28,7 @@ asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/deps.sh build test
 	@scripts/test.sh asan
 
-tsan: ## unit tests under ThreadSanitizer
+tsan: ## unit tests with threads under ThreadSanitizer
 	@scripts/deps.sh build test
 	@scripts/test.sh tsan
 

@@ -9,7 +9,7 @@
 #define KIB        1024u
 #define PAIRS      3u
 #define FLOWS      (2 * PAIRS)
-#define PLAYS      24
+#define PLAYS      10
 #define STEPS_MOST 1000000u
 
 /* One direction of a pair: what is said goes to from->out, what of it must arrive is noted here. */
