@@ -253,16 +253,17 @@ static void pages_show_each_entry_once(void **state)
 {
     struct bans *t = new_table();
     assert_int_equal(count_pages(t, true, START, 8), 0);
-    for (uint32_t i = 0; i < 300; i++) {
+    /* So few that no set overflows, whatever the key. */
+    for (uint32_t i = 0; i < 90; i++) {
         struct network n = nth(i);
         struct ban b;
-        const struct ban_terms terms = {.for_ns = i < 100 ? NS_PER_S : MINUTE, .max_ns = DAY};
+        const struct ban_terms terms = {.for_ns = i < 30 ? NS_PER_S : MINUTE, .max_ns = DAY};
         assert_true(bans_punish(t, &n, &terms, BAN_REASON_EXCESS, NO_LESS, START, &b));
     }
-    assert_int_equal(count_pages(t, false, START, 8), 300);
-    assert_int_equal(count_pages(t, false, START, 64), 300);
-    assert_int_equal(count_pages(t, false, START + NS_PER_S, 13), 200);
-    assert_int_equal(count_pages(t, true, START + NS_PER_S, 64), 300);
+    assert_int_equal(count_pages(t, false, START, 8), 90);
+    assert_int_equal(count_pages(t, false, START, 64), 90);
+    assert_int_equal(count_pages(t, false, START + NS_PER_S, 13), 60);
+    assert_int_equal(count_pages(t, true, START + NS_PER_S, 64), 90);
     bans_free(t);
 }
 
