@@ -48,14 +48,14 @@ _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && size
 /* clang-format off */
 
 static const struct schema_key top_keys[] = {
-    {"admin.listen", SCHEMA_ADMIN_ADDR, TOP(admin.text), .preset_words = "off",
+    {"admin.listen", SCHEMA_ADMIN_ADDR, TOP(admin.text), .restart = true, .preset_words = "off",
      .doc = "Address and port of the admin server (metrics, JSON, status page). It asks nobody for a password, so keep it on a loopback address."},
-    {"workers", SCHEMA_NUMBER, TOP(workers), .min = "0", .max = "64", .preset = "0",
+    {"workers", SCHEMA_NUMBER, TOP(workers), .restart = true, .min = "0", .max = "64", .preset = "0",
      .doc = "Worker threads; 0 means one for each processor."},
-    {"memory", SCHEMA_SIZE, TOP(memory_bytes), .min = "8MiB", .max = "1024GiB", .preset = "256MiB",
+    {"memory", SCHEMA_SIZE, TOP(memory_bytes), .restart = true, .min = "8MiB", .max = "1024GiB", .preset = "256MiB",
      .doc = "Every byte that Weir holds for its peers: waiting bytes, sessions, topics.",
      .reached = "Newcomers are refused and no more is read, until something is given back; the number is never exceeded."},
-    {"sources", SCHEMA_NUMBER, TOP(sources), .min = "1024", .max = "16777216", .preset = "65536",
+    {"sources", SCHEMA_NUMBER, TOP(sources), .restart = true, .min = "1024", .max = "16777216", .preset = "65536",
      .doc = "Sources (IPv4 addresses, IPv6 /64 networks, user ids) that each gate remembers one by one, at 64 bytes each (beside `memory`, touched as they come); rounded up to a power of two.",
      .reached = "Sources that were quiet are forgotten; when all are busy, a new one shares the limits of its network (IPv4 /24, IPv6 /48)."},
     {"drain", SCHEMA_DURATION, TOP(drain_ns), .min = "0", .max = "1h", .preset = "5s",
@@ -66,13 +66,13 @@ static const struct schema_key top_keys[] = {
 };
 
 static const struct schema_key gate_keys[] = {
-    {"name", SCHEMA_NAME, GATE(name), .preset_words = "main for a single gate, otherwise required",
+    {"name", SCHEMA_NAME, GATE(name), .restart = true, .preset_words = "main for a single gate, otherwise required",
      .doc = "Name of the gate in metrics and log lines; unique."},
-    {"listen", SCHEMA_LISTEN, GATE(listen_text), .preset_words = "required",
+    {"listen", SCHEMA_LISTEN, GATE(listen_text), .restart = true, .preset_words = "required",
      .doc = "Where clients connect: tcp://HOST:PORT or ipc://PATH, as for zmq_bind; HOST and PORT may be *."},
-    {"forward", SCHEMA_FORWARD, GATE(forward_text), .preset_words = "required",
+    {"forward", SCHEMA_FORWARD, GATE(forward_text), .restart = true, .preset_words = "required",
      .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
-    {"socket", SCHEMA_CHOICE, GATE(socket), .preset = "auto", .choices = sockets,
+    {"socket", SCHEMA_CHOICE, GATE(socket), .restart = true, .preset = "auto", .choices = sockets,
      .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake. With CURVE the handshake does not show it: set it there, or slow_reader has no effect."},
     {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
      .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in; when false they are closed in the greeting."},
@@ -277,6 +277,26 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_ADMIN_ADDR] = "an address and port",
     };
     return words[t];
+}
+
+bool schema_equal(const struct schema_key *k, const void *a, const void *b)
+{
+    const char *left = (const char *)a + k->offset, *right = (const char *)b + k->offset;
+    struct rate l, r;
+    switch (k->type) {
+    case SCHEMA_NAME:
+    case SCHEMA_LISTEN:
+    case SCHEMA_FORWARD:
+    case SCHEMA_ADMIN_ADDR:
+        return !strcmp(left, right);
+    case SCHEMA_RATE:
+    case SCHEMA_BYTE_RATE:
+        memcpy(&l, left, sizeof(l));
+        memcpy(&r, right, sizeof(r));
+        return l.count == r.count && (l.count == 0 || l.period_ns == r.period_ns);
+    default:
+        return !memcmp(left, right, k->width);
+    }
 }
 
 uint64_t schema_get(const struct schema_key *k, const void *base)

@@ -21,7 +21,7 @@
  * `ret_why`. */
 MUST_USE int value_set(const struct schema_key *k, const char *text, void *base, char ret_why[static VALUE_WHY_MAX]);
 
-/* The stored value as one would write it, for sizes, numbers, durations and speeds. Returns `dst`. */
+/* The stored value as one would write it. Returns `dst`. */
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base);
 
 /* "4KiB to 512KiB", "pause, drop or close". Returns `dst`. */
