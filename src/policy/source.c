@@ -247,6 +247,19 @@ char *source_format(char *dst, size_t size, const struct source *s)
     }
 }
 
+static void forgive(struct source *s, const struct rate *rates, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < SOURCE_LIMITERS; i++)
+        gcra_forgive(&s->limiters[i], &rates[i], now_ns);
+}
+
+void source_table_forgive(struct source_table *t, const struct rate rates[static SOURCE_LIMITERS], uint64_t now_ns)
+{
+    for (size_t i = 0; i < t->capacity; i++)
+        forgive(&t->entries[i], rates, now_ns);
+    forgive(&t->all, rates, now_ns);
+}
+
 void source_table_stats(const struct source_table *t, struct source_stats *ret)
 {
     struct source_stats sum = {.capacity = t->capacity,
