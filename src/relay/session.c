@@ -413,6 +413,17 @@ static void check_open(struct session *s)
     session_wake(s);
 }
 
+/* Its alarm looks at all that has a time; a pause that is over is judged again, and begins anew if it must. */
+void session_reconsider(struct session *s)
+{
+    if (s->state == SESSION_OPEN) {
+        uint64_t now = s->wg->worker->now_ns;
+        gcra_forgive(&s->up.traffic.user_messages, &session_limits(s)->subscriptions.messages.rate, now);
+        s->up.resume_ns = now;
+    }
+    session_arm(s, s->wg->worker->now_ns);
+}
+
 static void on_alarm(struct alarm *a)
 {
     struct session *s = (struct session *)(void *)((char *)a - offsetof(struct session, alarm));

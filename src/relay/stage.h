@@ -22,6 +22,8 @@ struct stage {
     struct config *config;
     struct limits *limits; /* of the gate; to be changed before stage_start() */
     struct account account;
+    struct policy_board board;
+    struct limits *in_force; /* of the gate, after stage_start() */
     struct gate gate;
     struct worker worker;
     struct worker *all[1];
