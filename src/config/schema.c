@@ -201,7 +201,7 @@ static const struct schema_key gate_keys[] = {
 
     {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
      .doc = "auto: an application has no more in hand than it works on, and clients take turns beyond that (requests, where they are answered and not hidden by CURVE: REP, ROUTER; otherwise connections with more than a little to say: PULL, SUB, XSUB). off: everything is passed on as fast as each connection takes it."},
-    {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .min = "1", .max = "65536", .preset = "65536",
+    {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .restart = true, .min = "1", .max = "65536", .preset = "65536",
      .doc = "Requests that the application may have in hand at most, whatever was learned of it.",
      .reached = "Clients wait for their turns."},
 

@@ -3,6 +3,7 @@
 #include "daemon/daemon.h"
 
 #include "admin/admin.h"
+#include "base/clock.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
 
@@ -359,6 +360,25 @@ static void test_service_manager_hears_ready_and_stopping(void **state)
     rmdir(folder);
 }
 
+/* RELOADING=1 comes with the time at which it began, and READY=1 whatever came of it. */
+static void test_service_manager_hears_of_a_reload(void **state)
+{
+    char name[64], got[64];
+    snprintf(name, sizeof(name), "@weir-reload-test-%d", getpid());
+    int fd = manager(name);
+    reload_of(GATE ", zmtp2: perhaps}]\n", 0, 1, "new start drain free");
+    expect_datagram(fd, "READY=1");
+    ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+    assert_true(n > 0);
+    got[n] = '\0';
+    unsigned long long at_us = 0;
+    assert_int_equal(sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%llu", &at_us), 1);
+    assert_true(at_us > 0 && at_us <= clock_now_ns() / NS_PER_US);
+    expect_datagram(fd, "READY=1");
+    expect_datagram(fd, "STOPPING=1");
+    close(fd);
+}
+
 static void test_service_manager_in_the_abstract_namespace(void **state)
 {
     char name[64];
@@ -400,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup(test_what_the_relay_refuses_is_refused, setup),
         cmocka_unit_test_setup(test_failures_at_the_start, setup),
         cmocka_unit_test_setup(test_service_manager_hears_ready_and_stopping, setup),
+        cmocka_unit_test_setup(test_service_manager_hears_of_a_reload, setup),
         cmocka_unit_test_setup(test_service_manager_in_the_abstract_namespace, setup),
         cmocka_unit_test_setup(test_no_service_manager_is_no_error, setup),
     };
