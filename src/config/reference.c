@@ -35,7 +35,7 @@ static const char units[] =
     "of it. A limit that is not given follows a smaller one that covers it: with "
     "`message.size: 1MiB` and nothing else, `message.frame`\n"
     "is 1MiB too. SIGHUP has Weir read the file again; what it takes in at the start only is marked "
-    "with *needs a restart*. A source is an IPv4 address, an IPv6 /64 network, or a user id on `ipc://`.\n"
+    "with *Needs a restart*. A source is an IPv4 address, an IPv6 /64 network, or a user id on `ipc://`.\n"
     "\n";
 
 static void print_key(FILE *out, const struct schema_key *k)
@@ -48,12 +48,11 @@ static void print_key(FILE *out, const struct schema_key *k)
         [SCHEMA_LISTEN] = "endpoint", [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
     };
     fprintf(out, "### %s\n\n", k->path);
-    fprintf(out, "*%s, %s; default: %s%s*\n\n", types[k->type], value_range(range, k), value_preset(k),
-            k->restart ? "; needs a restart" : "");
+    fprintf(out, "*%s, %s; default: %s*\n\n", types[k->type], value_range(range, k), value_preset(k));
     fprintf(out, "%s", k->doc);
     if (k->reached)
         fprintf(out, " **When reached:** %s", k->reached);
-    fprintf(out, "\n\n");
+    fprintf(out, "%s\n\n", k->restart ? " *Needs a restart.*" : "");
 }
 
 static void print_keys(FILE *out, const struct schema *s)
