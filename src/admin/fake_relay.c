@@ -38,6 +38,10 @@ void fake_relay_init(struct relay *r, size_t gates)
         .memory_limit_bytes = 14,
         .memory_pressure = PRESSURE_SHARES,
         .fd_limit = 15,
+        .reloads = 22,
+        .refused_reloads = 23,
+        .generation = 24,
+        .loaded_ns = 25 * NS_PER_S,
         .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
         .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26}, .lifted = 27, .replaced = 28},
     };

@@ -40,8 +40,21 @@ static void write_process(struct text_out *o, const struct render_view *v)
     single_known(o, READING_MAX_FDS, v->relay.fd_limit);
 }
 
+static void write_reloads(struct text_out *o, const struct relay_snapshot *r)
+{
+    const struct metric_info *m = metric_reading_info(READING_RELOADS);
+    const char *const done = "done", *const refused = "refused";
+
+    prometheus_head(o, m);
+    prometheus_sample(o, m, &done, r->reloads);
+    prometheus_sample(o, m, &refused, r->refused_reloads);
+    single(o, READING_CONFIG_GENERATION, r->generation);
+    single_ns(o, READING_CONFIG_LOADED, r->loaded_ns);
+}
+
 static void write_relay(struct text_out *o, const struct relay_snapshot *r)
 {
+    write_reloads(o, r);
     single(o, READING_WORKERS, r->workers);
     single(o, READING_MEMORY_HELD, r->held_bytes);
     single(o, READING_MEMORY_PEAK, r->held_peak_bytes);

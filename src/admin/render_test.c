@@ -119,6 +119,10 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "process_resident_memory_bytes 22");
     ASSERT_LINE(text, "process_open_fds 23");
     ASSERT_LINE(text, "process_max_fds 15");
+    ASSERT_LINE(text, "weir_reloads_total{result=\"done\"} 22");
+    ASSERT_LINE(text, "weir_reloads_total{result=\"refused\"} 23");
+    ASSERT_LINE(text, "weir_config_generation 24");
+    ASSERT_LINE(text, "weir_config_loaded_timestamp_seconds 25.000000000");
     ASSERT_LINE(text, "weir_workers 11");
     ASSERT_LINE(text, "weir_memory_held_bytes 12");
     ASSERT_LINE(text, "weir_memory_peak_bytes 13");

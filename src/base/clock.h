@@ -11,4 +11,7 @@
 /* CLOCK_MONOTONIC in nanoseconds. Any thread. */
 uint64_t clock_now_ns(void);
 
+/* CLOCK_REALTIME in nanoseconds since the Unix epoch, for people and metrics. Any thread. */
+uint64_t clock_wall_ns(void);
+
 #endif

@@ -78,7 +78,7 @@ static int serve_run(int argc, char **argv)
     if (a.admin && config_set_admin(c, a.admin, stderr))
         code = EXIT_USAGE;
     else
-        code = daemon_run(c);
+        code = daemon_run(c, &(struct reload_source){.file = a.file, .admin = a.admin});
     config_free(c);
     return code;
 }
@@ -95,7 +95,7 @@ const struct command command_serve = {
             "  weir: ready: tcp://127.0.0.1:5555 -> tcp://127.0.0.1:5556\n\n"
             "SIGTERM and SIGINT drain: connections close at the end of their messages, at the latest after `drain` "
             "(5s); a\n"
-            "second signal stops at once.\n\n"
+            "second signal stops at once. SIGHUP reads FILE again: a wrong one is refused whole.\n\n"
             "Exit code: 0 after a stop by signal, 1 when it cannot start, 2 when the arguments are wrong.",
     .run = serve_run,
 };

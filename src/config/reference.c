@@ -27,14 +27,16 @@ static const char head[] = "<!-- SPDX-License-Identifier: MPL-2.0 -->\n"
                            "```\n"
                            "\n";
 
-static const char units[] = "Sizes are written `512B`, `64KiB`, `1MiB`, `2GiB` (or `kB`, `MB`, `GB` for powers of "
-                            "1000), durations `100ms`, `5s`, `1m`, `2h`, `1d`,\n"
-                            "rates `500/s`, `10/m`, `10MiB/s`, or `unlimited`. A rate holds over any stretch of time; "
-                            "its burst is what may come at once on top\n"
-                            "of it. A limit that is not given follows a smaller one that covers it: with "
-                            "`message.size: 1MiB` and nothing else, `message.frame`\n"
-                            "is 1MiB too. A source is an IPv4 address, an IPv6 /64 network, or a user id on `ipc://`.\n"
-                            "\n";
+static const char units[] =
+    "Sizes are written `512B`, `64KiB`, `1MiB`, `2GiB` (or `kB`, `MB`, `GB` for powers of "
+    "1000), durations `100ms`, `5s`, `1m`, `2h`, `1d`,\n"
+    "rates `500/s`, `10/m`, `10MiB/s`, or `unlimited`. A rate holds over any stretch of time; "
+    "its burst is what may come at once on top\n"
+    "of it. A limit that is not given follows a smaller one that covers it: with "
+    "`message.size: 1MiB` and nothing else, `message.frame`\n"
+    "is 1MiB too. SIGHUP has Weir read the file again; what it takes in at the start only is marked "
+    "with *Needs a restart*. A source is an IPv4 address, an IPv6 /64 network, or a user id on `ipc://`.\n"
+    "\n";
 
 static void print_key(FILE *out, const struct schema *s, const struct schema_key *k)
 {
@@ -53,7 +55,7 @@ static void print_key(FILE *out, const struct schema *s, const struct schema_key
     fprintf(out, "%s", k->doc);
     if (k->reached)
         fprintf(out, " **When reached:** %s", k->reached);
-    fprintf(out, "\n\n");
+    fprintf(out, "%s\n\n", k->restart ? " *Needs a restart.*" : "");
 }
 
 static void print_keys(FILE *out, const struct schema *s)

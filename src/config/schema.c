@@ -53,33 +53,33 @@ _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && size
 /* clang-format off */
 
 static const struct schema_key top_keys[] = {
-    {"admin.listen", SCHEMA_ADMIN_ADDR, TOP(admin.text), .preset_words = "off",
+    {"admin.listen", SCHEMA_ADMIN_ADDR, TOP(admin.text), .restart = true, .preset_words = "off",
      .doc = "Address and port of the admin server (metrics, JSON, status page). It asks nobody for a password, so keep it on a loopback address."},
-    {"workers", SCHEMA_NUMBER, TOP(workers), .min = "0", .max = "64", .preset = "0",
+    {"workers", SCHEMA_NUMBER, TOP(workers), .restart = true, .min = "0", .max = "64", .preset = "0",
      .doc = "Worker threads; 0 means one for each processor."},
-    {"memory", SCHEMA_SIZE, TOP(memory_bytes), .min = "8MiB", .max = "1024GiB", .preset = "256MiB",
+    {"memory", SCHEMA_SIZE, TOP(memory_bytes), .restart = true, .min = "8MiB", .max = "1024GiB", .preset = "256MiB",
      .doc = "Every byte that Weir holds for its peers: waiting bytes, sessions, topics.",
      .reached = "Newcomers are refused and no more is read, until something is given back; the number is never exceeded."},
-    {"sources", SCHEMA_NUMBER, TOP(sources), .min = "1024", .max = "16777216", .preset = "65536",
+    {"sources", SCHEMA_NUMBER, TOP(sources), .restart = true, .min = "1024", .max = "16777216", .preset = "65536",
      .doc = "Sources (IPv4 addresses, IPv6 /64 networks, user ids) that each gate remembers one by one, at 64 bytes each (beside `memory`, touched as they come); rounded up to a power of two.",
      .reached = "Sources that were quiet are forgotten; when all are busy, a new one shares the limits of its network (IPv4 /24, IPv6 /48)."},
     {"drain", SCHEMA_DURATION, TOP(drain_ns), .min = "0", .max = "1h", .preset = "5s",
      .doc = "How long SIGTERM waits for connections to come to the end of their messages.",
      .reached = "Connections still open are closed."},
-    {"state.file", SCHEMA_PATH, TOP(state_file), .preset_words = "none",
+    {"state.file", SCHEMA_PATH, TOP(state_file), .restart = true, .preset_words = "none",
      .doc = "File in which bans, and how often a source was banned, outlive a restart; its folder must be writable. Without one they end with the process."},
     {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
      .doc = "The least urgent lines that are written to standard error."},
 };
 
 static const struct schema_key gate_keys[] = {
-    {"name", SCHEMA_NAME, GATE(name), .preset_words = "main for a single gate, otherwise required",
+    {"name", SCHEMA_NAME, GATE(name), .restart = true, .preset_words = "main for a single gate, otherwise required",
      .doc = "Name of the gate in metrics and log lines; unique."},
-    {"listen", SCHEMA_LISTEN, GATE(listen_text), .preset_words = "required",
+    {"listen", SCHEMA_LISTEN, GATE(listen_text), .restart = true, .preset_words = "required",
      .doc = "Where clients connect: tcp://HOST:PORT or ipc://PATH, as for zmq_bind; HOST and PORT may be *."},
-    {"forward", SCHEMA_FORWARD, GATE(forward_text), .preset_words = "required",
+    {"forward", SCHEMA_FORWARD, GATE(forward_text), .restart = true, .preset_words = "required",
      .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
-    {"socket", SCHEMA_CHOICE, GATE(socket), .preset = "auto", .choices = sockets,
+    {"socket", SCHEMA_CHOICE, GATE(socket), .restart = true, .preset = "auto", .choices = sockets,
      .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake. With CURVE the handshake does not show it: set it there, or slow_reader has no effect."},
     {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
      .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in; when false they are closed in the greeting."},
@@ -231,11 +231,11 @@ static const struct schema_key gate_keys[] = {
 
     {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
      .doc = "auto: an application has no more in hand than it works on, and clients take turns beyond that (requests, where they are answered and not hidden by CURVE: REP, ROUTER; otherwise connections with more than a little to say: PULL, SUB, XSUB). off: everything is passed on as fast as each connection takes it."},
-    {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .min = "1", .max = "65536", .preset = "65536",
+    {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .restart = true, .min = "1", .max = "65536", .preset = "65536",
      .doc = "Requests that the application may have in hand at most, whatever was learned of it.",
      .reached = "Clients wait for their turns."},
 
-    {"classes", SCHEMA_OBJECTS, GATE(classes), .min = "0", .max = "32", .preset_words = "none", .items = &schema_class,
+    {"classes", SCHEMA_OBJECTS, GATE(classes), .restart = true, .min = "0", .max = "32", .preset_words = "none", .items = &schema_class,
      .doc = "Clients that are served differently from others when the application cannot take all that is sent, by their network; see below. The application reads the class of a message's sender in the property X-Weir-Class, except with CURVE. A client that is in several networks is of the class with the smallest of them; one that is in none is of the class default."},
 
     {"breaker.failures", SCHEMA_NUMBER, GATE(breaker.failures), .min = "0", .max = "1000000", .preset = "5",
@@ -338,6 +338,54 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_OBJECTS] = "a mapping",
     };
     return words[t];
+}
+
+/* Where in the file an item stands does not matter. */
+static bool items_equal(const struct schema_key *list, const void *a, const void *b)
+{
+    if (!list->items)
+        return network_equal(&((const struct config_network *)a)->network,
+                             &((const struct config_network *)b)->network);
+    for (size_t i = 0; i < list->items->count; i++)
+        if (!schema_equal(&list->items->keys[i], a, b))
+            return false;
+    return true;
+}
+
+/* In another order it is another list. */
+static bool lists_equal(const struct schema_key *k, struct schema_list a, struct schema_list b)
+{
+    size_t size = schema_item_size(k);
+    if (a.count != b.count)
+        return false;
+    for (size_t i = 0; i < a.count; i++)
+        if (!items_equal(k, (const char *)a.at + i * size, (const char *)b.at + i * size))
+            return false;
+    return true;
+}
+
+bool schema_equal(const struct schema_key *k, const void *a, const void *b)
+{
+    const char *left = (const char *)a + k->offset, *right = (const char *)b + k->offset;
+    struct rate l, r;
+    switch (k->type) {
+    case SCHEMA_NAME:
+    case SCHEMA_LISTEN:
+    case SCHEMA_FORWARD:
+    case SCHEMA_PATH:
+    case SCHEMA_ADMIN_ADDR:
+        return !strcmp(left, right);
+    case SCHEMA_NETWORKS:
+    case SCHEMA_OBJECTS:
+        return lists_equal(k, schema_get_list(k, a), schema_get_list(k, b));
+    case SCHEMA_RATE:
+    case SCHEMA_BYTE_RATE:
+        memcpy(&l, left, sizeof(l));
+        memcpy(&r, right, sizeof(r));
+        return l.count == r.count && (l.count == 0 || l.period_ns == r.period_ns);
+    default:
+        return !memcmp(left, right, k->width);
+    }
 }
 
 uint64_t schema_get(const struct schema_key *k, const void *base)

@@ -48,6 +48,7 @@ struct schema_key {
     const struct schema *items; /* of SCHEMA_OBJECTS */
     const char *doc;            /* one sentence: what it is */
     const char *reached;        /* what happens when it is reached; NULL for what is no limit */
+    bool restart;               /* read at the start only: a reload that changes it is refused */
 };
 
 struct schema {
@@ -90,6 +91,9 @@ void schema_set_defaults(const struct schema *s, void *base);
 
 /* "SIZE", "DURATION", ... in words: "a size", "a rate", for sentences. */
 const char *schema_type_words(enum schema_type t);
+
+/* Whether the field is the same in both, as configured. */
+bool schema_equal(const struct schema_key *k, const void *a, const void *b);
 
 /* An integer field of 4 or 8 bytes. */
 uint64_t schema_get(const struct schema_key *k, const void *base);

@@ -60,7 +60,7 @@ static void check_row(const struct schema_key *k)
     }
     if (k->preset)
         assert_int_equal(value_set(k, k->preset, base, why), 0);
-    if (k->preset && is_integer(k) && k->type != SCHEMA_SPEED) /* written in its shortest form */
+    if (k->preset && k->type != SCHEMA_BOOL) /* written in its shortest form */
         assert_string_equal(value_format(text, k, base), k->preset);
     free(base);
 }

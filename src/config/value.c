@@ -279,16 +279,114 @@ int value_network(const struct schema_key *k, const char *text, struct network *
     return complain(k, text, FAULT_FORM, r == -EDOM ? detail : why, ret_why);
 }
 
+static const char *word_of(const struct schema_key *k, const void *base)
+{
+    for (const struct schema_choice *c = k->choices; c->word; c++)
+        if (c->value == schema_get(k, base))
+            return c->word;
+    return "?";
+}
+
+/* Of those types that are kept as they were written, or as a word. */
+static const char *text_of(const struct schema_key *k, const void *base)
+{
+    const char *field = (const char *)base + k->offset;
+    switch (k->type) {
+    case SCHEMA_BOOL:
+        return *(const bool *)field ? "true" : "false";
+    case SCHEMA_CHOICE:
+        return word_of(k, base);
+    case SCHEMA_NAME:
+    case SCHEMA_LISTEN:
+    case SCHEMA_FORWARD:
+        return field;
+    case SCHEMA_PATH:
+    case SCHEMA_ADMIN_ADDR:
+        return field[0] ? field : value_preset(k);
+    default:
+        return NULL;
+    }
+}
+
+/* "64KiB/s" or "2000/s": counts are written out, and bytes have their unit. */
+static char *format_rate(char dst[static VALUE_TEXT_MAX], const struct rate *r, bool bytes)
+{
+    char number[32], text[VALUE_TEXT_MAX - sizeof(number)];
+    const char *period = strchr(units_format_rate(text, sizeof(text), r->count, r->period_ns), '/');
+    if (bytes)
+        units_format_bytes(number, sizeof(number), r->count);
+    else
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)r->count);
+    snprintf(dst, VALUE_TEXT_MAX, "%s%s", period ? number : "", period ? period : text);
+    return dst;
+}
+
+/* ---- lists ---- */
+
+#define CUT_OFF " ...]"
+
+/* As much as fits; returns whether that is all. */
+static bool add(char dst[static VALUE_TEXT_MAX], const char *text)
+{
+    size_t at = strlen(dst), room = VALUE_TEXT_MAX - sizeof(CUT_OFF) - at, len = strlen(text);
+    size_t n = len < room ? len : room;
+    memcpy(dst + at, text, n);
+    dst[at + n] = '\0';
+    return n == len;
+}
+
+static bool add_item(char dst[static VALUE_TEXT_MAX], const struct schema_key *list, const void *item)
+{
+    char text[VALUE_TEXT_MAX];
+    const struct schema *s = list->items;
+    if (!s)
+        return add(dst, network_format(text, sizeof(text), &((const struct config_network *)item)->network));
+    for (size_t i = 0; i < s->count; i++)
+        if (!add(dst, i ? ", " : "{") || !add(dst, s->keys[i].path) || !add(dst, ": ") ||
+            !add(dst, value_format(text, &s->keys[i], item)))
+            return false;
+    return add(dst, "}");
+}
+
+/* "[10.0.0.0/8, uid:7]" */
+static char *format_list(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
+{
+    struct schema_list list = schema_get_list(k, base);
+    bool whole = true;
+    snprintf(dst, VALUE_TEXT_MAX, "%s", list.count ? "[" : "none");
+    for (size_t i = 0; i < list.count && whole; i++)
+        whole = (i == 0 || add(dst, ", ")) && add_item(dst, k, (const char *)list.at + i * schema_item_size(k));
+    size_t at = strlen(dst);
+    if (list.count)
+        snprintf(dst + at, VALUE_TEXT_MAX - at, "%s", whole ? "]" : CUT_OFF);
+    return dst;
+}
+
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
 {
-    uint64_t v = schema_get(k, base);
+    const char *text = text_of(k, base);
+    struct rate rate;
+    if (text) {
+        snprintf(dst, VALUE_TEXT_MAX, "%s", text);
+        return dst;
+    }
     switch (k->type) {
+    case SCHEMA_RATE:
+    case SCHEMA_BYTE_RATE:
+        memcpy(&rate, (const char *)base + k->offset, sizeof(rate));
+        return format_rate(dst, &rate, k->type == SCHEMA_BYTE_RATE);
+    case SCHEMA_SPEED:
+        rate = (struct rate){.count = schema_get(k, base), .period_ns = NS_PER_S};
+        return format_rate(dst, &rate, true);
     case SCHEMA_SIZE:
-        return units_format_bytes(dst, VALUE_TEXT_MAX, v);
+        return units_format_bytes(dst, VALUE_TEXT_MAX, schema_get(k, base));
     case SCHEMA_DURATION:
-        return units_format_duration(dst, VALUE_TEXT_MAX, v);
+        return units_format_duration(dst, VALUE_TEXT_MAX, schema_get(k, base));
+    case SCHEMA_NETWORKS:
+    case SCHEMA_OBJECTS:
+        return format_list(dst, k, base);
     default:
-        snprintf(dst, VALUE_TEXT_MAX, "%llu", (unsigned long long)v);
+        snprintf(dst, VALUE_TEXT_MAX, "%llu", (unsigned long long)schema_get(k, base));
         return dst;
     }
 }

@@ -25,7 +25,7 @@ MUST_USE int value_set(const struct schema_key *k, const char *text, void *base,
 MUST_USE int value_network(const struct schema_key *k, const char *text, struct network *ret,
                            char ret_why[static VALUE_WHY_MAX]);
 
-/* The stored value as one would write it, for sizes, numbers, durations and speeds. Returns `dst`. */
+/* The stored value as one would write it; of a long list its beginning. Returns `dst`. */
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base);
 
 /* "4KiB to 512KiB", "pause, drop or close"; of an item, when it is a list. Returns `dst`. */

@@ -28,15 +28,15 @@ static void announce(const struct relay *r, const struct admin *a)
     fflush(stdout);
 }
 
-/* Waits until a signal asks for the end; returns it. */
-static int wait_for_stop(const sigset_t *signals)
+/* Waits until a signal asks for the end, and reloads meanwhile; returns it. */
+static int wait_for_stop(struct relay *r, const struct reload_source *from, const sigset_t *signals)
 {
     for (;;) {
         int sig = sigwaitinfo(signals, NULL);
         if (sig == SIGTERM || sig == SIGINT)
             return sig;
         if (sig == SIGHUP)
-            LOG_WARN("SIGHUP: reloading is not available yet; restart to read the configuration again");
+            reload(r, from);
     }
 }
 
@@ -48,9 +48,9 @@ static bool asked_again(const sigset_t *signals, uint64_t wait_ns)
     return sig == SIGTERM || sig == SIGINT;
 }
 
-static void drain(const struct config *c, struct relay *r, const sigset_t *signals)
+static void drain(struct relay *r, const sigset_t *signals)
 {
-    uint64_t now = clock_now_ns(), end = now + c->drain_ns;
+    uint64_t now = clock_now_ns(), end = now + relay_config(r)->drain_ns;
     relay_drain(r);
     while (relay_open_connections(r) && now < end) {
         uint64_t left = end - now;
@@ -65,7 +65,7 @@ static void drain(const struct config *c, struct relay *r, const sigset_t *signa
                  (unsigned long long)relay_open_connections(r));
 }
 
-static int serve(const struct config *c, struct relay *r, const sigset_t *signals)
+static int serve(const struct config *c, const struct reload_source *from, struct relay *r, const sigset_t *signals)
 {
     struct admin *a = NULL;
     if (c->admin.enabled) {
@@ -82,15 +82,15 @@ static int serve(const struct config *c, struct relay *r, const sigset_t *signal
     announce(r, a);
     notify("READY=1");
 
-    int sig = wait_for_stop(signals);
+    int sig = wait_for_stop(r, from, signals);
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
-    drain(c, r, signals);
+    drain(r, signals);
     admin_stop(a);
     return 0;
 }
 
-int daemon_run(const struct config *c)
+int daemon_run(const struct config *c, const struct reload_source *from)
 {
     sigset_t signals;
     int code = 1;
@@ -107,7 +107,7 @@ int daemon_run(const struct config *c)
     struct relay *r = relay_new(c, stderr);
     struct keeper *k = r ? keeper_start(c->state_file, relay_bans(r)) : NULL;
     if (k)
-        code = serve(c, r, &signals);
+        code = serve(c, from, r, &signals);
     else if (r)
         fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
     keeper_stop(k);

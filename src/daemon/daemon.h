@@ -8,14 +8,15 @@
 
 #include "base/attr.h"
 #include "config/config.h"
+#include "daemon/reload.h"
 
 /*
  * Serves until SIGTERM or SIGINT, then drains for at most c->drain_ns; a second signal ends the drain at once. Prints
  * to standard output, flushed, when every gate listens: weir: admin: http://127.0.0.1:9700 weir: ready:
  * tcp://127.0.0.1:5555 -> tcp://127.0.0.1:5556 Returns the exit code: 0 after a stop by signal, 1 when it could not
- * start (a line on standard error says why). To be called once, at the end of a program: the signals stay blocked, and
- * SIGPIPE ignored, when it returns.
+ * start (a line on standard error says why). SIGHUP reads the configuration again `from` where it came. To be called
+ * once, at the end of a program: the signals stay blocked, and SIGPIPE ignored, when it returns.
  */
-MUST_USE int daemon_run(const struct config *c);
+MUST_USE int daemon_run(const struct config *c, const struct reload_source *from);
 
 #endif

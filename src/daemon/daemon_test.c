@@ -3,6 +3,7 @@
 #include "daemon/daemon.h"
 
 #include "admin/admin.h"
+#include "base/clock.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
 #include "daemon/keeper.h"
@@ -36,6 +37,12 @@ static struct fake {
     bool signal_while_draining;
     int64_t open_connections; /* each look takes one away; negative: never ends */
     unsigned looks;
+    struct reload_source from;
+    const struct config *config;
+    struct config *taken;
+    int reload_fails;
+    unsigned done, refused;
+    bool stop_after_reload;
 } fake;
 
 static void tell(const char *event)
@@ -47,6 +54,7 @@ static void tell(const char *event)
 struct relay *relay_new(const struct config *c, FILE *errors)
 {
     tell("new");
+    fake.config = c;
     if (!fake.relay_fails)
         return &fake.relay;
     fputs("weir: no relay\n", errors);
@@ -59,6 +67,28 @@ int relay_start(struct relay *r)
     for (size_t i = 0; i < ARRAY_LEN(fake.signals_at_start) && fake.signals_at_start[i]; i++)
         kill(getpid(), fake.signals_at_start[i]);
     return fake.start_fails ? -EAGAIN : 0;
+}
+
+const struct config *relay_config(const struct relay *r)
+{
+    return fake.config;
+}
+
+int relay_reload(struct relay *r, struct config *c)
+{
+    tell("reload");
+    if (fake.reload_fails)
+        return fake.reload_fails;
+    config_free(fake.taken);
+    fake.config = fake.taken = c;
+    return 0;
+}
+
+void relay_count_reload(struct relay *r, bool done)
+{
+    *(done ? &fake.done : &fake.refused) += 1;
+    if (fake.stop_after_reload)
+        kill(getpid(), SIGTERM);
 }
 
 void relay_drain(struct relay *r)
@@ -131,7 +161,7 @@ static int run(const struct config *c, char *printed, size_t size)
     int keep = dup(STDOUT_FILENO), file = memfd_create("stdout", MFD_CLOEXEC);
     assert_true(keep >= 0 && file >= 0);
     assert_true(dup2(file, STDOUT_FILENO) >= 0);
-    int code = daemon_run(c);
+    int code = daemon_run(c, &fake.from);
     /* Not flushed here: daemon_run() must have done it. */
     ssize_t n = pread(file, printed, size - 1, 0);
     fflush(stdout);
@@ -223,6 +253,62 @@ static void test_hangup_is_no_end(void **state)
     assert_false(sigismember(&pending, SIGHUP)); /* taken, not left */
 }
 
+/* A configuration file in a file of memory. */
+static int file_of(const char *text, char path[static 32])
+{
+    int fd = memfd_create("weir.yaml", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    snprintf(path, 32, "/proc/self/fd/%d", fd);
+    return fd;
+}
+
+#define GATE "gates: [{listen: ipc:///a, forward: ipc:///b"
+
+static void reload_of(const char *text, unsigned done, unsigned refused, const char *story)
+{
+    char path[32];
+    int before = file_of(GATE "}]\ndrain: 0s\nlog: {level: error}\n", path);
+    struct config *c = config_load(path, stderr);
+    char printed[512];
+    assert_non_null(c);
+    close(before);
+    int after = file_of(text, path);
+    fake.from.file = path;
+    fake.signals_at_start[0] = SIGHUP;
+    fake.signals_at_start[1] = 0;
+    fake.stop_after_reload = true;
+    assert_int_equal(run(c, printed, sizeof(printed)), 0);
+    assert_string_equal(fake.story, story);
+    assert_int_equal(fake.done, done);
+    assert_int_equal(fake.refused, refused);
+    config_free(fake.taken);
+    config_free(c);
+    close(after);
+}
+
+static void test_hangup_reloads(void **state)
+{
+    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 1, 0, "new start reload drain free");
+    assert_true(fake.config != NULL);
+}
+
+static void test_what_cannot_be_served_is_refused(void **state)
+{
+    reload_of(GATE ", zmtp2: perhaps}]\n", 0, 1, "new start drain free");
+}
+
+static void test_what_needs_a_restart_is_refused_whole(void **state)
+{
+    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nmemory: 64MiB\nlog: {level: error}\n", 0, 1, "new start drain free");
+}
+
+static void test_what_the_relay_refuses_is_refused(void **state)
+{
+    fake.reload_fails = -EBUSY;
+    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 0, 1, "new start reload drain free");
+}
+
 static void test_failures_at_the_start(void **state)
 {
     struct config c = some_config();
@@ -295,6 +381,25 @@ static void test_service_manager_hears_ready_and_stopping(void **state)
     rmdir(folder);
 }
 
+/* RELOADING=1 comes with the time at which it began, and READY=1 whatever came of it. */
+static void test_service_manager_hears_of_a_reload(void **state)
+{
+    char name[64], got[64];
+    snprintf(name, sizeof(name), "@weir-reload-test-%d", getpid());
+    int fd = manager(name);
+    reload_of(GATE ", zmtp2: perhaps}]\n", 0, 1, "new start drain free");
+    expect_datagram(fd, "READY=1");
+    ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+    assert_true(n > 0);
+    got[n] = '\0';
+    unsigned long long at_us = 0;
+    assert_int_equal(sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%llu", &at_us), 1);
+    assert_true(at_us > 0 && at_us <= clock_now_ns() / NS_PER_US);
+    expect_datagram(fd, "READY=1");
+    expect_datagram(fd, "STOPPING=1");
+    close(fd);
+}
+
 static void test_service_manager_in_the_abstract_namespace(void **state)
 {
     char name[64];
@@ -330,8 +435,13 @@ int main(void)
         cmocka_unit_test_setup(test_drain_ends_after_its_time, setup),
         cmocka_unit_test_setup(test_no_drain, setup),
         cmocka_unit_test_setup(test_hangup_is_no_end, setup),
+        cmocka_unit_test_setup(test_hangup_reloads, setup),
+        cmocka_unit_test_setup(test_what_cannot_be_served_is_refused, setup),
+        cmocka_unit_test_setup(test_what_needs_a_restart_is_refused_whole, setup),
+        cmocka_unit_test_setup(test_what_the_relay_refuses_is_refused, setup),
         cmocka_unit_test_setup(test_failures_at_the_start, setup),
         cmocka_unit_test_setup(test_service_manager_hears_ready_and_stopping, setup),
+        cmocka_unit_test_setup(test_service_manager_hears_of_a_reload, setup),
         cmocka_unit_test_setup(test_service_manager_in_the_abstract_namespace, setup),
         cmocka_unit_test_setup(test_no_service_manager_is_no_error, setup),
     };

@@ -144,6 +144,15 @@ void gcra_refund(gcra_word *tat, const struct rate *r, uint64_t quantity)
     while (!atomic_compare_exchange_weak_explicit(tat, &was, next, memory_order_relaxed, memory_order_relaxed));
 }
 
+void gcra_forgive(gcra_word *tat, const struct rate *r, uint64_t now_ns)
+{
+    uint64_t was = atomic_load_explicit(tat, memory_order_relaxed);
+    uint64_t most = rate_is_unlimited(r) ? 0 : add_saturated(now_ns, tolerance_ns(r));
+    while (was > most &&
+           !atomic_compare_exchange_weak_explicit(tat, &was, most, memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
 uint64_t gcra_wait_ns(const gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns)
 {
     if (rate_is_unlimited(r))

@@ -52,6 +52,11 @@ uint64_t gcra_charge(gcra_word *tat, const struct rate *r, uint64_t quantity, ui
 /* Takes back what gcra_admit() charged, when another limit refused the same message. */
 void gcra_refund(gcra_word *tat, const struct rate *r, uint64_t quantity);
 
+/* For a rate that has just come into force: what was charged at the old one is owed for at most as long as the whole
+ * burst of the new one takes. So a debt of an hour at a tiny rate does not outlive it. A state that the new rate could
+ * have brought about stays as it is, but for debts, which are forgiven. */
+void gcra_forgive(gcra_word *tat, const struct rate *r, uint64_t now_ns);
+
 /* Nanoseconds until `quantity` would pass, charging nothing; 0: it would pass now. */
 uint64_t gcra_wait_ns(const gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns);
 

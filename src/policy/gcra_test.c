@@ -360,6 +360,31 @@ static uint64_t admitted_by_threads(const struct rate *r, int modes, uint64_t se
     return admitted;
 }
 
+static void forgiven_is_only_what_the_new_rate_could_not_bring_about(void **state)
+{
+    struct property_rng rng = property_rng_new("gcra forgive");
+    struct rate tiny = {1, 3600 * NS_PER_S, 9}, fast = {800, NS_PER_S, 0}, none = {0};
+    gcra_word word = 0;
+    uint64_t now = NS_PER_S;
+    assert_int_equal(gcra_charge(&word, &tiny, 10, now), 0);
+    assert_int_equal(gcra_admit(&word, &tiny, 1, now), 3600 * NS_PER_S);
+    gcra_forgive(&word, &fast, now);
+    assert_int_equal(gcra_admit(&word, &fast, 1, now), NS_PER_S / 800); /* its burst is used up, and no more */
+    gcra_forgive(&word, &none, now);
+    assert_int_equal(word, 0);
+    for (unsigned i = 0; i < 10000; i++) {
+        struct rate r = {1 + property_below(&rng, 1000), 1 + property_below(&rng, NS_PER_S), property_below(&rng, 100)};
+        word = property_below(&rng, 2 * NS_PER_S);
+        while (gcra_admit(&word, &r, 1, now) == 0 && property_below(&rng, 4))
+            ;
+        uint64_t before = gcra_wait_ns(&word, &r, 1, now);
+        gcra_forgive(&word, &r, now);
+        uint64_t after = gcra_wait_ns(&word, &r, 1, now), one = (r.period_ns + r.count - 1) / r.count;
+        assert_true(after <= one);
+        assert_true(before > one || after == before);
+    }
+}
+
 static void threads_together_get_no_more_than_the_rate(void **state)
 {
     struct property_rng rng = property_rng_new("gcra threads");
@@ -393,6 +418,7 @@ int main(void)
         cmocka_unit_test(some_is_within_a_nanosecond_a_call_of_one_after_another),
         cmocka_unit_test(a_debt_is_paid_before_anything_passes),
         cmocka_unit_test(a_refund_undoes_an_admission),
+        cmocka_unit_test(forgiven_is_only_what_the_new_rate_could_not_bring_about),
         cmocka_unit_test(threads_together_get_no_more_than_the_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

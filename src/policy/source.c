@@ -247,6 +247,26 @@ char *source_format(char *dst, size_t size, const struct source *s)
     }
 }
 
+static void forgive(struct source *s, const struct rate *rates, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < SOURCE_LIMITERS; i++)
+        gcra_forgive(&s->limiters[i], &rates[i], now_ns);
+}
+
+void source_table_forgive(struct source_table *t, const struct rate rates[static SOURCE_LIMITERS], uint64_t now_ns)
+{
+    for (size_t i = 0; i < t->capacity; i++)
+        forgive(&t->entries[i], rates, now_ns);
+    forgive(&t->all, rates, now_ns);
+}
+
+void source_table_pardon(struct source_table *t)
+{
+    for (size_t i = 0; i < t->capacity; i++)
+        atomic_store_explicit(&t->entries[i].strikes, 0, memory_order_relaxed);
+    atomic_store_explicit(&t->all.strikes, 0, memory_order_relaxed);
+}
+
 void source_table_stats(const struct source_table *t, struct source_stats *ret)
 {
     struct source_stats sum = {.capacity = t->capacity,

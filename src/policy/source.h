@@ -84,6 +84,13 @@ void source_release(struct source *s);
 /* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "uid:1000", "all". Returns `dst` (at least ADDR_TEXT_MAX). */
 char *source_format(char *dst, size_t size, const struct source *s);
 
+/* gcra_forgive() of every limiter, at rates indexed by enum source_limiter: after a reload. Walks the whole table,
+ * without a lock. Any thread but a worker. */
+void source_table_forgive(struct source_table *t, const struct rate rates[static SOURCE_LIMITERS], uint64_t now_ns);
+
+/* Takes all strikes back, which mean nothing under other rules. In the same way. */
+void source_table_pardon(struct source_table *t);
+
 struct source_stats {
     size_t capacity;
     size_t used;        /* entries that hold a key */

@@ -353,6 +353,43 @@ static void threads_share_the_table(void **state)
     source_table_free(t);
 }
 
+static void a_new_rate_forgives_what_the_old_one_made_them_owe(void **state)
+{
+    const struct rate hour = {1, 3600 * NS_PER_S, 0};
+    const struct rate rates[SOURCE_LIMITERS] = {rate, rate, rate, rate, rate};
+    struct source_table *t = new_table(1024);
+    for (uint32_t i = 0; i < 2000; i++) { /* more than there are entries: prefixes and everyone too */
+        struct source *s = source_acquire(t, v4(i * 4096), START);
+        for (unsigned k = 0; k < SOURCE_LIMITERS; k++)
+            (void)gcra_charge(&s->limiters[k], &hour, 1, START);
+    }
+    source_table_forgive(t, rates, START);
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct source *s = source_acquire(t, v4(i * 4096), START);
+        for (unsigned k = 0; k < SOURCE_LIMITERS; k++)
+            assert_int_equal(gcra_wait_ns(&s->limiters[k], &rate, 1, START), rate.period_ns / rate.count);
+    }
+    source_table_free(t);
+}
+
+/* Those of the entries that many share, too: 2000 strikes of 4000 at most. */
+static void a_pardon_takes_all_strikes_back(void **state)
+{
+    const struct strike_rules rules = {.strikes = 4000, .within_ns = 3600 * NS_PER_S};
+    struct source_table *t = new_table(1024);
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct source *s = source_acquire(t, v4(i * 4096), START);
+        assert_int_equal(strikes_add(&s->strikes, &rules, 1, STRIKES_PATIENCE_MAX, START), STRIKES_QUIET);
+        assert_int_not_equal(strikes_score(&s->strikes, &rules, START), 0);
+    }
+    source_table_pardon(t);
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct source *s = source_acquire(t, v4(i * 4096), START);
+        assert_int_equal(strikes_score(&s->strikes, &rules, START), 0);
+    }
+    source_table_free(t);
+}
+
 static void impossible_capacities_are_refused(void **state)
 {
     assert_null(source_table_new(SIZE_MAX, &key));
@@ -373,6 +410,8 @@ int main(void)
         cmocka_unit_test(a_million_sources_in_fixed_memory),
         cmocka_unit_test(a_million_sources_fit_in_64_mib_with_room_for_each),
         cmocka_unit_test(threads_share_the_table),
+        cmocka_unit_test(a_new_rate_forgives_what_the_old_one_made_them_owe),
+        cmocka_unit_test(a_pardon_takes_all_strikes_back),
         cmocka_unit_test(impossible_capacities_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

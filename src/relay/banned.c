@@ -50,7 +50,7 @@ void banned_punish(struct session *s, enum ban_reason reason, enum verdict v)
     struct network who = network_of(&s->addr, s->addr.kind == ADDR_V6 ? 64 : 32);
     uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->now_ns, s->id}, 2 * sizeof(uint64_t));
     struct ban b;
-    if (!bans_punish(g->bans, &who, &g->limits.ban.terms, reason, random, w->now_ns, &b))
+    if (!bans_punish(g->bans, &who, &session_limits(s)->ban.terms, reason, random, w->now_ns, &b))
         return;
     note_ban(s, &b, v);
     banned_tell_all(w->all, w->all_count);
@@ -60,7 +60,7 @@ bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *
 {
     struct ban b;
     if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->now_ns, &b) ||
-        networks_contain(&wg->gate->limits.ban.exempt, addr))
+        networks_contain(&wg->policy->limits.ban.exempt, addr))
         return false;
     *ret_until_ns = b.until_ns;
     return true;
@@ -88,10 +88,10 @@ static void on_alarm(struct alarm *a)
 static bool take_place(struct worker_gate *wg)
 {
     struct gate *g = wg->gate;
-    if (g->limits.ban.action != BAN_ACTION_TARPIT)
+    const struct limits *l = &wg->policy->limits;
+    if (l->ban.action != BAN_ACTION_TARPIT)
         return false;
-    if (atomic_fetch_add(&g->tarpitted, 1) < g->limits.ban.tarpit &&
-        account_charge(wg->worker->account, sizeof(struct stuck)))
+    if (atomic_fetch_add(&g->tarpitted, 1) < l->ban.tarpit && account_charge(wg->worker->account, sizeof(struct stuck)))
         return true;
     atomic_fetch_sub(&g->tarpitted, 1);
     return false;
@@ -204,6 +204,12 @@ static bool apply(struct worker *w, const struct ban_change *c)
         return true;
     look_at_source(w, &c->ban.who);
     return false;
+}
+
+void banned_reconsider(struct worker *w)
+{
+    if (w->bans)
+        look_at_all(w);
 }
 
 void banned_follow(struct worker *w)

@@ -25,6 +25,9 @@ void banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uin
 /* The table has changed: closes connections of those who are banned now, lets go of those who are no longer. */
 void banned_follow(struct worker *w);
 
+/* ban.exempt may have changed: the same for everybody. */
+void banned_reconsider(struct worker *w);
+
 /* Something happened to a connection in the tarpit: its client has left. */
 void banned_on_event(struct watch *watch);
 

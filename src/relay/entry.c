@@ -62,7 +62,7 @@ static void end_half_open(struct session *s)
 bool entry_is_full(struct worker_gate *wg, const struct source *source)
 {
     const struct peer *p = peer_find(wg, source);
-    return p && p->waiting >= wg->gate->limits.source.half_open;
+    return p && p->waiting >= wg->policy->limits.source.half_open;
 }
 
 /* Nanoseconds until the rate lets one more of this source in; 0: now, and it is counted. */

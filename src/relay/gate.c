@@ -20,7 +20,6 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     memset(g, 0, sizeof(*g));
     g->config = config;
     g->bans = bans;
-    g->limits = config->limits;
     g->listen = config->listen;
     g->forward = config->forward;
     g->traffic.account = account;
@@ -30,11 +29,12 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     tally_init(&g->routing_ids, account);
     atomic_store(&g->socket, config->socket);
     atomic_store(&g->max_connections, config->limits.connections.max);
+    g->app_room = UINT32_MAX;
     g->sources = source_table_new(whole->sources, &g->traffic.key);
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
     if (config->class_table)
         g->class_cells = aligned_alloc(64, workers * sizeof(*g->class_cells));
-    int error = valve_init(&g->valve, g->limits.concurrency.max, VALVE_SOURCES, admission_wake);
+    int error = valve_init(&g->valve, config->limits.concurrency.max, VALVE_SOURCES, admission_wake);
     if (error || !g->sources || !g->cells || (config->class_table && !g->class_cells))
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));
@@ -97,6 +97,32 @@ void gate_learn_socket(struct gate *g, enum socket_type t)
         valve_be_strict(&g->valve);
     else if (t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB)
         valve_be_fixed(&g->valve, TENURES_MOST);
+}
+
+bool gate_bound_connections(struct gate *g, const struct limits *l)
+{
+    uint32_t max = g->app_room < l->connections.max ? g->app_room : l->connections.max;
+    return atomic_exchange(&g->max_connections, max) != max && max < l->connections.max;
+}
+
+static bool same_rules(const struct strike_rules *a, const struct strike_rules *b)
+{
+    return a->strikes == b->strikes && a->within_ns == b->within_ns;
+}
+
+void gate_forgive(struct gate *g, const struct limits *was, const struct limits *l, uint64_t now_ns)
+{
+    const struct rate rates[SOURCE_LIMITERS] = {
+        [SOURCE_MESSAGES] = l->source.messages.rate,    [SOURCE_BYTES] = l->source.bytes.rate,
+        [SOURCE_COMMANDS] = l->source.commands.rate,    [SOURCE_CONNECTIONS] = l->source.connection_rate,
+        [SOURCE_SUBSCRIPTIONS] = l->subscriptions.rate,
+    };
+    source_table_forgive(g->sources, rates, now_ns);
+    gcra_forgive(&g->traffic.topic_rate, &l->subscriptions.total_rate, now_ns);
+    gcra_forgive(&g->traffic.topic_peak, &l->subscriptions.total_rate, now_ns);
+    gcra_forgive(&g->removals, &l->subscriptions.removal_rate, now_ns);
+    if (!same_rules(&was->ban.strikes, &l->ban.strikes))
+        source_table_pardon(g->sources);
 }
 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)

@@ -58,9 +58,8 @@ struct notice {
 };
 
 struct gate {
-    const struct config_gate *config;
-    struct limits limits;   /* the configured ones, lowered to what the descriptor limits allow */
-    struct endpoint listen; /* the real address */
+    const struct config_gate *config; /* of the start: names, addresses, classes; what can change: worker_gate.policy */
+    struct endpoint listen;           /* the real address */
     struct endpoint forward;
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
@@ -74,6 +73,7 @@ struct gate {
     struct class_cells *class_cells; /* the same; NULL: there are no classes */
 
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
+    uint32_t app_room;                /* worker 0: connections for which that leaves room; UINT32_MAX: not known */
     _Atomic uint32_t open, half_open;
     _Atomic bool listening;
 
@@ -113,6 +113,14 @@ void gate_forget_app(struct gate *g);
 /* The application's socket type: configured, or seen in a handshake. */
 enum socket_type gate_socket(const struct gate *g);
 void gate_learn_socket(struct gate *g, enum socket_type t);
+
+/* Sets the connections in force: what the limits allow and the application has room for. Returns whether that is
+ * another number than before, and lower than the limits'. Worker 0. */
+bool gate_bound_connections(struct gate *g, const struct limits *l);
+
+/* After the workers have adopted other limits: nothing is owed for longer than they could have brought about, and where
+ * strikes are counted otherwise than before, the count begins anew. Walks the source table. Main thread. */
+void gate_forgive(struct gate *g, const struct limits *was, const struct limits *l, uint64_t now_ns);
 
 /* Counts `n` verdicts for a worker. */
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);

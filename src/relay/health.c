@@ -11,9 +11,9 @@
 #define STALL_LOOKS    4
 #define STALL_LEAST_NS (100 * NS_PER_MS)
 
-static const struct breaker_params *params(const struct gate *g)
+static const struct breaker_params *params(const struct worker_gate *wg)
 {
-    return &g->config->breaker;
+    return &wg->policy->config->breaker;
 }
 
 /* ---- changes ---- */
@@ -29,18 +29,19 @@ static const char *cause_words(enum breaker_cause c)
     return words[c];
 }
 
-static void write_change(struct gate *g, enum breaker_change c, uint64_t now_ns, const char *more)
+static void write_change(const struct worker_gate *wg, enum breaker_change c, uint64_t now_ns, const char *more)
 {
+    const struct gate *g = wg->gate;
     const char *name = g->config->name, *app = g->config->forward_text;
     uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
     if (c == BREAKER_NOW_OPEN)
         LOG_WARN("gate %s: circuit breaker open for %.1f s: the application at %s: %s; newcomers %s%s", name,
                  until_ns > now_ns ? (double)(until_ns - now_ns) / (double)NS_PER_S : 0.0, app,
                  cause_words(breaker_cause(&g->breaker)),
-                 g->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait", more);
+                 wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait", more);
     else if (c == BREAKER_NOW_HALF_OPEN)
         LOG_INFO("gate %s: circuit breaker half-open: newcomers try the application at %s, %u at a time%s", name, app,
-                 params(g)->trials, more);
+                 params(wg)->trials, more);
     else
         LOG_INFO("gate %s: circuit breaker closed: the application at %s works%s", name, app, more);
 }
@@ -57,7 +58,7 @@ static void note_change(struct worker_gate *wg, enum breaker_change c)
         return;
     if (held)
         snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
-    write_change(g, c, now_ns, more);
+    write_change(wg, c, now_ns, more);
 }
 
 /* ---- newcomers ---- */
@@ -65,7 +66,7 @@ static void note_change(struct worker_gate *wg, enum breaker_change c)
 bool health_refuses(const struct worker_gate *wg)
 {
     const struct gate *g = wg->gate;
-    return g->config->breaker_open == BREAKER_MEETS_REFUSE &&
+    return wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE &&
            breaker_state(&g->breaker, wg->worker->now_ns) == BREAKER_OPEN;
 }
 
@@ -74,7 +75,7 @@ bool health_admits(struct session *s)
     struct gate *g = s->wg->gate;
     uint64_t now_ns = s->wg->worker->now_ns;
     uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->id, sizeof(s->id));
-    struct breaker_answer a = breaker_enter(&g->breaker, params(g), ticket, now_ns);
+    struct breaker_answer a = breaker_enter(&g->breaker, params(s->wg), ticket, now_ns);
     note_change(s->wg, a.change);
     s->opening->held = !a.go;
     s->opening->place = a.place;
@@ -114,7 +115,7 @@ void health_on_failure(struct worker_gate *wg, enum breaker_cause cause)
 {
     struct gate *g = wg->gate;
     uint64_t now_ns = wg->worker->now_ns;
-    note_change(wg, breaker_on_failure(&g->breaker, params(g), cause, now_ns, dice(g, now_ns)));
+    note_change(wg, breaker_on_failure(&g->breaker, params(wg), cause, now_ns, dice(g, now_ns)));
 }
 
 /* What the application makes of a ZMTP 2.0 greeting, which Weir passes on, is the client's affair. */
@@ -190,14 +191,14 @@ static void look(struct stall_watch *w)
         note_change(w->wg, breaker_on_taken(&g->breaker, now_ns));
     if (moved || sum(worker, g, CELL_BLOCKED_IN) == 0)
         w->since_ns = now_ns;
-    else if (now_ns - w->since_ns >= g->config->breaker_stall_ns)
-        note_change(w->wg, breaker_on_stall(&g->breaker, params(g), now_ns, dice(g, now_ns)));
+    else if (now_ns - w->since_ns >= w->wg->policy->config->breaker_stall_ns)
+        note_change(w->wg, breaker_on_stall(&g->breaker, params(w->wg), now_ns, dice(g, now_ns)));
 }
 
 static void look_again_later(struct stall_watch *w)
 {
     struct worker *worker = w->wg->worker;
-    uint64_t pause_ns = w->wg->gate->config->breaker_stall_ns / STALL_LOOKS;
+    uint64_t pause_ns = w->wg->policy->config->breaker_stall_ns / STALL_LOOKS;
     pause_ns = pause_ns < STALL_LEAST_NS ? STALL_LEAST_NS : pause_ns;
     timer_arm(&worker->timers, &w->alarm.timer, worker->now_ns + pause_ns);
 }
@@ -214,7 +215,15 @@ void stall_watch_start(struct stall_watch *w, struct worker_gate *wg)
     *w = (struct stall_watch){.wg = wg, .since_ns = wg->worker->now_ns};
     timer_init(&w->alarm.timer);
     w->alarm.ring = on_alarm;
-    if (wg->gate->config->breaker_stall_ns != 0)
+    stall_watch_on_policy(w);
+}
+
+void stall_watch_on_policy(struct stall_watch *w)
+{
+    if (w->alarm.timer.expires_ns == 0)
+        w->since_ns = w->wg->worker->now_ns;
+    timer_disarm(&w->alarm.timer);
+    if (w->wg->policy->config->breaker_stall_ns != 0)
         look_again_later(w);
 }
 

@@ -55,6 +55,9 @@ struct stall_watch {
 };
 
 void stall_watch_start(struct stall_watch *w, struct worker_gate *wg);
+
+/* Another policy is in force. */
+void stall_watch_on_policy(struct stall_watch *w);
 void stall_watch_stop(struct stall_watch *w);
 
 #endif

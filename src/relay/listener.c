@@ -46,7 +46,7 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
 
 static enum verdict admit(struct worker_gate *wg, const struct source *source)
 {
-    const struct limits *l = &wg->gate->limits;
+    const struct limits *l = &wg->policy->limits;
     if (health_refuses(wg))
         return VERDICT_BREAKER_OPEN;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)

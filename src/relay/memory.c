@@ -35,7 +35,7 @@ void memory_gave(struct session *s, uint32_t cap)
 static uint64_t share_of(const struct worker_gate *wg)
 {
     const struct worker *w = wg->worker;
-    return pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, wg->gate->limits.message.hold_bytes);
+    return pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, wg->policy->limits.message.hold_bytes);
 }
 
 /* ---- reading ---- */

@@ -52,14 +52,13 @@ static void ban(struct session *s, enum verdict v)
 
 static void score(struct session *s, enum verdict v)
 {
-    struct gate *g = s->wg->gate;
+    const struct strike_rules *rules = &session_limits(s)->ban.strikes;
     unsigned strikes = verdict_info(v)->strikes;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
-    if (!g->bans || g->limits.ban.strikes.strikes == 0 || !counts(s, v))
+    if (!s->wg->gate->bans || rules->strikes == 0 || !counts(s, v))
         return;
     cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
-    switch (
-        strikes_add(&s->source->strikes, &g->limits.ban.strikes, strikes, patience(s->source), s->wg->worker->now_ns)) {
+    switch (strikes_add(&s->source->strikes, rules, strikes, patience(s->source), s->wg->worker->now_ns)) {
     case STRIKES_WARN:
         warn(s, v);
         break;

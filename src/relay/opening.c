@@ -32,7 +32,7 @@ struct opening *opening_new(struct session *s)
     addr_format(peer, sizeof(peer), &s->addr);
     if (o)
         connect_init(&o->connect, s);
-    if (o && handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->gate->config->zmtp2,
+    if (o && handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->policy->config->zmtp2,
                             peer, classes ? classes->at[s->class].name : NULL))
         return o;
     if (o)
@@ -153,7 +153,7 @@ static bool enter_routing_id(struct session *s)
     enum socket_type app = gate_socket(g);
     s->opening->checked = true;
     bool matters = app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
-    if (h->routing_id_len == 0 || !matters || g->limits.duplicate_ids == DUPLICATE_IDS_PASS)
+    if (h->routing_id_len == 0 || !matters || session_limits(s)->duplicate_ids == DUPLICATE_IDS_PASS)
         return true;
     uint64_t hash = hash_bytes(&g->traffic.key, h->routing_id, h->routing_id_len);
     hash = hash ? hash : 1;

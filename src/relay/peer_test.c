@@ -19,6 +19,7 @@ struct table {
     struct pressure pressure;
     struct config config;
     struct config_gate config_gate;
+    struct policy_board board;
     struct gate gate;
     struct worker worker;
     struct source *sources[SOURCES];
@@ -40,7 +41,10 @@ static struct table *table_new(void)
     account_init(&t.account, UINT64_MAX);
     pressure_init(&t.pressure, t.account.limit_bytes);
     assert_int_equal(gate_init(&t.gate, &t.config_gate, &t.config, 1, &t.account, NULL), 0);
-    assert_int_equal(worker_init(&t.worker, 0, &t.account, &t.pressure, &t.gate, 1, 1), 0);
+    t.config.gates = &t.config_gate;
+    t.config.gate_count = 1;
+    policy_board_init(&t.board, policies_new(&t.config, &t.config, NULL));
+    assert_int_equal(worker_init(&t.worker, 0, &t.account, &t.pressure, &t.gate, &t.board, 1), 0);
     for (unsigned i = 0; i < SOURCES; i++)
         t.sources[i] = source_acquire(t.gate.sources, (struct source_key){.bits = i + 1, .kind = SOURCE_UID}, 1);
     return &t;
@@ -52,6 +56,7 @@ static void table_free(struct table *t)
         source_release(t->sources[i]);
     worker_fini(&t->worker);
     gate_fini(&t->gate);
+    policy_board_fini(&t->board);
     assert_int_equal(account_held(&t->account), 0);
 }
 

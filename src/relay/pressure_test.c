@@ -168,7 +168,7 @@ static void what_waits_for_memory_is_no_offence(void **state)
     static struct pair flood[MANY];
     struct stage s;
     open_files(&s, 8 * MIB);
-    s.gate.limits.message.complete_within_ns = 30 * NS_PER_S;
+    s.in_force->message.complete_within_ns = 30 * NS_PER_S;
     for (unsigned i = 0; i < MANY; i++) {
         assert_true(come(&s, &flood[i], FLOOD, "DEALER", "ROUTER"));
         begin_message(&flood[i], 59 * KIB);

@@ -72,6 +72,11 @@ void probe_free(struct probe *p)
     free(p);
 }
 
+void probe_on_policy(struct probe *p)
+{
+    stall_watch_on_policy(&p->stalls);
+}
+
 static void complain(struct probe *p, const char *why)
 {
     struct gate *g = p->wg->gate;
@@ -116,11 +121,12 @@ static void respect_descriptor_limit(struct probe *p)
     if (limit == 0)
         return;
     size_t usable = limit > 2 * APPLICATION_RESERVE ? limit - APPLICATION_RESERVE : limit / 2;
-    uint32_t max = usable < g->limits.connections.max ? (uint32_t)usable : g->limits.connections.max;
-    if (atomic_exchange(&g->max_connections, max) != max && max < g->limits.connections.max)
+    const struct limits *l = &p->wg->policy->limits;
+    g->app_room = usable < UINT32_MAX ? (uint32_t)usable : UINT32_MAX;
+    if (gate_bound_connections(g, l))
         LOG_WARN("gate %s: connections.max lowered from %u to %u: the application may open %zu descriptors (raise its "
                  "limit, LimitNOFILE or ulimit -n)",
-                 g->config->name, g->limits.connections.max, max, limit);
+                 g->config->name, l->connections.max, g->app_room, limit);
 }
 
 static void learn(struct probe *p, const struct zmtp_greeting *greeting)

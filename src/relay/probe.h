@@ -30,6 +30,9 @@ void probe_doubt(struct worker_gate *wg);
 /* Worker 0: looks whether a failure was reported. */
 void probe_wake(struct probe *p);
 
+/* Worker 0: another policy is in force. */
+void probe_on_policy(struct probe *p);
+
 /* Events of the probe's descriptor. */
 void probe_on_event(struct watch *watch, uint32_t events);
 

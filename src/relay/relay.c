@@ -6,6 +6,7 @@
 #include "relay/banned.h"
 #include "relay/listener.h"
 #include "relay/net.h"
+#include "relay/policies.h"
 #include "relay/probe.h"
 #include "relay/worker.h"
 
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Descriptors for everything but connections: listeners, epolls, admin, logs. */
@@ -23,6 +25,9 @@
 
 /* Of the descriptors, one in so many may be a banned connection's. */
 #define TARPIT_SHARE 16u
+
+/* The longest that a reload waits for the workers. */
+#define ADOPTION_PATIENCE_NS NS_PER_S
 
 struct relay {
     const struct config *config;
@@ -34,6 +39,9 @@ struct relay {
     struct worker **workers;
     unsigned worker_count;
     uint64_t fd_limit;
+    struct policy_board board;
+    _Atomic uint64_t reloads, refused_reloads, generation;
+    _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
 };
 
 static unsigned pick_workers(const struct config *c)
@@ -62,11 +70,11 @@ static uint64_t raise_descriptor_limit(void)
 
 /* Connections of the banned must not take the descriptors of the others: where there are few, most of the banned are
  * closed at once. Returns how many places are left, all gates together. */
-static uint64_t fit_tarpits(struct relay *r)
+static uint64_t fit_tarpits(const struct relay *r, struct policies *p)
 {
-    uint64_t most = r->fd_limit / TARPIT_SHARE / r->gate_count, sum = 0;
-    for (size_t i = 0; i < r->gate_count; i++) {
-        uint32_t *places = &r->gates[i].limits.ban.tarpit;
+    uint64_t most = r->fd_limit / TARPIT_SHARE / p->count, sum = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        uint32_t *places = &p->gates[i].limits.ban.tarpit;
         *places = *places < most ? *places : (uint32_t)most;
         sum += *places;
     }
@@ -74,28 +82,38 @@ static uint64_t fit_tarpits(struct relay *r)
 }
 
 /* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
-static void fit_connections(struct relay *r)
+static void fit_connections(const struct relay *r, struct policies *p)
 {
-    uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + r->gate_count * (r->worker_count + 1);
-    reserve += fit_tarpits(r);
+    uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + p->count * (r->worker_count + 1);
+    reserve += fit_tarpits(r, p);
     uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
-    for (size_t i = 0; i < r->gate_count; i++)
-        wanted += r->gates[i].limits.connections.max;
+    for (size_t i = 0; i < p->count; i++)
+        wanted += p->gates[i].limits.connections.max;
     if (wanted <= room)
         return;
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct gate *g = &r->gates[i];
-        uint64_t share = room * g->limits.connections.max / wanted;
+    for (size_t i = 0; i < p->count; i++) {
+        struct limits *l = &p->gates[i].limits;
+        uint64_t share = room * l->connections.max / wanted;
         LOG_WARN("gate %s: connections.max lowered from %u to %llu: this process may open %llu descriptors (raise "
                  "LimitNOFILE or ulimit -Hn)",
-                 g->config->name, g->limits.connections.max, (unsigned long long)share,
+                 p->gates[i].config->name, l->connections.max, (unsigned long long)share,
                  (unsigned long long)r->fd_limit);
-        g->limits.connections.max = share ? (uint32_t)share : 1;
-        atomic_store(&g->max_connections, g->limits.connections.max);
+        l->connections.max = share ? (uint32_t)share : 1;
     }
 }
 
 /* ---- making ---- */
+
+static int make_policies(struct relay *r)
+{
+    struct policies *p = policies_new(r->config, r->config, NULL);
+    if (!p)
+        return -ENOMEM;
+    fit_connections(r, p);
+    policy_board_init(&r->board, p);
+    atomic_store(&r->generation, p->generation);
+    return 0;
+}
 
 static int make_gates(struct relay *r)
 {
@@ -112,6 +130,7 @@ static int make_gates(struct relay *r)
         int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account, r->bans);
         if (error < 0)
             return error;
+        gate_bound_connections(&r->gates[i], &policy_board_current(&r->board)->gates[i].limits);
     }
     return 0;
 }
@@ -120,7 +139,7 @@ static int make_workers(struct relay *r)
 {
     size_t sessions = 0;
     for (size_t i = 0; i < r->gate_count; i++)
-        sessions += r->gates[i].limits.connections.max;
+        sessions += policy_board_current(&r->board)->gates[i].limits.connections.max;
     r->workers = calloc(r->worker_count, sizeof(struct worker *));
     if (!r->workers)
         return -ENOMEM;
@@ -128,7 +147,7 @@ static int make_workers(struct relay *r)
         r->workers[i] = calloc(1, sizeof(struct worker));
         if (!r->workers[i])
             return -ENOMEM;
-        int error = worker_init(r->workers[i], i, &r->account, &r->pressure, r->gates, r->gate_count, sessions);
+        int error = worker_init(r->workers[i], i, &r->account, &r->pressure, r->gates, &r->board, sessions);
         r->workers[i]->all = r->workers;
         r->workers[i]->all_count = r->worker_count;
         if (error < 0)
@@ -205,10 +224,13 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     account_init(&r->account, c->memory_bytes);
     pressure_init(&r->pressure, c->memory_bytes);
     r->fd_limit = raise_descriptor_limit();
+    atomic_store(&r->loaded_ns, clock_wall_ns());
+    error = make_policies(r);
+    if (error < 0)
+        goto fail;
     error = make_gates(r);
     if (error < 0)
         goto fail;
-    fit_connections(r);
     error = make_workers(r);
     if (error < 0)
         goto fail;
@@ -237,6 +259,74 @@ int relay_start(struct relay *r)
             return error;
     }
     return 0;
+}
+
+/* ---- another configuration ---- */
+
+const struct config *relay_config(const struct relay *r)
+{
+    return policy_board_current(&r->board)->config;
+}
+
+static void signal_all(struct relay *r, bool published)
+{
+    for (unsigned i = 0; i < r->worker_count; i++) {
+        struct worker *w = r->workers[i];
+        worker_signal(w, published ? &w->published : &w->reconsider);
+    }
+}
+
+/* The generation that every worker has adopted. */
+static uint64_t adopted_by_all(const struct relay *r)
+{
+    uint64_t least = UINT64_MAX;
+    for (unsigned i = 0; i < r->worker_count; i++) {
+        uint64_t g = atomic_load_explicit(&r->workers[i]->adopted, memory_order_acquire);
+        least = g < least ? g : least;
+    }
+    return least;
+}
+
+/* A round of a worker takes milliseconds; one that does not come to its end is not waited for. */
+static void await_adoption(struct relay *r)
+{
+    uint64_t until_ns = clock_now_ns() + ADOPTION_PATIENCE_NS, wanted = policy_board_current(&r->board)->generation;
+    struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S), .tv_nsec = (long)(until_ns % NS_PER_S)};
+    while (adopted_by_all(r) < wanted)
+        if (sem_clockwait(&r->board.adopted, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT)
+            break;
+}
+
+int relay_reload(struct relay *r, struct config *c)
+{
+    struct policies *p = policies_new(r->config, c, c);
+    if (!p)
+        return -ENOMEM;
+    fit_connections(r, p);
+    policy_board_reclaim(&r->board, adopted_by_all(r));
+    const struct policies *was = policy_board_current(&r->board);
+    int error = policy_board_publish(&r->board, p);
+    if (error < 0) {
+        p->owned = NULL;
+        policies_free(p);
+        return error;
+    }
+    atomic_store(&r->generation, p->generation);
+    signal_all(r, true);
+    await_adoption(r);
+    /* Not before: a worker that still charged at the old rate would have a source owe it again. */
+    for (size_t i = 0; i < r->gate_count; i++)
+        gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
+    signal_all(r, false);
+    policy_board_reclaim(&r->board, adopted_by_all(r));
+    return 0;
+}
+
+void relay_count_reload(struct relay *r, bool done)
+{
+    atomic_fetch_add(done ? &r->reloads : &r->refused_reloads, 1);
+    if (done)
+        atomic_store(&r->loaded_ns, clock_wall_ns());
 }
 
 /* ---- ending ---- */
@@ -283,6 +373,8 @@ void relay_free(struct relay *r)
     for (size_t i = 0; i < r->gate_count; i++)
         gate_fini(&r->gates[i]);
     bans_free(r->bans);
+    if (atomic_load(&r->board.current))
+        policy_board_fini(&r->board);
     free(r->workers);
     free(r->gates);
     free(r);
@@ -390,6 +482,10 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .memory_pressure =
             pressure_step(pressure_level(&r->pressure), account_held(&r->account), r->account.limit_bytes),
         .fd_limit = r->fd_limit,
+        .reloads = atomic_load(&r->reloads),
+        .refused_reloads = atomic_load(&r->refused_reloads),
+        .generation = atomic_load(&r->generation),
+        .loaded_ns = atomic_load(&r->loaded_ns),
     };
     bans_stats(r->bans, &ret->bans);
     for (size_t i = 0; i < r->gate_count; i++) {

@@ -28,6 +28,19 @@ MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
 /* Starts the workers. 0 or -errno. */
 MUST_USE int relay_start(struct relay *r);
 
+/* The configuration in force: `c` of relay_new(), or the last that relay_reload() took over. Main thread; valid until
+ * the next relay_reload(). */
+const struct config *relay_config(const struct relay *r);
+
+/* Puts another configuration into force, whose gates, addresses and other keys that need a restart are those of the
+ * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again. Takes over `c`, or
+ * leaves it to the caller and everything as it was: -ENOMEM, or -EBUSY when the workers have not adopted the last
+ * ones. Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
+MUST_USE int relay_reload(struct relay *r, struct config *c);
+
+/* For the metrics: an attempt to reload has succeeded, or was refused. */
+void relay_count_reload(struct relay *r, bool done);
+
 /* Stops listening and closes each connection as soon as it is between messages and quiet. Returns at once. Main thread.
  */
 void relay_drain(struct relay *r);
@@ -78,6 +91,9 @@ struct relay_snapshot {
     uint64_t held_bytes, held_peak_bytes, memory_limit_bytes; /* the memory account */
     enum pressure_level memory_pressure;
     uint64_t fd_limit;
+    uint64_t reloads, refused_reloads;
+    uint64_t generation; /* of the configuration in force; 1: of the start */
+    uint64_t loaded_ns;  /* when that was read, since the Unix epoch */
     struct source_stats sources;
     struct bans_stats bans;
 };

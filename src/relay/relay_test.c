@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #define THREADS  4u
+#define RELOADS  1000
 #define LIVES    60u
 #define MESSAGES 40u
 
@@ -289,6 +290,57 @@ static void many_lives_over_four_workers(void **state)
     play_end(&p, app);
 }
 
+/* Replaces the configuration again and again until the play is over, and counts how often. */
+static void *reload_main(void *arg)
+{
+    struct play *p = arg;
+    char url[64];
+    uintptr_t n = 0;
+    snprintf(url, sizeof(url), "ipc://@weir-relay-test-%d", (int)getpid());
+    while (n < RELOADS || !atomic_load(&p->over)) {
+        struct config *c = config_from_args("tcp://127.0.0.1:*", url, stderr);
+        assert_non_null(c);
+        c->gates[0].limits.source.messages.rate.count = n % 2 ? 0 : 1000000000;
+        c->gates[0].limits.source.messages.rate.period_ns = NS_PER_S;
+        c->gates[0].limits.source.messages.rate.burst = 1000000; /* a pause could bring PONGs among what comes back */
+        int error = relay_reload(p->relay, c);
+        assert_true(error == 0 || error == -EBUSY); /* a machine that stands still for a second */
+        if (error)
+            config_free(c);
+        n += error == 0;
+    }
+    return (void *)n;
+}
+
+/* Each client checks that every message comes back. */
+static void a_thousand_reloads_disturb_nobody(void **state)
+{
+    struct play p;
+    struct client clients[THREADS];
+    struct relay_snapshot r;
+    pthread_t app, reloader, threads[THREADS];
+    void *reloads;
+    struct property_rng random = property_rng_new("reloads");
+    play_start(&p, "tcp://127.0.0.1:*");
+    pthread_create(&app, NULL, app_main, &p.app);
+    pthread_create(&reloader, NULL, reload_main, &p);
+    for (unsigned i = 0; i < THREADS; i++) {
+        clients[i] = (struct client){.play = &p, .random = {property_next(&random)}, .host = 0x7f000001u + 3 * i};
+        pthread_create(&threads[i], NULL, client_main, &clients[i]);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    atomic_store(&p.over, true);
+    pthread_join(reloader, &reloads);
+    await_open(p.relay, 0);
+    relay_snapshot(p.relay, &r);
+    assert_true((uintptr_t)reloads >= RELOADS);
+    assert_int_equal(r.generation, 1 + (uintptr_t)reloads);
+    assert_true(atomic_load(&p.answers) > THREADS * LIVES / 2);
+    check_end(&p, atomic_load(&p.answers));
+    play_end(&p, app);
+}
+
 /* Quiet connections end at once, those in the middle of a message stay until they are told. */
 static void draining_lets_messages_end(void **state)
 {
@@ -410,9 +462,13 @@ static void what_cannot_be_listened_on_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_lives_over_four_workers),       cmocka_unit_test(draining_lets_messages_end),
-        cmocka_unit_test(ending_at_once_leaves_nothing),      cmocka_unit_test(a_relay_that_was_never_started_is_freed),
-        cmocka_unit_test(what_cannot_be_listened_on_is_told), cmocka_unit_test(bans_reach_every_worker),
+        cmocka_unit_test(many_lives_over_four_workers),
+        cmocka_unit_test(a_thousand_reloads_disturb_nobody),
+        cmocka_unit_test(draining_lets_messages_end),
+        cmocka_unit_test(ending_at_once_leaves_nothing),
+        cmocka_unit_test(a_relay_that_was_never_started_is_freed),
+        cmocka_unit_test(what_cannot_be_listened_on_is_told),
+        cmocka_unit_test(bans_reach_every_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -431,6 +431,29 @@ static void check_open(struct session *s)
     session_wake(s);
 }
 
+/* A pause that is over is judged again, and begins anew if it must. The alarm is set for deadlines that have moved, and
+ * not rung: it would send a PONG for whoever is held back. */
+static void reconsider_open(struct session *s)
+{
+    const struct limits *l = session_limits(s);
+    uint64_t now = s->wg->worker->now_ns;
+    gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
+    s->up.resume_ns = now;
+    if (s->up.begun_ns)
+        session_arm(s, s->up.begun_ns + l->message.complete_within_ns);
+    if (s->down.blocked && l->slow_reader.within_ns)
+        session_arm(s, s->down.blocked_ns + l->slow_reader.within_ns);
+    session_wake(s);
+}
+
+void session_reconsider(struct session *s)
+{
+    if (s->state == SESSION_OPEN)
+        reconsider_open(s);
+    else
+        session_arm(s, s->wg->worker->now_ns);
+}
+
 static void on_alarm(struct alarm *a)
 {
     struct session *s = (struct session *)(void *)((char *)a - offsetof(struct session, alarm));

@@ -85,6 +85,9 @@ void session_run(struct session *s);
 /* Has the timer fire at `at_ns`, if it would not fire earlier anyway. */
 void session_arm(struct session *s, uint64_t at_ns);
 
+/* Other limits are in force: whatever it waits for is looked at anew. */
+void session_reconsider(struct session *s);
+
 /* Ends the session: counts and logs the verdict (PASS: an ordinary end), closes both descriptors. */
 void session_close(struct session *s, enum verdict v);
 
@@ -118,7 +121,7 @@ static inline void session_count_class(const struct session *s, enum class_cell 
 
 static inline const struct limits *session_limits(const struct session *s)
 {
-    return &s->wg->gate->limits;
+    return &s->wg->policy->limits;
 }
 
 #endif

@@ -200,8 +200,13 @@ void stage_start(struct stage *s)
 {
     account_init(&s->account, s->config->memory_bytes);
     pressure_init(&s->pressure, s->config->memory_bytes);
+    struct policies *p = policies_new(s->config, s->config, NULL);
+    assert_non_null(p);
+    policy_board_init(&s->board, p);
+    s->in_force = &p->gates[0].limits;
     assert_int_equal(gate_init(&s->gate, &s->config->gates[0], s->config, 1, &s->account, s->bans), 0);
-    assert_int_equal(worker_init(&s->worker, 0, &s->account, &s->pressure, &s->gate, 1, s->limits->connections.max), 0);
+    assert_int_equal(
+        worker_init(&s->worker, 0, &s->account, &s->pressure, &s->gate, &s->board, s->limits->connections.max), 0);
     s->all[0] = &s->worker;
     s->worker.all = s->all;
     s->worker.all_count = 1;
@@ -237,6 +242,7 @@ void stage_fini(struct stage *s)
     stage_assert_empty(s);
     worker_fini(&s->worker);
     gate_fini(&s->gate);
+    policy_board_fini(&s->board);
     assert_int_equal(account_held(&s->account), 0);
     stage_app_stop(s);
     bans_free(s->bans);

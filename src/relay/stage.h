@@ -24,6 +24,8 @@ struct stage {
     struct account account;
     struct bans *bans;
     struct pressure pressure;
+    struct policy_board board;
+    struct limits *in_force; /* of the gate, after stage_start() */
     struct gate gate;
     struct worker worker;
     struct worker *all[1];

@@ -52,8 +52,9 @@ static void give_way(struct peer *p)
 static void make_room(struct worker_gate *wg)
 {
     struct gate *g = wg->gate;
-    while (tally_cost(&g->traffic.topics) > g->limits.subscriptions.total_bytes) {
-        struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, &g->limits));
+    const struct limits *l = &wg->policy->limits;
+    while (tally_cost(&g->traffic.topics) > l->subscriptions.total_bytes) {
+        struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, l));
         if (!p)
             return;
         give_way(p);
@@ -84,7 +85,8 @@ bool subscribers_may_leave(struct worker_gate *wg, uint64_t *ret_wait_ns)
     uint64_t walk = tally_cost(&g->traffic.topics);
     if (farewell_is_crowded(g))
         walk /= HURRY;
-    *ret_wait_ns = gcra_admit_saved(&g->removals, &g->limits.subscriptions.removal_rate, walk, wg->worker->now_ns);
+    *ret_wait_ns =
+        gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->now_ns);
     return *ret_wait_ns == 0;
 }
 

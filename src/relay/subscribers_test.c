@@ -186,7 +186,7 @@ static void few_topics_are_left_at_once(void **state)
 {
     struct crowd c;
     crowd_init(&c, 1000 * TOPIC);
-    c.stage.gate.limits.subscriptions.removal_rate.burst = 1000 * TOPIC;
+    c.stage.in_force->subscriptions.removal_rate.burst = 1000 * TOPIC;
     for (unsigned i = 0; i < SUBSCRIBERS; i++) {
         end_close(&c.clients[i]);
         stage_rounds(&c.stage, 4);
@@ -223,7 +223,7 @@ static void who_has_left_gives_way_first(void **state)
     stage_rounds(&c.stage, 10);
     end_close(&c.clients[0]);
     stage_rounds(&c.stage, 4);
-    c.stage.gate.limits.subscriptions.total_bytes = 13 * SUBSCRIBERS * TOPIC;
+    c.stage.in_force->subscriptions.total_bytes = 13 * SUBSCRIBERS * TOPIC;
     subscribe(&c.clients[1], 'B', 3);
     stage_rounds(&c.stage, 10);
     assert_int_equal(seen_to_leave(&c), 1);

@@ -51,6 +51,14 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     wg->leave.ring = farewell_on_alarm;
 }
 
+static void take_policies(struct worker *w)
+{
+    const struct policies *p = policy_board_current(w->board);
+    for (size_t i = 0; i < w->gate_count; i++)
+        w->gates[i].policy = &p->gates[i];
+    atomic_store_explicit(&w->adopted, p->generation, memory_order_release);
+}
+
 static size_t table_size(size_t sessions)
 {
     size_t n = 64;
@@ -71,8 +79,9 @@ static int open_descriptors(struct worker *w)
 }
 
 int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
-                struct gate *gates, size_t gate_count, size_t max_sessions)
+                struct gate *gates, struct policy_board *board, size_t max_sessions)
 {
+    size_t gate_count = policy_board_current(board)->count;
     memset(w, 0, sizeof(*w));
     w->index = index;
     w->epoll_fd = w->wake.fd = -1;
@@ -101,6 +110,8 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     w->bans = gates[0].bans;
     for (size_t i = 0; i < gate_count; i++)
         init_gate(&w->gates[i], w, &gates[i]);
+    w->board = board;
+    take_policies(w);
     return open_descriptors(w);
 }
 
@@ -218,6 +229,42 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
     }
 }
 
+/* ---- another policy ---- */
+
+/* The probe's worker also keeps what follows from the policy for the gate as a whole. */
+static void settle(struct worker_gate *wg)
+{
+    if (!wg->probe)
+        return;
+    gate_bound_connections(wg->gate, &wg->policy->limits);
+    probe_on_policy(wg->probe);
+}
+
+static void adopt(struct worker *w)
+{
+    if (LIKELY(!atomic_load_explicit(&w->published, memory_order_relaxed)))
+        return;
+    atomic_store(&w->published, false);
+    take_policies(w);
+    for (size_t i = 0; i < w->gate_count; i++)
+        settle(&w->gates[i]);
+    sem_post(&w->board->adopted);
+}
+
+/* Who waits under the old policy, an hour perhaps, is judged under the new one. */
+static void reconsider(struct worker *w)
+{
+    if (LIKELY(!atomic_load_explicit(&w->reconsider, memory_order_relaxed)))
+        return;
+    atomic_store(&w->reconsider, false);
+    LIST_FOREACH(n, &w->sessions)
+    session_reconsider(LIST_ENTRY(n, struct session, in_worker));
+    for (size_t i = 0; i < w->gate_count; i++)
+        if (!list_empty(&w->gates[i].leaving))
+            timer_arm(&w->timers, &w->gates[i].leave.timer, w->now_ns);
+    banned_reconsider(w);
+}
+
 /* ---- the loop ---- */
 
 static int wait_ms(const struct worker *w)
@@ -291,6 +338,8 @@ void worker_round(struct worker *w, int most_ms)
     int n = epoll_wait(w->epoll_fd, events, EVENTS_A_ROUND, ms);
     atomic_store(&w->asleep, false);
     w->now_ns = clock_now_ns();
+    adopt(w);
+    reconsider(w);
     admission_wake_all(w);
     subscribers_make_room(w);
     memory_relieve(w);

@@ -16,6 +16,7 @@
 #include "base/timers.h"
 #include "flow/pressure.h"
 #include "relay/gate.h"
+#include "relay/policies.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -51,6 +52,7 @@ struct worker_gate {
     struct watch listener;
     struct worker *worker;
     struct gate *gate;
+    const struct gate_policy *policy; /* in force here; changes between two rounds only */
     struct cells *cells;
     struct class_cells *class_cells; /* NULL: there are no classes */
     struct list ranks[PEER_RANKS];   /* peers by their number of connections (the last: that many and more; the first:
@@ -101,17 +103,22 @@ struct worker {
     struct worker_gate *gates;
     struct worker **all; /* every worker, for wake-ups */
     unsigned all_count;
+    struct policy_board *board;
+    _Atomic uint64_t adopted; /* the generation of what its gates have as their policies */
     _Atomic bool stop, drain;
     _Atomic bool news;    /* something was learned of an application */
     _Atomic bool turns;   /* sessions were given turns */
     _Atomic bool crowded; /* a gate holds too many topics */
     _Atomic bool bans_changed;
+    _Atomic bool published;  /* there is another policy to adopt */
+    _Atomic bool reconsider; /* every worker has adopted it: all who wait are judged again */
     _Atomic bool asleep;
 };
 
-/* Allocates tables and descriptors (not the listeners). 0 or -errno; worker_fini() accepts what is there. */
+/* Allocates tables and descriptors (not the listeners). `gates` are those of the board's policies. 0 or -errno;
+ * worker_fini() accepts what is there. */
 MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
-                         struct gate *gates, size_t gate_count, size_t max_sessions);
+                         struct gate *gates, struct policy_board *board, size_t max_sessions);
 void worker_fini(struct worker *w);
 
 /* Starts the thread. 0 or -errno. */

@@ -93,6 +93,12 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(RESIDENT, "process_resident_memory_bytes", METRIC_GAUGE, "", "Resident memory of the process.")            \
     READING(OPEN_FDS, "process_open_fds", METRIC_GAUGE, "", "File descriptors that the process has open.")             \
     READING(MAX_FDS, "process_max_fds", METRIC_GAUGE, "", "File descriptors that the process may have open.")          \
+    READING(RELOADS, "weir_reloads_total", METRIC_COUNTER, "result",                                                   \
+            "Times that the configuration was read again, by result: done or refused.")                                \
+    READING(CONFIG_GENERATION, "weir_config_generation", METRIC_GAUGE, "",                                             \
+            "Which configuration is in force: 1 is that of the start, each reload adds 1.")                            \
+    READING(CONFIG_LOADED, "weir_config_loaded_timestamp_seconds", METRIC_GAUGE, "",                                   \
+            "When the configuration in force was read, in seconds since the Unix epoch.")                              \
     READING(WORKERS, "weir_workers", METRIC_GAUGE, "", "Worker threads.")                                              \
     READING(MEMORY_HELD, "weir_memory_held_bytes", METRIC_GAUGE, "",                                                   \
             "Memory held on behalf of peers, all gates together.")                                                     \

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Reading the configuration again: the file is checked as a whole, compared with what is in force, and put into force
+ * or refused whole, with the reasons in the log. Main thread: it reads a file and looks up names, which may block.
+ */
+#ifndef WEIR_DAEMON_RELOAD_H
+#define WEIR_DAEMON_RELOAD_H
+
+#include "relay/relay.h"
+
+#include <stdbool.h>
+
+/* Where the configuration comes from; the strings must live as long as the daemon. */
+struct reload_source {
+    const char *file;  /* NULL: from the command line alone, so that there is nothing to reload */
+    const char *admin; /* --admin, in place of admin.listen of the file; or NULL */
+};
+
+/* Lines of one reload in the log: that many mistakes are named, and so many changed keys. */
+#define RELOAD_MISTAKES_SHOWN 20u
+#define RELOAD_CHANGES_SHOWN  8u
+
+/* Writes what came of it to the log, counts it, and tells the service manager that it reloads and is ready again.
+ * Whether what the file says is in force now. */
+bool reload(struct relay *r, const struct reload_source *from);
+
+#endif
