@@ -406,6 +406,26 @@ static void what_was_said_by_those_who_left_is_worked_on_first(void **state)
     play_fini(&p);
 }
 
+/* A queue that was full, and nobody else who would want the place. */
+static void nobody_waits_for_those_who_left_when_nobody_wants_their_place(void **state)
+{
+    struct play p;
+    play_init(&p, 1, "PUSH", "PULL", 65536);
+    for (unsigned i = 0; i < 50; i++) {
+        push_much(&p, 0);
+        stage_round(&p.stage);
+    }
+    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), 1);
+    stage_sleep(&p.stage, 100 * NS_PER_MS);
+    end_close(&p.clients[0]);
+    for (unsigned i = 0; i < 1000 && !p.apps[0].over; i++) {
+        end_read(&p.apps[0], SIZE_MAX);
+        stage_round(&p.stage);
+    }
+    assert_true(p.apps[0].over);
+    play_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +441,7 @@ int main(void)
         cmocka_unit_test(full_queues_are_limited),
         cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
         cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),
+        cmocka_unit_test(nobody_waits_for_those_who_left_when_nobody_wants_their_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,7 +202,9 @@ static bool lingers(struct session *s)
 bool tenure_may_end(struct session *s)
 {
     struct tenure *t = &s->tenure;
-    if (t->since_ns && t->until_ns == 0 && valve_is_wanted(valve_of(s)))
+    if (!valve_is_wanted(valve_of(s)))
+        return true;
+    if (t->since_ns && t->until_ns == 0)
         give_up(s);
     return t->until_ns == 0;
 }
