@@ -121,7 +121,7 @@ static void *app_main(void *arg)
     return NULL;
 }
 
-static int connect_from(const struct play *p, uint32_t host)
+static int try_connect_from(const struct play *p, uint32_t host)
 {
     struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(host)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -129,6 +129,15 @@ static int connect_from(const struct play *p, uint32_t host)
         close(fd);
         return -1;
     }
+    return fd;
+}
+
+/* A port that bind() finds free may still be remembered by an earlier connection between the same two ends. */
+static int connect_from(const struct play *p, uint32_t host)
+{
+    int fd = -1;
+    for (unsigned i = 0; i < 20 && fd < 0; i++)
+        fd = try_connect_from(p, host);
     return fd;
 }
 
