@@ -5,7 +5,7 @@
  * table; when it fell behind it looks at all of its connections.
  *
  * The tarpit: a connection that is kept and not read until the ban ends, so that a libzmq client, which would come back
- * every 100 ms, waits for its own timeout (30 s) instead. about 100 bytes each, charged to the memory account; at most
+ * every 100 ms, waits for its own timeout (30 s) instead. About 100 bytes each, charged to the memory account; at most
  * ban.tarpit of a gate; beyond that, or without memory, the connection is closed at once.
  */
 #ifndef WEIR_RELAY_BANNED_H

@@ -11,13 +11,13 @@
 static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
 static const uint8_t a_message[] = {0x00, 1, 'x'};
 
-/* The defaults of bans; rates and requests in hand are of no interest here. */
 static void exempt(struct stage *s, const char *network)
 {
     struct networks *n = &s->limits->ban.exempt;
     assert_int_equal(network_parse(&n->at[n->count++], network, NULL), 0);
 }
 
+/* The defaults of bans; rates and requests in hand are of no interest here. */
 static struct crowd *scene_new(void)
 {
     static struct crowd c;

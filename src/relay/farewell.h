@@ -8,7 +8,7 @@
  *
  * Subscribers leave one after the other (subscribers.h): until it is its turn, the application's end stays as it is.
  *
- * 144 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
+ * 112 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
  * memory is out the descriptor is simply closed, and the application's end is no longer counted.
  */
 #ifndef WEIR_RELAY_FAREWELL_H

@@ -127,8 +127,7 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)
 {
-    _Atomic uint64_t *c = &g->cells[worker].verdict[v];
-    atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+    add_alone(&g->cells[worker].verdict[v], n);
 }
 
 bool notice_may_be_written(struct notice *n, uint64_t now_ns, uint64_t *ret_held)

@@ -27,10 +27,15 @@ struct cells {
     _Atomic uint64_t verdict[VERDICT_COUNT];
 };
 
+/* For a cell that only its one writer changes. */
+static inline void add_alone(_Atomic uint64_t *cell, uint64_t n)
+{
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 static inline void cell_add(struct cells *c, enum metric_cell m, uint64_t n)
 {
-    atomic_store_explicit(&c->metric[m], atomic_load_explicit(&c->metric[m], memory_order_relaxed) + n,
-                          memory_order_relaxed);
+    add_alone(&c->metric[m], n);
 }
 
 static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
@@ -47,8 +52,7 @@ struct class_cells {
 
 static inline void class_cell_add(struct class_cells *cells, unsigned class, enum class_cell c, uint64_t n)
 {
-    _Atomic uint64_t *cell = &cells->at[class][c];
-    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + n, memory_order_relaxed);
+    add_alone(&cells->at[class][c], n);
 }
 
 /* One line of a kind in 10 s. */

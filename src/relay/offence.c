@@ -11,14 +11,9 @@
 static bool counts(const struct session *s, enum verdict v)
 {
     const struct limits *l = session_limits(s);
-    switch (verdict_offence(v)) {
-    case OFFENCE_PROTOCOL:
-        return l->ban.for_protocol && !networks_contain(&l->ban.exempt, &s->addr);
-    case OFFENCE_EXCESS:
-        return l->ban.for_excess && !networks_contain(&l->ban.exempt, &s->addr);
-    default:
-        return false;
-    }
+    enum offence kind = verdict_offence(v);
+    bool wanted = (kind == OFFENCE_PROTOCOL && l->ban.for_protocol) || (kind == OFFENCE_EXCESS && l->ban.for_excess);
+    return wanted && !networks_contain(&l->ban.exempt, &s->addr);
 }
 
 /* How many times deeper the bucket is. An entry that many sources share, because the table is full, is patient. */
