@@ -309,6 +309,7 @@ static void *reload_main(void *arg)
     while (n < RELOADS || !atomic_load(&p->over)) {
         struct config *c = config_from_args("tcp://127.0.0.1:*", url, stderr);
         assert_non_null(c);
+        c->gates[0].limits.ban.strikes.strikes = 0; /* as at the start: play_start() */
         c->gates[0].limits.source.messages.rate.count = n % 2 ? 0 : 1000000000;
         c->gates[0].limits.source.messages.rate.period_ns = NS_PER_S;
         c->gates[0].limits.source.messages.rate.burst = 1000000; /* a pause could bring PONGs among what comes back */
