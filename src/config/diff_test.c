@@ -169,6 +169,7 @@ static bool change(const struct schema_key *k, void *base)
     const char *others[] = {k->min,
                             k->max,
                             k->type == SCHEMA_PATH ? "/var/lib/weir/state" : NULL,
+                            k->type == SCHEMA_TEXT ? "try again later" : NULL,
                             k->choices ? k->choices[0].word : NULL,
                             k->choices ? k->choices[1].word : NULL,
                             k->type == SCHEMA_BOOL ? "true" : NULL,

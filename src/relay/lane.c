@@ -7,6 +7,7 @@
 #include "relay/memory.h"
 #include "relay/probe.h"
 #include "relay/session.h"
+#include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -487,12 +488,18 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 {
     struct traffic_result r;
     struct traffic_context c = session_context(s);
-    if (l->traffic.inbound)
+    if (l->traffic.inbound) {
         c.turns = admission_allows(s);
+        c.shed = shedding_now(s);
+    }
     uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
     count(l, s, &r);
+    if (r.shed.len)
+        shedding_done(s, r.shed);
+    if (s->state == SESSION_CLOSED)
+        return false;
     bool flowing = pass_on(l, s, w, &r);
     if (s->state == SESSION_CLOSED)
         return false;
@@ -606,13 +613,21 @@ static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes
     return true;
 }
 
-bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
+bool lane_may_inject(const struct lane *l, struct session *s)
 {
-    struct side *to = lane_to(l, s);
-    if (l->shut || l->blocked || l->start < l->ready || !to->writable || !traffic_at_boundary(&l->traffic))
+    return !l->shut && !l->blocked && l->start == l->ready && lane_to(l, s)->writable &&
+           traffic_at_boundary(&l->traffic);
+}
+
+/* `keep`: what the receiver does not take now waits for it. */
+static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, size_t len, bool keep)
+{
+    if (!lane_may_inject(l, s))
         return false;
-    ssize_t n = send(to->watch.fd, frame, len, MSG_NOSIGNAL);
-    if (n <= 0)
+    ssize_t n = send(lane_to(l, s)->watch.fd, frame, len, MSG_NOSIGNAL);
+    if (n < 0 && keep && errno == EAGAIN)
+        n = 0;
+    else if (n <= 0)
         return false;
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
@@ -620,4 +635,14 @@ bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t
         return false;
     }
     return true;
+}
+
+bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
+{
+    return send_own(l, s, frame, len, false);
+}
+
+bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len)
+{
+    return send_own(l, s, message, len, true);
 }

@@ -8,6 +8,7 @@
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/opening.h"
+#include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -410,7 +411,14 @@ static void keep_alive(struct session *s)
 {
     if (!s->up.paused && !s->up.blocked && !s->up.pressed && !admission_holds_back(s))
         return;
-    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    /* The alarm rings for other things as well. */
+    uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    if (s->ponged_ns != 0 && now < s->ponged_ns + interval_ns) {
+        session_arm(s, s->ponged_ns + interval_ns);
+        return;
+    }
+    session_arm(s, now + interval_ns);
+    s->ponged_ns = now;
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
@@ -421,6 +429,7 @@ static void keep_alive(struct session *s)
 static void check_open(struct session *s)
 {
     admission_on_alarm(s);
+    shedding_look(s);
     if (message_is_late(s) || message_is_in_the_way(s))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
         session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
@@ -443,6 +452,7 @@ static void reconsider_open(struct session *s)
         session_arm(s, s->up.begun_ns + l->message.complete_within_ns);
     if (s->down.blocked && l->slow_reader.within_ns)
         session_arm(s, s->down.blocked_ns + l->slow_reader.within_ns);
+    shedding_look(s);
     session_wake(s);
 }
 
