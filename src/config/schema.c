@@ -192,7 +192,7 @@ static const struct schema_key gate_keys[] = {
     {"subscriptions.messages.burst", SCHEMA_NUMBER, GATE(limits.subscriptions.messages.rate.burst), .min = "0", .max = "1000000000", .preset = "1000",
      .doc = "Such messages beyond subscriptions.messages.rate that may come at once."},
     {"subscriptions.messages.over", SCHEMA_CHOICE, GATE(limits.subscriptions.messages.over), .preset = "pause", .choices = over_rate,
-     .doc = "What happens over subscriptions.messages.rate; the choices are those of source.messages.over."},
+     .doc = "What happens over subscriptions.messages.rate; the choices are those of source.messages.over. A new connection brings a new burst: make it small where you set close."},
 
     {"slow_reader.bytes", SCHEMA_SIZE, GATE(limits.slow_reader.bytes), .min = "1B", .max = "1GiB", .preset = "64KiB",
      .doc = "What a client must take within slow_reader.within while more waits for it, where the application's socket type leaves messages out for slow receivers (PUB, XPUB, ROUTER, REP); one that waits for them (PUSH, DEALER) is let wait.",
