@@ -199,6 +199,9 @@ static const struct schema_key gate_keys[] = {
      .reached = "The connection is closed, so that the application's queue for it ends."},
     {"slow_reader.within", SCHEMA_DURATION, GATE(limits.slow_reader.within_ns), .min = "0", .max = "1h", .preset = "5s",
      .doc = "Time for that; 0 means for ever."},
+    {"slow_reader.behind", SCHEMA_SIZE, GATE(limits.slow_reader.behind), .min = "0", .max = "1024GiB", .preset = "32MiB",
+     .doc = "What a publisher (PUB, XPUB) may hold back for a subscriber that does not keep up, estimated by what the others were sent meanwhile, and at most 1000 messages of the mean size that it was sent (libzmq's default high-water mark); 0 means as much as it likes.",
+     .reached = "As for slow_reader.bytes, before slow_reader.within is over."},
 
     {"heartbeat.interval", SCHEMA_DURATION, GATE(limits.heartbeat.interval_ns), .min = "10ms", .max = "1m", .preset = "200ms",
      .doc = "How often Weir answers for a connection that it pauses, so that neither end takes the other for dead."},

@@ -127,6 +127,17 @@ bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
 
 /* ---- writing ---- */
 
+/* It lags until it has kept up for a while: who empties what waits in Weir may still have much waiting behind it. */
+static void begin_lag(struct session *s)
+{
+    struct lag *lag = &s->wg->gate->lag;
+    if (!s->lags)
+        lag_enter(lag);
+    if (!s->lags || lag_bytes(lag, &s->laggard, s->down.passed, s->down.messages) == 0)
+        lag_begin(lag, &s->laggard, s->down.passed);
+    s->lags = true;
+}
+
 /* Begins to time the receiver. One that kept up for less time than it did not before is timed on from there: otherwise
  * it could take a little whenever its time is nearly up. */
 static void time_receiver(struct lane *l, struct session *s)
@@ -153,6 +164,8 @@ static void mark_blocked(struct lane *l, struct session *s)
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
     if (l->traffic.inbound)
         return;
+    if (s->broadcast)
+        begin_lag(s);
     session_arm(s, l->blocked_ns + session_limits(s)->slow_reader.within_ns);
     admission_blocked(s);
 }
@@ -163,6 +176,8 @@ static void mark_flowing(struct lane *l, struct session *s)
         return;
     l->blocked = false;
     l->flowing_ns = s->wg->worker->now_ns;
+    if (s->lags && !l->traffic.inbound)
+        session_arm(s, l->flowing_ns + SESSION_CAUGHT_UP_NS);
     session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     /* Time that the receiver took does not count against the sender. */
@@ -210,6 +225,8 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     l->passed += (uint64_t)n;
     if (l->traffic.inbound)
         admission_wrote(s, (uint64_t)n, (size_t)n < total);
+    else if (s->broadcast && !s->lags)
+        lag_told(&s->wg->gate->lag, (uint64_t)n, atomic_load_explicit(&s->wg->gate->established, memory_order_relaxed));
     if ((size_t)n < total)
         mark_blocked(l, s);
     return n;

@@ -21,6 +21,9 @@
 /* A drained session has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
+/* Between two looks at a subscriber that does not keep up. */
+#define BEHIND_LOOK_NS (100 * NS_PER_MS)
+
 /* A year: more than any message takes, and far from wrapping. */
 #define FOR_EVER_NS 3.2e16
 
@@ -156,11 +159,19 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
         cell_sub(session_cells(s), blocked, 1);
 }
 
+static void end_lag(struct session *s)
+{
+    if (s->lags)
+        lag_leave(&s->wg->gate->lag);
+    s->lags = false;
+}
+
 static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
         atomic_fetch_sub(&s->wg->gate->established, 1);
         admission_end(s);
+        end_lag(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         subscribers_give_back(s->wg, s->source, &s->topics);
@@ -228,6 +239,11 @@ static bool only_takes(enum socket_type app)
     return app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
 }
 
+static bool publishes(enum socket_type app)
+{
+    return app == SOCKET_PUB || app == SOCKET_XPUB;
+}
+
 bool session_owes_reading(const struct lane *l, const struct session *s)
 {
     return l->traffic.inbound && s->answers && s->down.blocked;
@@ -246,6 +262,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     /* Inside CURVE heartbeats look like requests, and like replies: they cannot be counted. */
     s->takes_turns = limited && s->answers && !curve;
     s->one_way = limited && only_takes(gate_socket(s->wg->gate));
+    s->broadcast = publishes(gate_socket(s->wg->gate));
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
 }
@@ -380,6 +397,16 @@ static bool message_is_in_the_way(struct session *s)
     return false;
 }
 
+/* Asked often: what is published fast amounts to much before slow_reader.within is over. */
+static bool reader_is_behind(struct session *s)
+{
+    const struct limits *lim = session_limits(s);
+    if (!s->broadcast || lim->slow_reader.behind == 0)
+        return false;
+    session_arm(s, s->wg->worker->now_ns + BEHIND_LOOK_NS);
+    return lag_bytes(&s->wg->gate->lag, &s->laggard, s->down.passed, s->down.messages) > lim->slow_reader.behind;
+}
+
 static bool reader_is_slow(struct session *s)
 {
     struct lane *l = &s->down;
@@ -387,6 +414,8 @@ static bool reader_is_slow(struct session *s)
     uint64_t now = s->wg->worker->now_ns;
     if (!l->blocked || lim->slow_reader.within_ns == 0 || s->pushes_back)
         return false;
+    if (reader_is_behind(s))
+        return true;
     if (l->taken >= lim->slow_reader.bytes) {
         l->taken = 0;
         l->blocked_ns = now;
@@ -429,6 +458,8 @@ static void keep_alive(struct session *s)
 static void check_open(struct session *s)
 {
     admission_on_alarm(s);
+    if (!s->down.blocked && s->wg->worker->now_ns - s->down.flowing_ns >= SESSION_CAUGHT_UP_NS)
+        end_lag(s);
     shedding_look(s);
     if (message_is_late(s) || message_is_in_the_way(s))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */

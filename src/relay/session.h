@@ -34,6 +34,9 @@ struct side {
     bool hup; /* the other end has closed: read on until 0 comes */
 };
 
+/* A subscriber to whom nothing had to wait for this long has been sent all that the publisher held back for it. */
+#define SESSION_CAUGHT_UP_NS (100 * NS_PER_MS)
+
 struct session {
     struct side front, back;
     struct worker_gate *wg;
@@ -55,7 +58,8 @@ struct session {
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;
-    gcra_word little; /* limiter of what it may say without a place while others wait for one (tenure.c) */
+    gcra_word little;       /* limiter of what it may say without a place while others wait for one (tenure.c) */
+    struct laggard laggard; /* while it lags */
     struct topics topics;
     struct addr addr;
     uint8_t state; /* enum session_state */
@@ -68,6 +72,8 @@ struct session {
     bool takes_turns;  /* its requests are counted and limited (admission.h) */
     bool one_way;      /* nothing comes back from the application (tenure.h) */
     bool answers;      /* the application answers requests (or may: its type is hidden) */
+    bool broadcast;    /* the application publishes: what it sends others it holds back for one that lags */
+    bool lags;         /* a subscriber that has not kept up (flow/lag.h) */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };
 

@@ -208,6 +208,97 @@ static void a_worker_that_takes_its_time_stays(void **state)
     reading_fini(&r);
 }
 
+/* Two subscribers of a publisher: the second keeps up, and the first takes `most` of each message. */
+struct audience {
+    struct reading lagging, keen;
+};
+
+static void audience_init(struct audience *a, size_t behind)
+{
+    memset(a, 0, sizeof(*a));
+    reading_init(&a->lagging, "SUB", "PUB");
+    a->lagging.stage.in_force->slow_reader.behind = behind;
+    stage_pair(&a->lagging.stage, &a->keen.client, &a->keen.app, "SUB", "PUB");
+}
+
+static void publish(struct audience *a, size_t size, size_t most)
+{
+    struct stage *s = &a->lagging.stage;
+    stream_frame(&a->lagging.app.out, 0, 'x', size);
+    stream_frame(&a->keen.app.out, 0, 'x', size);
+    size_t before = a->keen.client.in.len, taken = a->lagging.client.in.len + most;
+    for (unsigned i = 0; i < 400 && a->keen.client.in.len < before + size; i++) {
+        end_write(&a->lagging.app, SIZE_MAX);
+        end_write(&a->keen.app, SIZE_MAX);
+        stage_round(s);
+        end_read(&a->keen.client, SIZE_MAX);
+        if (a->lagging.client.in.len < taken)
+            end_read(&a->lagging.client, taken - a->lagging.client.in.len);
+    }
+    assert_true(a->keen.client.in.len >= before + size);
+    stage_sleep(s, 10 * NS_PER_MS);
+}
+
+static void audience_fini(struct audience *a)
+{
+    end_close(&a->keen.client);
+    end_close(&a->keen.app);
+    reading_fini(&a->lagging);
+}
+
+/* Long before slow_reader.within is over, the publisher would hold back too much for it. */
+static void a_subscriber_too_far_behind_is_closed(void **state)
+{
+    struct audience a;
+    audience_init(&a, 4 * MIB);
+    for (unsigned i = 0; i < 20; i++) {
+        publish(&a, 256 * KIB, 0);
+        if (i < 15)
+            assert_false(is_closed(&a.lagging));
+    }
+    stage_sleep(&a.lagging.stage, 500 * NS_PER_MS);
+    assert_true(is_closed(&a.lagging));
+    assert_int_equal(stage_verdict(&a.lagging.stage, VERDICT_SLOW_READER), 1);
+    audience_fini(&a);
+}
+
+/* It takes something of each message, but not enough. */
+static void one_that_falls_behind_slowly_is_closed(void **state)
+{
+    struct audience a;
+    audience_init(&a, 4 * MIB);
+    for (unsigned i = 0; i < 80 && !is_closed(&a.lagging); i++) {
+        publish(&a, 256 * KIB, 128 * KIB);
+        if (i < 15)
+            assert_false(is_closed(&a.lagging));
+    }
+    stage_sleep(&a.lagging.stage, 500 * NS_PER_MS);
+    assert_true(is_closed(&a.lagging));
+    audience_fini(&a);
+}
+
+/* Of small messages a publisher's queue holds little, whatever passes by meanwhile. */
+static void a_pause_among_small_messages_is_forgiven(void **state)
+{
+    struct audience a;
+    audience_init(&a, 2 * MIB);
+    publish(&a, KIB, KIB);
+    for (unsigned i = 0; i < 3000; i++)
+        stream_frame(&a.keen.app.out, 0, 'x', KIB);
+    for (unsigned i = 0; i < 400; i++)
+        stream_frame(&a.lagging.app.out, 0, 'x', KIB);
+    for (unsigned i = 0; i < 1000; i++) {
+        end_write(&a.keen.app, SIZE_MAX);
+        end_write(&a.lagging.app, SIZE_MAX);
+        stage_round(&a.lagging.stage);
+        end_read(&a.keen.client, SIZE_MAX);
+    }
+    stage_sleep(&a.lagging.stage, 2 * NS_PER_S);
+    assert_true(end_traffic(&a.keen.client, NULL).len > 2 * MIB);
+    assert_false(is_closed(&a.lagging));
+    audience_fini(&a);
+}
+
 /* ---- memory ---- */
 
 #define PINNING 40u
@@ -468,6 +559,9 @@ int main(void)
         cmocka_unit_test(a_client_that_takes_enough_stays),
         cmocka_unit_test(a_client_that_catches_up_stays),
         cmocka_unit_test(a_worker_that_takes_its_time_stays),
+        cmocka_unit_test(a_subscriber_too_far_behind_is_closed),
+        cmocka_unit_test(one_that_falls_behind_slowly_is_closed),
+        cmocka_unit_test(a_pause_among_small_messages_is_forgiven),
         cmocka_unit_test(receivers_that_stand_still_keep_nobody_out),
         cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
         cmocka_unit_test(who_holds_room_must_use_it),

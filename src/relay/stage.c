@@ -188,6 +188,7 @@ void stage_init(struct stage *s, const char *listen)
     s->limits = &s->config->gates[0].limits;
     s->limits->message.complete_within_ns = 86400 * NS_PER_S;
     s->limits->slow_reader.within_ns = 0;
+    s->limits->slow_reader.behind = 0;
     s->limits->ban.strikes.strikes = 0;
     struct hash_key key;
     hash_key_random(&key);
@@ -373,6 +374,7 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(atomic_load(&s->gate.open), 0);
     assert_int_equal(atomic_load(&s->gate.half_open), 0);
     assert_int_equal(atomic_load(&s->gate.established), 0);
+    assert_int_equal(atomic_load(&s->gate.lag.lagging), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.bytes), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.pass), 0);
     assert_int_equal(atomic_load(&s->gate.valve.in_hand), 0);
