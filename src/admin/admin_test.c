@@ -25,6 +25,14 @@
 
 static struct relay relay;
 
+static enum admin_reloaded no_reload(void *context, char **ret_said)
+{
+    *ret_said = NULL;
+    return ADMIN_RELOAD_ENDING;
+}
+
+static const struct admin_calls callees = {.reload = no_reload};
+
 /* Memory as Weir's own code asks for it (linked with --wrap): the call that counts down to 0 fails, and all after it.
  */
 static atomic_int allocations_left = INT_MAX;
@@ -79,7 +87,7 @@ static struct admin *start_with(size_t gates)
     struct config c = config_at("127.0.0.1", AF_INET, 0);
 
     fake_relay_init(&relay, gates);
-    struct admin *a = admin_start(&c, &relay, stderr);
+    struct admin *a = admin_start(&c, &relay, &callees, stderr);
     assert_non_null(a);
     return a;
 }
@@ -567,7 +575,7 @@ static void memory_short_at_the_start_is_told(void **state)
 
         assert_true(failures < 100);
         atomic_store(&allocations_left, failures);
-        a = admin_start(&c, &relay, errors);
+        a = admin_start(&c, &relay, &callees, errors);
         atomic_store(&allocations_left, INT_MAX);
         fclose(errors);
         assert_int_equal(!a, len > 0 && strstr(text, "no memory"));
@@ -612,7 +620,7 @@ static void serves_ipv6(void **state)
         close(probe);
     if (!has_v6)
         skip();
-    struct admin *a = admin_start(&c, &relay, stderr);
+    struct admin *a = admin_start(&c, &relay, &callees, stderr);
     assert_non_null(a);
     assert_int_equal(strncmp(admin_address(a), "[::1]:", 6), 0);
     struct config there = config_at("::1", AF_INET6, port_of(a));
@@ -634,7 +642,7 @@ static void a_taken_port_is_told(void **state)
 
     assert_true(port_of(a) > 0);
     FILE *errors = open_memstream(&text, &len);
-    assert_null(admin_start(&c, &relay, errors));
+    assert_null(admin_start(&c, &relay, &callees, errors));
     fclose(errors);
     assert_non_null(strstr(text, c.admin.text));
     assert_non_null(strstr(text, strerror(EADDRINUSE)));
@@ -643,7 +651,7 @@ static void a_taken_port_is_told(void **state)
     assert_works(a);
     admin_stop(a);
 
-    a = admin_start(&c, &relay, stderr); /* and free again, whatever connections were just closed */
+    a = admin_start(&c, &relay, &callees, stderr); /* and free again, whatever connections were just closed */
     assert_non_null(a);
     assert_string_equal(admin_address(a), c.admin.text);
     assert_works(a);

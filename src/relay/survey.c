@@ -208,7 +208,6 @@ static void keep_connection(struct survey_part *to, const struct session *s, uin
     row.gate = gate;
     row.state = state_of(s);
     row.socket = (enum socket_type)s->client_socket;
-    row.class = s->class;
     row.paused = is_paused(s);
     row.blocked = s->up.blocked || s->down.blocked;
     row.age_ns = now_ns - s->accepted_ns;
