@@ -11,7 +11,8 @@
 json_t *json_of_text(const char *bytes, size_t len)
 {
     char escaped[ESCAPED_MAX];
-    json_t *text = json_stringn(bytes, len);
+    /* jansson writes DEL as it is. */
+    json_t *text = memchr(bytes, 0x7f, len) ? NULL : json_stringn(bytes, len);
     return text ? text : json_string(text_escape(escaped, sizeof(escaped), bytes, len));
 }
 

@@ -19,7 +19,7 @@ struct json_now {
     uint64_t now_ns, wall_ns;
 };
 
-/* A string. Bytes that are no UTF-8 become \xNN, all of them. */
+/* A string. If some bytes are no UTF-8 (or DEL), all that are not printable ASCII become \xNN. */
 MUST_USE json_t *json_of_text(const char *bytes, size_t len);
 
 /* {"error": ...} */
