@@ -44,7 +44,7 @@ void table_put(struct table *t, const char *text)
 
 static void measure(const struct table *t, size_t *widths)
 {
-    for (size_t i = 0; i < t->cells; i++) {
+    for (size_t i = 0; i < t->cells - t->cells % t->columns; i++) {
         size_t len = strlen(t->at[i]);
         widths[i % t->columns] = len > widths[i % t->columns] ? len : widths[i % t->columns];
     }
