@@ -225,7 +225,8 @@ static void kick(const struct api *a, const struct api_request *q, struct api_re
         snprintf(whom, sizeof(whom), "connection %llu", (unsigned long long)r.id);
     else
         network_format(whom, sizeof(whom), &r.who);
-    snprintf(what, sizeof(what), "%llu connections closed", (unsigned long long)found.matched);
+    snprintf(what, sizeof(what), "%llu connection%s closed", (unsigned long long)found.matched,
+             found.matched == 1 ? "" : "s");
     note(q, what, whom);
     if (!found.matched && found.complete)
         complain(ret, NOT_FOUND, "%s: there is no such connection", whom);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -40,6 +41,13 @@ static ssize_t read_bytes(int fd, char *bytes, size_t room)
     return (ssize_t)len;
 }
 
+static bool is_credential(const char *path)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    size_t len = folder ? strlen(folder) : 0;
+    return len && strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
 static int refuse_mode(int fd, const char *path, char *why)
 {
     struct stat st;
@@ -51,7 +59,7 @@ static int refuse_mode(int fd, const char *path, char *why)
         snprintf(why, TOKEN_WHY_MAX, "token file %s is not a file", path);
         return -EINVAL;
     }
-    if (st.st_mode & 077) {
+    if (st.st_mode & (is_credential(path) ? 037 : 077)) {
         snprintf(why, TOKEN_WHY_MAX, "token file %s is open to others: its mode is %04o, allowed 0600 (chmod 600 %s)",
                  path, (unsigned)(st.st_mode & 07777), path);
         return -EINVAL;

@@ -21,8 +21,9 @@
 /* Whether a text may be a token: 16 to 256 printable characters of ASCII, and no space. */
 bool token_is_fit(const char *text, size_t len);
 
-/* Reads the file at `path`. 0, or -EINVAL with a sentence for a person in `why`: which file, what is wrong with it, and
- * what to do. */
+/* Reads the file at `path`, which nobody but its owner may read; a credential that systemd has laid out for this
+ * service (in $CREDENTIALS_DIRECTORY) may show its group a bit, for that is how an access list looks. 0, or -EINVAL
+ * with a sentence for a person in `why`: which file, what is wrong with it, and what to do. */
 MUST_USE int token_read(const char *path, char ret[static TOKEN_TEXT_MAX], char why[static TOKEN_WHY_MAX]);
 
 struct token_hash {

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -99,6 +100,19 @@ static void other_files_are_refused(void **state)
     assert_non_null(strstr(why, "No such file"));
 }
 
+static void credentials_of_systemd_may_be_read_by_a_group(void **state)
+{
+    char token[TOKEN_TEXT_MAX], why[TOKEN_WHY_MAX];
+    write_file(GOOD, 16, 0440);
+    setenv("CREDENTIALS_DIRECTORY", "/tm", 1);
+    assert_int_equal(token_read(path, token, why), -EINVAL);
+    setenv("CREDENTIALS_DIRECTORY", "/tmp", 1);
+    assert_int_equal(token_read(path, token, why), 0);
+    write_file(GOOD, 16, 0444);
+    assert_int_equal(token_read(path, token, why), -EINVAL);
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 /* Opening a pipe must not wait for a writer. */
 static void a_pipe_is_refused(void **state)
 {
@@ -175,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_line_is_a_token, setup, teardown),
         cmocka_unit_test_setup_teardown(other_files_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(credentials_of_systemd_may_be_read_by_a_group, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pipe_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(the_door, setup, teardown),
         cmocka_unit_test(whatever_differs_is_wrong),

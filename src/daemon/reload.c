@@ -173,7 +173,7 @@ bool reload(struct relay *r, struct admin *admin, const struct reload_source *fr
 {
     const struct attempt a = {.relay = r, .admin = admin, .from = from, .said = said};
     if (!from->file) {
-        say(&a, LOG_LEVEL_WARN, "there is no file to reload: the configuration comes from the command line");
+        say(&a, LOG_LEVEL_WARN, "SIGHUP: there is no file to reload: the configuration comes from the command line");
         return false;
     }
     tell_manager_of_begin();
