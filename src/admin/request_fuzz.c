@@ -80,35 +80,37 @@ static void read_query(struct request_args *args)
     require((error == 0) == (args->count == 0));
 }
 
+/* A copy with a NUL behind it. */
+static char *copy_of(const char *bytes, size_t len)
+{
+    char *copy = malloc(len + 1);
+    require(copy != NULL);
+    memcpy(copy, bytes, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 /* name=value&name&..., with each part in memory of its own size, as a server may have it. */
-static void split_query(char *text, size_t len)
+static void split_query(const char *text, size_t len)
 {
     struct request_args args = {0};
     char *parts[2 * REQUEST_ARGS_MAX] = {NULL};
     size_t used = 0;
-    for (char *end = text + len; text < end && args.count <= REQUEST_ARGS_MAX;) {
-        size_t part = (size_t)(end - text), name_len;
-        char *and = memchr(text, '&', part);
-        part = and? (size_t)(and-text) : part;
-        char *equals = memchr(text, '=', part);
-        name_len = equals ? (size_t)(equals - text) : part;
+    for (const char *end = text + len; text < end;) {
+        const char *and = memchr(text, '&', (size_t)(end - text)), *stop = and? and : end;
+        const char *equals = memchr(text, '=', (size_t)(stop - text));
         if (args.count == REQUEST_ARGS_MAX) {
             args.count++;
             break;
         }
         struct request_arg *a = &args.at[args.count++];
-        *a = (struct request_arg){.name = parts[used] = strndup(text, name_len), .name_len = name_len};
-        require(parts[used++] != NULL);
-        a->name_len = strlen(a->name);
+        a->name_len = (size_t)((equals ? equals : stop) - text);
+        a->name = parts[used++] = copy_of(text, a->name_len);
         if (equals) {
-            a->value_len = part - name_len - 1;
-            parts[used] = malloc(a->value_len + 1);
-            require(parts[used] != NULL);
-            memcpy(parts[used], equals + 1, a->value_len);
-            parts[used][a->value_len] = '\0';
-            a->value = parts[used++];
+            a->value_len = (size_t)(stop - equals - 1);
+            a->value = parts[used++] = copy_of(equals + 1, a->value_len);
         }
-        text += part + 1;
+        text = stop + 1;
     }
     read_query(&args);
     for (size_t i = 0; i < used; i++)

@@ -2,6 +2,7 @@
 #include "relay/survey.h"
 
 #include "policy/strikes.h"
+#include "relay/admission.h"
 #include "relay/session.h"
 
 #include <errno.h>
@@ -185,7 +186,9 @@ static struct traffic_sums sums_of(const struct session *s)
 
 static bool is_paused(const struct session *s)
 {
-    return s->state == SESSION_WAITING || s->up.paused || s->up.pressed;
+    if (s->state != SESSION_OPEN)
+        return s->state == SESSION_WAITING;
+    return s->up.paused || s->up.pressed || admission_holds_back(s);
 }
 
 static enum connection_state state_of(const struct session *s)

@@ -53,8 +53,8 @@ struct connection_row {
     uint32_t gate;
     enum connection_state state;
     enum socket_type socket; /* of the client; AUTO: not seen (yet) */
-    bool paused;  /* Weir does not read it now: a limit, its turn, or memory */
-    bool blocked; /* its receiver takes nothing, either way */
+    bool paused;             /* Weir does not read it now: a limit, its turn, or memory */
+    bool blocked;            /* its receiver takes nothing, either way */
     uint64_t age_ns, idle_ns;
     struct traffic_sums sums;
 };
