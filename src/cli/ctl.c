@@ -2,75 +2,18 @@
 #include "cli/command.h"
 
 #include "admin/request.h"
-#include "admin/token.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "cli/admin_client.h"
+#include "cli/ctl_args.h"
 #include "cli/ctl_show.h"
 #include "cli/table.h"
-#include "config/config.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define ADDRESS_DEFAULT "127.0.0.1:9700"
-#define ADDRESS_MAX     (ENDPOINT_TEXT_MAX - 6) /* behind "tcp://" */
-#define PATH_TEXT_MAX   512u
-#define BODY_TEXT_MAX   512u
-
-/* As they were given; NULL: not. */
-struct ctl_args {
-    const char *config, *admin, *token_file, *duration, *gate, *network, *limit;
-    bool json, history;
-};
-
-struct ctl {
-    struct ctl_args args;
-    struct admin_client client;
-    char address[ADDRESS_MAX + 1];
-    char token[TOKEN_TEXT_MAX];
-};
-
-enum {
-    OPTION_ADMIN = 256,
-    OPTION_TOKEN_FILE,
-    OPTION_FOR,
-    OPTION_GATE,
-    OPTION_NETWORK,
-    OPTION_LIMIT,
-    OPTION_JSON,
-    OPTION_HISTORY
-};
-
-static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"admin", required_argument, NULL, OPTION_ADMIN},
-    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
-    {"for", required_argument, NULL, OPTION_FOR},
-    {"gate", required_argument, NULL, OPTION_GATE},
-    {"network", required_argument, NULL, OPTION_NETWORK},
-    {"limit", required_argument, NULL, OPTION_LIMIT},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"history", no_argument, NULL, OPTION_HISTORY},
-    {0},
-};
-
-static int failed(const char *fmt, ...) PRINTF(1, 2);
-
-static int failed(const char *fmt, ...)
-{
-    va_list ap;
-    fputs("weir ctl: ", stderr);
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fputc('\n', stderr);
-    return EXIT_FAILED;
-}
+#define PATH_TEXT_MAX 512u
+#define BODY_TEXT_MAX 512u
 
 /* ---- asking ---- */
 
@@ -80,7 +23,13 @@ static const char *text_of(const json_t *document, const char *name)
     return text ? text : "";
 }
 
-/* An answer's lines, or its sentence, where a person looks for what went wrong. */
+static void print_json(const json_t *document)
+{
+    json_dumpf(document, stdout, JSON_ENSURE_ASCII | JSON_INDENT(2));
+    putchar('\n');
+}
+
+/* The lines that an answer brings: what a reload has logged. */
 static void tell(const json_t *document, FILE *out)
 {
     char shown[1024];
@@ -99,26 +48,18 @@ static json_t *ask(const struct ctl *c, const char *method, const char *path, co
     char why[ADMIN_CLIENT_WHY_MAX], shown[1024];
     struct admin_answer a;
     if (admin_client_ask(&c->client, method, path, body, &a, why)) {
-        failed("%s", why);
+        ctl_failed("%s", why);
         return NULL;
     }
     if (a.status < 300)
         return a.document;
     const char *error = text_of(a.document, "error");
     tell(a.document, stderr);
-    failed("%s (%u of %s)", plain_text(shown, sizeof(shown), error), a.status, c->client.address);
-    if (c->args.json) {
-        json_dumpf(a.document, stdout, JSON_ENSURE_ASCII | JSON_INDENT(2));
-        putchar('\n');
-    }
+    ctl_failed("%s (%u of %s)", plain_text(shown, sizeof(shown), error), a.status, c->client.address);
+    if (c->args.json)
+        print_json(a.document);
     json_decref(a.document);
     return NULL;
-}
-
-static void print_json(const json_t *document)
-{
-    json_dumpf(document, stdout, JSON_ENSURE_ASCII | JSON_INDENT(2));
-    putchar('\n');
 }
 
 /* Appends "&name=value" ("?" for the first) to a path; the value was checked to need no escapes but the slash. */
@@ -128,76 +69,13 @@ static void add_query(char path[static PATH_TEXT_MAX], const char *name, const c
     snprintf(path + len, PATH_TEXT_MAX - len, "%c%s=%s", strchr(path, '?') ? '&' : '?', name, value);
 }
 
-/* ---- arguments ---- */
-
-static int check_network(const char *text, char normal[static NETWORK_TEXT_MAX])
-{
-    char shown[64], meant[NETWORK_TEXT_MAX];
-    const char *why = "";
-    struct network n;
-    int r = network_parse(&n, text, &why);
-    text_escape(shown, sizeof(shown), text, strlen(text));
-    if (r == -EDOM)
-        return usage_error("ctl", "\"%s\" is no network: %s; the network is %s", shown, why,
-                           network_format(meant, sizeof(meant), &n));
-    if (r)
-        return usage_error("ctl", "\"%s\" is no network: %s", shown, why);
-    network_format(normal, NETWORK_TEXT_MAX, &n);
-    return EXIT_DONE;
-}
-
-static int check_duration(const char *text)
-{
-    uint64_t ns;
-    char shown[64];
-    if (!strcmp(text, "forever"))
-        return EXIT_DONE;
-    if (!units_parse_duration(text, &ns) && ns >= REQUEST_FOR_MIN_NS && ns <= REQUEST_FOR_MAX_NS)
-        return EXIT_DONE;
-    return usage_error("ctl", "--for is no duration: \"%s\", allowed 1s to 365d, such as 10m, or forever",
-                       text_escape(shown, sizeof(shown), text, strlen(text)));
-}
-
-static int check_limit(const char *text)
-{
-    uint64_t n;
-    char shown[64];
-    if (!units_parse_count(text, &n) && n >= REQUEST_ROWS_MIN && n <= REQUEST_ROWS_MAX)
-        return EXIT_DONE;
-    return usage_error("ctl", "--limit is out of its range: \"%s\", allowed %u to %u",
-                       text_escape(shown, sizeof(shown), text, strlen(text)), REQUEST_ROWS_MIN, REQUEST_ROWS_MAX);
-}
-
-static int check_gate(const char *text)
-{
-    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-    char shown[64];
-    size_t len = strlen(text);
-    if (len >= 1 && len <= CONFIG_NAME_MAX && strspn(text, allowed) == len)
-        return EXIT_DONE;
-    return usage_error("ctl", "--gate is no name of a gate: \"%s\", allowed 1 to %d of A-Z a-z 0-9 _ -",
-                       text_escape(shown, sizeof(shown), text, len), CONFIG_NAME_MAX);
-}
-
-/* Whether an option that this command does not know was given. */
-static int refuse_options(const struct ctl_args *a, bool duration, bool gate, bool listing, bool history)
-{
-    const char *wrong = a->duration && !duration            ? "--for"
-                        : a->gate && !gate                  ? "--gate"
-                        : a->network && !listing            ? "--network"
-                        : a->limit && !(listing || history) ? "--limit"
-                        : a->history && !history            ? "--history"
-                                                            : NULL;
-    return wrong ? usage_error("ctl", "%s has no meaning here", wrong) : EXIT_DONE;
-}
-
 /* ---- commands ---- */
 
 static int ctl_ban(struct ctl *c, const char *what)
 {
     char who[NETWORK_TEXT_MAX], body[BODY_TEXT_MAX], shown[64];
     const char *duration = c->args.duration ? c->args.duration : "1h";
-    if (check_network(what, who) || check_duration(duration))
+    if (ctl_check_network(what, who) || ctl_check_duration(duration))
         return EXIT_USAGE;
     snprintf(body, sizeof(body), "{\"network\": \"%s\", \"for\": \"%s\"}", who, duration);
     json_t *done = ask(c, "PUT", "/v1/bans", body);
@@ -217,7 +95,7 @@ static int ctl_ban(struct ctl *c, const char *what)
 static int ctl_unban(struct ctl *c, const char *what)
 {
     char who[NETWORK_TEXT_MAX], path[PATH_TEXT_MAX] = "/v1/bans";
-    if (check_network(what, who))
+    if (ctl_check_network(what, who))
         return EXIT_USAGE;
     add_query(path, "network", who);
     json_t *done = ask(c, "DELETE", path, "");
@@ -242,7 +120,7 @@ static int ctl_kick(struct ctl *c, const char *what)
     char who[NETWORK_TEXT_MAX], body[BODY_TEXT_MAX], gate[64] = "";
     uint64_t id = 0;
     bool by_id = units_parse_count(what, &id) == 0 && id > 0 && id <= INT64_MAX;
-    if (!by_id && check_network(what, who))
+    if (!by_id && ctl_check_network(what, who))
         return EXIT_USAGE;
     if (c->args.gate)
         snprintf(gate, sizeof(gate), ", \"gate\": \"%s\"", c->args.gate);
@@ -347,8 +225,9 @@ static int ctl_show(struct ctl *c, const char *what)
     if (i == ARRAY_LEN(lists))
         return usage_error("ctl", "there is nothing called \"%s\" to show, allowed bans, sources, connections",
                            text_escape(shown, sizeof(shown), what, strlen(what)));
-    if (refuse_options(&c->args, false, i > 0, i > 0, i == 0) || (c->args.limit && check_limit(c->args.limit)) ||
-        (c->args.network && check_network(c->args.network, normal)))
+    if (ctl_refuse_options(&c->args, false, i > 0, i > 0, i == 0) ||
+        (c->args.limit && ctl_check_limit(c->args.limit)) ||
+        (c->args.network && ctl_check_network(c->args.network, normal)))
         return EXIT_USAGE;
     json_t *document = i == 0 ? all_bans(c) : rows_of_survey(c, what);
     if (!document)
@@ -361,101 +240,7 @@ static int ctl_show(struct ctl *c, const char *what)
         whole = lists[i].show(rows, stdout);
     tell_of_the_rest(document, rows);
     json_decref(document);
-    return whole ? EXIT_DONE : failed("memory is out");
-}
-
-/* ---- the command line ---- */
-
-static int place_option(struct ctl_args *a, int option, char **argv)
-{
-    const char **place = option == 'c'                 ? &a->config
-                         : option == OPTION_ADMIN      ? &a->admin
-                         : option == OPTION_TOKEN_FILE ? &a->token_file
-                         : option == OPTION_FOR        ? &a->duration
-                         : option == OPTION_GATE       ? &a->gate
-                         : option == OPTION_NETWORK    ? &a->network
-                         : option == OPTION_LIMIT      ? &a->limit
-                                                       : NULL;
-    if (option == ':')
-        return usage_error("ctl", "%s needs a value", argv[optind - 1]);
-    if (option == OPTION_JSON || option == OPTION_HISTORY) {
-        *(option == OPTION_JSON ? &a->json : &a->history) = true;
-        return EXIT_DONE;
-    }
-    if (!place)
-        return usage_error("ctl", "unknown option: %s", argv[optind - 1]);
-    if (*place)
-        return usage_error("ctl", "given twice, with \"%s\" and \"%s\": an option may come once", *place, optarg);
-    *place = optarg;
-    return EXIT_DONE;
-}
-
-static int parse(struct ctl_args *a, int argc, char **argv)
-{
-    int option, code = EXIT_DONE;
-    opterr = 0;
-    while (code == EXIT_DONE && (option = getopt_long(argc, argv, ":c:", options, NULL)) != -1)
-        code = place_option(a, option, argv);
-    if (code == EXIT_DONE && a->gate)
-        code = check_gate(a->gate);
-    return code;
-}
-
-/* What of the address and the token is not given otherwise comes from the configuration. */
-static int read_config(struct ctl *c, char address[static ENDPOINT_TEXT_MAX], char file[static CONFIG_PATH_MAX])
-{
-    struct config *config = config_load(c->args.config, stderr);
-    if (!config)
-        return failed("%s cannot be read; --admin and --token-file do without it", c->args.config);
-    snprintf(address, ENDPOINT_TEXT_MAX, "%s", config->admin.enabled ? config->admin.text : ADDRESS_DEFAULT);
-    snprintf(file, CONFIG_PATH_MAX, "%s", config->admin.token_file);
-    config_free(config);
-    return EXIT_DONE;
-}
-
-static int find_address(struct ctl *c, const char *address)
-{
-    char url[ENDPOINT_TEXT_MAX], shown[64];
-    const char *why = "it is too long";
-    size_t len = strlen(address);
-    text_escape(shown, sizeof(shown), address, len);
-    snprintf(url, sizeof(url), "tcp://%s", address);
-    if (len > ADDRESS_MAX || endpoint_parse(&c->client.to, url, false, &why))
-        return usage_error("ctl", "--admin is not an address and port: \"%s\" (%s), allowed such as %s", shown, why,
-                           ADDRESS_DEFAULT);
-    memcpy(c->address, address, len + 1);
-    c->client.address = c->address;
-    return EXIT_DONE;
-}
-
-static int find_token(struct ctl *c, const char *file)
-{
-    char why[TOKEN_WHY_MAX];
-    const char *given = getenv("WEIR_TOKEN");
-    c->client.token = c->token;
-    if (!c->args.token_file && given) {
-        size_t len = strlen(given);
-        if (!token_is_fit(given, len))
-            return failed("WEIR_TOKEN is no token: allowed %u to %u printable characters without spaces",
-                          TOKEN_BYTES_MIN, TOKEN_BYTES_MAX);
-        memcpy(c->token, given, len + 1);
-        return EXIT_DONE;
-    }
-    if (c->args.token_file)
-        file = c->args.token_file;
-    if (!*file)
-        return usage_error("ctl", "the token is missing: give --token-file FILE, or WEIR_TOKEN in the environment, or "
-                                  "-c FILE with admin.token_file");
-    return token_read(file, c->token, why) ? failed("%s", why) : EXIT_DONE;
-}
-
-static int connect_to(struct ctl *c)
-{
-    char address[ENDPOINT_TEXT_MAX] = ADDRESS_DEFAULT, file[CONFIG_PATH_MAX] = "";
-    int code = c->args.config ? read_config(c, address, file) : EXIT_DONE;
-    if (code == EXIT_DONE)
-        code = find_address(c, c->args.admin ? c->args.admin : address);
-    return code == EXIT_DONE ? find_token(c, file) : code;
+    return whole ? EXIT_DONE : ctl_failed("memory is out");
 }
 
 static const struct verb {
@@ -476,9 +261,9 @@ static int run_verb(struct ctl *c, const struct verb *v, char **rest, int count)
         return usage_error("ctl", "%s needs %s", v->name, v->argument);
     if (count > (v->argument ? 1 : 0))
         return usage_error("ctl", "\"%s\" is too much", rest[v->argument ? 1 : 0]);
-    if (v->run != ctl_show && refuse_options(&c->args, v->duration, v->gate, false, false))
+    if (v->run != ctl_show && ctl_refuse_options(&c->args, v->duration, v->gate, false, false))
         return EXIT_USAGE;
-    int code = connect_to(c);
+    int code = ctl_connect(c);
     if (code == EXIT_DONE)
         code = v->run ? v->run(c, rest[0]) : ctl_reload(c);
     token_forget(c->token);
@@ -489,7 +274,7 @@ static int ctl_run(int argc, char **argv)
 {
     struct ctl c = {0};
     char shown[64];
-    int code = parse(&c.args, argc, argv);
+    int code = ctl_parse(&c.args, argc, argv);
     if (code != EXIT_DONE)
         return code;
     if (optind == argc)
@@ -516,7 +301,7 @@ const struct command command_ctl = {
         "  show connections                  the same, one by one\n"
         "  reload                            read the configuration again, as SIGHUP does, and tell what came of it\n\n"
         "  -c, --config FILE       take the address and the token file from this configuration\n"
-        "      --admin ADDR:PORT   where Weir's admin server listens (" ADDRESS_DEFAULT ")\n"
+        "      --admin ADDR:PORT   where Weir's admin server listens (" CTL_ADDRESS_DEFAULT ")\n"
         "      --token-file FILE   the file of admin.token_file; or WEIR_TOKEN in the environment holds the token\n"
         "      --json              print what the admin server has answered\n"
         "      --gate NAME         (kick, show) of this gate only\n"
