@@ -4,15 +4,16 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import threading
-import time
 
 import pytest
 import zmq
 from harness import net, zmtp
 from harness.net import from_source, raw_connect, wait_until
 from harness.weir import program
+from test_bans import ban_by_protocol
 
 TOKEN = "a-token-of-the-tests-0123456789"
 BOB, EVE = "127.7.7.1", "127.7.7.2"  # of one /24
@@ -123,6 +124,16 @@ def test_a_ban_for_ever_of_a_network(setting, peers):
     assert "198.51.100.1 is not banned" in setting.ctl("unban", "198.51.100.1", code=1).stderr
     setting.ctl("unban", "127.7.0.0/16")
     assert echoes(peers.client(zmq.REQ, from_source(BOB, weir.endpoint)))
+
+
+def test_a_ban_that_is_over_is_history(setting):
+    weir = setting.start(ban={"for": "1s", "max": "1h"})
+    ban_by_protocol(weir, EVE)
+    wait_until(lambda: setting.show("bans") == [], "the end of the ban")
+    (ban,) = setting.show("bans", "--history")
+    assert (ban["network"], ban["reason"], ban["level"], ban["banned"], ban["until"]) == (EVE, "protocol", 1, False, None)
+    assert re.search(rf"^{re.escape(EVE)} +protocol +1 +over +- ", setting.ctl("show", "bans", "--history").stdout, re.M)
+    assert setting.ctl("unban", EVE, code=1).stderr  # not banned
 
 
 def test_hundreds_of_bans_are_shown_page_by_page(setting):
@@ -460,8 +471,7 @@ def test_nobody_is_there(setting):
 @pytest.mark.parametrize("answer", [b"", b"\xff\0\0\0\0\0\0\0\1\x7f", b"HTTP/1.1 200 OK\r\n\r\n<html>", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}",
                                     b"HTTP/1.1 abc\r\n\r\n{}", b"HTTP/1.1 200 OK\r\n\r\n[" + b"[" * 3000, b"\x1b]0;evil\x07" * 50])
 def test_somebody_else_is_there(setting, answer):
-    import socket
-    with socket.create_server(tuple((h, int(p)) for h, p in [setting.admin.rsplit(":", 1)])[0]) as server:
+    with socket.create_server(("127.0.0.1", int(setting.admin.rsplit(":", 1)[1]))) as server:
         def serve():
             s, _ = server.accept()
             s.recv(65536)
@@ -475,7 +485,6 @@ def test_somebody_else_is_there(setting, answer):
 
 
 def test_hostile_texts_in_an_answer_do_not_reach_the_terminal(setting):
-    import socket
     rows = [{"network": "\x1b[2J\u009b31m", "reason": 7, "level": -1, "banned": True, "forever": False, "seconds_left": 1e300, "until": ["x"], "since": None}]
     body = json.dumps({"bans": rows, "next": 0}).encode()
     for arguments in ((), ("--json",)):
