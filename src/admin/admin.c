@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/admin.h"
 
+#include "admin/door.h"
 #include "admin/http.h"
 #include "admin/places.h"
 
@@ -17,6 +18,7 @@
 
 struct admin {
     struct http *http;
+    struct door door;
     struct MHD_Daemon *daemon;
     char address[ADDR_TEXT_MAX];
 };
@@ -46,6 +48,7 @@ static void note_address(struct admin *a, int fd)
     if (getsockname(fd, (struct sockaddr *)&at, &len) == 0) {
         addr_from_sockaddr(&addr, (const struct sockaddr *)&at);
         addr_format(a->address, sizeof(a->address), &addr);
+        http_set_address(a->http, &addr);
     }
 }
 
@@ -66,6 +69,7 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd)
                          MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,                               /* */
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MAX_BYTES,                     /* */
                          MHD_OPTION_NOTIFY_CONNECTION, http_connection, h,                          /* */
+                         MHD_OPTION_NOTIFY_COMPLETED, http_completed, h,                            /* */
                          MHD_OPTION_STRICT_FOR_CLIENT, 1,                                           /* */
                          MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -73,10 +77,11 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd)
 }
 
 /* 0, or -errno with *ret_what saying what failed. */
-static int start(struct admin *a, const struct config *c, const struct relay *r, const char **ret_what)
+static int start(struct admin *a, const struct config *c, struct relay *r, const struct admin_calls *calls,
+                 const char **ret_what)
 {
     *ret_what = "no memory";
-    a->http = http_new(r);
+    a->http = http_new(r, &a->door, calls);
     if (!a->http)
         return -ENOMEM;
     *ret_what = "cannot listen (choose another address with admin.listen or --admin)";
@@ -94,17 +99,38 @@ static int start(struct admin *a, const struct config *c, const struct relay *r,
     return -error;
 }
 
-struct admin *admin_start(const struct config *c, const struct relay *r, FILE *errors)
+struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_calls *calls, FILE *errors)
 {
     const char *what = "no memory";
+    char why[TOKEN_WHY_MAX] = "";
     struct admin *a = calloc(1, sizeof(*a));
-    int error = a ? start(a, c, r, &what) : -ENOMEM;
 
+    if (a)
+        door_init(&a->door);
+    int error = a ? admin_read_token(a, c->admin.token_file, why) : -ENOMEM;
+    if (error == 0) {
+        admin_take_token(a);
+        error = start(a, c, r, calls, &what);
+    }
     if (error == 0)
         return a;
-    fprintf(errors, "admin %s: %s: %s\n", c->admin.text, what, strerror(-error));
+    if (why[0])
+        fprintf(errors, "admin: %s\n", why);
+    else
+        fprintf(errors, "admin %s: %s: %s\n", c->admin.text, what, strerror(-error));
     admin_stop(a);
     return NULL;
+}
+
+int admin_read_token(struct admin *a, const char *path, char why[static TOKEN_WHY_MAX])
+{
+    return a ? door_read(&a->door, path, why) : 0;
+}
+
+void admin_take_token(struct admin *a)
+{
+    if (a)
+        door_take(&a->door);
 }
 
 const char *admin_address(const struct admin *a)
@@ -119,5 +145,6 @@ void admin_stop(struct admin *a)
     if (a->daemon)
         MHD_stop_daemon(a->daemon);
     http_free(a->http);
+    door_fini(&a->door);
     free(a);
 }

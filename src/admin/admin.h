@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The admin address: /metrics, /healthz, /version over HTTP, read-only. It has one thread of its own and reads
- * snapshots of the relay only, so that it answers while every worker is busy and never slows one.
+ * The admin address: /metrics, /healthz, /version over HTTP, read-only, for whoever reaches it; and, for whoever shows
+ * the token of admin.token_file, the JSON API under /v1/ (api.h). It has one thread of its own and reads snapshots of
+ * the relay only, or has workers copy rows between two rounds, so that it answers while every worker is busy and never
+ * slows one.
  *
  * Bounded: at most 32 connections (places.h), each of 16 KiB and one rendered page (some 10 KiB a gate, 4 MiB at most);
- * 10 s without traffic; no request bodies. When places run short, the connection that has asked for nothing for longest
- * gives way: nobody who holds connections locks the scraper out. Nothing of a request ever comes back in an answer, and
- * nothing is logged.
+ * 10 s without traffic; request bodies only with the token, of 4 KiB. When places run short, the connection that has
+ * asked for nothing for longest gives way: nobody who holds connections locks the scraper out. Without the token
+ * nothing of a request ever comes back in an answer, and nothing is logged but a line in 10 s about wrong tokens.
  */
 #ifndef WEIR_ADMIN_ADMIN_H
 #define WEIR_ADMIN_ADMIN_H
 
+#include "admin/calls.h"
+#include "admin/token.h"
 #include "base/attr.h"
 #include "config/config.h"
 #include "relay/relay.h"
@@ -19,10 +23,18 @@
 
 struct admin;
 
-/* Listens at c->admin and starts the thread. `c` is not kept; `r` must outlive it. NULL after a line to `errors` that
- * says what failed and what to do. Opens what it needs of /proc now, so that it works in a sandbox later. Main thread.
- */
-MUST_USE struct admin *admin_start(const struct config *c, const struct relay *r, FILE *errors);
+/* Listens at c->admin, reads the token, and starts the thread. `c` is not kept; `r` and `calls` must outlive it. NULL
+ * after a line to `errors` that says what failed and what to do. Opens what it needs of /proc now, so that it works in
+ * a sandbox later. Main thread. */
+MUST_USE struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_calls *calls,
+                                   FILE *errors);
+
+/* Reads the token file of another configuration ("": none) for admin_take_token(). 0, or -EINVAL with a sentence in
+ * `why`. Accepts NULL for `a`. Main thread. */
+MUST_USE int admin_read_token(struct admin *a, const char *path, char why[static TOKEN_WHY_MAX]);
+
+/* From now on the API is open to the token that was read last. Accepts NULL. Main thread. */
+void admin_take_token(struct admin *a);
 
 /* "127.0.0.1:9700": the real port when port 0 was asked. Valid as long as `a`. */
 const char *admin_address(const struct admin *a);

@@ -25,6 +25,14 @@
 
 static struct relay relay;
 
+static enum admin_reloaded no_reload(void *context, char **ret_said)
+{
+    *ret_said = NULL;
+    return ADMIN_RELOAD_ENDING;
+}
+
+static const struct admin_calls callees = {.reload = no_reload};
+
 /* Memory as Weir's own code asks for it (linked with --wrap): the call that counts down to 0 fails, and all after it.
  */
 static atomic_int allocations_left = INT_MAX;
@@ -79,7 +87,7 @@ static struct admin *start_with(size_t gates)
     struct config c = config_at("127.0.0.1", AF_INET, 0);
 
     fake_relay_init(&relay, gates);
-    struct admin *a = admin_start(&c, &relay, stderr);
+    struct admin *a = admin_start(&c, &relay, &callees, stderr);
     assert_non_null(a);
     return a;
 }
@@ -567,7 +575,7 @@ static void memory_short_at_the_start_is_told(void **state)
 
         assert_true(failures < 100);
         atomic_store(&allocations_left, failures);
-        a = admin_start(&c, &relay, errors);
+        a = admin_start(&c, &relay, &callees, errors);
         atomic_store(&allocations_left, INT_MAX);
         fclose(errors);
         assert_int_equal(!a, len > 0 && strstr(text, "no memory"));
@@ -601,6 +609,130 @@ static void memory_short_at_a_request_is_told(void **state)
     admin_stop(a);
 }
 
+#define TOKEN "0123456789abcdef-0123456789abcdef"
+
+static struct admin *start_with_token(char path[static 32])
+{
+    struct config c = config_at("127.0.0.1", AF_INET, 0);
+
+    snprintf(path, 32, "/tmp/weir-admin-test-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, TOKEN "\n", sizeof(TOKEN)), sizeof(TOKEN));
+    close(fd);
+    snprintf(c.admin.token_file, sizeof(c.admin.token_file), "%s", path);
+    fake_relay_init(&relay, 1);
+    fake_relay_begin_bans(&relay);
+    struct admin *a = admin_start(&c, &relay, &callees, stderr);
+    assert_non_null(a);
+    return a;
+}
+
+static void end_with_token(struct admin *a, const char *path)
+{
+    admin_stop(a);
+    bans_free(relay.bans);
+    unlink(path);
+}
+
+static struct reply ask_api(const struct admin *a, const char *method, const char *path, const char *token,
+                            const char *rest)
+{
+    char request[8192];
+
+    snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s%s%s%s", method, path,
+             token ? "Authorization: Bearer " : "", token ? token : "", token ? "\r\n" : "", rest);
+    return ask(a, request);
+}
+
+static void expect_api(const struct admin *a, const char *method, const char *path, const char *token, const char *rest,
+                       unsigned status, const char *holds)
+{
+    struct reply r = ask_api(a, method, path, token, rest);
+
+    assert_int_equal(r.status, status);
+    assert_non_null(strstr(r.text, holds));
+    assert_non_null(strstr(r.text, "\r\nContent-Type: application/json\r\n"));
+    assert_non_null(strstr(r.text, "\r\nX-Content-Type-Options: nosniff\r\n"));
+    assert_int_equal(strlen(r.body), announced_length(&r));
+    assert_null(strstr(r.text, MARKER));
+    free(r.text);
+}
+
+static void the_api_wants_a_token(void **state)
+{
+    char path[32];
+    struct admin *a = start_with(1);
+
+    expect_api(a, "GET", "/v1/bans", TOKEN, "\r\n", 403, "admin.token_file");
+    admin_stop(a);
+    a = start_with_token(path);
+    expect_api(a, "GET", "/v1/bans", TOKEN, "\r\n", 200, "{\"bans\":[],\"next\":null}\n");
+    expect_api(a, "GET", "/v1/bans", NULL, "\r\n", 401, "\r\nWWW-Authenticate: Bearer realm=\"weir\"\r\n");
+    expect_api(a, "GET", "/v1/" MARKER, MARKER, "\r\n", 401, "not the token");
+    expect_api(a, "BREW", "/v1/bans?" MARKER, TOKEN "x", "X: " MARKER "\r\n\r\n", 401, "not the token");
+    expect_api(a, "BREW", "/v1/bans", TOKEN, "\r\n", 405, "\r\nAllow: GET, PUT, POST, DELETE\r\n");
+    expect_api(a, "GET", "/v1/" MARKER, TOKEN, "\r\n", 404, "no such page");
+    struct reply r = get(a, "GET", "/metrics");
+    assert_non_null(strstr(r.body, "\nweir_admin_unauthorized_total 3\n"));
+    free(r.text);
+    end_with_token(a, path);
+}
+
+static void bodies_of_the_api(void **state)
+{
+    char path[32];
+    struct admin *a = start_with_token(path);
+
+    expect_api(a, "PUT", "/v1/bans", TOKEN, "Content-Length: 26\r\n\r\n{\"network\": \"203.0.113.9\"}", 200,
+               "203.0.113.9");
+    expect_api(a, "PUT", "/v1/bans", TOKEN,
+               "Transfer-Encoding: chunked\r\n\r\nd\r\n{\"network\": \"\r\nd\r\n203.0.113.9\"}\r\n0\r\n\r\n", 200,
+               "203.0.113.9");
+    expect_api(a, "PUT", "/v1/bans", TOKEN, "Content-Length: 4097\r\n\r\n", 413, "up to 4096 bytes");
+    expect_api(a, "PUT", "/v1/bans", TOKEN, "Content-Length: 9223372036854775807\r\n\r\n", 413, "too large");
+    expect_api(a, "GET", "/v1/bans", TOKEN, "Content-Length: 1\r\n\r\nx", 413, "no body is taken here");
+    expect_api(a, "PUT", "/v1/bans", NULL, "Content-Length: 4000\r\n\r\n", 401, "token"); /* before the body comes */
+    expect_api(a, "PUT", "/v1/bans", TOKEN, "\r\n", 400, "not JSON");
+    end_with_token(a, path);
+}
+
+static void memory_short_at_a_request_of_the_api_is_told(void **state)
+{
+    char path[32];
+    struct admin *a = start_with_token(path);
+    bool whole = false;
+
+    for (int calls = 0; !whole; calls++) {
+        assert_true(calls < 100);
+        atomic_store(&allocations_left, calls);
+        struct reply r = ask_api(a, "GET", "/v1/bans", TOKEN, "\r\n");
+        atomic_store(&allocations_left, INT_MAX);
+        whole = r.status == 200;
+        assert_true(whole || r.status == 503);
+        free(r.text);
+    }
+    assert_works(a);
+    end_with_token(a, path);
+}
+
+static void a_token_that_cannot_be_read_is_told(void **state)
+{
+    struct config c = config_at("127.0.0.1", AF_INET, 0);
+    char *text = NULL, why[TOKEN_WHY_MAX];
+    size_t len = 0;
+    FILE *errors = open_memstream(&text, &len);
+
+    fake_relay_init(&relay, 1);
+    snprintf(c.admin.token_file, sizeof(c.admin.token_file), "/nonexistent/token");
+    assert_null(admin_start(&c, &relay, &callees, errors));
+    fclose(errors);
+    assert_string_equal(text, "admin: token file /nonexistent/token cannot be read: No such file or directory\n");
+    free(text);
+    assert_int_equal(admin_read_token(NULL, "/nonexistent/token", why), 0); /* there is no API to open */
+    admin_take_token(NULL);
+}
+
 static void serves_ipv6(void **state)
 {
     struct config c = config_at("::1", AF_INET6, 0);
@@ -612,7 +744,7 @@ static void serves_ipv6(void **state)
         close(probe);
     if (!has_v6)
         skip();
-    struct admin *a = admin_start(&c, &relay, stderr);
+    struct admin *a = admin_start(&c, &relay, &callees, stderr);
     assert_non_null(a);
     assert_int_equal(strncmp(admin_address(a), "[::1]:", 6), 0);
     struct config there = config_at("::1", AF_INET6, port_of(a));
@@ -634,7 +766,7 @@ static void a_taken_port_is_told(void **state)
 
     assert_true(port_of(a) > 0);
     FILE *errors = open_memstream(&text, &len);
-    assert_null(admin_start(&c, &relay, errors));
+    assert_null(admin_start(&c, &relay, &callees, errors));
     fclose(errors);
     assert_non_null(strstr(text, c.admin.text));
     assert_non_null(strstr(text, strerror(EADDRINUSE)));
@@ -643,7 +775,7 @@ static void a_taken_port_is_told(void **state)
     assert_works(a);
     admin_stop(a);
 
-    a = admin_start(&c, &relay, stderr); /* and free again, whatever connections were just closed */
+    a = admin_start(&c, &relay, &callees, stderr); /* and free again, whatever connections were just closed */
     assert_non_null(a);
     assert_string_equal(admin_address(a), c.admin.text);
     assert_works(a);
@@ -670,6 +802,10 @@ int main(void)
         cmocka_unit_test(stops_under_its_callers),
         cmocka_unit_test(memory_short_at_the_start_is_told),
         cmocka_unit_test(memory_short_at_a_request_is_told),
+        cmocka_unit_test(the_api_wants_a_token),
+        cmocka_unit_test(bodies_of_the_api),
+        cmocka_unit_test(memory_short_at_a_request_of_the_api_is_told),
+        cmocka_unit_test(a_token_that_cannot_be_read_is_told),
         cmocka_unit_test(serves_ipv6),
         cmocka_unit_test(a_taken_port_is_told),
     };

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/fake_relay.h"
 
+#include "base/clock.h"
+
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void init_gate(struct gate_snapshot *g, size_t i)
@@ -45,6 +49,55 @@ void fake_relay_init(struct relay *r, size_t gates)
         .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
         .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26}, .lifted = 27, .replaced = 28},
     };
+}
+
+void fake_relay_begin_bans(struct relay *r)
+{
+    const struct hash_key key = {{1}};
+    r->bans = bans_new(0, &key);
+    if (!r->bans)
+        abort();
+}
+
+struct bans *relay_bans(struct relay *r)
+{
+    return r->bans;
+}
+
+void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
+{
+    bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
+}
+
+bool relay_unban(struct relay *r, const struct network *who)
+{
+    return bans_lift(r->bans, who, clock_now_ns());
+}
+
+bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size)
+{
+    snprintf(why, size, "%s", r->objection ? r->objection : "");
+    return r->objection != NULL;
+}
+
+int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns, struct survey_answer *ret)
+{
+    size_t bytes = ask->kind == SURVEY_CONNECTIONS ? sizeof(struct connection_row) : sizeof(struct source_row);
+    r->asked = *ask;
+    if (r->out_of_memory)
+        return -ENOMEM;
+    *ret = r->found;
+    ret->rows.any = calloc(r->found.count + 1, bytes);
+    if (!ret->rows.any)
+        return -ENOMEM;
+    if (r->found.count)
+        memcpy(ret->rows.any, r->found.rows.any, r->found.count * bytes);
+    return 0;
+}
+
+const char *relay_gate_name(const struct relay *r, size_t gate)
+{
+    return r->gates[gate].name;
 }
 
 size_t relay_gate_count(const struct relay *r)

@@ -11,9 +11,17 @@ struct relay {
     size_t gate_count;
     struct gate_snapshot gates[FAKE_GATES_MAX];
     struct relay_snapshot snapshot;
+    struct bans *bans;     /* of fake_relay_begin_bans(); else NULL */
+    const char *objection; /* to every ban; NULL: none */
+    struct survey_ask asked;
+    struct survey_answer found; /* what a survey finds; its rows are copied */
+    bool out_of_memory;         /* a survey finds none */
 };
 
 /* `gates` healthy gates called "gate0", ...; every number in it is different. */
 void fake_relay_init(struct relay *r, size_t gates);
+
+/* An empty ban table, to be given to bans_free(). */
+void fake_relay_begin_bans(struct relay *r);
 
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/http.h"
 
+#include "admin/api.h"
+#include "admin/json_rows.h"
 #include "admin/places.h"
 #include "admin/process.h"
 #include "admin/render.h"
+#include "base/clock.h"
 #include "stats/prometheus.h"
 
 #include <stdlib.h>
@@ -11,6 +14,9 @@
 
 #define PAGE_MAX_BYTES (4u << 20)
 #define PLAIN_TEXT     "text/plain; charset=utf-8"
+#define JSON           "application/json"
+
+#define API_OFF "the API is off: name a file with a token in admin.token_file, and reload (weir help config tells more)"
 
 /* Pages that are always the same: made once, so that saying no takes no memory. */
 enum page { PAGE_INDEX, PAGE_VERSION, PAGE_NOT_FOUND, PAGE_METHOD, PAGE_BODY, PAGE_NO_MEMORY, PAGE_COUNT };
@@ -22,7 +28,8 @@ static const struct {
     [PAGE_INDEX] = {MHD_HTTP_OK, "Weir " WEIR_VERSION ", flood protection for ZeroMQ.\n\n"
                                  "/metrics   counters and gauges for Prometheus\n"
                                  "/healthz   200 when every gate listens\n"
-                                 "/version   the version that runs\n"},
+                                 "/version   the version that runs\n"
+                                 "/v1/...    with a token: bans, sources, connections, kick, reload\n"},
     [PAGE_VERSION] = {MHD_HTTP_OK, "weir " WEIR_VERSION "\n"},
     [PAGE_NOT_FOUND] = {MHD_HTTP_NOT_FOUND, "There is no such page. What there is, is listed at /.\n"},
     [PAGE_METHOD] = {MHD_HTTP_METHOD_NOT_ALLOWED, "Only GET and HEAD are answered here.\n"},
@@ -31,7 +38,9 @@ static const struct {
 };
 
 struct http {
-    const struct relay *relay;
+    struct relay *relay;
+    struct door *door;
+    struct api api;
     struct MHD_Response *pages[PAGE_COUNT];
     struct places places;
     struct process process;
@@ -78,13 +87,16 @@ static struct MHD_Response *make_page(enum page p)
     return r;
 }
 
-struct http *http_new(const struct relay *r)
+struct http *http_new(struct relay *r, struct door *door, const struct admin_calls *calls)
 {
     struct http *h = calloc(1, sizeof(*h));
 
     if (!h)
         return NULL;
     h->relay = r;
+    h->door = door;
+    h->api = (struct api){.relay = r, .calls = calls};
+    json_object_seed(0); /* now: later it might be in a sandbox */
     h->gate_count = relay_gate_count(r);
     h->gates = calloc(h->gate_count ? h->gate_count : 1, sizeof(*h->gates));
     places_init(&h->places);
@@ -98,6 +110,11 @@ struct http *http_new(const struct relay *r)
         return h;
     http_free(h);
     return NULL;
+}
+
+void http_set_address(struct http *h, const struct addr *at)
+{
+    h->api.listener = *at;
 }
 
 void http_free(struct http *h)
@@ -142,6 +159,7 @@ static struct render_view look(struct http *h)
     for (size_t i = 0; i < h->gate_count; i++)
         relay_gate_snapshot(h->relay, i, &h->gates[i]);
     relay_snapshot(h->relay, &v.relay);
+    v.unauthorized = atomic_load(&h->door->unauthorized);
     process_read(&h->process, &v.process);
     return v;
 }
@@ -193,19 +211,164 @@ static struct place *place_of(struct MHD_Connection *c)
     return info ? info->socket_context : NULL;
 }
 
-/* Called once when the headers are in, and again when the request is complete. */
+/* ---- the API ---- */
+
+/* A request of the API whose body comes in; what is more than may come is counted and left out. */
+struct exchange {
+    size_t len;
+    bool too_large;
+    char body[REQUEST_BODY_MAX];
+};
+
+static struct addr caller(struct MHD_Connection *c)
+{
+    struct addr a = {.kind = ADDR_NONE};
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+    if (info && info->client_addr)
+        addr_from_sockaddr(&a, info->client_addr);
+    return a;
+}
+
+/* Takes over `document`. `name`: one more header, or NULL. */
+static enum MHD_Result send_json(const struct http *h, struct MHD_Connection *c, unsigned status, json_t *document,
+                                 const char *name, const char *value)
+{
+    size_t len = 0;
+    struct text_out o;
+
+    text_out_init(&o, PAGE_MAX_BYTES);
+    json_write(&o, document);
+    json_decref(document);
+    char *text = text_out_take(&o, &len);
+    if (!text)
+        return send_page(h, c, PAGE_NO_MEMORY);
+    struct MHD_Response *r = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+    if (!r) {
+        free(text);
+        return send_page(h, c, PAGE_NO_MEMORY);
+    }
+    bool made = add_headers(r, JSON) && (!name || MHD_add_response_header(r, name, value) == MHD_YES) &&
+                /* a body that nobody reads must not be taken for the next request */
+                (status < 400 || MHD_add_response_header(r, "Connection", "close") == MHD_YES);
+    enum MHD_Result sent = made ? MHD_queue_response(c, status, r) : send_page(h, c, PAGE_NO_MEMORY);
+    MHD_destroy_response(r);
+    return sent;
+}
+
+static enum MHD_Result refuse(const struct http *h, struct MHD_Connection *c, unsigned status, const char *why,
+                              const char *name, const char *value)
+{
+    return send_json(h, c, status, json_of_error(why), name, value);
+}
+
+static bool announces_too_much(struct MHD_Connection *c)
+{
+    const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+
+    return length && (strlen(length) > 4 || strtoul(length, NULL, 10) > REQUEST_BODY_MAX);
+}
+
+/* Before anything of a body is taken: may this caller ask this? */
+static enum MHD_Result begin_exchange(struct http *h, struct MHD_Connection *c, const char *path, const char *method,
+                                      void **request)
+{
+    const char *allow = NULL;
+    bool takes_body = false;
+    struct addr from = caller(c);
+    const char *shown = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+    enum door_says door = door_ask(h->door, shown, &from, clock_now_ns());
+
+    if (door == DOOR_OFF)
+        return refuse(h, c, MHD_HTTP_FORBIDDEN, API_OFF, NULL, NULL);
+    if (door == DOOR_WRONG)
+        return refuse(h, c, MHD_HTTP_UNAUTHORIZED,
+                      shown ? "this is not the token of admin.token_file"
+                            : "a token is missing: send Authorization: Bearer TOKEN",
+                      "WWW-Authenticate", "Bearer realm=\"weir\"");
+    unsigned status = api_check(path, method, &allow, &takes_body);
+    if (status == MHD_HTTP_NOT_FOUND)
+        return refuse(h, c, status, "there is no such page; there are /v1/bans, sources, connections, kick, reload",
+                      NULL, NULL);
+    if (status)
+        return refuse(h, c, status, "this is not done here with this method; the header Allow tells which", "Allow",
+                      allow);
+    if (takes_body ? announces_too_much(c) : announces_body(c))
+        return refuse(h, c, MHD_HTTP_CONTENT_TOO_LARGE,
+                      takes_body ? "the body is too large: allowed up to 4096 bytes" : "no body is taken here", NULL,
+                      NULL);
+    struct exchange *e = calloc(1, sizeof(*e));
+    if (!e)
+        return send_page(h, c, PAGE_NO_MEMORY);
+    *request = e;
+    return MHD_YES;
+}
+
+static enum MHD_Result note_argument(void *closure, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                     const char *value, size_t value_len)
+{
+    struct request_args *args = closure;
+
+    if (args->count >= REQUEST_ARGS_MAX) {
+        args->count = REQUEST_ARGS_MAX + 1;
+        return MHD_NO;
+    }
+    args->at[args->count++] =
+        (struct request_arg){.name = name, .name_len = name_len, .value = value, .value_len = value_len};
+    return MHD_YES;
+}
+
+static enum MHD_Result end_exchange(struct http *h, struct MHD_Connection *c, const char *path, const char *method,
+                                    const struct exchange *e)
+{
+    struct api_request q = {.method = method, .path = path, .body = e->body, .len = e->len, .from = caller(c)};
+    struct api_reply reply;
+
+    if (e->too_large)
+        return refuse(h, c, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large: allowed up to 4096 bytes", NULL, NULL);
+    MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, note_argument, &q.args);
+    api_answer(&h->api, &q, &reply);
+    return send_json(h, c, reply.status, reply.document, NULL, NULL);
+}
+
+static enum MHD_Result continue_exchange(struct http *h, struct MHD_Connection *c, const char *path, const char *method,
+                                         struct exchange *e, const char *upload, size_t *upload_size)
+{
+    if (*upload_size == 0)
+        return end_exchange(h, c, path, method, e);
+    if (*upload_size > sizeof(e->body) - e->len)
+        e->too_large = true;
+    else
+        memcpy(e->body + e->len, upload, *upload_size);
+    e->len += e->too_large ? 0 : *upload_size;
+    *upload_size = 0;
+    return MHD_YES;
+}
+
+void http_completed(void *closure, struct MHD_Connection *c, void **request, enum MHD_RequestTerminationCode how)
+{
+    if (*request != closure)
+        free(*request);
+    *request = NULL;
+}
+
+/* Called once when the headers are in, again with each part of a body, and when the request is complete. */
 enum MHD_Result http_answer(void *closure, struct MHD_Connection *c, const char *url, const char *method,
                             const char *version, const char *upload, size_t *upload_size, void **request)
 {
     struct http *h = closure;
     bool first = !*request;
 
-    *request = h;
+    if (!first && *request != h)
+        return continue_exchange(h, c, url, method, *request, upload, upload_size);
+    *request = h; /* no exchange */
     if (!first) {
         *upload_size = 0; /* none is announced, so none comes */
         return send_path(h, c, url);
     }
     places_use(&h->places, place_of(c));
+    if (api_owns(url))
+        return begin_exchange(h, c, url, method, request);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return send_page(h, c, PAGE_METHOD);
     if (announces_body(c))

@@ -7,14 +7,20 @@
 #define WEIR_ADMIN_HTTP_H
 
 #include "base/attr.h"
+#include "admin/calls.h"
+#include "admin/door.h"
 #include "relay/relay.h"
 
 #include <microhttpd.h>
 
 struct http;
 
-/* Everything that answers will need, a rendered page excepted. NULL when memory is short. */
-MUST_USE struct http *http_new(const struct relay *r);
+/* Everything that answers will need, a rendered page excepted. NULL when memory is short. All that is given must
+ * outlive it. */
+MUST_USE struct http *http_new(struct relay *r, struct door *door, const struct admin_calls *calls);
+
+/* The address that it is asked at, before the first question. */
+void http_set_address(struct http *h, const struct addr *at);
 
 /* Accepts NULL. */
 void http_free(struct http *h);
@@ -22,6 +28,9 @@ void http_free(struct http *h);
 /* An MHD_AccessHandlerCallback; `closure` is the struct http. */
 enum MHD_Result http_answer(void *closure, struct MHD_Connection *c, const char *url, const char *method,
                             const char *version, const char *upload, size_t *upload_size, void **request);
+
+/* An MHD_RequestCompletedCallback; `closure` is the struct http. */
+void http_completed(void *closure, struct MHD_Connection *c, void **request, enum MHD_RequestTerminationCode how);
 
 /* An MHD_NotifyConnectionCallback; `closure` is the struct http. */
 void http_connection(void *closure, struct MHD_Connection *c, void **socket, enum MHD_ConnectionNotificationCode event);

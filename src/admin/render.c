@@ -166,6 +166,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_process(o, v);
     write_relay(o, &v->relay);
     write_bans(o, &v->relay.bans);
+    single(o, READING_ADMIN_UNAUTHORIZED, v->unauthorized);
     write_gate_info(o, v);
     write_gate_readings(o, v);
     write_breakers(o, v);

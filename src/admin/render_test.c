@@ -17,6 +17,7 @@ static struct render_view view(size_t gates)
     fake_relay_init(&relay, gates);
     return (struct render_view){
         .version = "1.2.3",
+        .unauthorized = 29,
         .relay = relay.snapshot,
         .process = {.start_time_ns = 1700000000 * NS_PER_S + 5,
                     .cpu_ns = 1500000000,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli/version.h"
 
+#include <jansson.h>
 #include <microhttpd.h>
 #include <sodium.h>
 #include <yaml.h>
@@ -11,4 +12,5 @@ void version_print(FILE *out)
     fprintf(out, "libsodium %s\n", sodium_version_string());
     fprintf(out, "libyaml %s\n", yaml_get_version_string());
     fprintf(out, "libmicrohttpd %s\n", MHD_get_version());
+    fprintf(out, "jansson %s\n", jansson_version_str());
 }

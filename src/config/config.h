@@ -73,7 +73,8 @@ struct config {
         bool enabled;
         struct sockaddr_storage addr;
         socklen_t addr_len;
-        char text[ENDPOINT_TEXT_MAX]; /* "127.0.0.1:9700" */
+        char text[ENDPOINT_TEXT_MAX];     /* "127.0.0.1:9700" */
+        char token_file[CONFIG_PATH_MAX]; /* absolute; "": none, and no API */
     } admin;
     uint32_t workers; /* 0: one per core */
     uint64_t memory_bytes;

@@ -57,7 +57,9 @@ _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && size
 
 static const struct schema_key top_keys[] = {
     {"admin.listen", SCHEMA_ADMIN_ADDR, TOP(admin.text), .restart = true, .preset_words = "off",
-     .doc = "Address and port of the admin server (metrics, JSON, status page). It asks nobody for a password, so keep it on a loopback address."},
+     .doc = "Address and port of the admin server. Whoever reaches it may read metrics and health, so keep it on a loopback address; lists of clients, bans and reloads need the token of admin.token_file."},
+    {"admin.token_file", SCHEMA_PATH, TOP(admin.token_file), .preset_words = "none",
+     .doc = "File with the token that opens the JSON API under /v1/ and `weir ctl`: one line of 16 to 256 printable characters without spaces, readable by its owner alone. A reload reads it again. Without one the API is off."},
     {"workers", SCHEMA_NUMBER, TOP(workers), .restart = true, .min = "0", .max = "64", .preset = "0",
      .doc = "Worker threads; 0 means one for each processor."},
     {"memory", SCHEMA_SIZE, TOP(memory_bytes), .restart = true, .min = "8MiB", .max = "1024GiB", .preset = "256MiB",

@@ -6,11 +6,13 @@
 #include "base/log.h"
 #include "daemon/keeper.h"
 #include "daemon/notify.h"
+#include "daemon/orders.h"
 #include "relay/relay.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -28,15 +30,31 @@ static void announce(const struct relay *r, const struct admin *a)
     fflush(stdout);
 }
 
+/* SIGHUP, and whoever has raised it to hear what comes of it. */
+static void reload_for_all(struct relay *r, struct admin *a, const struct reload_source *from, struct orders *o)
+{
+    char *text = NULL;
+    size_t len;
+    uint64_t number = orders_begin(o);
+    FILE *said = open_memstream(&text, &len);
+    bool done = reload(r, a, from, said);
+    if (said && fclose(said) != 0) {
+        free(text);
+        text = NULL;
+    }
+    orders_end(o, number, done, text);
+}
+
 /* Waits until a signal asks for the end, and reloads meanwhile; returns it. */
-static int wait_for_stop(struct relay *r, const struct reload_source *from, const sigset_t *signals)
+static int wait_for_stop(struct relay *r, struct admin *a, const struct reload_source *from, struct orders *o,
+                         const sigset_t *signals)
 {
     for (;;) {
         int sig = sigwaitinfo(signals, NULL);
         if (sig == SIGTERM || sig == SIGINT)
             return sig;
         if (sig == SIGHUP)
-            reload(r, from);
+            reload_for_all(r, a, from, o);
     }
 }
 
@@ -65,24 +83,28 @@ static void drain(struct relay *r, const sigset_t *signals)
                  (unsigned long long)relay_open_connections(r));
 }
 
-static int serve(const struct config *c, const struct reload_source *from, struct relay *r, const sigset_t *signals)
+static int serve(const struct config *c, const struct reload_source *from, struct relay *r, struct orders *o,
+                 const sigset_t *signals)
 {
+    const struct admin_calls calls = {.context = o, .reload = orders_reload};
     struct admin *a = NULL;
     if (c->admin.enabled) {
-        a = admin_start(c, r, stderr);
+        a = admin_start(c, r, &calls, stderr);
         if (!a)
             return 1;
     }
     int error = relay_start(r);
     if (error) {
         fprintf(stderr, "weir: the workers cannot be started: %s\n", strerror(-error));
+        orders_close(o);
         admin_stop(a);
         return 1;
     }
     announce(r, a);
     notify("READY=1");
 
-    int sig = wait_for_stop(r, from, signals);
+    int sig = wait_for_stop(r, a, from, o, signals);
+    orders_close(o);
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
     drain(r, signals);
@@ -104,13 +126,16 @@ int daemon_run(const struct config *c, const struct reload_source *from)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     log_set_level(c->log_level);
 
+    struct orders orders;
+    orders_init(&orders);
     struct relay *r = relay_new(c, stderr);
     struct keeper *k = r ? keeper_start(c->state_file, relay_bans(r)) : NULL;
     if (k)
-        code = serve(c, from, r, &signals);
+        code = serve(c, from, r, &orders, &signals);
     else if (r)
         fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
     keeper_stop(k);
     relay_free(r);
+    orders_fini(&orders);
     return code;
 }

@@ -32,7 +32,7 @@ static struct fake {
     struct relay relay;
     struct admin admin;
     char story[512];
-    bool relay_fails, admin_fails, start_fails, keeper_fails;
+    bool relay_fails, admin_fails, token_fails, start_fails, keeper_fails;
     int signals_at_start[4]; /* raised by relay_start(); 0 ends the list */
     bool signal_while_draining;
     int64_t open_connections; /* each look takes one away; negative: never ends */
@@ -137,10 +137,21 @@ void keeper_stop(struct keeper *k)
 {
 }
 
-struct admin *admin_start(const struct config *c, const struct relay *r, FILE *errors)
+struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_calls *calls, FILE *errors)
 {
     tell("admin");
     return fake.admin_fails ? NULL : &fake.admin;
+}
+
+int admin_read_token(struct admin *a, const char *path, char why[static TOKEN_WHY_MAX])
+{
+    snprintf(why, TOKEN_WHY_MAX, "no token in %s", path);
+    return fake.token_fails ? -EINVAL : 0;
+}
+
+void admin_take_token(struct admin *a)
+{
+    tell("token");
 }
 
 const char *admin_address(const struct admin *a)
@@ -289,7 +300,7 @@ static void reload_of(const char *text, unsigned done, unsigned refused, const c
 
 static void test_hangup_reloads(void **state)
 {
-    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 1, 0, "new start reload drain free");
+    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 1, 0, "new start reload token drain free");
     assert_true(fake.config != NULL);
 }
 
@@ -301,6 +312,12 @@ static void test_what_cannot_be_served_is_refused(void **state)
 static void test_what_needs_a_restart_is_refused_whole(void **state)
 {
     reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nmemory: 64MiB\nlog: {level: error}\n", 0, 1, "new start drain free");
+}
+
+static void test_a_token_that_cannot_be_read_is_refused(void **state)
+{
+    fake.token_fails = true;
+    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 0, 1, "new start drain free");
 }
 
 static void test_what_the_relay_refuses_is_refused(void **state)
@@ -438,6 +455,7 @@ int main(void)
         cmocka_unit_test_setup(test_hangup_reloads, setup),
         cmocka_unit_test_setup(test_what_cannot_be_served_is_refused, setup),
         cmocka_unit_test_setup(test_what_needs_a_restart_is_refused_whole, setup),
+        cmocka_unit_test_setup(test_a_token_that_cannot_be_read_is_refused, setup),
         cmocka_unit_test_setup(test_what_the_relay_refuses_is_refused, setup),
         cmocka_unit_test_setup(test_failures_at_the_start, setup),
         cmocka_unit_test_setup(test_service_manager_hears_ready_and_stopping, setup),

@@ -7,40 +7,61 @@
 #include "daemon/notify.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void refuse(const struct reload_source *from, const char *why)
+/* One reload. */
+struct attempt {
+    struct relay *relay;
+    struct admin *admin; /* NULL: there is none */
+    const struct reload_source *from;
+    FILE *said; /* NULL: to the log alone */
+};
+
+static void say(const struct attempt *a, enum log_level level, const char *fmt, ...) PRINTF(3, 4);
+
+static void say(const struct attempt *a, enum log_level level, const char *fmt, ...)
 {
-    LOG_ERROR("reload of %s refused: %s; the configuration in force stays", from->file, why);
+    char line[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    log_line(level, "%s", line);
+    if (a->said)
+        fprintf(a->said, "%s\n", line);
+}
+
+static void refuse(const struct attempt *a, const char *why)
+{
+    say(a, LOG_LEVEL_ERROR, "reload of %s refused: %s; the configuration in force stays", a->from->file, why);
 }
 
 /* What the reader says of the file, a line each. */
-static void log_lines(char *text, bool mistakes)
+static void say_lines(const struct attempt *a, char *text, bool mistakes)
 {
     unsigned lines = 0;
     char *rest = text;
     for (char *line; (line = strsep(&rest, "\n"));) {
         if (*line == '\0' || lines++ >= RELOAD_MISTAKES_SHOWN)
             continue;
-        if (mistakes)
-            LOG_ERROR("reload: %s", line);
-        else
-            LOG_WARN("reload: %s", line);
+        say(a, mistakes ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "reload: %s", line);
     }
     if (lines > RELOAD_MISTAKES_SHOWN)
-        LOG_WARN("reload: %u more lines not shown; weir check shows all", lines - RELOAD_MISTAKES_SHOWN);
+        say(a, LOG_LEVEL_WARN, "reload: %u more lines not shown; weir check shows all", lines - RELOAD_MISTAKES_SHOWN);
 }
 
 /* What the file says, with --admin; NULL after the reasons were logged. */
-static struct config *read_again(const struct reload_source *from)
+static struct config *read_again(const struct attempt *a)
 {
+    const struct reload_source *from = a->from;
     char *said = NULL;
     size_t len;
     FILE *errors = open_memstream(&said, &len);
     if (!errors) {
-        refuse(from, "memory is out");
+        refuse(a, "memory is out");
         return NULL;
     }
     struct config *c = config_load(from->file, errors);
@@ -49,15 +70,15 @@ static struct config *read_again(const struct reload_source *from)
         c = NULL;
     }
     if (fclose(errors) == 0)
-        log_lines(said, c == NULL);
+        say_lines(a, said, c == NULL);
     free(said);
     if (!c)
-        refuse(from, "the file cannot be served");
+        refuse(a, "the file cannot be served");
     return c;
 }
 
 /* A line for each key, so that none is cut off. */
-static bool needs_restart(const struct config *before, const struct config *after)
+static bool needs_restart(const struct attempt *a, const struct config *before, const struct config *after)
 {
     struct config_diff d;
     struct config_change c;
@@ -66,7 +87,7 @@ static bool needs_restart(const struct config *before, const struct config *afte
     while (config_diff_next(&d, &c)) {
         if (!c.restart)
             continue;
-        LOG_ERROR("reload: %s cannot change without a restart: %s -> %s", c.path, c.before, c.after);
+        say(a, LOG_LEVEL_ERROR, "reload: %s cannot change without a restart: %s -> %s", c.path, c.before, c.after);
         found = true;
     }
     return found;
@@ -87,36 +108,55 @@ static char *changes_between(const struct config *before, const struct config *a
     return NULL;
 }
 
-static void log_changes(const char *file, size_t count, const char *text)
+static void say_changes(const struct attempt *a, size_t count, const char *text)
 {
     if (count == 0)
-        LOG_INFO("reloaded %s: nothing changed", file);
+        say(a, LOG_LEVEL_INFO, "reloaded %s: nothing changed", a->from->file);
     else
-        LOG_INFO("reloaded %s: %zu key%s changed: %s", file, count, count == 1 ? "" : "s", text);
+        say(a, LOG_LEVEL_INFO, "reloaded %s: %zu key%s changed: %s", a->from->file, count, count == 1 ? "" : "s", text);
+}
+
+/* The token of the file, for later. It is read even if the key has not changed: the file may have. */
+static bool read_token(const struct attempt *a, const struct config *c)
+{
+    char why[TOKEN_WHY_MAX];
+    if (admin_read_token(a->admin, c->admin.token_file, why) == 0)
+        return true;
+    say(a, LOG_LEVEL_ERROR, "reload: %s", why);
+    refuse(a, "the token cannot be read");
+    return false;
+}
+
+static bool may_be_put_into_force(const struct attempt *a, const struct config *c)
+{
+    if (!needs_restart(a, relay_config(a->relay), c))
+        return read_token(a, c);
+    refuse(a, "what it changes needs a restart");
+    return false;
 }
 
 /* Takes over `c`. */
-static bool put_into_force(struct relay *r, const struct reload_source *from, struct config *c)
+static bool put_into_force(const struct attempt *a, struct config *c)
 {
-    const struct config *was = relay_config(r);
+    const struct config *was = relay_config(a->relay);
     size_t count = 0;
-    if (needs_restart(was, c)) {
-        refuse(from, "what it changes needs a restart");
+    if (!may_be_put_into_force(a, c)) {
         config_free(c);
         return false;
     }
     enum log_level before = was->log_level, after = c->log_level;
     char *changes = changes_between(was, c, &count);
-    int error = changes ? relay_reload(r, c) : -ENOMEM;
+    int error = changes ? relay_reload(a->relay, c) : -ENOMEM;
     if (error) {
-        refuse(from, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
+        refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
         config_free(c);
         free(changes);
         return false;
     }
+    admin_take_token(a->admin);
     /* Written if either level has it written. */
     log_set_level(before > after ? before : after);
-    log_changes(from->file, count, changes);
+    say_changes(a, count, changes);
     log_set_level(after);
     free(changes);
     return true;
@@ -129,15 +169,16 @@ static void tell_manager_of_begin(void)
     notify(text);
 }
 
-bool reload(struct relay *r, const struct reload_source *from)
+bool reload(struct relay *r, struct admin *admin, const struct reload_source *from, FILE *said)
 {
+    const struct attempt a = {.relay = r, .admin = admin, .from = from, .said = said};
     if (!from->file) {
-        LOG_WARN("SIGHUP: there is no file to reload: the configuration comes from the command line");
+        say(&a, LOG_LEVEL_WARN, "SIGHUP: there is no file to reload: the configuration comes from the command line");
         return false;
     }
     tell_manager_of_begin();
-    struct config *c = read_again(from);
-    bool done = c && put_into_force(r, from, c);
+    struct config *c = read_again(&a);
+    bool done = c && put_into_force(&a, c);
     relay_count_reload(r, done);
     notify("READY=1");
     return done;

@@ -6,9 +6,11 @@
 #ifndef WEIR_DAEMON_RELOAD_H
 #define WEIR_DAEMON_RELOAD_H
 
+#include "admin/admin.h"
 #include "relay/relay.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 /* Where the configuration comes from; the strings must live as long as the daemon. */
 struct reload_source {
@@ -20,8 +22,8 @@ struct reload_source {
 #define RELOAD_MISTAKES_SHOWN 20u
 #define RELOAD_CHANGES_SHOWN  8u
 
-/* Writes what came of it to the log, counts it, and tells the service manager that it reloads and is ready again.
- * Whether what the file says is in force now. */
-bool reload(struct relay *r, const struct reload_source *from);
+/* Writes what came of it to the log, and the same to `said` (or NULL), a line each; counts it, and tells the service
+ * manager that it reloads and is ready again. `a` may be NULL. Whether what the file says is in force now. */
+bool reload(struct relay *r, struct admin *a, const struct reload_source *from, FILE *said);
 
 #endif

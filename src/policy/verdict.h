@@ -92,6 +92,7 @@
     VERDICT(SLOW_READER, "slow_reader", 0,                                                                             \
             "the client took less than slow_reader.bytes within slow_reader.within while more waited for it")          \
     VERDICT(BANNED, "banned", 0, "the source is banned")                                                               \
+    VERDICT(KICKED, "kicked", 0, "an operator closed the connection")                                                  \
     /* the application's side; nobody's offence */                                                                     \
     VERDICT(APPLICATION_ABSENT, "application_absent", 0, "the application could not be reached in time")               \
     VERDICT(APPLICATION_CHANGED, "application_changed", 0,                                                             \

@@ -63,11 +63,19 @@ static void offences_are_of_the_protocol_or_of_excess(void **state)
     assert_int_equal(verdict_offence(VERDICT_BAD_GREETING), OFFENCE_PROTOCOL);
     assert_int_equal(verdict_offence(VERDICT_OVER_MESSAGES), OFFENCE_EXCESS);
     /* Weir's own refusals never feed back, and whoever only leaves or is slow is no offender. */
-    static const enum verdict none[] = {
-        VERDICT_BANNED,           VERDICT_TOO_MANY_CONNECTIONS, VERDICT_OVER_CONNECTION_RATE,
-        VERDICT_TABLE_FULL,       VERDICT_HANDSHAKE_ABANDONED,  VERDICT_MESSAGE_ABANDONED,
-        VERDICT_SLOW_READER,      VERDICT_DUPLICATE_ROUTING_ID, VERDICT_TOPICS_TOO_LARGE,
-        VERDICT_APPLICATION_GONE, VERDICT_APPLICATION_ABSENT,   VERDICT_DRAINING};
+    static const enum verdict none[] = {VERDICT_BANNED,
+                                        VERDICT_TOO_MANY_CONNECTIONS,
+                                        VERDICT_OVER_CONNECTION_RATE,
+                                        VERDICT_TABLE_FULL,
+                                        VERDICT_HANDSHAKE_ABANDONED,
+                                        VERDICT_MESSAGE_ABANDONED,
+                                        VERDICT_SLOW_READER,
+                                        VERDICT_DUPLICATE_ROUTING_ID,
+                                        VERDICT_TOPICS_TOO_LARGE,
+                                        VERDICT_APPLICATION_GONE,
+                                        VERDICT_APPLICATION_ABSENT,
+                                        VERDICT_DRAINING,
+                                        VERDICT_KICKED};
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
         assert_int_equal(verdict_offence(none[i]), OFFENCE_NONE);
 }

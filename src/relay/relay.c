@@ -40,6 +40,7 @@ struct relay {
     unsigned worker_count;
     uint64_t fd_limit;
     struct policy_board board;
+    pthread_mutex_t reading; /* held by who looks into a snapshot without being its worker, and while one is freed */
     _Atomic uint64_t reloads, refused_reloads, generation;
     _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
 };
@@ -220,6 +221,7 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     if (!r)
         goto fail;
     r->config = c;
+    pthread_mutex_init(&r->reading, NULL);
     r->worker_count = pick_workers(c);
     account_init(&r->account, c->memory_bytes);
     pressure_init(&r->pressure, c->memory_bytes);
@@ -297,13 +299,20 @@ static void await_adoption(struct relay *r)
             break;
 }
 
+static void reclaim(struct relay *r)
+{
+    pthread_mutex_lock(&r->reading);
+    policy_board_reclaim(&r->board, adopted_by_all(r));
+    pthread_mutex_unlock(&r->reading);
+}
+
 int relay_reload(struct relay *r, struct config *c)
 {
     struct policies *p = policies_new(r->config, c, c);
     if (!p)
         return -ENOMEM;
     fit_connections(r, p);
-    policy_board_reclaim(&r->board, adopted_by_all(r));
+    reclaim(r);
     const struct policies *was = policy_board_current(&r->board);
     int error = policy_board_publish(&r->board, p);
     if (error < 0) {
@@ -318,7 +327,7 @@ int relay_reload(struct relay *r, struct config *c)
     for (size_t i = 0; i < r->gate_count; i++)
         gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
     signal_all(r, false);
-    policy_board_reclaim(&r->board, adopted_by_all(r));
+    reclaim(r);
     return 0;
 }
 
@@ -377,6 +386,7 @@ void relay_free(struct relay *r)
         policy_board_fini(&r->board);
     free(r->workers);
     free(r->gates);
+    pthread_mutex_destroy(&r->reading);
     free(r);
 }
 
@@ -393,6 +403,11 @@ uint64_t relay_open_connections(const struct relay *r)
 size_t relay_gate_count(const struct relay *r)
 {
     return r->gate_count;
+}
+
+const char *relay_gate_name(const struct relay *r, size_t gate)
+{
+    return r->gates[gate].config->name;
 }
 
 static void sum_cells(const struct relay *r, const struct gate *g, struct gate_snapshot *ret)
@@ -469,6 +484,74 @@ bool relay_unban(struct relay *r, const struct network *who)
     bool was = bans_lift(r->bans, who, clock_now_ns());
     banned_tell_all(r->workers, r->worker_count);
     return was;
+}
+
+/* Whether one of the gate's exempt networks holds all of `who`. */
+static bool is_exempt(const struct networks *exempt, const struct network *who)
+{
+    struct addr first = {.kind = (enum addr_kind)who->kind};
+    memcpy(first.bytes, who->bytes, sizeof(first.bytes));
+    for (uint32_t i = 0; i < exempt->count; i++)
+        if (exempt->at[i].bits <= who->bits && network_contains(&exempt->at[i], &first))
+            return true;
+    return false;
+}
+
+static bool is_exempt_everywhere(struct relay *r, const struct network *who)
+{
+    bool exempt = true;
+    pthread_mutex_lock(&r->reading);
+    const struct policies *p = policy_board_current(&r->board);
+    for (size_t i = 0; i < p->count; i++)
+        exempt = exempt && is_exempt(&p->gates[i].limits.ban.exempt, who);
+    pthread_mutex_unlock(&r->reading);
+    return exempt;
+}
+
+/* A gate whose application answers at an address of this network, or NULL. */
+static const struct gate *gate_in_front_of(const struct relay *r, const struct network *who)
+{
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct addr app;
+        if (r->gates[i].forward.kind != ENDPOINT_TCP)
+            continue;
+        addr_from_sockaddr(&app, &r->gates[i].forward.sa);
+        if (network_contains(who, &app))
+            return &r->gates[i];
+    }
+    return NULL;
+}
+
+bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size)
+{
+    char text[NETWORK_TEXT_MAX];
+    const struct gate *g = gate_in_front_of(r, who);
+    network_format(text, sizeof(text), who);
+    if (who->bits == 0)
+        snprintf(why, size, "%s is everybody, and would shut every gate", text);
+    else if (g)
+        snprintf(why, size, "the application of gate %s answers at %s, which lies in %s", g->config->name,
+                 g->config->forward_text, text);
+    else if (is_exempt_everywhere(r, who))
+        snprintf(why, size, "%s is exempt at every gate (ban.exempt), so that a ban would keep nobody out", text);
+    else
+        return false;
+    return true;
+}
+
+/* ---- surveys ---- */
+
+int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns, struct survey_answer *ret)
+{
+    struct survey *s = survey_new(ask, r->worker_count);
+    if (!s)
+        return -ENOMEM;
+    for (unsigned i = 0; i < r->worker_count; i++)
+        survey_give(s, r->workers[i]);
+    survey_await(s, clock_now_ns() + patience_ns);
+    int error = survey_collect(s, ret);
+    survey_release(s);
+    return error;
 }
 
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)

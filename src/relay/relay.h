@@ -13,6 +13,7 @@
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "relay/gate.h" /* enum class_cell */
+#include "relay/survey.h"
 #include "stats/metrics.h"
 
 #include <stdbool.h>
@@ -62,6 +63,15 @@ struct bans *relay_bans(struct relay *r);
 void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
 bool relay_unban(struct relay *r, const struct network *who);
 
+/* Why this network must not be banned by an operator, as a sentence in `why`: because nothing would come of it (it is
+ * exempt at every gate), or too much (an application answers there, or it is everybody). False: there is no reason. */
+bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size);
+
+/* Asks the workers about their connections, or has them close some, and waits for them, at most `patience_ns`. A worker
+ * does it between two rounds. The rows are the caller's. 0 or -ENOMEM. One thread at a time. */
+MUST_USE int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns,
+                          struct survey_answer *ret);
+
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
 
 struct class_snapshot {
@@ -99,6 +109,9 @@ struct relay_snapshot {
 };
 
 size_t relay_gate_count(const struct relay *r);
+
+/* Valid as long as the relay. */
+const char *relay_gate_name(const struct relay *r, size_t gate);
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret);
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret);
 

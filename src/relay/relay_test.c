@@ -142,18 +142,26 @@ static int connect_from(const struct play *p, uint32_t host)
 }
 
 /* Some messages there and back; true when every byte came back as it was. */
-static bool converse(int fd, struct property_rng *random)
+static bool converse_on(int fd, struct property_rng *random)
 {
-    struct stream said = {0}, hello = {0};
-    put_ready(&hello, "DEALER");
+    struct stream said = {0};
     for (unsigned i = 0; i < MESSAGES; i++)
         stream_frame(&said, i % 5 == 0 ? ZMTP_FLAG_MORE : 0, (uint8_t)i, property_magnitude(random, 11));
     stream_frame(&said, 0, 'z', 10);
     uint8_t *back = malloc(said.len);
-    bool ok = write_all(fd, hello.bytes, hello.len) && read_hello(fd) && write_all(fd, said.bytes, said.len) &&
-              read_all(fd, back, said.len) && memcmp(back, said.bytes, said.len) == 0;
+    bool ok =
+        write_all(fd, said.bytes, said.len) && read_all(fd, back, said.len) && memcmp(back, said.bytes, said.len) == 0;
     free(back);
     stream_free(&said);
+    return ok;
+}
+
+/* The same after the handshake. */
+static bool converse(int fd, struct property_rng *random)
+{
+    struct stream hello = {0};
+    put_ready(&hello, "DEALER");
+    bool ok = write_all(fd, hello.bytes, hello.len) && read_hello(fd) && converse_on(fd, random);
     stream_free(&hello);
     return ok;
 }
@@ -443,6 +451,93 @@ static void bans_reach_every_worker(void **state)
     play_end(&p, app);
 }
 
+static uint64_t survey(struct play *p, enum survey_kind kind, const char *network, struct survey_answer *ret)
+{
+    struct survey_ask ask = {.kind = kind, .gate = SURVEY_ALL, .rows = 100};
+    if (network)
+        assert_int_equal(network_parse(&ask.network, network, NULL), 0);
+    assert_int_equal(relay_survey(p->relay, &ask, 60 * NS_PER_S, ret), 0);
+    assert_true(ret->complete);
+    return ret->matched;
+}
+
+/* Connections of all workers are seen while they are busy, and closed for an operator; the others go on. */
+static void surveys_reach_every_worker(void **state)
+{
+    struct play p;
+    pthread_t app;
+    struct property_rng random = property_rng_new("relay surveys");
+    struct survey_answer a;
+    int fds[16];
+    uint8_t byte;
+    play_start(&p, "tcp://127.0.0.1:*");
+    pthread_create(&app, NULL, app_main, &p.app);
+    for (unsigned i = 0; i < 16; i++) {
+        fds[i] = connect_from(&p, 0x7f000001u + i % 4);
+        assert_true(converse(fds[i], &random));
+    }
+    for (unsigned round = 0; round < 200; round++) {
+        assert_int_equal(survey(&p, round % 2 ? SURVEY_CONNECTIONS : SURVEY_SOURCES, NULL, &a), round % 2 ? 16 : 4);
+        assert_int_equal(a.count, a.matched);
+        free(a.rows.any);
+    }
+    assert_int_equal(survey(&p, SURVEY_SOURCES, "127.0.0.2", &a), 1);
+    assert_string_equal(a.rows.sources[0].text, "127.0.0.2");
+    assert_int_equal(a.rows.sources[0].connections, 4);
+    free(a.rows.any);
+    assert_int_equal(survey(&p, SURVEY_KICK, "127.0.0.3", &a), 4);
+    free(a.rows.any);
+    for (unsigned i = 2; i < 16; i += 4)
+        assert_true(recv(fds[i], &byte, 1, 0) <= 0);
+    for (unsigned i = 0; i < 16; i++) {
+        assert_true(i % 4 == 2 || converse_on(fds[i], &random));
+        close(fds[i]);
+    }
+    await_open(p.relay, 0);
+    play_end(&p, app);
+}
+
+static struct relay *relay_with_exemption(struct config **ret_c, const char *network)
+{
+    *ret_c = config_from_args("tcp://127.0.0.1:*", "tcp://192.0.2.7:5555", stderr);
+    assert_non_null(*ret_c);
+    struct networks *exempt = &(*ret_c)->gates[0].limits.ban.exempt;
+    assert_int_equal(network_parse(&exempt->at[exempt->count++], network, NULL), 0);
+    struct relay *r = relay_new(*ret_c, stderr);
+    assert_non_null(r);
+    return r;
+}
+
+static void some_must_not_be_banned(void **state)
+{
+    static const struct {
+        const char *who, *why; /* NULL: may be banned */
+    } cases[] = {
+        {"203.0.113.1", NULL},
+        {"0.0.0.0/0", "everybody"},
+        {"::/0", "everybody"},
+        {"192.0.2.7", "the application of gate main answers at tcp://192.0.2.7:5555"},
+        {"192.0.2.0/24", "the application of gate main answers at tcp://192.0.2.7:5555, which lies in 192.0.2.0/24"},
+        {"192.0.2.8", NULL},
+        {"198.51.100.0/25", "exempt at every gate"},
+        {"198.51.100.9", "exempt at every gate"},
+        {"198.51.0.0/16", NULL}, /* the exempt part of it is let in all the same */
+        {"uid:1000", NULL},
+        {"2001:db8::1", NULL},
+    };
+    struct config *c;
+    struct relay *r = relay_with_exemption(&c, "198.51.100.0/24");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct network who;
+        char why[256] = "";
+        assert_int_equal(network_parse(&who, cases[i].who, NULL), 0);
+        assert_int_equal(relay_ban_objection(r, &who, why, sizeof(why)), cases[i].why != NULL);
+        assert_true(!cases[i].why || strstr(why, cases[i].why));
+    }
+    relay_free(r);
+    config_free(c);
+}
+
 static void a_relay_that_was_never_started_is_freed(void **state)
 {
     struct config *c = config_from_args("tcp://127.0.0.1:*", "ipc://@weir-nobody", stderr);
@@ -479,6 +574,8 @@ int main(void)
         cmocka_unit_test(a_relay_that_was_never_started_is_freed),
         cmocka_unit_test(what_cannot_be_listened_on_is_told),
         cmocka_unit_test(bans_reach_every_worker),
+        cmocka_unit_test(surveys_reach_every_worker),
+        cmocka_unit_test(some_must_not_be_banned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->source = source;
     s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->id = ++w->next_id << 8 | (w->index + 1);
-    s->active_ns = w->now_ns;
+    s->active_ns = s->accepted_ns = w->now_ns;
     return s;
 }
 
@@ -256,6 +256,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     lane_init(&s->down, false, zmtp2, curve, false);
     s->up.traffic.wants_delimiter = !curve && gate_socket(s->wg->gate) == SOCKET_REP;
     s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
+    s->client_socket = (uint8_t)h->client_socket;
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
     bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO;

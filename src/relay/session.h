@@ -47,6 +47,7 @@ struct session {
     struct list in_peer_entry; /* in the peer's line or half_open */
     struct alarm alarm;
     uint64_t id;
+    uint64_t accepted_ns;
     uint64_t opened_ns;  /* when its handshake was done */
     uint64_t active_ns;  /* last byte either way */
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
@@ -62,8 +63,9 @@ struct session {
     struct laggard laggard; /* while it lags */
     struct topics topics;
     struct addr addr;
-    uint8_t state; /* enum session_state */
-    uint8_t class; /* of the gate's classes, by the client's address */
+    uint8_t state;         /* enum session_state */
+    uint8_t class;         /* of the gate's classes, by the client's address */
+    uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
     bool half_open;
     bool shed_due;     /* what it waits with is to be shed (shedding.h) */
     bool heavy;        /* its last turn moved much: others go first */

@@ -13,6 +13,7 @@
 #include "relay/session.h"
 #include "relay/shedding.h"
 #include "relay/subscribers.h"
+#include "relay/survey.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -120,6 +121,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
 
 void worker_fini(struct worker *w)
 {
+    survey_drop(w);
     for (size_t i = 0; i < w->gate_count; i++) {
         listener_stop(&w->gates[i]);
         probe_free(w->gates[i].probe);
@@ -183,6 +185,8 @@ static void on_wake(struct worker *w)
         spread_news(w);
     if (atomic_exchange(&w->bans_changed, false) && w->bans)
         banned_follow(w);
+    if (atomic_exchange(&w->surveyed, false))
+        survey_take(w);
     if (atomic_load(&w->drain) && !w->drain_from_ns)
         start_draining(w);
 }
@@ -272,7 +276,7 @@ static void reconsider(struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (!list_empty(&w->run) || !list_empty(&w->run_heavy) || !list_empty(&w->run_new))
+    if (w->survey || !list_empty(&w->run) || !list_empty(&w->run_heavy) || !list_empty(&w->run_new))
         return 0;
     uint64_t next = timers_next_ns(&w->timers);
     if (next == UINT64_MAX)
@@ -350,6 +354,8 @@ void worker_round(struct worker *w, int most_ms)
         on_event(events[i].data.ptr, events[i].events, w);
     run_timers(w);
     run_sessions(w);
+    if (UNLIKELY(w->survey != NULL))
+        survey_step(w);
     reclaim(w);
 }
 

@@ -44,6 +44,7 @@ struct alarm {
 struct worker;
 struct peer;
 struct probe;
+struct survey;
 
 #define PEER_RANKS 256u
 
@@ -103,7 +104,10 @@ struct worker {
     struct alarm press;  /* when some of them try again */
     size_t gate_count;
     struct worker_gate *gates;
-    struct worker **all; /* every worker, for wake-ups */
+    struct survey *survey;                 /* what somebody outside wants to know now; else NULL (survey.h) */
+    size_t survey_at;                      /* the chain of `peers` to be looked at next */
+    _Atomic(struct survey *) survey_given; /* not begun yet */
+    struct worker **all;                   /* every worker, for wake-ups */
     unsigned all_count;
     struct policy_board *board;
     _Atomic uint64_t adopted; /* the generation of what its gates have as their policies */
@@ -112,6 +116,7 @@ struct worker {
     _Atomic bool turns;   /* sessions were given turns */
     _Atomic bool crowded; /* a gate holds too many topics */
     _Atomic bool bans_changed;
+    _Atomic bool surveyed;   /* survey_given is there */
     _Atomic bool published;  /* there is another policy to adopt */
     _Atomic bool reconsider; /* every worker has adopted it: all who wait are judged again */
     _Atomic bool asleep;

@@ -124,6 +124,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(BANS_LIFTED, "weir_bans_lifted_total", METRIC_COUNTER, "", "Bans lifted before their end.")                \
     READING(BANS_REPLACED, "weir_bans_replaced_total", METRIC_COUNTER, "",                                             \
             "Bans that gave way to others because the ban table was full.")                                            \
+    READING(ADMIN_UNAUTHORIZED, "weir_admin_unauthorized_total", METRIC_COUNTER, "",                                   \
+            "Requests of the admin API that were sent away because they showed no token or a wrong one.")              \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \

@@ -13,7 +13,7 @@ void text_out_init(struct text_out *o, size_t max_bytes)
     *o = (struct text_out){.max_bytes = max_bytes};
 }
 
-static void fail(struct text_out *o)
+void text_out_fail(struct text_out *o)
 {
     free(o->bytes);
     o->bytes = NULL;
@@ -39,7 +39,7 @@ static bool reserve(struct text_out *o, size_t more)
     if (o->failed)
         return false;
     if (more > o->max_bytes - o->len) {
-        fail(o);
+        text_out_fail(o);
         return false;
     }
     if (more <= o->room - o->len)
@@ -48,7 +48,7 @@ static bool reserve(struct text_out *o, size_t more)
     size_t room = grown(o, o->len + more);
     char *bytes = realloc(o->bytes, room);
     if (!bytes) {
-        fail(o);
+        text_out_fail(o);
         return false;
     }
     o->bytes = bytes;

@@ -28,6 +28,9 @@ void text_out_bytes(struct text_out *o, const void *bytes, size_t len);
 void text_out_str(struct text_out *o, const char *s);
 void text_out_u64(struct text_out *o, uint64_t n);
 
+/* What was to be written could not be made: as if memory were out. */
+void text_out_fail(struct text_out *o);
+
 /* Hands the text over, to be given to free(); NULL, and nothing to free, after a failure. `o` is empty then and may be
  * written anew. */
 MUST_USE char *text_out_take(struct text_out *o, size_t *ret_len);

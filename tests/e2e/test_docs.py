@@ -222,7 +222,7 @@ def test_names_in_code_exist(page):
 
 # ---- the page of limits ----
 
-NO_LIMITS = {"admin.listen", "state.file", "workers", "log.level", "name", "listen", "forward", "socket", "zmtp2", "classes", "classes.name",
+NO_LIMITS = {"admin.listen", "admin.token_file", "state.file", "workers", "log.level", "name", "listen", "forward", "socket", "zmtp2", "classes", "classes.name",
              "classes.match.networks"}
 
 

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "admin/api.h"
+
+#include "admin/json_rows.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/units.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PREFIX "/v1/"
+
+/* How long workers are waited for. A round takes milliseconds. */
+#define SURVEY_PATIENCE_NS NS_PER_S
+
+enum { OK = 200, BAD = 400, NOT_FOUND = 404, NOT_ALLOWED = 405, CONFLICT = 409, UNAVAILABLE = 503, LATE = 504 };
+
+/* ---- answers ---- */
+
+static void answer(struct api_reply *r, unsigned status, json_t *document)
+{
+    *r = (struct api_reply){.status = status, .document = document};
+}
+
+static void complain(struct api_reply *r, unsigned status, const char *fmt, ...) PRINTF(3, 4);
+
+static void complain(struct api_reply *r, unsigned status, const char *fmt, ...)
+{
+    char why[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(why, sizeof(why), fmt, ap);
+    va_end(ap);
+    answer(r, status, json_of_error(why));
+}
+
+/* What an operator has done, for the log; at most one line for each request of whoever has the token. */
+static void note(const struct api_request *q, const char *what, const char *whom)
+{
+    char from[ADDR_TEXT_MAX];
+    LOG_INFO("admin: %s: %s (asked by %s)", whom, what, addr_format(from, sizeof(from), &q->from));
+}
+
+/* ---- bans ---- */
+
+static void list_bans(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    const struct json_now now = {clock_now_ns(), clock_wall_ns()};
+    char why[REQUEST_WHY_MAX];
+    struct request_list r;
+    if (request_parse_list(&r, REQUEST_CURSOR | REQUEST_HISTORY, &q->args, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    struct ban *page = calloc(r.limit, sizeof(*page));
+    size_t count = page ? bans_page(relay_bans(a->relay), &r.cursor, r.history, now.now_ns, page, r.limit) : 0;
+    json_t *bans = page ? json_array() : NULL;
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(bans, json_of_ban(&page[i], &now));
+    free(page);
+    json_t *next = r.cursor == BANS_END ? json_null() : json_integer((json_int_t)r.cursor);
+    answer(ret, OK, json_pack("{s: o, s: o}", "bans", bans, "next", next));
+}
+
+/* The admin address is never shut to whoever could lift the ban again. */
+static bool would_hit_admin(const struct api *a, const struct api_request *q, const struct network *who)
+{
+    return network_contains(who, &q->from) || network_contains(who, &a->listener);
+}
+
+static void set_ban(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX], who[NETWORK_TEXT_MAX], length[32] = "for ever", what[64];
+    uint64_t wall_ns = clock_wall_ns();
+    struct request_ban r;
+    if (request_parse_no_args(&q->args, why) || request_parse_ban(&r, q->body, q->len, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    network_format(who, sizeof(who), &r.who);
+    if (relay_ban_objection(a->relay, &r.who, why, sizeof(why))) {
+        complain(ret, CONFLICT, "not banned: %s", why);
+        return;
+    }
+    if (would_hit_admin(a, q, &r.who)) {
+        complain(ret, CONFLICT, "not banned: %s would ban whoever manages this Weir: the admin address or your own",
+                 who);
+        return;
+    }
+    relay_ban(a->relay, &r.who, r.for_ns);
+    if (r.for_ns != BAN_FOR_EVER)
+        units_format_duration(length, sizeof(length), r.for_ns);
+    snprintf(what, sizeof(what), "banned%s%s", r.for_ns == BAN_FOR_EVER ? " " : " for ", length);
+    note(q, what, who);
+    answer(ret, OK,
+           json_pack("{s: s, s: s, s: o}", "network", who, "for", r.for_ns == BAN_FOR_EVER ? "forever" : length,
+                     "until", json_of_time(r.for_ns == BAN_FOR_EVER ? BAN_FOR_EVER : wall_ns + r.for_ns)));
+}
+
+/* What is banned and holds `who`, for whoever asks to lift the ban of a part of it. */
+static bool banned_with(const struct api *a, const struct network *who, char text[static NETWORK_TEXT_MAX])
+{
+    struct addr first = {.kind = (enum addr_kind)who->kind};
+    struct ban b;
+    memcpy(first.bytes, who->bytes, sizeof(first.bytes));
+    if (!bans_find(relay_bans(a->relay), &first, clock_now_ns(), &b) || b.who.bits > who->bits)
+        return false;
+    network_format(text, NETWORK_TEXT_MAX, &b.who);
+    return true;
+}
+
+static void lift_ban(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX], text[NETWORK_TEXT_MAX], wider[NETWORK_TEXT_MAX];
+    struct network who;
+    if (request_parse_unban(&who, &q->args, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    network_format(text, sizeof(text), &who);
+    if (relay_unban(a->relay, &who)) {
+        note(q, "ban lifted", text);
+        answer(ret, OK, json_pack("{s: s}", "network", text));
+    } else if (banned_with(a, &who, wider)) {
+        complain(ret, NOT_FOUND, "%s is banned as a part of %s: lift that", text, wider);
+    } else {
+        complain(ret, NOT_FOUND, "%s is not banned", text);
+    }
+}
+
+/* ---- connections ---- */
+
+/* The number of a gate; SURVEY_ALL for "". False after an answer that says that there is none. */
+static bool find_gate(const struct api *a, const char *name, uint32_t *ret, struct api_reply *reply)
+{
+    char shown[4 * CONFIG_NAME_MAX + 1];
+    *ret = SURVEY_ALL;
+    if (!name[0])
+        return true;
+    for (size_t i = 0; i < relay_gate_count(a->relay); i++)
+        if (strcmp(relay_gate_name(a->relay, i), name) == 0)
+            *ret = (uint32_t)i;
+    if (*ret != SURVEY_ALL)
+        return true;
+    complain(reply, NOT_FOUND, "there is no gate \"%s\"", text_escape(shown, sizeof(shown), name, strlen(name)));
+    return false;
+}
+
+/* False after an answer. The rows are the caller's. */
+static bool survey(const struct api *a, const struct survey_ask *ask, struct survey_answer *ret,
+                   struct api_reply *reply)
+{
+    if (relay_survey(a->relay, ask, SURVEY_PATIENCE_NS, ret) == 0)
+        return true;
+    complain(reply, UNAVAILABLE, "memory is out: try again, or ask for fewer with limit");
+    return false;
+}
+
+static json_t *rows_of(const struct api *a, enum survey_kind kind, const struct survey_answer *found)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < found->count; i++) {
+        const struct connection_row *c = &found->rows.connections[kind == SURVEY_CONNECTIONS ? i : 0];
+        const struct source_row *s = &found->rows.sources[kind == SURVEY_SOURCES ? i : 0];
+        json_t *row = kind == SURVEY_CONNECTIONS
+                          ? json_of_connection(c, relay_gate_name(a->relay, c->gate))
+                          : json_of_source(s, relay_gate_name(a->relay, s->gate),
+                                           bans_find(relay_bans(a->relay), &s->addr, clock_now_ns(), NULL));
+        json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+static void list(const struct api *a, const struct api_request *q, enum survey_kind kind, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX];
+    struct request_list r;
+    struct survey_ask ask = {.kind = kind};
+    struct survey_answer found;
+    if (request_parse_list(&r, REQUEST_GATE | REQUEST_NETWORK, &q->args, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    ask.network = r.who;
+    ask.rows = r.limit;
+    if (!find_gate(a, r.gate, &ask.gate, ret) || !survey(a, &ask, &found, ret))
+        return;
+    json_t *rows = rows_of(a, kind, &found);
+    free(found.rows.any);
+    answer(ret, OK,
+           json_pack("{s: o, s: I, s: b}", kind == SURVEY_SOURCES ? "sources" : "connections", rows, "matched",
+                     (json_int_t)found.matched, "complete", found.complete));
+}
+
+static void list_sources(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    list(a, q, SURVEY_SOURCES, ret);
+}
+
+static void list_connections(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    list(a, q, SURVEY_CONNECTIONS, ret);
+}
+
+static void kick(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX], whom[NETWORK_TEXT_MAX], what[64];
+    struct survey_ask ask = {.kind = SURVEY_KICK};
+    struct survey_answer found;
+    struct request_kick r;
+    if (request_parse_no_args(&q->args, why) || request_parse_kick(&r, q->body, q->len, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    ask.network = r.who;
+    ask.id = r.id;
+    if (!find_gate(a, r.gate, &ask.gate, ret) || !survey(a, &ask, &found, ret))
+        return;
+    free(found.rows.any);
+    if (r.id)
+        snprintf(whom, sizeof(whom), "connection %llu", (unsigned long long)r.id);
+    else
+        network_format(whom, sizeof(whom), &r.who);
+    snprintf(what, sizeof(what), "%llu connection%s closed", (unsigned long long)found.matched,
+             found.matched == 1 ? "" : "s");
+    note(q, what, whom);
+    if (!found.matched && found.complete)
+        complain(ret, NOT_FOUND, "%s: there is no such connection", whom);
+    else
+        answer(ret, OK, json_pack("{s: I, s: b}", "closed", (json_int_t)found.matched, "complete", found.complete));
+}
+
+/* ---- reload ---- */
+
+static json_t *lines_of(const char *text)
+{
+    json_t *lines = json_array();
+    for (const char *end; *text; text = *end ? end + 1 : end) {
+        end = text + strcspn(text, "\n");
+        if (end > text)
+            json_array_append_new(lines, json_of_text(text, (size_t)(end - text)));
+    }
+    return lines;
+}
+
+static void reload(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX], *said = NULL;
+    if (request_parse_no_args(&q->args, why) || request_parse_nothing(q->body, q->len, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    enum admin_reloaded r = a->calls->reload(a->calls->context, &said);
+    json_t *lines = lines_of(said ? said : "");
+    free(said);
+    switch (r) {
+    case ADMIN_RELOADED:
+        answer(ret, OK, json_pack("{s: b, s: o}", "reloaded", true, "lines", lines));
+        return;
+    case ADMIN_RELOAD_REFUSED:
+        answer(ret, CONFLICT, json_pack("{s: s, s: o}", "error", "the configuration in force stays", "lines", lines));
+        return;
+    case ADMIN_RELOAD_LATE:
+        complain(ret, LATE, "the reload takes long and goes on: the log will tell what came of it");
+        break;
+    case ADMIN_RELOAD_ENDING:
+        complain(ret, UNAVAILABLE, "nothing is reloaded: Weir is ending, or memory is out");
+        break;
+    }
+    json_decref(lines);
+}
+
+/* ---- routes ---- */
+
+static const struct {
+    const char *path, *method;
+    bool takes_body;
+    void (*run)(const struct api *a, const struct api_request *q, struct api_reply *ret);
+} routes[] = {
+    {PREFIX "bans", "GET", false, list_bans},
+    {PREFIX "bans", "PUT", true, set_ban},
+    {PREFIX "bans", "POST", true, set_ban},
+    {PREFIX "bans", "DELETE", false, lift_ban},
+    {PREFIX "sources", "GET", false, list_sources},
+    {PREFIX "connections", "GET", false, list_connections},
+    {PREFIX "kick", "POST", true, kick},
+    {PREFIX "reload", "POST", true, reload},
+};
+
+bool api_owns(const char *path)
+{
+    return strncmp(path, PREFIX, sizeof(PREFIX) - 1) == 0;
+}
+
+unsigned api_check(const char *path, const char *method, const char **ret_allow, bool *ret_takes_body)
+{
+    bool found = false;
+    *ret_allow = strcmp(path, PREFIX "bans") == 0                                         ? "GET, PUT, POST, DELETE"
+                 : strcmp(path, PREFIX "kick") == 0 || strcmp(path, PREFIX "reload") == 0 ? "POST"
+                                                                                          : "GET";
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (strcmp(routes[i].path, path) != 0)
+            continue;
+        found = true;
+        if (strcmp(routes[i].method, method) != 0)
+            continue;
+        *ret_takes_body = routes[i].takes_body;
+        return 0;
+    }
+    return found ? NOT_ALLOWED : NOT_FOUND;
+}
+
+void api_answer(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (strcmp(routes[i].path, q->path) == 0 && strcmp(routes[i].method, q->method) == 0) {
+            routes[i].run(a, q, ret);
+            return;
+        }
+    }
+    complain(ret, NOT_FOUND, "there is no such page");
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "admin/door.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NOTE_EVERY_NS (10 * NS_PER_S)
+
+void door_init(struct door *d)
+{
+    *d = (struct door){0};
+    pthread_mutex_init(&d->lock, NULL);
+}
+
+void door_fini(struct door *d)
+{
+    pthread_mutex_destroy(&d->lock);
+}
+
+int door_read(struct door *d, const char *path, char why[static TOKEN_WHY_MAX])
+{
+    char text[TOKEN_TEXT_MAX];
+    if (!path[0]) {
+        d->next_has_token = false;
+        return 0;
+    }
+    int error = token_read(path, text, why);
+    if (error)
+        return error;
+    d->next = token_hash(text, strlen(text));
+    d->next_has_token = true;
+    token_forget(text);
+    return 0;
+}
+
+void door_take(struct door *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->token = d->next;
+    d->has_token = d->next_has_token;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void note(struct door *d, const struct addr *from, bool shown, uint64_t now_ns)
+{
+    char who[ADDR_TEXT_MAX], more[64] = "";
+    if (d->noted_ns && now_ns - d->noted_ns < NOTE_EVERY_NS) {
+        d->held++;
+        return;
+    }
+    if (d->held)
+        snprintf(more, sizeof(more), "; %llu more not shown", (unsigned long long)d->held);
+    LOG_WARN("admin: %s asked for the API with %s token%s", addr_format(who, sizeof(who), from),
+             shown ? "a wrong" : "no", more);
+    d->noted_ns = now_ns;
+    d->held = 0;
+}
+
+static bool is_right(struct door *d, const char *header)
+{
+    size_t len = 0;
+    const char *shown = header ? token_of_header(header, &len) : NULL;
+    if (!shown)
+        return false;
+    struct token_hash h = token_hash(shown, len);
+    pthread_mutex_lock(&d->lock);
+    bool right = d->has_token && token_hash_equal(&h, &d->token);
+    pthread_mutex_unlock(&d->lock);
+    return right;
+}
+
+enum door_says door_ask(struct door *d, const char *header, const struct addr *from, uint64_t now_ns)
+{
+    pthread_mutex_lock(&d->lock);
+    bool off = !d->has_token;
+    pthread_mutex_unlock(&d->lock);
+    if (off)
+        return DOOR_OFF;
+    if (is_right(d, header))
+        return DOOR_OPEN;
+    atomic_fetch_add(&d->unauthorized, 1);
+    note(d, from, header != NULL, now_ns);
+    return DOOR_WRONG;
+}

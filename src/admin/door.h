@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Who may use the API: whoever shows the token. Keeps its hash, counts who was sent away, and writes a line about them,
+ * one in 10 s. Asked on the admin thread; the main thread changes the token at a reload.
+ */
+#ifndef WEIR_ADMIN_DOOR_H
+#define WEIR_ADMIN_DOOR_H
+
+#include "admin/token.h"
+#include "base/addr.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct door {
+    pthread_mutex_t lock;
+    bool has_token, next_has_token;
+    struct token_hash token, next;
+    _Atomic uint64_t unauthorized;
+    uint64_t noted_ns, held; /* when a line was last written, and how many were held back since */
+};
+
+enum door_says { DOOR_OPEN, DOOR_OFF /* there is no token */, DOOR_WRONG /* or none was shown */ };
+
+void door_init(struct door *d);
+void door_fini(struct door *d);
+
+/* Reads the token of a file ("": there shall be none) for door_take(). 0, or -EINVAL with a sentence. Main thread. */
+MUST_USE int door_read(struct door *d, const char *path, char why[static TOKEN_WHY_MAX]);
+
+/* From now on what door_read() has read counts. Main thread. */
+void door_take(struct door *d);
+
+/* `header`: the value of Authorization, or NULL. */
+enum door_says door_ask(struct door *d, const char *header, const struct addr *from, uint64_t now_ns);
+
+#endif

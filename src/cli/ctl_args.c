@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cli/ctl_args.h"
+
+#include "admin/request.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "cli/command.h"
+#include "config/config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPTION_ADMIN = 256,
+    OPTION_TOKEN_FILE,
+    OPTION_FOR,
+    OPTION_GATE,
+    OPTION_NETWORK,
+    OPTION_LIMIT,
+    OPTION_JSON,
+    OPTION_HISTORY
+};
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"admin", required_argument, NULL, OPTION_ADMIN},
+    {"token-file", required_argument, NULL, OPTION_TOKEN_FILE},
+    {"for", required_argument, NULL, OPTION_FOR},
+    {"gate", required_argument, NULL, OPTION_GATE},
+    {"network", required_argument, NULL, OPTION_NETWORK},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"history", no_argument, NULL, OPTION_HISTORY},
+    {0},
+};
+
+int ctl_failed(const char *fmt, ...)
+{
+    va_list ap;
+    fputs("weir ctl: ", stderr);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    return EXIT_FAILED;
+}
+
+/* ---- arguments ---- */
+
+int ctl_check_network(const char *text, char normal[static NETWORK_TEXT_MAX])
+{
+    char shown[64], meant[NETWORK_TEXT_MAX];
+    const char *why = "";
+    struct network n;
+    int r = network_parse(&n, text, &why);
+    text_escape(shown, sizeof(shown), text, strlen(text));
+    if (r == -EDOM)
+        return usage_error("ctl", "\"%s\" is no network: %s; the network is %s", shown, why,
+                           network_format(meant, sizeof(meant), &n));
+    if (r)
+        return usage_error("ctl", "\"%s\" is no network: %s", shown, why);
+    network_format(normal, NETWORK_TEXT_MAX, &n);
+    return EXIT_DONE;
+}
+
+int ctl_check_duration(const char *text)
+{
+    uint64_t ns;
+    char shown[64];
+    if (!strcmp(text, "forever"))
+        return EXIT_DONE;
+    if (!units_parse_duration(text, &ns) && ns >= REQUEST_FOR_MIN_NS && ns <= REQUEST_FOR_MAX_NS)
+        return EXIT_DONE;
+    return usage_error("ctl", "--for is no duration: \"%s\", allowed 1s to 365d, such as 10m, or forever",
+                       text_escape(shown, sizeof(shown), text, strlen(text)));
+}
+
+int ctl_check_limit(const char *text)
+{
+    uint64_t n;
+    char shown[64];
+    if (!units_parse_count(text, &n) && n >= REQUEST_ROWS_MIN && n <= REQUEST_ROWS_MAX)
+        return EXIT_DONE;
+    return usage_error("ctl", "--limit is out of its range: \"%s\", allowed %u to %u",
+                       text_escape(shown, sizeof(shown), text, strlen(text)), REQUEST_ROWS_MIN, REQUEST_ROWS_MAX);
+}
+
+static int check_gate(const char *text)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    char shown[64];
+    size_t len = strlen(text);
+    if (len >= 1 && len <= CONFIG_NAME_MAX && strspn(text, allowed) == len)
+        return EXIT_DONE;
+    return usage_error("ctl", "--gate is no name of a gate: \"%s\", allowed 1 to %d of A-Z a-z 0-9 _ -",
+                       text_escape(shown, sizeof(shown), text, len), CONFIG_NAME_MAX);
+}
+
+/* Whether an option that this command does not know was given. */
+int ctl_refuse_options(const struct ctl_args *a, bool duration, bool gate, bool listing, bool history)
+{
+    const char *wrong = a->duration && !duration            ? "--for"
+                        : a->gate && !gate                  ? "--gate"
+                        : a->network && !listing            ? "--network"
+                        : a->limit && !(listing || history) ? "--limit"
+                        : a->history && !history            ? "--history"
+                                                            : NULL;
+    return wrong ? usage_error("ctl", "%s has no meaning here", wrong) : EXIT_DONE;
+}
+
+/* ---- the command line ---- */
+
+static int place_option(struct ctl_args *a, int option, char **argv)
+{
+    const char **place = option == 'c'                 ? &a->config
+                         : option == OPTION_ADMIN      ? &a->admin
+                         : option == OPTION_TOKEN_FILE ? &a->token_file
+                         : option == OPTION_FOR        ? &a->duration
+                         : option == OPTION_GATE       ? &a->gate
+                         : option == OPTION_NETWORK    ? &a->network
+                         : option == OPTION_LIMIT      ? &a->limit
+                                                       : NULL;
+    if (option == ':')
+        return usage_error("ctl", "%s needs a value", argv[optind - 1]);
+    if (option == OPTION_JSON || option == OPTION_HISTORY) {
+        *(option == OPTION_JSON ? &a->json : &a->history) = true;
+        return EXIT_DONE;
+    }
+    if (!place)
+        return usage_error("ctl", "unknown option: %s", argv[optind - 1]);
+    if (*place)
+        return usage_error("ctl", "given twice, with \"%s\" and \"%s\": an option may come once", *place, optarg);
+    *place = optarg;
+    return EXIT_DONE;
+}
+
+int ctl_parse(struct ctl_args *a, int argc, char **argv)
+{
+    int option, code = EXIT_DONE;
+    opterr = 0;
+    while (code == EXIT_DONE && (option = getopt_long(argc, argv, ":c:", options, NULL)) != -1)
+        code = place_option(a, option, argv);
+    if (code == EXIT_DONE && a->gate)
+        code = check_gate(a->gate);
+    return code;
+}
+
+/* What of the address and the token is not given otherwise comes from the configuration. */
+static int read_config(struct ctl *c, char address[static ENDPOINT_TEXT_MAX], char file[static CONFIG_PATH_MAX])
+{
+    struct config *config = config_load(c->args.config, stderr);
+    if (!config)
+        return ctl_failed("%s cannot be read; --admin and --token-file do without it", c->args.config);
+    snprintf(address, ENDPOINT_TEXT_MAX, "%s", config->admin.enabled ? config->admin.text : CTL_ADDRESS_DEFAULT);
+    snprintf(file, CONFIG_PATH_MAX, "%s", config->admin.token_file);
+    config_free(config);
+    return EXIT_DONE;
+}
+
+static int find_address(struct ctl *c, const char *address)
+{
+    char url[ENDPOINT_TEXT_MAX], shown[64];
+    const char *why = "it is too long";
+    size_t len = strlen(address);
+    text_escape(shown, sizeof(shown), address, len);
+    snprintf(url, sizeof(url), "tcp://%s", address);
+    if (len > CTL_ADDRESS_MAX || endpoint_parse(&c->client.to, url, false, &why))
+        return usage_error("ctl", "--admin is not an address and port: \"%s\" (%s), allowed such as %s", shown, why,
+                           CTL_ADDRESS_DEFAULT);
+    memcpy(c->address, address, len + 1);
+    c->client.address = c->address;
+    return EXIT_DONE;
+}
+
+static int find_token(struct ctl *c, const char *file)
+{
+    char why[TOKEN_WHY_MAX];
+    const char *given = getenv("WEIR_TOKEN");
+    c->client.token = c->token;
+    if (!c->args.token_file && given) {
+        size_t len = strlen(given);
+        if (!token_is_fit(given, len))
+            return ctl_failed("WEIR_TOKEN is no token: allowed %u to %u printable characters without spaces",
+                              TOKEN_BYTES_MIN, TOKEN_BYTES_MAX);
+        memcpy(c->token, given, len + 1);
+        return EXIT_DONE;
+    }
+    if (c->args.token_file)
+        file = c->args.token_file;
+    if (!*file)
+        return usage_error("ctl", "the token is missing: give --token-file FILE, or WEIR_TOKEN in the environment, or "
+                                  "-c FILE with admin.token_file");
+    return token_read(file, c->token, why) ? ctl_failed("%s", why) : EXIT_DONE;
+}
+
+int ctl_connect(struct ctl *c)
+{
+    char address[ENDPOINT_TEXT_MAX] = CTL_ADDRESS_DEFAULT, file[CONFIG_PATH_MAX] = "";
+    int code = c->args.config ? read_config(c, address, file) : EXIT_DONE;
+    if (code == EXIT_DONE)
+        code = find_address(c, c->args.admin ? c->args.admin : address);
+    return code == EXIT_DONE ? find_token(c, file) : code;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What the API tells, as tables for a person. Whatever a document holds, only printable ASCII comes out. */
+#ifndef WEIR_CLI_CTL_SHOW_H
+#define WEIR_CLI_CTL_SHOW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* `rows`: the array of the document. What is missing in a row, or of another type than it should be, is shown as "-".
+ * False: memory was out. */
+bool ctl_show_bans(const json_t *rows, FILE *out);
+bool ctl_show_sources(const json_t *rows, FILE *out);
+bool ctl_show_connections(const json_t *rows, FILE *out);
+
+/* "999 B", "1.5 KiB"; "59s", "3m20s", "2h05m", "3d04h". Return `dst`. */
+char *ctl_show_bytes(char *dst, size_t size, uint64_t bytes);
+char *ctl_show_seconds(char *dst, size_t size, uint64_t seconds);
+
+#endif

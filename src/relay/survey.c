@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/survey.h"
+
+#include "policy/strikes.h"
+#include "relay/admission.h"
+#include "relay/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A part: so many chains of the table of sources, and no more once so many connections were looked at (a source is
+ * always looked at as a whole) or closed. */
+#define CHAINS_A_PART   1024u
+#define SESSIONS_A_PART 256u
+
+static size_t row_bytes(enum survey_kind kind)
+{
+    return kind == SURVEY_CONNECTIONS ? sizeof(struct connection_row) : sizeof(struct source_row);
+}
+
+static size_t rows_of(const struct survey_ask *ask)
+{
+    size_t most = ask->rows < SURVEY_ROWS_MAX ? ask->rows : SURVEY_ROWS_MAX;
+    return ask->kind == SURVEY_KICK ? 0 : most;
+}
+
+/* ---- life ---- */
+
+struct survey *survey_new(const struct survey_ask *ask, unsigned workers)
+{
+    size_t room = rows_of(ask), bytes = row_bytes(ask->kind);
+    struct survey *s = calloc(1, sizeof(*s) + workers * sizeof(s->parts[0]));
+    if (!s)
+        return NULL;
+    s->rows = calloc(workers * room + 1, bytes);
+    if (!s->rows) {
+        free(s);
+        return NULL;
+    }
+    s->ask = *ask;
+    s->workers = workers;
+    atomic_store(&s->refs, 1);
+    sem_init(&s->finished, 0, 0);
+    for (unsigned i = 0; i < workers; i++)
+        s->parts[i].kept =
+            (struct heaviest){.rows = (char *)s->rows + i * room * bytes, .row_bytes = bytes, .room = room};
+    return s;
+}
+
+void survey_release(struct survey *s)
+{
+    if (!s || atomic_fetch_sub(&s->refs, 1) > 1)
+        return;
+    sem_destroy(&s->finished);
+    free(s->rows);
+    free(s);
+}
+
+/* ---- the asker ---- */
+
+void survey_give(struct survey *s, struct worker *w)
+{
+    atomic_fetch_add(&s->refs, 1);
+    survey_release(atomic_exchange(&w->survey_given, s));
+    worker_signal(w, &w->surveyed);
+}
+
+static bool all_done(const struct survey *s)
+{
+    for (unsigned i = 0; i < s->workers; i++)
+        if (!atomic_load_explicit(&s->parts[i].done, memory_order_acquire))
+            return false;
+    return true;
+}
+
+void survey_await(struct survey *s, uint64_t until_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S), .tv_nsec = (long)(until_ns % NS_PER_S)};
+    while (!all_done(s))
+        if (sem_clockwait(&s->finished, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT)
+            break;
+    atomic_store(&s->abandoned, true);
+}
+
+static int by_source(const void *a, const void *b)
+{
+    uintptr_t left = (uintptr_t)((const struct source_row *)a)->source;
+    uintptr_t right = (uintptr_t)((const struct source_row *)b)->source;
+    return (left > right) - (left < right);
+}
+
+static void add_sums(struct traffic_sums *to, const struct traffic_sums *s)
+{
+    to->messages_in += s->messages_in;
+    to->messages_out += s->messages_out;
+    to->bytes_in += s->bytes_in;
+    to->bytes_out += s->bytes_out;
+}
+
+/* A source may have connections at several workers. Returns how many rows are left. */
+static size_t join_sources(struct source_row *rows, size_t count)
+{
+    size_t n = 0;
+    if (count)
+        qsort(rows, count, sizeof(*rows), by_source);
+    for (size_t i = 0; i < count; i++) {
+        if (n == 0 || rows[n - 1].source != rows[i].source) {
+            rows[n++] = rows[i];
+            continue;
+        }
+        struct source_row *to = &rows[n - 1];
+        to->weight += rows[i].weight;
+        to->connections += rows[i].connections;
+        to->paused += rows[i].paused;
+        add_sums(&to->sums, &rows[i].sums);
+    }
+    return n;
+}
+
+int survey_collect(const struct survey *s, struct survey_answer *ret)
+{
+    size_t bytes = row_bytes(s->ask.kind), count = 0, room = rows_of(&s->ask);
+    uint64_t joined, matched = 0;
+    char *rows = calloc(s->workers * room + 1, bytes);
+    bool complete = true;
+    if (!rows)
+        return -ENOMEM;
+    for (unsigned i = 0; i < s->workers; i++) {
+        const struct survey_part *p = &s->parts[i];
+        bool done = atomic_load_explicit(&p->done, memory_order_acquire);
+        complete &= done;
+        if (!done)
+            continue; /* its worker may still be writing it */
+        if (p->kept.count)
+            memcpy(rows + count * bytes, p->kept.rows, p->kept.count * bytes);
+        count += p->kept.count;
+        matched += p->matched;
+    }
+    if (s->ask.kind == SURVEY_SOURCES) {
+        joined = count;
+        count = join_sources((void *)rows, count);
+        matched -= joined - count; /* those at two workers were counted twice, as far as their rows were kept */
+    }
+    struct heaviest all = {.rows = rows, .row_bytes = bytes, .room = count, .count = count};
+    heaviest_sort(&all);
+    *ret = (struct survey_answer){.complete = complete, .matched = matched, .count = count < room ? count : room};
+    ret->rows.any = rows;
+    return 0;
+}
+
+/* ---- the worker ---- */
+
+void survey_drop(struct worker *w)
+{
+    survey_release(atomic_exchange(&w->survey_given, NULL));
+    survey_release(w->survey);
+    w->survey = NULL;
+}
+
+void survey_take(struct worker *w)
+{
+    struct survey *s = atomic_exchange(&w->survey_given, NULL);
+    if (!s)
+        return;
+    survey_release(w->survey);
+    w->survey = s;
+    w->survey_at = 0;
+}
+
+static bool is_asked_for(const struct survey_ask *ask, const struct session *s)
+{
+    if (ask->id && s->id != ask->id)
+        return false;
+    return ask->network.kind == ADDR_NONE || network_contains(&ask->network, &s->addr);
+}
+
+static struct traffic_sums sums_of(const struct session *s)
+{
+    return (struct traffic_sums){.messages_in = s->up.messages,
+                                 .messages_out = s->down.messages,
+                                 .bytes_in = s->up.passed,
+                                 .bytes_out = s->down.passed};
+}
+
+static bool is_paused(const struct session *s)
+{
+    if (s->state != SESSION_OPEN)
+        return s->state == SESSION_WAITING;
+    return s->up.paused || s->up.pressed || admission_holds_back(s);
+}
+
+static enum connection_state state_of(const struct session *s)
+{
+    if (s->state == SESSION_OPEN)
+        return CONNECTION_OPEN;
+    return s->state == SESSION_OPENING ? CONNECTION_HANDSHAKE : CONNECTION_WAITING;
+}
+
+static void keep_connection(struct survey_part *to, const struct session *s, uint32_t gate)
+{
+    uint64_t now_ns = s->wg->worker->now_ns;
+    struct connection_row row = {.sums = sums_of(s)};
+    row.weight = row.sums.bytes_in + row.sums.bytes_out;
+    to->matched++;
+    if (!heaviest_keeps(&to->kept, row.weight))
+        return;
+    row.id = s->id;
+    row.addr = s->addr;
+    row.gate = gate;
+    row.state = state_of(s);
+    row.socket = (enum socket_type)s->client_socket;
+    row.paused = is_paused(s);
+    row.blocked = s->up.blocked || s->down.blocked;
+    row.age_ns = now_ns - s->accepted_ns;
+    row.idle_ns = now_ns - s->active_ns;
+    heaviest_offer(&to->kept, &row);
+}
+
+/* Returns how many connections were looked at. */
+static unsigned keep_connections(struct survey_part *to, const struct survey_ask *ask, const struct peer *p,
+                                 uint32_t gate)
+{
+    unsigned seen = 0;
+    LIST_FOREACH(n, &p->sessions)
+    {
+        const struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        seen++;
+        if (is_asked_for(ask, s))
+            keep_connection(to, s, gate);
+    }
+    return seen;
+}
+
+static unsigned keep_source(struct survey_part *to, const struct survey_ask *ask, const struct peer *p, uint32_t gate)
+{
+    const struct worker *w = p->wg->worker;
+    const struct limits *l = &p->wg->policy->limits;
+    struct source_row row = {.source = p->source, .gate = gate};
+    unsigned seen = 0;
+    LIST_FOREACH(n, &p->sessions)
+    {
+        const struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        struct traffic_sums sums = sums_of(s);
+        seen++;
+        if (!is_asked_for(ask, s))
+            continue;
+        row.addr = s->addr;
+        row.connections++;
+        row.paused += is_paused(s);
+        add_sums(&row.sums, &sums);
+    }
+    row.weight = row.sums.bytes_in + row.sums.bytes_out;
+    to->matched += row.connections > 0;
+    if (!row.connections || !heaviest_keeps(&to->kept, row.weight))
+        return seen;
+    source_format(row.text, sizeof(row.text), p->source);
+    row.strikes = strikes_score(&p->source->strikes, &l->ban.strikes, w->now_ns);
+    row.exempt = networks_contain(&l->ban.exempt, &row.addr);
+    heaviest_offer(&to->kept, &row);
+    return seen;
+}
+
+/* Returns how many were closed, at most SESSIONS_A_PART. `p` must be kept from going with its last connection. */
+static unsigned kick(struct survey_part *to, const struct survey_ask *ask, struct peer *p)
+{
+    unsigned closed = 0;
+    LIST_FOREACH_SAFE(n, &p->sessions)
+    {
+        struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        if (closed == SESSIONS_A_PART)
+            break;
+        if (!is_asked_for(ask, s))
+            continue;
+        session_close(s, VERDICT_KICKED);
+        closed++;
+    }
+    to->matched += closed;
+    return closed;
+}
+
+static unsigned look_at(struct survey_part *to, const struct survey_ask *ask, struct peer *p)
+{
+    uint32_t gate = (uint32_t)(p->wg - p->wg->worker->gates);
+    if (ask->gate != SURVEY_ALL && ask->gate != gate)
+        return 0;
+    switch (ask->kind) {
+    case SURVEY_CONNECTIONS:
+        return keep_connections(to, ask, p, gate);
+    case SURVEY_SOURCES:
+        return keep_source(to, ask, p, gate);
+    case SURVEY_KICK:
+        break;
+    }
+    return kick(to, ask, p);
+}
+
+/* One chain of the table of sources. Returns how much was done. */
+static unsigned look_at_chain(struct worker *w, struct survey *s, size_t chain)
+{
+    unsigned work = 0;
+    for (struct peer *p = w->peers[chain], *next; p; p = next) {
+        p->farewells++; /* it must outlive its last session */
+        work += look_at(&s->parts[w->index], &s->ask, p);
+        p->farewells--;
+        next = p->chain;
+        peer_discard_if_empty(p);
+    }
+    return work;
+}
+
+static void finish(struct worker *w, bool done)
+{
+    struct survey *s = w->survey;
+    w->survey = NULL;
+    if (done) {
+        atomic_store_explicit(&s->parts[w->index].done, true, memory_order_release);
+        sem_post(&s->finished);
+    }
+    survey_release(s);
+}
+
+void survey_step(struct worker *w)
+{
+    struct survey *s = w->survey;
+    unsigned work = 0;
+    if (atomic_load_explicit(&s->abandoned, memory_order_relaxed)) {
+        finish(w, false);
+        return;
+    }
+    for (unsigned i = 0; i < CHAINS_A_PART && work < SESSIONS_A_PART && w->survey_at <= w->peer_mask; i++) {
+        work += look_at_chain(w, s, w->survey_at);
+        if (work < SESSIONS_A_PART || s->ask.kind != SURVEY_KICK)
+            w->survey_at++; /* else not all of the chain may be closed yet */
+    }
+    if (w->survey_at > w->peer_mask)
+        finish(w, true);
+}
