@@ -30,6 +30,8 @@ struct bans {
     pthread_mutex_t feed_lock; /* taken inside a shard's */
     _Atomic uint64_t seq;
     struct ban_change feed[BANS_FEED]; /* change n at n % BANS_FEED */
+    _Atomic uint64_t ended_seq;
+    struct ban ended[BANS_FEED]; /* in the same way, under the same lock */
 };
 
 const char *ban_reason_label(enum ban_reason r)
@@ -108,6 +110,15 @@ static void tell(struct bans *t, enum ban_event event, const struct ban *e)
     pthread_mutex_unlock(&t->feed_lock);
 }
 
+static void tell_end(struct bans *t, const struct ban *e)
+{
+    pthread_mutex_lock(&t->feed_lock);
+    uint64_t seq = atomic_load_explicit(&t->ended_seq, memory_order_relaxed) + 1;
+    t->ended[seq % BANS_FEED] = *e;
+    atomic_store_explicit(&t->ended_seq, seq, memory_order_release);
+    pthread_mutex_unlock(&t->feed_lock);
+}
+
 /* until_ns != 0 is what `banned` and `lengths` count. */
 static void set_until(struct bans *t, struct ban *e, uint64_t until_ns)
 {
@@ -133,6 +144,8 @@ static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
 {
     if (is_free(e) || is_banned(e, now_ns))
         return;
+    if (e->until_ns)
+        tell_end(t, e);
     set_until(t, e, 0);
     while (e->level && e->fade_at_ns <= now_ns) {
         e->level = e->fade_ns ? e->level - 1 : 0;
@@ -168,6 +181,12 @@ static struct ban *find_in_set(struct ban *set, const struct network *who)
     return NULL;
 }
 
+/* Somebody has said so, and Weir would not find out by itself again. */
+static bool is_wanted(const struct ban *e)
+{
+    return e->reason == BAN_REASON_OPERATOR || e->reason == BAN_REASON_LIST;
+}
+
 /* Whether `a` would be missed less than `b`. */
 static bool is_worth_less(const struct ban *a, const struct ban *b)
 {
@@ -175,9 +194,8 @@ static bool is_worth_less(const struct ban *a, const struct ban *b)
         return !a->until_ns;
     if (!a->until_ns)
         return a->fade_at_ns < b->fade_at_ns;
-    bool by_operator = a->reason == BAN_REASON_OPERATOR;
-    if (by_operator != (b->reason == BAN_REASON_OPERATOR))
-        return !by_operator;
+    if (is_wanted(a) != is_wanted(b))
+        return is_wanted(b);
     return a->until_ns < b->until_ns;
 }
 
@@ -300,7 +318,7 @@ void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
 
 /* ---- looking ---- */
 
-static bool find_exact(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
+bool bans_get(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
 {
     size_t index = set_of(t, who);
     struct ban *set = lock_set(t, index), *e = find_in_set(set, who);
@@ -319,7 +337,7 @@ bool bans_find(struct bans *t, const struct addr *a, uint64_t now_ns, struct ban
         if (atomic_load_explicit(&t->lengths[a->kind][bits], memory_order_relaxed) == 0)
             continue;
         struct network who = network_of(a, (uint8_t)bits);
-        if (find_exact(t, &who, now_ns, ret))
+        if (bans_get(t, &who, now_ns, ret))
             return true;
     }
     return false;
@@ -366,6 +384,23 @@ size_t bans_changes(struct bans *t, uint64_t seen, struct ban_change *ret, size_
     *ret_lost = seen > seq || seq - seen > BANS_FEED;
     while (!*ret_lost && seen < seq && n < max)
         ret[n++] = t->feed[++seen % BANS_FEED];
+    pthread_mutex_unlock(&t->feed_lock);
+    return n;
+}
+
+uint64_t bans_ended_seq(const struct bans *t)
+{
+    return atomic_load_explicit(&t->ended_seq, memory_order_acquire);
+}
+
+size_t bans_ended(struct bans *t, uint64_t seen, struct ban *ret, size_t max, bool *ret_lost)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&t->feed_lock);
+    uint64_t seq = atomic_load_explicit(&t->ended_seq, memory_order_relaxed);
+    *ret_lost = seen > seq || seq - seen > BANS_FEED;
+    while (!*ret_lost && seen < seq && n < max)
+        ret[n++] = t->ended[++seen % BANS_FEED];
     pthread_mutex_unlock(&t->feed_lock);
     return n;
 }
