@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * A list of networks as operators and their feeds write it: one network a line, as in base/network.h. Blank lines, and
- * whatever follows '#' or ';', say nothing; lines may end in CR LF, and the file may begin with a byte-order mark. That is
- * the form of Spamhaus DROP, of FireHOL's sets and of plain lists of addresses.
+ * whatever follows '#' or ';', say nothing; lines may end in CR LF, and the file may begin with a byte-order mark. That
+ * is the form of Spamhaus DROP, of FireHOL's sets and of plain lists of addresses.
  *
  * Pure: steps through bytes that belong to the caller, allocates nothing, and goes on after a mistake.
  */

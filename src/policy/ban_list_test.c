@@ -27,7 +27,8 @@ static const char *told(const char *text, size_t len)
         char who[NETWORK_TEXT_MAX];
         int n = s == BAN_LIST_NETWORK
                     ? snprintf(out + at, sizeof(out) - at, "%u %s|", l.line, network_format(who, sizeof(who), &l.who))
-                    : snprintf(out + at, sizeof(out) - at, "%u:%u %.*s: %s|", l.line, l.column, (int)l.seen_len, l.seen, l.why);
+                    : snprintf(out + at, sizeof(out) - at, "%u:%u %.*s: %s|", l.line, l.column, (int)l.seen_len, l.seen,
+                               l.why);
         at += (size_t)n;
     }
     return out;
@@ -44,9 +45,12 @@ static void the_usual_forms(void **state)
     assert_told("\n\n  \t\n", "");
     assert_told("192.0.2.1", "1 192.0.2.1|");
     assert_told("# a list\n192.0.2.0/24\n\n2001:DB8::/32\nuid:1000\n", "2 192.0.2.0/24|4 2001:db8::/32|5 uid:1000|");
-    assert_told("; Spamhaus DROP List\n1.10.16.0/20 ; SBL256894\n1.19.0.0/16 ; SBL434604\n", "2 1.10.16.0/20|3 1.19.0.0/16|");
+    assert_told("; Spamhaus DROP List\n1.10.16.0/20 ; SBL256894\n1.19.0.0/16 ; SBL434604\n",
+                "2 1.10.16.0/20|3 1.19.0.0/16|");
     assert_told("192.0.2.1#tight\n  192.0.2.2;tight\n\t192.0.2.3\t# far\n", "1 192.0.2.1|2 192.0.2.2|3 192.0.2.3|");
-    assert_told("\xef\xbb\xbf" "192.0.2.1\r\n192.0.2.2\r\n", "1 192.0.2.1|2 192.0.2.2|");
+    assert_told("\xef\xbb\xbf"
+                "192.0.2.1\r\n192.0.2.2\r\n",
+                "1 192.0.2.1|2 192.0.2.2|");
 }
 
 static void mistakes_have_a_place(void **state)
@@ -118,8 +122,10 @@ static void any_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_usual_forms),          cmocka_unit_test(mistakes_have_a_place),
-        cmocka_unit_test(a_long_word_is_a_mistake), cmocka_unit_test(whatever_stands_around_them),
+        cmocka_unit_test(the_usual_forms),
+        cmocka_unit_test(mistakes_have_a_place),
+        cmocka_unit_test(a_long_word_is_a_mistake),
+        cmocka_unit_test(whatever_stands_around_them),
         cmocka_unit_test(any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,8 +117,8 @@ uint64_t bans_seq(const struct bans *t);
  * take bans_seq(), then all pages. */
 size_t bans_changes(struct bans *t, uint64_t seen, struct ban_change *ret, size_t max, bool *ret_lost);
 
-/* The bans that have run out, counted from 1, in a ring of their own as above; `ret` is as they were. One is noticed when
- * its entry is next looked at, at the latest by bans_sweep(). */
+/* The bans that have run out, counted from 1, in a ring of their own as above; `ret` is as they were. One is noticed
+ * when its entry is next looked at, at the latest by bans_sweep(). */
 uint64_t bans_ended_seq(const struct bans *t);
 size_t bans_ended(struct bans *t, uint64_t seen, struct ban *ret, size_t max, bool *ret_lost);
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/banned.h"
+#include "relay/listed.h"
 #include "relay/listener.h"
 #include "relay/net.h"
 #include "relay/policies.h"
@@ -245,8 +246,24 @@ fail:
     return NULL;
 }
 
+/* `was` is NULL at the start. */
+static void apply_lists(struct relay *r, const struct config *was, const struct config *now)
+{
+    static const struct ban_lists none;
+    struct listed_result done;
+    listed_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), &done);
+    if (done.set || done.lifted)
+        LOG_INFO("ban.lists: %zu networks in %zu file%s: %zu banned now, %zu lifted", now->ban_lists.count,
+                 now->ban_list_files.count, now->ban_list_files.count == 1 ? "" : "s", done.set, done.lifted);
+    if (done.without_place)
+        LOG_WARN("ban.lists: %zu networks are not banned: their places in the ban table are taken", done.without_place);
+    if (was && (done.set || done.lifted))
+        banned_tell_all(r->workers, r->worker_count);
+}
+
 int relay_start(struct relay *r)
 {
+    apply_lists(r, NULL, relay_config(r));
     for (size_t i = 0; i < r->gate_count; i++) {
         struct worker_gate *wg = &r->workers[0]->gates[i];
         wg->probe = probe_new(wg);
@@ -318,6 +335,7 @@ int relay_reload(struct relay *r, struct config *c)
     for (size_t i = 0; i < r->gate_count; i++)
         gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
     signal_all(r, false);
+    apply_lists(r, was->config, c);
     policy_board_reclaim(&r->board, adopted_by_all(r));
     return 0;
 }

@@ -25,7 +25,7 @@ struct relay;
  * line to `errors` that says what failed and what to do. Main thread. */
 MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
 
-/* Starts the workers. 0 or -errno. */
+/* Bans the networks of ban.lists and starts the workers. 0 or -errno. */
 MUST_USE int relay_start(struct relay *r);
 
 /* The configuration in force: `c` of relay_new(), or the last that relay_reload() took over. Main thread; valid until
@@ -33,7 +33,8 @@ MUST_USE int relay_start(struct relay *r);
 const struct config *relay_config(const struct relay *r);
 
 /* Puts another configuration into force, whose gates, addresses and other keys that need a restart are those of the
- * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again. Takes over `c`, or
+ * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again; networks that have
+ * come into ban.lists are banned, and those that have gone from there no longer. Takes over `c`, or
  * leaves it to the caller and everything as it was: -ENOMEM, or -EBUSY when the workers have not adopted the last
  * ones. Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
 MUST_USE int relay_reload(struct relay *r, struct config *c);
