@@ -12,6 +12,7 @@
 #include "flow/pressure.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
+#include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
 #include "stats/metrics.h"
 
@@ -63,6 +64,9 @@ struct bans *relay_bans(struct relay *r);
 void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
 bool relay_unban(struct relay *r, const struct network *who);
 
+/* The event log of all gates, or NULL when the configuration has none; valid as long as the relay. */
+struct event_log *relay_events(struct relay *r);
+
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
 
 struct class_snapshot {
@@ -97,6 +101,7 @@ struct relay_snapshot {
     uint64_t loaded_ns;  /* when that was read, since the Unix epoch */
     struct source_stats sources;
     struct bans_stats bans;
+    struct event_log_stats events;
 };
 
 size_t relay_gate_count(const struct relay *r);

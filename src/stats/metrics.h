@@ -124,6 +124,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(BANS_LIFTED, "weir_bans_lifted_total", METRIC_COUNTER, "", "Bans lifted before their end.")                \
     READING(BANS_REPLACED, "weir_bans_replaced_total", METRIC_COUNTER, "",                                             \
             "Bans that gave way to others because the ban table was full.")                                            \
+    READING(EVENTS, "weir_events_total", METRIC_COUNTER, "result",                                                     \
+            "Events for the event log, by result: written, suppressed (by events.rate and events.source_rate), lost "  \
+            "(they came faster than they could be written), failed (the file could not be written).")                  \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \
