@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/event_writer.h"
 #include "daemon/keeper.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
@@ -29,14 +30,17 @@ static void announce(const struct relay *r, const struct admin *a)
 }
 
 /* Waits until a signal asks for the end, and reloads meanwhile; returns it. */
-static int wait_for_stop(struct relay *r, const struct reload_source *from, const sigset_t *signals)
+static int wait_for_stop(struct relay *r, const struct reload_source *from, struct event_writer *events,
+                         const sigset_t *signals)
 {
     for (;;) {
         int sig = sigwaitinfo(signals, NULL);
         if (sig == SIGTERM || sig == SIGINT)
             return sig;
-        if (sig == SIGHUP)
-            reload(r, from);
+        if (sig != SIGHUP)
+            continue;
+        event_writer_reopen(events);
+        reload(r, from);
     }
 }
 
@@ -65,7 +69,16 @@ static void drain(struct relay *r, const sigset_t *signals)
                  (unsigned long long)relay_open_connections(r));
 }
 
-static int serve(const struct config *c, const struct reload_source *from, struct relay *r, const sigset_t *signals)
+static void tell_start(struct relay *r)
+{
+    char text[64];
+    size_t gates = relay_gate_count(r);
+    snprintf(text, sizeof(text), "%zu gate%s", gates, gates == 1 ? "" : "s");
+    event_log_note(relay_events(r), EVENT_START, text);
+}
+
+static int serve(const struct config *c, const struct reload_source *from, struct relay *r, struct event_writer *events,
+                 const sigset_t *signals)
 {
     struct admin *a = NULL;
     if (c->admin.enabled) {
@@ -79,15 +92,34 @@ static int serve(const struct config *c, const struct reload_source *from, struc
         admin_stop(a);
         return 1;
     }
+    tell_start(r);
     announce(r, a);
     notify("READY=1");
 
-    int sig = wait_for_stop(r, from, signals);
+    int sig = wait_for_stop(r, from, events, signals);
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
+    event_log_note(relay_events(r), EVENT_STOP, sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
     drain(r, signals);
     admin_stop(a);
     return 0;
+}
+
+/* With the keeper and, where there is an event log, its writer. */
+static int serve_kept(const struct config *c, const struct reload_source *from, struct relay *r,
+                      const sigset_t *signals)
+{
+    struct event_log *log = relay_events(r);
+    struct keeper *k = keeper_start(c->state_file, relay_bans(r));
+    struct event_writer *w = k && log ? event_writer_start(c->events.file, log, relay_bans(r)) : NULL;
+    int code = 1;
+    if (k && (w || !log))
+        code = serve(c, from, r, w, signals);
+    else
+        fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
+    event_writer_stop(w);
+    keeper_stop(k);
+    return code;
 }
 
 int daemon_run(const struct config *c, const struct reload_source *from)
@@ -105,12 +137,8 @@ int daemon_run(const struct config *c, const struct reload_source *from)
     log_set_level(c->log_level);
 
     struct relay *r = relay_new(c, stderr);
-    struct keeper *k = r ? keeper_start(c->state_file, relay_bans(r)) : NULL;
-    if (k)
-        code = serve(c, from, r, &signals);
-    else if (r)
-        fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
-    keeper_stop(k);
+    if (r)
+        code = serve_kept(c, from, r, &signals);
     relay_free(r);
     return code;
 }

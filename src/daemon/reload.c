@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void refuse(const struct reload_source *from, const char *why)
+static void refuse(struct relay *r, const struct reload_source *from, const char *why)
 {
     LOG_ERROR("reload of %s refused: %s; the configuration in force stays", from->file, why);
+    event_log_note(relay_events(r), EVENT_RELOAD_REFUSED, why);
 }
 
 /* What the reader says of the file, a line each. */
@@ -34,13 +35,13 @@ static void log_lines(char *text, bool mistakes)
 }
 
 /* What the file says, with --admin; NULL after the reasons were logged. */
-static struct config *read_again(const struct reload_source *from)
+static struct config *read_again(struct relay *r, const struct reload_source *from)
 {
     char *said = NULL;
     size_t len;
     FILE *errors = open_memstream(&said, &len);
     if (!errors) {
-        refuse(from, "memory is out");
+        refuse(r, from, "memory is out");
         return NULL;
     }
     struct config *c = config_load(from->file, errors);
@@ -48,11 +49,16 @@ static struct config *read_again(const struct reload_source *from)
         config_free(c);
         c = NULL;
     }
-    if (fclose(errors) == 0)
+    char first[EVENT_TEXT_MAX + 1] = "the file cannot be served";
+    if (fclose(errors) == 0) {
+        snprintf(first, sizeof(first), "%.*s", (int)strcspn(said, "\n"), said);
         log_lines(said, c == NULL);
+    }
     free(said);
-    if (!c)
-        refuse(from, "the file cannot be served");
+    if (!c) {
+        LOG_ERROR("reload of %s refused: the file cannot be served; the configuration in force stays", from->file);
+        event_log_note(relay_events(r), EVENT_RELOAD_REFUSED, first);
+    }
     return c;
 }
 
@@ -87,8 +93,12 @@ static char *changes_between(const struct config *before, const struct config *a
     return NULL;
 }
 
-static void log_changes(const char *file, size_t count, const char *text)
+static void log_changes(struct relay *r, const char *file, size_t count, const char *text)
 {
+    char what[EVENT_TEXT_MAX + 1] = "nothing changed";
+    if (count)
+        snprintf(what, sizeof(what), "%zu key%s changed: %s", count, count == 1 ? "" : "s", text);
+    event_log_note(relay_events(r), EVENT_RELOADED, what);
     if (count == 0)
         LOG_INFO("reloaded %s: nothing changed", file);
     else
@@ -101,7 +111,7 @@ static bool put_into_force(struct relay *r, const struct reload_source *from, st
     const struct config *was = relay_config(r);
     size_t count = 0;
     if (needs_restart(was, c)) {
-        refuse(from, "what it changes needs a restart");
+        refuse(r, from, "what it changes needs a restart");
         config_free(c);
         return false;
     }
@@ -109,14 +119,14 @@ static bool put_into_force(struct relay *r, const struct reload_source *from, st
     char *changes = changes_between(was, c, &count);
     int error = changes ? relay_reload(r, c) : -ENOMEM;
     if (error) {
-        refuse(from, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
+        refuse(r, from, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
         config_free(c);
         free(changes);
         return false;
     }
     /* Written if either level has it written. */
     log_set_level(before > after ? before : after);
-    log_changes(from->file, count, changes);
+    log_changes(r, from->file, count, changes);
     log_set_level(after);
     free(changes);
     return true;
@@ -136,7 +146,7 @@ bool reload(struct relay *r, const struct reload_source *from)
         return false;
     }
     tell_manager_of_begin();
-    struct config *c = read_again(from);
+    struct config *c = read_again(r, from);
     bool done = c && put_into_force(r, from, c);
     relay_count_reload(r, done);
     notify("READY=1");
