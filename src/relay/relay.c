@@ -257,8 +257,9 @@ static void apply_lists(struct relay *r, const struct config *was, const struct 
     listed_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), &done);
     if (done.set || done.lifted) {
         char text[128];
-        snprintf(text, sizeof(text), "%zu networks in %zu file%s: %zu banned now, %zu lifted", now->ban_lists.count,
-                 now->ban_list_files.count, now->ban_list_files.count == 1 ? "" : "s", done.set, done.lifted);
+        snprintf(text, sizeof(text), "%zu network%s in %zu file%s: %zu banned now, %zu lifted", now->ban_lists.count,
+                 now->ban_lists.count == 1 ? "" : "s", now->ban_list_files.count,
+                 now->ban_list_files.count == 1 ? "" : "s", done.set, done.lifted);
         LOG_INFO("ban.lists: %s", text);
         event_log_note(r->events, EVENT_BAN_LISTS, text);
     }
