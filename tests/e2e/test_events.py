@@ -78,7 +78,7 @@ def test_a_busy_healthy_system_is_not_in_it(workers, app, log, start_weir, peers
     weir = start_weir(config={**logging(log, app.endpoint, source={"messages": {"rate": "200/s", "burst": 5}}), "workers": workers})
     for n in range(3):
         clients = [peers.client(zmq.DEALER if i % 2 else zmq.REQ, from_source(f"127.9.9.{1 + i % 5}", weir.endpoint),
-                                HEARTBEAT_IVL=50, ROUTING_ID=b"client-%d" % i) for i in range(30)]
+                                HEARTBEAT_IVL=100, HEARTBEAT_TIMEOUT=5000, ROUTING_ID=b"client-%d" % i) for i in range(30)]
         for _ in range(20):
             for client in clients:
                 client.send(b"x" * 3000)
