@@ -4,7 +4,7 @@
 set -euo pipefail
 
 BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev libjansson-dev)
-TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-yaml libjeromq-java)
+TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-yaml libjeromq-java fail2ban logrotate)
 DEMO_PACKAGES=(libzmq3-dev)
 BENCH_PACKAGES=(libzmq3-dev haproxy python3)
 SURVIVAL_PACKAGES=(libzmq3-dev haproxy nftables iproute2 util-linux coreutils python3)
@@ -62,6 +62,17 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 apt_get=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0)
 
+# The tests call these programs; no service of theirs (fail2ban) may begin to watch this machine, now or at its next start.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+
 echo "deps: installing ${missing[*]}"
 "${apt_get[@]}" update
 "${apt_get[@]}" install --no-install-recommends "${missing[@]}"
+if printf '%s\n' "${missing[@]}" | grep -qx fail2ban && command -v systemctl >/dev/null; then
+    "${as_root[@]}" systemctl --quiet disable fail2ban || true
+fi

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Writes docs/metrics.md and docs/verdicts.md from the tables that the program itself is made of. Runs when building,
- * never installed.
+ * Writes docs/metrics.md, docs/verdicts.md and docs/events.md from the tables that the program itself is made of. Runs
+ * when building, never installed.
  *
- *   docs_gen metrics|verdicts FILE           writes FILE
- *   docs_gen metrics|verdicts --check FILE   fails when FILE differs
+ *   docs_gen metrics|verdicts|events FILE           writes FILE
+ *   docs_gen metrics|verdicts|events --check FILE   fails when FILE differs
  */
+#include "policy/event.h"
 #include "policy/verdict.h"
 #include "stats/metrics.h"
 #include "stats/text_out.h"
@@ -119,6 +120,58 @@ static void write_verdicts(struct text_out *o)
     }
 }
 
+static void write_fields_of(struct text_out *o, unsigned fields)
+{
+    const char *between = "";
+    for (unsigned f = 0; f < EVENT_FIELD_COUNT; f++) {
+        if ((fields & 1u << f) == 0)
+            continue;
+        text_out_str(o, between);
+        write_code(o, event_field_info((enum event_field)f)->key);
+        between = ", ";
+    }
+}
+
+static void write_row(struct text_out *o, const char *name, const char *meaning)
+{
+    text_out_str(o, "| ");
+    write_code(o, name);
+    text_out_str(o, " | ");
+    write_prose(o, meaning);
+}
+
+static void write_events(struct text_out *o)
+{
+    text_out_str(o, "<!-- Generated from src/policy/event.h; see src/admin/docs_gen.c. -->\n"
+                    "# Events\n\n"
+                    "The lines of the event log (`events.file`): one JSON object each, in ASCII. How to use it: "
+                    "[guide](guide.md#the-event-log).\n\n"
+                    "```json\n"
+                    "{\"time\":\"2026-11-25T16:53:47.123Z\",\"event\":\"offence\",\"gate\":\"orders\",\"source\":"
+                    "\"192.0.2.7\",\"port\":40112,\"verdict\":\"bad_routing_id\",\"strikes\":8,\"of\":10,\"done\":"
+                    "\"closed\",\"identity\":\"\\u0000x\"}\n"
+                    "```\n\n"
+                    "| event | when | fields | limited |\n|---|---|---|---|\n");
+    for (unsigned k = 0; k < EVENT_COUNT; k++) {
+        const struct event_info *info = event_info((enum event_kind)k);
+        write_row(o, info->label, info->sentence);
+        text_out_str(o, " | ");
+        write_fields_of(o, info->fields);
+        text_out_str(o, event_is_limited((enum event_kind)k) ? " | yes |\n" : " | no |\n");
+    }
+    text_out_str(
+        o, "\nLimited events are written at `events.rate` and `events.source_rate` for each verdict; the next line "
+           "of the same event and verdict\nhas `suppressed`. Others are always written.\n\n"
+           "Each line begins with `time` (RFC 3339, UTC, milliseconds) and `event`. The fields follow in this "
+           "order; what an event\ndoes not have is left out. Readers should expect further ones.\n\n"
+           "| field | meaning |\n|---|---|\n");
+    for (unsigned f = 0; f < EVENT_FIELD_COUNT; f++) {
+        const struct event_field_info *info = event_field_info((enum event_field)f);
+        write_row(o, info->key, info->meaning);
+        text_out_str(o, " |\n");
+    }
+}
+
 static int write_file(const char *path, const char *text, size_t len)
 {
     FILE *f = fopen(path, "we");
@@ -158,10 +211,12 @@ int main(int argc, char **argv)
             write_metrics(&o);
         if (strcmp(argv[1], "verdicts") == 0)
             write_verdicts(&o);
+        if (strcmp(argv[1], "events") == 0)
+            write_events(&o);
     }
     char *text = text_out_take(&o, &len);
     if (!text || len == 0) {
-        fprintf(stderr, "usage: docs_gen metrics|verdicts [--check] FILE\n");
+        fprintf(stderr, "usage: docs_gen metrics|verdicts|events [--check] FILE\n");
         free(text);
         return 2;
     }

@@ -83,6 +83,19 @@ static void write_bans(struct text_out *o, const struct bans_stats *b)
     single(o, READING_BANS_REPLACED, b->replaced);
 }
 
+static void write_events(struct text_out *o, const struct event_log_stats *e)
+{
+    const struct metric_info *m = metric_reading_info(READING_EVENTS);
+    const struct {
+        const char *result;
+        uint64_t count;
+    } results[] = {{"written", e->written}, {"suppressed", e->suppressed}, {"lost", e->lost}, {"failed", e->failed}};
+
+    prometheus_head(o, m);
+    for (size_t i = 0; i < ARRAY_LEN(results); i++)
+        prometheus_sample(o, m, &results[i].result, results[i].count);
+}
+
 static void write_gate_info(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_GATE_INFO);
@@ -167,6 +180,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_relay(o, &v->relay);
     write_bans(o, &v->relay.bans);
     single(o, READING_ADMIN_UNAUTHORIZED, v->unauthorized);
+    write_events(o, &v->relay.events);
     write_gate_info(o, v);
     write_gate_readings(o, v);
     write_breakers(o, v);

@@ -133,6 +133,11 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_bans_total{reason=\"protocol\"} 24");
     ASSERT_LINE(text, "weir_bans_total{reason=\"excess\"} 25");
     ASSERT_LINE(text, "weir_bans_total{reason=\"operator\"} 26");
+    ASSERT_LINE(text, "weir_bans_total{reason=\"list\"} 35");
+    ASSERT_LINE(text, "weir_events_total{result=\"written\"} 36");
+    ASSERT_LINE(text, "weir_events_total{result=\"suppressed\"} 37");
+    ASSERT_LINE(text, "weir_events_total{result=\"lost\"} 38");
+    ASSERT_LINE(text, "weir_events_total{result=\"failed\"} 39");
     ASSERT_LINE(text, "weir_bans_lifted_total 27");
     ASSERT_LINE(text, "weir_bans_replaced_total 28");
     ASSERT_LINE(text, "weir_memory_pressure 2");

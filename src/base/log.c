@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "base/log.h"
 
+#include "base/clock.h"
+#include "base/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -8,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 1023
@@ -44,30 +46,10 @@ static bool with_timestamps(void)
     return on;
 }
 
-/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
- * algorithms"). gmtime_r() takes a lock in glibc. */
-static void date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_day)
-{
-    days += 719468; /* to 0000-03-01: leap days end the year */
-    int64_t era = days / 146097, day_of_era = days % 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t month = (5 * day_of_year + 2) / 153; /* 0: March */
-    *ret_day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
-    *ret_month = (int)(month < 10 ? month + 3 : month - 9);
-    *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
-}
-
 static size_t put_timestamp(char *dst, size_t size)
 {
-    struct timespec ts;
-    int year, month, day;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    int64_t seconds = ts.tv_sec < 0 ? 0 : ts.tv_sec;
-    date_of_days(seconds / 86400, &year, &month, &day);
-    int of_day = (int)(seconds % 86400);
-    int n = snprintf(dst, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ", year, month, day, of_day / 3600,
-                     of_day / 60 % 60, of_day % 60, (int)(ts.tv_nsec / 1000000));
+    char time[TEXT_TIME_MAX];
+    int n = snprintf(dst, size, "%s ", text_time(time, clock_wall_ns()));
     return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 

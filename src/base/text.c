@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "base/text.h"
 
+#include "base/attr.h"
+
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,5 +55,29 @@ char *text_escape(char *dst, size_t size, const void *bytes, size_t len)
     for (size_t i = 0; i < whole; i++)
         at += put_byte(dst + at, ((const uint8_t *)bytes)[i]);
     snprintf(dst + at, size - at, "%s", cut ? ELLIPSIS : "");
+    return dst;
+}
+
+/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
+ * algorithms"). gmtime_r() takes a lock in glibc. */
+static void date_of_days(int64_t days, int *ret_year, int *ret_month, int *ret_day)
+{
+    days += 719468; /* to 0000-03-01: leap days end the year */
+    int64_t era = days / 146097, day_of_era = days % 146097;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t month = (5 * day_of_year + 2) / 153; /* 0: March */
+    *ret_day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
+    *ret_month = (int)(month < 10 ? month + 3 : month - 9);
+    *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
+}
+
+char *text_time(char dst[static TEXT_TIME_MAX], uint64_t wall_ns)
+{
+    int year, month, day;
+    uint64_t seconds = wall_ns / NS_PER_S, of_day = seconds % 86400;
+    date_of_days((int64_t)(seconds / 86400), &year, &month, &day);
+    snprintf(dst, TEXT_TIME_MAX, "%04d-%02d-%02dT%02u:%02u:%02u.%03uZ", year, month, day, (unsigned)(of_day / 3600),
+             (unsigned)(of_day / 60 % 60), (unsigned)(of_day % 60), (unsigned)(wall_ns % NS_PER_S / NS_PER_MS));
     return dst;
 }

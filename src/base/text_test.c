@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "base/text.h"
 
+#include "base/attr.h"
 #include "base/property.h"
 
 #include <setjmp.h>
@@ -75,9 +76,26 @@ static void what_is_shown_is_the_beginning_of_what_came(void **state)
     }
 }
 
+static void times(void **state)
+{
+    static const struct {
+        uint64_t seconds;
+        const char *text;
+    } known[] = {
+        {0, "1970-01-01T00:00:00.007Z"},          {951782399, "2000-02-28T23:59:59.007Z"},
+        {951782400, "2000-02-29T00:00:00.007Z"},  {1795625627, "2026-11-25T16:53:47.007Z"},
+        {4107542399, "2100-02-28T23:59:59.007Z"}, {4107542400, "2100-03-01T00:00:00.007Z"},
+    };
+    char text[TEXT_TIME_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        assert_string_equal(text_time(text, known[i].seconds * NS_PER_S + 7 * NS_PER_MS), known[i].text);
+    assert_string_equal(text_time(text, UINT64_MAX), "2554-07-21T23:34:33.709Z");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times),
         cmocka_unit_test(escapes_what_could_do_harm),
         cmocka_unit_test(cuts_with_an_ellipsis_and_never_inside_an_escape),
         cmocka_unit_test(what_is_shown_is_the_beginning_of_what_came),

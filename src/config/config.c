@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/config.h"
 
+#include "config/ban_lists.h"
 #include "config/checks.h"
 #include "config/reader.h"
 #include "config/report.h"
@@ -45,6 +46,10 @@ struct config *config_load(const char *path, FILE *errors)
         c = config_read(bytes, len, &r);
     free(bytes);
     fclose(f);
+    if (c && ban_lists_read(c, errors)) {
+        config_free(c);
+        c = NULL;
+    }
     return c;
 }
 
@@ -117,6 +122,7 @@ void config_free(struct config *c)
     for (size_t i = 0; i < c->gate_count; i++)
         config_gate_fini(&c->gates[i]);
     schema_free_lists(&schema_top, c);
+    free(c->ban_lists.at);
     free(c->gates);
     free(c);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "flow/breaker.h"
 #include "policy/classes.h"
+#include "policy/gcra.h"
 #include "policy/limits.h"
 #include "zmtp/socket_type.h" /* the names: socket_type_name() */
 
@@ -34,6 +35,25 @@ struct config_network {
 
 struct config_networks {
     struct config_network *at;
+    size_t count;
+};
+
+/* Absolute paths. */
+struct config_path {
+    char path[CONFIG_PATH_MAX];
+    uint32_t line, column; /* in the file */
+};
+
+struct config_paths {
+    struct config_path *at;
+    size_t count;
+};
+
+/* The networks of all files of ban.lists, each once, in the order of network_compare(). */
+#define BAN_LISTS_MOST 50000u
+
+struct ban_lists {
+    struct network *at;
     size_t count;
 };
 
@@ -82,13 +102,20 @@ struct config {
     uint64_t drain_ns;
     char state_file[CONFIG_PATH_MAX]; /* absolute; "": none */
     enum log_level log_level;
+    struct {
+        char file[CONFIG_PATH_MAX]; /* absolute; "": none */
+        struct rate rate;           /* lines of one kind and verdict */
+        struct rate source_rate;    /* the same of one source */
+    } events;
+    struct config_paths ban_list_files;
+    struct ban_lists ban_lists; /* what stands in them */
     size_t gate_count;
     struct config_gate *gates;
 };
 
 /* Reads and checks a YAML file. Returns the snapshot, or NULL after writing EVERY mistake found to `errors`, one a
- * line, as "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. May block
- * (names are looked up). */
+ * line, as "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. Reads the
+ * files of ban.lists, too. May block (names are looked up). */
 MUST_USE struct config *config_load(const char *path, FILE *errors);
 
 /* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a

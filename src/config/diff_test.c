@@ -153,7 +153,9 @@ static bool fill(const struct schema_key *k, void *base)
     char why[VALUE_WHY_MAX];
     struct schema_list list = {.at = calloc(1, schema_item_size(k)), .count = 1};
     assert_non_null(list.at);
-    if (!k->items)
+    if (k->type == SCHEMA_PATHS)
+        assert_int_equal(value_path(k, "/etc/weir/list", ((struct config_path *)list.at)->path, why), 0);
+    else if (!k->items)
         assert_int_equal(value_network(k, "uid:7", &((struct config_network *)list.at)->network, why), 0);
     schema_put_list(k, base, list);
     return true;

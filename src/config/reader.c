@@ -100,6 +100,23 @@ static bool read_network(struct reader *r, const struct schema_key *k, struct co
     return false;
 }
 
+static bool read_path(struct reader *r, const struct schema_key *k, struct config_path *ret)
+{
+    char why[VALUE_WHY_MAX];
+    const char *text = scalar_text(r, k);
+    struct place at = events_here(&r->in);
+    ret->line = at.line;
+    ret->column = at.column;
+    if (!text) {
+        events_skip_value(&r->in);
+        return false;
+    }
+    if (value_path(k, text, ret->path, why) == 0)
+        return true;
+    report_mistake(r->report, at, "%s", why);
+    return false;
+}
+
 static bool read_object(struct reader *r, const struct schema_key *k, void *base)
 {
     struct section_given given = {.at = events_here(&r->in)};
@@ -117,6 +134,13 @@ static bool read_object(struct reader *r, const struct schema_key *k, void *base
     if (!r->in.ended)
         checks_item(k->items, base, &given, r->report);
     return true;
+}
+
+static bool read_item(struct reader *r, const struct schema_key *k, void *item)
+{
+    if (k->type == SCHEMA_PATHS)
+        return read_path(r, k, item);
+    return k->items ? read_object(r, k, item) : read_network(r, k, item);
 }
 
 /* Room for the whole list. False after a mistake. */
@@ -160,7 +184,7 @@ static void read_list(struct reader *r, const struct target *t, const struct sch
         if (items >= most)
             events_skip_value(&r->in);
         else
-            list.count += k->items ? read_object(r, k, item) : read_network(r, k, item);
+            list.count += read_item(r, k, item);
     }
     schema_put_list(k, t->base, list);
     if (items < schema_items_least(k) && !r->in.ended)

@@ -48,6 +48,7 @@ static void print_key(FILE *out, const struct schema *s, const struct schema_key
         [SCHEMA_LISTEN] = "endpoint", [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
         [SCHEMA_NETWORKS] = "list",   [SCHEMA_OBJECTS] = "list",     [SCHEMA_PATH] = "path",
         [SCHEMA_TEXT] = "text",
+        [SCHEMA_PATHS] = "list",
     };
     fprintf(out, "### %s%s\n\n*%s, ", s->prefix, k->path, types[k->type]);
     if (schema_is_list(k))

@@ -73,6 +73,21 @@ static const struct schema_key top_keys[] = {
      .reached = "Connections still open are closed."},
     {"state.file", SCHEMA_PATH, TOP(state_file), .restart = true, .preset_words = "none",
      .doc = "File in which bans, and how often a source was banned, outlive a restart; its folder must be writable. Without one they end with the process."},
+    {"ban.lists", SCHEMA_PATHS, TOP(ban_list_files), .min = "0", .max = "16", .preset_words = "none",
+     .doc = "Files with networks that are banned from every gate for as long as they stand there, read at the start and at a reload: one address, network or uid:NUMBER a line, comments with # or ; all files together at most 50000 networks. A wrong line is a mistake of the configuration.",
+     .reached = "The configuration is refused."},
+    {"events.file", SCHEMA_PATH, TOP(events.file), .restart = true, .preset_words = "none",
+     .doc = "Event log: a JSON object a line for each offence, warning, ban and whatever else events.md lists, for machines such as fail2ban. Opened anew at a reload, and when the file was moved away."},
+    {"events.rate", SCHEMA_RATE, TOP(events.rate), .min = "1/d", .max = "1000000/s", .preset = "20/s",
+     .doc = "Lines of the event log of one event and verdict; those that are marked in events.md, such as bans, have no limit.",
+     .reached = "The event is counted instead, and the next line of its kind tells how many were."},
+    {"events.burst", SCHEMA_NUMBER, TOP(events.rate.burst), .min = "0", .max = "1000000", .preset = "100",
+     .doc = "Lines beyond events.rate that may be written at once."},
+    {"events.source_rate", SCHEMA_RATE, TOP(events.source_rate), .min = "1/d", .max = "1000000/s", .preset = "1/s",
+     .doc = "The same of one source (address, IPv6 /64 network, or user id), so that one offender does not hide the others.",
+     .reached = "As for events.rate."},
+    {"events.source_burst", SCHEMA_NUMBER, TOP(events.source_rate.burst), .min = "0", .max = "1000000", .preset = "20",
+     .doc = "Lines beyond events.source_rate that may be written at once."},
     {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
      .doc = "The least urgent lines that are written to standard error."},
 };
@@ -352,6 +367,7 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_TEXT] = "a text",
         [SCHEMA_ADMIN_ADDR] = "an address and port",
         [SCHEMA_NETWORKS] = "a network",
+        [SCHEMA_PATHS] = "an absolute path",
         [SCHEMA_OBJECTS] = "a mapping",
     };
     return words[t];
@@ -360,6 +376,8 @@ const char *schema_type_words(enum schema_type t)
 /* Where in the file an item stands does not matter. */
 static bool items_equal(const struct schema_key *list, const void *a, const void *b)
 {
+    if (list->type == SCHEMA_PATHS)
+        return !strcmp(((const struct config_path *)a)->path, ((const struct config_path *)b)->path);
     if (!list->items)
         return network_equal(&((const struct config_network *)a)->network,
                              &((const struct config_network *)b)->network);
@@ -394,6 +412,7 @@ bool schema_equal(const struct schema_key *k, const void *a, const void *b)
     case SCHEMA_ADMIN_ADDR:
         return !strcmp(left, right);
     case SCHEMA_NETWORKS:
+    case SCHEMA_PATHS:
     case SCHEMA_OBJECTS:
         return lists_equal(k, schema_get_list(k, a), schema_get_list(k, b));
     case SCHEMA_RATE:
@@ -433,6 +452,8 @@ void schema_put(const struct schema_key *k, void *base, uint64_t value)
 
 size_t schema_item_size(const struct schema_key *k)
 {
+    if (k->type == SCHEMA_PATHS)
+        return sizeof(struct config_path);
     return k->items ? k->items->size : sizeof(struct config_network);
 }
 

@@ -29,6 +29,7 @@ enum schema_type {
     SCHEMA_TEXT,       /* "try again later" */
     SCHEMA_ADMIN_ADDR, /* "127.0.0.1:9700" */
     SCHEMA_NETWORKS,   /* a list of networks: the field is a struct config_networks */
+    SCHEMA_PATHS,      /* a list of paths: the field is a struct config_paths */
     SCHEMA_OBJECTS,    /* a list of mappings with keys of their own: the field is a pointer and a count, as there */
 };
 
@@ -103,7 +104,7 @@ void schema_put(const struct schema_key *k, void *base, uint64_t value);
 /* A list: bytes of one item, and how many there may be; the field itself. */
 static inline bool schema_is_list(const struct schema_key *k)
 {
-    return k->type == SCHEMA_NETWORKS || k->type == SCHEMA_OBJECTS;
+    return k->type == SCHEMA_NETWORKS || k->type == SCHEMA_PATHS || k->type == SCHEMA_OBJECTS;
 }
 size_t schema_item_size(const struct schema_key *k);
 size_t schema_items_least(const struct schema_key *k);

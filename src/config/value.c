@@ -206,12 +206,12 @@ static const char *example(const struct schema_key *k)
     }
 }
 
-static enum fault set_path(const struct schema_key *k, const char *text, void *base)
+static enum fault set_path(const char *text, char ret[static CONFIG_PATH_MAX])
 {
     size_t len = strlen(text);
     if (text[0] != '/' || len >= CONFIG_PATH_MAX || text[len - 1] == '/')
         return FAULT_FORM;
-    memcpy((char *)base + k->offset, text, len + 1);
+    memcpy(ret, text, len + 1);
     return FAULT_NONE;
 }
 
@@ -260,6 +260,7 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
         f = set_name(k, text, base);
         break;
     case SCHEMA_NETWORKS:
+    case SCHEMA_PATHS:
     case SCHEMA_OBJECTS:
         f = FAULT_FORM; /* no single value is a list */
         break;
@@ -269,7 +270,7 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
         f = set_endpoint(k, text, base, &detail) ? FAULT_FORM : FAULT_NONE;
         break;
     case SCHEMA_PATH:
-        f = set_path(k, text, base);
+        f = set_path(text, (char *)base + k->offset);
         break;
     case SCHEMA_TEXT:
         f = set_text(k, text, base);
@@ -293,6 +294,13 @@ int value_network(const struct schema_key *k, const char *text, struct network *
     if (r == -EDOM)
         snprintf(detail, sizeof(detail), "%s; the network is %s", why, network_format(meant, sizeof(meant), &n));
     return complain(k, text, FAULT_FORM, r == -EDOM ? detail : why, ret_why);
+}
+
+int value_path(const struct schema_key *k, const char *text, char ret[static CONFIG_PATH_MAX],
+               char ret_why[static VALUE_WHY_MAX])
+{
+    enum fault f = set_path(text, ret);
+    return f == FAULT_NONE ? 0 : complain(k, text, f, NULL, ret_why);
 }
 
 static const char *word_of(const struct schema_key *k, const void *base)
@@ -356,6 +364,8 @@ static bool add_item(char dst[static VALUE_TEXT_MAX], const struct schema_key *l
 {
     char text[VALUE_TEXT_MAX];
     const struct schema *s = list->items;
+    if (list->type == SCHEMA_PATHS)
+        return add(dst, ((const struct config_path *)item)->path);
     if (!s)
         return add(dst, network_format(text, sizeof(text), &((const struct config_network *)item)->network));
     for (size_t i = 0; i < s->count; i++)
@@ -400,6 +410,7 @@ char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, 
     case SCHEMA_DURATION:
         return units_format_duration(dst, VALUE_TEXT_MAX, schema_get(k, base));
     case SCHEMA_NETWORKS:
+    case SCHEMA_PATHS:
     case SCHEMA_OBJECTS:
         return format_list(dst, k, base);
     default:
@@ -436,6 +447,7 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
         snprintf(dst, VALUE_TEXT_MAX, "tcp://HOST:PORT or ipc://PATH");
         return dst;
     case SCHEMA_PATH:
+    case SCHEMA_PATHS:
         snprintf(dst, VALUE_TEXT_MAX, "a file below a folder, up to %d characters, such as /var/lib/weir/state",
                  CONFIG_PATH_MAX - 1);
         return dst;

@@ -25,6 +25,10 @@ MUST_USE int value_set(const struct schema_key *k, const char *text, void *base,
 MUST_USE int value_network(const struct schema_key *k, const char *text, struct network *ret,
                            char ret_why[static VALUE_WHY_MAX]);
 
+/* The same for one item of a list of paths. */
+MUST_USE int value_path(const struct schema_key *k, const char *text, char ret[static CONFIG_PATH_MAX],
+                        char ret_why[static VALUE_WHY_MAX]);
+
 /* The stored value as one would write it; of a long list its beginning. Returns `dst`. */
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base);
 

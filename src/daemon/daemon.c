@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/event_writer.h"
 #include "daemon/keeper.h"
 #include "daemon/notify.h"
 #include "daemon/orders.h"
@@ -30,31 +31,42 @@ static void announce(const struct relay *r, const struct admin *a)
     fflush(stdout);
 }
 
+/* What runs. */
+struct house {
+    const struct config *config; /* of the start */
+    const struct reload_source *from;
+    const sigset_t *signals;
+    struct relay *relay;
+    struct orders *orders;
+    struct event_writer *events; /* NULL: there is no event log */
+    struct admin *admin;         /* NULL: there is no admin address */
+};
+
 /* SIGHUP, and whoever has raised it to hear what comes of it. */
-static void reload_for_all(struct relay *r, struct admin *a, const struct reload_source *from, struct orders *o)
+static void reload_for_all(struct house *h)
 {
     char *text = NULL;
     size_t len;
-    uint64_t number = orders_begin(o);
+    uint64_t number = orders_begin(h->orders);
     FILE *said = open_memstream(&text, &len);
-    bool done = reload(r, a, from, said);
+    event_writer_reopen(h->events);
+    bool done = reload(h->relay, h->admin, h->from, said);
     if (said && fclose(said) != 0) {
         free(text);
         text = NULL;
     }
-    orders_end(o, number, done, text);
+    orders_end(h->orders, number, done, text);
 }
 
 /* Waits until a signal asks for the end, and reloads meanwhile; returns it. */
-static int wait_for_stop(struct relay *r, struct admin *a, const struct reload_source *from, struct orders *o,
-                         const sigset_t *signals)
+static int wait_for_stop(struct house *h)
 {
     for (;;) {
-        int sig = sigwaitinfo(signals, NULL);
+        int sig = sigwaitinfo(h->signals, NULL);
         if (sig == SIGTERM || sig == SIGINT)
             return sig;
         if (sig == SIGHUP)
-            reload_for_all(r, a, from, o);
+            reload_for_all(h);
     }
 }
 
@@ -83,33 +95,58 @@ static void drain(struct relay *r, const sigset_t *signals)
                  (unsigned long long)relay_open_connections(r));
 }
 
-static int serve(const struct config *c, const struct reload_source *from, struct relay *r, struct orders *o,
-                 const sigset_t *signals)
+static void tell_start(struct relay *r)
 {
-    const struct admin_calls calls = {.context = o, .reload = orders_reload};
-    struct admin *a = NULL;
-    if (c->admin.enabled) {
-        a = admin_start(c, r, &calls, stderr);
-        if (!a)
+    char text[64];
+    size_t gates = relay_gate_count(r);
+    snprintf(text, sizeof(text), "%zu gate%s", gates, gates == 1 ? "" : "s");
+    event_log_note(relay_events(r), EVENT_START, text);
+}
+
+static int serve(struct house *h)
+{
+    const struct admin_calls calls = {.context = h->orders, .reload = orders_reload};
+    if (h->config->admin.enabled) {
+        h->admin = admin_start(h->config, h->relay, &calls, stderr);
+        if (!h->admin)
             return 1;
     }
-    int error = relay_start(r);
+    int error = relay_start(h->relay);
     if (error) {
         fprintf(stderr, "weir: the workers cannot be started: %s\n", strerror(-error));
-        orders_close(o);
-        admin_stop(a);
+        orders_close(h->orders);
+        admin_stop(h->admin);
         return 1;
     }
-    announce(r, a);
+    tell_start(h->relay);
+    announce(h->relay, h->admin);
     notify("READY=1");
 
-    int sig = wait_for_stop(r, a, from, o, signals);
-    orders_close(o);
+    int sig = wait_for_stop(h);
+    orders_close(h->orders);
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
+    event_log_note(relay_events(h->relay), EVENT_STOP, sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
-    drain(r, signals);
-    admin_stop(a);
+    drain(h->relay, h->signals);
+    admin_stop(h->admin);
     return 0;
+}
+
+/* With the keeper and, where there is an event log, its writer. */
+static int serve_kept(struct house *h)
+{
+    struct event_log *log = relay_events(h->relay);
+    struct bans *bans = relay_bans(h->relay);
+    struct keeper *k = keeper_start(h->config->state_file, bans);
+    int code = 1;
+    h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;
+    if (k && (h->events || !log))
+        code = serve(h);
+    else
+        fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
+    event_writer_stop(h->events);
+    keeper_stop(k);
+    return code;
 }
 
 int daemon_run(const struct config *c, const struct reload_source *from)
@@ -128,14 +165,11 @@ int daemon_run(const struct config *c, const struct reload_source *from)
 
     struct orders orders;
     orders_init(&orders);
-    struct relay *r = relay_new(c, stderr);
-    struct keeper *k = r ? keeper_start(c->state_file, relay_bans(r)) : NULL;
-    if (k)
-        code = serve(c, from, r, &orders, &signals);
-    else if (r)
-        fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
-    keeper_stop(k);
-    relay_free(r);
+    struct house h = {.config = c, .from = from, .signals = &signals, .orders = &orders};
+    h.relay = relay_new(c, stderr);
+    if (h.relay)
+        code = serve_kept(&h);
+    relay_free(h.relay);
     orders_fini(&orders);
     return code;
 }

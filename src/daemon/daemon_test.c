@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
+#include "daemon/event_writer.h"
 #include "daemon/keeper.h"
 
 #include <errno.h>
@@ -43,6 +44,8 @@ static struct fake {
     int reload_fails;
     unsigned done, refused;
     bool stop_after_reload;
+    unsigned notes;
+    char noted[512];
 } fake;
 
 static void tell(const char *event)
@@ -126,6 +129,32 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
 struct bans *relay_bans(struct relay *r)
 {
     return NULL;
+}
+
+struct event_log *relay_events(struct relay *r)
+{
+    return NULL;
+}
+
+void event_log_note(struct event_log *log, enum event_kind k, const char *detail)
+{
+    if (k == EVENT_START || k == EVENT_STOP)
+        return;
+    fake.notes++;
+    snprintf(fake.noted, sizeof(fake.noted), "%s: %s", k == EVENT_RELOADED ? "reloaded" : "refused", detail);
+}
+
+struct event_writer *event_writer_start(const char *path, struct event_log *log, struct bans *bans)
+{
+    return NULL;
+}
+
+void event_writer_reopen(struct event_writer *w)
+{
+}
+
+void event_writer_stop(struct event_writer *w)
+{
 }
 
 struct keeper *keeper_start(const char *path, struct bans *bans)
@@ -302,16 +331,20 @@ static void test_hangup_reloads(void **state)
 {
     reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 1, 0, "new start reload token drain free");
     assert_true(fake.config != NULL);
+    assert_string_equal(fake.noted, "reloaded: 1 key changed: gates.main.zmtp2 false -> true");
 }
 
 static void test_what_cannot_be_served_is_refused(void **state)
 {
     reload_of(GATE ", zmtp2: perhaps}]\n", 0, 1, "new start drain free");
+    assert_int_equal(fake.notes, 1);
+    assert_non_null(strstr(fake.noted, ":1:54: zmtp2 is not true or false: \"perhaps\""));
 }
 
 static void test_what_needs_a_restart_is_refused_whole(void **state)
 {
     reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nmemory: 64MiB\nlog: {level: error}\n", 0, 1, "new start drain free");
+    assert_string_equal(fake.noted, "refused: what it changes needs a restart");
 }
 
 static void test_a_token_that_cannot_be_read_is_refused(void **state)

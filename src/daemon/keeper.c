@@ -115,6 +115,20 @@ static void load(struct keeper *k)
 
 /* ---- writing ---- */
 
+/* Networks of a list come from there again, and must not outlive it: only what is known of them besides is kept. */
+static size_t without_listed(struct ban *list, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct ban b = list[i];
+        if (b.reason == BAN_REASON_LIST)
+            b.until_ns = 0;
+        if (b.until_ns || b.level)
+            list[kept++] = b;
+    }
+    return kept;
+}
+
 /* All entries, at most as many as the table has; *ret to be freed. False: no memory. */
 static bool gather(struct keeper *k, uint64_t now_ns, struct ban **ret, size_t *ret_count)
 {
@@ -127,7 +141,8 @@ static bool gather(struct keeper *k, uint64_t now_ns, struct ban **ret, size_t *
             return false;
         }
         list = more;
-        count += bans_page(k->bans, &cursor, true, now_ns, list + count, PAGE);
+        size_t n = bans_page(k->bans, &cursor, true, now_ns, list + count, PAGE);
+        count += without_listed(list + count, n);
     }
     *ret = list;
     *ret_count = count;

@@ -127,6 +127,33 @@ static void many_entries_fit(void **state)
     bans_free(t);
 }
 
+static void what_a_list_says_is_not_written(void **state)
+{
+    const struct ban_terms terms = {.for_ns = 60 * NS_PER_S, .max_ns = 3600 * NS_PER_S};
+    struct bans *t = new_table();
+    struct keeper *k = start(t);
+    struct network listed, offender;
+    struct ban b;
+    assert_int_equal(network_parse(&listed, "192.0.2.1", NULL), 0);
+    assert_int_equal(network_parse(&offender, "192.0.2.2", NULL), 0);
+    assert_true(bans_punish(t, &offender, &terms, BAN_REASON_EXCESS, 0, clock_now_ns(), &b));
+    bans_set(t, &listed, BAN_FOR_EVER, BAN_REASON_LIST, clock_now_ns());
+    bans_set(t, &offender, BAN_FOR_EVER, BAN_REASON_LIST, clock_now_ns());
+    ban(t, "192.0.2.3");
+    keeper_stop(k);
+    bans_free(t);
+    t = new_table();
+    k = start(t);
+    assert_false(is_banned(t, 1));
+    assert_false(is_banned(t, 2));
+    assert_true(is_banned(t, 3));
+    /* Its history is not the list's. */
+    assert_true(bans_punish(t, &offender, &terms, BAN_REASON_EXCESS, 0, clock_now_ns(), &b));
+    assert_int_equal(b.level, 2);
+    keeper_stop(k);
+    bans_free(t);
+}
+
 static void put(const char *bytes)
 {
     FILE *f = fopen(path, "we");
@@ -184,6 +211,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_change_is_written_soon, setup, teardown),
         cmocka_unit_test_setup_teardown(a_table_without_changes_is_not_written, setup, teardown),
         cmocka_unit_test_setup_teardown(many_entries_fit, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_list_says_is_not_written, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_reach_is_no_reason_to_stop, setup, teardown),
         cmocka_unit_test_setup_teardown(none_is_asked_for, setup, teardown),

@@ -34,9 +34,16 @@ static void say(const struct attempt *a, enum log_level level, const char *fmt, 
         fprintf(a->said, "%s\n", line);
 }
 
-static void refuse(const struct attempt *a, const char *why)
+/* `event`: the reason as the event log has it. */
+static void refuse_telling(const struct attempt *a, const char *why, const char *event)
 {
     say(a, LOG_LEVEL_ERROR, "reload of %s refused: %s; the configuration in force stays", a->from->file, why);
+    event_log_note(relay_events(a->relay), EVENT_RELOAD_REFUSED, event);
+}
+
+static void refuse(const struct attempt *a, const char *why)
+{
+    refuse_telling(a, why, why);
 }
 
 /* What the reader says of the file, a line each. */
@@ -69,11 +76,14 @@ static struct config *read_again(const struct attempt *a)
         config_free(c);
         c = NULL;
     }
-    if (fclose(errors) == 0)
+    char first[EVENT_TEXT_MAX + 1] = "the file cannot be served";
+    if (fclose(errors) == 0) {
+        snprintf(first, sizeof(first), "%.*s", (int)strcspn(said, "\n"), said);
         say_lines(a, said, c == NULL);
+    }
     free(said);
     if (!c)
-        refuse(a, "the file cannot be served");
+        refuse_telling(a, "the file cannot be served", first);
     return c;
 }
 
@@ -110,6 +120,10 @@ static char *changes_between(const struct config *before, const struct config *a
 
 static void say_changes(const struct attempt *a, size_t count, const char *text)
 {
+    char what[EVENT_TEXT_MAX + 1] = "nothing changed";
+    if (count)
+        snprintf(what, sizeof(what), "%zu key%s changed: %s", count, count == 1 ? "" : "s", text);
+    event_log_note(relay_events(a->relay), EVENT_RELOADED, what);
     if (count == 0)
         say(a, LOG_LEVEL_INFO, "reloaded %s: nothing changed", a->from->file);
     else

@@ -13,6 +13,8 @@
 #define LEVEL_MAX    UINT8_MAX
 #define KINDS        (ADDR_UID + 1)
 #define LENGTHS      129u
+/* Sets that are passed over together when none of them has an entry, so that their pages are never touched. */
+#define GROUP 64u
 
 struct shard {
     _Alignas(64) pthread_mutex_t lock; /* of the sets s with s % SHARDS equal to the index */
@@ -21,6 +23,7 @@ struct shard {
 struct bans {
     struct ban *entries;
     size_t capacity;
+    _Atomic uint32_t *groups; /* entries of each */
     struct hash_key key;
     struct shard shards[SHARDS];
     /* Bans of each prefix length, so that a look-up tries only those that there are. */
@@ -30,6 +33,8 @@ struct bans {
     pthread_mutex_t feed_lock; /* taken inside a shard's */
     _Atomic uint64_t seq;
     struct ban_change feed[BANS_FEED]; /* change n at n % BANS_FEED */
+    _Atomic uint64_t ended_seq;
+    struct ban ended[BANS_FEED]; /* in the same way, under the same lock */
 };
 
 const char *ban_reason_label(enum ban_reason r)
@@ -56,7 +61,11 @@ struct bans *bans_new(size_t capacity, const struct hash_key *key)
     /* Fresh pages are zero, and an entry of zeros is a free one. */
     t->entries = mmap(NULL, t->capacity * sizeof(struct ban), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (t->entries == MAP_FAILED) {
+    t->groups = calloc(t->capacity / WAYS / GROUP + 1, sizeof(*t->groups));
+    if (t->entries == MAP_FAILED || !t->groups) {
+        if (t->entries != MAP_FAILED)
+            munmap(t->entries, t->capacity * sizeof(struct ban));
+        free(t->groups);
         free(t);
         return NULL;
     }
@@ -74,6 +83,7 @@ void bans_free(struct bans *t)
         pthread_mutex_destroy(&t->shards[i].lock);
     pthread_mutex_destroy(&t->feed_lock);
     munmap(t->entries, t->capacity * sizeof(struct ban));
+    free(t->groups);
     free(t);
 }
 
@@ -99,12 +109,38 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+/* One entry more or less. */
+static void count_entry(struct bans *t, const struct ban *e, bool more)
+{
+    _Atomic uint32_t *group = &t->groups[(size_t)(e - t->entries) / WAYS / GROUP];
+    count(&t->entry_count, more ? 1 : UINT64_MAX);
+    atomic_fetch_add_explicit(group, more ? 1 : UINT32_MAX, memory_order_relaxed);
+}
+
+/* The first set from this one on that may have an entry; the number of sets, when there is none. */
+static size_t next_set(const struct bans *t, size_t index)
+{
+    size_t sets = t->capacity / WAYS;
+    while (index < sets && atomic_load_explicit(&t->groups[index / GROUP], memory_order_relaxed) == 0)
+        index += GROUP - index % GROUP;
+    return index < sets ? index : sets;
+}
+
 static void tell(struct bans *t, enum ban_event event, const struct ban *e)
 {
     pthread_mutex_lock(&t->feed_lock);
     uint64_t seq = atomic_load_explicit(&t->seq, memory_order_relaxed) + 1;
     t->feed[seq % BANS_FEED] = (struct ban_change){.seq = seq, .event = event, .ban = *e};
     atomic_store_explicit(&t->seq, seq, memory_order_release);
+    pthread_mutex_unlock(&t->feed_lock);
+}
+
+static void tell_end(struct bans *t, const struct ban *e)
+{
+    pthread_mutex_lock(&t->feed_lock);
+    uint64_t seq = atomic_load_explicit(&t->ended_seq, memory_order_relaxed) + 1;
+    t->ended[seq % BANS_FEED] = *e;
+    atomic_store_explicit(&t->ended_seq, seq, memory_order_release);
     pthread_mutex_unlock(&t->feed_lock);
 }
 
@@ -125,7 +161,7 @@ static void clear(struct bans *t, struct ban *e)
 {
     set_until(t, e, 0);
     memset(e, 0, sizeof(*e));
-    count(&t->entry_count, UINT64_MAX);
+    count_entry(t, e, false);
 }
 
 /* Brings an entry up to date: ends what has run out, and frees it when nothing is left. */
@@ -133,6 +169,8 @@ static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
 {
     if (is_free(e) || is_banned(e, now_ns))
         return;
+    if (e->until_ns)
+        tell_end(t, e);
     set_until(t, e, 0);
     while (e->level && e->fade_at_ns <= now_ns) {
         e->level = e->fade_ns ? e->level - 1 : 0;
@@ -168,6 +206,12 @@ static struct ban *find_in_set(struct ban *set, const struct network *who)
     return NULL;
 }
 
+/* Somebody has said so, and Weir would not find out by itself again. */
+static bool is_wanted(const struct ban *e)
+{
+    return e->reason == BAN_REASON_OPERATOR || e->reason == BAN_REASON_LIST;
+}
+
 /* Whether `a` would be missed less than `b`. */
 static bool is_worth_less(const struct ban *a, const struct ban *b)
 {
@@ -175,9 +219,8 @@ static bool is_worth_less(const struct ban *a, const struct ban *b)
         return !a->until_ns;
     if (!a->until_ns)
         return a->fade_at_ns < b->fade_at_ns;
-    bool by_operator = a->reason == BAN_REASON_OPERATOR;
-    if (by_operator != (b->reason == BAN_REASON_OPERATOR))
-        return !by_operator;
+    if (is_wanted(a) != is_wanted(b))
+        return is_wanted(b);
     return a->until_ns < b->until_ns;
 }
 
@@ -209,7 +252,7 @@ static struct ban *get(struct bans *t, struct ban *set, const struct network *wh
     if (!e || is_free(e)) {
         e = make_room(t, set, now_ns);
         e->who = *who;
-        count(&t->entry_count, 1);
+        count_entry(t, e, true);
     }
     return e;
 }
@@ -300,7 +343,7 @@ void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
 
 /* ---- looking ---- */
 
-static bool find_exact(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
+bool bans_get(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
 {
     size_t index = set_of(t, who);
     struct ban *set = lock_set(t, index), *e = find_in_set(set, who);
@@ -319,7 +362,7 @@ bool bans_find(struct bans *t, const struct addr *a, uint64_t now_ns, struct ban
         if (atomic_load_explicit(&t->lengths[a->kind][bits], memory_order_relaxed) == 0)
             continue;
         struct network who = network_of(a, (uint8_t)bits);
-        if (find_exact(t, &who, now_ns, ret))
+        if (bans_get(t, &who, now_ns, ret))
             return true;
     }
     return false;
@@ -327,8 +370,8 @@ bool bans_find(struct bans *t, const struct addr *a, uint64_t now_ns, struct ban
 
 size_t bans_page(struct bans *t, size_t *cursor, bool with_history, uint64_t now_ns, struct ban *ret, size_t max)
 {
-    size_t n = 0, index = *cursor;
-    for (; index < t->capacity / WAYS && n + WAYS <= max; index++) {
+    size_t n = 0, index = next_set(t, *cursor);
+    for (; index < t->capacity / WAYS && n + WAYS <= max; index = next_set(t, index + 1)) {
         const struct ban *set = lock_set(t, index);
         for (unsigned i = 0; i < WAYS; i++)
             if (!is_free(&set[i]) && (with_history || is_banned(&set[i], now_ns)))
@@ -343,7 +386,7 @@ void bans_sweep(struct bans *t, uint64_t now_ns)
 {
     if (atomic_load_explicit(&t->entry_count, memory_order_relaxed) == 0)
         return;
-    for (size_t index = 0; index < t->capacity / WAYS; index++) {
+    for (size_t index = next_set(t, 0); index < t->capacity / WAYS; index = next_set(t, index + 1)) {
         struct ban *set = lock_set(t, index);
         for (unsigned i = 0; i < WAYS; i++)
             refresh(t, &set[i], now_ns);
@@ -366,6 +409,23 @@ size_t bans_changes(struct bans *t, uint64_t seen, struct ban_change *ret, size_
     *ret_lost = seen > seq || seq - seen > BANS_FEED;
     while (!*ret_lost && seen < seq && n < max)
         ret[n++] = t->feed[++seen % BANS_FEED];
+    pthread_mutex_unlock(&t->feed_lock);
+    return n;
+}
+
+uint64_t bans_ended_seq(const struct bans *t)
+{
+    return atomic_load_explicit(&t->ended_seq, memory_order_acquire);
+}
+
+size_t bans_ended(struct bans *t, uint64_t seen, struct ban *ret, size_t max, bool *ret_lost)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&t->feed_lock);
+    uint64_t seq = atomic_load_explicit(&t->ended_seq, memory_order_relaxed);
+    *ret_lost = seen > seq || seq - seen > BANS_FEED;
+    while (!*ret_lost && seen < seq && n < max)
+        ret[n++] = t->ended[++seen % BANS_FEED];
     pthread_mutex_unlock(&t->feed_lock);
     return n;
 }

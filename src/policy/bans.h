@@ -13,7 +13,7 @@
  * 56 bytes an entry, mapped at start and touched lazily, in sets of 8 chosen by a keyed hash; one lock for each 64th of
  * the sets, and none at all for a look-up while nobody is banned. When all 8 entries of a set are taken, the one that
  * is missed least is replaced: history only, the one that fades first; else the ban that ends first, those of an
- * operator last. Any thread. Time is an argument.
+ * operator or a list last. Any thread. Time is an argument.
  * Networks of kind ADDR_NONE are nobody's and never banned.
  */
 #ifndef WEIR_POLICY_BANS_H
@@ -27,7 +27,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BANS_CAPACITY 65536u
+/* Four times what is likely to be banned at once: of 50000 networks of a list not one in 10000 finds its set full. */
+#define BANS_CAPACITY 262144u
 #define BANS_FEED     4096u
 
 /* Until it is lifted. */
@@ -37,7 +38,8 @@
 #define BAN_REASONS(BAN_REASON)                                                                                        \
     BAN_REASON(PROTOCOL, "protocol")                                                                                   \
     BAN_REASON(EXCESS, "excess")                                                                                       \
-    BAN_REASON(OPERATOR, "operator")
+    BAN_REASON(OPERATOR, "operator")                                                                                   \
+    BAN_REASON(LIST, "list")
 
 enum ban_reason {
 #define BAN_REASON_ENUM(NAME, label) BAN_REASON_##NAME,
@@ -88,6 +90,9 @@ void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns);
 /* The ban with the longest prefix that `a` lies in; *ret may be NULL. */
 bool bans_find(struct bans *t, const struct addr *a, uint64_t now_ns, struct ban *ret);
 
+/* The ban of exactly this network; *ret may be NULL. */
+bool bans_get(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret);
+
 /* The next entries, at most `max` (at least 8), those with history only if asked for. *cursor: 0 at the beginning,
  * BANS_END when there are no more. Entries that change meanwhile may be there or not. Returns how many. */
 #define BANS_END SIZE_MAX
@@ -111,6 +116,11 @@ uint64_t bans_seq(const struct bans *t);
 /* The changes after `seen`, oldest first, at most `max`. *ret_lost: some are no longer there, and nothing is returned:
  * take bans_seq(), then all pages. */
 size_t bans_changes(struct bans *t, uint64_t seen, struct ban_change *ret, size_t max, bool *ret_lost);
+
+/* The bans that have run out, counted from 1, in a ring of their own as above; `ret` is as they were. One is noticed
+ * when its entry is next looked at, at the latest by bans_sweep(). */
+uint64_t bans_ended_seq(const struct bans *t);
+size_t bans_ended(struct bans *t, uint64_t seen, struct ban *ret, size_t max, bool *ret_lost);
 
 struct bans_stats {
     size_t capacity;

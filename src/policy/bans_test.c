@@ -235,6 +235,69 @@ static void a_full_set_replaces_what_is_missed_least(void **state)
     bans_free(t);
 }
 
+/* What a list says would not be found out again: it stays where what was found out gives way. */
+static void a_list_stays_too(void **state)
+{
+    struct bans *t = new_table();
+    struct network listed = nth(0);
+    bans_set(t, &listed, BAN_FOR_EVER, BAN_REASON_LIST, START);
+    for (uint32_t i = 1; i <= 8 * stats_of(t).capacity; i++) {
+        struct network n = nth(i);
+        struct ban b;
+        assert_true(bans_punish(t, &n, &usual, BAN_REASON_EXCESS, i, START, &b));
+    }
+    struct ban b;
+    assert_true(bans_get(t, &listed, START, &b));
+    assert_int_equal(b.reason, BAN_REASON_LIST);
+    assert_int_equal(b.until_ns, BAN_FOR_EVER);
+    bans_free(t);
+}
+
+static void exactly_this_network(void **state)
+{
+    struct bans *t = new_table();
+    struct network wide = net("192.0.2.0/24"), narrow = net("192.0.2.0");
+    bans_set(t, &wide, MINUTE, BAN_REASON_OPERATOR, START);
+    assert_true(bans_get(t, &wide, START, NULL));
+    assert_false(bans_get(t, &narrow, START, NULL));
+    assert_false(bans_get(t, &wide, START + MINUTE, NULL));
+    bans_free(t);
+}
+
+static void ends_are_told_once(void **state)
+{
+    struct bans *t = new_table();
+    struct ban ended[4];
+    bool lost;
+    struct network lifted = net("192.0.2.2"), kept = net("192.0.2.3");
+    punish(t, "192.0.2.1", NO_LESS, START);
+    bans_set(t, &lifted, MINUTE, BAN_REASON_OPERATOR, START);
+    bans_set(t, &kept, BAN_FOR_EVER, BAN_REASON_OPERATOR, START);
+    assert_true(bans_lift(t, &lifted, START));
+    bans_sweep(t, START + MINUTE - 1);
+    assert_int_equal(bans_ended_seq(t), 0);
+    /* Seen by an offence before any sweep: told all the same. */
+    punish(t, "192.0.2.1", NO_LESS, START + MINUTE);
+    bans_sweep(t, START + MINUTE);
+    bans_sweep(t, START + MINUTE);
+    assert_int_equal(bans_ended_seq(t), 1);
+    assert_int_equal(bans_ended(t, 0, ended, 4, &lost), 1);
+    assert_false(lost);
+    assert_int_equal(ended[0].who.bytes[3], 1);
+    assert_int_equal(ended[0].level, 1);
+    assert_int_equal(ended[0].until_ns, START + MINUTE);
+    bans_sweep(t, START + 10 * DAY); /* the second one, and its history */
+    assert_int_equal(bans_ended(t, 1, ended, 4, &lost), 1);
+    for (uint32_t i = 0; i < BANS_FEED; i++) {
+        struct network n = nth(i % 100);
+        bans_set(t, &n, 1, BAN_REASON_OPERATOR, START + 10 * DAY);
+        bans_sweep(t, START + 11 * DAY);
+    }
+    assert_int_equal(bans_ended(t, 1, ended, 4, &lost), 0);
+    assert_true(lost);
+    bans_free(t);
+}
+
 static size_t count_pages(struct bans *t, bool with_history, uint64_t now, size_t max)
 {
     struct ban page[64];
@@ -408,6 +471,9 @@ int main(void)
         cmocka_unit_test(an_operator_has_the_last_word),
         cmocka_unit_test(changes_are_told_in_order_and_losses_too),
         cmocka_unit_test(a_full_set_replaces_what_is_missed_least),
+        cmocka_unit_test(a_list_stays_too),
+        cmocka_unit_test(exactly_this_network),
+        cmocka_unit_test(ends_are_told_once),
         cmocka_unit_test(pages_show_each_entry_once),
         cmocka_unit_test(what_is_restored_goes_on),
         cmocka_unit_test(it_agrees_with_a_naive_list),

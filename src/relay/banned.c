@@ -2,6 +2,7 @@
 #include "relay/banned.h"
 
 #include "base/log.h"
+#include "relay/event_log.h"
 #include "relay/net.h"
 
 #include <stdlib.h>
@@ -53,6 +54,7 @@ void banned_punish(struct session *s, enum ban_reason reason, enum verdict v)
     if (!bans_punish(g->bans, &who, &session_limits(s)->ban.terms, reason, random, w->now_ns, &b))
         return;
     note_ban(s, &b, v);
+    event_log_ban(s, &b, v);
     banned_tell_all(w->all, w->all_count);
 }
 
@@ -123,10 +125,12 @@ static bool keep(struct worker_gate *wg, int fd, const struct addr *addr, uint64
     return true;
 }
 
-void banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
+bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
 {
-    if (!keep(wg, fd, addr, until_ns))
+    bool kept = keep(wg, fd, addr, until_ns);
+    if (!kept)
         close(fd);
+    return kept;
 }
 
 void banned_on_event(struct watch *watch)

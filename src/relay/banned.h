@@ -19,8 +19,8 @@ void banned_punish(struct session *s, enum ban_reason reason, enum verdict v);
 /* Whether a newcomer is banned; *ret_until_ns tells until when. One atomic load while nobody is. */
 bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *ret_until_ns);
 
-/* Takes over a banned newcomer's descriptor: keeps it, or closes it. */
-void banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns);
+/* Takes over a banned newcomer's descriptor: keeps it in the tarpit (true), or closes it. */
+bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns);
 
 /* The table has changed: closes connections of those who are banned now, lets go of those who are no longer. */
 void banned_follow(struct worker *w);

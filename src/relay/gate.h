@@ -62,6 +62,8 @@ struct notice {
     _Atomic uint64_t held;  /* lines held back since */
 };
 
+struct event_log;
+
 struct gate {
     const struct config_gate *config; /* of the start: names, addresses, classes; what can change: worker_gate.policy */
     struct endpoint listen;           /* the real address */
@@ -98,6 +100,7 @@ struct gate {
     _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
 
     struct bans *bans;          /* of all gates; NULL: nobody is banned, and no strikes are counted */
+    struct event_log *events;   /* of all gates; NULL: events are not written down (event_log.h) */
     _Atomic uint32_t tarpitted; /* connections of banned sources that are kept (banned.h) */
 
     struct notice notices[VERDICT_COUNT];

@@ -2,6 +2,7 @@
 #include "relay/health.h"
 
 #include "base/log.h"
+#include "relay/event_log.h"
 #include "relay/opening.h"
 
 #include <errno.h>
@@ -46,6 +47,18 @@ static void write_change(const struct worker_gate *wg, enum breaker_change c, ui
         LOG_INFO("gate %s: circuit breaker closed: the application at %s works%s", name, app, more);
 }
 
+static void tell_change(struct worker_gate *wg, enum breaker_change c, uint64_t now_ns)
+{
+    const struct gate *g = wg->gate;
+    uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
+    if (c == BREAKER_NOW_OPEN)
+        event_log_breaker(wg, EVENT_BREAKER_OPENED, until_ns > now_ns ? until_ns - now_ns : 0,
+                          cause_words(breaker_cause(&g->breaker)));
+    else
+        event_log_breaker(wg, c == BREAKER_NOW_HALF_OPEN ? EVENT_BREAKER_HALF_OPEN : EVENT_BREAKER_CLOSED, 0,
+                          g->config->forward_text);
+}
+
 static void note_change(struct worker_gate *wg, enum breaker_change c)
 {
     struct gate *g = wg->gate;
@@ -54,6 +67,7 @@ static void note_change(struct worker_gate *wg, enum breaker_change c)
     if (c == BREAKER_UNCHANGED)
         return;
     worker_tell_all(wg->worker);
+    tell_change(wg, c, now_ns);
     if (!notice_may_be_written(&g->breaker_notices[c], now_ns, &held))
         return;
     if (held)

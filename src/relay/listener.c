@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "relay/banned.h"
 #include "relay/entry.h"
+#include "relay/event_log.h"
 #include "relay/health.h"
 #include "relay/memory.h"
 #include "relay/net.h"
@@ -19,11 +20,12 @@
 /* When the system has no descriptor or memory for a newcomer, the next try. */
 #define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
 
-static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v)
+static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)
 {
     uint64_t held = 0;
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
+    event_log_refused(wg, addr, v, done);
     if (!gate_may_notice(wg->gate, v, wg->worker->now_ns, &held))
         return;
     LOG_INFO("gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr),
@@ -64,8 +66,8 @@ static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
     uint64_t until_ns;
     cell_add(wg->cells, CELL_ACCEPTED, 1);
     if (banned_is(wg, addr, &until_ns)) {
-        note_refusal(wg, addr, VERDICT_BANNED);
-        banned_receive(wg, fd, addr, until_ns);
+        bool kept = banned_receive(wg, fd, addr, until_ns);
+        note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
         return;
     }
     struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
@@ -74,7 +76,7 @@ static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
         session_accept(wg, fd, addr, source);
         return;
     }
-    note_refusal(wg, addr, v);
+    note_refusal(wg, addr, v, EVENT_DEED_REFUSED);
     source_release(source);
     close(fd);
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/banned.h"
+#include "relay/event_log.h"
 #include "relay/opening.h"
 
 /* What goes on counts once in this time. */
@@ -26,12 +27,20 @@ static unsigned patience(const struct source *source)
     return good < STRIKES_PATIENCE_MAX ? good : STRIKES_PATIENCE_MAX;
 }
 
-static void warn(struct session *s, enum verdict v)
+/* Begun strikes are counted whole, but only a ban has them all: it has emptied the bucket. */
+static uint32_t strikes_shown(const struct session *s, enum strikes_tier tier, uint32_t of)
+{
+    uint32_t n = strikes_score(&s->source->strikes, &session_limits(s)->ban.strikes, s->wg->worker->now_ns);
+    return tier == STRIKES_BAN ? of : n < of ? n : of - 1;
+}
+
+static void warn(struct session *s, enum verdict v, uint32_t of)
 {
     struct gate *g = s->wg->gate;
     uint64_t now_ns = s->wg->worker->now_ns, held = 0;
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_STRIKE_WARNINGS, 1);
+    event_log_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
     if (notice_may_be_written(&g->strike_notices[v], now_ns, &held))
         LOG_WARN("gate %s: source %s has half of the strikes that get it banned; the last for: %s (%s)",
                  g->config->name, addr_format_host(who, sizeof(who), &s->addr), verdict_info(v)->sentence,
@@ -45,42 +54,51 @@ static void ban(struct session *s, enum verdict v)
     banned_punish(s, reason, v);
 }
 
-static void score(struct session *s, enum verdict v)
+/* Whether it is an offence at all. */
+static bool score(struct session *s, enum verdict v, enum event_deed done)
 {
     const struct strike_rules *rules = &session_limits(s)->ban.strikes;
-    unsigned strikes = verdict_info(v)->strikes;
+    unsigned strikes = verdict_info(v)->strikes, depth = patience(s->source);
+    uint64_t now_ns = s->wg->worker->now_ns;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
-    if (!s->wg->gate->bans || rules->strikes == 0 || !counts(s, v))
-        return;
-    cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
-    switch (strikes_add(&s->source->strikes, rules, strikes, patience(s->source), s->wg->worker->now_ns)) {
-    case STRIKES_WARN:
-        warn(s, v);
-        break;
-    case STRIKES_BAN:
-        ban(s, v);
-        break;
-    case STRIKES_QUIET:
-        break;
+    if (!counts(s, v))
+        return false;
+    if (!s->wg->gate->bans || rules->strikes == 0) { /* for others to count */
+        event_log_offence(s, EVENT_OFFENCE, v, done, 0, 0);
+        return true;
     }
+    cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
+    enum strikes_tier tier = strikes_add(&s->source->strikes, rules, strikes, depth, now_ns);
+    uint32_t of = rules->strikes * depth;
+    event_log_offence(s, EVENT_OFFENCE, v, done, strikes_shown(s, tier, of), of);
+    if (tier == STRIKES_WARN)
+        warn(s, v, of);
+    if (tier == STRIKES_BAN)
+        ban(s, v);
+    return true;
 }
 
 void offence_ends(struct session *s, enum verdict v)
 {
     /* Among many newcomers an honest one, too, may be the oldest: only one that has had its time and kept silent
      * offends. */
-    if (v == VERDICT_TOO_MANY_HALF_OPEN && !opening_is_overdue(s))
-        return;
-    score(s, v);
+    bool blameless = v == VERDICT_TOO_MANY_HALF_OPEN && !opening_is_overdue(s);
+    if (blameless || !score(s, v, EVENT_DEED_CLOSED))
+        event_log_closed(s, v);
 }
 
-void offence_goes_on(struct session *s, enum verdict v)
+static void go_on(struct session *s, enum verdict v, enum event_deed done)
 {
     uint64_t now_ns = s->wg->worker->now_ns;
     if (s->struck_ns != 0 && now_ns - s->struck_ns < AGAIN_NS)
         return;
     s->struck_ns = now_ns;
-    score(s, v);
+    (void)score(s, v, done);
+}
+
+void offence_goes_on(struct session *s, enum verdict v)
+{
+    go_on(s, v, EVENT_DEED_DROPPED);
 }
 
 void offence_paused(struct session *s, enum verdict v)
@@ -91,5 +109,5 @@ void offence_paused(struct session *s, enum verdict v)
     if (s->over_since_ns == 0)
         s->over_since_ns = now_ns;
     if (now_ns - s->over_since_ns >= after_ns)
-        offence_goes_on(s, v);
+        go_on(s, v, EVENT_DEED_PAUSED);
 }

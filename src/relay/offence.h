@@ -16,7 +16,7 @@
 
 #include "relay/session.h"
 
-/* The connection ends for this verdict. */
+/* The connection ends for this verdict, whether it is an offence or not. */
 void offence_ends(struct session *s, enum verdict v);
 
 /* Messages were left out for this verdict. */

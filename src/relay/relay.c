@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "relay/banned.h"
+#include "relay/listed.h"
 #include "relay/listener.h"
 #include "relay/net.h"
 #include "relay/policies.h"
@@ -33,6 +34,7 @@ struct relay {
     const struct config *config;
     struct account account;
     struct bans *bans;
+    struct event_log *events; /* NULL: none is configured */
     struct pressure pressure;
     struct gate *gates;
     size_t gate_count;
@@ -121,7 +123,8 @@ static int make_gates(struct relay *r)
     struct hash_key key;
     hash_key_random(&key);
     r->bans = bans_new(BANS_CAPACITY, &key);
-    if (!r->bans)
+    r->events = r->config->events.file[0] ? event_log_new() : NULL;
+    if (!r->bans || (!r->events && r->config->events.file[0]))
         return -ENOMEM;
     r->gates = calloc(r->config->gate_count, sizeof(*r->gates));
     if (!r->gates)
@@ -131,6 +134,7 @@ static int make_gates(struct relay *r)
         int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account, r->bans);
         if (error < 0)
             return error;
+        r->gates[i].events = r->events;
         gate_bound_connections(&r->gates[i], &policy_board_current(&r->board)->gates[i].limits);
     }
     return 0;
@@ -247,8 +251,29 @@ fail:
     return NULL;
 }
 
+/* `was` is NULL at the start. */
+static void apply_lists(struct relay *r, const struct config *was, const struct config *now)
+{
+    static const struct ban_lists none;
+    struct listed_result done;
+    listed_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), &done);
+    if (done.set || done.lifted) {
+        char text[128];
+        snprintf(text, sizeof(text), "%zu network%s in %zu file%s: %zu banned now, %zu lifted", now->ban_lists.count,
+                 now->ban_lists.count == 1 ? "" : "s", now->ban_list_files.count,
+                 now->ban_list_files.count == 1 ? "" : "s", done.set, done.lifted);
+        LOG_INFO("ban.lists: %s", text);
+        event_log_note(r->events, EVENT_BAN_LISTS, text);
+    }
+    if (done.without_place)
+        LOG_WARN("ban.lists: %zu networks are not banned: their places in the ban table are taken", done.without_place);
+    if (was && (done.set || done.lifted))
+        banned_tell_all(r->workers, r->worker_count);
+}
+
 int relay_start(struct relay *r)
 {
+    apply_lists(r, NULL, relay_config(r));
     for (size_t i = 0; i < r->gate_count; i++) {
         struct worker_gate *wg = &r->workers[0]->gates[i];
         wg->probe = probe_new(wg);
@@ -327,6 +352,7 @@ int relay_reload(struct relay *r, struct config *c)
     for (size_t i = 0; i < r->gate_count; i++)
         gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
     signal_all(r, false);
+    apply_lists(r, was->config, c);
     reclaim(r);
     return 0;
 }
@@ -382,6 +408,7 @@ void relay_free(struct relay *r)
     for (size_t i = 0; i < r->gate_count; i++)
         gate_fini(&r->gates[i]);
     bans_free(r->bans);
+    event_log_free(r->events);
     if (atomic_load(&r->board.current))
         policy_board_fini(&r->board);
     free(r->workers);
@@ -466,7 +493,12 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_TOPIC_BYTES] = tally_cost(&g->traffic.topics);
 }
 
-/* ---- bans ---- */
+/* ---- bans and events ---- */
+
+struct event_log *relay_events(struct relay *r)
+{
+    return r->events;
+}
 
 struct bans *relay_bans(struct relay *r)
 {
@@ -571,6 +603,7 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .loaded_ns = atomic_load(&r->loaded_ns),
     };
     bans_stats(r->bans, &ret->bans);
+    ret->events = event_log_stats(r->events);
     for (size_t i = 0; i < r->gate_count; i++) {
         struct source_stats s;
         source_table_stats(r->gates[i].sources, &s);

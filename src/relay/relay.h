@@ -12,6 +12,7 @@
 #include "flow/pressure.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
+#include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
 #include "relay/survey.h"
 #include "stats/metrics.h"
@@ -26,7 +27,7 @@ struct relay;
  * line to `errors` that says what failed and what to do. Main thread. */
 MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
 
-/* Starts the workers. 0 or -errno. */
+/* Bans the networks of ban.lists and starts the workers. 0 or -errno. */
 MUST_USE int relay_start(struct relay *r);
 
 /* The configuration in force: `c` of relay_new(), or the last that relay_reload() took over. Main thread; valid until
@@ -34,7 +35,8 @@ MUST_USE int relay_start(struct relay *r);
 const struct config *relay_config(const struct relay *r);
 
 /* Puts another configuration into force, whose gates, addresses and other keys that need a restart are those of the
- * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again. Takes over `c`, or
+ * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again; networks that have
+ * come into ban.lists are banned, and those that have gone from there no longer. Takes over `c`, or
  * leaves it to the caller and everything as it was: -ENOMEM, or -EBUSY when the workers have not adopted the last
  * ones. Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
 MUST_USE int relay_reload(struct relay *r, struct config *c);
@@ -72,6 +74,9 @@ bool relay_ban_objection(struct relay *r, const struct network *who, char *why, 
 MUST_USE int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns,
                           struct survey_answer *ret);
 
+/* The event log of all gates, or NULL when the configuration has none; valid as long as the relay. */
+struct event_log *relay_events(struct relay *r);
+
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
 
 struct class_snapshot {
@@ -106,6 +111,7 @@ struct relay_snapshot {
     uint64_t loaded_ns;  /* when that was read, since the Unix epoch */
     struct source_stats sources;
     struct bans_stats bans;
+    struct event_log_stats events;
 };
 
 size_t relay_gate_count(const struct relay *r);

@@ -261,14 +261,13 @@ static enum frame_result take_frame(const struct handshake_bytes *q, bool zmtp2,
 
 static bool check_routing_id(struct handshake *h, struct bytes id)
 {
-    if (!zmtp_routing_id_ok(id)) {
-        refuse(h, VERDICT_BAD_ROUTING_ID);
-        return false;
-    }
-    h->routing_id_len = (uint8_t)id.len;
-    if (id.len)
-        memcpy(h->routing_id, id.at, id.len);
-    return true;
+    h->routing_id_len = (uint8_t)(id.len < sizeof(h->routing_id) ? id.len : sizeof(h->routing_id));
+    if (h->routing_id_len)
+        memcpy(h->routing_id, id.at, h->routing_id_len);
+    if (zmtp_routing_id_ok(id))
+        return true;
+    refuse(h, VERDICT_BAD_ROUTING_ID);
+    return false;
 }
 
 static bool check_metadata(struct handshake *h, struct bytes metadata)

@@ -126,6 +126,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Bans that gave way to others because the ban table was full.")                                            \
     READING(ADMIN_UNAUTHORIZED, "weir_admin_unauthorized_total", METRIC_COUNTER, "",                                   \
             "Requests of the admin API that were sent away because they showed no token or a wrong one.")              \
+    READING(EVENTS, "weir_events_total", METRIC_COUNTER, "result",                                                     \
+            "Events for the event log, by result: written, suppressed (by events.rate and events.source_rate), lost "  \
+            "(they came faster than they could be written), failed (the file could not be written).")                  \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \

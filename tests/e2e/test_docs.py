@@ -188,6 +188,7 @@ def labels(page, pattern):
 
 METRICS = labels("metrics.md", r"^\| `(\w+)`")
 VERDICTS = labels("verdicts.md", r"^\| `(\w+)`")
+EVENTS = labels("events.md", r"^\| `(\w+)`")  # and their fields
 
 
 def schema():
@@ -211,7 +212,7 @@ FOREIGN = {"zmq_bind", "zmq_connect", "zmq_send", "zmq_msg_gets", "zmq_proxy", "
 def test_names_in_code_exist(page):
     """`two_words` is a verdict, a metric, a part of a key, or foreign; `section.key` is a key or the beginning of one."""
     keys = schema()
-    known = VERDICTS | METRICS | FOREIGN | {part for key in keys for part in key.split(".")}
+    known = VERDICTS | METRICS | EVENTS | FOREIGN | {part for key in keys for part in key.split(".")}
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
     words = set(re.findall(r"`(\w+_\w+)`", text)) - set(re.findall(r"`([A-Z_]+)`", text))
     assert words <= known
@@ -222,7 +223,7 @@ def test_names_in_code_exist(page):
 
 # ---- the page of limits ----
 
-NO_LIMITS = {"admin.listen", "admin.token_file", "state.file", "workers", "log.level", "name", "listen", "forward", "socket", "zmtp2", "classes", "classes.name",
+NO_LIMITS = {"admin.listen", "admin.token_file", "state.file", "events.file", "workers", "log.level", "name", "listen", "forward", "socket", "zmtp2", "classes", "classes.name",
              "classes.match.networks"}
 
 

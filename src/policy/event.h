@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The event log: what is told to machines, in one table, and one event as a line of JSON. The enum, the label, which
+ * fields a line has, docs/events.md and the completeness test come from these rows.
+ *
+ * A line is ASCII whatever a peer sends: a byte that is not printable, the quote and the backslash become \u00NN, so
+ * that nobody can begin another line, another field, or another address. What Weir itself says stands in front of what
+ * comes from a peer. Pure.
+ */
+#ifndef WEIR_POLICY_EVENT_H
+#define WEIR_POLICY_EVENT_H
+
+#include "base/addr.h"
+#include "base/network.h"
+#include "policy/verdict.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* FIELD(NAME, key, meaning), in the order of a line; what an event does not have is left out. */
+#define EVENT_FIELDS(FIELD)                                                                                            \
+    FIELD(GATE, "gate", "name of the gate")                                                                            \
+    FIELD(SOURCE, "source", "the peer's address, or uid:NUMBER")                                                       \
+    FIELD(PORT, "port", "the peer's port, over TCP")                                                                   \
+    FIELD(NETWORK, "network", "what is banned: an address, an IPv6 /64, any prefix, or uid:NUMBER")                    \
+    FIELD(OF_EVENT, "of_event", "the event that lines are missing of")                                                 \
+    FIELD(VERDICT, "verdict", "why, as in verdicts.md")                                                                \
+    FIELD(STRIKES, "strikes", "strikes of the source, this offence included")                                          \
+    FIELD(OF, "of", "strikes that get it banned")                                                                      \
+    FIELD(REASON, "reason", "why it is banned: protocol, excess, operator or list")                                    \
+    FIELD(LEVEL, "level", "bans that are held against it, this one included")                                          \
+    FIELD(SECONDS, "seconds", "for how long, rounded up; null: until it is lifted")                                    \
+    FIELD(DONE, "done", "what was done: closed, dropped, paused, refused, tarpitted, warned, banned, lifted, ended")   \
+    FIELD(SUPPRESSED, "suppressed", "lines of this event and verdict that were left out since the last one")           \
+    FIELD(DETAIL, "detail", "in words")                                                                                \
+    FIELD(IDENTITY, "identity", "the routing id that the peer gave itself, each byte as one character")
+
+enum event_field {
+#define EVENT_FIELD_ENUM(NAME, key, meaning) EVENT_FIELD_##NAME,
+    EVENT_FIELDS(EVENT_FIELD_ENUM)
+#undef EVENT_FIELD_ENUM
+        EVENT_FIELD_COUNT
+};
+
+#define EVENT_HAS(NAME) (1u << EVENT_FIELD_##NAME)
+#define EVENT_WHO       (EVENT_HAS(GATE) | EVENT_HAS(SOURCE) | EVENT_HAS(PORT) | EVENT_HAS(VERDICT))
+#define EVENT_SCORE     (EVENT_HAS(STRIKES) | EVENT_HAS(OF))
+#define EVENT_SOME      (EVENT_HAS(SUPPRESSED)) /* limited by events.rate */
+#define EVENT_BREAKER   (EVENT_HAS(GATE) | EVENT_SOME | EVENT_HAS(DETAIL))
+
+/* EVENT(NAME, label, fields, sentence). Events that have SUPPRESSED among their fields are limited, others are not. */
+#define EVENTS(EVENT)                                                                                                  \
+    EVENT(OFFENCE, "offence", EVENT_WHO | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(IDENTITY),            \
+          "a peer has done what costs strikes; what goes on is told once a second and connection")                     \
+    EVENT(WARNING, "warning", EVENT_WHO | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME,                                  \
+          "a source has half of the strikes that get it banned")                                                       \
+    EVENT(                                                                                                             \
+        BAN, "ban",                                                                                                    \
+        EVENT_WHO | EVENT_HAS(NETWORK) | EVENT_HAS(REASON) | EVENT_HAS(LEVEL) | EVENT_HAS(SECONDS) | EVENT_HAS(DONE),  \
+        "somebody is banned from every gate; the gate, the source and the verdict are those of the last offence, and " \
+        "missing when an operator has said so")                                                                        \
+    EVENT(BAN_LIFTED, "ban_lifted", EVENT_HAS(NETWORK) | EVENT_HAS(REASON) | EVENT_HAS(DONE),                          \
+          "a ban was lifted before its end, or gave way to others in a full table")                                    \
+    EVENT(BAN_ENDED, "ban_ended", EVENT_HAS(NETWORK) | EVENT_HAS(REASON) | EVENT_HAS(LEVEL) | EVENT_HAS(DONE),         \
+          "a ban has come to its end")                                                                                 \
+    EVENT(BAN_LISTS, "ban_lists", EVENT_HAS(DETAIL),                                                                   \
+          "networks of ban.lists were banned or are banned no longer, how many; they are not told one by one")         \
+    EVENT(CLOSED, "closed", EVENT_WHO | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(IDENTITY),                            \
+          "a connection was ended for what costs no strikes: because of the application, of a limit that an honest "   \
+          "peer can meet, or of an exempt peer")                                                                       \
+    EVENT(REFUSED, "refused", EVENT_WHO | EVENT_HAS(DONE) | EVENT_SOME,                                                \
+          "a newcomer was not let in: it is banned, the gate or the source has no room, or the breaker is open")       \
+    EVENT(BREAKER_OPENED, "breaker_opened", EVENT_BREAKER | EVENT_HAS(SECONDS),                                        \
+          "the circuit breaker of the application has opened")                                                         \
+    EVENT(BREAKER_HALF_OPEN, "breaker_half_open", EVENT_BREAKER, "newcomers try the application, a few at a time")     \
+    EVENT(BREAKER_CLOSED, "breaker_closed", EVENT_BREAKER, "the application works again")                              \
+    EVENT(RELOADED, "reloaded", EVENT_HAS(DETAIL), "the configuration was read again and is in force")                 \
+    EVENT(RELOAD_REFUSED, "reload_refused", EVENT_HAS(DETAIL),                                                         \
+          "the configuration was read again and refused; the old one stays in force")                                  \
+    EVENT(START, "start", EVENT_HAS(DETAIL), "Weir serves")                                                            \
+    EVENT(STOP, "stop", EVENT_HAS(DETAIL), "Weir was asked to stop, and drains")                                       \
+    EVENT(SUPPRESSED, "suppressed", EVENT_HAS(OF_EVENT) | EVENT_HAS(VERDICT) | EVENT_HAS(SUPPRESSED),                  \
+          "lines were left out by events.rate or events.source_rate, and for ten seconds there was none to say so")    \
+    EVENT(LOST, "lost", EVENT_HAS(SUPPRESSED), "events came faster than the file could be written, so many are missing")
+
+enum event_kind {
+#define EVENT_ENUM(NAME, label, fields, sentence) EVENT_##NAME,
+    EVENTS(EVENT_ENUM)
+#undef EVENT_ENUM
+        EVENT_COUNT
+};
+
+#define EVENT_DEEDS(DEED)                                                                                              \
+    DEED(NOTHING, "")                                                                                                  \
+    DEED(CLOSED, "closed")                                                                                             \
+    DEED(DROPPED, "dropped")                                                                                           \
+    DEED(PAUSED, "paused")                                                                                             \
+    DEED(REFUSED, "refused")                                                                                           \
+    DEED(TARPITTED, "tarpitted")                                                                                       \
+    DEED(WARNED, "warned")                                                                                             \
+    DEED(BANNED, "banned")                                                                                             \
+    DEED(LIFTED, "lifted")                                                                                             \
+    DEED(ENDED, "ended")
+
+enum event_deed {
+#define EVENT_DEED_ENUM(NAME, label) EVENT_DEED_##NAME,
+    EVENT_DEEDS(EVENT_DEED_ENUM)
+#undef EVENT_DEED_ENUM
+        EVENT_DEED_COUNT
+};
+
+struct event_info {
+    const char *label;
+    unsigned fields; /* EVENT_HAS() of each that a line may have */
+    const char *sentence;
+};
+
+struct event_field_info {
+    const char *key, *meaning;
+};
+
+/* Of words or of a routing id; longer ones are cut. */
+#define EVENT_TEXT_MAX 255u
+
+/* What is zero is left out of the line. */
+struct event {
+    uint64_t wall_ns; /* since the Unix epoch */
+    uint64_t for_ns;  /* BAN_FOR_EVER: no end */
+    uint64_t suppressed;
+    const char *gate;   /* constant */
+    const char *reason; /* the same */
+    struct addr source;
+    struct network network;
+    uint32_t strikes, of;
+    uint8_t kind;    /* enum event_kind */
+    uint8_t of_kind; /* of SUPPRESSED: the same */
+    uint8_t verdict; /* enum verdict */
+    uint8_t done;    /* enum event_deed */
+    uint8_t level;
+    uint8_t text_len;
+    uint8_t text[EVENT_TEXT_MAX]; /* DETAIL or IDENTITY */
+};
+_Static_assert(VERDICT_COUNT <= UINT8_MAX, "verdicts fit");
+
+/* The longest line, its end included. */
+#define EVENT_LINE_MAX 2560u
+
+/* The row of a kind, a field, a deed. Pure; each must be below its count. */
+const struct event_info *event_info(enum event_kind k);
+const struct event_field_info *event_field_info(enum event_field f);
+const char *event_deed_label(enum event_deed d);
+
+static inline bool event_is_limited(enum event_kind k)
+{
+    return k != EVENT_SUPPRESSED && k != EVENT_LOST && (event_info(k)->fields & EVENT_SOME) != 0;
+}
+
+/* Takes over the beginning of these bytes. */
+void event_set_text(struct event *e, const void *bytes, size_t len);
+
+/* Writes the line with its '\n', without a NUL. Returns its length. */
+size_t event_write(char dst[static EVENT_LINE_MAX], const struct event *e);
+
+#endif

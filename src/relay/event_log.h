@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * From whoever sees something to whoever writes it down: events pass the limits of events.rate and go into a queue of
+ * EVENT_LOG_QUEUE, which one thread (daemon/event_writer.h) empties. Nobody who tells ever waits: what finds the queue
+ * full is counted and lost, bans last. 800 KiB, allocated only when there is an event log.
+ *
+ * The functions with a session, a gate or a log accept that there is none (gate.events NULL), and then cost a look.
+ */
+#ifndef WEIR_RELAY_EVENT_LOG_H
+#define WEIR_RELAY_EVENT_LOG_H
+
+#include "policy/event.h"
+#include "policy/event_limit.h"
+#include "relay/session.h"
+
+#define EVENT_LOG_QUEUE 2048u
+
+/* What became of events. */
+struct event_log_stats {
+    uint64_t written, suppressed, lost, failed;
+};
+
+/* NULL when memory or descriptors are out. */
+MUST_USE struct event_log *event_log_new(void);
+
+/* Accepts NULL. After everybody who tells has ended. */
+void event_log_free(struct event_log *log);
+
+/* ---- to tell; any thread ---- */
+
+/* A session's connection ends, or goes on, for an offence, of which `strikes` of `of` are counted now. */
+void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enum event_deed done, uint32_t strikes,
+                       uint32_t of);
+
+/* A session's connection ends for what is no offence. */
+void event_log_closed(struct session *s, enum verdict v);
+
+/* A session's source is banned for a verdict. */
+void event_log_ban(struct session *s, const struct ban *b, enum verdict v);
+
+/* A newcomer is not let in. */
+void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);
+
+/* A breaker has changed; open for so long. */
+void event_log_breaker(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail);
+
+/* What has no limit and concerns Weir as a whole. `log` may be NULL. */
+void event_log_note(struct event_log *log, enum event_kind k, const char *detail);
+
+/* ---- to write down; one thread ---- */
+
+/* The oldest that was told. False: there is none. */
+MUST_USE bool event_log_take(struct event_log *log, struct event *ret);
+
+/* Waits until something was told or somebody calls event_log_wake(), at most `most_ms`. */
+void event_log_wait(struct event_log *log, int most_ms);
+void event_log_wake(struct event_log *log);
+
+/* What was suppressed of one kind and verdict since a line last told. */
+uint64_t event_log_take_suppressed(struct event_log *log, enum event_kind k, enum verdict v);
+
+/* Counts lines that were written, and that could not be. */
+void event_log_count(struct event_log *log, uint64_t written, uint64_t failed);
+
+/* Any thread; zeros for NULL. */
+struct event_log_stats event_log_stats(const struct event_log *log);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What offenders and honest clients leave in the event log. */
+#include "relay/event_log.h"
+
+#include "relay/crowd.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
+
+static struct crowd *scene_new(void)
+{
+    static struct crowd c;
+    memset(&c, 0, sizeof(c));
+    stage_init(&c.stage, "tcp://127.0.0.1:*");
+    c.stage.limits->ban.strikes.strikes = 10;
+    c.stage.limits->concurrency.limit = CONCURRENCY_LIMIT_OFF;
+    c.stage.limits->source.connection_rate.count = 0;
+    return &c;
+}
+
+static void scene_start(struct crowd *c)
+{
+    stage_start(&c->stage);
+    c->stage.gate.events = event_log_new();
+    assert_non_null(c->stage.gate.events);
+}
+
+static void scene_free(struct crowd *c)
+{
+    for (unsigned i = 0; i < c->client_count; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    c->app_count = 0;
+    settle(c);
+    event_log_free(c->stage.gate.events);
+    c->stage.gate.events = NULL;
+    stage_assert_empty(&c->stage);
+    stage_fini(&c->stage);
+}
+
+static bool take(struct crowd *c, struct event *ret)
+{
+    return event_log_take(c->stage.gate.events, ret);
+}
+
+static void assert_next(struct crowd *c, enum event_kind k, enum verdict v, enum event_deed done, struct event *ret)
+{
+    assert_true(take(c, ret));
+    assert_string_equal(event_info((enum event_kind)ret->kind)->label, event_info(k)->label);
+    assert_int_equal(ret->verdict, v);
+    assert_int_equal(ret->done, done);
+    assert_string_equal(ret->gate, "main");
+}
+
+/* Comes, says this behind its handshake, and is closed for it. */
+static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len)
+{
+    struct end *e = come(c, host);
+    settle(c);
+    stream_put(&e->out, bytes, len);
+    end_write(e, SIZE_MAX);
+    settle(c);
+    assert_true(e->over);
+    end_close(e);
+    c->client_count--;
+}
+
+static void from_offence_to_ban(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    scene_start(c);
+    offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
+    assert_next(c, EVENT_OFFENCE, VERDICT_RESERVED_FLAGS, EVENT_DEED_CLOSED, &e);
+    assert_int_equal(e.strikes, 5);
+    assert_int_equal(e.of, 10);
+    assert_int_equal(e.source.bytes[3], HOST(1) & 0xff);
+    assert_int_not_equal(e.source.port, 0);
+    assert_int_not_equal(e.wall_ns, 0);
+    assert_next(c, EVENT_WARNING, VERDICT_RESERVED_FLAGS, EVENT_DEED_WARNED, &e);
+    assert_int_equal(e.strikes, 5);
+    assert_false(take(c, &e));
+    bool banned = false;
+    for (unsigned i = 0; i < 2 && !banned; i++) {
+        offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
+        assert_next(c, EVENT_OFFENCE, VERDICT_RESERVED_FLAGS, EVENT_DEED_CLOSED, &e);
+        banned = e.strikes == e.of;
+        while (!banned && take(c, &e)) /* the warning again, when a strike has leaked */
+            assert_int_equal(e.kind, EVENT_WARNING);
+    }
+    assert_true(banned);
+    assert_next(c, EVENT_BAN, VERDICT_RESERVED_FLAGS, EVENT_DEED_BANNED, &e);
+    assert_string_equal(e.reason, "protocol");
+    assert_int_equal(e.level, 1);
+    assert_int_equal(e.network.bits, 32);
+    assert_in_range(e.for_ns, 45 * NS_PER_S, 60 * NS_PER_S);
+    end_close(come(c, HOST(1)));
+    c->client_count--;
+    settle(c);
+    assert_next(c, EVENT_REFUSED, VERDICT_BANNED, EVENT_DEED_TARPITTED, &e);
+    assert_false(take(c, &e));
+    scene_free(c);
+}
+
+/* Comes, works, leaves: nothing to tell. */
+static void honest_clients_are_not_told(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    scene_start(c);
+    for (unsigned i = 0; i < 40; i++) {
+        struct end *client = come(c, HOST(1 + i % 7));
+        settle(c);
+        for (unsigned n = 0; n < 10; n++)
+            stream_put(&client->out, (const uint8_t[]){0x00, 1, 'x'}, 3);
+        end_write(client, SIZE_MAX);
+        settle(c);
+        if (i % 2)
+            end_close(client);
+    }
+    settle(c);
+    assert_int_not_equal(stage_cell(&c->stage, CELL_MESSAGES_IN), 0);
+    assert_false(take(c, &e));
+    scene_free(c);
+}
+
+/* What costs nothing is told as what it is, and never as an offence. */
+static void leaving_early_is_no_offence(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    scene_start(c);
+    struct end *client = come_silently(c, HOST(1));
+    settle(c);
+    end_close(client);
+    settle(c);
+    assert_next(c, EVENT_CLOSED, VERDICT_HANDSHAKE_ABANDONED, EVENT_DEED_CLOSED, &e);
+    assert_false(take(c, &e));
+    scene_free(c);
+}
+
+static void of_an_exempt_peer_no_offence_is_told(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    struct networks *n = &c->stage.limits->ban.exempt;
+    assert_int_equal(network_parse(&n->at[n->count++], "127.0.0.0/8", NULL), 0);
+    scene_start(c);
+    offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
+    assert_next(c, EVENT_CLOSED, VERDICT_RESERVED_FLAGS, EVENT_DEED_CLOSED, &e);
+    assert_int_equal(e.strikes, 0);
+    assert_false(take(c, &e));
+    scene_free(c);
+}
+
+static void messages_left_out(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    c->stage.limits->source.messages.rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 0};
+    c->stage.limits->source.messages.over = ACTION_DROP;
+    scene_start(c);
+    struct end *client = come(c, HOST(1));
+    settle(c);
+    for (unsigned n = 0; n < 10; n++)
+        stream_put(&client->out, (const uint8_t[]){0x00, 1, 'x'}, 3);
+    end_write(client, SIZE_MAX);
+    settle(c);
+    assert_next(c, EVENT_OFFENCE, VERDICT_OVER_MESSAGES, EVENT_DEED_DROPPED, &e);
+    assert_int_equal(e.strikes, 1);
+    assert_false(take(c, &e)); /* once a second */
+    scene_free(c);
+}
+
+/* The routing id is told as it is, also one that is refused for what it is. */
+static void the_name_that_a_peer_gave_itself(void **state)
+{
+    static const char name[] = "\",\"source\":\"203.0.113.1";
+    struct crowd *c = scene_new();
+    struct event e;
+    scene_start(c);
+    struct end *first = come_silently(c, HOST(1)), *second = come_silently(c, HOST(1));
+    end_greet(first, "DEALER", name);
+    end_write(first, SIZE_MAX);
+    settle(c);
+    end_greet(second, "DEALER", name);
+    end_write(second, SIZE_MAX);
+    settle(c);
+    assert_next(c, EVENT_CLOSED, VERDICT_DUPLICATE_ROUTING_ID, EVENT_DEED_CLOSED, &e);
+    assert_int_equal(e.text_len, strlen(name));
+    assert_memory_equal(e.text, name, strlen(name));
+    assert_false(take(c, &e));
+    scene_free(c);
+}
+
+/* A storm leaves some lines, and a number. */
+static void a_storm_is_counted(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    unsigned lines = 0;
+    c->stage.limits->ban.strikes.strikes = 0;
+    scene_start(c);
+    for (unsigned i = 0; i < 60; i++)
+        offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
+    while (take(c, &e))
+        lines++;
+    struct event_log_stats s = event_log_stats(c->stage.gate.events);
+    assert_in_range(lines, 21, 59);
+    assert_int_equal(s.suppressed, 60 - lines);
+    assert_int_equal(s.lost, 0);
+    scene_free(c);
+}
+
+static void a_full_queue_keeps_a_place_for_what_matters(void **state)
+{
+    struct event_log *log = event_log_new();
+    struct event e;
+    assert_non_null(log);
+    for (unsigned i = 0; i < EVENT_LOG_QUEUE; i++)
+        event_log_note(log, EVENT_RELOADED, "x");
+    assert_int_equal(event_log_stats(log).lost, 0);
+    event_log_note(log, EVENT_STOP, "x");
+    assert_int_equal(event_log_stats(log).lost, 1);
+    event_log_wait(log, 60000); /* not at all: there is something */
+    for (unsigned i = 0; i < EVENT_LOG_QUEUE; i++)
+        assert_true(event_log_take(log, &e));
+    assert_false(event_log_take(log, &e));
+    event_log_wake(log);
+    event_log_wait(log, 60000);
+    event_log_free(log);
+    event_log_free(NULL);
+    event_log_note(NULL, EVENT_STOP, "x");
+    assert_int_equal(event_log_stats(NULL).lost, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(from_offence_to_ban),         cmocka_unit_test(honest_clients_are_not_told),
+        cmocka_unit_test(leaving_early_is_no_offence), cmocka_unit_test(of_an_exempt_peer_no_offence_is_told),
+        cmocka_unit_test(messages_left_out),           cmocka_unit_test(the_name_that_a_peer_gave_itself),
+        cmocka_unit_test(a_storm_is_counted),          cmocka_unit_test(a_full_queue_keeps_a_place_for_what_matters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

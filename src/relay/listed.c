@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/listed.h"
+
+/* Whether nothing has to be done for it. */
+static bool stands(struct bans *t, const struct network *who, uint64_t now_ns)
+{
+    struct ban b;
+    return bans_get(t, who, now_ns, &b) &&
+           (b.reason == BAN_REASON_LIST || (b.reason == BAN_REASON_OPERATOR && b.until_ns == BAN_FOR_EVER));
+}
+
+static size_t lift_if_listed(struct bans *t, const struct network *who, uint64_t now_ns)
+{
+    struct ban b;
+    return bans_get(t, who, now_ns, &b) && b.reason == BAN_REASON_LIST && bans_lift(t, who, now_ns);
+}
+
+/* Both are in order: those of `was` that `now` does not have. First, so that they leave room. */
+static size_t lift_the_gone(struct bans *t, const struct ban_lists *was, const struct ban_lists *now, uint64_t now_ns)
+{
+    size_t n = 0, lifted = 0;
+    for (size_t i = 0; i < was->count; i++) {
+        while (n < now->count && network_compare(&now->at[n], &was->at[i]) < 0)
+            n++;
+        if (n == now->count || !network_equal(&now->at[n], &was->at[i]))
+            lifted += lift_if_listed(t, &was->at[i], now_ns);
+    }
+    return lifted;
+}
+
+void listed_apply(struct bans *t, const struct ban_lists *was, const struct ban_lists *now, uint64_t now_ns,
+                  struct listed_result *ret)
+{
+    *ret = (struct listed_result){.lifted = lift_the_gone(t, was, now, now_ns)};
+    for (size_t i = 0; i < now->count; i++) {
+        if (stands(t, &now->at[i], now_ns))
+            continue;
+        bans_set(t, &now->at[i], BAN_FOR_EVER, BAN_REASON_LIST, now_ns);
+        ret->set++;
+    }
+    for (size_t i = 0; ret->set && i < now->count; i++)
+        ret->without_place += !stands(t, &now->at[i], now_ns);
+}
