@@ -44,6 +44,7 @@ void fake_relay_init(struct relay *r, size_t gates)
         .loaded_ns = 25 * NS_PER_S,
         .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
         .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26}, .lifted = 27, .replaced = 28},
+        .kernel = {.in_force = 1, .entries = 29, .packets = 30, .bytes = 31, .replacements = 32, .failures = 33},
     };
 }
 

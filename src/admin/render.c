@@ -83,6 +83,16 @@ static void write_bans(struct text_out *o, const struct bans_stats *b)
     single(o, READING_BANS_REPLACED, b->replaced);
 }
 
+static void write_kernel(struct text_out *o, const struct kernel_snapshot *k)
+{
+    single(o, READING_KERNEL_IN_FORCE, k->in_force);
+    single(o, READING_KERNEL_BANS, k->entries);
+    single(o, READING_KERNEL_PACKETS, k->packets);
+    single(o, READING_KERNEL_BYTES, k->bytes);
+    single(o, READING_KERNEL_REPLACEMENTS, k->replacements);
+    single(o, READING_KERNEL_FAILURES, k->failures);
+}
+
 static void write_gate_info(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_GATE_INFO);
@@ -166,6 +176,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_process(o, v);
     write_relay(o, &v->relay);
     write_bans(o, &v->relay.bans);
+    write_kernel(o, &v->relay.kernel);
     write_gate_info(o, v);
     write_gate_readings(o, v);
     write_breakers(o, v);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli/version.h"
 
+#include "daemon/nft.h"
+
 #include <microhttpd.h>
 #include <sodium.h>
 #include <yaml.h>
@@ -11,4 +13,8 @@ void version_print(FILE *out)
     fprintf(out, "libsodium %s\n", sodium_version_string());
     fprintf(out, "libyaml %s\n", yaml_get_version_string());
     fprintf(out, "libmicrohttpd %s\n", MHD_get_version());
+    if (nft_version())
+        fprintf(out, "libnftables %s (ban.kernel)\n", nft_version());
+    else
+        fprintf(out, "without libnftables (ban.kernel)\n");
 }

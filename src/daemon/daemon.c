@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/keeper.h"
+#include "daemon/kernel.h"
 #include "daemon/notify.h"
 #include "relay/relay.h"
 
@@ -29,14 +30,15 @@ static void announce(const struct relay *r, const struct admin *a)
 }
 
 /* Waits until a signal asks for the end, and reloads meanwhile; returns it. */
-static int wait_for_stop(struct relay *r, const struct reload_source *from, const sigset_t *signals)
+static int wait_for_stop(struct relay *r, struct kernel *kernel, const struct reload_source *from,
+                         const sigset_t *signals)
 {
     for (;;) {
         int sig = sigwaitinfo(signals, NULL);
         if (sig == SIGTERM || sig == SIGINT)
             return sig;
-        if (sig == SIGHUP)
-            reload(r, from);
+        if (sig == SIGHUP && reload(r, from))
+            kernel_reconfigure(kernel, relay_config(r));
     }
 }
 
@@ -65,7 +67,8 @@ static void drain(struct relay *r, const sigset_t *signals)
                  (unsigned long long)relay_open_connections(r));
 }
 
-static int serve(const struct config *c, const struct reload_source *from, struct relay *r, const sigset_t *signals)
+static int serve(const struct config *c, const struct reload_source *from, struct relay *r, struct kernel *kernel,
+                 const sigset_t *signals)
 {
     struct admin *a = NULL;
     if (c->admin.enabled) {
@@ -82,7 +85,7 @@ static int serve(const struct config *c, const struct reload_source *from, struc
     announce(r, a);
     notify("READY=1");
 
-    int sig = wait_for_stop(r, from, signals);
+    int sig = wait_for_stop(r, kernel, from, signals);
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
     drain(r, signals);
@@ -105,11 +108,14 @@ int daemon_run(const struct config *c, const struct reload_source *from)
     log_set_level(c->log_level);
 
     struct relay *r = relay_new(c, stderr);
+    struct kernel *kernel = r ? kernel_new(c, r) : NULL; /* forks, so it comes before the threads */
     struct keeper *k = r ? keeper_start(c->state_file, relay_bans(r)) : NULL;
+    kernel_follow(k ? kernel : NULL);
     if (k)
-        code = serve(c, from, r, &signals);
+        code = serve(c, from, r, kernel, &signals);
     else if (r)
         fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
+    kernel_free(kernel);
     keeper_stop(k);
     relay_free(r);
     return code;

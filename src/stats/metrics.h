@@ -124,6 +124,17 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(BANS_LIFTED, "weir_bans_lifted_total", METRIC_COUNTER, "", "Bans lifted before their end.")                \
     READING(BANS_REPLACED, "weir_bans_replaced_total", METRIC_COUNTER, "",                                             \
             "Bans that gave way to others because the ban table was full.")                                            \
+    READING(KERNEL_IN_FORCE, "weir_kernel_bans_in_force", METRIC_GAUGE, "",                                            \
+            "Whether the kernel keeps the banned out, too (ban.kernel): 0 no, 1 yes.")                                 \
+    READING(KERNEL_BANS, "weir_kernel_bans", METRIC_GAUGE, "",                                                         \
+            "Bans that the kernel has been told of and that have not run out.")                                        \
+    READING(KERNEL_PACKETS, "weir_kernel_dropped_packets_total", METRIC_COUNTER, "",                                   \
+            "Packets of the banned that the kernel has dropped.")                                                      \
+    READING(KERNEL_BYTES, "weir_kernel_dropped_bytes_total", METRIC_COUNTER, "", "Bytes of these packets.")            \
+    READING(KERNEL_REPLACEMENTS, "weir_kernel_replacements_total", METRIC_COUNTER, "",                                 \
+            "Times that the kernel was told anew of all bans.")                                                        \
+    READING(KERNEL_FAILURES, "weir_kernel_failures_total", METRIC_COUNTER, "",                                         \
+            "Times that the kernel did not take what it was told of bans.")                                            \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \
