@@ -77,6 +77,7 @@ static int told(struct kernel *k, int error)
     atomic_store(&k->told->packets, k->link.packets);
     atomic_store(&k->told->bytes, k->link.bytes);
     if (!error) {
+        atomic_store(&k->told->seen, k->seen);
         if (k->failing)
             LOG_INFO("ban.kernel: the kernel is told of bans again");
         k->failing = false;

@@ -89,6 +89,7 @@ struct gate_snapshot {
 /* What the kernel does with bans, written by whoever tells it of them. */
 struct kernel_bans {
     _Atomic uint64_t in_force;       /* 1: the kernel has been told of all bans that it is to know */
+    _Atomic uint64_t seen;           /* number of the last change that it was told of */
     _Atomic uint64_t entries;        /* of them, those that have not run out */
     _Atomic uint64_t packets, bytes; /* dropped */
     _Atomic uint64_t replacements;   /* times that it was told anew of all of them */
