@@ -238,17 +238,23 @@ def test_the_helper_dies(network, app, start_weir):
     assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
 
 
-def test_rights(network, app, start_weir):
-    """The main process has none; the helper one, no other descriptors, no user of its own."""
+@pytest.mark.parametrize("user", [0, 12345])
+def test_rights(user, network, app, start_weir, paths, monkeypatch):
+    """The main process has none; the helper one, no other descriptors, and a user of nobody's where Weir is root. The other user is as
+    kernel-bans.conf has it."""
+    if user:
+        os.chmod(paths.folder, 0o755)
+        monkeypatch.setenv("WEIR", f"setpriv --reuid {user} --regid {user} --clear-groups --inh-caps +net_admin --ambient-caps +net_admin "
+                                   f"--bounding-set -all,+net_admin {' '.join(program())}")
     weir = start_weir(config=config(app))
     in_force(weir)
     helper = helper_of(weir)
     net_admin = 1 << 12
-    for key in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+    for key in ("CapPrm", "CapEff", "CapAmb") + (() if user else ("CapBnd",)):
         assert int(proc.status(weir.pid, key), 16) & net_admin == 0, key
     assert int(proc.status(helper, "CapEff"), 16) == int(proc.status(helper, "CapPrm"), 16) == net_admin
     assert int(proc.status(helper, "CapBnd"), 16) & ~net_admin == 0
-    assert proc.status(helper, "Uid").split() == ["65534"] * 4
+    assert proc.status(helper, "Uid").split() == [str(user or 65534)] * 4
     assert proc.status(helper, "Seccomp") == "2" and proc.status(helper, "NoNewPrivs") == "1"
     assert proc.fd_count(helper) <= 5
     assert helper_of(weir) == helper and weir.alive()
