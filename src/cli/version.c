@@ -13,8 +13,5 @@ void version_print(FILE *out)
     fprintf(out, "libsodium %s\n", sodium_version_string());
     fprintf(out, "libyaml %s\n", yaml_get_version_string());
     fprintf(out, "libmicrohttpd %s\n", MHD_get_version());
-    if (nft_version())
-        fprintf(out, "libnftables %s (ban.kernel)\n", nft_version());
-    else
-        fprintf(out, "without libnftables (ban.kernel)\n");
+    fprintf(out, "libnftables %s\n", nft_version() ? nft_version() : "not built in");
 }
