@@ -2,6 +2,7 @@
 #include "cli/version.h"
 
 #include "daemon/nft.h"
+#include "daemon/xdp.h"
 
 #include <microhttpd.h>
 #include <sodium.h>
@@ -13,5 +14,6 @@ void version_print(FILE *out)
     fprintf(out, "libsodium %s\n", sodium_version_string());
     fprintf(out, "libyaml %s\n", yaml_get_version_string());
     fprintf(out, "libmicrohttpd %s\n", MHD_get_version());
+    fprintf(out, "libbpf %s\n", xdp_version() ? xdp_version() : "not built in");
     fprintf(out, "libnftables %s\n", nft_version() ? nft_version() : "not built in");
 }

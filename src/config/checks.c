@@ -117,6 +117,11 @@ static void check_kernel(const struct config_gate *g, const struct section_given
     if (g->ban_kernel != BAN_KERNEL_OFF && at->at.line && !at->wrong && g->listen_text[0] &&
         g->listen.kind != ENDPOINT_TCP)
         report_mistake(r, at->at, "ban.kernel needs a gate that listens on tcp: %s", g->listen_text);
+    const struct given *interface = given_of(given, gate_key("ban.interface"));
+    if (g->ban_kernel == BAN_KERNEL_XDP && at->at.line && !at->wrong && !interface->at.line)
+        report_mistake(r, at->at, "ban.kernel: xdp needs ban.interface, the network interface that clients come over");
+    if (g->ban_kernel != BAN_KERNEL_XDP && interface->at.line && !interface->wrong && !at->wrong)
+        report_warning(r, interface->at, "ban.interface has no effect unless ban.kernel is xdp");
 }
 
 void checks_gate(struct config_gate *g, const struct section_given *given, struct report *r)

@@ -61,11 +61,22 @@ static void test_bans_in_the_kernel(void **state)
 {
     says("ban: {kernel: nftables}", "weir.yaml:3:15: ban.kernel needs a gate that listens on tcp: ipc:///a\n");
     says("ban: {kernel: off}", "");
+    says("ban: {interface: eth0}", "weir.yaml:3:18: warning: ban.interface has no effect unless ban.kernel is xdp\n");
     struct reading r = reading_of("kernel: {table: weir_2}\n"
                                   "gates: [{listen: 'tcp://*:5555', forward: 'ipc:///b', ban: {kernel: nftables}}]\n");
     assert_string_equal(r.said, "");
     assert_int_equal(r.config->gates[0].ban_kernel, BAN_KERNEL_NFTABLES);
     assert_string_equal(r.config->kernel_table, "weir_2");
+    reading_free(&r);
+    r = reading_of("gates: [{listen: 'tcp://*:5555', forward: 'ipc:///b', ban: {kernel: xdp}}]\n");
+    assert_string_equal(r.said,
+                        "weir.yaml:1:69: ban.kernel: xdp needs ban.interface, the network interface that clients "
+                        "come over\n");
+    reading_free(&r);
+    r = reading_of("gates: [{listen: 'tcp://*:5555', forward: 'ipc:///b', ban: {kernel: xdp, interface: eth0}}]\n");
+    assert_string_equal(r.said, "");
+    assert_int_equal(r.config->gates[0].ban_kernel, BAN_KERNEL_XDP);
+    assert_string_equal(r.config->gates[0].ban_interface, "eth0");
     reading_free(&r);
     /* The operator's own table is not to be deleted. */
     r = reading_of("kernel: {table: filter}\ngates: [{listen: 'ipc:///a', forward: 'ipc:///b'}]\n");

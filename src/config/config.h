@@ -63,6 +63,7 @@ struct config_gate {
     enum breaker_meets breaker_open;   /* what newcomers meet */
     struct config_networks ban_exempt; /* as limits.ban.exempt has them */
     enum ban_kernel ban_kernel;
+    char ban_interface[CONFIG_NAME_MAX + 1]; /* "": none */
     struct config_classes classes;
     struct classes *class_table; /* made of these; NULL: there are none */
 };

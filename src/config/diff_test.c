@@ -190,7 +190,7 @@ static unsigned check_rows(const struct schema *s, const char *before_path, bool
         char path[DIFF_PATH_MAX];
         config_diff_begin(&d, b, a);
         /* The diff goes by the names of gates. */
-        bool names = gate && s->keys[i].type == SCHEMA_NAME;
+        bool names = gate && !strcmp(s->keys[i].path, "name");
         if (!names && change(&s->keys[i], gate ? (void *)&a->gates[1] : (void *)a)) {
             changed++;
             snprintf(path, sizeof(path), "%s%s", before_path, s->keys[i].path);

@@ -41,7 +41,8 @@ static const struct schema_choice concurrency_limits[] = {
 
 static const struct schema_choice ban_actions[] = {{"tarpit", BAN_ACTION_TARPIT}, {"close", BAN_ACTION_CLOSE}, {0}};
 
-static const struct schema_choice ban_kernels[] = {{"off", BAN_KERNEL_OFF}, {"nftables", BAN_KERNEL_NFTABLES}, {0}};
+static const struct schema_choice ban_kernels[] = {
+    {"off", BAN_KERNEL_OFF}, {"nftables", BAN_KERNEL_NFTABLES}, {"xdp", BAN_KERNEL_XDP}, {0}};
 
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
 
@@ -231,7 +232,9 @@ static const struct schema_key gate_keys[] = {
      .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
      .reached = "Further ones are closed at once."},
     {"ban.kernel", SCHEMA_CHOICE, GATE(ban_kernel), .restart = true, .preset = "off", .choices = ban_kernels,
-     .doc = "nftables: the kernel, too, drops what banned addresses send to this gate, whichever gate they were banned at, so that they cost Weir nothing and meet no ban.action; needs CAP_NET_ADMIN, and a gate on tcp. Each ban ends in the kernel by itself, even if Weir does not run any more. off: Weir alone keeps them out. Without the right to, there is a warning, and it does."},
+     .doc = "nftables: the kernel, too, drops what banned addresses send to this gate, whichever gate they were banned at, so that they cost Weir nothing and meet no ban.action; needs CAP_NET_ADMIN, and a gate on tcp. Each ban ends in the kernel by itself, even if Weir does not run any more. xdp: the same, earlier and cheaper, for what comes over ban.interface; needs CAP_BPF, too, and root at the start. off: Weir alone keeps them out. Without the right to, there is a warning, and it does."},
+    {"ban.interface", SCHEMA_NAME, GATE(ban_interface), .restart = true, .preset_words = "none",
+     .doc = "Network interface over which the clients of this gate come; ban.kernel: xdp needs it. What comes over others, Weir alone keeps out."},
     {"ban.exempt", SCHEMA_NETWORKS, GATE(ban_exempt), .min = "0", .max = "32", .preset_words = "none",
      .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate."},
 

@@ -145,6 +145,7 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->ban.tarpit, 256);
     assert_int_equal(l->ban.exempt.count, 0);
     assert_int_equal(g.ban_kernel, BAN_KERNEL_OFF);
+    assert_string_equal(g.ban_interface, "");
     assert_int_equal(g.breaker.failures, 5);
     assert_int_equal(g.breaker.trials, 4);
     assert_int_equal(g.breaker.for_ns, NS_PER_S);

@@ -3,6 +3,7 @@
 
 #include "daemon/nft.h"
 #include "daemon/rights.h"
+#include "daemon/xdp.h"
 #include "policy/firewall_stage.h"
 
 #include <errno.h>
@@ -16,7 +17,8 @@
 #define SOCKET 3
 
 struct work {
-    struct nft *nft;
+    struct nft *nft; /* NULL: no gate asks for it; the same of the other */
+    struct xdp *xdp;
     struct firewall_stage stage;
     uint8_t datagram[FIREWALL_WIRE_MAX + 1]; /* one more, so that what is too long shows */
 };
@@ -24,14 +26,19 @@ struct work {
 static int answer(const struct work *w, uint32_t number, int error)
 {
     uint8_t head[FIREWALL_WIRE_HEAD];
+    uint64_t packets = 0, bytes = 0;
     struct firewall_message m = {.type = FIREWALL_ANSWER, .number = number, .error = (uint32_t)-error};
     if (w->nft)
         nft_dropped(w->nft, &m.packets, &m.bytes);
+    if (w->xdp)
+        xdp_dropped(w->xdp, &packets, &bytes);
+    m.packets += packets;
+    m.bytes += bytes;
     firewall_wire_head(head, &m);
     return send(SOCKET, head, sizeof(head), MSG_NOSIGNAL) == (ssize_t)sizeof(head) ? 0 : -EPIPE;
 }
 
-static int carry_out(struct work *w, enum firewall_task task)
+static int ask_nft(struct work *w, enum firewall_task task)
 {
     const struct firewall_stage *s = &w->stage;
     switch (task) {
@@ -45,6 +52,29 @@ static int carry_out(struct work *w, enum firewall_task task)
         break;
     }
     return 0;
+}
+
+static int ask_xdp(struct work *w, enum firewall_task task)
+{
+    const struct firewall_stage *s = &w->stage;
+    switch (task) {
+    case FIREWALL_TASK_REPLACE:
+        return xdp_replace(w->xdp, &s->gates, s->entries, s->count);
+    case FIREWALL_TASK_CHANGE:
+        return xdp_change(w->xdp, s->changes, s->change_count);
+    case FIREWALL_TASK_COUNT:
+        return xdp_count(w->xdp);
+    case FIREWALL_TASK_NONE:
+        break;
+    }
+    return 0;
+}
+
+static int carry_out(struct work *w, enum firewall_task task)
+{
+    int first = w->nft ? ask_nft(w, task) : 0;
+    int second = w->xdp ? ask_xdp(w, task) : 0;
+    return first ? first : second;
 }
 
 /* One request. False: that was the last. */
@@ -63,18 +93,32 @@ static bool serve_one(struct work *w)
     return answer(w, number, error) == 0;
 }
 
+static bool any_gate(const struct firewall_gates *gates, enum firewall_means means)
+{
+    for (size_t i = 0; i < gates->count; i++)
+        if (gates->at[i].means == means)
+            return true;
+    return false;
+}
+
+static int open_means(struct work *w, const char *table, const struct firewall_gates *gates)
+{
+    if (any_gate(gates, FIREWALL_NFTABLES)) {
+        w->nft = nft_open(table);
+        if (!w->nft)
+            return nft_version() ? -ENOMEM : -ENOSYS;
+    }
+    return any_gate(gates, FIREWALL_XDP) ? xdp_open(gates, &w->xdp) : 0;
+}
+
 static int get_ready(struct work *w, const char *table, const struct firewall_gates *gates, pid_t parent, int fd)
 {
     int error = rights_be_alone(parent, fd);
-    if (error)
-        return error;
-    error = firewall_stage_init(&w->stage, gates);
-    if (error)
-        return error;
-    w->nft = nft_open(table);
-    if (!w->nft)
-        return -ENOMEM;
-    return rights_confine();
+    if (!error)
+        error = firewall_stage_init(&w->stage, gates);
+    if (!error)
+        error = open_means(w, table, gates);
+    return error ? error : rights_confine(w->xdp != NULL);
 }
 
 static _Noreturn void helper_main(const char *table, const struct firewall_gates *gates, pid_t parent, int fd)
@@ -109,8 +153,6 @@ int helper_start(const char *table, const struct firewall_gates *gates, struct h
 {
     int fds[2];
     pid_t parent = getpid();
-    if (!nft_version())
-        return -ENOSYS;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
         return -errno;
     pid_t pid = fork();

@@ -8,6 +8,7 @@
 #include "daemon/rights.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -49,15 +50,20 @@ static const char *advice(int error)
     switch (error) {
     case -EPERM:
     case -EACCES:
-        return "CAP_NET_ADMIN is missing; start Weir as root, or with AmbientCapabilities=CAP_NET_ADMIN under systemd "
-               "(kernel-bans.conf)";
+        return "CAP_NET_ADMIN is missing (for xdp CAP_BPF, too); start Weir as root, or for nftables with "
+               "AmbientCapabilities=CAP_NET_ADMIN under systemd (kernel-bans.conf)";
     case -ENOSYS:
-        return "this Weir was built without libnftables; install libnftables-dev and build it again";
+        return "this Weir was built without libnftables (for xdp, libbpf and clang); install that and build it again";
+    case -ENODEV:
+        return "there is no such network interface as ban.interface says";
+    case -EBUSY:
+        return "another program is attached to the XDP hook of ban.interface, or one that this Weir may not look at";
     case -EOPNOTSUPP:
         return "this kernel has no nftables (nf_tables)";
     case -EPIPE:
         return "the helper process has ended; restart Weir";
     case -ENFILE:
+    case -ENOSPC:
         return "its table is full";
     default:
         return strerror(-error);
@@ -256,6 +262,8 @@ static void take_gates(const struct config *c, const struct relay *r, struct fir
         relay_gate_snapshot(r, i, &s); /* with the port that it really has */
         if (endpoint_parse(&at, s.listen, true, NULL) || !firewall_gate_at(&at, &g->to))
             continue;
+        g->means = c->gates[i].ban_kernel == BAN_KERNEL_XDP ? FIREWALL_XDP : FIREWALL_NFTABLES;
+        g->interface = g->means == FIREWALL_XDP ? if_nametoindex(c->gates[i].ban_interface) : 0;
         g->exempt = c->gates[i].limits.ban.exempt;
         ret->count++;
     }
@@ -284,12 +292,25 @@ static struct kernel *make(const struct config *c, struct relay *r)
     return k;
 }
 
+/* What can be said before there is a helper. */
+static int check_gates(const struct firewall_gates *gates)
+{
+    for (size_t i = 0; i < gates->count; i++) {
+        if (gates->at[i].means != FIREWALL_XDP)
+            continue;
+        if (!rights_load_programs())
+            return -EPERM;
+        if (!gates->at[i].interface)
+            return -ENODEV;
+    }
+    return rights_filter_packets() ? 0 : -EPERM;
+}
+
 static int start(struct kernel *k, const struct config *c)
 {
-    if (k->stop_fd < 0)
-        return -EMFILE;
-    if (!rights_filter_packets())
-        return -EPERM;
+    int wrong = k->stop_fd < 0 ? -EMFILE : check_gates(&k->gates);
+    if (wrong)
+        return wrong;
     int error = helper_start(c->kernel_table, &k->gates, &k->helper);
     k->link.fd = k->helper.fd;
     return error;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "daemon/nft.h"
 #include "daemon/rights.h"
+#include "daemon/xdp.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -27,6 +28,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#ifdef WEIR_LIBBPF_VERSION
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+#endif
+
 #define PATIENCE_NS (30 * NS_PER_S)
 #define SKIPPED     77
 
@@ -37,6 +45,7 @@ struct relay {
     char listen[2][ENDPOINT_TEXT_MAX];
 };
 
+static enum ban_kernel means; /* of the test that runs */
 static struct relay relay;
 static struct config config = {.kernel_table = "weir", .gates = relay.gates, .gate_count = 1};
 
@@ -84,14 +93,14 @@ static void write_file(const char *path, const char *text)
         close(fd);
 }
 
-/* As root, or as root of a namespace of users. */
+/* As root, or as root of a namespace of users, who may not load programs into the kernel. */
 static bool have_own_network(void)
 {
     char map[32];
     snprintf(map, sizeof(map), "0 %u 1", getuid());
     if (unshare(CLONE_NEWNET) == 0)
         return true;
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+    if (means == BAN_KERNEL_XDP || unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
         return false;
     write_file("/proc/self/setgroups", "deny");
     write_file("/proc/self/uid_map", map);
@@ -203,7 +212,8 @@ static struct kernel *begin(void)
     const struct hash_key key = {{1}};
     relay.bans = bans_new(BANS_CAPACITY, &key);
     REQUIRE(relay.bans);
-    relay.gates[0].ban_kernel = BAN_KERNEL_NFTABLES;
+    relay.gates[0].ban_kernel = means;
+    snprintf(relay.gates[0].ban_interface, sizeof(relay.gates[0].ban_interface), "lo");
     snprintf(relay.listen[0], sizeof(relay.listen[0]), "tcp://*:5555");
     serve_on(5555);
     serve_on(22);
@@ -366,8 +376,10 @@ static void rights_are_divided(void)
     struct kernel *k = begin_and_follow();
     pid_t helper = helper_of_this_process();
     REQUIRE(!rights_filter_packets());
-    REQUIRE(strstr(line_of_status(helper, "CapEff", line), "0000000000001000")); /* CAP_NET_ADMIN alone */
-    REQUIRE(strstr(line_of_status(helper, "CapPrm", line), "0000000000001000"));
+    /* CAP_NET_ADMIN alone, or with CAP_BPF. */
+    const char *wanted = means == BAN_KERNEL_XDP ? "0000008000001000" : "0000000000001000";
+    REQUIRE(strstr(line_of_status(helper, "CapEff", line), wanted));
+    REQUIRE(strstr(line_of_status(helper, "CapPrm", line), wanted));
     REQUIRE(strstr(line_of_status(helper, "CapAmb", line), "0000000000000000"));
     REQUIRE(strstr(line_of_status(helper, "NoNewPrivs", line), "1"));
     REQUIRE(strstr(line_of_status(helper, "Seccomp", line), "2"));
@@ -429,35 +441,48 @@ static void twenty_thousand(void)
     end(k);
 }
 
-static void without_the_right_to(void)
+/* There is one line that says why, and the rest does nothing. */
+static void without_kernel(const char *why)
 {
     const struct hash_key key = {{1}};
-    relay.bans = bans_new(BANS_CAPACITY, &key);
-    relay.gates[0].ban_kernel = BAN_KERNEL_NFTABLES;
-    snprintf(relay.listen[0], sizeof(relay.listen[0]), "tcp://*:5555");
-    REQUIRE(rights_give_up() == 0);
     int out[2];
     char said[4096] = {0};
+    relay.bans = bans_new(BANS_CAPACITY, &key);
+    relay.gates[0].ban_kernel = means;
+    snprintf(relay.gates[0].ban_interface, sizeof(relay.gates[0].ban_interface), "lo");
+    snprintf(relay.listen[0], sizeof(relay.listen[0]), "tcp://*:5555");
     REQUIRE(pipe2(out, O_CLOEXEC) == 0 && dup2(out[1], STDERR_FILENO) >= 0);
     REQUIRE(kernel_new(&config, &relay) == NULL);
     kernel_follow(NULL);
     kernel_reconfigure(NULL, &config);
     kernel_free(NULL);
     REQUIRE(read(out[0], said, sizeof(said) - 1) > 0);
-    REQUIRE(strstr(said, "CAP_NET_ADMIN") && strchr(said, '\n') == said + strlen(said) - 1); /* one line */
+    REQUIRE(strstr(said, why) && strchr(said, '\n') == said + strlen(said) - 1);
     REQUIRE(atomic_load(&relay.kernel.in_force) == 0);
     bans_free(relay.bans);
 }
 
+static void without_the_right_to(void)
+{
+    REQUIRE(rights_give_up() == 0);
+    without_kernel("CAP_NET_ADMIN");
+}
+
 /* ---- on the outside ---- */
 
-static void inside(void (*test)(void))
+static bool is_built_in(void)
 {
+    return (means == BAN_KERNEL_XDP ? xdp_version() : nft_version()) != NULL;
+}
+
+static void inside(enum ban_kernel by, void (*test)(void))
+{
+    means = by;
     fflush(NULL);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        if (!nft_version() || !have_own_network())
+        if (!is_built_in() || !have_own_network())
             _exit(SKIPPED);
         populate();
         test();
@@ -468,17 +493,23 @@ static void inside(void (*test)(void))
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == SKIPPED) {
         assert_null(getenv("CI")); /* there it must run */
-        print_message("skipped: built without libnftables, or no right to make a network namespace (run as root)\n");
+        print_message("skipped: %s is not built in, or there is no right to make a network namespace (run as root)\n",
+                      by == BAN_KERNEL_XDP ? "xdp" : "nftables");
         skip();
     }
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 #define TEST(name)                                                                                                     \
-    static void test_##name(void **state)                                                                              \
+    static void nftables_##name(void **state)                                                                          \
     {                                                                                                                  \
-        inside(name);                                                                                                  \
+        inside(BAN_KERNEL_NFTABLES, name);                                                                             \
+    }                                                                                                                  \
+    static void xdp_##name(void **state)                                                                               \
+    {                                                                                                                  \
+        inside(BAN_KERNEL_XDP, name);                                                                                  \
     }
+#define RUN(name) cmocka_unit_test(nftables_##name), cmocka_unit_test(xdp_##name)
 
 TEST(the_banned_do_not_arrive)
 TEST(ipv6)
@@ -492,6 +523,31 @@ TEST(the_helper_dies)
 TEST(twenty_thousand)
 TEST(without_the_right_to)
 
+#ifdef WEIR_LIBBPF_VERSION
+
+/* A program of somebody else's on the interface is left alone. */
+static void another_program_is_there(void)
+{
+    const struct bpf_insn pass[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    uint32_t before = 0, after = 0;
+    int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "other", "GPL", pass, ARRAY_LEN(pass), NULL);
+    int lo = (int)if_nametoindex("lo");
+    REQUIRE(fd >= 0 && bpf_xdp_attach(lo, fd, XDP_FLAGS_SKB_MODE, NULL) == 0);
+    REQUIRE(bpf_xdp_query_id(lo, 0, &before) == 0 && before != 0);
+    without_kernel("another program");
+    REQUIRE(bpf_xdp_query_id(lo, 0, &after) == 0 && after == before);
+}
+
+static void test_another_program_is_there(void **state)
+{
+    inside(BAN_KERNEL_XDP, another_program_is_there);
+}
+
+#endif
+
 static void nobody_asks_for_it(void **state)
 {
     relay.gates[0].ban_kernel = BAN_KERNEL_OFF;
@@ -503,17 +559,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_asks_for_it),
-        cmocka_unit_test(test_the_banned_do_not_arrive),
-        cmocka_unit_test(test_ipv6),
-        cmocka_unit_test(test_networks_within_networks),
-        cmocka_unit_test(test_a_ban_is_extended_and_shortened),
-        cmocka_unit_test(test_bans_end_without_weir),
-        cmocka_unit_test(test_the_exempt_pass),
-        cmocka_unit_test(test_what_the_kernel_is_never_told),
-        cmocka_unit_test(test_rights_are_divided),
-        cmocka_unit_test(test_the_helper_dies),
-        cmocka_unit_test(test_twenty_thousand),
-        cmocka_unit_test(test_without_the_right_to),
+        RUN(the_banned_do_not_arrive),
+        RUN(ipv6),
+        RUN(networks_within_networks),
+        RUN(a_ban_is_extended_and_shortened),
+        RUN(bans_end_without_weir),
+        RUN(the_exempt_pass),
+        RUN(what_the_kernel_is_never_told),
+        RUN(rights_are_divided),
+        RUN(the_helper_dies),
+        RUN(twenty_thousand),
+        RUN(without_the_right_to),
+#ifdef WEIR_LIBBPF_VERSION
+        cmocka_unit_test(test_another_program_is_there),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,12 @@ bool rights_filter_packets(void)
     return get_capabilities(&effective, &permitted) == 0 && (effective & bit(CAP_NET_ADMIN));
 }
 
+bool rights_load_programs(void)
+{
+    uint64_t effective = 0, permitted = 0;
+    return get_capabilities(&effective, &permitted) == 0 && (effective & bit(CAP_BPF));
+}
+
 /* What executing a program could give back. Dropping from the bounding set takes CAP_SETPCAP: who lacks it is not root,
  * and "no new privileges" does the same for him. */
 static void drop_for_ever(uint64_t set)
@@ -140,13 +146,14 @@ static int become_nobody(void)
 #define JUMP_ANY_BIT(k, yes, no) BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (k), (yes), (no))
 #define RETURN(what)             BPF_STMT(BPF_RET | BPF_K, (what))
 #define REFUSE                   RETURN(SECCOMP_RET_ERRNO | EPERM)
+#define NO_CALL                  0x3fffffffu
 #define REFUSE_CALL(name)        JUMP_EQ(SYS_##name, 0, 1), REFUSE
 
 /* Refused is what a hijacked helper would want next, and libnftables, the C library and the sanitizers never do. A list
  * of all that they may do would break with their next version. */
-static int filter_calls(void)
+static int filter_calls(bool programs)
 {
-    static const struct sock_filter program[] = {
+    const struct sock_filter program[] = {
         LOAD(arch),
         JUMP_EQ(ARCHITECTURE, 1, 0),
         RETURN(SECCOMP_RET_KILL_PROCESS),
@@ -179,7 +186,8 @@ static int filter_calls(void)
         REFUSE_CALL(chroot),
         REFUSE_CALL(setns),
         REFUSE_CALL(unshare),
-        REFUSE_CALL(bpf),
+        JUMP_EQ(programs ? NO_CALL : SYS_bpf, 0, 1),
+        REFUSE,
         REFUSE_CALL(perf_event_open),
         REFUSE_CALL(init_module),
         REFUSE_CALL(finit_module),
@@ -212,26 +220,27 @@ static int filter_calls(void)
 #else
 
 /* No table of its system calls: the helper has but its one capability and its one socket there. */
-static int filter_calls(void)
+static int filter_calls(bool programs)
 {
     return 0;
 }
 
 #endif
 
-int rights_confine(void)
+int rights_confine(bool programs)
 {
+    const uint64_t kept = bit(CAP_NET_ADMIN) | (programs ? bit(CAP_BPF) : 0);
     uint64_t effective, permitted;
-    drop_for_ever(~bit(CAP_NET_ADMIN)); /* another user could not any more */
+    drop_for_ever(~kept); /* another user could not any more */
     int error = become_nobody();
     if (!error)
         error = get_capabilities(&effective, &permitted);
     if (!error)
-        error = set_capabilities(permitted & bit(CAP_NET_ADMIN), permitted & bit(CAP_NET_ADMIN));
+        error = set_capabilities(permitted & kept, permitted & kept);
     /* Changing the user has made it traceable or not, and has forgotten the signal of the parent's death. */
     if (!error && (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0))
         error = -errno;
     if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         error = -errno;
-    return error ? error : filter_calls();
+    return error ? error : filter_calls(programs);
 }

@@ -14,6 +14,9 @@
 /* Whether this process may change the packet filter of its network namespace (CAP_NET_ADMIN). */
 bool rights_filter_packets(void);
 
+/* Whether it may load programs into the kernel besides (CAP_BPF). */
+bool rights_load_programs(void);
+
 /* The main process: no capability that reaches into the network, the kernel, or other processes any more, none to be
  * had by executing something either. It then cannot trace the helper, whose rights it lacks. 0 or -errno. */
 MUST_USE int rights_give_up(void);
@@ -23,7 +26,8 @@ MUST_USE int rights_give_up(void);
 MUST_USE int rights_be_alone(pid_t parent, int keep);
 
 /* The helper, 2, when all libraries have opened what they need: an unprivileged user where it was root, with
- * CAP_NET_ADMIN alone, and a system call filter that leaves netlink sockets, memory and reading. 0 or -errno. */
-MUST_USE int rights_confine(void);
+ * CAP_NET_ADMIN alone, with `programs` CAP_BPF, too, and a system call filter that leaves netlink sockets, memory and
+ * reading, with `programs` bpf(2). 0 or -errno. */
+MUST_USE int rights_confine(bool programs);
 
 #endif

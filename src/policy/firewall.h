@@ -53,7 +53,11 @@ bool firewall_may_follow(const struct network *before, const struct firewall_ent
 
 /* What comes to this address of a gate is looked at, and nothing else: other services of the machine, the operator's
  * own shell among them, are none of Weir's business. */
+enum firewall_means { FIREWALL_NFTABLES, FIREWALL_XDP };
+
 struct firewall_gate {
+    enum firewall_means means;
+    uint32_t interface; /* its index; with XDP only */
     struct addr to; /* with port; kind ADDR_NONE: every address of both families; all zeros: every one of the family */
     struct networks exempt; /* these pass */
 };

@@ -29,7 +29,7 @@ enum concurrency_limit { CONCURRENCY_LIMIT_OFF, CONCURRENCY_LIMIT_AUTO };
 enum ban_action { BAN_ACTION_TARPIT, BAN_ACTION_CLOSE };
 
 /* By what the kernel is told of bans, so that it drops what the banned send to a gate. */
-enum ban_kernel { BAN_KERNEL_OFF, BAN_KERNEL_NFTABLES };
+enum ban_kernel { BAN_KERNEL_OFF, BAN_KERNEL_NFTABLES, BAN_KERNEL_XDP };
 
 enum duplicate_ids { DUPLICATE_IDS_PASS, DUPLICATE_IDS_REFUSE };
 

@@ -147,13 +147,16 @@ static void write_entrance(FILE *out, const char *table, size_t gate, const stru
 static void write_gates(FILE *out, const char *table, const struct firewall_gates *gates)
 {
     for (size_t i = 0; i < gates->count; i++) {
+        if (gates->at[i].means != FIREWALL_NFTABLES)
+            continue;
         fprintf(out, "add chain inet %s gate_%zu\n", table, i);
         write_exempt(out, table, i, &gates->at[i].exempt);
         fprintf(out, "add rule inet %s gate_%zu goto banned\n", table, i);
     }
     fprintf(out, "add chain inet %s input { type filter hook input priority -10; policy accept; }\n", table);
     for (size_t i = 0; i < gates->count; i++)
-        write_entrance(out, table, i, &gates->at[i].to);
+        if (gates->at[i].means == FIREWALL_NFTABLES)
+            write_entrance(out, table, i, &gates->at[i].to);
 }
 
 /* ---- scripts ---- */

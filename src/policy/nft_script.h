@@ -16,7 +16,8 @@
  * forwarded is touched, and a packet dropped there leaves no entry in the connection table either. Before the
  * operator's own rules (priority 0), which an "accept" elsewhere does not shorten: a drop is final.
  *
- * Writes to a stream of the caller's, some 30 bytes an entry (three times as many for changes).
+ * Gates that are looked after by other means are left out. Writes to a stream of the caller's, some 30 bytes an entry
+ * (three times as many for changes).
  */
 #ifndef WEIR_POLICY_NFT_SCRIPT_H
 #define WEIR_POLICY_NFT_SCRIPT_H

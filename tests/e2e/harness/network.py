@@ -84,10 +84,10 @@ class Network:
         s.settimeout(PATIENCE)
         return s
 
-    def is_dropped(self, source, port):
+    def is_dropped(self, source, port, timeout=0.5):
         """Whether a SYN is answered by nothing at all: no acceptance, no refusal."""
         try:
-            self.connect(source, port, timeout=0.5).close()
+            self.connect(source, port, timeout=timeout).close()
         except TimeoutError:
             return True
         except ConnectionRefusedError:
