@@ -38,6 +38,7 @@ struct kernel {
     struct firewall_link link;
     bool current, failing, helper_gone;
     uint64_t seen; /* number of the last change that was told */
+    uint64_t counted_seen;
     uint64_t told_ns, looked_ns, counted_ns, retry_ns, patience_ns;
     struct ban_change changes[CHANGES];
     struct firewall_entry entries[CHANGES];
@@ -184,14 +185,16 @@ static int look(struct kernel *k, uint64_t now_ns)
     return firewall_link_count(&k->link);
 }
 
-/* Bans run out without being told. */
+/* Once in a second, as bans run out without being told; not while there are none and nothing changes. */
 static void count_entries(struct kernel *k, uint64_t now_ns)
 {
     size_t count = 0, cursor = 0;
     struct ban page[64];
-    if (now_ns - k->counted_ns < NS_PER_S && k->current)
+    bool none = atomic_load(&k->told->entries) == 0 && k->counted_seen == k->seen;
+    if (k->current && (none || now_ns - k->counted_ns < NS_PER_S))
         return;
     k->counted_ns = now_ns;
+    k->counted_seen = k->current ? k->seen : UINT64_MAX;
     while (k->current && cursor != BANS_END) {
         size_t n = bans_page(k->bans, &cursor, false, now_ns, page, ARRAY_LEN(page));
         for (size_t i = 0; i < n; i++)

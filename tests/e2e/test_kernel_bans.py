@@ -241,6 +241,7 @@ def test_somebody_flushes_the_ruleset(means, network, app, start_weir):
     run("nft", "flush", "ruleset")
     assert elements() == []
     wait_until(lambda: elements() == [OFFENDER], "the bans to come back")
+    assert weir.metric("weir_kernel_bans") == 1 and weir.metric("weir_kernel_failures_total") >= 1
     assert network.is_dropped(OFFENDER, port_of(weir))
     assert "ban.kernel" not in weir.stderr()
 
