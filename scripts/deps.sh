@@ -3,8 +3,9 @@
 # Installs the Debian packages that the named sets need: scripts/deps.sh build test demo bench survival lint. Silent when nothing is missing.
 set -euo pipefail
 
-BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev libjansson-dev)
-TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-yaml libjeromq-java fail2ban logrotate)
+BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev libjansson-dev libnftables-dev)
+TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-yaml libjeromq-java fail2ban logrotate
+               nftables iproute2 util-linux libbpf-dev clang)
 DEMO_PACKAGES=(libzmq3-dev)
 BENCH_PACKAGES=(libzmq3-dev haproxy python3)
 SURVIVAL_PACKAGES=(libzmq3-dev haproxy nftables iproute2 util-linux coreutils python3)

@@ -7,7 +7,7 @@ BUILD=${BUILD:-build}
 failed=()
 
 mapfile -t c_files < <(git ls-files -- '*.c' '*.h')
-mapfile -t licensed < <(git ls-files -- '*.c' '*.h' '*.py' '*.sh' '*.js' '*.java' '*.build' '*.cfg' '*.nft' '*.yaml' '*.yml' Makefile .ci/run)
+mapfile -t licensed < <(git ls-files -- '*.c' '*.h' '*.py' '*.sh' '*.js' '*.java' '*.build' '*.cfg' '*.conf' '*.nft' '*.yaml' '*.yml' Makefile .ci/run)
 
 if [ ${#c_files[@]} -eq 0 ]; then
     echo "lint: git lists no files here: not a clone, or one that git does not trust (safe.directory)" >&2

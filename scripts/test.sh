@@ -34,7 +34,7 @@ run_asan() {
 # The tests that start threads: in the others there is nothing to find, and they take minutes.
 run_tsan() {
     local tests
-    mapfile -t tests < <(grep -lE 'pthread_create|(relay|admin|keeper|event_writer)_start|daemon_run' src/*/*_test.c | sed -E 's|src/(.*)_test.c|\1|')
+    mapfile -t tests < <(grep -lE 'pthread_create|(relay|admin|keeper|event_writer)_start|kernel_follow|daemon_run' src/*/*_test.c | sed -E 's|src/(.*)_test.c|\1|')
     build_and_test "$BUILD-tsan" 10 -Db_sanitize=thread -Db_lundef=false
 }
 

@@ -49,6 +49,7 @@ void fake_relay_init(struct relay *r, size_t gates)
         .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
         .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26, 35}, .lifted = 27, .replaced = 28},
         .events = {.written = 36, .suppressed = 37, .lost = 38, .failed = 39},
+        .kernel = {.in_force = 1, .entries = 29, .packets = 30, .bytes = 31, .replacements = 32, .failures = 33},
     };
 }
 

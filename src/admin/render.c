@@ -96,6 +96,16 @@ static void write_events(struct text_out *o, const struct event_log_stats *e)
         prometheus_sample(o, m, &results[i].result, results[i].count);
 }
 
+static void write_kernel(struct text_out *o, const struct kernel_snapshot *k)
+{
+    single(o, READING_KERNEL_IN_FORCE, k->in_force);
+    single(o, READING_KERNEL_BANS, k->entries);
+    single(o, READING_KERNEL_PACKETS, k->packets);
+    single(o, READING_KERNEL_BYTES, k->bytes);
+    single(o, READING_KERNEL_REPLACEMENTS, k->replacements);
+    single(o, READING_KERNEL_FAILURES, k->failures);
+}
+
 static void write_gate_info(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_GATE_INFO);
@@ -181,6 +191,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_bans(o, &v->relay.bans);
     single(o, READING_ADMIN_UNAUTHORIZED, v->unauthorized);
     write_events(o, &v->relay.events);
+    write_kernel(o, &v->relay.kernel);
     write_gate_info(o, v);
     write_gate_readings(o, v);
     write_breakers(o, v);

@@ -140,6 +140,12 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_events_total{result=\"failed\"} 39");
     ASSERT_LINE(text, "weir_bans_lifted_total 27");
     ASSERT_LINE(text, "weir_bans_replaced_total 28");
+    ASSERT_LINE(text, "weir_kernel_bans_in_force 1");
+    ASSERT_LINE(text, "weir_kernel_bans 29");
+    ASSERT_LINE(text, "weir_kernel_dropped_packets_total 30");
+    ASSERT_LINE(text, "weir_kernel_dropped_bytes_total 31");
+    ASSERT_LINE(text, "weir_kernel_replacements_total 32");
+    ASSERT_LINE(text, "weir_kernel_failures_total 33");
     ASSERT_LINE(text, "weir_memory_pressure 2");
     ASSERT_LINE(text, "weir_sources 17");
     ASSERT_LINE(text, "weir_sources_capacity 16");

@@ -112,6 +112,19 @@ static void settle_exempt(struct config_gate *g)
         to->at[to->count++] = g->ban_exempt.at[i].network;
 }
 
+static void check_kernel(const struct config_gate *g, const struct section_given *given, struct report *r)
+{
+    const struct given *at = given_of(given, gate_key("ban.kernel"));
+    if (g->ban_kernel != BAN_KERNEL_OFF && at->at.line && !at->wrong && g->listen_text[0] &&
+        g->listen.kind != ENDPOINT_TCP)
+        report_mistake(r, at->at, "ban.kernel needs a gate that listens on tcp: %s", g->listen_text);
+    const struct given *interface = given_of(given, gate_key("ban.interface"));
+    if (g->ban_kernel == BAN_KERNEL_XDP && at->at.line && !at->wrong && !interface->at.line)
+        report_mistake(r, at->at, "ban.kernel: xdp needs ban.interface, the network interface that clients come over");
+    if (g->ban_kernel != BAN_KERNEL_XDP && interface->at.line && !interface->wrong && !at->wrong)
+        report_warning(r, interface->at, "ban.interface has no effect unless ban.kernel is xdp");
+}
+
 void checks_gate(struct config_gate *g, const struct section_given *given, struct report *r)
 {
     struct limits *l = &g->limits;
@@ -131,6 +144,7 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     warn_without_rate(limited[0][0], limited[0][2], &l->source.messages.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
+    check_kernel(g, given, r);
     settle_exempt(g);
     checks_classes(g, r);
 }
@@ -285,12 +299,22 @@ void checks_admin(const struct config *c, struct place at, struct report *r)
                        c->admin.text);
 }
 
+/* Weir deletes the table at each start: a slip of the pen must not make it one of the operator's. */
+static void check_table(const struct config *c, const struct section_given *top, struct report *r)
+{
+    const struct given *at = &top->keys[schema_find(&schema_top, "kernel.table") - schema_top.keys];
+    if (!at->wrong && strncmp(c->kernel_table, "weir", 4) != 0)
+        report_mistake(r, at->at, "kernel.table must begin with weir: \"%s\", allowed weir, weir_2, ...",
+                       c->kernel_table);
+}
+
 void checks_between(struct config *c, const struct section_given *top, const struct section_given *gates,
                     struct report *r)
 {
     check_names(c, gates, r);
     check_listeners(c, gates, r);
     check_circles(c, gates, r);
+    check_table(c, top, r);
     if (!c->admin.enabled)
         return;
     struct place at = top->keys[schema_find(&schema_top, "admin.listen") - schema_top.keys].at;

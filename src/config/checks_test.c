@@ -57,6 +57,34 @@ static void test_no_follow_up_of_a_wrong_value(void **state)
         "500/s\n");
 }
 
+static void test_bans_in_the_kernel(void **state)
+{
+    says("ban: {kernel: nftables}", "weir.yaml:3:15: ban.kernel needs a gate that listens on tcp: ipc:///a\n");
+    says("ban: {kernel: off}", "");
+    says("ban: {interface: eth0}", "weir.yaml:3:18: warning: ban.interface has no effect unless ban.kernel is xdp\n");
+    struct reading r = reading_of("kernel: {table: weir_2}\n"
+                                  "gates: [{listen: 'tcp://*:5555', forward: 'ipc:///b', ban: {kernel: nftables}}]\n");
+    assert_string_equal(r.said, "");
+    assert_int_equal(r.config->gates[0].ban_kernel, BAN_KERNEL_NFTABLES);
+    assert_string_equal(r.config->kernel_table, "weir_2");
+    reading_free(&r);
+    r = reading_of("gates: [{listen: 'tcp://*:5555', forward: 'ipc:///b', ban: {kernel: xdp}}]\n");
+    assert_string_equal(r.said,
+                        "weir.yaml:1:69: ban.kernel: xdp needs ban.interface, the network interface that clients "
+                        "come over\n");
+    reading_free(&r);
+    r = reading_of("gates: [{listen: 'tcp://*:5555', forward: 'ipc:///b', ban: {kernel: xdp, interface: eth0}}]\n");
+    assert_string_equal(r.said, "");
+    assert_int_equal(r.config->gates[0].ban_kernel, BAN_KERNEL_XDP);
+    assert_string_equal(r.config->gates[0].ban_interface, "eth0");
+    reading_free(&r);
+    /* The operator's own table is not to be deleted. */
+    r = reading_of("kernel: {table: filter}\ngates: [{listen: 'ipc:///a', forward: 'ipc:///b'}]\n");
+    assert_string_equal(r.said,
+                        "weir.yaml:1:17: kernel.table must begin with weir: \"filter\", allowed weir, weir_2, ...\n");
+    reading_free(&r);
+}
+
 static void test_defaults_follow_smaller_limits(void **state)
 {
     struct reading r = with("message: {size: 2KiB}, connections: {max: 40}, source: {connections: {max: 7}},"
@@ -207,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_smaller_must_be_smaller),
         cmocka_unit_test(test_no_follow_up_of_a_wrong_value),
+        cmocka_unit_test(test_bans_in_the_kernel),
         cmocka_unit_test(test_defaults_follow_smaller_limits),
         cmocka_unit_test(test_bursts_follow_rates),
         cmocka_unit_test(test_settings_without_effect),

@@ -84,6 +84,8 @@ struct config_gate {
     uint64_t breaker_stall_ns;         /* 0: never */
     enum breaker_meets breaker_open;   /* what newcomers meet */
     struct config_networks ban_exempt; /* as limits.ban.exempt has them */
+    enum ban_kernel ban_kernel;
+    char ban_interface[CONFIG_NAME_MAX + 1]; /* "": none */
     struct config_classes classes;
     struct classes *class_table; /* made of these; NULL: there are none */
 };
@@ -101,6 +103,7 @@ struct config {
     uint64_t sources; /* entries of the source table */
     uint64_t drain_ns;
     char state_file[CONFIG_PATH_MAX]; /* absolute; "": none */
+    char kernel_table[CONFIG_NAME_MAX + 1];
     enum log_level log_level;
     struct {
         char file[CONFIG_PATH_MAX]; /* absolute; "": none */

@@ -44,6 +44,9 @@ static const struct schema_choice over_wait[] = {
 
 static const struct schema_choice ban_actions[] = {{"tarpit", BAN_ACTION_TARPIT}, {"close", BAN_ACTION_CLOSE}, {0}};
 
+static const struct schema_choice ban_kernels[] = {
+    {"off", BAN_KERNEL_OFF}, {"nftables", BAN_KERNEL_NFTABLES}, {"xdp", BAN_KERNEL_XDP}, {0}};
+
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
 
 _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
@@ -88,6 +91,8 @@ static const struct schema_key top_keys[] = {
      .reached = "As for events.rate."},
     {"events.source_burst", SCHEMA_NUMBER, TOP(events.source_rate.burst), .min = "0", .max = "1000000", .preset = "20",
      .doc = "Lines beyond events.source_rate that may be written at once."},
+    {"kernel.table", SCHEMA_NAME, TOP(kernel_table), .restart = true, .preset = "weir",
+     .doc = "Name of the nftables table (family inet) for ban.kernel, which Weir makes, replaces at each start, and leaves behind; it begins with weir. Two Weirs in one network namespace need two."},
     {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
      .doc = "The least urgent lines that are written to standard error."},
 };
@@ -249,6 +254,10 @@ static const struct schema_key gate_keys[] = {
     {"ban.tarpit", SCHEMA_NUMBER, GATE(limits.ban.tarpit), .min = "0", .max = "65536", .preset = "256",
      .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
      .reached = "Further ones are closed at once."},
+    {"ban.kernel", SCHEMA_CHOICE, GATE(ban_kernel), .restart = true, .preset = "off", .choices = ban_kernels,
+     .doc = "nftables: the kernel, too, drops what banned addresses send to this gate, whichever gate they were banned at, so that they cost Weir nothing and meet no ban.action; needs CAP_NET_ADMIN, and a gate on tcp. Each ban ends in the kernel by itself, even if Weir does not run any more. xdp: the same, earlier and cheaper, for what comes over ban.interface; needs CAP_BPF, too, and root at the start. off: Weir alone keeps them out. Without the right to, there is a warning, and it does."},
+    {"ban.interface", SCHEMA_NAME, GATE(ban_interface), .restart = true, .preset_words = "none",
+     .doc = "Network interface over which the clients of this gate come; ban.kernel: xdp needs it. What comes over others, Weir alone keeps out."},
     {"ban.exempt", SCHEMA_NETWORKS, GATE(ban_exempt), .min = "0", .max = "32", .preset_words = "none",
      .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate."},
 

@@ -105,6 +105,7 @@ static void test_defaults_of_the_top_level(void **state)
     assert_int_equal(c.sources, 65536);
     assert_int_equal(c.drain_ns, 5 * NS_PER_S);
     assert_string_equal(c.state_file, "");
+    assert_string_equal(c.kernel_table, "weir");
     assert_int_equal(c.log_level, LOG_LEVEL_INFO);
 }
 
@@ -143,6 +144,8 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->ban.action, BAN_ACTION_TARPIT);
     assert_int_equal(l->ban.tarpit, 256);
     assert_int_equal(l->ban.exempt.count, 0);
+    assert_int_equal(g.ban_kernel, BAN_KERNEL_OFF);
+    assert_string_equal(g.ban_interface, "");
     assert_int_equal(g.breaker.failures, 5);
     assert_int_equal(g.breaker.trials, 4);
     assert_int_equal(g.breaker.for_ns, NS_PER_S);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/event_writer.h"
 #include "daemon/keeper.h"
+#include "daemon/kernel.h"
 #include "daemon/notify.h"
 #include "daemon/orders.h"
 #include "relay/relay.h"
@@ -39,6 +40,7 @@ struct house {
     struct relay *relay;
     struct orders *orders;
     struct event_writer *events; /* NULL: there is no event log */
+    struct kernel *kernel;       /* NULL: no gate bans in the kernel */
     struct admin *admin;         /* NULL: there is no admin address */
 };
 
@@ -55,6 +57,8 @@ static void reload_for_all(struct house *h)
         free(text);
         text = NULL;
     }
+    if (done)
+        kernel_reconfigure(h->kernel, relay_config(h->relay));
     orders_end(h->orders, number, done, text);
 }
 
@@ -132,12 +136,14 @@ static int serve(struct house *h)
     return 0;
 }
 
-/* With the keeper and, where there is an event log, its writer. */
+/* With the keeper, who tells the kernel, and, where there is an event log, its writer. */
 static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
+    h->kernel = kernel_new(h->config, h->relay); /* forks, so it comes before the threads */
     struct keeper *k = keeper_start(h->config->state_file, bans);
+    kernel_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;
     if (k && (h->events || !log))
@@ -145,6 +151,7 @@ static int serve_kept(struct house *h)
     else
         fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
     event_writer_stop(h->events);
+    kernel_free(h->kernel);
     keeper_stop(k);
     return code;
 }

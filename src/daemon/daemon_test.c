@@ -8,6 +8,7 @@
 #include "relay/relay.h"
 #include "daemon/event_writer.h"
 #include "daemon/keeper.h"
+#include "daemon/kernel.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -42,7 +43,8 @@ static struct fake {
     const struct config *config;
     struct config *taken;
     int reload_fails;
-    unsigned done, refused;
+    unsigned done, refused, reconfigured;
+    bool follows;
     bool stop_after_reload;
     unsigned notes;
     char noted[512];
@@ -163,6 +165,26 @@ struct keeper *keeper_start(const char *path, struct bans *bans)
 }
 
 void keeper_stop(struct keeper *k)
+{
+}
+
+struct kernel *kernel_new(const struct config *c, struct relay *r)
+{
+    return (struct kernel *)&fake;
+}
+
+void kernel_follow(struct kernel *k)
+{
+    fake.follows = k != NULL;
+}
+
+void kernel_reconfigure(struct kernel *k, const struct config *c)
+{
+    assert_ptr_equal(c, fake.config);
+    fake.reconfigured++;
+}
+
+void kernel_free(struct kernel *k)
 {
 }
 
@@ -322,6 +344,8 @@ static void reload_of(const char *text, unsigned done, unsigned refused, const c
     assert_string_equal(fake.story, story);
     assert_int_equal(fake.done, done);
     assert_int_equal(fake.refused, refused);
+    assert_int_equal(fake.reconfigured, done); /* the kernel hears of what is in force only */
+    assert_true(fake.follows);
     config_free(fake.taken);
     config_free(c);
     close(after);
@@ -382,6 +406,7 @@ static void test_failures_at_the_start(void **state)
     fake.story[0] = '\0';
     assert_int_equal(run(&c, printed, sizeof(printed)), 1);
     assert_string_equal(fake.story, "new free");
+    assert_false(fake.follows);
 
     fake.keeper_fails = false;
     fake.start_fails = true;

@@ -31,6 +31,9 @@ enum shed_over { SHED_OVER_WAIT, SHED_OVER_REPLY, SHED_OVER_CLOSE, SHED_OVER_DRO
 /* What newcomers of a banned source meet: an open connection that nobody reads, or a closed one. */
 enum ban_action { BAN_ACTION_TARPIT, BAN_ACTION_CLOSE };
 
+/* By what the kernel is told of bans, so that it drops what the banned send to a gate. */
+enum ban_kernel { BAN_KERNEL_OFF, BAN_KERNEL_NFTABLES, BAN_KERNEL_XDP };
+
 enum duplicate_ids { DUPLICATE_IDS_PASS, DUPLICATE_IDS_REFUSE };
 
 struct limits {

@@ -35,6 +35,7 @@ struct relay {
     struct account account;
     struct bans *bans;
     struct event_log *events; /* NULL: none is configured */
+    struct kernel_bans kernel;
     struct pressure pressure;
     struct gate *gates;
     size_t gate_count;
@@ -505,6 +506,11 @@ struct bans *relay_bans(struct relay *r)
     return r->bans;
 }
 
+struct kernel_bans *relay_kernel_bans(struct relay *r)
+{
+    return &r->kernel;
+}
+
 void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
 {
     bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
@@ -601,6 +607,12 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .refused_reloads = atomic_load(&r->refused_reloads),
         .generation = atomic_load(&r->generation),
         .loaded_ns = atomic_load(&r->loaded_ns),
+        .kernel = {.in_force = atomic_load(&r->kernel.in_force),
+                   .entries = atomic_load(&r->kernel.entries),
+                   .packets = atomic_load(&r->kernel.packets),
+                   .bytes = atomic_load(&r->kernel.bytes),
+                   .replacements = atomic_load(&r->kernel.replacements),
+                   .failures = atomic_load(&r->kernel.failures)},
     };
     bans_stats(r->bans, &ret->bans);
     ret->events = event_log_stats(r->events);

@@ -101,6 +101,23 @@ struct gate_snapshot {
     struct class_snapshot classes[CLASS_COUNT_MAX];
 };
 
+/* What the kernel does with bans, written by whoever tells it of them. */
+struct kernel_bans {
+    _Atomic uint64_t in_force;       /* 1: the kernel has been told of all bans that it is to know */
+    _Atomic uint64_t seen;           /* number of the last change that it was told of */
+    _Atomic uint64_t entries;        /* of them, those that have not run out */
+    _Atomic uint64_t packets, bytes; /* dropped */
+    _Atomic uint64_t replacements;   /* times that it was told anew of all of them */
+    _Atomic uint64_t failures;       /* times that it did not take what it was told */
+};
+
+/* Valid as long as the relay. Any thread. */
+struct kernel_bans *relay_kernel_bans(struct relay *r);
+
+struct kernel_snapshot {
+    uint64_t in_force, entries, packets, bytes, replacements, failures;
+};
+
 struct relay_snapshot {
     unsigned workers;
     uint64_t held_bytes, held_peak_bytes, memory_limit_bytes; /* the memory account */
@@ -112,6 +129,7 @@ struct relay_snapshot {
     struct source_stats sources;
     struct bans_stats bans;
     struct event_log_stats events;
+    struct kernel_snapshot kernel;
 };
 
 size_t relay_gate_count(const struct relay *r);

@@ -129,6 +129,17 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(EVENTS, "weir_events_total", METRIC_COUNTER, "result",                                                     \
             "Events for the event log, by result: written, suppressed (by events.rate and events.source_rate), lost "  \
             "(they came faster than they could be written), failed (the file could not be written).")                  \
+    READING(KERNEL_IN_FORCE, "weir_kernel_bans_in_force", METRIC_GAUGE, "",                                            \
+            "Whether the kernel keeps the banned out, too (ban.kernel): 0 no, 1 yes.")                                 \
+    READING(KERNEL_BANS, "weir_kernel_bans", METRIC_GAUGE, "",                                                         \
+            "Bans that the kernel has been told of and that have not run out.")                                        \
+    READING(KERNEL_PACKETS, "weir_kernel_dropped_packets_total", METRIC_COUNTER, "",                                   \
+            "Packets of the banned that the kernel has dropped.")                                                      \
+    READING(KERNEL_BYTES, "weir_kernel_dropped_bytes_total", METRIC_COUNTER, "", "Bytes of these packets.")            \
+    READING(KERNEL_REPLACEMENTS, "weir_kernel_replacements_total", METRIC_COUNTER, "",                                 \
+            "Times that the kernel was told anew of all bans.")                                                        \
+    READING(KERNEL_FAILURES, "weir_kernel_failures_total", METRIC_COUNTER, "",                                         \
+            "Times that the kernel did not take what it was told of bans.")                                            \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/firewall_link.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+static int wait_for(int fd, short what)
+{
+    struct pollfd p = {.fd = fd, .events = what};
+    int n;
+    do
+        n = poll(&p, 1, LINK_PATIENCE_MS);
+    while (n < 0 && errno == EINTR);
+    return n == 1 && (p.revents & what) ? 0 : -EPIPE;
+}
+
+static int receive(struct firewall_link *l)
+{
+    uint8_t head[FIREWALL_WIRE_HEAD + 1];
+    struct firewall_message m;
+    int error = wait_for(l->fd, POLLIN);
+    if (error)
+        return error;
+    ssize_t n = recv(l->fd, head, sizeof(head), MSG_DONTWAIT);
+    if (n <= 0 || !firewall_wire_read(head, (size_t)n, &m) || m.type != FIREWALL_ANSWER || m.number != l->number)
+        return -EPIPE;
+    l->packets = m.packets;
+    l->bytes = m.bytes;
+    return -(int)m.error;
+}
+
+static int ask(struct firewall_link *l, uint8_t type, uint8_t gate, const struct firewall_entry *entries, size_t count)
+{
+    struct firewall_message m = {.type = type, .gate = gate, .count = (uint16_t)count, .number = ++l->number};
+    size_t len = firewall_wire_bytes(count);
+    firewall_wire_head(l->datagram, &m);
+    for (size_t i = 0; i < count; i++)
+        firewall_wire_put(l->datagram, i, &entries[i]);
+    if (wait_for(l->fd, POLLOUT) || send(l->fd, l->datagram, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
+        return -EPIPE;
+    return receive(l);
+}
+
+static int say_exempt(struct firewall_link *l, const struct firewall_gates *gates)
+{
+    int error = 0;
+    for (size_t i = 0; i < gates->count && !error; i++) {
+        struct firewall_entry list[NETWORKS_MAX];
+        size_t count = 0;
+        for (uint32_t n = 0; n < gates->at[i].exempt.count; n++) {
+            const struct network *who = &gates->at[i].exempt.at[n];
+            if (who->kind == ADDR_V4 || who->kind == ADDR_V6)
+                list[count++] = (struct firewall_entry){.who = *who};
+        }
+        error = ask(l, FIREWALL_EXEMPT, (uint8_t)i, list, count);
+    }
+    return error;
+}
+
+int firewall_link_replace(struct firewall_link *l, const struct firewall_gates *gates,
+                          const struct firewall_entry *entries, size_t count)
+{
+    int error = ask(l, FIREWALL_BEGIN, 0, NULL, 0);
+    if (!error)
+        error = say_exempt(l, gates);
+    for (size_t done = 0; done < count && !error;) {
+        size_t part = count - done < FIREWALL_WIRE_RECORDS ? count - done : FIREWALL_WIRE_RECORDS;
+        error = ask(l, FIREWALL_FILL, 0, entries + done, part);
+        done += part;
+    }
+    return error ? error : ask(l, FIREWALL_COMMIT, 0, NULL, 0);
+}
+
+int firewall_link_change(struct firewall_link *l, const struct firewall_entry *entries, size_t count)
+{
+    return ask(l, FIREWALL_CHANGES, 0, entries, count);
+}
+
+int firewall_link_count(struct firewall_link *l)
+{
+    return ask(l, FIREWALL_COUNTERS, 0, NULL, 0);
+}

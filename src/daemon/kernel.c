@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/kernel.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/firewall_link.h"
+#include "daemon/helper.h"
+#include "daemon/rights.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define ROUND_MS       100
+#define LOOK_EVERY_NS  (5 * NS_PER_S)
+#define ANEW_EVERY_NS  (6 * 3600 * NS_PER_S) /* below half of FIREWALL_LONGEST_MS */
+#define RETRY_FIRST_NS NS_PER_S
+#define RETRY_MOST_NS  (60 * NS_PER_S)
+#define CHANGES        FIREWALL_WIRE_RECORDS
+#define PAGE           1024u
+
+struct kernel {
+    struct helper helper;
+    struct bans *bans;
+    struct kernel_bans *told; /* for the metrics */
+    pthread_t thread;
+    bool following;
+    int stop_fd;
+    pthread_mutex_t lock; /* of the two below */
+    struct firewall_gates gates;
+    bool gates_changed;
+    /* the thread's own: */
+    struct firewall_link link;
+    bool current, failing, helper_gone;
+    uint64_t seen; /* number of the last change that was told */
+    uint64_t counted_seen;
+    uint64_t told_ns, looked_ns, counted_ns, retry_ns, patience_ns;
+    struct ban_change changes[CHANGES];
+    struct firewall_entry entries[CHANGES];
+};
+
+/* ---- telling people ---- */
+
+static const char *advice(int error)
+{
+    switch (error) {
+    case -EPERM:
+    case -EACCES:
+        return "CAP_NET_ADMIN is missing (for xdp CAP_BPF, too); start Weir as root, or for nftables with "
+               "AmbientCapabilities=CAP_NET_ADMIN under systemd (kernel-bans.conf)";
+    case -ENOSYS:
+        return "this Weir was built without libnftables (for xdp, libbpf and clang); install that and build it again";
+    case -ENODEV:
+        return "there is no such network interface as ban.interface says";
+    case -EBUSY:
+        return "another program is attached to the XDP hook of ban.interface, or one that this Weir may not look at";
+    case -EOPNOTSUPP:
+        return "this kernel has no nftables (nf_tables)";
+    case -EPIPE:
+        return "the helper process has ended; restart Weir";
+    case -ENFILE:
+    case -ENOSPC:
+        return "its table is full";
+    default:
+        return strerror(-error);
+    }
+}
+
+static void warn(int error)
+{
+    LOG_WARN("ban.kernel: the kernel is not told of bans: %s. Weir itself keeps the banned out meanwhile",
+             advice(error));
+}
+
+/* ---- what it is told ---- */
+
+static int told(struct kernel *k, int error)
+{
+    atomic_store(&k->told->packets, k->link.packets);
+    atomic_store(&k->told->bytes, k->link.bytes);
+    if (!error) {
+        atomic_store(&k->told->seen, k->seen);
+        if (k->failing)
+            LOG_INFO("ban.kernel: the kernel is told of bans again");
+        k->failing = false;
+        k->patience_ns = RETRY_FIRST_NS;
+        return 0;
+    }
+    atomic_fetch_add(&k->told->failures, 1);
+    k->current = false;
+    return error;
+}
+
+/* All bans are to be told anew; only if that fails there is something to complain of. */
+static void failed(struct kernel *k, uint64_t now_ns, int error)
+{
+    if (!k->failing)
+        warn(error);
+    k->failing = true;
+    k->retry_ns = now_ns + k->patience_ns;
+    k->patience_ns = 2 * k->patience_ns < RETRY_MOST_NS ? 2 * k->patience_ns : RETRY_MOST_NS;
+}
+
+/* The entries of the whole table; *ret to be freed. False: no memory. */
+static bool gather(struct kernel *k, uint64_t now_ns, struct firewall_entry **ret, size_t *ret_count)
+{
+    size_t count = 0, cursor = 0;
+    struct firewall_entry *all = malloc(FIREWALL_ENTRIES_MAX * sizeof(*all));
+    struct ban *page = malloc(PAGE * sizeof(*page));
+    while (all && page && cursor != BANS_END) {
+        size_t n = bans_page(k->bans, &cursor, false, now_ns, page, PAGE);
+        for (size_t i = 0; i < n && count < FIREWALL_ENTRIES_MAX; i++)
+            count += firewall_entry_of(&page[i], now_ns, &all[count]);
+    }
+    bool done = all && page;
+    free(page);
+    if (!done)
+        free(all);
+    *ret = done ? all : NULL;
+    *ret_count = count;
+    return done;
+}
+
+static int replace(struct kernel *k, uint64_t now_ns)
+{
+    struct firewall_entry *all;
+    size_t count;
+    uint64_t seen = bans_seq(k->bans); /* before the pages: what changes meanwhile is told once more */
+    if (!gather(k, now_ns, &all, &count))
+        return -ENOMEM;
+    pthread_mutex_lock(&k->lock);
+    struct firewall_gates *gates = malloc(sizeof(*gates));
+    if (gates)
+        *gates = k->gates;
+    k->gates_changed = false;
+    pthread_mutex_unlock(&k->lock);
+    int error = gates ? firewall_link_replace(&k->link, gates, all, firewall_sort(all, count)) : -ENOMEM;
+    free(gates);
+    free(all);
+    k->seen = seen;
+    k->told_ns = now_ns;
+    atomic_fetch_add(&k->told->replacements, error == 0);
+    return error;
+}
+
+/* What changed since, in one transaction after the other. */
+static int follow_changes(struct kernel *k, uint64_t now_ns)
+{
+    int error = 0;
+    while (!error && bans_seq(k->bans) != k->seen) {
+        bool lost = false;
+        size_t n = bans_changes(k->bans, k->seen, k->changes, CHANGES, &lost);
+        if (lost)
+            return replace(k, now_ns);
+        if (n == 0)
+            break; /* one is being written */
+        uint64_t last = k->changes[n - 1].seq;
+        size_t count = firewall_changes(k->changes, n, now_ns, k->entries);
+        error = count ? firewall_link_change(&k->link, k->entries, count) : 0;
+        k->seen = last;
+    }
+    return error;
+}
+
+/* ---- the thread ---- */
+
+static bool gates_changed(struct kernel *k)
+{
+    pthread_mutex_lock(&k->lock);
+    bool changed = k->gates_changed;
+    pthread_mutex_unlock(&k->lock);
+    return changed;
+}
+
+static int look(struct kernel *k, uint64_t now_ns)
+{
+    if (now_ns - k->looked_ns < LOOK_EVERY_NS)
+        return 0;
+    k->looked_ns = now_ns;
+    return firewall_link_count(&k->link);
+}
+
+/* Once in a second, as bans run out without being told; not while there are none and nothing changes. */
+static void count_entries(struct kernel *k, uint64_t now_ns)
+{
+    size_t count = 0, cursor = 0;
+    struct ban page[64];
+    bool none = atomic_load(&k->told->entries) == 0 && k->counted_seen == k->seen;
+    if (k->current && (none || now_ns - k->counted_ns < NS_PER_S))
+        return;
+    k->counted_ns = now_ns;
+    k->counted_seen = k->current ? k->seen : UINT64_MAX;
+    while (k->current && cursor != BANS_END) {
+        size_t n = bans_page(k->bans, &cursor, false, now_ns, page, ARRAY_LEN(page));
+        for (size_t i = 0; i < n; i++)
+            count += firewall_accepts(&page[i].who);
+    }
+    atomic_store(&k->told->entries, count);
+}
+
+/* While the kernel knows all that it is to know. */
+static int keep_up(struct kernel *k, uint64_t now_ns)
+{
+    int error = told(k, follow_changes(k, now_ns));
+    return error ? error : told(k, look(k, now_ns));
+}
+
+static bool is_due_anew(struct kernel *k, uint64_t now_ns)
+{
+    return now_ns >= k->retry_ns && (!k->current || now_ns - k->told_ns >= ANEW_EVERY_NS || gates_changed(k));
+}
+
+/* -EPIPE: there is nobody to tell any more. */
+static int round_of(struct kernel *k)
+{
+    uint64_t now_ns = clock_now_ns();
+    int error = k->helper_gone ? told(k, -EPIPE) : k->current ? keep_up(k, now_ns) : 0;
+    if (error != -EPIPE && is_due_anew(k, now_ns)) {
+        error = told(k, replace(k, now_ns));
+        k->current = error == 0;
+    }
+    if (error)
+        failed(k, now_ns, error);
+    atomic_store(&k->told->in_force, k->current);
+    count_entries(k, now_ns);
+    return error;
+}
+
+/* False: it is time to end. */
+static bool rest(struct kernel *k)
+{
+    struct pollfd p[] = {{.fd = k->stop_fd, .events = POLLIN}, {.fd = k->link.fd, .events = 0}};
+    (void)poll(p, ARRAY_LEN(p), ROUND_MS);
+    k->helper_gone = p[1].revents != 0;
+    return !p[0].revents;
+}
+
+static void *kernel_main(void *arg)
+{
+    struct kernel *k = arg;
+    int error;
+    do
+        error = round_of(k);
+    while (error != -EPIPE && rest(k));
+    return NULL;
+}
+
+/* ---- life ---- */
+
+/* Gates that want it and can have it. */
+static void take_gates(const struct config *c, const struct relay *r, struct firewall_gates *ret)
+{
+    *ret = (struct firewall_gates){0};
+    for (size_t i = 0; i < c->gate_count; i++) {
+        struct gate_snapshot s;
+        struct endpoint at;
+        struct firewall_gate *g = &ret->at[ret->count];
+        if (c->gates[i].ban_kernel == BAN_KERNEL_OFF)
+            continue;
+        relay_gate_snapshot(r, i, &s); /* with the port that it really has */
+        if (endpoint_parse(&at, s.listen, true, NULL) || !firewall_gate_at(&at, &g->to))
+            continue;
+        g->means = c->gates[i].ban_kernel == BAN_KERNEL_XDP ? FIREWALL_XDP : FIREWALL_NFTABLES;
+        g->interface = g->means == FIREWALL_XDP ? if_nametoindex(c->gates[i].ban_interface) : 0;
+        g->exempt = c->gates[i].limits.ban.exempt;
+        ret->count++;
+    }
+}
+
+static bool is_wanted(const struct config *c)
+{
+    for (size_t i = 0; i < c->gate_count; i++)
+        if (c->gates[i].ban_kernel != BAN_KERNEL_OFF)
+            return true;
+    return false;
+}
+
+static struct kernel *make(const struct config *c, struct relay *r)
+{
+    struct kernel *k = calloc(1, sizeof(*k));
+    if (!k)
+        return NULL;
+    k->bans = relay_bans(r);
+    k->told = relay_kernel_bans(r);
+    k->patience_ns = RETRY_FIRST_NS;
+    k->helper = (struct helper){.pid = -1, .fd = -1};
+    pthread_mutex_init(&k->lock, NULL);
+    take_gates(c, r, &k->gates);
+    k->stop_fd = eventfd(0, EFD_CLOEXEC);
+    return k;
+}
+
+/* What can be said before there is a helper. */
+static int check_gates(const struct firewall_gates *gates)
+{
+    for (size_t i = 0; i < gates->count; i++) {
+        if (gates->at[i].means != FIREWALL_XDP)
+            continue;
+        if (!rights_load_programs())
+            return -EPERM;
+        if (!gates->at[i].interface)
+            return -ENODEV;
+    }
+    return rights_filter_packets() ? 0 : -EPERM;
+}
+
+static int start(struct kernel *k, const struct config *c)
+{
+    int wrong = k->stop_fd < 0 ? -EMFILE : check_gates(&k->gates);
+    if (wrong)
+        return wrong;
+    int error = helper_start(c->kernel_table, &k->gates, &k->helper);
+    k->link.fd = k->helper.fd;
+    return error;
+}
+
+struct kernel *kernel_new(const struct config *c, struct relay *r)
+{
+    if (!is_wanted(c))
+        return NULL;
+    struct kernel *k = make(c, r);
+    int error = k ? start(k, c) : -ENOMEM;
+    int kept = rights_give_up(); /* in any case: there is nothing else that Weir needs them for */
+    if (kept)
+        LOG_WARN("ban.kernel: the main process cannot give up its rights: %s", strerror(-kept));
+    if (!error)
+        return k;
+    warn(error);
+    kernel_free(k);
+    return NULL;
+}
+
+void kernel_follow(struct kernel *k)
+{
+    if (!k)
+        return;
+    k->following = pthread_create(&k->thread, NULL, kernel_main, k) == 0;
+    if (k->following)
+        pthread_setname_np(k->thread, "weir-kernel");
+    else
+        warn(-EAGAIN);
+}
+
+void kernel_reconfigure(struct kernel *k, const struct config *c)
+{
+    size_t at = 0;
+    if (!k)
+        return;
+    pthread_mutex_lock(&k->lock);
+    /* The gates that have it are those of the start: ban.kernel and addresses need a restart. */
+    for (size_t i = 0; i < c->gate_count && at < k->gates.count; i++)
+        if (c->gates[i].ban_kernel != BAN_KERNEL_OFF)
+            k->gates.at[at++].exempt = c->gates[i].limits.ban.exempt;
+    k->gates_changed = true;
+    pthread_mutex_unlock(&k->lock);
+}
+
+void kernel_free(struct kernel *k)
+{
+    if (!k)
+        return;
+    if (k->following) {
+        (void)!write(k->stop_fd, &(uint64_t){1}, sizeof(uint64_t));
+        pthread_join(k->thread, NULL);
+    }
+    if (k->helper.pid > 0)
+        helper_stop(&k->helper);
+    if (k->stop_fd >= 0)
+        close(k->stop_fd);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Bans in the kernel (ban.kernel): a thread that follows the ban table by its numbered changes and passes them on to
+ * the privileged helper, ten times a second, in transactions of up to 2048. All bans are told anew at the start, when
+ * the follower fell behind, when exemptions changed, when somebody has removed the table, and every six hours. No
+ * worker ever waits for any of it.
+ *
+ * Whatever fails, bans stay in force in Weir itself, and one warning says what is missing: again only after it worked
+ * in between. Without the rights nothing is started. A helper that has died is not replaced, because the right to
+ * do so was given up.
+ *
+ * Memory: some 0.5 MiB, and 4 MiB while all bans are told anew.
+ */
+#ifndef WEIR_DAEMON_KERNEL_H
+#define WEIR_DAEMON_KERNEL_H
+
+#include "base/attr.h"
+#include "config/config.h"
+#include "relay/relay.h"
+
+struct kernel;
+
+/* Where gates with ban.kernel listen, forks the helper and gives up the rights of this process for good. NULL: no gate
+ * asks for it, or it cannot be had (after the warning). `r` must outlive it. Main thread, after relay_new(), before
+ * there are other threads. */
+struct kernel *kernel_new(const struct config *c, struct relay *r);
+
+/* Starts to follow. Main thread, when bans of an earlier run are in the table. Accepts NULL. */
+void kernel_follow(struct kernel *k);
+
+/* Another configuration is in force. Main thread. Accepts NULL. */
+void kernel_reconfigure(struct kernel *k, const struct config *c);
+
+/* Ends thread and helper; what the kernel has been told stays there until it runs out. Main thread. Accepts NULL. */
+void kernel_free(struct kernel *k);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/nft.h"
+
+#include "policy/nft_script.h"
+
+#include <errno.h>
+#include <nftables/libnftables.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct nft {
+    const char *table;
+    struct nft_ctx *ctx;
+    struct nft_lengths have;
+    bool made;                       /* the table is of this process */
+    uint64_t packets, bytes;         /* of tables before this one */
+    uint64_t now_packets, now_bytes; /* of this one, as of the last look */
+};
+
+const char *nft_version(void)
+{
+    return WEIR_NFTABLES_VERSION;
+}
+
+struct nft *nft_open(const char *table)
+{
+    struct nft *n = calloc(1, sizeof(*n));
+    if (!n)
+        return NULL;
+    n->table = table;
+    n->ctx = nft_ctx_new(NFT_CTX_DEFAULT);
+    if (!n->ctx || nft_ctx_buffer_output(n->ctx) || nft_ctx_buffer_error(n->ctx)) {
+        nft_close(n);
+        return NULL;
+    }
+    return n;
+}
+
+void nft_close(struct nft *n)
+{
+    if (n && n->ctx)
+        nft_ctx_free(n->ctx);
+    free(n);
+}
+
+/* The library answers in words; these are the C library's for error numbers. */
+static int error_in(const char *words)
+{
+    static const int known[] = {EPERM, ENOENT, EMSGSIZE, ENOBUFS, ENOMEM, ENFILE, EOPNOTSUPP, EEXIST, EINVAL, EBUSY};
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (words && strstr(words, strerror(known[i])))
+            return -known[i];
+    return -EIO;
+}
+
+/* Runs what was written to `out`, whose text is *text, and frees both. */
+static int run(struct nft *n, FILE *out, char **text)
+{
+    int error = fclose(out) == 0 ? 0 : -ENOMEM;
+    if (!error && nft_run_cmd_from_buffer(n->ctx, *text))
+        error = error_in(nft_ctx_get_error_buffer(n->ctx));
+    free(*text);
+    return error;
+}
+
+static int replace(struct nft *n, const struct firewall_gates *gates, const struct firewall_entry *entries,
+                   size_t count)
+{
+    char *text = NULL;
+    size_t len;
+    struct nft_lengths have;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return -ENOMEM;
+    nft_script_replace(out, n->table, gates, entries, count, &have);
+    int error = run(n, out, &text);
+    if (error)
+        return error;
+    n->have = have;
+    n->made = true;
+    n->packets += n->now_packets;
+    n->bytes += n->now_bytes;
+    n->now_packets = n->now_bytes = 0;
+    return 0;
+}
+
+int nft_replace(struct nft *n, const struct firewall_gates *gates, const struct firewall_entry *entries, size_t count)
+{
+    if (n->made)
+        (void)!nft_count(n); /* else what was dropped since the last look would be lost */
+    int error = replace(n, gates, entries, count);
+    /* A namespace of an unprivileged user limits the size of a transaction. There the bans come in several, and for
+     * some milliseconds only Weir itself keeps some of the banned out. */
+    if (error == -EMSGSIZE && count > 0) {
+        error = replace(n, gates, NULL, 0);
+        error = error ? error : nft_change(n, entries, count);
+    }
+    return error;
+}
+
+static int change(struct nft *n, const struct firewall_entry *entries, size_t count)
+{
+    char *text = NULL;
+    size_t len;
+    struct nft_lengths have = n->have;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return -ENOMEM;
+    nft_script_change(out, n->table, entries, count, &have);
+    int error = run(n, out, &text);
+    if (!error)
+        n->have = have;
+    return error;
+}
+
+int nft_change(struct nft *n, const struct firewall_entry *entries, size_t count)
+{
+    size_t part = count;
+    for (size_t done = 0; done < count;) {
+        part = part < count - done ? part : count - done;
+        int error = change(n, entries + done, part);
+        if (error == -EMSGSIZE && part > 1)
+            part /= 2;
+        else if (error)
+            return error;
+        else
+            done += part;
+    }
+    return 0;
+}
+
+int nft_count(struct nft *n)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        return -ENOMEM;
+    nft_script_ask(out, n->table);
+    int error = run(n, out, &text);
+    if (!error && !nft_script_read_counter(nft_ctx_get_output_buffer(n->ctx), &n->now_packets, &n->now_bytes))
+        error = -ENOENT;
+    return error;
+}
+
+void nft_dropped(const struct nft *n, uint64_t *ret_packets, uint64_t *ret_bytes)
+{
+    *ret_packets = n->packets + n->now_packets;
+    *ret_bytes = n->bytes + n->now_bytes;
+}

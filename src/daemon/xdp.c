@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/xdp.h"
+
+#include "base/clock.h"
+#include "daemon/xdp_maps.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xdp_program.h> /* made of xdp.bpf.c by the build */
+
+#define PROGRAM        "weir_bans"
+#define SWEEP_EVERY_NS (60 * NS_PER_S)
+
+_Static_assert(XDP_GATES_MAX == FIREWALL_GATES_MAX && XDP_EXEMPT_MAX == 2 * FIREWALL_GATES_MAX * NETWORKS_MAX &&
+                   XDP_BANS_MAX == 2 * FIREWALL_ENTRIES_MAX,
+               "as the rest has it");
+
+struct attachment {
+    int interface;
+    int before_fd;  /* an earlier Weir's program, or -1 */
+    uint32_t flags; /* the way in which that is attached */
+    bool done;
+};
+
+struct xdp {
+    struct bpf_object *object;
+    int program, gates, exempt, bans, dropped; /* descriptors, owned by the object */
+    struct attachment at[FIREWALL_GATES_MAX];
+    size_t interfaces;
+    struct xdp_count sum;
+    uint64_t swept_ns;
+    uint32_t generation; /* of the exemptions */
+};
+
+const char *xdp_version(void)
+{
+    return WEIR_LIBBPF_VERSION;
+}
+
+/* ---- addresses ---- */
+
+static void map_address(uint8_t dst[static 16], uint8_t kind, const uint8_t *bytes)
+{
+    memset(dst, 0, 16);
+    if (kind == ADDR_V6)
+        memcpy(dst, bytes, 16);
+    if (kind != ADDR_V4)
+        return;
+    dst[10] = dst[11] = 0xff;
+    memcpy(dst + 12, bytes, 4);
+}
+
+static uint32_t map_bits(const struct network *n)
+{
+    return n->kind == ADDR_V4 ? 96u + n->bits : n->bits;
+}
+
+static struct xdp_net key_of(const struct network *n)
+{
+    struct xdp_net key = {.bits = map_bits(n)};
+    map_address(key.addr, n->kind, n->bytes);
+    return key;
+}
+
+/* The network that a key is of. */
+static struct network network_of_key(const struct xdp_net *key)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
+    struct network n = {.kind = ADDR_V6, .bits = (uint8_t)key->bits};
+    if (key->bits < 96 || memcmp(key->addr, mapped, sizeof(mapped)) != 0) {
+        memcpy(n.bytes, key->addr, sizeof(n.bytes));
+        return n;
+    }
+    n.kind = ADDR_V4;
+    n.bits = (uint8_t)(key->bits - 96);
+    memcpy(n.bytes, key->addr + 12, 4);
+    return n;
+}
+
+/* ---- loading ---- */
+
+/* libbpf speaks to standard error otherwise. */
+static int keep_quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+    return 0;
+}
+
+static int load(struct xdp *x)
+{
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = PROGRAM);
+    libbpf_set_print(keep_quiet);
+    x->object = bpf_object__open_mem(xdp_program, sizeof(xdp_program), &options);
+    if (!x->object)
+        return -errno;
+    int error = bpf_object__load(x->object);
+    if (error)
+        return error == -EACCES ? -EPERM : error;
+    x->program = bpf_program__fd(bpf_object__find_program_by_name(x->object, PROGRAM));
+    x->gates = bpf_object__find_map_fd_by_name(x->object, "gates");
+    x->exempt = bpf_object__find_map_fd_by_name(x->object, "exempt");
+    x->bans = bpf_object__find_map_fd_by_name(x->object, "bans");
+    x->dropped = bpf_object__find_map_fd_by_name(x->object, "dropped");
+    return x->program < 0 || x->gates < 0 || x->exempt < 0 || x->bans < 0 || x->dropped < 0 ? -ENOENT : 0;
+}
+
+/* An earlier Weir's program may be replaced; anybody else's may not. */
+static int look_at_program(struct attachment *a, uint32_t id)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t len = sizeof(info);
+    a->before_fd = bpf_prog_get_fd_by_id(id);
+    if (a->before_fd < 0)
+        return errno == ENOENT ? 0 : -EBUSY;
+    if (bpf_obj_get_info_by_fd(a->before_fd, &info, &len) == 0 && strcmp(info.name, PROGRAM) == 0)
+        return 0;
+    return -EBUSY;
+}
+
+static int look_at(struct xdp *x, uint32_t interface)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, seen);
+    struct attachment *a = &x->at[x->interfaces];
+    for (size_t i = 0; i < x->interfaces; i++)
+        if (x->at[i].interface == (int)interface)
+            return 0;
+    *a = (struct attachment){.interface = (int)interface, .before_fd = -1};
+    x->interfaces++;
+    int error = bpf_xdp_query(a->interface, 0, &seen);
+    if (error)
+        return error;
+    a->flags = seen.attach_mode == XDP_ATTACHED_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+    if (seen.attach_mode == XDP_ATTACHED_NONE)
+        return 0;
+    return seen.attach_mode == XDP_ATTACHED_MULTI ? -EBUSY : look_at_program(a, seen.prog_id);
+}
+
+static int take_gates(struct xdp *x, const struct firewall_gates *gates)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < gates->count && !error; i++) {
+        const struct firewall_gate *g = &gates->at[i];
+        struct xdp_place place = {.port = htons(g->to.port)};
+        if (g->means != FIREWALL_XDP)
+            continue;
+        map_address(place.addr, (uint8_t)g->to.kind, g->to.bytes);
+        error = bpf_map_update_elem(x->gates, &place, &i, BPF_ANY);
+        if (!error)
+            error = look_at(x, g->interface);
+    }
+    return error;
+}
+
+int xdp_open(const struct firewall_gates *gates, struct xdp **ret)
+{
+    struct xdp *x = calloc(1, sizeof(*x));
+    if (!x)
+        return -ENOMEM;
+    int error = load(x);
+    if (!error)
+        error = take_gates(x, gates);
+    if (error) {
+        xdp_close(x);
+        return error;
+    }
+    *ret = x;
+    return 0;
+}
+
+void xdp_close(struct xdp *x)
+{
+    if (!x)
+        return;
+    for (size_t i = 0; i < x->interfaces; i++)
+        if (x->at[i].before_fd >= 0)
+            close(x->at[i].before_fd);
+    bpf_object__close(x->object);
+    free(x);
+}
+
+/* ---- attaching ---- */
+
+static int take_place(struct xdp *x, struct attachment *a)
+{
+    LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = a->before_fd);
+    if (a->before_fd >= 0)
+        return bpf_xdp_attach(a->interface, x->program, a->flags | XDP_FLAGS_REPLACE, &options);
+    int error = bpf_xdp_attach(a->interface, x->program, XDP_FLAGS_UPDATE_IF_NOEXIST | XDP_FLAGS_DRV_MODE, NULL);
+    if (error && error != -EBUSY && error != -EPERM)
+        error = bpf_xdp_attach(a->interface, x->program, XDP_FLAGS_UPDATE_IF_NOEXIST | XDP_FLAGS_SKB_MODE, NULL);
+    return error;
+}
+
+static int attach(struct xdp *x)
+{
+    for (size_t i = 0; i < x->interfaces; i++) {
+        struct attachment *a = &x->at[i];
+        int error = a->done ? 0 : take_place(x, a);
+        if (error)
+            return error == -EEXIST ? -EBUSY : error;
+        a->done = true;
+        if (a->before_fd >= 0)
+            close(a->before_fd);
+        a->before_fd = -1;
+    }
+    return 0;
+}
+
+/* Somebody may have taken it off. */
+static bool is_attached(struct xdp *x)
+{
+    bool all = true;
+    for (size_t i = 0; i < x->interfaces; i++) {
+        LIBBPF_OPTS(bpf_xdp_query_opts, seen);
+        if (bpf_xdp_query(x->at[i].interface, 0, &seen) == 0 && seen.attach_mode != XDP_ATTACHED_NONE)
+            continue;
+        x->at[i].done = false;
+        all = false;
+    }
+    return all;
+}
+
+/* ---- entries ---- */
+
+static int put(struct xdp *x, const struct firewall_entry *e, uint64_t now_ns)
+{
+    struct xdp_net key = key_of(&e->who);
+    struct xdp_ban ban = {.until_ns = now_ns + e->left_ms * NS_PER_MS, .bits = key.bits};
+    if (e->left_ms)
+        return bpf_map_update_elem(x->bans, &key, &ban, BPF_ANY);
+    int error = bpf_map_delete_elem(x->bans, &key);
+    return error == -ENOENT ? 0 : error;
+}
+
+int xdp_change(struct xdp *x, const struct firewall_entry *entries, size_t count)
+{
+    uint64_t now_ns = clock_now_ns();
+    int error = 0;
+    for (size_t i = 0; i < count && !error; i++)
+        error = put(x, &entries[i], now_ns);
+    return error;
+}
+
+static int by_network(const void *key, const void *entry)
+{
+    return network_compare(key, &((const struct firewall_entry *)entry)->who);
+}
+
+/* Whether a ban of the map is to stay: it is one of the entries, or, without any (NULL), it has not run out. */
+static bool is_to_stay(struct xdp *x, const struct xdp_net *key, const struct firewall_entry *entries, size_t count,
+                       uint64_t now_ns)
+{
+    struct xdp_ban ban;
+    if (!entries)
+        return bpf_map_lookup_elem(x->bans, key, &ban) != 0 || ban.until_ns > now_ns;
+    const struct network n = network_of_key(key);
+    return bsearch(&n, entries, count, sizeof(*entries), by_network) != NULL;
+}
+
+/* Deletes what is not to stay. A tree cannot be walked while it changes, so its keys are taken first. */
+static int clear(struct xdp *x, const struct firewall_entry *entries, size_t count)
+{
+    uint64_t now_ns = clock_now_ns();
+    struct xdp_net *keys = malloc(XDP_BANS_MAX * sizeof(*keys)), *last = NULL;
+    size_t found = 0;
+    if (!keys)
+        return -ENOMEM;
+    while (found < XDP_BANS_MAX && bpf_map_get_next_key(x->bans, last, &keys[found]) == 0)
+        last = &keys[found++];
+    for (size_t i = 0; i < found; i++)
+        if (!is_to_stay(x, &keys[i], entries, count, now_ns))
+            (void)bpf_map_delete_elem(x->bans, &keys[i]);
+    free(keys);
+    return 0;
+}
+
+/* Deletes exemptions of other generations: those that came with this one are never missing. */
+static int clear_exempt(struct xdp *x)
+{
+    struct xdp_gate_net *keys = malloc(XDP_EXEMPT_MAX * sizeof(*keys)), *last = NULL;
+    size_t found = 0;
+    uint32_t generation;
+    if (!keys)
+        return -ENOMEM;
+    while (found < XDP_EXEMPT_MAX && bpf_map_get_next_key(x->exempt, last, &keys[found]) == 0)
+        last = &keys[found++];
+    for (size_t i = 0; i < found; i++)
+        if (bpf_map_lookup_elem(x->exempt, &keys[i], &generation) == 0 && generation != x->generation)
+            (void)bpf_map_delete_elem(x->exempt, &keys[i]);
+    free(keys);
+    return 0;
+}
+
+static int put_exempt(struct xdp *x, uint32_t gate, const struct network *n)
+{
+    struct xdp_gate_net key = {.bits = 32 + map_bits(n), .gate = gate};
+    map_address(key.addr, n->kind, n->bytes);
+    return n->kind == ADDR_UID ? 0 : bpf_map_update_elem(x->exempt, &key, &x->generation, BPF_ANY);
+}
+
+/* Both trees have room for two generations. */
+static int replace_exempt(struct xdp *x, const struct firewall_gates *gates)
+{
+    int error = 0;
+    x->generation++;
+    for (uint32_t g = 0; g < gates->count; g++)
+        for (uint32_t i = 0; i < gates->at[g].exempt.count && !error; i++)
+            if (gates->at[g].means == FIREWALL_XDP)
+                error = put_exempt(x, g, &gates->at[g].exempt.at[i]);
+    return error ? error : clear_exempt(x);
+}
+
+int xdp_replace(struct xdp *x, const struct firewall_gates *gates, const struct firewall_entry *entries, size_t count)
+{
+    static const struct firewall_entry none; /* NULL means something else */
+    int error = clear(x, entries ? entries : &none, count);
+    if (!error)
+        error = replace_exempt(x, gates);
+    if (!error)
+        error = xdp_change(x, entries, count);
+    return error ? error : attach(x);
+}
+
+/* ---- counters ---- */
+
+int xdp_count(struct xdp *x)
+{
+    int cpus = libbpf_num_possible_cpus();
+    uint32_t first = 0;
+    uint64_t now_ns = clock_now_ns();
+    struct xdp_count *each = cpus > 0 ? calloc((size_t)cpus, sizeof(*each)) : NULL;
+    if (!each)
+        return -ENOMEM;
+    int error = bpf_map_lookup_elem(x->dropped, &first, each);
+    if (!error)
+        x->sum = (struct xdp_count){0};
+    for (int i = 0; i < cpus && !error; i++) {
+        x->sum.packets += each[i].packets;
+        x->sum.bytes += each[i].bytes;
+    }
+    free(each);
+    if (!error && now_ns - x->swept_ns >= SWEEP_EVERY_NS) {
+        x->swept_ns = now_ns;
+        error = clear(x, NULL, 0);
+    }
+    return error ? error : is_attached(x) ? 0 : -ENOENT;
+}
+
+void xdp_dropped(const struct xdp *x, uint64_t *ret_packets, uint64_t *ret_bytes)
+{
+    *ret_packets = x->sum.packets;
+    *ret_bytes = x->sum.bytes;
+}
