@@ -58,6 +58,7 @@ struct config_gate {
     enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
     bool zmtp2;              /* accept ZMTP 2.0 clients */
     struct limits limits;
+    uint32_t enforce; /* of the rules that do not say: limits.enforce has it */
     struct breaker_params breaker;
     uint64_t breaker_stall_ns;         /* 0: never */
     enum breaker_meets breaker_open;   /* what newcomers meet */
@@ -77,7 +78,8 @@ struct config {
     uint64_t memory_bytes;
     uint64_t sources; /* entries of the source table */
     uint64_t drain_ns;
-    char state_file[CONFIG_PATH_MAX]; /* absolute; "": none */
+    char state_file[CONFIG_PATH_MAX];      /* absolute; "": none */
+    char enforce_key[CONFIG_NAME_MAX + 1]; /* "": none */
     enum log_level log_level;
     size_t gate_count;
     struct config_gate *gates;

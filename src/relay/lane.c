@@ -7,6 +7,7 @@
 #include "relay/memory.h"
 #include "relay/probe.h"
 #include "relay/session.h"
+#include "relay/shadow.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -131,7 +132,7 @@ bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
 static void time_receiver(struct lane *l, struct session *s)
 {
     uint64_t now = s->wg->worker->now_ns, lagged_ns = l->flowing_ns - l->blocked_ns, kept_up_ns = now - l->flowing_ns;
-    if (kept_up_ns < lagged_ns && l->taken < session_limits(s)->slow_reader.bytes) {
+    if (kept_up_ns < lagged_ns && l->taken < shadow_slow_reader(s)->slow_reader.bytes) {
         l->blocked_ns += kept_up_ns;
         return;
     }
@@ -152,7 +153,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
     if (l->traffic.inbound)
         return;
-    session_arm(s, l->blocked_ns + session_limits(s)->slow_reader.within_ns);
+    session_arm(s, l->blocked_ns + shadow_slow_reader(s)->slow_reader.within_ns);
     admission_blocked(s);
 }
 
@@ -442,7 +443,8 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
         return;
     l->begun_ns = s->wg->worker->now_ns;
     l->moved = 0;
-    session_arm(s, l->begun_ns + session_limits(s)->message.complete_within_ns);
+    l->noted_late = false;
+    session_arm(s, l->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
 }
 
 /* While a client is paused, the application's PINGs are answered for it. */
@@ -487,12 +489,17 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 {
     struct traffic_result r;
     struct traffic_context c = session_context(s);
+    struct traffic_shadow shadow;
     if (l->traffic.inbound)
         c.turns = admission_allows(s);
+    if (l->traffic.inbound && UNLIKELY(c.limits->shadow != NULL))
+        c.shadow = shadow_begin(&shadow);
     uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
     count(l, s, &r);
+    if (UNLIKELY(c.shadow != NULL))
+        shadow_end(s, c.shadow);
     bool flowing = pass_on(l, s, w, &r);
     if (s->state == SESSION_CLOSED)
         return false;

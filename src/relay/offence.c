@@ -4,20 +4,20 @@
 #include "base/log.h"
 #include "relay/banned.h"
 #include "relay/opening.h"
+#include "relay/shadow.h"
 
 /* What goes on counts once in this time. */
 #define AGAIN_NS NS_PER_S
 
-static bool counts(const struct session *s, enum verdict v)
+bool offence_counts(const struct session *s, const struct limits *l, enum verdict v)
 {
-    const struct limits *l = session_limits(s);
     enum offence kind = verdict_offence(v);
     bool wanted = (kind == OFFENCE_PROTOCOL && l->ban.for_protocol) || (kind == OFFENCE_EXCESS && l->ban.for_excess);
     return wanted && !networks_contain(&l->ban.exempt, &s->addr);
 }
 
 /* How many times deeper the bucket is. An entry that many sources share, because the table is full, is patient. */
-static unsigned patience(const struct source *source)
+unsigned offence_patience(const struct source *source)
 {
     uint32_t open = atomic_load(&source->refs), half_open = atomic_load(&source->half_open);
     uint32_t good = open > half_open ? open - half_open : 1;
@@ -50,10 +50,12 @@ static void score(struct session *s, enum verdict v)
     const struct strike_rules *rules = &session_limits(s)->ban.strikes;
     unsigned strikes = verdict_info(v)->strikes;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
-    if (!s->wg->gate->bans || rules->strikes == 0 || !counts(s, v))
+    if (session_limits(s)->shadow)
+        shadow_score(s, v);
+    if (!s->wg->gate->bans || rules->strikes == 0 || !offence_counts(s, session_limits(s), v))
         return;
     cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
-    switch (strikes_add(&s->source->strikes, rules, strikes, patience(s->source), s->wg->worker->now_ns)) {
+    switch (strikes_add(&s->source->strikes, rules, strikes, offence_patience(s->source), s->wg->worker->now_ns)) {
     case STRIKES_WARN:
         warn(s, v);
         break;

@@ -8,6 +8,7 @@
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/opening.h"
+#include "relay/shadow.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -88,6 +89,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->wg = wg;
     s->addr = *addr;
     s->source = source;
+    s->lot = (uint8_t)gate_lot(wg->gate, source);
     s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->id = ++w->next_id << 8 | (w->index + 1);
     s->active_ns = w->now_ns;
@@ -339,10 +341,9 @@ void session_arm(struct session *s, uint64_t at_ns)
 
 /* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
  * during which Weir or the application made it wait does not count. */
-static bool message_is_late(struct session *s)
+static bool message_is_late(struct session *s, const struct limits *lim)
 {
     struct lane *l = &s->up;
-    const struct limits *lim = session_limits(s);
     uint64_t now = s->wg->worker->now_ns;
     if (l->begun_ns == 0)
         return false;
@@ -379,10 +380,9 @@ static bool message_is_in_the_way(struct session *s)
     return false;
 }
 
-static bool reader_is_slow(struct session *s)
+static bool reader_is_slow(struct session *s, const struct limits *lim)
 {
     struct lane *l = &s->down;
-    const struct limits *lim = session_limits(s);
     uint64_t now = s->wg->worker->now_ns;
     if (!l->blocked || lim->slow_reader.within_ns == 0 || s->pushes_back)
         return false;
@@ -418,13 +418,32 @@ static void keep_alive(struct session *s)
         send_pong(&s->up, s);
 }
 
+/* What rules in shadow say of time: once for each message, and each slow_reader.within. */
+static void check_shadow(struct session *s)
+{
+    const struct limits *lim = session_limits(s)->shadow;
+    if (!s->up.noted_late && message_is_late(s, lim)) {
+        s->up.noted_late = true;
+        shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
+    }
+    if (reader_is_slow(s, lim)) {
+        s->down.taken = 0;
+        s->down.blocked_ns = s->wg->worker->now_ns;
+        session_arm(s, s->down.blocked_ns + lim->slow_reader.within_ns);
+        shadow_note(s, VERDICT_SLOW_READER, 1);
+    }
+}
+
 static void check_open(struct session *s)
 {
+    const struct limits *lim = session_limits(s);
     admission_on_alarm(s);
-    if (message_is_late(s) || message_is_in_the_way(s))
+    if (lim->shadow)
+        check_shadow(s);
+    if (message_is_late(s, lim) || message_is_in_the_way(s))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
         session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
-    else if (reader_is_slow(s))
+    else if (reader_is_slow(s, lim))
         session_close(s, VERDICT_SLOW_READER);
     else
         keep_alive(s);
@@ -439,10 +458,11 @@ static void reconsider_open(struct session *s)
     uint64_t now = s->wg->worker->now_ns;
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
     s->up.resume_ns = now;
+    uint64_t slow_ns = shadow_slow_reader(s)->slow_reader.within_ns;
     if (s->up.begun_ns)
-        session_arm(s, s->up.begun_ns + l->message.complete_within_ns);
-    if (s->down.blocked && l->slow_reader.within_ns)
-        session_arm(s, s->down.blocked_ns + l->slow_reader.within_ns);
+        session_arm(s, s->up.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
+    if (s->down.blocked && slow_ns)
+        session_arm(s, s->down.blocked_ns + slow_ns);
     session_wake(s);
 }
 

@@ -49,8 +49,9 @@ struct session {
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
-    uint64_t struck_ns;     /* when what goes on last counted as an offence (offence.h) */
-    uint64_t over_since_ns; /* paused over and over since then; 0: it is not */
+    uint64_t struck_ns;        /* when what goes on last counted as an offence (offence.h) */
+    uint64_t shadow_struck_ns; /* the same of a rule in shadow (shadow.h) */
+    uint64_t over_since_ns;    /* paused over and over since then; 0: it is not */
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;
@@ -59,6 +60,7 @@ struct session {
     struct addr addr;
     uint8_t state; /* enum session_state */
     uint8_t class; /* of the gate's classes, by the client's address */
+    uint8_t lot;   /* of its source: which rules are in force for it */
     bool half_open;
     bool heavy;        /* its last turn moved much: others go first */
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
@@ -121,7 +123,7 @@ static inline void session_count_class(const struct session *s, enum class_cell 
 
 static inline const struct limits *session_limits(const struct session *s)
 {
-    return &s->wg->policy->limits;
+    return s->wg->policy->for_lot[s->lot];
 }
 
 #endif

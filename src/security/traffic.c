@@ -78,8 +78,11 @@ enum ruling traffic_withhold(struct judgement *j, enum verdict reason, uint64_t 
 
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v)
 {
-    if (rate_is_unlimited(&l->rate))
+    if (rate_is_unlimited(&l->rate)) {
+        if (UNLIKELY(j->c->shadow != NULL))
+            traffic_shadow_unit(j, word, v);
         return RULING_PASS;
+    }
     /* A command between the frames of a message cannot be left out alone. */
     bool stuck = zmtp_is_command(&j->t->dec) && j->t->dec.in_message;
     if (l->over == ACTION_PAUSE || (l->over == ACTION_DROP && stuck)) {
@@ -163,7 +166,7 @@ static bool is_limited(const struct limits *l)
 
 /* ---- frames ---- */
 
-static enum verdict size_verdict(const struct traffic *t, const struct limits *l, uint64_t charged)
+enum verdict traffic_size_verdict(const struct traffic *t, const struct limits *l, uint64_t charged)
 {
     if (t->frames >= l->message.frames)
         return VERDICT_TOO_MANY_FRAMES;
@@ -191,13 +194,15 @@ static bool judge_frame(struct judgement *j)
         return true;
     if (t->curve && !curve_header_ok(&t->dec))
         return refuse(j, VERDICT_BAD_CURVE_FRAME);
-    enum verdict v = size_verdict(t, j->c->limits, charged);
+    enum verdict v = traffic_size_verdict(t, j->c->limits, charged);
     if (UNLIKELY(v != VERDICT_PASS)) {
         if (traffic_rule(j, v, j->c->limits->message.over) == RULING_CLOSE)
             return false;
         t->mode = TRAFFIC_SKIP;
         return true;
     }
+    if (UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_frame(j, charged);
     t->frames++;
     t->size += charged;
     if (!rate_is_unlimited(&j->c->limits->source.bytes.rate))
@@ -500,6 +505,8 @@ static bool step(struct judgement *j, bool limited)
         /* Without rates there is nothing to ask; the mode was reset by the last message's end. */
         if (limited && !begin_message(j))
             return false;
+        if (UNLIKELY(j->c->shadow != NULL))
+            traffic_shadow_begin(j);
     }
     switch (zmtp_next(&t->dec, &j->at, j->end)) {
     case ZMTP_FRAME:
@@ -517,8 +524,10 @@ static bool step(struct judgement *j, bool limited)
 static void charge_pinned(struct judgement *j)
 {
     const struct rate *rate = &j->c->limits->source.bytes.rate;
-    if (rate_is_unlimited(rate) || j->r->messages != 1 || j->at != j->end || j->last_charge >= TRAFFIC_PINNED_BYTES)
+    if (j->r->messages != 1 || j->at != j->end || j->last_charge >= TRAFFIC_PINNED_BYTES)
         return;
+    if (UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_pinned(j, TRAFFIC_PINNED_BYTES - j->last_charge);
     gcra_charge(&j->c->source->limiters[SOURCE_BYTES], rate, TRAFFIC_PINNED_BYTES - j->last_charge, j->c->now_ns);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Shared by traffic.c and subscriptions.c only: one call of traffic_judge() at work. */
+/* Shared by traffic.c, traffic_shadow.c and subscriptions.c only: one call of traffic_judge() at work. */
 #ifndef WEIR_SECURITY_TRAFFIC_INNER_H
 #define WEIR_SECURITY_TRAFFIC_INNER_H
 
@@ -39,6 +39,18 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
 
 /* A complete command of the client. */
 enum ruling traffic_client_command(struct judgement *j, struct bytes body);
+
+/* Counts what rules in shadow say, in the places where those in force are asked. Only with c->shadow. A message begins;
+ * a frame of it, before it is counted in t->frames and t->size; its end, if it came alone; a unit; a subscription or
+ * cancellation that passed (`added`: the connection did not have it). */
+void traffic_shadow_begin(struct judgement *j);
+void traffic_shadow_frame(struct judgement *j, uint64_t charged);
+void traffic_shadow_pinned(struct judgement *j, uint64_t bytes);
+void traffic_shadow_unit(struct judgement *j, gcra_word *word, enum verdict v);
+void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic);
+
+/* What the size of the current frame says of its message. */
+enum verdict traffic_size_verdict(const struct traffic *t, const struct limits *l, uint64_t charged);
 
 /* Remembers a PING. */
 void traffic_note_ping(struct traffic_result *r, struct bytes data);
