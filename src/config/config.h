@@ -90,6 +90,11 @@ struct config {
  * (names are looked up). */
 MUST_USE struct config *config_load(const char *path, FILE *errors);
 
+/* The same; where the keys of each gate stand in the file goes to ret[], which has room for CONFIG_GATES_MAX
+ * (config/checks.h has the struct). */
+struct section_given;
+MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
+
 /* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a
  * line to `errors`. */
 MUST_USE struct config *config_from_args(const char *listen, const char *forward, FILE *errors);

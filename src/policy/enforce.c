@@ -176,6 +176,13 @@ bool enforce_split(const struct limits *configured, unsigned lot, struct limits 
     return shadows;
 }
 
+bool limits_count_offence(const struct limits *l, enum verdict v, const struct addr *a)
+{
+    enum offence kind = verdict_offence(v);
+    bool wanted = (kind == OFFENCE_PROTOCOL && l->ban.for_protocol) || (kind == OFFENCE_EXCESS && l->ban.for_excess);
+    return wanted && !networks_contain(&l->ban.exempt, a);
+}
+
 unsigned enforce_next_share(const struct limits *configured, unsigned lot)
 {
     unsigned next = ENFORCE_LOTS;

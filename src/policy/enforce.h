@@ -78,6 +78,9 @@ bool enforce_matters(const struct limits *configured);
  * ret_force->shadow is `ret_shadow`, otherwise NULL. */
 bool enforce_split(const struct limits *configured, unsigned lot, struct limits *ret_force, struct limits *ret_shadow);
 
+/* Whether an offence of this verdict counts against a peer: its kind does, and the peer is not exempt. */
+bool limits_count_offence(const struct limits *l, enum verdict v, const struct addr *a);
+
 /* The first lot after `lot` for which another split holds; ENFORCE_LOTS: none. At most RULE_COUNT of them. */
 unsigned enforce_next_share(const struct limits *configured, unsigned lot);
 

@@ -9,13 +9,6 @@
 /* What goes on counts once in this time. */
 #define AGAIN_NS NS_PER_S
 
-bool offence_counts(const struct session *s, const struct limits *l, enum verdict v)
-{
-    enum offence kind = verdict_offence(v);
-    bool wanted = (kind == OFFENCE_PROTOCOL && l->ban.for_protocol) || (kind == OFFENCE_EXCESS && l->ban.for_excess);
-    return wanted && !networks_contain(&l->ban.exempt, &s->addr);
-}
-
 /* How many times deeper the bucket is. An entry that many sources share, because the table is full, is patient. */
 unsigned offence_patience(const struct source *source)
 {
@@ -52,7 +45,7 @@ static void score(struct session *s, enum verdict v)
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
     if (session_limits(s)->shadow)
         shadow_score(s, v);
-    if (!s->wg->gate->bans || rules->strikes == 0 || !offence_counts(s, session_limits(s), v))
+    if (!s->wg->gate->bans || rules->strikes == 0 || !limits_count_offence(session_limits(s), v, &s->addr))
         return;
     cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
     switch (strikes_add(&s->source->strikes, rules, strikes, offence_patience(s->source), s->wg->worker->now_ns)) {

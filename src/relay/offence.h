@@ -29,9 +29,7 @@ static inline void offence_ran_dry(struct session *s)
     s->over_since_ns = 0;
 }
 
-/* For shadow.h: whether these rules of bans count such an offence of this client, and how many times deeper the bucket
- * of a source is. */
-bool offence_counts(const struct session *s, const struct limits *l, enum verdict v);
+/* How many times deeper the bucket of a source is. */
 unsigned offence_patience(const struct source *source);
 
 #endif

@@ -128,7 +128,7 @@ void shadow_score(struct session *s, enum verdict v)
 {
     const struct limits *l = session_limits(s)->shadow;
     unsigned strikes = verdict_info(v)->strikes;
-    if (!l || l->ban.strikes.strikes == 0 || !offence_counts(s, l, v))
+    if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->addr))
         return;
     /* Who would be banned would not be here. */
     if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->now_ns, NULL))

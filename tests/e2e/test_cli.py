@@ -10,7 +10,7 @@ import pytest
 from harness.net import PATIENCE, free_port, raw_connect, wait_until
 from harness.weir import ROOT, program
 
-COMMANDS = ["serve", "check", "help"]
+COMMANDS = ["serve", "check", "explain", "help"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
