@@ -38,6 +38,13 @@ static int tear_down(void **state)
     return 0;
 }
 
+static int set_up_line(void **state)
+{
+    stand_init(&stand);
+    line_init(&line, &stand, 0);
+    return 0;
+}
+
 static unsigned would(enum verdict v)
 {
     return stand.shadow.verdicts[v];
@@ -250,6 +257,88 @@ static void shadow_foretells_what_drop_does(void **state)
     }
 }
 
+/* Anything that a client may say, and some that it may not. */
+static void say_anything(struct property_rng *rng)
+{
+    static uint8_t topic[70];
+    topic[0] = (uint8_t)('a' + property_below(rng, 8));
+    switch (property_below(rng, 12)) {
+    case 0:
+        stream_command(&sent, "PING", "\0\0", 2);
+        break;
+    case 1:
+        stream_command(&sent, "SUBSCRIBE", topic, (size_t)property_below(rng, 40));
+        break;
+    case 2:
+        stream_command(&sent, "CANCEL", topic, 1);
+        break;
+    case 3:
+        if (property_below(rng, 60) == 0)
+            stream_frame(&sent, 0x80, 'x', 5);
+        break;
+    default:
+        stream_frame(&sent, 0, (uint8_t)property_below(rng, 3), (size_t)property_magnitude(rng, 12));
+    }
+}
+
+static void limit_everything(struct limits *l)
+{
+    const struct rate rate = {.count = 5, .period_ns = NS_PER_S, .burst = 3};
+    l->message.frame_bytes = 500;
+    l->message.size_bytes = 900;
+    l->message.frames = 2;
+    l->source.messages = l->source.commands = l->subscriptions.messages = (struct rate_limit){rate, ACTION_CLOSE};
+    l->source.bytes = (struct rate_limit){{.count = 500, .period_ns = NS_PER_S, .burst = 999}, ACTION_PAUSE};
+    l->subscriptions.rate = (struct rate){.count = 50, .period_ns = NS_PER_S, .burst = 99};
+    l->subscriptions.max = 3;
+    l->subscriptions.topic_bytes = 10;
+    l->subscriptions.source_bytes = 60;
+}
+
+/* Two gates with the same limits, all rules in shadow at one and off at the other, hear the same, and do the same. */
+static void in_shadow_is_as_if_it_were_not_there(void **state)
+{
+    struct property_rng rng = property_rng_new("as if");
+    unsigned verdicts = 0;
+    for (unsigned run = 0; run < 300; run++) {
+        unsigned flags = property_below(&rng, 2) ? LINE_SUBSCRIBER : 0;
+        struct limits configured, unused;
+        struct line off;
+        line_fini(&line);
+        stand_fini(&stand);
+        stand_init(&stand);
+        stand_init(&twin);
+        configured = stand.limits;
+        limit_everything(&configured);
+        for (unsigned r = 0; r < RULE_COUNT; r++)
+            configured.enforce[r] = ENFORCE_SHADOW;
+        assert_true(enforce_split(&configured, 0, &stand.limits, &in_shadow));
+        for (unsigned r = 0; r < RULE_COUNT; r++)
+            configured.enforce[r] = ENFORCE_OFF;
+        assert_false(enforce_split(&configured, 0, &twin.limits, &unused));
+        line_init(&line, &stand, flags);
+        line_init(&off, &twin, flags);
+        sent.len = 0;
+        for (unsigned i = 0; i < 60; i++)
+            say_anything(&rng);
+        size_t most = 1 + (size_t)property_below(&rng, 2000);
+        assert_int_equal(line_feed_by(&line, sent.bytes, sent.len, most),
+                         line_feed_by(&off, sent.bytes, sent.len, most));
+        assert_int_equal(line.verdict, off.verdict);
+        assert_int_equal(line.messages, off.messages);
+        assert_int_equal(line.commands, off.commands);
+        assert_int_equal(line.drops + line.dropped, off.drops + off.dropped);
+        assert_int_equal(line.waited_ns, off.waited_ns);
+        assert_int_equal(line.out_len, off.out_len);
+        if (off.out_len)
+            assert_memory_equal(line.out, off.out, off.out_len);
+        verdicts += all_verdicts();
+        line_fini(&off);
+        stand_fini(&twin);
+    }
+    assert_true(verdicts > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(messages_of_a_subscriber, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_shared_entry_is_left_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shadow_foretells_what_drop_does, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(in_shadow_is_as_if_it_were_not_there, set_up_line, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
