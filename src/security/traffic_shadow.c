@@ -38,7 +38,7 @@ void traffic_shadow_frame(struct judgement *j, uint64_t charged)
     const struct limits *l = j->c->limits->shadow;
     if (j->t->shadowed)
         return;
-    enum verdict v = traffic_size_verdict(j->t, l, charged);
+    enum verdict v = traffic_size_verdict(l, j->t->dec.size, j->t->frames - 1, j->t->size - charged, charged);
     if (v != VERDICT_PASS)
         would_refuse(j, v);
     else if (!rate_is_unlimited(&l->source.bytes.rate) && !source_is_shared(j->c->source))
