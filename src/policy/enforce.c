@@ -9,6 +9,7 @@
  * source, stays bounded. */
 #define TOPIC_BYTES_MOST   65536u
 #define SUBSCRIPTIONS_MOST 16777216u
+#define TOPICS_BYTES_MOST  (UINT64_C(1) << 30)
 #define HALF_OPEN_MOST     65535u
 
 enum enforcement enforcement_of(uint32_t enforce, unsigned lot)
@@ -110,7 +111,7 @@ static void lift_subscriptions(struct limits *l)
 {
     l->subscriptions.max = SUBSCRIPTIONS_MOST;
     l->subscriptions.topic_bytes = TOPIC_BYTES_MOST;
-    l->subscriptions.source_bytes = UINT64_MAX;
+    l->subscriptions.source_bytes = TOPICS_BYTES_MOST;
     lift_rate(&l->subscriptions.rate);
 }
 

@@ -82,7 +82,7 @@ static bool is_lifted(const struct limits *l, enum rule r)
         return l->source.commands.rate.count == 0;
     case RULE_SUBSCRIPTIONS:
         return l->subscriptions.max == 16777216 && l->subscriptions.topic_bytes == 65536 &&
-               l->subscriptions.source_bytes == UINT64_MAX && l->subscriptions.rate.count == 0;
+               l->subscriptions.source_bytes == 1 << 30 && l->subscriptions.rate.count == 0;
     case RULE_SUBSCRIBER_MESSAGES:
         return l->subscriptions.messages.rate.count == 0;
     case RULE_SLOW_READER:
