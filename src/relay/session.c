@@ -422,7 +422,7 @@ static void keep_alive(struct session *s)
 static void check_shadow(struct session *s)
 {
     const struct limits *lim = session_limits(s)->shadow;
-    if (!s->up.noted_late && message_is_late(s, lim)) {
+    if (!s->up.noted_late && !s->up.pressed && message_is_late(s, lim)) {
         s->up.noted_late = true;
         shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
     }

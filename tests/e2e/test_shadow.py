@@ -254,7 +254,7 @@ def misbehave(weir, source=CLIENT):
 def test_a_ban_in_shadow(start_app, start_weir, peers, paths):
     """Strikes for rules in force and in shadow count; the ban that follows is counted once for as long as it would last."""
     app = start_app("pull", paths.ipc())
-    weir = start_weir(config=config(app.endpoint, ban={"strikes": 10, "for": "1h", "enforce": "shadow"}))
+    weir = start_weir(config=config(app.endpoint, ban={"strikes": 8, "within": "1h", "for": "1h", "enforce": "shadow"}))
     for _ in range(6):
         misbehave(weir)  # 5 strikes each
     assert weir.metric("weir_verdicts_total", verdict="reserved_flags") == 6  # the protocol is never in shadow
