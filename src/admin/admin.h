@@ -3,7 +3,7 @@
  * The admin address: /metrics, /healthz, /version over HTTP, read-only. It has one thread of its own and reads
  * snapshots of the relay only, so that it answers while every worker is busy and never slows one.
  *
- * Bounded: at most 32 connections (places.h), each of 16 KiB and one rendered page (some 10 KiB a gate, 4 MiB at most);
+ * Bounded: at most 32 connections (places.h), each of 16 KiB and one rendered page (some 15 KiB a gate, 8 MiB at most);
  * 10 s without traffic; no request bodies. When places run short, the connection that has asked for nothing for longest
  * gives way: nobody who holds connections locks the scraper out. Nothing of a request ever comes back in an answer, and
  * nothing is logged.

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_MAX_BYTES (4u << 20)
+#define PAGE_MAX_BYTES (8u << 20)
 #define PLAIN_TEXT     "text/plain; charset=utf-8"
 
 /* Pages that are always the same: made once, so that saying no takes no memory. */

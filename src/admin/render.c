@@ -187,6 +187,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_breakers(o, v);
     write_classes(o, v, READING_CLASS_CONNECTIONS, CLASS_CONNECTIONS);
     write_classes(o, v, READING_CLASS_MESSAGES, CLASS_MESSAGES);
+    write_classes(o, v, READING_CLASS_SHED, CLASS_SHED);
     write_verdicts(o, v);
     write_shadow_verdicts(o, v);
     write_cells(o, v);

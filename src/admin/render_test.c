@@ -234,7 +234,7 @@ static void the_largest_page_fits(void **state)
         for (size_t n = 0; n < CLASS_COUNT_MAX; n++)
             g->classes[n].name = name;
     }
-    text_out_init(&o, 4 << 20);
+    text_out_init(&o, 8 << 20);
     render_metrics(&o, &v);
     char *text = text_out_take(&o, &len);
     assert_non_null(text);

@@ -26,6 +26,7 @@ static const struct order orders[] = {
     {"subscriptions.topic", "subscriptions.source_bytes", false},
     {"breaker.for", "breaker.max", false},
     {"ban.for", "ban.max", false},
+    {"concurrency.shed.target", "concurrency.shed.interval", false},
 };
 
 static const struct schema_key *gate_key(const char *path)

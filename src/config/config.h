@@ -22,6 +22,7 @@
 #define CONFIG_GATES_MAX 64
 #define CONFIG_NAME_MAX  32
 #define CONFIG_PATH_MAX  256
+#define CONFIG_TEXT_MAX  256
 
 /* What newcomers meet while the breaker is open. */
 enum breaker_meets { BREAKER_MEETS_PAUSE, BREAKER_MEETS_REFUSE };
@@ -60,6 +61,7 @@ struct config_gate {
     struct limits limits;
     uint32_t enforce; /* of the rules that do not say: limits.enforce has it */
     struct breaker_params breaker;
+    char shed_reply[CONFIG_TEXT_MAX];  /* what a request is answered that is shed */
     uint64_t breaker_stall_ns;         /* 0: never */
     enum breaker_meets breaker_open;   /* what newcomers meet */
     struct config_networks ban_exempt; /* as limits.ban.exempt has them */

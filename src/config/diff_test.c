@@ -170,6 +170,7 @@ static bool change(const struct schema_key *k, void *base)
                             k->max,
                             k->type == SCHEMA_PATH ? "/var/lib/weir/state" : NULL,
                             k->type == SCHEMA_ENFORCE ? "25%" : NULL,
+                            k->type == SCHEMA_TEXT ? "try again later" : NULL,
                             k->choices ? k->choices[0].word : NULL,
                             k->choices ? k->choices[1].word : NULL,
                             k->type == SCHEMA_BOOL ? "true" : NULL,

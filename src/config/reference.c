@@ -47,7 +47,7 @@ static void print_key(FILE *out, const struct schema *s, const struct schema_key
         [SCHEMA_BOOL] = "switch",         [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
         [SCHEMA_LISTEN] = "endpoint",     [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
         [SCHEMA_NETWORKS] = "list",       [SCHEMA_OBJECTS] = "list",     [SCHEMA_PATH] = "path",
-        [SCHEMA_ENFORCE] = "enforcement",
+        [SCHEMA_ENFORCE] = "enforcement", [SCHEMA_TEXT] = "text",
     };
     fprintf(out, "### %s%s\n\n*%s, ", s->prefix, k->path, types[k->type]);
     if (schema_is_list(k))

@@ -39,6 +39,9 @@ static const struct schema_choice breaker_meets[] = {
 static const struct schema_choice concurrency_limits[] = {
     {"auto", CONCURRENCY_LIMIT_AUTO}, {"off", CONCURRENCY_LIMIT_OFF}, {0}};
 
+static const struct schema_choice over_wait[] = {
+    {"wait", SHED_OVER_WAIT}, {"reply", SHED_OVER_REPLY}, {"close", SHED_OVER_CLOSE}, {"drop", SHED_OVER_DROP}, {0}};
+
 static const struct schema_choice ban_actions[] = {{"tarpit", BAN_ACTION_TARPIT}, {"close", BAN_ACTION_CLOSE}, {0}};
 
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
@@ -206,7 +209,7 @@ static const struct schema_key gate_keys[] = {
     {"subscriptions.messages.burst", SCHEMA_NUMBER, GATE(limits.subscriptions.messages.rate.burst), .min = "0", .max = "1000000000", .preset = "1000",
      .doc = "Such messages beyond subscriptions.messages.rate that may come at once."},
     {"subscriptions.messages.over", SCHEMA_CHOICE, GATE(limits.subscriptions.messages.over), .preset = "pause", .choices = over_rate,
-     .doc = "What happens over subscriptions.messages.rate; the choices are those of source.messages.over."},
+     .doc = "What happens over subscriptions.messages.rate; the choices are those of source.messages.over. A new connection brings a new burst: make it small where you set close."},
     {"subscriptions.messages.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_SUBSCRIBER_MESSAGES]), .preset_words = "as enforce of the gate",
      .doc = "How subscriptions.messages is enforced, as in `enforce`."},
 
@@ -259,6 +262,14 @@ static const struct schema_key gate_keys[] = {
     {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .restart = true, .min = "1", .max = "65536", .preset = "65536",
      .doc = "Requests that the application may have in hand at most, whatever was learned of it.",
      .reached = "Clients wait for their turns."},
+    {"concurrency.shed.over", SCHEMA_CHOICE, GATE(limits.concurrency.shed.over), .preset = "wait", .choices = over_wait,
+     .doc = "What becomes of a request that has waited for its turn for twice concurrency.shed.target, while no request of its source was served within the target for concurrency.shed.interval: wait leaves it in line; reply answers it with concurrency.shed.reply (not while earlier requests of the connection are unanswered); close ends its connection; drop leaves it out. Where classes have priorities, the lowest that waits is shed first: each above has twice the patience of the one below. What waits for a PULL or SUB, and CURVE, is never shed."},
+    {"concurrency.shed.target", SCHEMA_DURATION, GATE(limits.concurrency.shed.target_ns), .min = "1ms", .max = "1h", .preset = "5ms",
+     .doc = "A wait for a turn that is no cause for concern."},
+    {"concurrency.shed.interval", SCHEMA_DURATION, GATE(limits.concurrency.shed.interval_ns), .min = "1ms", .max = "1h", .preset = "100ms",
+     .doc = "How long all requests of a source must have waited longer than the target before any is shed: a burst is no overload."},
+    {"concurrency.shed.reply", SCHEMA_TEXT, GATE(shed_reply), .preset = "overloaded",
+     .doc = "The body of the answer to a request that is shed; its envelope is the request's. A request whose envelope takes more than 1 KiB is left out unanswered."},
 
     {"classes", SCHEMA_OBJECTS, GATE(classes), .restart = true, .min = "0", .max = "32", .preset_words = "none", .items = &schema_class,
      .doc = "Clients that are served differently from others when the application cannot take all that is sent, by their network; see below. The application reads the class of a message's sender in the property X-Weir-Class, except with CURVE. A client that is in several networks is of the class with the smallest of them; one that is in none is of the class default."},
@@ -359,6 +370,7 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_LISTEN] = "an endpoint",
         [SCHEMA_FORWARD] = "an endpoint",
         [SCHEMA_PATH] = "an absolute path",
+        [SCHEMA_TEXT] = "a text",
         [SCHEMA_ADMIN_ADDR] = "an address and port",
         [SCHEMA_NETWORKS] = "a network",
         [SCHEMA_OBJECTS] = "a mapping",
@@ -399,6 +411,7 @@ bool schema_equal(const struct schema_key *k, const void *a, const void *b)
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
     case SCHEMA_PATH:
+    case SCHEMA_TEXT:
     case SCHEMA_ADMIN_ADDR:
         return !strcmp(left, right);
     case SCHEMA_NETWORKS:

@@ -27,6 +27,7 @@ enum schema_type {
     SCHEMA_LISTEN,     /* an endpoint to bind */
     SCHEMA_FORWARD,    /* an endpoint to connect to */
     SCHEMA_PATH,       /* "/var/lib/weir/state" */
+    SCHEMA_TEXT,       /* "try again later" */
     SCHEMA_ADMIN_ADDR, /* "127.0.0.1:9700" */
     SCHEMA_NETWORKS,   /* a list of networks: the field is a struct config_networks */
     SCHEMA_OBJECTS,    /* a list of mappings with keys of their own: the field is a pointer and a count, as there */

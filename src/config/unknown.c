@@ -61,7 +61,7 @@ static const char *always_in_force(const char *section)
         {"connections", "they keep Weir and the application within their descriptors"},
         {"handshake", "what follows a broken handshake could not be understood"},
         {"heartbeat", "it refuses nothing"},
-        {"concurrency", "it refuses nothing; concurrency.limit switches it off"},
+        {"concurrency", "it is about the application; concurrency.limit: off switches it off"},
         {"breaker", "it is about the application; breaker.failures: 0 switches it off"},
         {"source", "its parts have an enforce each, such as source.messages.enforce"},
     };

@@ -236,6 +236,19 @@ static enum fault set_path(const struct schema_key *k, const char *text, void *b
     return FAULT_NONE;
 }
 
+/* One line: it stands in messages that reach people. */
+static enum fault set_text(const struct schema_key *k, const char *text, void *base)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return FAULT_FORM;
+    if (len >= CONFIG_TEXT_MAX)
+        return FAULT_FORM;
+    memcpy((char *)base + k->offset, text, len + 1);
+    return FAULT_NONE;
+}
+
 static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
                     char why[static VALUE_WHY_MAX])
 {
@@ -282,6 +295,9 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_PATH:
         f = set_path(k, text, base);
         break;
+    case SCHEMA_TEXT:
+        f = set_text(k, text, base);
+        break;
     default:
         f = set_quantity(k, text, base);
     }
@@ -322,6 +338,7 @@ static const char *text_of(const struct schema_key *k, const void *base)
         return word_of(k, base);
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
+    case SCHEMA_TEXT:
         return field;
     case SCHEMA_NAME:
     case SCHEMA_PATH:
@@ -463,6 +480,9 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
     case SCHEMA_PATH:
         snprintf(dst, VALUE_TEXT_MAX, "a file below a folder, up to %d characters, such as /var/lib/weir/state",
                  CONFIG_PATH_MAX - 1);
+        return dst;
+    case SCHEMA_TEXT:
+        snprintf(dst, VALUE_TEXT_MAX, "up to %d bytes without control characters", CONFIG_TEXT_MAX - 1);
         return dst;
     case SCHEMA_NETWORKS:
         snprintf(dst, VALUE_TEXT_MAX, "ADDRESS/PREFIX, ADDRESS or uid:NUMBER");

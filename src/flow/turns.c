@@ -343,6 +343,14 @@ static struct turns_source *first(struct turns *t, uint32_t cost, uint64_t now_n
     return first_of(t, r, cost, now_ns);
 }
 
+unsigned turns_below(const struct turns *t, const struct turns_source *s)
+{
+    for (unsigned lowest = TURNS_PRIORITIES - 1; lowest > s->priority; lowest--)
+        if (is_waited_in(&t->ranks[lowest]))
+            return lowest - s->priority;
+    return 0;
+}
+
 /* How long the application takes for a unit, as long as somebody waits. */
 static void follow_pace(struct turns *t, uint32_t cost, uint64_t now_ns)
 {

@@ -23,7 +23,7 @@
  * application. What a source was served counts until the others have caught up; when it has become greedy, for a few
  * quanta at most: who was sparse for an hour is not to starve for it.
  *
- * Memory: 136 bytes for each of `capacity` sources, fixed and touched as they come, in sets of 8; an entry that nobody
+ * Memory: 152 bytes for each of `capacity` sources, fixed and touched as they come, in sets of 8; an entry that nobody
  * waits on and whose tag has been passed equals a new one. When a set is full of busy sources, one more shares an entry
  * with another: it is served coarser, never without limit. One owner at a time (relay/ holds a lock around it).
  */
@@ -32,6 +32,7 @@
 
 #include "base/attr.h"
 #include "base/list.h"
+#include "flow/codel.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,7 +56,8 @@ struct turns_source {
     uint32_t place; /* in the heap, from 1; 0: not waiting */
     uint16_t weight;
     uint8_t priority;
-    uint8_t level; /* as it stands in the heap: 0 for the most idle, TURNS_GREEDY for those with nothing saved */
+    uint8_t level;      /* as it stands in the heap: 0 for the most idle, TURNS_GREEDY for those with nothing saved */
+    struct codel codel; /* the valve's */
     struct list line;
 };
 
@@ -105,6 +107,9 @@ void turns_fini(struct turns *t);
 /* The turn (which does not wait) waits from now on. Returns its source's entry, which stays where it is as long as it
  * waits or has something under way. A source that is new here is credited with idle time for its age. */
 struct turns_source *turns_join(struct turns *t, struct turn *turn, const struct turns_client *who, uint64_t now_ns);
+
+/* How many steps of priority there are between a source that waits and the lowest in which somebody does. */
+unsigned turns_below(const struct turns *t, const struct turns_source *s);
 
 /* It waits no longer. Harmless when it does not wait. */
 void turns_leave(struct turns *t, struct turn *turn, uint64_t now_ns);

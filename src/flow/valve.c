@@ -44,6 +44,13 @@ void valve_be_fixed(struct valve *v, uint32_t limit)
     pthread_mutex_unlock(&v->lock);
 }
 
+void valve_shed_by(struct valve *v, const struct codel_params *p)
+{
+    pthread_mutex_lock(&v->lock);
+    v->shed = *p;
+    pthread_mutex_unlock(&v->lock);
+}
+
 static uint32_t limit_of(const struct valve *v)
 {
     return v->fixed ? v->fixed : concurrency_limit(&v->concurrency);
@@ -98,12 +105,19 @@ static void move_to(struct valve *v, struct valve_client *c, struct turns_source
     c->source = source;
 }
 
+/* Another worker's clock may be a little ahead. */
+static uint64_t waited(const struct valve_client *c, uint64_t now_ns)
+{
+    return now_ns > c->waits_since_ns ? now_ns - c->waits_since_ns : 0;
+}
+
 static void grant(struct valve *v, uint32_t n, uint64_t now_ns)
 {
     struct turns_source *source;
     struct turn *turn = turns_next(&v->turns, n, now_ns, &source);
     struct valve_client *c = LIST_ENTRY(turn, struct valve_client, turn);
     move_to(v, c, source, now_ns);
+    codel_served(&source->codel, &v->shed, waited(c, now_ns), now_ns);
     c->charged += n;
     atomic_fetch_add(&v->in_hand, n);
     atomic_fetch_add(&c->granted, n);
@@ -202,11 +216,30 @@ void valve_wait(struct valve *v, struct valve_client *c, const struct turns_clie
         atomic_store(&c->waits, true);
     } else if (!c->turn.source) {
         list_del(&c->turn.node); /* it may stand among the woken yet */
-        turns_join(&v->turns, &c->turn, who, now_ns);
+        codel_waits(&turns_join(&v->turns, &c->turn, who, now_ns)->codel, &v->shed, now_ns);
+        c->waits_since_ns = now_ns;
         atomic_store(&c->waits, true);
     }
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);
+}
+
+bool valve_sheds(struct valve *v, struct valve_client *c, uint64_t now_ns, uint64_t *ret_again_ns)
+{
+    bool sheds = false;
+    *ret_again_ns = UINT64_MAX;
+    pthread_mutex_lock(&v->lock);
+    struct turns_source *source = c->turn.source;
+    if (source)
+        sheds = codel_sheds(&source->codel, &v->shed, c->waits_since_ns, turns_below(&v->turns, source), now_ns,
+                            ret_again_ns);
+    if (sheds) {
+        turns_leave(&v->turns, &c->turn, now_ns);
+        atomic_store(&c->waits, false);
+        serve(v, now_ns);
+    }
+    pthread_mutex_unlock(&v->lock);
+    return sheds;
 }
 
 /* ---- replies ---- */

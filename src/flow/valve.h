@@ -11,6 +11,8 @@
  * As long as nobody waits and the window is not used up, a message costs two atomic additions and no lock: a healthy
  * application does not notice the valve.
  *
+ * What waits for too long may be shed (codel.h), if that was asked for: its owner asks valve_sheds() when it is time.
+ *
  * Memory: the table of turns, fixed. Shared by all workers of a gate. When the table of turns is full, sources share
  * entries; nobody is refused.
  */
@@ -44,6 +46,7 @@ enum valve_mode { VALVE_UNDECIDED_YET, VALVE_OPEN, VALVE_LIMITED };
 struct valve_client {
     struct turn turn;            /* under the lock; when it does not wait, its node may stand in a list of the woken */
     struct turns_source *source; /* under the lock: where `charged` is counted */
+    uint64_t waits_since_ns;     /* under the lock; in line since then */
     uint32_t charged;            /* under the lock: granted or in hand, on the source's account */
     _Atomic uint32_t granted;    /* may be passed; given by whichever worker sees a place become free */
     _Atomic bool waits;          /* stands in line */
@@ -69,9 +72,10 @@ struct valve {
     pthread_mutex_t lock;
     struct concurrency concurrency;
     struct turns turns;
-    uint32_t kept, broken; /* samples: answered in time, and not since the last that was */
-    bool strict;           /* requests are answered one by one: nothing has to be learned */
-    uint32_t fixed;        /* the limit, when it is not learned; else 0 */
+    struct codel_params shed; /* target_ns 0: nothing is shed */
+    uint32_t kept, broken;    /* samples: answered in time, and not since the last that was */
+    bool strict;              /* requests are answered one by one: nothing has to be learned */
+    uint32_t fixed;           /* the limit, when it is not learned; else 0 */
 };
 
 /* 0 or -ENOMEM. */
@@ -83,6 +87,9 @@ void valve_be_strict(struct valve *v);
 
 /* What is counted are no requests: LIMITED at once, to this many, whatever their latency. */
 void valve_be_fixed(struct valve *v, uint32_t limit);
+
+/* From now on requests are shed by these. Any thread. */
+void valve_shed_by(struct valve *v, const struct codel_params *p);
 
 void valve_client_init(struct valve_client *c);
 
@@ -113,6 +120,10 @@ void valve_passed(struct valve *v, struct valve_client *c, uint32_t n, uint64_t 
 
 /* It has a message to pass and may not: waits for its turn. It may be its turn at once: it is woken then. */
 void valve_wait(struct valve *v, struct valve_client *c, const struct turns_client *who, uint64_t now_ns);
+
+/* Whether the client has stood in line for so long that what it waits with is to be shed: then it does not any more,
+ * and is not woken. If not, *ret_again_ns is when to ask again; UINT64_MAX: not before it lines up anew. */
+MUST_USE bool valve_sheds(struct valve *v, struct valve_client *c, uint64_t now_ns, uint64_t *ret_again_ns);
 
 /* `n` messages came back to it: the next get their turns. */
 void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns);

@@ -121,7 +121,8 @@ static void any_call(struct property_rng *rng)
 {
     struct client *c = &clients[property_below(rng, CLIENTS)];
     uint32_t allowed = valve_allows(&v, &c->valve), n = 1 + (uint32_t)property_magnitude(rng, 6);
-    switch (property_below(rng, 12)) {
+    uint64_t again_ns;
+    switch (property_below(rng, 13)) {
     case 0:
     case 1:
     case 2:
@@ -151,6 +152,10 @@ static void any_call(struct property_rng *rng)
         valve_leave(&v, &c->valve, now);
         begin(c, &woken);
         break;
+    case 11:
+        if (valve_sheds(&v, &c->valve, now, &again_ns))
+            assert_true(v.shed.target_ns != 0 && !c->valve.waits);
+        break;
     default:
         while (valve_pop(&v, &woken))
             ;
@@ -165,6 +170,8 @@ static void counts_hold_whatever_the_order_of_calls(void **state)
         set_up(NULL);
         if (run % 2)
             valve_be_strict(&v);
+        if (run % 3)
+            valve_shed_by(&v, &(struct codel_params){.target_ns = NS_PER_MS, .interval_ns = 10 * NS_PER_MS});
         for (unsigned step = 0; step < 2000; step++) {
             now += property_magnitude(&rng, 22);
             now -= property_below(&rng, 8) ? 0 : 3 * NS_PER_MS;
@@ -439,6 +446,60 @@ static void a_reply_and_a_newcomer_do_not_miss_each_other(void **state)
     pthread_join(thread, NULL);
 }
 
+/* ---- shedding ---- */
+
+/* Who waits lines up again at once; one request at a time is worked on. Returns how many of the client's were shed. */
+static unsigned shed_of(struct client *c, size_t source)
+{
+    uint64_t again_ns;
+    if (!c->valve.turn.source || !valve_sheds(&v, &c->valve, now, &again_ns))
+        return 0;
+    wait_for_turn(c, source);
+    return 1;
+}
+
+static void work_on_one(struct client *c, size_t source)
+{
+    uint32_t granted = valve_allows(&v, &c->valve);
+    while (valve_pop(&v, &woken))
+        ;
+    if (granted) {
+        pass(c, 1);
+        now += NS_PER_MS;
+        answer(c, 1);
+    }
+    if (!c->valve.turn.source)
+        wait_for_turn(c, source);
+}
+
+/* Source 0 has all connections but one and always wants more than the application can do; source 1 asks now and then.
+ */
+static void a_standing_queue_is_shed_and_nobody_else(void **state)
+{
+    unsigned shed = 0, served = 0;
+    valve_be_fixed(&v, 1);
+    valve_shed_by(&v, &(struct codel_params){.target_ns = 5 * NS_PER_MS, .interval_ns = 100 * NS_PER_MS});
+    for (unsigned round = 0; round < 400; round++) {
+        for (unsigned i = 1; i < CLIENTS; i++) {
+            work_on_one(&clients[i], 0);
+            shed += shed_of(&clients[i], 0);
+            if (round < 2)
+                assert_int_equal(shed, 0);
+        }
+        if (round % 4 == 0 && !clients[0].valve.turn.source && valve_allows(&v, &clients[0].valve) == 0)
+            wait_for_turn(&clients[0], 1);
+        assert_int_equal(shed_of(&clients[0], 1), 0);
+        if (valve_allows(&v, &clients[0].valve)) {
+            pass(&clients[0], 1);
+            answer(&clients[0], 1);
+            valve_rest(&v, &clients[0].valve, now);
+            served++;
+        }
+    }
+    assert_true(served > 50);
+    assert_true(shed > 100);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -450,6 +511,7 @@ int main(void)
         TEST(a_strict_one_stays_limited),
         TEST(a_pipelining_client_is_followed),
         TEST(forgetting_waits_for_what_is_still_answered),
+        TEST(a_standing_queue_is_shed_and_nobody_else),
         TEST(threads_lose_nothing_and_nobody),
         TEST(a_reply_and_a_newcomer_do_not_miss_each_other),
     };

@@ -26,6 +26,9 @@ struct rate_limit {
 /* Whether what an application has in hand is limited to what it works on. */
 enum concurrency_limit { CONCURRENCY_LIMIT_OFF, CONCURRENCY_LIMIT_AUTO };
 
+/* What becomes of a request that has waited for its turn for too long. */
+enum shed_over { SHED_OVER_WAIT, SHED_OVER_REPLY, SHED_OVER_CLOSE, SHED_OVER_DROP };
+
 /* What newcomers of a banned source meet: an open connection that nobody reads, or a closed one. */
 enum ban_action { BAN_ACTION_TARPIT, BAN_ACTION_CLOSE };
 
@@ -80,6 +83,10 @@ struct limits {
     struct {
         enum concurrency_limit limit;
         uint32_t max; /* requests in hand, whatever was learned */
+        struct {
+            enum shed_over over;
+            uint64_t target_ns, interval_ns; /* see flow/codel.h */
+        } shed;
     } concurrency;
     enum duplicate_ids duplicate_ids;
     struct {

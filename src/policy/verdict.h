@@ -88,6 +88,7 @@
             "the memory is nearly full, or much of it is held and this source holds most")                             \
     VERDICT(MEMORY_GIVE_WAY, "memory_give_way", 0,                                                                     \
             "the memory is nearly full, and this connection held most of what is not complete, or not taken")          \
+    VERDICT(OVERLOADED, "overloaded", 0, "a request waited longer for the application than concurrency.shed allows")   \
     VERDICT(SLOW_READER, "slow_reader", 0,                                                                             \
             "the client took less than slow_reader.bytes within slow_reader.within while more waited for it")          \
     VERDICT(BANNED, "banned", 0, "the source is banned")                                                               \

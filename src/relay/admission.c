@@ -2,6 +2,7 @@
 #include "relay/admission.h"
 
 #include "relay/session.h"
+#include "relay/shedding.h"
 
 _Static_assert(CLASS_COUNT_MAX <= sizeof(struct source), "addresses of entries leave room for the class");
 _Static_assert(CLASS_PRIORITIES <= TURNS_PRIORITIES, "each priority has a line");
@@ -83,6 +84,7 @@ void admission_line_up(struct session *s)
     struct turns_client who = client_of(s);
     valve_wait(&s->wg->gate->valve, &s->admission, &who, now);
     session_arm(s, now + session_limits(s)->heartbeat.interval_ns);
+    shedding_look(s);
 }
 
 uint32_t admission_allows(struct session *s)

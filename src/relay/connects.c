@@ -9,15 +9,22 @@ void connect_init(struct connect *c, struct session *who)
     list_init(&c->node);
 }
 
+static void look_at(struct worker_gate *wg, uint64_t at_ns)
+{
+    struct timer *t = &wg->connect_next.timer;
+    if (t->expires_ns == 0 || at_ns < t->expires_ns)
+        timer_arm(&wg->worker->timers, t, at_ns);
+}
+
 static void begin(struct worker_gate *wg, struct connect *c)
 {
     struct worker *w = wg->worker;
     c->turn = CONNECT_HAS_TURN;
     c->counts_ns = w->now_ns + CONNECT_NS;
+    wg->connect_again_ns = w->now_ns + CONNECT_PACE_NS;
     list_push(&wg->connecting, &c->node);
     wg->connecting_count++;
-    if (wg->connect_next.timer.expires_ns == 0)
-        timer_arm(&w->timers, &wg->connect_next.timer, c->counts_ns);
+    look_at(wg, c->counts_ns);
 }
 
 static void stop_counting(struct worker_gate *wg, struct connect *c)
@@ -27,10 +34,25 @@ static void stop_counting(struct worker_gate *wg, struct connect *c)
     list_del(&c->node);
 }
 
+static struct list *pick(struct worker_gate *wg, bool in_turn)
+{
+    if (!in_turn)
+        return list_pop(&wg->connect_line);
+    struct list *node = wg->connect_oldest ? wg->connect_line.next : wg->connect_line.prev;
+    wg->connect_oldest = !wg->connect_oldest;
+    list_del(node);
+    return node;
+}
+
 static void next(struct worker_gate *wg)
 {
     while (wg->connecting_count < CONNECTS_AT_ONCE && !list_empty(&wg->connect_line)) {
-        struct connect *c = LIST_ENTRY(list_pop(&wg->connect_line), struct connect, node);
+        bool paced = valve_is_wanted(&wg->gate->valve);
+        if (paced && wg->worker->now_ns < wg->connect_again_ns) {
+            look_at(wg, wg->connect_again_ns);
+            return;
+        }
+        struct connect *c = LIST_ENTRY(pick(wg, paced), struct connect, node);
         begin(wg, c);
         session_wake(c->who);
     }
@@ -60,7 +82,7 @@ void connects_on_alarm(struct alarm *a)
     while (!list_empty(&wg->connecting)) {
         struct connect *oldest = LIST_ENTRY(wg->connecting.next, struct connect, node);
         if (oldest->counts_ns > now) {
-            timer_arm(&wg->worker->timers, &wg->connect_next.timer, oldest->counts_ns);
+            look_at(wg, oldest->counts_ns);
             break;
         }
         stop_counting(wg, oldest);

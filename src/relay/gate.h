@@ -45,7 +45,7 @@ static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
 }
 
 /* The same of each class, by its number; only where classes are configured. */
-enum class_cell { CLASS_CONNECTIONS, CLASS_MESSAGES, CLASS_CELL_COUNT };
+enum class_cell { CLASS_CONNECTIONS, CLASS_MESSAGES, CLASS_SHED, CLASS_CELL_COUNT };
 
 struct class_cells {
     _Alignas(64) _Atomic uint64_t at[CLASS_COUNT_MAX][CLASS_CELL_COUNT];

@@ -8,6 +8,7 @@
 #include "relay/probe.h"
 #include "relay/session.h"
 #include "relay/shadow.h"
+#include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -490,8 +491,10 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     struct traffic_result r;
     struct traffic_context c = session_context(s);
     struct traffic_shadow shadow;
-    if (l->traffic.inbound)
+    if (l->traffic.inbound) {
         c.turns = admission_allows(s);
+        c.shed = shedding_now(s);
+    }
     if (l->traffic.inbound && UNLIKELY(c.limits->shadow != NULL))
         c.shadow = shadow_begin(&shadow);
     uint32_t subscriptions = s->topics.count;
@@ -500,6 +503,10 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     count(l, s, &r);
     if (UNLIKELY(c.shadow != NULL))
         shadow_end(s, c.shadow);
+    if (r.shed.len)
+        shedding_done(s, r.shed);
+    if (s->state == SESSION_CLOSED)
+        return false;
     bool flowing = pass_on(l, s, w, &r);
     if (s->state == SESSION_CLOSED)
         return false;
@@ -613,13 +620,21 @@ static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes
     return true;
 }
 
-bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
+bool lane_may_inject(const struct lane *l, struct session *s)
 {
-    struct side *to = lane_to(l, s);
-    if (l->shut || l->blocked || l->start < l->ready || !to->writable || !traffic_at_boundary(&l->traffic))
+    return !l->shut && !l->blocked && l->start == l->ready && lane_to(l, s)->writable &&
+           traffic_at_boundary(&l->traffic);
+}
+
+/* `keep`: what the receiver does not take now waits for it. */
+static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, size_t len, bool keep)
+{
+    if (!lane_may_inject(l, s))
         return false;
-    ssize_t n = send(to->watch.fd, frame, len, MSG_NOSIGNAL);
-    if (n <= 0)
+    ssize_t n = send(lane_to(l, s)->watch.fd, frame, len, MSG_NOSIGNAL);
+    if (n < 0 && keep && errno == EAGAIN)
+        n = 0;
+    else if (n <= 0)
         return false;
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
@@ -627,4 +642,14 @@ bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t
         return false;
     }
     return true;
+}
+
+bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
+{
+    return send_own(l, s, frame, len, false);
+}
+
+bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len)
+{
+    return send_own(l, s, message, len, true);
 }

@@ -66,6 +66,12 @@ bool lane_is_quiet(const struct lane *l);
 /* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. */
 bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
 
+/* Sends a message of Weir's own there: what the receiver does not take at once waits for it. May close the session. */
+bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len);
+
+/* Whether a frame could be sent now. */
+bool lane_may_inject(const struct lane *l, struct session *s);
+
 /* The session's ends as this lane sees them. */
 struct side *lane_from(const struct lane *l, struct session *s);
 struct side *lane_to(const struct lane *l, struct session *s);

@@ -141,6 +141,42 @@ static void the_application_is_asked_by_a_few_at_a_time(void **state)
     crowd_free(c);
 }
 
+static unsigned greeted(const struct crowd *c)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->client_count; i++)
+        n += end_is_greeted(&c->clients[i]);
+    return n;
+}
+
+/* Who is in has requests that wait: newcomers get in at a pace, the last and the first of them in turn. */
+static void newcomers_come_slowly_to_a_busy_application(void **state)
+{
+    struct crowd *c = crowd_new();
+    stage_start(&c->stage);
+    come(c, HOST(1));
+    settle(c);
+    atomic_store(&c->stage.gate.valve.waiting, 1);
+    for (unsigned i = 0; i < 9; i++) {
+        come(c, HOST(2 + i));
+        stage_rounds(&c->stage, 4);
+    }
+    static const unsigned order[] = {1, 2, 9, 3, 8, 4, 7, 5, 6};
+    for (unsigned i = 0; i < ARRAY_LEN(order); i++) {
+        for (unsigned n = 0; n < 4; n++) {
+            serve(c);
+            stage_rounds(&c->stage, 8);
+        }
+        for (unsigned k = 0; k < c->client_count; k++)
+            end_read(&c->clients[k], SIZE_MAX);
+        assert_int_equal(greeted(c), 2 + i);
+        assert_true(end_is_greeted(&c->clients[order[i]]));
+        stage_sleep(&c->stage, CONNECT_PACE_NS);
+    }
+    atomic_store(&c->stage.gate.valve.waiting, 0);
+    crowd_free(c);
+}
+
 /* ---- unfinished handshakes ---- */
 
 static void the_oldest_unfinished_handshake_makes_room(void **state)
@@ -330,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_source_has_a_limit_of_its_own),
         cmocka_unit_test(a_storm_of_newcomers_is_taken_whole),
         cmocka_unit_test(the_application_is_asked_by_a_few_at_a_time),
+        cmocka_unit_test(newcomers_come_slowly_to_a_busy_application),
         cmocka_unit_test(the_oldest_unfinished_handshake_makes_room),
         cmocka_unit_test(a_finished_handshake_makes_room_for_another),
         cmocka_unit_test(a_handshake_has_its_time),

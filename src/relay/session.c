@@ -9,6 +9,7 @@
 #include "relay/memory.h"
 #include "relay/opening.h"
 #include "relay/shadow.h"
+#include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -410,7 +411,14 @@ static void keep_alive(struct session *s)
 {
     if (!s->up.paused && !s->up.blocked && !s->up.pressed && !admission_holds_back(s))
         return;
-    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    /* The alarm rings for other things as well. */
+    uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    if (s->ponged_ns != 0 && now < s->ponged_ns + interval_ns) {
+        session_arm(s, s->ponged_ns + interval_ns);
+        return;
+    }
+    session_arm(s, now + interval_ns);
+    s->ponged_ns = now;
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
@@ -438,6 +446,7 @@ static void check_open(struct session *s)
 {
     const struct limits *lim = session_limits(s);
     admission_on_alarm(s);
+    shedding_look(s);
     if (lim->shadow)
         check_shadow(s);
     if (message_is_late(s, lim) || message_is_in_the_way(s))
@@ -463,6 +472,7 @@ static void reconsider_open(struct session *s)
         session_arm(s, s->up.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
     if (s->down.blocked && slow_ns)
         session_arm(s, s->down.blocked_ns + slow_ns);
+    shedding_look(s);
     session_wake(s);
 }
 

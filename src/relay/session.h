@@ -49,6 +49,7 @@ struct session {
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
+    uint64_t ponged_ns;        /* when PONGs were last sent in the ends' names */
     uint64_t struck_ns;        /* when what goes on last counted as an offence (offence.h) */
     uint64_t shadow_struck_ns; /* the same of a rule in shadow (shadow.h) */
     uint64_t over_since_ns;    /* paused over and over since then; 0: it is not */
@@ -62,6 +63,7 @@ struct session {
     uint8_t class; /* of the gate's classes, by the client's address */
     uint8_t lot;   /* of its source: which rules are in force for it */
     bool half_open;
+    bool shed_due;     /* what it waits with is to be shed (shedding.h) */
     bool heavy;        /* its last turn moved much: others go first */
     bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */

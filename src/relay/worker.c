@@ -11,6 +11,7 @@
 #include "relay/peer.h"
 #include "relay/probe.h"
 #include "relay/session.h"
+#include "relay/shedding.h"
 #include "relay/subscribers.h"
 
 #include <errno.h>
@@ -54,8 +55,10 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
 static void take_policies(struct worker *w)
 {
     const struct policies *p = policy_board_current(w->board);
-    for (size_t i = 0; i < w->gate_count; i++)
+    for (size_t i = 0; i < w->gate_count; i++) {
         w->gates[i].policy = &p->gates[i];
+        shedding_adopt(&w->gates[i]);
+    }
     atomic_store_explicit(&w->adopted, p->generation, memory_order_release);
 }
 

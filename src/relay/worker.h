@@ -63,6 +63,8 @@ struct worker_gate {
     struct alarm accept_again;       /* after descriptors ran out */
     struct list connect_line, connecting; /* see connects.h; oldest first */
     unsigned connecting_count;
+    uint64_t connect_again_ns; /* before then nobody connects while requests wait */
+    bool connect_oldest;       /* whose turn it is then */
     struct alarm connect_next;
     struct list leaving; /* farewells of which the application was not told, oldest first */
     struct alarm leave;  /* the next of them */

@@ -481,13 +481,22 @@ static bool on_need(struct judgement *j)
     return false;
 }
 
+/* It has waited for too long. */
+static bool shed(struct judgement *j)
+{
+    enum action over = j->c->shed == SHED_DROP ? ACTION_DROP : ACTION_CLOSE;
+    j->t->complete = false;
+    j->r->shed = (struct bytes){j->item, (size_t)(j->at - j->item)};
+    return traffic_rule(j, VERDICT_OVERLOADED, over) != RULING_CLOSE && skip_frame(j, true);
+}
+
 /* Finishes what the last call had to leave: a message without a turn, a subscription without room, a frame without its
  * first bytes, a reservation. */
 static bool resume(struct judgement *j)
 {
     struct traffic *t = j->t;
     if (t->complete)
-        return finish_message(j);
+        return j->c->shed ? shed(j) : finish_message(j);
     if (t->withheld) {
         t->withheld = false;
         return on_frame(j);

@@ -69,6 +69,9 @@ struct traffic_shadow {
     uint32_t verdicts[VERDICT_COUNT];
 };
 
+/* What becomes of a message that waits for its turn and is not to have one. */
+enum traffic_shed { SHED_NOTHING, SHED_DROP, SHED_CLOSE };
+
 enum traffic_mode { TRAFFIC_HOLD, TRAFFIC_STREAM, TRAFFIC_SKIP };
 
 /* What a frame that is not whole has to wait for before anything of it may go on. */
@@ -105,6 +108,7 @@ struct traffic_context {
     struct traffic_shadow *shadow; /* added to; NULL: limits->shadow is not looked at */
     uint64_t id;                   /* of this connection, not 0 */
     uint32_t turns;                /* messages that the application may be given now */
+    enum traffic_shed shed;        /* the message that waits for its turn */
     uint64_t now_ns;
 };
 
@@ -131,6 +135,7 @@ struct traffic_result {
     uint32_t turns;                      /* used */
     bool awaits_turn;                    /* a message is there, and no turn was left: call again when there is one */
     uint32_t dropped;                    /* messages whose end was dropped */
+    struct bytes shed;                   /* the message that was shed, as it came; empty: none */
     bool make_room; /* subscriptions.total_bytes is exceeded: the source holding most must give way */
     struct traffic_ping ping;
 };

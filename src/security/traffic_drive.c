@@ -63,7 +63,8 @@ static struct traffic_context context_of(struct line *l)
 {
     struct stand *s = l->stand;
     struct traffic_shadow *shadow = s->limits.shadow ? &s->shadow : NULL;
-    return (struct traffic_context){&s->limits, &s->gate, l->source, &l->topics, shadow, l->id, UINT32_MAX, s->now_ns};
+    return (struct traffic_context){&s->limits, &s->gate,   l->source,    &l->topics, shadow,
+                                    l->id,      UINT32_MAX, SHED_NOTHING, s->now_ns};
 }
 
 /* As relay/subscribers.c does. */

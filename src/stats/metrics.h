@@ -141,6 +141,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Client connections open now, by class; only where classes are configured.")                               \
     READING(CLASS_MESSAGES, "weir_class_messages_total", METRIC_COUNTER, "gate,class",                                 \
             "Messages passed to the application, by class; only where classes are configured. With CURVE, frames.")    \
+    READING(CLASS_SHED, "weir_class_shed_total", METRIC_COUNTER, "gate,class",                                         \
+            "Requests shed because they had waited for too long, by class; only where classes are configured.")        \
     READING(VERDICTS, "weir_verdicts_total", METRIC_COUNTER, "gate,verdict",                                           \
             "Judgements passed on peers, by verdict. Every verdict is always there, at 0 if need be.")                 \
     READING(SHADOW_VERDICTS, "weir_shadow_verdicts_total", METRIC_COUNTER, "gate,verdict",                             \

@@ -75,7 +75,7 @@ static void run(const struct sim_config *c, struct sim_result *r)
                (double)r->groups[g].p99_ns / NS_PER_MS);
     }
     expect(r->left_in_hand == 0, c, "requests counted after all have gone", r->left_in_hand);
-    expect(r->turns_bytes <= 136 * (c->turns ? c->turns : 4096), c, "bytes of the table of turns",
+    expect(r->turns_bytes <= 152 * (c->turns ? c->turns : 4096), c, "bytes of the table of turns",
            (double)r->turns_bytes);
     expect(r->sources.fallbacks == 0, c, "sources without an entry", (double)r->sources.fallbacks);
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/shedding.h"
+
+#include "relay/admission.h"
+#include "relay/session.h"
+#include "security/reply.h"
+
+#include <string.h>
+
+static enum shed_over over_of(const struct session *s)
+{
+    return session_limits(s)->concurrency.shed.over;
+}
+
+/* Every worker tells the valve the same. */
+void shedding_adopt(struct worker_gate *wg)
+{
+    const struct limits *l = &wg->policy->limits;
+    bool sheds = l->concurrency.shed.over != SHED_OVER_WAIT;
+    valve_shed_by(&wg->gate->valve, &(struct codel_params){
+                                        .target_ns = sheds ? l->concurrency.shed.target_ns : 0,
+                                        .interval_ns = l->concurrency.shed.interval_ns,
+                                    });
+}
+
+static bool may_answer(struct session *s)
+{
+    return s->admission.in_hand == 0 && lane_may_inject(&s->down, s);
+}
+
+void shedding_look(struct session *s)
+{
+    uint64_t now = s->wg->worker->now_ns, again_ns;
+    if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !admission_waits(s))
+        return;
+    if (over_of(s) == SHED_OVER_REPLY && !may_answer(s)) {
+        session_arm(s, now + session_limits(s)->concurrency.shed.target_ns);
+        return;
+    }
+    s->shed_due = valve_sheds(&s->wg->gate->valve, &s->admission, now, &again_ns);
+    if (s->shed_due)
+        session_wake(s);
+    else if (again_ns != UINT64_MAX)
+        session_arm(s, again_ns);
+}
+
+enum traffic_shed shedding_now(struct session *s)
+{
+    bool due = s->shed_due;
+    s->shed_due = false;
+    if (!due || over_of(s) == SHED_OVER_WAIT || (over_of(s) == SHED_OVER_REPLY && !may_answer(s)))
+        return SHED_NOTHING;
+    return over_of(s) == SHED_OVER_CLOSE ? SHED_CLOSE : SHED_DROP;
+}
+
+static void answer(struct session *s, struct bytes request)
+{
+    uint8_t reply[REPLY_MAX];
+    const char *text = s->wg->policy->config->shed_reply;
+    struct bytes body = {(const uint8_t *)text, strlen(text)};
+    size_t len = reply_to(reply, request, body, s->down.traffic.dec.no_commands);
+    if (len)
+        lane_answer(&s->down, s, reply, len);
+}
+
+void shedding_done(struct session *s, struct bytes request)
+{
+    session_count_class(s, CLASS_SHED, 1);
+    if (over_of(s) == SHED_OVER_REPLY)
+        answer(s, request);
+}
