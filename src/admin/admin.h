@@ -5,7 +5,7 @@
  * the relay only, or has workers copy rows between two rounds, so that it answers while every worker is busy and never
  * slows one.
  *
- * Bounded: at most 32 connections (places.h), each of 16 KiB and one rendered page (some 10 KiB a gate, 4 MiB at most);
+ * Bounded: at most 32 connections (places.h), each of 16 KiB and one rendered page (some 15 KiB a gate, 8 MiB at most);
  * 10 s without traffic; request bodies only with the token, of 4 KiB. When places run short, the connection that has
  * asked for nothing for longest gives way: nobody who holds connections locks the scraper out. Without the token
  * nothing of a request ever comes back in an answer, and nothing is logged but a line in 10 s about wrong tokens.

@@ -26,6 +26,8 @@ static void init_gate(struct gate_snapshot *g, size_t i)
     for (unsigned c = 0; c < CELL_COUNT; c++)
         g->cells[c] = 1000000 * (i + 1) + c;
     for (unsigned v = 0; v < VERDICT_COUNT; v++)
+        g->shadow_verdicts[v] = 3000000000 + 1000 * i + v;
+    for (unsigned v = 0; v < VERDICT_COUNT; v++)
         g->verdicts[v] = 2000000000 + 1000 * i + v;
 }
 

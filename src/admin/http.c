@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE_MAX_BYTES (4u << 20)
+#define PAGE_MAX_BYTES (8u << 20)
 #define PLAIN_TEXT     "text/plain; charset=utf-8"
 #define JSON           "application/json"
 

@@ -3,6 +3,7 @@
 
 #include "base/attr.h"
 #include "base/text.h"
+#include "policy/enforce.h"
 #include "stats/prometheus.h"
 
 #include <string.h>
@@ -170,6 +171,21 @@ static void write_verdicts(struct text_out *o, const struct render_view *v)
     }
 }
 
+/* Verdicts that a rule can be in shadow for. */
+static void write_shadow_verdicts(struct text_out *o, const struct render_view *v)
+{
+    const struct metric_info *m = metric_reading_info(READING_SHADOW_VERDICTS);
+
+    prometheus_head(o, m);
+    for (size_t i = 0; i < v->gate_count; i++) {
+        for (unsigned verdict = 0; verdict < VERDICT_COUNT; verdict++) {
+            const char *const values[] = {v->gates[i].name, verdict_info((enum verdict)verdict)->label};
+            if (rule_of_verdict((enum verdict)verdict) != RULE_COUNT)
+                prometheus_sample(o, m, values, v->gates[i].shadow_verdicts[verdict]);
+        }
+    }
+}
+
 static void write_cells(struct text_out *o, const struct render_view *v)
 {
     const char *family = "";
@@ -199,6 +215,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_classes(o, v, READING_CLASS_MESSAGES, CLASS_MESSAGES);
     write_classes(o, v, READING_CLASS_SHED, CLASS_SHED);
     write_verdicts(o, v);
+    write_shadow_verdicts(o, v);
     write_cells(o, v);
 }
 

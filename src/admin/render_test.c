@@ -2,6 +2,7 @@
 #include "admin/fake_relay.h"
 #include "admin/render.h"
 #include "base/attr.h"
+#include "policy/enforce.h"
 
 #include <ctype.h>
 #include <setjmp.h>
@@ -91,6 +92,10 @@ static void every_cell_and_verdict_of_every_gate_once(void **state)
         for (unsigned w = 0; w < VERDICT_COUNT; w++)
             ASSERT_LINE(text, "weir_verdicts_total{gate=\"%s\",verdict=\"%s\"} %llu", gate->name,
                         verdict_info((enum verdict)w)->label, (unsigned long long)gate->verdicts[w]);
+        for (unsigned w = 0; w < VERDICT_COUNT; w++)
+            if (rule_of_verdict((enum verdict)w) != RULE_COUNT)
+                ASSERT_LINE(text, "weir_shadow_verdicts_total{gate=\"%s\",verdict=\"%s\"} %llu", gate->name,
+                            verdict_info((enum verdict)w)->label, (unsigned long long)gate->shadow_verdicts[w]);
         ASSERT_LINE(text, "weir_upstream_up{gate=\"%s\"} 1", gate->name);
         ASSERT_LINE(text, "weir_connections_max{gate=\"%s\"} %u", gate->name, gate->max_connections);
         ASSERT_LINE(text, "weir_breaker_state{gate=\"%s\"} %u", gate->name, (unsigned)g);
@@ -201,9 +206,11 @@ static void series_depend_on_gates_and_classes_alone(void **state)
 {
     struct render_view v = view(0);
     char *none = metrics_of(&v);
-    size_t fixed = count_lines(none, true), heads = count_lines(none, false);
+    size_t fixed = count_lines(none, true), heads = count_lines(none, false), shadows = 0;
 
     free(none);
+    for (unsigned w = 0; w < VERDICT_COUNT; w++)
+        shadows += rule_of_verdict((enum verdict)w) != RULE_COUNT;
     for (size_t gates = 1; gates <= FAKE_GATES_MAX; gates += 21) {
         v = view(gates);
         size_t classes = 0;
@@ -211,7 +218,7 @@ static void series_depend_on_gates_and_classes_alone(void **state)
             classes += relay.gates[i].class_count;
         char *text = metrics_of(&v);
         assert_int_equal(count_lines(text, true),
-                         fixed + gates * (CELL_COUNT + VERDICT_COUNT + 5) + classes * CLASS_CELL_COUNT);
+                         fixed + gates * (CELL_COUNT + VERDICT_COUNT + shadows + 5) + classes * CLASS_CELL_COUNT);
         assert_int_equal(count_lines(text, false), heads);
         free(text);
     }
@@ -233,12 +240,13 @@ static void the_largest_page_fits(void **state)
         memset(g->forward, '"', sizeof(g->forward) - 1);
         memset(g->cells, 0xff, sizeof(g->cells));
         memset(g->verdicts, 0xff, sizeof(g->verdicts));
+        memset(g->shadow_verdicts, 0xff, sizeof(g->shadow_verdicts));
         g->class_count = CLASS_COUNT_MAX;
         memset(g->classes, 0xff, sizeof(g->classes));
         for (size_t n = 0; n < CLASS_COUNT_MAX; n++)
             g->classes[n].name = name;
     }
-    text_out_init(&o, 4 << 20);
+    text_out_init(&o, 8 << 20);
     render_metrics(&o, &v);
     char *text = text_out_take(&o, &len);
     assert_non_null(text);

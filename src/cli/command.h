@@ -22,6 +22,7 @@ struct command {
 extern const struct command command_serve;
 extern const struct command command_check;
 extern const struct command command_ctl;
+extern const struct command command_explain;
 extern const struct command command_help;
 
 /* All of them, ended by NULL. */

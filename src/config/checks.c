@@ -105,6 +105,17 @@ static void check_required(const struct section_given *given, const char *path, 
         report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path, value_range(range, k));
 }
 
+/* Rules that do not say how they are enforced are enforced as the gate says. */
+static void settle_enforcement(struct config_gate *g, const struct section_given *given)
+{
+    char path[SCHEMA_PATH_MAX];
+    for (unsigned rule = 0; rule < RULE_COUNT; rule++) {
+        snprintf(path, sizeof(path), "%s.enforce", rule_section((enum rule)rule));
+        if (!given_of(given, gate_key(path))->at.line)
+            g->limits.enforce[rule] = g->enforce;
+    }
+}
+
 static void settle_exempt(struct config_gate *g)
 {
     struct networks *to = &g->limits.ban.exempt;
@@ -145,6 +156,7 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
     check_kernel(g, given, r);
+    settle_enforcement(g, given);
     settle_exempt(g);
     checks_classes(g, r);
 }

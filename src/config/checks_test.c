@@ -100,6 +100,34 @@ static void test_defaults_follow_smaller_limits(void **state)
     reading_free(&r);
 }
 
+/* Rules that do not say follow the gate, wherever it stands; what says goes its own way. */
+static void test_rules_follow_the_gate(void **state)
+{
+    struct reading r =
+        with("source: {messages: {enforce: 25%}, bytes: {enforce: off}}, enforce: shadow, ban: {enforce: on}");
+    assert_string_equal(r.said, "");
+    const uint32_t *enforce = r.config->gates[0].limits.enforce;
+    for (unsigned rule = 0; rule < RULE_COUNT; rule++)
+        assert_int_equal(enforce[rule], rule == RULE_MESSAGES ? 75
+                                        : rule == RULE_BYTES  ? ENFORCE_OFF
+                                        : rule == RULE_BAN    ? ENFORCE_ON
+                                                              : ENFORCE_SHADOW);
+    reading_free(&r);
+    r = with("source: {}");
+    assert_false(enforce_matters(&r.config->gates[0].limits));
+    reading_free(&r);
+}
+
+static void test_what_is_no_rule_has_no_enforce(void **state)
+{
+    says("connections: {enforce: shadow}",
+         "weir.yaml:3:15: connections has no enforce of its own: they keep Weir and the application within their "
+         "descriptors; allowed in the sections of rules, see docs/config.md\n");
+    says("source: {enforce: off}",
+         "weir.yaml:3:10: source has no enforce of its own: its parts have an enforce each, such as "
+         "source.messages.enforce; allowed in the sections of rules, see docs/config.md\n");
+}
+
 static void test_bursts_follow_rates(void **state)
 {
     struct reading r = with("source: {messages: {rate: 30/m}, bytes: {rate: 1MiB/m}}");
@@ -237,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_no_follow_up_of_a_wrong_value),
         cmocka_unit_test(test_bans_in_the_kernel),
         cmocka_unit_test(test_defaults_follow_smaller_limits),
+        cmocka_unit_test(test_rules_follow_the_gate),
+        cmocka_unit_test(test_what_is_no_rule_has_no_enforce),
         cmocka_unit_test(test_bursts_follow_rates),
         cmocka_unit_test(test_settings_without_effect),
         cmocka_unit_test(test_names),

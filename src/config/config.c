@@ -25,6 +25,11 @@ static char *read_bytes(FILE *f, size_t *ret_len)
 
 struct config *config_load(const char *path, FILE *errors)
 {
+    return config_load_placed(path, errors, NULL);
+}
+
+struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret)
+{
     struct report r = {.out = errors, .file = path};
     struct place whole = {0};
     struct config *c = NULL;
@@ -43,7 +48,7 @@ struct config *config_load(const char *path, FILE *errors)
     else if (len > CONFIG_BYTES_MAX)
         report_mistake(&r, whole, "too large: more than %u bytes, allowed up to 1MiB", CONFIG_BYTES_MAX);
     else
-        c = config_read(bytes, len, &r);
+        c = config_read_placed(bytes, len, &r, ret);
     free(bytes);
     fclose(f);
     if (c && ban_lists_read(c, errors)) {

@@ -79,6 +79,7 @@ struct config_gate {
     enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
     bool zmtp2;              /* accept ZMTP 2.0 clients */
     struct limits limits;
+    uint32_t enforce; /* of the rules that do not say: limits.enforce has it */
     struct breaker_params breaker;
     char shed_reply[CONFIG_TEXT_MAX];  /* what a request is answered that is shed */
     uint64_t breaker_stall_ns;         /* 0: never */
@@ -102,7 +103,8 @@ struct config {
     uint64_t memory_bytes;
     uint64_t sources; /* entries of the source table */
     uint64_t drain_ns;
-    char state_file[CONFIG_PATH_MAX]; /* absolute; "": none */
+    char state_file[CONFIG_PATH_MAX];      /* absolute; "": none */
+    char enforce_key[CONFIG_NAME_MAX + 1]; /* "": none */
     char kernel_table[CONFIG_NAME_MAX + 1];
     enum log_level log_level;
     struct {
@@ -120,6 +122,11 @@ struct config {
  * line, as "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. Reads the
  * files of ban.lists, too. May block (names are looked up). */
 MUST_USE struct config *config_load(const char *path, FILE *errors);
+
+/* The same; where the keys of each gate stand in the file goes to ret[], which has room for CONFIG_GATES_MAX
+ * (config/checks.h has the struct). */
+struct section_given;
+MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
 
 /* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a
  * line to `errors`. */

@@ -171,6 +171,7 @@ static bool change(const struct schema_key *k, void *base)
     const char *others[] = {k->min,
                             k->max,
                             k->type == SCHEMA_PATH ? "/var/lib/weir/state" : NULL,
+                            k->type == SCHEMA_ENFORCE ? "25%" : NULL,
                             k->type == SCHEMA_TEXT ? "try again later" : NULL,
                             k->type == SCHEMA_NAME ? "weir_2" : NULL,
                             k->choices ? k->choices[0].word : NULL,
@@ -211,8 +212,8 @@ static unsigned check_rows(const struct schema *s, const char *before_path, bool
 
 static void test_every_row_is_found(void **state)
 {
-    /* All but the address; all but the name and two endpoints. */
-    assert_int_equal(check_rows(&schema_top, "", false), schema_top.count - 1);
+    /* All but the address and the word; all but the name and two endpoints. */
+    assert_int_equal(check_rows(&schema_top, "", false), schema_top.count - 2);
     assert_int_equal(check_rows(&schema_gate, "gates.ticks.", true), schema_gate.count - 3);
 }
 

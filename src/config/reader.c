@@ -354,6 +354,11 @@ static struct config *config_with_room(size_t gates)
 
 struct config *config_read(const char *bytes, size_t len, struct report *report)
 {
+    return config_read_placed(bytes, len, report, NULL);
+}
+
+struct config *config_read_placed(const char *bytes, size_t len, struct report *report, struct section_given *ret_gates)
+{
     struct reader *r = calloc(1, sizeof(*r));
     struct config *c = config_with_room(CONFIG_GATES_MAX);
     unsigned before = report->mistakes;
@@ -365,6 +370,8 @@ struct config *config_read(const char *bytes, size_t len, struct report *report)
     r->config = c;
     read_file(r);
     events_fini(&r->in);
+    if (ret_gates)
+        memcpy(ret_gates, r->gates, sizeof(r->gates));
 out:
     free(r);
     if (report->mistakes == before)

@@ -17,7 +17,12 @@
 #define CONFIG_BYTES_MAX (1024u * 1024u)
 #define CONFIG_DEPTH_MAX 8
 
-/* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`. */
+struct section_given;
+
+/* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`.
+ * ret_gates: where the keys of each gate stand, CONFIG_GATES_MAX of them; may be NULL. */
 MUST_USE struct config *config_read(const char *bytes, size_t len, struct report *r);
+MUST_USE struct config *config_read_placed(const char *bytes, size_t len, struct report *r,
+                                           struct section_given *ret_gates);
 
 #endif

@@ -42,13 +42,12 @@ static void print_key(FILE *out, const struct schema *s, const struct schema_key
 {
     char range[VALUE_TEXT_MAX];
     const char *const types[] = {
-        [SCHEMA_NUMBER] = "number",   [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
-        [SCHEMA_RATE] = "rate",       [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
-        [SCHEMA_BOOL] = "switch",     [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
-        [SCHEMA_LISTEN] = "endpoint", [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
-        [SCHEMA_NETWORKS] = "list",   [SCHEMA_OBJECTS] = "list",     [SCHEMA_PATH] = "path",
-        [SCHEMA_TEXT] = "text",
-        [SCHEMA_PATHS] = "list",
+        [SCHEMA_NUMBER] = "number",       [SCHEMA_SIZE] = "size",        [SCHEMA_DURATION] = "duration",
+        [SCHEMA_RATE] = "rate",           [SCHEMA_BYTE_RATE] = "rate",   [SCHEMA_SPEED] = "speed",
+        [SCHEMA_BOOL] = "switch",         [SCHEMA_CHOICE] = "choice",    [SCHEMA_NAME] = "name",
+        [SCHEMA_LISTEN] = "endpoint",     [SCHEMA_FORWARD] = "endpoint", [SCHEMA_ADMIN_ADDR] = "address",
+        [SCHEMA_NETWORKS] = "list",       [SCHEMA_OBJECTS] = "list",     [SCHEMA_PATH] = "path",
+        [SCHEMA_ENFORCE] = "enforcement", [SCHEMA_TEXT] = "text",        [SCHEMA_PATHS] = "list",
     };
     fprintf(out, "### %s%s\n\n*%s, ", s->prefix, k->path, types[k->type]);
     if (schema_is_list(k))

@@ -93,6 +93,8 @@ static const struct schema_key top_keys[] = {
      .doc = "Lines beyond events.source_rate that may be written at once."},
     {"kernel.table", SCHEMA_NAME, TOP(kernel_table), .restart = true, .preset = "weir",
      .doc = "Name of the nftables table (family inet) for ban.kernel, which Weir makes, replaces at each start, and leaves behind; it begins with weir. Two Weirs in one network namespace need two."},
+    {"enforce_key", SCHEMA_NAME, TOP(enforce_key), .restart = true, .preset_words = "none",
+     .doc = "A word of which follows which sources a percentage of `enforce` means. Machines with the same word choose the same sources; without one whoever knows Weir can work out the choice."},
     {"log.level", SCHEMA_CHOICE, TOP(log_level), .preset = "info", .choices = levels,
      .doc = "The least urgent lines that are written to standard error."},
 };
@@ -108,6 +110,9 @@ static const struct schema_key gate_keys[] = {
      .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake. With CURVE the handshake does not show it: set it there, or slow_reader has no effect."},
     {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
      .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in; when false they are closed in the greeting."},
+
+    {"enforce", SCHEMA_ENFORCE, GATE(enforce), .preset = "on",
+     .doc = "How those rules of the gate are enforced that do not say it themselves with an `enforce` of their own: on; shadow lets pass what they would refuse, and counts it in weir_shadow_verdicts_total; off does not even count; 25% means on for that share of the sources, always the same ones, and shadow for the others."},
 
     {"connections.max", SCHEMA_NUMBER, GATE(limits.connections.max), .min = "1", .max = "1000000", .preset = "960",
      .doc = "Client connections of the gate. The default keeps an application with the usual limit of 1024 descriptors clear of it; Weir's own descriptor limit may lower it.",
@@ -143,6 +148,8 @@ static const struct schema_key gate_keys[] = {
     {"message.unfinished", SCHEMA_SIZE, GATE(limits.message.unfinished_bytes), .min = "64KiB", .max = "1024GiB", .preset = "16MiB",
      .doc = "Unfinished messages above message.hold that the application holds, all clients of the gate together; the announced size of a frame counts from its beginning.",
      .reached = "One such message goes on at a time, so that any that fits message.size gets through; the others wait unread."},
+    {"message.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_MESSAGE]), .preset_words = "as enforce of the gate",
+     .doc = "How message.frame, message.size, message.frames and message.complete_within are enforced, as in `enforce`. What streams is still limited by message.unfinished."},
     {"message.over", SCHEMA_CHOICE, GATE(limits.message.over), .preset = "close", .choices = over_limit,
      .doc = "What happens to a message over message.frame, message.size or message.frames: close ends the connection; drop leaves out a message that is still held, and ends the connection of one that already streams. With CURVE drop means close."},
 
@@ -157,6 +164,8 @@ static const struct schema_key gate_keys[] = {
      .reached = "Newcomers of the source wait unread."},
     {"source.connections.burst", SCHEMA_NUMBER, GATE(limits.source.connection_rate.burst), .min = "0", .max = "1000000", .preset = "200",
      .doc = "New connections beyond source.connections.rate that may come at once."},
+    {"source.connections.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_CONNECTIONS]), .preset_words = "as enforce of the gate",
+     .doc = "How source.connections is enforced, as in `enforce`."},
     {"source.messages.rate", SCHEMA_RATE, GATE(limits.source.messages.rate), .min = "1/d", .max = "1000000000/s", .preset = "unlimited",
      .doc = "Messages of one source, over all its connections.",
      .reached = "See source.messages.over."},
@@ -164,6 +173,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Messages beyond source.messages.rate that may come at once."},
     {"source.messages.over", SCHEMA_CHOICE, GATE(limits.source.messages.over), .preset = "pause", .choices = over_rate,
      .doc = "What happens over source.messages.rate: pause stops reading the connection until the rate allows more, and loses nothing; drop leaves the message out (with CURVE it pauses); close ends the connection. A REQ client whose request is lost by drop or close waits for the reply for ever."},
+    {"source.messages.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_MESSAGES]), .preset_words = "as enforce of the gate",
+     .doc = "How source.messages is enforced, as in `enforce`."},
     {"source.bytes.rate", SCHEMA_BYTE_RATE, GATE(limits.source.bytes.rate), .min = "1B/d", .max = "1024GiB/s", .preset = "unlimited",
      .doc = "Bytes of one source, over all its connections; each frame counts at least 64 bytes, and a message that arrives alone counts the buffer that it pins in the application.",
      .reached = "See source.bytes.over."},
@@ -171,6 +182,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Bytes beyond source.bytes.rate that may come at once."},
     {"source.bytes.over", SCHEMA_CHOICE, GATE(limits.source.bytes.over), .preset = "pause", .choices = over_rate,
      .doc = "What happens over source.bytes.rate; the choices are those of source.messages.over."},
+    {"source.bytes.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_BYTES]), .preset_words = "as enforce of the gate",
+     .doc = "How source.bytes is enforced, as in `enforce`."},
     {"source.commands.rate", SCHEMA_RATE, GATE(limits.source.commands.rate), .min = "1/d", .max = "1000000000/s", .preset = "2000/s",
      .doc = "Pings and pongs of one source. Subscriptions have a rate of their own, subscriptions.rate.",
      .reached = "See source.commands.over."},
@@ -178,6 +191,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Commands beyond source.commands.rate that may come at once."},
     {"source.commands.over", SCHEMA_CHOICE, GATE(limits.source.commands.over), .preset = "pause", .choices = over_rate,
      .doc = "What happens over source.commands.rate; the choices are those of source.messages.over."},
+    {"source.commands.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_COMMANDS]), .preset_words = "as enforce of the gate",
+     .doc = "How source.commands is enforced, as in `enforce`."},
 
     {"subscriptions.max", SCHEMA_NUMBER, GATE(limits.subscriptions.max), .min = "1", .max = "16777216", .preset = "10000",
      .doc = "Subscriptions of one connection.",
@@ -208,6 +223,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Topics beyond subscriptions.removal_rate that may be looked through at once."},
     {"subscriptions.over", SCHEMA_CHOICE, GATE(limits.subscriptions.over), .preset = "close", .choices = over_limit,
      .doc = "What happens to a subscription over subscriptions.max, subscriptions.topic or subscriptions.source_bytes: close ends the connection; drop leaves the subscription out, so its messages never come."},
+    {"subscriptions.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_SUBSCRIPTIONS]), .preset_words = "as enforce of the gate",
+     .doc = "How subscriptions.max, subscriptions.topic, subscriptions.source_bytes and subscriptions.rate are enforced, as in `enforce`. A topic of more than 64 KiB is always refused, and what sums over all clients (subscriptions.total_bytes and the other totals) always in force."},
     {"subscriptions.messages.rate", SCHEMA_RATE, GATE(limits.subscriptions.messages.rate), .min = "1/d", .max = "1000000000/s", .preset = "100/s",
      .doc = "Messages that are no subscriptions, from one subscriber to an XPUB.",
      .reached = "See subscriptions.messages.over."},
@@ -215,6 +232,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Such messages beyond subscriptions.messages.rate that may come at once."},
     {"subscriptions.messages.over", SCHEMA_CHOICE, GATE(limits.subscriptions.messages.over), .preset = "pause", .choices = over_rate,
      .doc = "What happens over subscriptions.messages.rate; the choices are those of source.messages.over. A new connection brings a new burst: make it small where you set close."},
+    {"subscriptions.messages.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_SUBSCRIBER_MESSAGES]), .preset_words = "as enforce of the gate",
+     .doc = "How subscriptions.messages is enforced, as in `enforce`."},
 
     {"slow_reader.bytes", SCHEMA_SIZE, GATE(limits.slow_reader.bytes), .min = "1B", .max = "1GiB", .preset = "64KiB",
      .doc = "What a client must take within slow_reader.within while more waits for it, where the application's socket type leaves messages out for slow receivers (PUB, XPUB, ROUTER, REP); one that waits for them (PUSH, DEALER) is let wait.",
@@ -224,6 +243,8 @@ static const struct schema_key gate_keys[] = {
     {"slow_reader.behind", SCHEMA_SIZE, GATE(limits.slow_reader.behind), .min = "0", .max = "1024GiB", .preset = "32MiB",
      .doc = "What a publisher (PUB, XPUB) may hold back for a subscriber that does not keep up, estimated by what the others were sent meanwhile, and at most 1000 messages of the mean size that it was sent (libzmq's default high-water mark); 0 means as much as it likes.",
      .reached = "As for slow_reader.bytes, before slow_reader.within is over."},
+    {"slow_reader.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_SLOW_READER]), .preset_words = "as enforce of the gate",
+     .doc = "How slow_reader is enforced, as in `enforce`."},
 
     {"heartbeat.interval", SCHEMA_DURATION, GATE(limits.heartbeat.interval_ns), .min = "10ms", .max = "1m", .preset = "200ms",
      .doc = "How often Weir answers for a connection that it pauses, so that neither end takes the other for dead."},
@@ -233,6 +254,8 @@ static const struct schema_key gate_keys[] = {
 
     {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
      .doc = "What happens to a client whose routing id another connection of the gate uses: refuse closes the newcomer; pass leaves it to the application."},
+    {"routing_ids.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_ROUTING_IDS]), .preset_words = "as enforce of the gate",
+     .doc = "How routing_ids.duplicates is enforced, as in `enforce`."},
 
     {"ban.strikes", SCHEMA_NUMBER, GATE(limits.ban.strikes.strikes), .min = "0", .max = "100", .preset = "10",
      .doc = "Strikes within ban.within that get a source banned from every gate, however many connections they came over; verdicts.md says what an offence counts. A source with n connections in good order has n times as many, up to eight times. 0: offences at this gate get nobody banned.",
@@ -260,6 +283,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Network interface over which the clients of this gate come; ban.kernel: xdp needs it. What comes over others, Weir alone keeps out."},
     {"ban.exempt", SCHEMA_NETWORKS, GATE(ban_exempt), .min = "0", .max = "32", .preset_words = "none",
      .doc = "Sources whose offences are not counted, and that no ban keeps out of this gate."},
+    {"ban.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_BAN]), .preset_words = "as enforce of the gate",
+     .doc = "How strikes and bans are enforced, as in `enforce`. In shadow nobody is banned for offences at this gate, and who was banned for them elsewhere may come in; strikes and the bans that would follow are counted, also strikes for rules in shadow. Bans by an operator are always in force."},
 
     {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
      .doc = "auto: an application has no more in hand than it works on, and clients take turns beyond that (requests, where they are answered and not hidden by CURVE: REP, ROUTER; otherwise connections with more than a little to say: PULL, SUB, XSUB). off: everything is passed on as fast as each connection takes it."},
@@ -369,6 +394,7 @@ const char *schema_type_words(enum schema_type t)
         [SCHEMA_SPEED] = "a speed",
         [SCHEMA_BOOL] = "true or false",
         [SCHEMA_CHOICE] = "one of the words",
+        [SCHEMA_ENFORCE] = "a way to enforce a rule",
         [SCHEMA_NAME] = "a name",
         [SCHEMA_LISTEN] = "an endpoint",
         [SCHEMA_FORWARD] = "an endpoint",

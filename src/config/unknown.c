@@ -54,6 +54,23 @@ static const char *place_of_keys(const struct schema *s)
                                : "a class (an item of \"classes\" of a gate)";
 }
 
+/* A gate's section without rules: why there is nothing to enforce otherwise. */
+static const char *always_in_force(const char *section)
+{
+    static const char *const sections[][2] = {
+        {"connections", "they keep Weir and the application within their descriptors"},
+        {"handshake", "what follows a broken handshake could not be understood"},
+        {"heartbeat", "it refuses nothing"},
+        {"concurrency", "it is about the application; concurrency.limit: off switches it off"},
+        {"breaker", "it is about the application; breaker.failures: 0 switches it off"},
+        {"source", "its parts have an enforce each, such as source.messages.enforce"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+        if (!strcmp(sections[i][0], section))
+            return sections[i][1];
+    return NULL;
+}
+
 void unknown_report(struct report *r, struct place at, const struct schema *schema, const char *section,
                     const char *word)
 {
@@ -61,6 +78,12 @@ void unknown_report(struct report *r, struct place at, const struct schema *sche
     char seen[VALUE_SEEN_MAX];
     const char *where = *section ? section : schema->noun;
     const struct schema *other = other_schema(schema, word);
+    const char *why = schema == &schema_gate && !strcmp(word, "enforce") ? always_in_force(section) : NULL;
+    if (why) {
+        report_mistake(r, at, "%s has no enforce of its own: %s; allowed in the sections of rules, see docs/config.md",
+                       section, why);
+        return;
+    }
     offer_keys(&s, schema, section, word);
     if (schema == &schema_top && !*section)
         suggest_offer(&s, word, "gates", strlen("gates"));

@@ -136,6 +136,27 @@ static enum fault set_choice(const struct schema_key *k, const char *text, void 
     return FAULT_FORM;
 }
 
+/* YAML 1.1 tools write `on` and `off` as true and false. */
+static enum fault set_enforce(const struct schema_key *k, const char *text, void *base)
+{
+    bool on = !strcmp(text, "on") || !strcmp(text, "true") || !strcmp(text, "yes");
+    bool off = !strcmp(text, "off") || !strcmp(text, "false") || !strcmp(text, "no");
+    if (on || off || !strcmp(text, "shadow")) {
+        schema_put(k, base, on ? ENFORCE_ON : off ? ENFORCE_OFF : ENFORCE_SHADOW);
+        return FAULT_NONE;
+    }
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 3 || strcmp(text + digits, "%") != 0)
+        return FAULT_FORM;
+    unsigned percent = 0;
+    for (size_t i = 0; i < digits; i++)
+        percent = 10 * percent + (unsigned)(text[i] - '0');
+    if (percent == 0 || percent >= 100)
+        return percent == 0 ? FAULT_LOW : FAULT_HIGH;
+    schema_put(k, base, 100 - percent);
+    return FAULT_NONE;
+}
+
 static enum fault set_name(const struct schema_key *k, const char *text, void *base)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
@@ -256,6 +277,9 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     case SCHEMA_CHOICE:
         f = set_choice(k, text, base);
         break;
+    case SCHEMA_ENFORCE:
+        f = set_enforce(k, text, base);
+        break;
     case SCHEMA_NAME:
         f = set_name(k, text, base);
         break;
@@ -320,11 +344,11 @@ static const char *text_of(const struct schema_key *k, const void *base)
         return *(const bool *)field ? "true" : "false";
     case SCHEMA_CHOICE:
         return word_of(k, base);
-    case SCHEMA_NAME:
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
     case SCHEMA_TEXT:
         return field;
+    case SCHEMA_NAME:
     case SCHEMA_PATH:
     case SCHEMA_ADMIN_ADDR:
         return field[0] ? field : value_preset(k);
@@ -389,6 +413,19 @@ static char *format_list(char dst[static VALUE_TEXT_MAX], const struct schema_ke
     return dst;
 }
 
+static char *format_enforce(char dst[static VALUE_TEXT_MAX], uint32_t enforce)
+{
+    const char *word = enforce == ENFORCE_ON       ? "on"
+                       : enforce == ENFORCE_SHADOW ? "shadow"
+                       : enforce == ENFORCE_OFF    ? "off"
+                                                   : NULL;
+    if (word)
+        snprintf(dst, VALUE_TEXT_MAX, "%s", word);
+    else
+        snprintf(dst, VALUE_TEXT_MAX, "%u%%", ENFORCE_LOTS - enforce);
+    return dst;
+}
+
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
 {
     const char *text = text_of(k, base);
@@ -413,6 +450,8 @@ char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, 
     case SCHEMA_PATHS:
     case SCHEMA_OBJECTS:
         return format_list(dst, k, base);
+    case SCHEMA_ENFORCE:
+        return format_enforce(dst, (uint32_t)schema_get(k, base));
     default:
         snprintf(dst, VALUE_TEXT_MAX, "%llu", (unsigned long long)schema_get(k, base));
         return dst;
@@ -438,6 +477,9 @@ char *value_range(char dst[static VALUE_TEXT_MAX], const struct schema_key *k)
         return range_of_choices(dst, k->choices);
     case SCHEMA_BOOL:
         snprintf(dst, VALUE_TEXT_MAX, "true or false");
+        return dst;
+    case SCHEMA_ENFORCE:
+        snprintf(dst, VALUE_TEXT_MAX, "on, shadow, off, or 1%% to 99%%");
         return dst;
     case SCHEMA_NAME:
         snprintf(dst, VALUE_TEXT_MAX, "1 to %d of A-Z a-z 0-9 _ -", CONFIG_NAME_MAX);

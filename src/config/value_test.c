@@ -57,6 +57,13 @@ static const struct wrong wrongs[] = {
     {"zmtp2", "2", "zmtp2 is not true or false: \"2\", allowed true or false"},
     {"log.level", "loud", "log.level has no such choice: \"loud\", allowed error, warn, info or debug"},
     {"message.over", "pause", "message.over has no such choice: \"pause\", allowed close or drop"},
+    {"enforce", "maybe", "enforce is not a way to enforce a rule: \"maybe\", allowed on, shadow, off, or 1% to 99%"},
+    {"enforce", "%", "enforce is not a way to enforce a rule: \"%\", allowed on, shadow, off, or 1% to 99%"},
+    {"enforce", "25", "enforce is not a way to enforce a rule: \"25\", allowed on, shadow, off, or 1% to 99%"},
+    {"enforce", "2.5%", "enforce is not a way to enforce a rule: \"2.5%\", allowed on, shadow, off, or 1% to 99%"},
+    {"enforce", "0%", "enforce is too small: \"0%\", allowed on, shadow, off, or 1% to 99%"},
+    {"enforce", "100%", "enforce is too large: \"100%\", allowed on, shadow, off, or 1% to 99%"},
+    {"enforce", "1000%", "enforce is not a way to enforce a rule: \"1000%\", allowed on, shadow, off, or 1% to 99%"},
     {"name", "a b", "name is not a name: \"a b\", allowed 1 to 32 of A-Z a-z 0-9 _ -"},
     {"name", "012345678901234567890123456789012",
      "name is not a name: \"012345678901234567890123456789012\", allowed 1 to 32 of A-Z a-z 0-9 _ -"},
@@ -158,6 +165,16 @@ static void test_words(void **state)
     assert_int_equal(g.socket, SOCKET_XPUB);
     put("source.messages.over", "drop", &g);
     assert_int_equal(g.limits.source.messages.over, ACTION_DROP);
+    static const struct {
+        const char *text;
+        uint32_t value;
+    } ways[] = {{"on", ENFORCE_ON},  {"true", ENFORCE_ON}, {"off", ENFORCE_OFF}, {"false", ENFORCE_OFF},
+                {"1%", 99},          {"25%", 75},          {"99%", 1},           {"shadow", ENFORCE_SHADOW},
+                {"yes", ENFORCE_ON}, {"no", ENFORCE_OFF}};
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        put("message.enforce", ways[i].text, &g);
+        assert_int_equal(g.limits.enforce[RULE_MESSAGE], ways[i].value);
+    }
     put("name", "Orders_2-b", &g);
     assert_string_equal(g.name, "Orders_2-b");
 }

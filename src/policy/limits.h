@@ -9,6 +9,7 @@
 
 #include "base/network.h"
 #include "policy/bans.h"
+#include "policy/enforce.h"
 #include "policy/gcra.h"
 #include "policy/strikes.h"
 
@@ -101,6 +102,15 @@ struct limits {
         uint32_t tarpit;        /* connections of banned sources kept open */
         struct networks exempt; /* never counted, never refused */
     } ban;
+    uint32_t enforce[RULE_COUNT]; /* as configured: ENFORCE_ON to ENFORCE_OFF */
+    uint32_t lifted;              /* bits of the rules that enforce_split() has lifted here; 0: as configured */
+    const struct limits *shadow;  /* beside those in force for a source: what is only counted; NULL: nothing is */
 };
+
+/* Whether these limits hold a rule, as a copy of enforce_split(). */
+static inline bool limits_hold(const struct limits *l, enum rule r)
+{
+    return !(l->lifted >> r & 1);
+}
 
 #endif

@@ -81,6 +81,12 @@ struct source *source_acquire(struct source_table *t, struct source_key k, uint6
 /* Gives the reference back. */
 void source_release(struct source *s);
 
+/* Whether an entry stands for many sources, because the table is full. */
+static inline bool source_is_shared(const struct source *s)
+{
+    return s->kind == SOURCE_V4_24 || s->kind == SOURCE_V6_48 || s->kind == SOURCE_ALL;
+}
+
 /* "192.0.2.1", "192.0.2.0/24", "2001:db8::/64", "uid:1000", "all". Returns `dst` (at least ADDR_TEXT_MAX). */
 char *source_format(char *dst, size_t size, const struct source *s);
 

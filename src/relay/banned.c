@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "relay/event_log.h"
 #include "relay/net.h"
+#include "relay/shadow.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,8 @@ bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *
     struct ban b;
     if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->now_ns, &b) ||
         networks_contain(&wg->policy->limits.ban.exempt, addr))
+        return false;
+    if (!limits_hold(shadow_limits_of(wg, addr), RULE_BAN) && shadow_may_pardon(&b))
         return false;
     *ret_until_ns = b.until_ns;
     return true;

@@ -2,6 +2,7 @@
 #include "relay/entry.h"
 
 #include "relay/opening.h"
+#include "relay/shadow.h"
 
 /* Unfinished handshakes, oldest first, among which one is chosen to make room. */
 #define OLDEST_LOOKED_AT 16u
@@ -38,6 +39,7 @@ static void make_room(struct session *s)
 static void let_in(struct session *s)
 {
     make_room(s);
+    shadow_half_open(s);
     s->half_open = true;
     list_push(&s->wg->half_open, &s->in_half_open);
     list_push(&s->peer->half_open, &s->in_peer_entry);
@@ -62,7 +64,7 @@ static void end_half_open(struct session *s)
 bool entry_is_full(struct worker_gate *wg, const struct source *source)
 {
     const struct peer *p = peer_find(wg, source);
-    return p && p->waiting >= wg->policy->limits.source.half_open;
+    return p && p->waiting >= wg->policy->for_lot[gate_lot(wg->gate, source)]->source.half_open;
 }
 
 /* Nanoseconds until the rate lets one more of this source in; 0: now, and it is counted. */
@@ -97,6 +99,7 @@ void entry_begin(struct session *s)
 {
     uint64_t wait_ns = s->peer->waiting ? UINT64_MAX : ask_rate(s);
     if (wait_ns == 0) {
+        shadow_newcomer(s);
         let_in(s);
         return;
     }

@@ -11,6 +11,9 @@
 /* A peer that offends a thousand times a second gets one line in this time. */
 #define NOTICE_INTERVAL_NS (10 * NS_PER_S)
 
+/* Would-be bans that a gate remembers. When they are too many, some count again before their time. */
+#define SHADOW_BANS 4096u
+
 /* Sources that can wait for an application at the same time, each with an entry of its own. */
 #define VALVE_SOURCES 16384u
 
@@ -30,12 +33,14 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     atomic_store(&g->socket, config->socket);
     atomic_store(&g->max_connections, config->limits.connections.max);
     g->app_room = UINT32_MAX;
+    enforce_key(&g->lot_key, whole->enforce_key);
+    g->shadow_bans = bans_new(SHADOW_BANS, &g->traffic.key);
     g->sources = source_table_new(whole->sources, &g->traffic.key);
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
     if (config->class_table)
         g->class_cells = aligned_alloc(64, workers * sizeof(*g->class_cells));
     int error = valve_init(&g->valve, config->limits.concurrency.max, VALVE_SOURCES, admission_wake);
-    if (error || !g->sources || !g->cells || (config->class_table && !g->class_cells))
+    if (error || !g->sources || !g->shadow_bans || !g->cells || (config->class_table && !g->class_cells))
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));
     if (g->class_cells)
@@ -50,6 +55,7 @@ void gate_fini(struct gate *g)
     tally_fini(&g->routing_ids);
     valve_fini(&g->valve);
     source_table_free(g->sources);
+    bans_free(g->shadow_bans);
     free(g->cells);
     free(g->class_cells);
 }
@@ -121,7 +127,8 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
     gcra_forgive(&g->traffic.topic_rate, &l->subscriptions.total_rate, now_ns);
     gcra_forgive(&g->traffic.topic_peak, &l->subscriptions.total_rate, now_ns);
     gcra_forgive(&g->removals, &l->subscriptions.removal_rate, now_ns);
-    if (!same_rules(&was->ban.strikes, &l->ban.strikes))
+    /* Strikes that were only counted must not get anybody banned. */
+    if (!same_rules(&was->ban.strikes, &l->ban.strikes) || was->enforce[RULE_BAN] != l->enforce[RULE_BAN])
         source_table_pardon(g->sources);
 }
 

@@ -26,6 +26,7 @@
 struct cells {
     _Alignas(64) _Atomic uint64_t metric[CELL_COUNT];
     _Atomic uint64_t verdict[VERDICT_COUNT];
+    _Atomic uint64_t shadow[VERDICT_COUNT]; /* of rules in shadow */
 };
 
 /* For a cell that only its one writer changes. */
@@ -103,7 +104,12 @@ struct gate {
     struct event_log *events;   /* of all gates; NULL: events are not written down (event_log.h) */
     _Atomic uint32_t tarpitted; /* connections of banned sources that are kept (banned.h) */
 
+    struct hash_key lot_key;  /* of the lots of sources (policy/enforce.h) */
+    struct bans *shadow_bans; /* who would be banned by a ban in shadow, as far as there is room */
+
     struct notice notices[VERDICT_COUNT];
+    struct notice shadow_notices[VERDICT_COUNT];
+    struct notice shadow_ban_notice;
     struct notice strike_notices[VERDICT_COUNT];
     struct notice ban_notices[BAN_REASON_COUNT];
     struct notice breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
@@ -130,6 +136,12 @@ bool gate_bound_connections(struct gate *g, const struct limits *l);
 /* After the workers have adopted other limits: nothing is owed for longer than they could have brought about, and where
  * strikes are counted otherwise than before, the count begins anew. Walks the source table. Main thread. */
 void gate_forgive(struct gate *g, const struct limits *was, const struct limits *l, uint64_t now_ns);
+
+/* The lot of a source that was acquired: of an entry that many share, all have the entry's. */
+static inline unsigned gate_lot(const struct gate *g, const struct source *s)
+{
+    return enforce_lot(&g->lot_key, (struct source_key){.bits = s->bits, .kind = (enum source_kind)s->kind});
+}
 
 /* Counts `n` verdicts for a worker. */
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);

@@ -7,6 +7,7 @@
 #include "relay/memory.h"
 #include "relay/probe.h"
 #include "relay/session.h"
+#include "relay/shadow.h"
 #include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -143,7 +144,7 @@ static void begin_lag(struct session *s)
 static void time_receiver(struct lane *l, struct session *s)
 {
     uint64_t now = s->wg->worker->now_ns, lagged_ns = l->flowing_ns - l->blocked_ns, kept_up_ns = now - l->flowing_ns;
-    if (kept_up_ns < lagged_ns && l->taken < session_limits(s)->slow_reader.bytes) {
+    if (kept_up_ns < lagged_ns && l->taken < shadow_slow_reader(s)->slow_reader.bytes) {
         l->blocked_ns += kept_up_ns;
         return;
     }
@@ -166,7 +167,7 @@ static void mark_blocked(struct lane *l, struct session *s)
         return;
     if (s->broadcast)
         begin_lag(s);
-    session_arm(s, l->blocked_ns + session_limits(s)->slow_reader.within_ns);
+    session_arm(s, l->blocked_ns + shadow_slow_reader(s)->slow_reader.within_ns);
     admission_blocked(s);
 }
 
@@ -460,7 +461,8 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
         return;
     l->begun_ns = s->wg->worker->now_ns;
     l->moved = 0;
-    session_arm(s, l->begun_ns + session_limits(s)->message.complete_within_ns);
+    l->noted_late = false;
+    session_arm(s, l->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
 }
 
 /* While a client is paused, the application's PINGs are answered for it. */
@@ -505,14 +507,19 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 {
     struct traffic_result r;
     struct traffic_context c = session_context(s);
+    struct traffic_shadow shadow;
     if (l->traffic.inbound) {
         c.turns = admission_allows(s);
         c.shed = shedding_now(s);
     }
+    if (l->traffic.inbound && UNLIKELY(c.limits->shadow != NULL))
+        c.shadow = shadow_begin(&shadow);
     uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
     count(l, s, &r);
+    if (UNLIKELY(c.shadow != NULL))
+        shadow_end(s, c.shadow);
     if (r.shed.len)
         shedding_done(s, r.shed);
     if (s->state == SESSION_CLOSED)

@@ -37,6 +37,7 @@ struct lane {
     bool shut;           /* ... and the receiver was told */
     bool blocked;        /* the receiver takes nothing */
     bool paused;         /* a limit says so, until resume_ns */
+    bool noted_late;     /* the message now incomplete is late for a rule in shadow, and counted */
     bool pressed;        /* not read for want of memory (memory.h) */
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */

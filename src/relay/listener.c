@@ -9,6 +9,7 @@
 #include "relay/memory.h"
 #include "relay/net.h"
 #include "relay/session.h"
+#include "relay/shadow.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,7 +49,7 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
 
 static enum verdict admit(struct worker_gate *wg, const struct source *source)
 {
-    const struct limits *l = &wg->policy->limits;
+    const struct limits *l = wg->policy->for_lot[gate_lot(wg->gate, source)];
     if (health_refuses(wg))
         return VERDICT_BREAKER_OPEN;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
@@ -70,6 +71,7 @@ static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
         note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
         return;
     }
+    shadow_banned(wg, addr);
     struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
     enum verdict v = admit(wg, source);
     if (v == VERDICT_PASS) {

@@ -5,20 +5,13 @@
 #include "relay/banned.h"
 #include "relay/event_log.h"
 #include "relay/opening.h"
+#include "relay/shadow.h"
 
 /* What goes on counts once in this time. */
 #define AGAIN_NS NS_PER_S
 
-static bool counts(const struct session *s, enum verdict v)
-{
-    const struct limits *l = session_limits(s);
-    enum offence kind = verdict_offence(v);
-    bool wanted = (kind == OFFENCE_PROTOCOL && l->ban.for_protocol) || (kind == OFFENCE_EXCESS && l->ban.for_excess);
-    return wanted && !networks_contain(&l->ban.exempt, &s->addr);
-}
-
 /* How many times deeper the bucket is. An entry that many sources share, because the table is full, is patient. */
-static unsigned patience(const struct source *source)
+unsigned offence_patience(const struct source *source)
 {
     uint32_t open = atomic_load(&source->refs), half_open = atomic_load(&source->half_open);
     uint32_t good = open > half_open ? open - half_open : 1;
@@ -58,10 +51,12 @@ static void ban(struct session *s, enum verdict v)
 static bool score(struct session *s, enum verdict v, enum event_deed done)
 {
     const struct strike_rules *rules = &session_limits(s)->ban.strikes;
-    unsigned strikes = verdict_info(v)->strikes, depth = patience(s->source);
+    unsigned strikes = verdict_info(v)->strikes, depth = offence_patience(s->source);
     uint64_t now_ns = s->wg->worker->now_ns;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
-    if (!counts(s, v))
+    if (session_limits(s)->shadow)
+        shadow_score(s, v);
+    if (!limits_count_offence(session_limits(s), v, &s->addr))
         return false;
     if (!s->wg->gate->bans || rules->strikes == 0) { /* for others to count */
         event_log_offence(s, EVENT_OFFENCE, v, done, 0, 0);
@@ -98,7 +93,8 @@ static void go_on(struct session *s, enum verdict v, enum event_deed done)
 
 void offence_goes_on(struct session *s, enum verdict v)
 {
-    go_on(s, v, EVENT_DEED_DROPPED);
+    if (verdict_offence(v) != OFFENCE_NONE)
+        go_on(s, v, EVENT_DEED_DROPPED);
 }
 
 void offence_paused(struct session *s, enum verdict v)

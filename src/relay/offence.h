@@ -29,4 +29,7 @@ static inline void offence_ran_dry(struct session *s)
     s->over_since_ns = 0;
 }
 
+/* How many times deeper the bucket of a source is. */
+unsigned offence_patience(const struct source *source);
+
 #endif

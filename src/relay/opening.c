@@ -6,6 +6,7 @@
 #include "relay/health.h"
 #include "relay/net.h"
 #include "relay/probe.h"
+#include "relay/shadow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,13 +154,19 @@ static bool enter_routing_id(struct session *s)
     enum socket_type app = gate_socket(g);
     s->opening->checked = true;
     bool matters = app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
-    if (h->routing_id_len == 0 || !matters || session_limits(s)->duplicate_ids == DUPLICATE_IDS_PASS)
+    bool refuses = session_limits(s)->duplicate_ids == DUPLICATE_IDS_REFUSE;
+    if (h->routing_id_len == 0 || !matters || !(refuses || shadow_refuses_duplicates(s)))
         return true;
     uint64_t hash = hash_bytes(&g->traffic.key, h->routing_id, h->routing_id_len);
     hash = hash ? hash : 1;
     enum tally_result r = tally_claim(&g->routing_ids, hash);
     if (r == TALLY_ADDED) {
         s->routing_id = hash;
+        return true;
+    }
+    if (!refuses) {
+        if (r == TALLY_TAKEN)
+            shadow_note(s, VERDICT_DUPLICATE_ROUTING_ID, 1);
         return true;
     }
     session_close(s, r == TALLY_TAKEN ? VERDICT_DUPLICATE_ROUTING_ID : VERDICT_NO_MEMORY);

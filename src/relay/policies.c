@@ -6,6 +6,40 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Limits of each share, and what is in shadow beside them. */
+static void settle(struct gate_policy *p)
+{
+    if (!p->split) {
+        for (unsigned lot = 0; lot < ENFORCE_LOTS; lot++)
+            p->for_lot[lot] = &p->limits;
+        return;
+    }
+    struct limits *at = p->split;
+    for (unsigned lot = 0; lot < ENFORCE_LOTS; at += 2) {
+        unsigned next = enforce_next_share(&p->limits, lot);
+        enforce_split(&p->limits, lot, &at[0], &at[1]);
+        for (; lot < next; lot++)
+            p->for_lot[lot] = &at[0];
+    }
+}
+
+static bool make_room(struct gate_policy *p)
+{
+    size_t shares = 0;
+    if (!enforce_matters(&p->limits))
+        return true;
+    for (unsigned lot = 0; lot < ENFORCE_LOTS; lot = enforce_next_share(&p->limits, lot))
+        shares++;
+    p->split = calloc(2 * shares, sizeof(*p->split));
+    return p->split != NULL;
+}
+
+void policies_settle(struct policies *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        settle(&p->gates[i]);
+}
+
 struct policies *policies_new(const struct config *start, const struct config *c, struct config *owned)
 {
     struct policies *p = calloc(1, sizeof(*p) + start->gate_count * sizeof(p->gates[0]));
@@ -16,12 +50,14 @@ struct policies *policies_new(const struct config *start, const struct config *c
     p->count = start->gate_count;
     for (size_t i = 0; i < p->count; i++) {
         const struct config_gate *g = config_find_gate(c, start->gates[i].name);
-        if (!g) {
-            free(p);
+        if (g)
+            p->gates[i] = (struct gate_policy){.config = g, .limits = g->limits};
+        if (!g || !make_room(&p->gates[i])) {
+            policies_free(p);
             return NULL;
         }
-        p->gates[i] = (struct gate_policy){.config = g, .limits = g->limits};
     }
+    policies_settle(p);
     p->owned = owned;
     return p;
 }
@@ -30,6 +66,8 @@ void policies_free(struct policies *p)
 {
     if (!p)
         return;
+    for (size_t i = 0; i < p->count; i++)
+        free(p->gates[i].split);
     config_free(p->owned);
     free(p);
 }

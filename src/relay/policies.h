@@ -5,7 +5,8 @@
  * pays a plain load; a snapshot that is no longer published is freed when every worker has adopted a later one. Nothing
  * may keep a pointer into a snapshot from one round to the next but worker_gate.policy.
  *
- * The board belongs to the relay. Main thread, unless said otherwise. About 1 KiB a gate and the configuration itself;
+ * The board belongs to the relay. Main thread, unless said otherwise. About 2 KiB a gate, up to 30 more
+ * where rules are in shadow, and the configuration itself;
  * at most POLICIES_RETIRED_MAX old ones at a time, beyond which nothing more is published.
  */
 #ifndef WEIR_RELAY_POLICIES_H
@@ -25,6 +26,9 @@
 struct gate_policy {
     const struct config_gate *config; /* of the snapshot */
     struct limits limits;             /* the configured ones, lowered to what Weir's descriptor limit allows */
+    /* Of these, what is in force for the sources of each lot (policy/enforce.h): all, where every rule is simply on. */
+    const struct limits *for_lot[ENFORCE_LOTS];
+    struct limits *split; /* what for_lot points to otherwise; two for each share, at most RULE_COUNT + 1 of them */
 };
 
 struct policies {
@@ -41,6 +45,9 @@ struct policies {
  */
 MUST_USE struct policies *policies_new(const struct config *start, const struct config *c, struct config *owned);
 void policies_free(struct policies *p);
+
+/* The limits of its gates have changed after policies_new(), before it is published: for_lot follows. */
+void policies_settle(struct policies *p);
 
 struct policy_board {
     _Atomic(struct policies *) current;

@@ -106,6 +106,13 @@ static void fit_connections(const struct relay *r, struct policies *p)
     }
 }
 
+/* What of the configuration this process can keep to. */
+static void fit(const struct relay *r, struct policies *p)
+{
+    fit_connections(r, p);
+    policies_settle(p);
+}
+
 /* ---- making ---- */
 
 static int make_policies(struct relay *r)
@@ -113,7 +120,7 @@ static int make_policies(struct relay *r)
     struct policies *p = policies_new(r->config, r->config, NULL);
     if (!p)
         return -ENOMEM;
-    fit_connections(r, p);
+    fit(r, p);
     policy_board_init(&r->board, p);
     atomic_store(&r->generation, p->generation);
     return 0;
@@ -337,7 +344,7 @@ int relay_reload(struct relay *r, struct config *c)
     struct policies *p = policies_new(r->config, c, c);
     if (!p)
         return -ENOMEM;
-    fit_connections(r, p);
+    fit(r, p);
     reclaim(r);
     const struct policies *was = policy_board_current(&r->board);
     int error = policy_board_publish(&r->board, p);
@@ -445,6 +452,8 @@ static void sum_cells(const struct relay *r, const struct gate *g, struct gate_s
             ret->cells[i] += atomic_load_explicit(&g->cells[w].metric[i], memory_order_relaxed);
         for (unsigned i = 0; i < VERDICT_COUNT; i++)
             ret->verdicts[i] += atomic_load_explicit(&g->cells[w].verdict[i], memory_order_relaxed);
+        for (unsigned i = 0; i < VERDICT_COUNT; i++)
+            ret->shadow_verdicts[i] += atomic_load_explicit(&g->cells[w].shadow[i], memory_order_relaxed);
     }
     /* Cells of two workers are read at two moments: a gauge may seem to be below zero in between. */
     for (unsigned i = 0; i < CELL_COUNT; i++)

@@ -97,7 +97,8 @@ struct gate_snapshot {
     uint32_t max_connections;   /* in force */
     uint64_t cells[CELL_COUNT]; /* gauges are non-negative */
     uint64_t verdicts[VERDICT_COUNT];
-    size_t class_count; /* 0: none are configured */
+    uint64_t shadow_verdicts[VERDICT_COUNT]; /* what rules in shadow would have said */
+    size_t class_count;                      /* 0: none are configured */
     struct class_snapshot classes[CLASS_COUNT_MAX];
 };
 

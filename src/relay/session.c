@@ -8,6 +8,7 @@
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/opening.h"
+#include "relay/shadow.h"
 #include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -92,6 +93,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->wg = wg;
     s->addr = *addr;
     s->source = source;
+    s->lot = (uint8_t)gate_lot(wg->gate, source);
     s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->id = ++w->next_id << 8 | (w->index + 1);
     s->active_ns = s->accepted_ns = w->now_ns;
@@ -358,10 +360,9 @@ void session_arm(struct session *s, uint64_t at_ns)
 
 /* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
  * during which Weir or the application made it wait does not count. */
-static bool message_is_late(struct session *s)
+static bool message_is_late(struct session *s, const struct limits *lim)
 {
     struct lane *l = &s->up;
-    const struct limits *lim = session_limits(s);
     uint64_t now = s->wg->worker->now_ns;
     if (l->begun_ns == 0)
         return false;
@@ -399,23 +400,21 @@ static bool message_is_in_the_way(struct session *s)
 }
 
 /* Asked often: what is published fast amounts to much before slow_reader.within is over. */
-static bool reader_is_behind(struct session *s)
+static bool reader_is_behind(struct session *s, const struct limits *lim)
 {
-    const struct limits *lim = session_limits(s);
     if (!s->broadcast || lim->slow_reader.behind == 0)
         return false;
     session_arm(s, s->wg->worker->now_ns + BEHIND_LOOK_NS);
     return lag_bytes(&s->wg->gate->lag, &s->laggard, s->down.passed, s->down.messages) > lim->slow_reader.behind;
 }
 
-static bool reader_is_slow(struct session *s)
+static bool reader_is_slow(struct session *s, const struct limits *lim)
 {
     struct lane *l = &s->down;
-    const struct limits *lim = session_limits(s);
     uint64_t now = s->wg->worker->now_ns;
     if (!l->blocked || lim->slow_reader.within_ns == 0 || s->pushes_back)
         return false;
-    if (reader_is_behind(s))
+    if (reader_is_behind(s, lim))
         return true;
     if (l->taken >= lim->slow_reader.bytes) {
         l->taken = 0;
@@ -456,16 +455,36 @@ static void keep_alive(struct session *s)
         send_pong(&s->up, s);
 }
 
+/* What rules in shadow say of time: once for each message, and each slow_reader.within. */
+static void check_shadow(struct session *s)
+{
+    const struct limits *lim = session_limits(s)->shadow;
+    if (!s->up.noted_late && !s->up.pressed && message_is_late(s, lim)) {
+        s->up.noted_late = true;
+        shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
+    }
+    if (reader_is_slow(s, lim)) {
+        lag_begin(&s->wg->gate->lag, &s->laggard, s->down.passed);
+        s->down.taken = 0;
+        s->down.blocked_ns = s->wg->worker->now_ns;
+        session_arm(s, s->down.blocked_ns + lim->slow_reader.within_ns);
+        shadow_note(s, VERDICT_SLOW_READER, 1);
+    }
+}
+
 static void check_open(struct session *s)
 {
+    const struct limits *lim = session_limits(s);
     admission_on_alarm(s);
     if (!s->down.blocked && s->wg->worker->now_ns - s->down.flowing_ns >= SESSION_CAUGHT_UP_NS)
         end_lag(s);
     shedding_look(s);
-    if (message_is_late(s) || message_is_in_the_way(s))
+    if (lim->shadow)
+        check_shadow(s);
+    if (message_is_late(s, lim) || message_is_in_the_way(s))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
         session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
-    else if (reader_is_slow(s))
+    else if (reader_is_slow(s, lim))
         session_close(s, VERDICT_SLOW_READER);
     else
         keep_alive(s);
@@ -480,10 +499,11 @@ static void reconsider_open(struct session *s)
     uint64_t now = s->wg->worker->now_ns;
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
     s->up.resume_ns = now;
+    uint64_t slow_ns = shadow_slow_reader(s)->slow_reader.within_ns;
     if (s->up.begun_ns)
-        session_arm(s, s->up.begun_ns + l->message.complete_within_ns);
-    if (s->down.blocked && l->slow_reader.within_ns)
-        session_arm(s, s->down.blocked_ns + l->slow_reader.within_ns);
+        session_arm(s, s->up.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
+    if (s->down.blocked && slow_ns)
+        session_arm(s, s->down.blocked_ns + slow_ns);
     shedding_look(s);
     session_wake(s);
 }

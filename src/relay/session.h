@@ -53,9 +53,10 @@ struct session {
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
-    uint64_t ponged_ns;     /* when PONGs were last sent in the ends' names */
-    uint64_t struck_ns;     /* when what goes on last counted as an offence (offence.h) */
-    uint64_t over_since_ns; /* paused over and over since then; 0: it is not */
+    uint64_t ponged_ns;        /* when PONGs were last sent in the ends' names */
+    uint64_t struck_ns;        /* when what goes on last counted as an offence (offence.h) */
+    uint64_t shadow_struck_ns; /* the same of a rule in shadow (shadow.h) */
+    uint64_t over_since_ns;    /* paused over and over since then; 0: it is not */
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;
@@ -66,6 +67,7 @@ struct session {
     uint8_t state;         /* enum session_state */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
+    uint8_t lot;           /* of its source: which rules are in force for it */
     bool half_open;
     bool shed_due;     /* what it waits with is to be shed (shedding.h) */
     bool heavy;        /* its last turn moved much: others go first */
@@ -131,7 +133,7 @@ static inline void session_count_class(const struct session *s, enum class_cell 
 
 static inline const struct limits *session_limits(const struct session *s)
 {
-    return &s->wg->policy->limits;
+    return s->wg->policy->for_lot[s->lot];
 }
 
 #endif

@@ -64,7 +64,7 @@ static enum verdict charge_topic(struct judgement *j, struct bytes topic)
     return VERDICT_PASS;
 }
 
-static enum verdict subscribe_to(struct judgement *j, struct bytes topic)
+static enum verdict subscribe_to(struct judgement *j, struct bytes topic, bool *ret_added)
 {
     const struct traffic_context *c = j->c;
     switch (topics_add(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len, c->limits->subscriptions.max)) {
@@ -80,6 +80,7 @@ static enum verdict subscribe_to(struct judgement *j, struct bytes topic)
     enum verdict v = charge_topic(j, topic);
     if (v != VERDICT_PASS)
         forget(c, topic);
+    *ret_added = v == VERDICT_PASS;
     return v;
 }
 
@@ -112,6 +113,7 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
 {
     const struct limits *l = j->c->limits;
     const struct traffic *t = j->t;
+    bool added = false;
     if (topic.len > l->subscriptions.topic_bytes)
         return traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over);
     if (!subscribe) {
@@ -119,12 +121,16 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
         /* A message of several frames may still be dropped, and the application would keep the topic. */
         if (!t->dec.in_message && t->frames <= 1)
             cancel(j, topic);
+        if (UNLIKELY(j->c->shadow != NULL))
+            traffic_shadow_subscription(j, false, topic);
         return RULING_PASS;
     }
-    enum verdict v = subscribe_to(j, topic);
+    enum verdict v = subscribe_to(j, topic, &added);
     if (v == VERDICT_TOPICS_FULL)
         return traffic_withhold(j, v, TRAFFIC_TOPICS_RETRY_NS);
     charge_rates(j, topic_cost(topic));
+    if (v == VERDICT_PASS && UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_subscription(j, added, topic);
     if (v == VERDICT_PASS)
         return RULING_PASS;
     return traffic_rule(j, v, v == VERDICT_NO_MEMORY ? ACTION_CLOSE : l->subscriptions.over);

@@ -78,8 +78,11 @@ enum ruling traffic_withhold(struct judgement *j, enum verdict reason, uint64_t 
 
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v)
 {
-    if (rate_is_unlimited(&l->rate))
+    if (rate_is_unlimited(&l->rate)) {
+        if (UNLIKELY(j->c->shadow != NULL))
+            traffic_shadow_unit(j, word, v);
         return RULING_PASS;
+    }
     /* A command between the frames of a message cannot be left out alone. */
     bool stuck = zmtp_is_command(&j->t->dec) && j->t->dec.in_message;
     if (l->over == ACTION_PAUSE || (l->over == ACTION_DROP && stuck)) {
@@ -161,24 +164,33 @@ static bool is_limited(const struct limits *l)
     return !rate_is_unlimited(&l->source.bytes.rate) || !rate_is_unlimited(&l->source.messages.rate);
 }
 
-/* ---- frames ---- */
-
-static enum verdict size_verdict(const struct traffic *t, const struct limits *l, uint64_t charged)
+/* Without rates and shadows there is nothing to ask; the mode was reset by the last message's end. */
+static bool begin_watched(struct judgement *j)
 {
-    if (t->frames >= l->message.frames)
-        return VERDICT_TOO_MANY_FRAMES;
-    if (t->dec.size > l->message.frame_bytes)
-        return VERDICT_FRAME_TOO_LARGE;
-    if (charged > l->message.size_bytes || t->size > l->message.size_bytes - charged)
-        return VERDICT_MESSAGE_TOO_LARGE;
-    return VERDICT_PASS;
+    if (j->limited && !begin_message(j))
+        return false;
+    if (j->c->shadow)
+        traffic_shadow_begin(j);
+    return true;
 }
+
+/* ---- frames ---- */
 
 /* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has
  * it. */
 static bool curve_header_ok(const struct zmtp_decoder *d)
 {
     return !(d->flags & ZMTP_FLAG_MORE) && d->size >= CURVE_FRAME_BYTES;
+}
+
+/* Apart from judge_frame(), whose every frame would pay for the registers that it needs. */
+static __attribute__((noinline)) bool charge_frame(struct judgement *j, uint64_t charged)
+{
+    const struct rate *rate = &j->c->limits->source.bytes.rate;
+    if (UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_frame(j, charged);
+    gcra_charge(&j->c->source->limiters[SOURCE_BYTES], rate, charged, j->c->now_ns);
+    return true;
 }
 
 /* Counts the current frame to its message and judges both. False: close. */
@@ -191,7 +203,7 @@ static bool judge_frame(struct judgement *j)
         return true;
     if (t->curve && !curve_header_ok(&t->dec))
         return refuse(j, VERDICT_BAD_CURVE_FRAME);
-    enum verdict v = size_verdict(t, j->c->limits, charged);
+    enum verdict v = traffic_size_verdict(j->c->limits, t->dec.size, t->frames, t->size, charged);
     if (UNLIKELY(v != VERDICT_PASS)) {
         if (traffic_rule(j, v, j->c->limits->message.over) == RULING_CLOSE)
             return false;
@@ -200,9 +212,7 @@ static bool judge_frame(struct judgement *j)
     }
     t->frames++;
     t->size += charged;
-    if (!rate_is_unlimited(&j->c->limits->source.bytes.rate))
-        gcra_charge(&j->c->source->limiters[SOURCE_BYTES], &j->c->limits->source.bytes.rate, charged, j->c->now_ns);
-    return true;
+    return j->watched ? charge_frame(j, charged) : true;
 }
 
 /* Uses one of the turns that the application has left for this client. */
@@ -502,12 +512,11 @@ static bool resume(struct judgement *j)
     return true;
 }
 
-static bool step(struct judgement *j, bool limited)
+static bool step(struct judgement *j)
 {
     struct traffic *t = j->t;
     if (j->at < j->end && zmtp_at_boundary(&t->dec) && t->inbound && (t->curve || !(j->at[0] & ZMTP_FLAG_COMMAND))) {
-        /* Without rates there is nothing to ask; the mode was reset by the last message's end. */
-        if (limited && !begin_message(j))
+        if (j->watched && !begin_watched(j))
             return false;
     }
     switch (zmtp_next(&t->dec, &j->at, j->end)) {
@@ -526,8 +535,10 @@ static bool step(struct judgement *j, bool limited)
 static void charge_pinned(struct judgement *j)
 {
     const struct rate *rate = &j->c->limits->source.bytes.rate;
-    if (rate_is_unlimited(rate) || j->r->messages != 1 || j->at != j->end || j->last_charge >= TRAFFIC_PINNED_BYTES)
+    if (j->r->messages != 1 || j->at != j->end || j->last_charge >= TRAFFIC_PINNED_BYTES)
         return;
+    if (UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_pinned(j, TRAFFIC_PINNED_BYTES - j->last_charge);
     gcra_charge(&j->c->source->limiters[SOURCE_BYTES], rate, TRAFFIC_PINNED_BYTES - j->last_charge, j->c->now_ns);
 }
 
@@ -535,10 +546,11 @@ void traffic_judge(struct traffic *t, const struct traffic_context *c, const uin
                    const uint8_t *end, struct traffic_result *r)
 {
     struct judgement j = {.t = t, .c = c, .r = r, .open = base, .item = base, .at = scan, .end = end};
-    bool limited = t->inbound && is_limited(c->limits);
+    j.limited = t->inbound && is_limited(c->limits);
+    j.watched = j.limited || c->shadow != NULL;
     memset(r, 0, sizeof(*r));
     if (resume(&j))
-        while (step(&j, limited))
+        while (step(&j))
             ;
     if (j.credit)
         gcra_refund(&c->source->limiters[SOURCE_MESSAGES], &c->limits->source.messages.rate, j.credit);

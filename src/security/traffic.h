@@ -8,6 +8,9 @@
  * The caller keeps what is not decided (at most message.hold, or what one read brought while the connection has to
  * wait) and shows it again, in one piece, before new bytes. Each byte is decoded once.
  *
+ * Rules in shadow change nothing of this. What they would have done is counted beside it (traffic_shadow.c), as if it
+ * had been done: a message that would have been held back or refused is charged to no limiter in shadow.
+ *
  * CURVE passing through: message boundaries are inside the boxes, so every frame counts as a message and nothing is
  * ever dropped: `drop` becomes `pause`, or `close` where waiting would not help.
  */
@@ -61,6 +64,11 @@ struct traffic_gate {
     struct hash_key key;
 };
 
+/* What rules in shadow would have done with the traffic of one call: how often, by verdict. */
+struct traffic_shadow {
+    uint32_t verdicts[VERDICT_COUNT];
+};
+
 /* What becomes of a message that waits for its turn and is not to have one. */
 enum traffic_shed { SHED_NOTHING, SHED_DROP, SHED_CLOSE };
 
@@ -86,6 +94,7 @@ struct traffic {
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
     bool complete;           /* a whole message waits for its turn */
+    bool shadowed;           /* a rule in shadow would have kept the current message out */
     bool withheld;           /* a subscription waits for room among all topics */
     gcra_word user_messages; /* of a subscriber */
 };
@@ -95,10 +104,11 @@ struct traffic_context {
     const struct limits *limits;
     struct traffic_gate *gate;
     struct source *source;
-    struct topics *topics;  /* of this connection */
-    uint64_t id;            /* of this connection, not 0 */
-    uint32_t turns;         /* messages that the application may be given now */
-    enum traffic_shed shed; /* the message that waits for its turn */
+    struct topics *topics;         /* of this connection */
+    struct traffic_shadow *shadow; /* added to; NULL: limits->shadow is not looked at */
+    uint64_t id;                   /* of this connection, not 0 */
+    uint32_t turns;                /* messages that the application may be given now */
+    enum traffic_shed shed;        /* the message that waits for its turn */
     uint64_t now_ns;
 };
 

@@ -62,7 +62,8 @@ void line_init(struct line *l, struct stand *s, unsigned flags)
 static struct traffic_context context_of(struct line *l)
 {
     struct stand *s = l->stand;
-    return (struct traffic_context){&s->limits, &s->gate,   l->source,    &l->topics,
+    struct traffic_shadow *shadow = s->limits.shadow ? &s->shadow : NULL;
+    return (struct traffic_context){&s->limits, &s->gate,   l->source,    &l->topics, shadow,
                                     l->id,      UINT32_MAX, SHED_NOTHING, s->now_ns};
 }
 

@@ -17,6 +17,7 @@ struct stand {
     struct account account;
     struct traffic_gate gate;
     struct source source;
+    struct traffic_shadow shadow; /* what limits.shadow said, if there is one */
     uint64_t now_ns, ids;
 };
 

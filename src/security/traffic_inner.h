@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Shared by traffic.c and subscriptions.c only: one call of traffic_judge() at work. */
+/* Shared by traffic.c, traffic_shadow.c and subscriptions.c only: one call of traffic_judge() at work. */
 #ifndef WEIR_SECURITY_TRAFFIC_INNER_H
 #define WEIR_SECURITY_TRAFFIC_INNER_H
 
@@ -13,6 +13,8 @@ struct judgement {
     const uint8_t *item; /* [item, at): the current message or command, not decided */
     const uint8_t *at;   /* decoded up to here */
     const uint8_t *end;
+    bool limited;         /* messages have rates */
+    bool watched;         /* ... or there are rules in shadow; inbound only */
     uint64_t credit;      /* messages charged ahead */
     uint64_t last_charge; /* bytes charged for the last message */
 };
@@ -39,6 +41,28 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
 
 /* A complete command of the client. */
 enum ruling traffic_client_command(struct judgement *j, struct bytes body);
+
+/* Counts what rules in shadow say, in the places where those in force are asked. Only with c->shadow. A message begins;
+ * a frame of it, which was counted; its end, if it came alone; a unit; a subscription or
+ * cancellation that passed (`added`: the connection did not have it). */
+void traffic_shadow_begin(struct judgement *j);
+void traffic_shadow_frame(struct judgement *j, uint64_t charged);
+void traffic_shadow_pinned(struct judgement *j, uint64_t bytes);
+void traffic_shadow_unit(struct judgement *j, gcra_word *word, enum verdict v);
+void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic);
+
+/* What a frame says of its message, of which so many frames and bytes came before. */
+static inline enum verdict traffic_size_verdict(const struct limits *l, uint64_t frame_bytes, uint32_t frames,
+                                                uint64_t size, uint64_t charged)
+{
+    if (frames >= l->message.frames)
+        return VERDICT_TOO_MANY_FRAMES;
+    if (frame_bytes > l->message.frame_bytes)
+        return VERDICT_FRAME_TOO_LARGE;
+    if (charged > l->message.size_bytes || size > l->message.size_bytes - charged)
+        return VERDICT_MESSAGE_TOO_LARGE;
+    return VERDICT_PASS;
+}
 
 /* Remembers a PING. */
 void traffic_note_ping(struct traffic_result *r, struct bytes data);

@@ -77,6 +77,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Strikes against sources, by the kind of offence.")                                                           \
     CELL(STRIKE_WARNINGS, "weir_strike_warnings_total", METRIC_COUNTER, "",                                            \
          "Times that a source had half of the strikes that get it banned.")                                            \
+    CELL(SHADOW_STRIKES, "weir_shadow_strikes_total", METRIC_COUNTER, "",                                              \
+         "Strikes against sources where the ban is in shadow, for rules in force and in shadow.")                      \
+    CELL(SHADOW_BANS, "weir_shadow_bans_total", METRIC_COUNTER, "", "Bans that would have followed from them.")        \
     CELL(TARPITTED, "weir_connections_tarpitted", METRIC_GAUGE, "",                                                    \
          "Connections of banned sources that are kept open and not read.")                                             \
     CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \
@@ -157,7 +160,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(CLASS_SHED, "weir_class_shed_total", METRIC_COUNTER, "gate,class",                                         \
             "Requests shed because they had waited for too long, by class; only where classes are configured.")        \
     READING(VERDICTS, "weir_verdicts_total", METRIC_COUNTER, "gate,verdict",                                           \
-            "Judgements passed on peers, by verdict. Every verdict is always there, at 0 if need be.")
+            "Judgements passed on peers, by verdict. Every verdict is always there, at 0 if need be.")                 \
+    READING(SHADOW_VERDICTS, "weir_shadow_verdicts_total", METRIC_COUNTER, "gate,verdict",                             \
+            "What rules in shadow would have said, by verdict. A message that would have waited counts as one.")
 
 enum metric_cell {
 #define METRIC_CELL_ENUM(NAME, metric, type, labels, help) CELL_##NAME,

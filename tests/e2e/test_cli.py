@@ -10,7 +10,7 @@ import pytest
 from harness.net import PATIENCE, free_port, raw_connect, wait_until
 from harness.weir import ROOT, program
 
-COMMANDS = ["serve", "check", "ctl", "help"]
+COMMANDS = ["serve", "check", "explain", "ctl", "help"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 

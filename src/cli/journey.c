@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cli/journey.h"
+
+#include "base/units.h"
+#include "cli/trial.h"
+#include "config/schema.h"
+#include "config/value.h"
+#include "zmtp/metadata.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* ---- steps ---- */
+
+const char *journey_outcome_word(enum journey_outcome o)
+{
+    static const char *const words[] = {
+        [JOURNEY_SAYS] = "",       [JOURNEY_PASSES] = "passes",   [JOURNEY_SHADOW] = "in shadow",
+        [JOURNEY_WAITS] = "waits", [JOURNEY_DROPPED] = "dropped", [JOURNEY_CLOSED] = "closed",
+    };
+    return words[o];
+}
+
+static void PRINTF(5, 6)
+    step(struct journey *j, const char *path, enum journey_outcome o, enum verdict v, const char *fmt, ...)
+{
+    if (j->count == JOURNEY_STEPS_MAX)
+        return;
+    struct journey_step *s = &j->steps[j->count++];
+    va_list ap;
+    *s = (struct journey_step){.key = path ? schema_find(&schema_gate, path) : NULL, .outcome = o, .verdict = v};
+    va_start(ap, fmt);
+    vsnprintf(s->said, sizeof(s->said), fmt, ap);
+    va_end(ap);
+    if (o >= JOURNEY_WAITS && !j->decides)
+        j->decides = s;
+}
+
+/* Where nothing more can follow, nothing more is asked. */
+static bool is_over(const struct journey *j)
+{
+    return j->decides && j->decides->outcome == JOURNEY_CLOSED;
+}
+
+static const char *key_of(enum verdict v)
+{
+    switch (v) {
+    case VERDICT_FRAME_TOO_LARGE:
+        return "message.frame";
+    case VERDICT_MESSAGE_TOO_LARGE:
+        return "message.size";
+    case VERDICT_TOO_MANY_FRAMES:
+        return "message.frames";
+    case VERDICT_OVER_MESSAGES:
+        return "source.messages.rate";
+    case VERDICT_OVER_BYTES:
+        return "source.bytes.rate";
+    case VERDICT_SUBSCRIBER_MESSAGE:
+        return "subscriptions.messages.rate";
+    case VERDICT_TOPIC_TOO_LONG:
+        return "subscriptions.topic";
+    case VERDICT_TOPICS_TOO_LARGE:
+        return "subscriptions.source_bytes";
+    case VERDICT_TOPICS_FULL:
+        return "subscriptions.total_bytes";
+    case VERDICT_OVER_SUBSCRIPTIONS:
+        return "subscriptions.rate";
+    case VERDICT_OVER_TOTAL_SUBSCRIPTIONS:
+        return "subscriptions.total_rate";
+    default:
+        return NULL;
+    }
+}
+
+static enum journey_outcome outcome_of(enum trial_fate f)
+{
+    static const enum journey_outcome outcomes[] = {
+        [TRIAL_PASSES] = JOURNEY_PASSES,
+        [TRIAL_WAITS] = JOURNEY_WAITS,
+        [TRIAL_DROPPED] = JOURNEY_DROPPED,
+        [TRIAL_CLOSED] = JOURNEY_CLOSED,
+    };
+    return outcomes[f];
+}
+
+/* ---- who it is ---- */
+
+static void list_rules(const struct journey *j, enum enforcement e, char *dst, size_t size)
+{
+    size_t at = 0;
+    dst[0] = '\0';
+    for (unsigned r = 0; r < RULE_COUNT && at < size; r++)
+        if (enforcement_of(j->gate->limits.enforce[r], j->lot) == e)
+            at += (size_t)snprintf(dst + at, size - at, "%s%s", at ? ", " : "", rule_section((enum rule)r));
+    if (at == 0)
+        snprintf(dst, size, "none");
+}
+
+static void walk_enforcement(struct journey *j)
+{
+    char shadow[128], off[128];
+    if (!enforce_matters(&j->gate->limits))
+        return;
+    list_rules(j, ENFORCEMENT_SHADOW, shadow, sizeof(shadow));
+    list_rules(j, ENFORCEMENT_OFF, off, sizeof(off));
+    step(j, "enforce", JOURNEY_SAYS, VERDICT_PASS, "lot %u of %u: in shadow: %s", j->lot, ENFORCE_LOTS, shadow);
+    step(j, "enforce", JOURNEY_SAYS, VERDICT_PASS, "lot %u of %u: off: %s", j->lot, ENFORCE_LOTS, off);
+}
+
+static void walk_source(struct journey *j, const struct journey_question *q)
+{
+    const struct classes *classes = j->gate->class_table;
+    if (classes)
+        step(j, "classes", JOURNEY_SAYS, VERDICT_PASS, "of the class %s",
+             classes->at[classes_find(classes, &q->from)].name);
+    walk_enforcement(j);
+    if (networks_contain(&j->gate->limits.ban.exempt, &q->from))
+        step(j, "ban.exempt", JOURNEY_SAYS, VERDICT_PASS, "exempt: no offence counts, and no ban keeps it out");
+}
+
+/* ---- connections ---- */
+
+/* As admit() of the listener and the line of newcomers have it, all at once. `in_shadow`: the limits are. */
+static void walk_source_connections(struct journey *j, const struct journey_question *q, const struct limits *l,
+                                    bool in_shadow)
+{
+    enum journey_outcome refused = in_shadow ? JOURNEY_SHADOW : JOURNEY_CLOSED;
+    enum journey_outcome waits = in_shadow ? JOURNEY_SHADOW : JOURNEY_WAITS;
+    gcra_word word = 0;
+    uint64_t wait_ns;
+    if (l->source.connections != 0 && q->connections > l->source.connections) {
+        step(j, "source.connections.max", refused, VERDICT_TOO_MANY_CONNECTIONS, "%u connections, of at most %u",
+             q->connections, l->source.connections);
+        return;
+    }
+    uint64_t at_once = gcra_admit_some(&word, &l->source.connection_rate, q->connections, NS_PER_S, &wait_ns);
+    uint64_t left = q->connections - at_once;
+    if (left > l->source.half_open)
+        step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
+             "%llu of %u come in at once, %u more wait, and the others are refused", (unsigned long long)at_once,
+             q->connections, l->source.half_open);
+    else if (left)
+        step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
+             "%llu of %u come in at once, the others wait for their turn", (unsigned long long)at_once, q->connections);
+    else if (!in_shadow && limits_hold(l, RULE_CONNECTIONS))
+        step(j, "source.connections.rate", JOURNEY_PASSES, VERDICT_PASS, "%u at once", q->connections);
+}
+
+static void walk_connections(struct journey *j, const struct journey_question *q)
+{
+    uint32_t most = j->force.connections.max;
+    if (q->connections > most)
+        step(j, "connections.max", JOURNEY_CLOSED, VERDICT_TABLE_FULL,
+             "%u connections of one source, and the gate takes %u", q->connections, most);
+    else
+        step(j, "connections.max", JOURNEY_PASSES, VERDICT_PASS, "%u of the gate's", q->connections);
+    walk_source_connections(j, q, &j->force, false);
+    if (j->force.shadow)
+        walk_source_connections(j, q, &j->shadow, true);
+}
+
+/* ---- the handshake ---- */
+
+static void walk_type(struct journey *j, const struct journey_question *q, enum socket_type type)
+{
+    enum socket_type app = j->gate->socket;
+    if (!q->has_type)
+        return;
+    if (socket_types_fit(type, app))
+        step(j, "socket", JOURNEY_PASSES, VERDICT_PASS, "%s may talk to %s", socket_type_name(type),
+             app == SOCKET_AUTO ? "it, as far as one knows before its first handshake" : socket_type_name(app));
+    else
+        step(j, "socket", JOURNEY_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s", socket_type_name(type),
+             socket_type_name(app));
+}
+
+static void walk_identity(struct journey *j, const struct journey_question *q)
+{
+    if (!q->has_identity)
+        return;
+    if (!zmtp_routing_id_ok(q->identity))
+        step(j, NULL, JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID, "a routing id of %zu bytes%s; RFC 37 has 255 at most%s",
+             q->identity.len, q->identity.len && q->identity.at[0] == 0 ? " that begins with a zero byte" : "",
+             ", and reserves those that begin with zero");
+    else
+        step(j, "routing_ids.duplicates", JOURNEY_PASSES, VERDICT_PASS, "%s",
+             j->force.duplicate_ids == DUPLICATE_IDS_REFUSE ? "as long as no other connection has this id"
+                                                            : "also when another connection has this id");
+}
+
+/* ---- what it says ---- */
+
+static void walk_topic(struct journey *j, const struct journey_question *q, struct trial *t)
+{
+    if (!q->has_topic || is_over(j))
+        return;
+    struct trial_result r = trial_subscribe(t, q->topic.at, q->topic.len);
+    enum verdict v = r.fate == TRIAL_PASSES ? trial_shadow(t) : r.verdict;
+    if (r.fate != TRIAL_PASSES || v != VERDICT_PASS)
+        step(j, key_of(v), r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v, "a topic of %zu bytes",
+             q->topic.len);
+    else
+        step(j, "subscriptions.topic", JOURNEY_PASSES, VERDICT_PASS, "a topic of %zu bytes", q->topic.len);
+}
+
+/* The limits that the message keeps to, up to the one that it does not. */
+static void list_sizes(struct journey *j, const struct journey_question *q, enum verdict v)
+{
+    static const enum verdict order[] = {VERDICT_TOO_MANY_FRAMES, VERDICT_FRAME_TOO_LARGE, VERDICT_MESSAGE_TOO_LARGE};
+    char size[32], frame[32];
+    units_format_bytes(size, sizeof(size), q->size);
+    units_format_bytes(frame, sizeof(frame), q->size / q->frames + (q->size % q->frames != 0));
+    for (size_t i = 0; i < ARRAY_LEN(order) && order[i] != v; i++) {
+        if (!limits_hold(&j->force, RULE_MESSAGE))
+            return;
+        if (order[i] == VERDICT_TOO_MANY_FRAMES)
+            step(j, key_of(order[i]), JOURNEY_PASSES, VERDICT_PASS, "%u", q->frames);
+        else
+            step(j, key_of(order[i]), JOURNEY_PASSES, VERDICT_PASS, "%s",
+                 order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
+    }
+}
+
+static void walk_message(struct journey *j, const struct journey_question *q, struct trial *t,
+                         const struct trial_message *m)
+{
+    struct trial_result r = trial_say(t, m);
+    enum verdict v = r.fate == TRIAL_PASSES ? trial_shadow(t) : r.verdict;
+    char size[32];
+    list_sizes(j, q, v);
+    if (v == VERDICT_PASS)
+        return;
+    step(j, key_of(v), r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v, "a message of %s in %u frame%s",
+         units_format_bytes(size, sizeof(size), q->size), q->frames, q->frames == 1 ? "" : "s");
+}
+
+/* How many of the messages pass before something happens to one; and, to be found once, what shadow says. */
+struct run {
+    uint64_t passed, shadow_passed;
+    uint64_t after_ns;
+    struct trial_result result;
+    enum verdict shadow;
+};
+
+static struct run run_at_rate(struct trial *t, const struct journey_question *q, const struct trial_message *m)
+{
+    struct run run = {.result = {TRIAL_PASSES, VERDICT_PASS}, .shadow = VERDICT_PASS};
+    uint64_t begin_ns = t->now_ns, cost = q->size + TRAFFIC_FRAME_BYTES * (uint64_t)q->frames;
+    uint64_t most = JOURNEY_BYTES_MAX / cost + 1;
+    for (most = most < JOURNEY_MESSAGES_MAX ? most : JOURNEY_MESSAGES_MAX; run.passed < most; run.passed++) {
+        uint64_t at_ns = (uint64_t)((unsigned __int128)run.passed * q->rate.period_ns / q->rate.count);
+        t->now_ns = begin_ns + at_ns;
+        run.result = trial_say(t, m);
+        run.after_ns = at_ns;
+        if (run.result.fate != TRIAL_PASSES)
+            break;
+        if (run.shadow == VERDICT_PASS) {
+            run.shadow = trial_shadow(t);
+            run.shadow_passed = run.passed;
+        }
+    }
+    return run;
+}
+
+static const char *what_follows(enum journey_outcome o)
+{
+    return o == JOURNEY_WAITS     ? "then those over the limit wait"
+           : o == JOURNEY_DROPPED ? "then those over the limit are left out"
+           : o == JOURNEY_CLOSED  ? "the next one ends the connection"
+                                  : "the next one would not have: it passes";
+}
+
+static void say_run(struct journey *j, const char *key, enum journey_outcome o, enum verdict v, uint64_t passed,
+                    uint64_t after_ns)
+{
+    step(j, key, o, v, "%llu message%s pass%s within %.3f s, %s", (unsigned long long)passed, passed == 1 ? "" : "s",
+         passed == 1 ? "es" : "", (double)after_ns / 1e9, what_follows(o));
+}
+
+static void walk_rate(struct journey *j, const struct journey_question *q, struct trial *t,
+                      const struct trial_message *m)
+{
+    static const char *const limited[] = {"source.messages.rate", "source.bytes.rate"};
+    struct run run = run_at_rate(t, q, m);
+    if (run.shadow != VERDICT_PASS)
+        say_run(j, key_of(run.shadow), JOURNEY_SHADOW, run.shadow, run.shadow_passed,
+                (uint64_t)((unsigned __int128)run.shadow_passed * q->rate.period_ns / q->rate.count));
+    if (run.result.fate != TRIAL_PASSES) {
+        say_run(j, key_of(run.result.verdict), outcome_of(run.result.fate), run.result.verdict, run.passed,
+                run.after_ns);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(limited) && run.shadow == VERDICT_PASS; i++)
+        if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
+            step(j, limited[i], JOURNEY_PASSES, VERDICT_PASS, "%llu messages within %.3f s were tried",
+                 (unsigned long long)run.passed, (double)run.after_ns / 1e9);
+}
+
+/* Each by a client of its own, so that what one has used does not take from the other. */
+static bool walk_messages(struct journey *j, const struct journey_question *q, enum socket_type type)
+{
+    const struct trial_message m = {q->size, q->frames, type == SOCKET_REQ};
+    struct trial t;
+    if (!q->has_message || is_over(j))
+        return true;
+    bool ok = trial_init(&t, &j->force, type, j->gate->socket);
+    if (ok)
+        walk_message(j, q, &t, &m);
+    trial_fini(&t);
+    if (!ok || rate_is_unlimited(&q->rate) || j->decides)
+        return ok;
+    ok = trial_init(&t, &j->force, type, j->gate->socket);
+    if (ok)
+        walk_rate(j, q, &t, &m);
+    trial_fini(&t);
+    return ok;
+}
+
+/* ---- the whole ---- */
+
+/* What usually talks to such an application. */
+static enum socket_type partner_of(enum socket_type app, bool subscribes)
+{
+    switch (app) {
+    case SOCKET_REP:
+        return SOCKET_REQ;
+    case SOCKET_PULL:
+        return SOCKET_PUSH;
+    case SOCKET_PUB:
+    case SOCKET_XPUB:
+        return SOCKET_SUB;
+    case SOCKET_SUB:
+    case SOCKET_XSUB:
+        return SOCKET_PUB;
+    case SOCKET_AUTO:
+        return subscribes ? SOCKET_SUB : SOCKET_DEALER;
+    default:
+        return SOCKET_DEALER;
+    }
+}
+
+bool journey_walk(struct journey *ret, const struct config *c, const struct config_gate *gate,
+                  const struct journey_question *q)
+{
+    enum socket_type type = q->has_type ? q->type : partner_of(gate->socket, q->has_topic);
+    struct hash_key key;
+    struct trial t;
+    memset(ret, 0, sizeof(*ret));
+    ret->gate = gate;
+    enforce_key(&key, c->enforce_key);
+    ret->lot = enforce_lot(&key, source_key_of(&q->from));
+    enforce_split(&gate->limits, ret->lot, &ret->force, &ret->shadow);
+    walk_source(ret, q);
+    walk_connections(ret, q);
+    walk_type(ret, q, type);
+    walk_identity(ret, q);
+    bool ok = trial_init(&t, &ret->force, type, gate->socket);
+    if (ok)
+        walk_topic(ret, q, &t);
+    trial_fini(&t);
+    return ok && walk_messages(ret, q, type);
+}
+
+/* Rules of bans that hold for it; those in shadow have the same numbers. */
+static const char *ban_word(const struct journey *j)
+{
+    if (limits_hold(&j->force, RULE_BAN))
+        return "get it banned for";
+    return j->force.shadow && limits_hold(&j->shadow, RULE_BAN) ? "would get it banned (in shadow) for" : NULL;
+}
+
+char *journey_cost(char *dst, size_t size, const struct journey *j, const struct journey_question *q,
+                   const struct journey_step *s)
+{
+    const struct limits *l = &j->gate->limits;
+    unsigned strikes = verdict_info(s->verdict)->strikes;
+    char within[32], first[32];
+    const char *word = ban_word(j);
+    bool only_shadow = s->outcome == JOURNEY_SHADOW && limits_hold(&j->force, RULE_BAN);
+    if (strikes == 0 || s->outcome == JOURNEY_WAITS || only_shadow || !word || l->ban.strikes.strikes == 0)
+        snprintf(dst, size, "no strike%s", strikes && s->outcome == JOURNEY_WAITS ? ": who waits offends nobody" : "");
+    else if (!limits_count_offence(l, s->verdict, &q->from))
+        snprintf(dst, size, "no strike: %s",
+                 networks_contain(&l->ban.exempt, &q->from) ? "the source is exempt" : "such offences do not count");
+    else
+        snprintf(dst, size, "%u strike%s; %u within %s %s %s", strikes, strikes == 1 ? "" : "s", l->ban.strikes.strikes,
+                 units_format_duration(within, sizeof(within), l->ban.strikes.within_ns), word,
+                 units_format_duration(first, sizeof(first), l->ban.terms.for_ns));
+    return dst;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What would become of a client at a gate, step by step in the order of its journey: who it is, how many connections it
+ * may have, its handshake, its subscriptions, a message, and messages at a rate. Each step asks the function that the
+ * gate asks. The client is the only one, and has not been seen before: what a running Weir knows of sources (bans,
+ * used-up rates) is not looked at, nor what depends on the application's speed. NULL and PLAIN; inside CURVE there is
+ * nothing to see. Pure; owned by the caller.
+ */
+#ifndef WEIR_CLI_JOURNEY_H
+#define WEIR_CLI_JOURNEY_H
+
+#include "base/attr.h"
+#include "base/cursor.h"
+#include "config/config.h"
+
+#define JOURNEY_STEPS_MAX 24u
+
+/* Bounds of what is tried out in one step. */
+#define JOURNEY_MESSAGES_MAX   UINT64_C(2000000)
+#define JOURNEY_BYTES_MAX      (UINT64_C(4) << 30)
+#define JOURNEY_SIZE_MAX       (UINT64_C(64) << 30)
+#define JOURNEY_CONNECTION_MAX 1000000u
+
+struct journey_question {
+    struct addr from;
+    bool has_type, has_identity, has_message, has_topic;
+    enum socket_type type; /* of the client */
+    struct bytes identity, topic;
+    uint64_t size;
+    uint32_t frames;      /* at least 1 */
+    struct rate rate;     /* of such messages; unlimited: one message */
+    uint32_t connections; /* at once; at least 1 */
+};
+
+enum journey_outcome {
+    JOURNEY_SAYS,    /* nothing is decided here */
+    JOURNEY_PASSES,  /* a limit is kept to */
+    JOURNEY_SHADOW,  /* a rule in shadow would have done something: it passes */
+    JOURNEY_WAITS,   /* it is not read for a while */
+    JOURNEY_DROPPED, /* left out; the connection stays */
+    JOURNEY_CLOSED,  /* the connection ends, or does not come about */
+};
+
+struct journey_step {
+    const struct schema_key *key; /* NULL: no key of the configuration, always in force */
+    enum journey_outcome outcome;
+    enum verdict verdict; /* PASS unless something is, or would be, done */
+    char said[160];
+};
+
+struct journey {
+    const struct config_gate *gate;
+    unsigned lot;
+    struct limits force, shadow; /* for this source */
+    struct journey_step steps[JOURNEY_STEPS_MAX];
+    size_t count;
+    const struct journey_step *decides; /* the first that does something; NULL: it passes */
+};
+
+/* "passes", "in shadow", "waits", "dropped", "closed"; "". */
+const char *journey_outcome_word(enum journey_outcome o);
+
+/* False: no memory. */
+MUST_USE bool journey_walk(struct journey *ret, const struct config *c, const struct config_gate *gate,
+                           const struct journey_question *q);
+
+/* What the step's verdict costs the source: a sentence. Returns `dst`. */
+char *journey_cost(char *dst, size_t size, const struct journey *j, const struct journey_question *q,
+                   const struct journey_step *s);
+
+#endif

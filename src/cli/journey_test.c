@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* What `weir explain` finds: by example for each step, and against plain arithmetic for sizes and rates. */
+#include "cli/journey.h"
+
+#include "base/property.h"
+#include "base/units.h"
+#include "config/config_testing.h"
+#include "config/schema.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static struct reading file;
+static struct journey journey;
+static struct journey_question question;
+
+static int set_up(void **state)
+{
+    question = (struct journey_question){
+        .from = {.kind = ADDR_V4, .bytes = {203, 0, 113, 7}}, .size = 1, .frames = 1, .connections = 1};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    reading_free(&file);
+    file = (struct reading){0};
+    return 0;
+}
+
+/* A gate with these keys, one a line. */
+static void walk(const char *keys)
+{
+    char text[1024];
+    tear_down(NULL);
+    snprintf(text, sizeof(text), "gates:\n  - listen: tcp://127.0.0.1:5555\n    forward: ipc:///run/app\n%s", keys);
+    file = reading_of(text);
+    assert_string_equal(file.said, "");
+    assert_true(journey_walk(&journey, file.config, &file.config->gates[0], &question));
+}
+
+static void decides(const char *path, enum journey_outcome o, enum verdict v)
+{
+    assert_non_null(journey.decides);
+    assert_int_equal(journey.decides->outcome, o);
+    assert_int_equal(journey.decides->verdict, v);
+    assert_string_equal(journey.decides->key ? journey.decides->key->path : "none", path);
+}
+
+/* The step of a rule in shadow; NULL: none. */
+static const struct journey_step *shadow_step(void)
+{
+    for (size_t i = 0; i < journey.count; i++)
+        if (journey.steps[i].outcome == JOURNEY_SHADOW)
+            return &journey.steps[i];
+    return NULL;
+}
+
+static void sends(uint64_t size, uint32_t frames, uint64_t rate)
+{
+    question.has_message = true;
+    question.size = size;
+    question.frames = frames;
+    question.rate = (struct rate){.count = rate, .period_ns = NS_PER_S};
+}
+
+static void test_nothing_stands_in_the_way(void **state)
+{
+    walk("");
+    assert_null(journey.decides);
+    assert_true(journey.count >= 2);
+    sends(1000, 3, 1000);
+    walk("");
+    assert_null(journey.decides);
+}
+
+static void test_connections(void **state)
+{
+    question.connections = 65;
+    walk("    source: {connections: {max: 64}}\n");
+    decides("source.connections.max", JOURNEY_CLOSED, VERDICT_TOO_MANY_CONNECTIONS);
+    question.connections = 64;
+    walk("    source: {connections: {max: 64}}\n");
+    assert_null(journey.decides);
+    walk("    connections: {max: 63}\n");
+    decides("connections.max", JOURNEY_CLOSED, VERDICT_TABLE_FULL);
+    walk("    source: {connections: {rate: 10/s, burst: 9}}\n");
+    decides("source.connections.rate", JOURNEY_WAITS, VERDICT_OVER_CONNECTION_RATE);
+    walk("    source: {connections: {rate: 10/s, burst: 9, half_open: 53}}\n");
+    decides("source.connections.half_open", JOURNEY_CLOSED, VERDICT_OVER_CONNECTION_RATE);
+}
+
+static void test_socket_types(void **state)
+{
+    question.has_type = true;
+    question.type = SOCKET_PUB;
+    walk("    socket: router\n");
+    decides("socket", JOURNEY_CLOSED, VERDICT_WRONG_SOCKET_TYPE);
+    walk("    socket: sub\n");
+    assert_null(journey.decides);
+    walk("");
+    assert_null(journey.decides);
+}
+
+static void test_routing_ids(void **state)
+{
+    static const uint8_t id[256] = {'a'};
+    question.has_identity = true;
+    question.identity = (struct bytes){id, 255};
+    walk("");
+    assert_null(journey.decides);
+    question.identity.len = 256;
+    walk("    enforce: off\n"); /* no key can change that */
+    decides("none", JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID);
+    question.identity = (struct bytes){id + 1, 3};
+    walk("");
+    decides("none", JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID);
+}
+
+static void test_topics(void **state)
+{
+    static const uint8_t topic[70000];
+    question.has_topic = true;
+    question.topic = (struct bytes){topic, 255};
+    walk("    socket: xpub\n");
+    assert_null(journey.decides);
+    question.topic.len = 256;
+    walk("    socket: xpub\n");
+    decides("subscriptions.topic", JOURNEY_CLOSED, VERDICT_TOPIC_TOO_LONG);
+    walk("    socket: xpub\n    subscriptions: {over: drop}\n");
+    decides("subscriptions.topic", JOURNEY_DROPPED, VERDICT_TOPIC_TOO_LONG);
+    walk("    socket: xpub\n    subscriptions: {enforce: shadow}\n");
+    assert_null(journey.decides);
+    assert_int_equal(shadow_step()->verdict, VERDICT_TOPIC_TOO_LONG);
+    walk("    socket: router\n");
+    decides("none", JOURNEY_CLOSED, VERDICT_NOT_A_SUBSCRIBER);
+}
+
+/* Plain arithmetic, in the order in which a frame is looked at. */
+static enum verdict size_by_hand(const struct limits *l)
+{
+    uint64_t left = question.size, sum = 0;
+    for (uint32_t n = 0; n < question.frames; n++) {
+        uint64_t frame = left / (question.frames - n), charged = frame > 64 ? frame : 64;
+        if (n >= l->message.frames)
+            return VERDICT_TOO_MANY_FRAMES;
+        if (frame > l->message.frame_bytes)
+            return VERDICT_FRAME_TOO_LARGE;
+        if (sum + charged > l->message.size_bytes)
+            return VERDICT_MESSAGE_TOO_LARGE;
+        left -= frame;
+        sum += charged;
+    }
+    return VERDICT_PASS;
+}
+
+static void test_sizes(void **state)
+{
+    struct property_rng rng = property_rng_new("sizes");
+    unsigned passed = 0;
+    for (unsigned run = 0; run < 300; run++) {
+        char keys[256];
+        unsigned size = 1000 + (unsigned)property_below(&rng, 300000);
+        snprintf(keys, sizeof(keys), "    message: {size: %uB, frame: %uB, frames: %u}\n", size,
+                 256 + (unsigned)property_below(&rng, size - 256), 1 + (unsigned)property_below(&rng, 30));
+        sends(property_magnitude(&rng, 20), 1 + (uint32_t)property_below(&rng, 40), 0);
+        walk(keys);
+        enum verdict v = size_by_hand(&file.config->gates[0].limits);
+        assert_int_equal(journey.decides ? journey.decides->verdict : VERDICT_PASS, v);
+        passed += v == VERDICT_PASS;
+    }
+    assert_in_range(passed, 10, 290);
+}
+
+/* Refused by what its header announces: nobody need send it. */
+static void test_sizes_that_nobody_would_send(void **state)
+{
+    sends(JOURNEY_SIZE_MAX, 1, 0);
+    walk("");
+    decides("message.frame", JOURNEY_CLOSED, VERDICT_FRAME_TOO_LARGE);
+    sends(100000, 10, 0);
+    walk("    message: {size: 80kB, over: drop}\n"); /* what streams cannot be dropped */
+    decides("message.size", JOURNEY_CLOSED, VERDICT_MESSAGE_TOO_LARGE);
+    sends(2000, 1, 0);
+    walk("    message: {size: 1KiB, over: drop}\n");
+    decides("message.frame", JOURNEY_DROPPED, VERDICT_FRAME_TOO_LARGE);
+}
+
+/* burst + 1 at once, and one more for each period / count that the messages take. */
+static void test_rates(void **state)
+{
+    unsigned long long passed;
+    sends(10, 1, 1000);
+    walk("    source: {messages: {rate: 500/s, burst: 99}}\n");
+    decides("source.messages.rate", JOURNEY_WAITS, VERDICT_OVER_MESSAGES);
+    assert_int_equal(sscanf(journey.decides->said, "%llu", &passed), 1);
+    assert_in_range(passed, 198, 200);
+    walk("    source: {messages: {rate: 500/s, burst: 99, over: drop}}\n");
+    decides("source.messages.rate", JOURNEY_DROPPED, VERDICT_OVER_MESSAGES);
+    walk("    source: {messages: {rate: 500/s, burst: 99, over: close}}\n");
+    decides("source.messages.rate", JOURNEY_CLOSED, VERDICT_OVER_MESSAGES);
+    sends(10, 1, 500);
+    walk("    source: {messages: {rate: 500/s, burst: 99}}\n");
+    assert_null(journey.decides);
+    /* A message that comes alone is charged the buffer that it pins: 8 KiB. */
+    sends(10, 1, 1);
+    walk("    source: {bytes: {rate: 8KiB/s, burst: 64KiB, over: close}}\n");
+    assert_null(journey.decides);
+    sends(10, 1, 2);
+    walk("    source: {bytes: {rate: 8KiB/s, burst: 64KiB, over: close}}\n");
+    decides("source.bytes.rate", JOURNEY_CLOSED, VERDICT_OVER_BYTES);
+}
+
+static void test_shadow_and_off(void **state)
+{
+    char cost[160];
+    sends(2000, 1, 0);
+    walk("    message: {size: 1KiB, enforce: shadow}\n");
+    assert_null(journey.decides);
+    assert_int_equal(shadow_step()->verdict, VERDICT_FRAME_TOO_LARGE);
+    journey_cost(cost, sizeof(cost), &journey, &question, shadow_step());
+    assert_string_equal(cost, "no strike");
+    walk("    enforce: shadow\n    message: {size: 1KiB}\n");
+    journey_cost(cost, sizeof(cost), &journey, &question, shadow_step());
+    assert_non_null(strstr(cost, "in shadow"));
+    walk("    message: {size: 1KiB, enforce: off}\n");
+    assert_null(journey.decides);
+    assert_null(shadow_step());
+}
+
+/* The share that the journey finds is the one that the percentage means. */
+static void test_percentages(void **state)
+{
+    unsigned limited = 0, seen = 0;
+    sends(2000, 1, 0);
+    for (unsigned i = 0; i < 250; i++) {
+        question.from.bytes[3] = (uint8_t)i;
+        walk("    message: {size: 1KiB, enforce: 40%}\n");
+        assert_int_equal(journey.decides != NULL, journey.lot < 40);
+        limited += journey.decides != NULL;
+        seen += shadow_step() != NULL;
+    }
+    assert_int_equal(limited + seen, 250);
+    assert_in_range(limited, 70, 130);
+}
+
+static void test_what_an_offence_costs(void **state)
+{
+    char cost[160];
+    sends(2000, 1, 0);
+    walk("    message: {size: 1KiB}\n");
+    journey_cost(cost, sizeof(cost), &journey, &question, journey.decides);
+    assert_string_equal(cost, "2 strikes; 10 within 1m get it banned for 1m");
+    walk("    message: {size: 1KiB}\n    ban: {exempt: [203.0.113.0/24]}\n");
+    journey_cost(cost, sizeof(cost), &journey, &question, journey.decides);
+    assert_string_equal(cost, "no strike: the source is exempt");
+    walk("    message: {size: 1KiB}\n    ban: {for_excess: false}\n");
+    journey_cost(cost, sizeof(cost), &journey, &question, journey.decides);
+    assert_string_equal(cost, "no strike: such offences do not count");
+    sends(10, 1, 1000);
+    walk("    source: {messages: {rate: 1/s}}\n");
+    journey_cost(cost, sizeof(cost), &journey, &question, journey.decides);
+    assert_string_equal(cost, "no strike: who waits offends nobody");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_nothing_stands_in_the_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_connections, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_socket_types, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_routing_ids, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_topics, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sizes_that_nobody_would_send, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_rates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shadow_and_off, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_percentages, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_an_offence_costs, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/shadow.h"
+
+#include "base/log.h"
+#include "relay/offence.h"
+
+/* What goes on counts once in this time, as in offence.c. */
+#define AGAIN_NS NS_PER_S
+
+/* ---- counting ---- */
+
+static void count(struct worker_gate *wg, const struct addr *addr, enum verdict v, unsigned n)
+{
+    struct gate *g = wg->gate;
+    uint64_t held = 0;
+    char who[ADDR_TEXT_MAX], more[64] = "";
+    add_alone(&wg->cells->shadow[v], n);
+    if (!notice_may_be_written(&g->shadow_notices[v], wg->worker->now_ns, &held))
+        return;
+    if (held)
+        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
+    LOG_INFO("gate %s: client %s: in shadow, so it passes: %s (%s)%s", g->config->name,
+             addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, verdict_info(v)->label, more);
+}
+
+/* What a limit makes wait offends nobody. */
+static bool only_waits(const struct limits *l, enum verdict v)
+{
+    switch (v) {
+    case VERDICT_OVER_MESSAGES:
+        return l->source.messages.over == ACTION_PAUSE;
+    case VERDICT_OVER_BYTES:
+        return l->source.bytes.over == ACTION_PAUSE;
+    case VERDICT_OVER_COMMANDS:
+        return l->source.commands.over == ACTION_PAUSE;
+    case VERDICT_SUBSCRIBER_MESSAGE:
+        return l->subscriptions.messages.over == ACTION_PAUSE;
+    case VERDICT_OVER_SUBSCRIPTIONS:
+    case VERDICT_TOO_MANY_HALF_OPEN: /* an offence of those only that are overdue, which nobody can say here */
+        return true;
+    default:
+        return false;
+    }
+}
+
+void shadow_note(struct session *s, enum verdict v, unsigned n)
+{
+    uint64_t now_ns = s->wg->worker->now_ns;
+    count(s->wg, &s->addr, v, n);
+    if (verdict_offence(v) == OFFENCE_NONE || only_waits(&s->wg->policy->limits, v))
+        return;
+    if (s->shadow_struck_ns != 0 && now_ns - s->shadow_struck_ns < AGAIN_NS)
+        return;
+    s->shadow_struck_ns = now_ns;
+    shadow_score(s, v);
+}
+
+void shadow_end(struct session *s, const struct traffic_shadow *t)
+{
+    for (unsigned v = 0; v < VERDICT_COUNT; v++)
+        if (t->verdicts[v])
+            shadow_note(s, (enum verdict)v, t->verdicts[v]);
+}
+
+/* ---- newcomers ---- */
+
+void shadow_newcomer(struct session *s)
+{
+    const struct limits *l = session_limits(s)->shadow;
+    if (!l)
+        return;
+    if (l->source.connections != 0 && atomic_load(&s->source->refs) > l->source.connections)
+        shadow_note(s, VERDICT_TOO_MANY_CONNECTIONS, 1);
+    else if (!source_is_shared(s->source) &&
+             gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, s->wg->worker->now_ns))
+        shadow_note(s, VERDICT_OVER_CONNECTION_RATE, 1);
+}
+
+void shadow_half_open(struct session *s)
+{
+    const struct limits *l = session_limits(s)->shadow;
+    if (l && limits_hold(l, RULE_CONNECTIONS) && atomic_load(&s->source->half_open) >= l->source.half_open)
+        shadow_note(s, VERDICT_TOO_MANY_HALF_OPEN, 1);
+}
+
+const struct limits *shadow_limits_of(const struct worker_gate *wg, const struct addr *addr)
+{
+    return wg->policy->for_lot[enforce_lot(&wg->gate->lot_key, source_key_of(addr))];
+}
+
+void shadow_banned(struct worker_gate *wg, const struct addr *addr)
+{
+    struct gate *g = wg->gate;
+    struct ban b;
+    if (!wg->policy->split)
+        return;
+    const struct limits *l = shadow_limits_of(wg, addr)->shadow;
+    if (!l || !limits_hold(l, RULE_BAN) || networks_contain(&l->ban.exempt, addr))
+        return;
+    if (bans_find(g->shadow_bans, addr, wg->worker->now_ns, &b) ||
+        (g->bans && bans_find(g->bans, addr, wg->worker->now_ns, &b)))
+        count(wg, addr, VERDICT_BANNED, 1);
+}
+
+/* ---- strikes ---- */
+
+static void would_ban(struct session *s, const struct limits *l, enum verdict v)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t now_ns = s->wg->worker->now_ns, held = 0;
+    struct network who = network_of(&s->addr, s->addr.kind == ADDR_V6 ? 64 : 32);
+    enum ban_reason reason = verdict_offence(v) == OFFENCE_EXCESS ? BAN_REASON_EXCESS : BAN_REASON_PROTOCOL;
+    char text[NETWORK_TEXT_MAX];
+    struct ban b;
+    /* No draw: what is predicted need not spread over time. */
+    if (!bans_punish(g->shadow_bans, &who, &l->ban.terms, reason, 0, now_ns, &b))
+        return;
+    cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
+    if (notice_may_be_written(&g->shadow_ban_notice, now_ns, &held))
+        LOG_WARN("gate %s: %s would be banned for %llu s (%s, ban %u), were the ban not in shadow; the last offence: "
+                 "%s (%s)",
+                 g->config->name, network_format(text, sizeof(text), &b.who),
+                 (unsigned long long)((b.until_ns - now_ns) / NS_PER_S), ban_reason_label(reason), b.level,
+                 verdict_info(v)->sentence, verdict_info(v)->label);
+}
+
+void shadow_score(struct session *s, enum verdict v)
+{
+    const struct limits *l = session_limits(s)->shadow;
+    unsigned strikes = verdict_info(v)->strikes;
+    if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->addr))
+        return;
+    /* Who would be banned would not be here. */
+    if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->now_ns, NULL))
+        return;
+    cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);
+    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, offence_patience(s->source),
+                    s->wg->worker->now_ns) == STRIKES_BAN)
+        would_ban(s, l, v);
+}
