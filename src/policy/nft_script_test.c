@@ -47,11 +47,11 @@ static void a_whole_table(void **state)
                         "add table inet weir\n"
                         "add counter inet weir dropped\n"
                         "add chain inet weir banned\n"
-                        "add set inet weir v4_24 { type ipv4_addr; flags timeout; size 131072; }\n"
+                        "add set inet weir v4_24 { type ipv4_addr; flags timeout; size 524288; }\n"
                         "add rule inet weir banned ip saddr & 255.255.255.0 @v4_24 counter name dropped drop\n"
-                        "add set inet weir v4_32 { type ipv4_addr; flags timeout; size 131072; }\n"
+                        "add set inet weir v4_32 { type ipv4_addr; flags timeout; size 524288; }\n"
                         "add rule inet weir banned ip saddr @v4_32 counter name dropped drop\n"
-                        "add set inet weir v6_64 { type ipv6_addr; flags timeout; size 131072; }\n"
+                        "add set inet weir v6_64 { type ipv6_addr; flags timeout; size 524288; }\n"
                         "add rule inet weir banned ip6 saddr & ffff:ffff:ffff:ffff:: @v6_64 counter name dropped drop\n"
                         "add chain inet weir gate_0\n"
                         "add rule inet weir gate_0 goto banned\n"
@@ -86,7 +86,7 @@ static void changes(void **state)
     nft_script_change(out, "weir_b", entries, ARRAY_LEN(entries), &have);
     assert_int_equal(fclose(out), 0);
     assert_string_equal(text,
-                        "add set inet weir_b v4_30 { type ipv4_addr; flags timeout; size 131072; }\n"
+                        "add set inet weir_b v4_30 { type ipv4_addr; flags timeout; size 524288; }\n"
                         "add rule inet weir_b banned ip saddr & 255.255.255.252 @v4_30 counter name dropped drop\n"
                         "add element inet weir_b v4_30 { 192.0.2.16 }\n"
                         "delete element inet weir_b v4_30 { 192.0.2.16 }\n"
