@@ -32,8 +32,8 @@ def not_built_in(means):
 @pytest.fixture
 def network(means):
     reason = why_not() or not_built_in(means)
-    if reason and os.environ.get("CI"):
-        pytest.fail(f"bans in the kernel must be tested in CI: {reason}")
+    if reason and os.environ.get("WEIR_KERNEL_TESTS"):
+        pytest.fail(f"bans in the kernel must be tested: {reason}")
     if reason:
         pytest.skip(reason)
     n = Network()
