@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """ban.kernel: with real packets over a virtual cable between two network namespaces. What the banned send does not arrive any more."""
+import contextlib
 import os
 import re
 import signal
@@ -131,6 +132,24 @@ def test_the_banned_do_not_arrive(offender, neighbour, means, network, app, star
     assert echoes(network.zmq_client(zmq.REQ, neighbour, port_of(weir)))
     assert monitor.poll(0) == 0
     assert weir.metric("weir_kernel_failures_total") == 0
+
+
+def test_who_only_sends_too_much(means, network, app, start_weir):
+    """Nothing but valid messages, over a rate that is configured."""
+    weir = start_weir(config=config(app, means, source={"messages": {"rate": "50/s", "over": "drop"}}))
+    in_force(weir)
+    neighbour, flooder = network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)), network.zmq_client(zmq.DEALER, OFFENDER, port_of(weir))
+    flooder.sndtimeo = 50
+    assert echoes(neighbour)
+
+    def floods():
+        with contextlib.suppress(zmq.Again):
+            for _ in range(500):
+                flooder.send_multipart([b"", b"x"])
+        return weir.metric("weir_bans_total", reason="excess") == 1
+    wait_until(floods, "the flooder to be banned", step=0.05)
+    wait_until(lambda: network.is_dropped(OFFENDER, port_of(weir)), "the ban in the kernel")
+    assert echoes(neighbour)
 
 
 def test_a_ban_ends_by_itself(means, network, app, start_weir):
