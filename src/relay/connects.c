@@ -34,6 +34,12 @@ static void stop_counting(struct worker_gate *wg, struct connect *c)
     list_del(&c->node);
 }
 
+bool connects_are_paced(const struct worker_gate *wg)
+{
+    enum socket_type app = gate_socket(wg->gate);
+    return valve_is_wanted(&wg->gate->valve) && (app == SOCKET_REP || app == SOCKET_ROUTER);
+}
+
 static struct list *pick(struct worker_gate *wg, bool in_turn)
 {
     if (!in_turn)
@@ -47,7 +53,7 @@ static struct list *pick(struct worker_gate *wg, bool in_turn)
 static void next(struct worker_gate *wg)
 {
     while (wg->connecting_count < CONNECTS_AT_ONCE && !list_empty(&wg->connect_line)) {
-        bool paced = valve_is_wanted(&wg->gate->valve);
+        bool paced = connects_are_paced(wg);
         if (paced && wg->worker->now_ns < wg->connect_again_ns) {
             look_at(wg, wg->connect_again_ns);
             return;

@@ -6,7 +6,7 @@
  * under way at a time and the others wait. While requests wait for the application, too, every connection is at the
  * expense of those who are in: then there is one in CONNECT_PACE_NS, and the one that came last and the one that has
  * waited longest go in turn. So a newcomer does not stand behind a crowd that came just before it, and the crowd gets
- * in.
+ * in. Where nothing comes back (PULL) there is no such pace: a crowd that comes slowly fills more of its queues.
  *
  * CONNECTS_AT_ONCE for each worker and gate. One that takes longer than CONNECT_NS waits for its client, or for an
  * application that is busy, and no longer counts, so nobody keeps the others waiting. Runs on the session's worker.
@@ -19,7 +19,7 @@
 
 #define CONNECTS_AT_ONCE 2u
 #define CONNECT_NS       (20 * NS_PER_MS)
-#define CONNECT_PACE_NS  (2 * NS_PER_MS)
+#define CONNECT_PACE_NS  (4 * NS_PER_MS)
 
 struct session;
 
@@ -40,6 +40,9 @@ MUST_USE bool connects_take(struct worker_gate *wg, struct connect *c);
 
 /* It has finished, failed or given up; harmless when it has no turn. */
 void connects_give_back(struct worker_gate *wg, struct connect *c);
+
+/* Whether newcomers are let in slowly now. */
+bool connects_are_paced(const struct worker_gate *wg);
 
 /* Some take too long. */
 void connects_on_alarm(struct alarm *a);

@@ -27,6 +27,9 @@
 /* Time for those who move much, before the others are looked at again. */
 #define BOUNDED_ROUND_NS (300 * NS_PER_US)
 
+/* From one such round of handshakes to the next, while an application is busy. */
+#define NEW_REST_NS (1 * NS_PER_MS)
+
 int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
 {
     struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
@@ -276,9 +279,11 @@ static void reconsider(struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (w->survey || !list_empty(&w->run) || !list_empty(&w->run_heavy) || !list_empty(&w->run_new))
+    if (w->survey || !list_empty(&w->run) || !list_empty(&w->run_heavy))
         return 0;
     uint64_t next = timers_next_ns(&w->timers);
+    if (!list_empty(&w->run_new) && w->new_again_ns < next)
+        next = w->new_again_ns;
     if (next == UINT64_MAX)
         return -1;
     if (next <= w->now_ns)
@@ -311,10 +316,26 @@ static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
     list_splice(queue, &round);
 }
 
+static bool an_application_is_busy(const struct worker *w)
+{
+    for (size_t i = 0; i < w->gate_count; i++)
+        if (connects_are_paced(&w->gates[i]))
+            return true;
+    return false;
+}
+
+static void run_new(struct worker *w)
+{
+    if (list_empty(&w->run_new) || w->now_ns < w->new_again_ns)
+        return;
+    run_queue(w, &w->run_new, w->now_ns + BOUNDED_ROUND_NS);
+    w->new_again_ns = an_application_is_busy(w) ? w->now_ns + NEW_REST_NS : 0;
+}
+
 static void run_sessions(struct worker *w)
 {
     run_queue(w, &w->run, UINT64_MAX);
-    run_queue(w, &w->run_new, w->now_ns + BOUNDED_ROUND_NS);
+    run_new(w);
     run_queue(w, &w->run_heavy, w->now_ns + BOUNDED_ROUND_NS);
 }
 

@@ -6,7 +6,8 @@
  * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready
  * sessions stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
  * Who moves much, and who is only coming in, stand in queues of their own and are served for a bounded time between two
- * looks at what is new, so that a client that sends a little never waits for a round of hundreds of floods.
+ * looks at what is new, so that a client that sends a little never waits for a round of hundreds of floods. While
+ * requests wait for an application, handshakes rest in between: what they take of a processor may be what it lacks.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -85,6 +86,7 @@ struct worker {
     struct list run;       /* sessions with work to do */
     struct list run_heavy; /* the same, of those whose last turn moved much */
     struct list run_new;   /* the same, of those in their handshakes */
+    uint64_t new_again_ns; /* before then those have no turn: an application is busy (worker.c) */
     struct list closed;    /* sessions to be freed when this round of events is done */
     struct list sessions;
     struct list farewells; /* see farewell.h */
