@@ -13,8 +13,13 @@
 
 #include "relay/session.h"
 
-/* Bans the session's address (IPv6: its /64) for a verdict, and tells all workers. */
-void banned_punish(struct session *s, enum ban_reason reason, enum verdict v);
+/* Enters the session's own address (IPv6: its /64), never the network of an entry that it shares, into a ban table for
+ * a verdict, and says what bans_punish() does. */
+MUST_USE bool banned_enter(struct bans *t, const struct session *s, const struct ban_terms *terms, enum verdict v,
+                           uint64_t random, struct ban *ret);
+
+/* Bans the session's address for a verdict, and tells all workers. */
+void banned_punish(struct session *s, enum verdict v);
 
 /* Whether a newcomer is banned; *ret_until_ns tells until when. One atomic load while nobody is. */
 bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *ret_until_ns);

@@ -511,9 +511,9 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (l->traffic.inbound) {
         c.turns = admission_allows(s);
         c.shed = shedding_now(s);
+        if (UNLIKELY(c.limits->shadow != NULL))
+            c.shadow = shadow_begin(&shadow);
     }
-    if (l->traffic.inbound && UNLIKELY(c.limits->shadow != NULL))
-        c.shadow = shadow_begin(&shadow);
     uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);

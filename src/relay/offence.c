@@ -7,9 +7,6 @@
 #include "relay/opening.h"
 #include "relay/shadow.h"
 
-/* What goes on counts once in this time. */
-#define AGAIN_NS NS_PER_S
-
 /* How many times deeper the bucket is. An entry that many sources share, because the table is full, is patient. */
 unsigned offence_patience(const struct source *source)
 {
@@ -40,13 +37,6 @@ static void warn(struct session *s, enum verdict v, uint32_t of)
                  verdict_info(v)->label);
 }
 
-/* Always the offender's own address, never the network of an entry that it shares. */
-static void ban(struct session *s, enum verdict v)
-{
-    enum ban_reason reason = verdict_offence(v) == OFFENCE_EXCESS ? BAN_REASON_EXCESS : BAN_REASON_PROTOCOL;
-    banned_punish(s, reason, v);
-}
-
 /* Whether it is an offence at all. */
 static bool score(struct session *s, enum verdict v, enum event_deed done)
 {
@@ -69,7 +59,7 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
     if (tier == STRIKES_WARN)
         warn(s, v, of);
     if (tier == STRIKES_BAN)
-        ban(s, v);
+        banned_punish(s, v);
     return true;
 }
 
@@ -85,7 +75,7 @@ void offence_ends(struct session *s, enum verdict v)
 static void go_on(struct session *s, enum verdict v, enum event_deed done)
 {
     uint64_t now_ns = s->wg->worker->now_ns;
-    if (s->struck_ns != 0 && now_ns - s->struck_ns < AGAIN_NS)
+    if (s->struck_ns != 0 && now_ns - s->struck_ns < OFFENCE_AGAIN_NS)
         return;
     s->struck_ns = now_ns;
     (void)score(s, v, done);

@@ -16,6 +16,9 @@
 
 #include "relay/session.h"
 
+/* What goes on counts once in this time. */
+#define OFFENCE_AGAIN_NS NS_PER_S
+
 /* The connection ends for this verdict, whether it is an offence or not. */
 void offence_ends(struct session *s, enum verdict v);
 

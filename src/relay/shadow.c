@@ -2,10 +2,8 @@
 #include "relay/shadow.h"
 
 #include "base/log.h"
+#include "relay/banned.h"
 #include "relay/offence.h"
-
-/* What goes on counts once in this time, as in offence.c. */
-#define AGAIN_NS NS_PER_S
 
 /* ---- counting ---- */
 
@@ -49,7 +47,7 @@ void shadow_note(struct session *s, enum verdict v, unsigned n)
     count(s->wg, &s->addr, v, n);
     if (verdict_offence(v) == OFFENCE_NONE || only_waits(&s->wg->policy->limits, v))
         return;
-    if (s->shadow_struck_ns != 0 && now_ns - s->shadow_struck_ns < AGAIN_NS)
+    if (s->shadow_struck_ns != 0 && now_ns - s->shadow_struck_ns < OFFENCE_AGAIN_NS)
         return;
     s->shadow_struck_ns = now_ns;
     shadow_score(s, v);
@@ -108,20 +106,18 @@ static void would_ban(struct session *s, const struct limits *l, enum verdict v)
 {
     struct gate *g = s->wg->gate;
     uint64_t now_ns = s->wg->worker->now_ns, held = 0;
-    struct network who = network_of(&s->addr, s->addr.kind == ADDR_V6 ? 64 : 32);
-    enum ban_reason reason = verdict_offence(v) == OFFENCE_EXCESS ? BAN_REASON_EXCESS : BAN_REASON_PROTOCOL;
     char text[NETWORK_TEXT_MAX];
     struct ban b;
     /* No draw: what is predicted need not spread over time. */
-    if (!bans_punish(g->shadow_bans, &who, &l->ban.terms, reason, 0, now_ns, &b))
+    if (!banned_enter(g->shadow_bans, s, &l->ban.terms, v, 0, &b))
         return;
     cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
     if (notice_may_be_written(&g->shadow_ban_notice, now_ns, &held))
         LOG_WARN("gate %s: %s would be banned for %llu s (%s, ban %u), were the ban not in shadow; the last offence: "
                  "%s (%s)",
                  g->config->name, network_format(text, sizeof(text), &b.who),
-                 (unsigned long long)((b.until_ns - now_ns) / NS_PER_S), ban_reason_label(reason), b.level,
-                 verdict_info(v)->sentence, verdict_info(v)->label);
+                 (unsigned long long)((b.until_ns - now_ns) / NS_PER_S), ban_reason_label((enum ban_reason)b.reason),
+                 b.level, verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 void shadow_score(struct session *s, enum verdict v)
