@@ -26,6 +26,8 @@
 /* Correlation of the latencies of neighbours from which on they queue. */
 #define ALIKE 0.6
 
+#define CORRELATED_MOST 0.95
+
 #define NARROW_MOST 2u
 
 /* An application that takes less than this for a request gets no faster by having more of them in hand than it works
@@ -54,16 +56,40 @@ static double variance(const struct concurrency_trial *t)
     return v > 0 ? v : 0;
 }
 
-/* The square of the standard error of the mean. */
-static double error_2(const struct concurrency_trial *t)
+/* Of each latency with the one before. Requests that queue share most of their wait with the one before; those that are
+ * worked on side by side do not. */
+static double correlation(const struct concurrency_trial *t)
 {
-    return variance(t) / t->samples;
+    double v = variance(t);
+    return v > 0 ? (t->products / t->samples - mean(t) * mean(t)) / v : 0;
 }
 
-/* Requests that queue share most of their wait with the one before; those that are worked on side by side do not. */
 static bool is_queue(const struct concurrency_trial *t)
 {
-    return t->products / t->samples - mean(t) * mean(t) > ALIKE * variance(t);
+    return correlation(t) > ALIKE;
+}
+
+/* The variance in units of the squared mean. */
+static double spread(const struct concurrency_trial *t)
+{
+    return variance(t) / (mean(t) * mean(t));
+}
+
+/* The square of the relative standard error of the mean. A few cheap requests in a row look as if there were no costly
+ * ones, so they are taken to vary as the `other` ones did. */
+static double error_2(const struct concurrency_trial *t, const struct concurrency_trial *other)
+{
+    double own = spread(t), others = spread(other);
+    return (t->samples < SAMPLES_VARIOUS && others > own ? others : own) / t->samples;
+}
+
+/* Latencies that resemble the one before tell less than as many that do not: (1 - r) / (1 + r) of it, as in a series
+ * that is autoregressive of the first order. */
+static double repetition(const struct concurrency_trial *t)
+{
+    double r = correlation(t);
+    r = r < 0 ? 0 : r > CORRELATED_MOST ? CORRELATED_MOST : r;
+    return (1 + r) / (1 - r);
 }
 
 static void add(struct concurrency_trial *to, const struct concurrency_trial *t)
@@ -144,15 +170,15 @@ static void adapt(struct concurrency *w)
 {
     const struct concurrency_trial *l = &w->tried[0], *h = &w->tried[1];
     double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
-    double ratio = mean(h) / mean(l), scale = LIKELY_ERRORS / (mean(l) * more);
     if (more <= 0)
         return;
+    double ratio = mean(h) / mean(l), scale = LIKELY_ERRORS * ratio / more, scale_2 = scale * scale;
     double queued = (ratio - 1) / more, over = queued - MOSTLY_QUEUES, under = MOSTLY_WORKED - queued;
-    double high_2 = error_2(h) * scale * scale, low_2 = error_2(l) * ratio * ratio * scale * scale;
     bool crowded = mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > mean(h);
-    if (crowded || (over > 0 && over * over > high_2 + low_2))
+    if (crowded || (over > 0 && over * over > scale_2 * (error_2(l, h) + error_2(h, l))))
         move(w, SHRINK);
-    else if (under > 0 && under * under > high_2 + low_2 && !is_queue(l))
+    else if (under > 0 && under * under > scale_2 * (error_2(l, h) * repetition(l) + error_2(h, l) * repetition(h)) &&
+             !is_queue(l))
         move(w, GROW);
 }
 
@@ -163,7 +189,7 @@ static bool start_over(struct concurrency *w)
     if (before->samples == 0)
         return false;
     double ratio = mean(&w->now) / mean(before), difference = mean(&w->now) - mean(before);
-    double chance_2 = (error_2(&w->now) + error_2(before)) * CERTAIN * CERTAIN;
+    double chance_2 = (variance(&w->now) / w->now.samples + variance(before) / before->samples) * CERTAIN * CERTAIN;
     if ((ratio < CHANGED && ratio > 1 / CHANGED) || difference * difference < chance_2)
         return false;
     w->narrow = w->run = 0;
@@ -207,7 +233,7 @@ static bool is_enough(const struct concurrency *w)
     const struct concurrency_trial *t = &w->now;
     if (t->samples < SAMPLES_ALIKE || t->samples < concurrency_limit(w) / 4)
         return false;
-    bool various = variance(t) > mean(t) * mean(t) / 64;
+    bool various = spread(t) > 1.0 / 64;
     return !various || (t->samples >= SAMPLES_VARIOUS && t->samples >= 2 * concurrency_limit(w));
 }
 
