@@ -6,7 +6,8 @@
  *
  *   clients rep|router|pull|pub PORT SECONDS [-n CLIENTS] [-r RATE] [-z SIZE] [-b BURST] [-1]
  *
- * RATE: messages a second of each client, BURST at once. -1: all of them behind one address. Prints "start NS", and at
+ * RATE: messages a second of each client, BURST at once. -1: all of them behind one address. A newcomer sends one
+ * message, of 4 KiB at most. Prints "start NS", and at
  * the end a line for each piece of work: "work CLIENT SEQ INTENDED_NS LATENCY_NS|-1", "new ID INTENDED_NS
  * LATENCY_NS|-1". What pull received it knows itself; the clients of pub print "got CLIENT SEQ LATENCY_NS".
  */
@@ -23,6 +24,7 @@
 #define NEWCOMERS_MAX 64u /* waiting at once; beyond it the oldest is given up */
 #define NEWCOMER_ID   1000u
 #define NEW_PERIOD_NS 100000000u
+#define NEW_BYTES_MAX 4096u /* a newcomer says little, whatever size the others send */
 #define ITEMS_MAX     400000u
 #define SECOND_NS     UINT64_C(1000000000)
 #define SETTLE_NS     300000000u /* for the first connections, before the clock starts */
@@ -86,14 +88,14 @@ static void *open_socket(unsigned host)
 }
 
 /* False when the socket takes nothing now. */
-static bool send_item(void *socket, size_t item)
+static bool send_item(void *socket, size_t item, size_t bytes)
 {
     const struct item *t = &items[item];
     struct demo_stamp stamp = {DEMO_MAGIC, t->client, t->seq, (uint32_t)item, t->intended_ns};
     memcpy(body, &stamp, sizeof(stamp));
     if (kind == KIND_ECHO && zmq_send(socket, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return false;
-    return zmq_send(socket, body, size, ZMQ_DONTWAIT) >= 0;
+    return zmq_send(socket, body, bytes, ZMQ_DONTWAIT) >= 0;
 }
 
 static uint64_t intended_ns(const struct client *c)
@@ -106,7 +108,7 @@ static void send_due(struct client *c, uint64_t now_ns, uint64_t end_ns)
 {
     for (; intended_ns(c) <= now_ns && intended_ns(c) < end_ns; c->seq++) {
         size_t item = add_item(c->id, c->seq, intended_ns(c));
-        if (send_item(c->socket, item))
+        if (send_item(c->socket, item, size))
             continue;
         item_count--;
         return;
@@ -153,7 +155,7 @@ static void start_newcomer(uint64_t intended)
     n->socket = open_socket(250 + newcomer_count);
     n->item = add_item(n->id, 0, intended);
     if (kind != KIND_SUB)
-        send_item(n->socket, n->item);
+        send_item(n->socket, n->item, size < NEW_BYTES_MAX ? size : NEW_BYTES_MAX);
     newcomer_count++;
 }
 

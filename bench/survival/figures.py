@@ -83,7 +83,8 @@ def _broken(cell, f, after, new_after):
         ("over its own memory", f.metrics.get("weir_memory_peak_bytes", 0) > f.metrics.get("weir_memory_limit_bytes", NEVER)),
     ]
     if cell.row.honest:
-        rules += [("refused", bool(refused(f.metrics))), ("paused", f.metrics.get("weir_pauses_total", 0) > 0)]
+        # Who left in the midst of a message or a handshake was not refused.
+        rules += [("refused", any(not word.endswith("_abandoned") for word in refused(f.metrics))), ("paused", f.metrics.get("weir_pauses_total", 0) > 0)]
     return [word for word, wrong in rules if wrong]
 
 

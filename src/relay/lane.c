@@ -538,8 +538,12 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         flowing &= admission_passed(s, &r);
     else
         admission_answered(s, r.messages);
-    if (r.wait_ns)
+    if (r.wait_ns) {
         pause_lane(l, s, &r);
+        /* A turn that it cannot use is somebody else's. */
+        if (l->traffic.inbound)
+            admission_rest(s);
+    }
     if (r.ping.seen && !l->traffic.inbound)
         answer_ping(s, &r.ping);
     if (r.make_room)

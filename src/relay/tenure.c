@@ -10,6 +10,10 @@
 #define TENURE_NS    (100 * NS_PER_MS)
 #define TENURE_BYTES (512u * 1024u)
 
+/* In the midst of a message that the application has made room for, it is kept for longer: what has begun is to end,
+ * before others begin. */
+#define TENURE_LARGE_NS (1000 * NS_PER_MS)
+
 /* libzmq's default high-water mark, and what a socket's buffer holds before it. */
 #define QUEUE_MESSAGES 1000u
 #define BUFFER_BYTES   (64u * 1024u)
@@ -125,6 +129,8 @@ static bool is_over(const struct session *s)
     const struct tenure *t = &s->tenure;
     if (!valve_is_wanted(valve_of(s)))
         return false;
+    if (s->up.traffic.reserved)
+        return now_of(s) - t->since_ns >= TENURE_LARGE_NS;
     if (t->full_ns)
         return t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS;
     /* A queue that was not seen full yet tells nothing of how fast the application is. */

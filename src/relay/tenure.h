@@ -5,7 +5,9 @@
  * message waits for one message of every queue that is not empty. So not the messages are limited but the queues that
  * may fill: who has more than a little to say holds one of TENURES_MOST places while it does, and when all are taken it
  * stands in line. A place is given up after some time if others wait for it, or when its client has nothing more to say
- * (one who had much to say is given a moment to go on). It becomes free at once if the application took everything;
+ * (one who had much to say is given a moment to go on); not in the midst of a large message that the application has
+ * made room for, and at once by who waits for such room (policy/unfinished.h): else those with a place and those with
+ * room would wait for each other. It becomes free at once if the application took everything;
  * otherwise when the queue must have emptied, at the pace that was seen while it was full.
  *
  * Who says little (while others wait: no more than TENURE_LITTLE_RATE), and a handful of clients at full speed, never

@@ -138,6 +138,24 @@ def test_messages_of_many_clients_stay_apart(start_weir, peers, paths, noise):
         assert [digest(client.recv_multipart(copy=False)) for _ in range(40)] == wanted[name]
 
 
+@pytest.mark.parametrize("mechanism", ["NULL", "CURVE"])
+def test_large_messages_of_many_clients_at_once(mechanism, start_weir, peers, paths):
+    """More than message.unfinished lets in at a time, from more clients than an application that answers nothing has places for (tenure.h):
+    who has a place but no room must not keep those waiting who have room but no place."""
+    forward = paths.ipc()
+    app_security, client_security = secure(mechanism, peers)
+    app = peers.app(zmq.PULL, forward, **app_security)
+    weir = gate(start_weir, forward)
+    clients = [peers.client(zmq.PUSH, weir.endpoint, **client_security) for _ in range(16)]
+    message = bytes(12 * MIB)
+    for pusher in clients:
+        for _ in range(2):
+            pusher.send(message, copy=False)
+    for _ in range(2 * len(clients)):
+        assert len(app.recv()) == len(message)
+    assert weir.metric("weir_verdicts_total", verdict="message_too_slow") == 0
+
+
 def test_bursts_of_small_messages(start_weir, peers, paths):
     """A full-speed client is not slowed, dropped or reordered by default."""
     forward = paths.ipc()
