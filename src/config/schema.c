@@ -64,7 +64,7 @@ static const struct schema_key top_keys[] = {
     {"admin.token_file", SCHEMA_PATH, TOP(admin.token_file), .preset_words = "none",
      .doc = "File with the token that opens the JSON API under /v1/ and `weir ctl`: one line of 16 to 256 printable characters without spaces, readable by its owner alone. A reload reads it again. Without one the API is off."},
     {"workers", SCHEMA_NUMBER, TOP(workers), .restart = true, .min = "0", .max = "64", .preset = "0",
-     .doc = "Worker threads; 0 means one for each processor."},
+     .doc = "Worker threads; 0 means one for each processor that Weir may use (of its container or CPU set)."},
     {"memory", SCHEMA_SIZE, TOP(memory_bytes), .restart = true, .min = "8MiB", .max = "1024GiB", .preset = "256MiB",
      .doc = "Every byte that Weir holds for its peers: waiting bytes, sessions, topics.",
      .reached = "Newcomers are refused and no more is read, until something is given back; the number is never exceeded."},

@@ -89,6 +89,8 @@ void admission_line_up(struct session *s)
 
 uint32_t admission_allows(struct session *s)
 {
+    if (s->one_way)
+        return tenure_messages(s);
     return s->takes_turns ? valve_allows(&s->wg->gate->valve, &s->admission) : VALVE_UNLIMITED;
 }
 
@@ -103,9 +105,7 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
 {
     struct valve *v = &s->wg->gate->valve;
     uint64_t now = s->wg->worker->now_ns;
-    if (!s->takes_turns)
-        return true;
-    if (r->turns) {
+    if (r->turns && s->takes_turns) {
         valve_passed(v, &s->admission, r->turns, now);
         watch(s);
     }

@@ -351,6 +351,31 @@ static void full_queues_are_limited(void **state)
     play_fini(&p);
 }
 
+/* A few bytes may be a thousand messages, and the application's work is for messages. */
+static void many_tiny_messages_are_not_little(void **state)
+{
+    struct play p;
+    play_init(&p, TENURES_MOST + 2, "PUSH", "PULL", 65536);
+    for (unsigned i = 0; i <= TENURES_MOST; i++)
+        push_much(&p, i);
+    for (unsigned i = 0; i < 200; i++)
+        write_all(&p);
+    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), TENURES_MOST);
+    struct end *tiny = &p.clients[TENURES_MOST + 1], *app = &p.apps[TENURES_MOST + 1];
+    for (unsigned i = 0; i < 1000; i++)
+        stream_frame(&tiny->out, 0, 't', 1);
+    end_write(tiny, SIZE_MAX);
+    for (unsigned i = 0; i < 100; i++)
+        stage_sleep(&p.stage, NS_PER_MS);
+    assert_int_equal(got(app), 3 * TENURE_LITTLE_MESSAGES);
+    for (unsigned i = 0; i < 5000 && got(app) < 3000; i++) {
+        all_got(&p);
+        write_all(&p);
+    }
+    assert_int_equal(got(app), 3000);
+    play_fini(&p);
+}
+
 #define MUCH (80u * KIB)
 
 /* How many of the clients were heard. */
@@ -439,6 +464,7 @@ int main(void)
         cmocka_unit_test(classes_are_counted),
         cmocka_unit_test(classes_are_served_by_priority_and_weight),
         cmocka_unit_test(full_queues_are_limited),
+        cmocka_unit_test(many_tiny_messages_are_not_little),
         cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
         cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),
         cmocka_unit_test(nobody_waits_for_those_who_left_when_nobody_wants_their_place),

@@ -36,8 +36,7 @@ static void stop_counting(struct worker_gate *wg, struct connect *c)
 
 bool connects_are_paced(const struct worker_gate *wg)
 {
-    enum socket_type app = gate_socket(wg->gate);
-    return valve_is_wanted(&wg->gate->valve) && (app == SOCKET_REP || app == SOCKET_ROUTER);
+    return valve_is_wanted(&wg->gate->valve);
 }
 
 static struct list *pick(struct worker_gate *wg, bool in_turn)

@@ -3,10 +3,10 @@
  * How many connections to the application a worker opens at once. Each costs the application a few hundred
  * microseconds (a session, two pipes, a handshake) in the thread that also carries everybody's messages: hundreds at
  * once, after a restart of all clients or by malice, would hold those up for as long as all of them take. So a few are
- * under way at a time and the others wait. While requests wait for the application, too, every connection is at the
- * expense of those who are in: then there is one in CONNECT_PACE_NS, and the one that came last and the one that has
- * waited longest go in turn. So a newcomer does not stand behind a crowd that came just before it, and the crowd gets
- * in. Where nothing comes back (PULL) there is no such pace: a crowd that comes slowly fills more of its queues.
+ * under way at a time and the others wait. While clients stand in line for the application, too, every connection is at
+ * the expense of those who are in: then there is one in CONNECT_PACE_NS, and the one that came last and the one that
+ * has waited longest go in turn. So a newcomer does not stand behind a crowd that came just before it, and the crowd
+ * gets in.
  *
  * CONNECTS_AT_ONCE for each worker and gate. One that takes longer than CONNECT_NS waits for its client, or for an
  * application that is busy, and no longer counts, so nobody keeps the others waiting. Runs on the session's worker.

@@ -33,6 +33,16 @@ static int fail_closed(int fd, int error)
     return -error;
 }
 
+/* Connections inherit these from the socket that accepts them, at no cost. */
+static void set_for_clients(int fd)
+{
+    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+}
+
 static int bind_and_listen(int fd, const struct endpoint *e)
 {
     if (bind(fd, &e->sa, e->len) < 0 || listen(fd, SOMAXCONN) < 0)
@@ -50,6 +60,7 @@ static int listen_tcp(const struct endpoint *e, bool share)
         set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (e->sa.sa_family == AF_INET6)
         set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, !IN6_IS_ADDR_UNSPECIFIED(&e->v6.sin6_addr));
+    set_for_clients(fd);
     return bind_and_listen(fd, e);
 }
 
@@ -137,11 +148,6 @@ int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer)
         return fd;
     }
     addr_from_sockaddr(ret_peer, (struct sockaddr *)&ss);
-    set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
     return fd;
 }
 
@@ -177,7 +183,7 @@ int net_connect(const struct endpoint *e, bool *ret_pending)
     *ret_pending = connect(fd, &e->sa, e->len) < 0;
     if (*ret_pending && errno != EINPROGRESS)
         return fail_closed(fd, errno);
-    return !*ret_pending && refuse_oneself(fd) ? fail_closed(fd, ECONNREFUSED) : fd;
+    return !*ret_pending && e->kind == ENDPOINT_TCP && refuse_oneself(fd) ? fail_closed(fd, ECONNREFUSED) : fd;
 }
 
 int net_connect_result(int fd)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,6 +50,14 @@ static bool has_flags(int fd)
     return (fcntl(fd, F_GETFD) & FD_CLOEXEC) && (fcntl(fd, F_GETFL) & O_NONBLOCK);
 }
 
+static int option(int fd, int level, int name)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
 /* A connection through, both ends as the relay wants them. */
 static void connect_to(const struct endpoint *e, int listener, struct addr *ret_peer)
 {
@@ -63,6 +72,11 @@ static void connect_to(const struct endpoint *e, int listener, struct addr *ret_
     int accepted = net_accept(listener, e->kind, ret_peer);
     assert_true(accepted >= 0);
     assert_true(has_flags(fd) && has_flags(accepted) && has_flags(listener));
+    if (e->kind == ENDPOINT_TCP) {
+        assert_true(option(fd, IPPROTO_TCP, TCP_NODELAY) && option(accepted, IPPROTO_TCP, TCP_NODELAY));
+        assert_true(option(accepted, SOL_SOCKET, SO_KEEPALIVE));
+        assert_int_equal(option(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+    }
     close(fd);
     close(accepted);
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -48,11 +49,21 @@ struct relay {
     _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
 };
 
+/* Processors that this process may use: those of its container or CPU set, not the machine's. More threads than that
+ * would only take time from each other, and from an application that shares them. */
+static long processors(void)
+{
+    cpu_set_t usable;
+    if (sched_getaffinity(0, sizeof(usable), &usable) == 0)
+        return CPU_COUNT(&usable);
+    return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static unsigned pick_workers(const struct config *c)
 {
     if (c->workers)
         return c->workers;
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    long n = processors();
     return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
 }
 

@@ -137,17 +137,31 @@ static bool is_over(const struct session *s)
     return t->bytes >= unseen_bytes(s);
 }
 
-/* Judged by what waits in Weir and in the kernel. */
+/* What waits in Weir and in the kernel, in the units of TENURE_LITTLE_BYTES. The first messages of a client are taken
+ * for large ones: tenure_messages() bounds their number. */
+static uint64_t unsaid(const struct session *s)
+{
+    int unread = 0;
+    if (ioctl(s->front.watch.fd, FIONREAD, &unread) < 0)
+        return 0;
+    uint64_t bytes = (uint64_t)unread + (s->up.end - s->up.scanned);
+    if (s->up.messages == 0 || s->up.passed == 0 || bytes > TENURE_LITTLE_BYTES)
+        return bytes;
+    return bytes + TENURE_LITTLE_MESSAGE * (bytes * s->up.messages / s->up.passed);
+}
+
 static bool says_little(struct session *s)
 {
     static const struct rate rate = {TENURE_LITTLE_RATE, NS_PER_S, TENURE_LITTLE_BYTES};
-    int unread = 0;
-    if (ioctl(s->front.watch.fd, FIONREAD, &unread) < 0)
-        return true;
-    uint64_t bytes = (uint64_t)unread + (s->up.end - s->up.scanned);
-    if (bytes > TENURE_LITTLE_BYTES)
+    uint64_t much = unsaid(s);
+    if (much > TENURE_LITTLE_BYTES)
         return false;
-    return !valve_is_busy(valve_of(s)) || gcra_admit(&s->little, &rate, bytes, now_of(s)) == 0;
+    return !valve_is_busy(valve_of(s)) || gcra_admit(&s->little, &rate, much, now_of(s)) == 0;
+}
+
+uint32_t tenure_messages(const struct session *s)
+{
+    return s->tenure.since_ns || s->up.traffic.curve ? VALVE_UNLIMITED : TENURE_LITTLE_MESSAGES;
 }
 
 bool tenure_allows(struct session *s)

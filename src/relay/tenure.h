@@ -21,9 +21,12 @@
 
 #define TENURES_MOST 8u
 
-/* Bytes at once, and bytes a second. */
-#define TENURE_LITTLE_BYTES 4096u
-#define TENURE_LITTLE_RATE  8192u
+/* What is little: bytes at once, and bytes a second, where a message counts as so many bytes more (the application's
+ * work is for messages, and the smallest on the wire has two bytes). */
+#define TENURE_LITTLE_BYTES    4096u
+#define TENURE_LITTLE_RATE     16384u
+#define TENURE_LITTLE_MESSAGE  128u
+#define TENURE_LITTLE_MESSAGES (TENURE_LITTLE_BYTES / TENURE_LITTLE_MESSAGE)
 
 struct session;
 
@@ -38,6 +41,9 @@ struct tenure {
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */
 bool tenure_allows(struct session *s);
+
+/* How many messages may be passed now, after tenure_allows(). */
+uint32_t tenure_messages(const struct session *s);
 
 /* The application took `bytes`; `blocked`: and takes no more now. */
 void tenure_passed(struct session *s, uint64_t bytes, bool blocked);

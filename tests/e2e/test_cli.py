@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MPL-2.0
 """The command line: what it prints, where, and with which exit code."""
+import os
 import re
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -192,6 +194,18 @@ def test_admin_option_replaces_the_file(start_weir, paths):
     assert w.lines[0] == f"weir: admin: http://127.0.0.1:{port}"
     w.admin = f"127.0.0.1:{port}"
     assert "weir_" in w.get("/metrics")
+
+
+def test_as_many_workers_as_processors_that_it_may_use(start_weir, paths):
+    """Those of its container or CPU set, not the machine's."""
+    mine = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(mine)})  # inherited by the process that is started now
+        weir = start_weir(listen="tcp://127.0.0.1:*", forward=paths.ipc())
+    finally:
+        os.sched_setaffinity(0, mine)
+    names = [Path(f"/proc/{weir.pid}/task/{thread}/comm").read_text() for thread in os.listdir(f"/proc/{weir.pid}/task")]
+    assert len([name for name in names if name.startswith("weir-worker")]) == 1
 
 
 def test_a_taken_address_is_a_failure(paths):
