@@ -245,6 +245,10 @@ static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool
     if (w->quick < QUICK_ENOUGH)
         return false;
     w->quick = 0;
+    /* Doubling is the search; a wide pair would put twice as much in hand again, and that may be noticed. */
+    w->narrow = NARROW_MOST;
+    w->run = 0;
+    w->direction = 0;
     set(w, w->high < w->most / 2 ? 2 * w->low : w->most);
     w->round |= 1; /* the next one is low */
     next_round(w);

@@ -28,7 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CONCURRENCY_HARMLESS_NS (1 * NS_PER_MS)
+#define CONCURRENCY_HARMLESS_NS (500 * NS_PER_US)
 
 /* The first pair is half of this and this. */
 #define CONCURRENCY_FIRST 4u
