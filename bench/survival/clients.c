@@ -7,9 +7,9 @@
  *   clients rep|router|pull|pub PORT SECONDS [-n CLIENTS] [-r RATE] [-z SIZE] [-b BURST] [-1]
  *
  * RATE: messages a second of each client, BURST at once. -1: all of them behind one address. A newcomer sends one
- * message, of 4 KiB at most. Prints "start NS", and at
- * the end a line for each piece of work: "work CLIENT SEQ INTENDED_NS LATENCY_NS|-1", "new ID INTENDED_NS
- * LATENCY_NS|-1". What pull received it knows itself; the clients of pub print "got CLIENT SEQ LATENCY_NS".
+ * message, of 4 KiB at most. Prints "start NS", and at the end a line for each piece of work: "work CLIENT SEQ
+ * INTENDED_NS LATENCY_NS|-1", "new ID INTENDED_NS LATENCY_NS|-1". What pull received it knows itself; the clients of
+ * pub print "got CLIENT SEQ LATENCY_NS".
  */
 #include "../../demo/demo.h"
 

@@ -125,6 +125,15 @@ static void set(struct concurrency *w, uint32_t low)
     memset(w->tried, 0, sizeof(w->tried));
 }
 
+/* Searches from here, with nothing known of where to. */
+static void search(struct concurrency *w, uint32_t low, uint8_t narrow)
+{
+    w->narrow = narrow;
+    w->run = 0;
+    w->direction = 0;
+    set(w, low);
+}
+
 void concurrency_init(struct concurrency *w, uint32_t most)
 {
     memset(w, 0, sizeof(*w));
@@ -192,9 +201,7 @@ static bool start_over(struct concurrency *w)
     double chance_2 = (variance(&w->now) / w->now.samples + variance(before) / before->samples) * CERTAIN * CERTAIN;
     if ((ratio < CHANGED && ratio > 1 / CHANGED) || difference * difference < chance_2)
         return false;
-    w->narrow = w->run = 0;
-    w->direction = 0;
-    set(w, ratio > 1 ? (w->high + 1) / 2 : w->low);
+    search(w, ratio > 1 ? (w->high + 1) / 2 : w->low, 0);
     return true;
 }
 
@@ -246,10 +253,7 @@ static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool
         return false;
     w->quick = 0;
     /* Doubling is the search; a wide pair would put twice as much in hand again, and that may be noticed. */
-    w->narrow = NARROW_MOST;
-    w->run = 0;
-    w->direction = 0;
-    set(w, w->high < w->most / 2 ? 2 * w->low : w->most);
+    search(w, w->high < w->most / 2 ? 2 * w->low : w->most, NARROW_MOST);
     w->round |= 1; /* the next one is low */
     next_round(w);
     return true;

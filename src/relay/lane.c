@@ -430,6 +430,9 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
     }
     session_arm(s, l->resume_ns);
     session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    /* A turn that it cannot use now is somebody else's. */
+    if (l->traffic.inbound)
+        admission_rest(s);
 }
 
 /* True when the lane may go on. */
@@ -538,12 +541,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         flowing &= admission_passed(s, &r);
     else
         admission_answered(s, r.messages);
-    if (r.wait_ns) {
+    if (r.wait_ns)
         pause_lane(l, s, &r);
-        /* A turn that it cannot use is somebody else's. */
-        if (l->traffic.inbound)
-            admission_rest(s);
-    }
     if (r.ping.seen && !l->traffic.inbound)
         answer_ping(s, &r.ping);
     if (r.make_room)
