@@ -12,6 +12,7 @@ ALLOWED_P99 = 2.0
 ALWAYS_ALLOWED_MS = 5.0
 ALLOWED_GROWTH = 64 * MIB
 HONEST_SPEED = 0.9  # of the bare application's
+ONSET_NS = 500_000_000
 CALM = 0.2  # cores that other work may take before a run counts as disturbed
 
 
@@ -33,6 +34,7 @@ class Figures:
     goodput: float
     quiet_p99_ms: float
     p99_ms: float
+    onset_ms: float  # the worst latency of what was due in the flood's first half second
     newcomers: float
     before_bytes: int
     peak_bytes: int
@@ -62,7 +64,8 @@ def of(cell):
     new_during = [w for w in cell.newcomers if cell.flood_start_ns <= w[0] < cell.flood_end_ns]
     new_after = [w for w in cell.newcomers if w[0] >= after_ns]
     figures = Figures(
-        goodput(during) / max(goodput(quiet), 0.01), percentile_ms(quiet, 0.99), percentile_ms(during, 0.99), goodput(new_during),
+        goodput(during) / max(goodput(quiet), 0.01), percentile_ms(quiet, 0.99), percentile_ms(during, 0.99),
+        percentile_ms([w for w in during if w[0] < cell.flood_start_ns + ONSET_NS], 1.0), goodput(new_during),
         cell.memory.first, cell.memory.peak, percentile_ms(after, 0.95), cell.relay_memory.peak if cell.relay_memory else 0,
         cell.throughput() if cell.row.busy else None, cell.metrics, _json(cell.flood_line), cell.others, [])
     figures.broken = _broken(cell, figures, goodput(after), goodput(new_after))

@@ -2,8 +2,9 @@
 """The matrix in Markdown."""
 from .cell import AFTER_S, NEVER, QUIET_S, RECOVERY_S, cores
 from .figures import CALM, MIB, refused
+from .rows import LONG_S
 
-HEADS = ["goodput", "p99, quiet -> during", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
+HEADS = ["goodput", "p99, quiet -> during", "onset", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
 ATTENTION = 6  # verdicts of Weir's that a row has room for
 
 
@@ -15,7 +16,7 @@ def cells(f):
     verdict = "survived" if f.survived else "**failed**: " + ", ".join(f.broken)
     if f.throughput:
         verdict += f"; {f.throughput / 1000:,.0f} k msg/s"
-    return [f"{min(f.goodput, 1):.1%}", f"{show_ms(f.quiet_p99_ms)} -> {show_ms(f.p99_ms)} ms", f"{f.newcomers:.0%}",
+    return [f"{min(f.goodput, 1):.1%}", f"{show_ms(f.quiet_p99_ms)} -> {show_ms(f.p99_ms)} ms", f"{show_ms(f.onset_ms)} ms", f"{f.newcomers:.0%}",
             f"{f.before_bytes / MIB:.0f} -> {f.peak_bytes / MIB:.0f}", f"{show_ms(f.recovered_p95_ms)} ms",
             f"{f.relay_bytes / MIB:.0f}" if f.relay_bytes else "", f"{f.others:.1f}", verdict]
 
@@ -82,11 +83,12 @@ def explanation(rounds):
     pinned = "Flood and clients share one core, application and protection another." if cores()[0] is not None else \
         "This machine has one core: nothing is pinned, and everything shares it."
     several = f"{rounds} rounds, contenders in turn; of each, the run whose p99 is the median." if rounds > 1 else "One round, contenders in turn."
-    return f"""Each run: {QUIET_S} s quiet, the flood (2 s where nothing else is said), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has.
+    return f"""Each run: {QUIET_S} s quiet, the flood ({LONG_S} s where it works on the application's time, else 2 s, or 6 s where its peers do not read), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has.
 {pinned} {several}
 
 - goodput: work answered within 1 s, against the quiet phase
 - p99: from the intended send time; unanswered work counts as never. p95 after: from 1 s after the flood on
+- onset: the worst latency of all work that was due in the flood's first half second, before anything can have settled; it counts in p99 too
 - app memory: anonymous memory before -> peak. Protection: its own peak
 - others: cores that other work on the machine took meanwhile; above {CALM} the run counts as disturbed (~)
 - survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), 95 % of newcomers get in, the application grows by at most 64 MiB, all is

@@ -10,6 +10,7 @@ MIB = 1 << 20
 WORK_US, COSTLY_US = 20, 2000
 STEADY = {"n": 8, "r": 50}         # 400 a second: under 2 % of the application's time, 10 % of router8's
 COSTLY_STEADY = {"n": 4, "r": 20}  # 80 a second, and ten newcomers: 18 %
+LONG_S = 10
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Row:
     work_us: int = WORK_US
     clients: dict = field(default_factory=lambda: dict(STEADY))
     publish: tuple = (200, 200)  # messages a second, bytes
-    flood_s: int = 2
+    flood_s: int = 2       # LONG_S where the flood works on the application's time: p99 then speaks of the flood, the column "onset" of its begin
     honest: bool = False   # no attack: nothing may be refused, slowed or dropped
     variant: bool = False  # of a flood that another row shows; only `bare` and `weir` run it unless --full
     control: bool = False  # `ideal` runs it even without --full
@@ -33,12 +34,14 @@ def _messages():
     """Valid messages at full speed: from one connection, from many of one source, from many sources."""
     words = {"pull": "messages --type PUSH --size 200", "router": "requests --size 200", "rep": "requests --size 200"}
     for app, flood in words.items():
-        yield Row(f"{app}-one", app, "one connection, valid messages at full speed", flood, quick=app == "pull", variant=app != "pull", control=True)
+        yield Row(f"{app}-one", app, "one connection, valid messages at full speed", flood, flood_s=LONG_S, quick=app == "pull",
+                  variant=app != "pull", control=True)
     for app, flood in words.items():
-        yield Row(f"{app}-200", app, "200 connections of one source", f"{flood} --connections 200", variant=app == "rep", control=app == "router")
+        yield Row(f"{app}-200", app, "200 connections of one source", f"{flood} --connections 200", flood_s=LONG_S, variant=app == "rep",
+                  control=app == "router")
     for app, flood in words.items():
-        yield Row(f"{app}-500-sources", app, "500 sources, one connection each", f"{flood} --connections 500 --sources 500", variant=app == "rep",
-                  control=app == "pull")
+        yield Row(f"{app}-500-sources", app, "500 sources, one connection each", f"{flood} --connections 500 --sources 500", flood_s=LONG_S,
+                  variant=app == "rep", control=app == "pull")
 
 
 def _costly():
@@ -48,9 +51,9 @@ def _costly():
         clients = STEADY if sleeps else COSTLY_STEADY
         what = "costly requests (2 ms of sleep in one of 8 workers)" if sleeps else "costly requests (2 ms of CPU)"
         yield Row(f"costly-{app}-50", app, f"{what}, 50 connections of one source", "requests --size 64 --connections 50", COSTLY_US, dict(clients),
-                  variant=variant, control=True, quick=app == "router")
+                  flood_s=LONG_S, variant=variant, control=True, quick=app == "router")
         yield Row(f"costly-{app}-200-sources", app, f"{what}, 200 sources", "requests --size 64 --connections 200 --sources 200", COSTLY_US,
-                  dict(clients), variant=variant)
+                  dict(clients), flood_s=LONG_S, variant=variant)
 
 
 def _sizes():
@@ -66,7 +69,7 @@ def _sizes():
     yield Row("giant-ready", "router", "READY commands of 1 GiB",
               f"giant-command --announce {1024 * MIB} --size {512 * MIB} --connections 4 {bounded}", variant=True)
     yield Row("tiny-segments", "pull", "messages of one byte, one a segment, 20 connections", "messages --type PUSH --size 1 --chunk 12 --connections 20",
-              control=True)
+              flood_s=LONG_S, control=True)
     yield Row("trickle", "router", "frames filled byte by byte, 200 connections",
               "huge --announce 100000 --size 100000 --chunk 1 --every-ms 20 --connections 200", variant=True)
 
