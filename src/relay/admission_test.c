@@ -376,6 +376,33 @@ static void many_tiny_messages_are_not_little(void **state)
     play_fini(&p);
 }
 
+/* Its message has begun, and then it waits for its turn longer than a message may take. */
+static void who_stands_in_line_is_not_late(void **state)
+{
+    struct play p;
+    play_init(&p, TENURES_MOST + 1, "PUSH", "PULL", 65536);
+    p.stage.in_force->message.complete_within_ns = NS_PER_S;
+    for (unsigned i = 0; i < TENURES_MOST; i++)
+        push_much(&p, i);
+    for (unsigned i = 0; i < 200; i++)
+        write_all(&p);
+    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), TENURES_MOST);
+    stream_frame(&p.clients[TENURES_MOST].out, 0, 'p', 64 * KIB);
+    end_write(&p.clients[TENURES_MOST], KIB);
+    stage_rounds(&p.stage, 4);
+    for (unsigned i = 0; i < 50; i++) {
+        end_write(&p.clients[TENURES_MOST], SIZE_MAX);
+        stage_sleep(&p.stage, 100 * NS_PER_MS);
+    }
+    assert_int_equal(got(&p.apps[TENURES_MOST]), KIB);
+    size_t all = (TENURES_MOST * 16 + 1) * (64 * KIB + 9);
+    for (unsigned i = 0; i < 5000 && all_got(&p) < all; i++)
+        write_all(&p);
+    assert_int_equal(all_got(&p), all);
+    assert_int_equal(stage_verdict(&p.stage, VERDICT_MESSAGE_TOO_SLOW), 0);
+    play_fini(&p);
+}
+
 #define MUCH (80u * KIB)
 
 /* How many of the clients were heard. */
@@ -465,6 +492,7 @@ int main(void)
         cmocka_unit_test(classes_are_served_by_priority_and_weight),
         cmocka_unit_test(full_queues_are_limited),
         cmocka_unit_test(many_tiny_messages_are_not_little),
+        cmocka_unit_test(who_stands_in_line_is_not_late),
         cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
         cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),
         cmocka_unit_test(nobody_waits_for_those_who_left_when_nobody_wants_their_place),

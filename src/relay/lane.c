@@ -171,6 +171,12 @@ static void mark_blocked(struct lane *l, struct session *s)
     admission_blocked(s);
 }
 
+/* Time that the receiver took, or Weir, does not count against the sender of the message that is on its way. */
+static void restart_clock(struct lane *l, struct session *s)
+{
+    l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
+}
+
 static void mark_flowing(struct lane *l, struct session *s)
 {
     if (!l->blocked)
@@ -181,8 +187,7 @@ static void mark_flowing(struct lane *l, struct session *s)
         session_arm(s, l->flowing_ns + SESSION_CAUGHT_UP_NS);
     session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
-    /* Time that the receiver took does not count against the sender. */
-    l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
+    restart_clock(l, s);
 }
 
 static void resume(struct lane *l, struct session *s)
@@ -445,7 +450,24 @@ static bool end_pause(struct lane *l, struct session *s)
         return false;
     }
     resume(l, s);
-    l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
+    restart_clock(l, s);
+    return true;
+}
+
+/* Whether it is this lane's turn. */
+static bool has_turn(struct lane *l, struct session *s)
+{
+    bool owes = session_owes_reading(l, s);
+    /* A turn that it cannot use is somebody else's. */
+    if (owes)
+        admission_rest(s);
+    if (owes || (l->traffic.inbound && !admission_may_read(s))) {
+        l->held_back = true;
+        return false;
+    }
+    if (l->held_back)
+        restart_clock(l, s);
+    l->held_back = false;
     return true;
 }
 
@@ -594,14 +616,7 @@ bool lane_run(struct lane *l, struct session *s)
         return false;
     }
     while (s->state == SESSION_OPEN && !l->shut) {
-        if (!flush(l, s) || !end_pause(l, s))
-            return false;
-        if (session_owes_reading(l, s)) {
-            /* A turn that it cannot use is somebody else's. */
-            admission_rest(s);
-            return false;
-        }
-        if (l->traffic.inbound && !admission_may_read(s))
+        if (!flush(l, s) || !end_pause(l, s) || !has_turn(l, s))
             return false;
         if (!next_window(l, s, &w)) {
             if (l->traffic.inbound) {

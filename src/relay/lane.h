@@ -39,6 +39,7 @@ struct lane {
     bool paused;         /* a limit says so, until resume_ns */
     bool noted_late;     /* the message now incomplete is late for a rule in shadow, and counted */
     bool pressed;        /* not read for want of memory (memory.h) */
+    bool held_back;      /* it is not its turn (admission.h), or its client does not take its answers */
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
     uint64_t moved;      /* bytes read since then */
