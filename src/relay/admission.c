@@ -53,6 +53,7 @@ void admission_begin(struct session *s)
 
 void admission_end(struct session *s)
 {
+    tenure_leave(s);
     if (s->takes_turns || s->one_way)
         valve_leave(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
 }

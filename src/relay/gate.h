@@ -74,6 +74,7 @@ struct gate {
     struct traffic_gate traffic;
     gcra_word removals;                         /* of topics from the application (subscribers.h) */
     _Atomic uint32_t leaving;                   /* farewells that wait for that */
+    _Atomic uint32_t emptying;                  /* places that were given up and are still taken (tenure.c) */
     _Atomic uint64_t queue_pace, queue_pace_ns; /* of the application with one queue, and when it was seen (tenure.c) */
     struct lag lag;                             /* of its subscribers */
     struct tally routing_ids;

@@ -269,7 +269,8 @@ static void on_read_end(struct lane *l, struct session *s, ssize_t n)
 {
     struct side *from = lane_from(l, s);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        from->readable = errno == EINTR;
+        if (errno != EINTR)
+            side_was_emptied(from, s->wg->worker);
         return;
     }
     from->readable = false;
@@ -286,7 +287,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     }
     /* With edge-triggered events a short read has emptied the socket, unless the end of the stream waits behind it. */
     if ((size_t)n < room && !from->hup)
-        from->readable = false;
+        side_was_emptied(from, s->wg->worker);
     if ((size_t)n == room && l->read_log2 < LANE_READ_LOG2_MAX)
         l->read_log2++;
     l->moved += (uint64_t)n;

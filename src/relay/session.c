@@ -358,10 +358,9 @@ void session_arm(struct session *s, uint64_t at_ns)
         timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
 }
 
-/* Whether it is not the client's doing that nothing of its message comes. */
-static bool is_kept_waiting(struct session *s)
+bool session_is_held(const struct session *s)
 {
-    struct lane *l = &s->up;
+    const struct lane *l = &s->up;
     return l->paused || l->blocked || l->held_back || session_owes_reading(l, s);
 }
 
@@ -373,7 +372,7 @@ static bool message_is_late(struct session *s, const struct limits *lim)
     uint64_t now = s->wg->worker->now_ns;
     if (l->begun_ns == 0)
         return false;
-    if (is_kept_waiting(s))
+    if (session_is_held(s))
         l->begun_ns = now;
     double more_ns = (double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S;
     uint64_t allowed = lim->message.complete_within_ns + (uint64_t)(more_ns < FOR_EVER_NS ? more_ns : FOR_EVER_NS);
@@ -396,7 +395,7 @@ static bool message_is_in_the_way(struct session *s)
     double least = (double)session_limits(s)->message.min_rate * (double)(now - s->check_ns) / (double)NS_PER_S;
     bool idle = s->check_ns != 0 && l->moved >= s->moved_then && (double)(l->moved - s->moved_then) < least;
     bool due = s->check_ns != 0 && now - s->check_ns >= NS_PER_S / 2;
-    if (due && idle && !is_kept_waiting(s) && !l->pressed &&
+    if (due && idle && !session_is_held(s) && !l->pressed &&
         unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
         return true;
     if (s->check_ns == 0 || due) {

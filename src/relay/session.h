@@ -17,6 +17,7 @@
 #include "policy/topics.h"
 #include "relay/lane.h"
 #include "relay/peer.h"
+#include "relay/side.h"
 #include "relay/tenure.h"
 #include "relay/worker.h"
 
@@ -26,13 +27,6 @@ struct opening;
 #define SESSION_HEAVY_BYTES (16u * 1024u)
 
 enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
-
-/* One end: a descriptor and what epoll has told of it. */
-struct side {
-    struct watch watch;
-    bool readable, writable;
-    bool hup; /* the other end has closed: read on until 0 comes */
-};
 
 /* A subscriber to whom nothing had to wait for this long has been sent all that the publisher held back for it. */
 #define SESSION_CAUGHT_UP_NS (100 * NS_PER_MS)
@@ -87,6 +81,9 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
 /* Whether this lane carries requests of a client that does not take its answers: they would pile up in the application,
  * so nothing more is read of it until it does. */
 bool session_owes_reading(const struct lane *l, const struct session *s);
+
+/* Whether its client is not read now, for whatever reason but memory: none is the client's doing. */
+bool session_is_held(const struct session *s);
 
 /* Puts the session into the run queue. */
 void session_wake(struct session *s);

@@ -24,8 +24,15 @@
 #define MUCH_BYTES (64u * 1024u)
 #define LINGER_NS  (5 * NS_PER_MS)
 
-#define PACE_DOUBLES_NS (500 * NS_PER_MS)
-#define PACE_DOUBLINGS  4u
+#define PACE_DOUBLES_NS (2000 * NS_PER_MS)
+#define PACE_DOUBLINGS  2u
+
+/* An application that takes nothing for so long stands still; but if it does so again, it is slow. */
+#define STALL_NS (500 * NS_PER_MS)
+
+/* While so many queues are left to empty, nobody else gives a place up: the application always has something to do,
+ * even if it empties them sooner than expected. */
+#define EMPTYING_MOST (TENURES_MOST / 2)
 
 /* Beyond this the pace is measured anew. */
 #define MEASURED_BYTES (1024u * 1024u * 1024u)
@@ -51,6 +58,8 @@ static void begin(struct session *s)
 
 static void end(struct session *s)
 {
+    if (s->tenure.until_ns)
+        atomic_fetch_sub(&s->wg->gate->emptying, 1);
     s->tenure = (struct tenure){0};
     valve_answered(valve_of(s), &s->admission, 1, now_of(s));
 }
@@ -94,8 +103,9 @@ static void note_pace(const struct session *s)
 {
     struct gate *g = s->wg->gate;
     const struct tenure *t = &s->tenure;
-    double took_s = (double)(now_of(s) - t->full_ns) / (double)NS_PER_S;
-    double pace = took_s > 0 ? (double)t->full_bytes / took_s : 0;
+    if (t->full_bytes == 0 || now_of(s) == t->full_ns)
+        return;
+    double pace = (double)t->full_bytes / ((double)(now_of(s) - t->full_ns) / (double)NS_PER_S);
     atomic_store_explicit(&g->queue_pace, pace > 1 ? (uint64_t)pace : 1, memory_order_relaxed);
     atomic_store_explicit(&g->queue_pace_ns, now_of(s), memory_order_relaxed);
 }
@@ -121,18 +131,26 @@ static void give_up(struct session *s)
         return;
     }
     s->tenure.until_ns = now_of(s) + ns;
+    atomic_fetch_add(&s->wg->gate->emptying, 1);
     tenure_on_alarm(s);
+}
+
+static void keep(struct session *s)
+{
+    s->tenure.until_ns = 0;
+    atomic_fetch_sub(&s->wg->gate->emptying, 1);
 }
 
 static bool is_over(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
-    if (!valve_is_wanted(valve_of(s)))
+    if (!valve_is_wanted(valve_of(s)) ||
+        atomic_load_explicit(&s->wg->gate->emptying, memory_order_relaxed) >= EMPTYING_MOST)
         return false;
     if (s->up.traffic.reserved)
         return now_of(s) - t->since_ns >= TENURE_LARGE_NS;
     if (t->full_ns)
-        return t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS;
+        return t->full_bytes && (t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS);
     /* A queue that was not seen full yet tells nothing of how fast the application is. */
     return t->bytes >= unseen_bytes(s);
 }
@@ -170,7 +188,7 @@ bool tenure_allows(struct session *s)
     if (t->since_ns && t->until_ns == 0 && is_over(s))
         give_up(s);
     if (t->until_ns && !valve_is_wanted(valve_of(s)))
-        t->until_ns = 0; /* it may keep its place */
+        keep(s);
     if (t->until_ns && now_of(s) >= t->until_ns)
         end(s);
     if (t->since_ns)
@@ -190,6 +208,23 @@ static uint32_t add(uint32_t sum, uint64_t bytes)
     return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
 }
 
+/* What the application takes of a full queue tells its pace, unless it stood still. */
+static void measure(struct session *s, uint64_t bytes)
+{
+    struct tenure *t = &s->tenure;
+    uint64_t now = now_of(s);
+    bool stalls = t->full_ns && !t->stalled && now - t->took_ns >= STALL_NS;
+    if (t->full_ns == 0 || t->full_bytes >= MEASURED_BYTES || stalls) {
+        t->stalled |= stalls;
+        t->full_ns = now;
+        t->full_bytes = 0;
+        t->took_ns = now;
+    } else if (bytes) {
+        t->full_bytes = add(t->full_bytes, bytes);
+        t->took_ns = now;
+    }
+}
+
 void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
 {
     struct tenure *t = &s->tenure;
@@ -197,12 +232,8 @@ void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
         begin(s);
     t->quiet_ns = 0;
     t->bytes = add(t->bytes, bytes);
-    if (t->full_ns && t->full_bytes < MEASURED_BYTES) {
-        t->full_bytes = add(t->full_bytes, bytes);
-    } else if (blocked || t->full_ns) {
-        t->full_ns = now_of(s);
-        t->full_bytes = 0;
-    }
+    if (blocked || t->full_ns)
+        measure(s, bytes);
 }
 
 /* A place that its holder left at once would be everybody's in turn, and everybody's queue would fill a little. */
@@ -227,6 +258,12 @@ bool tenure_may_end(struct session *s)
     if (t->since_ns && t->until_ns == 0)
         give_up(s);
     return t->until_ns == 0;
+}
+
+void tenure_leave(struct session *s)
+{
+    if (s->tenure.until_ns)
+        keep(s);
 }
 
 void tenure_rest(struct session *s)

@@ -34,9 +34,11 @@ struct tenure {
     uint64_t since_ns;   /* 0: holds no place */
     uint64_t until_ns;   /* its queue has emptied by then; 0: not given up */
     uint64_t full_ns;    /* when it was first seen full; 0: it was not */
+    uint64_t took_ns;    /* when the application took something of a full queue */
     uint64_t quiet_ns;   /* since when its client has said nothing; 0: it does, or has no place */
     uint32_t bytes;      /* passed since it holds the place */
     uint32_t full_bytes; /* ... since it was first seen full */
+    bool stalled;        /* the application took nothing for long, and what came before is not measured */
 };
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */
@@ -54,6 +56,9 @@ void tenure_rest(struct session *s);
 /* The client has left: whether its session may end now. What it has said is still to be worked on, so its place may
  * stay taken for a while; the session is woken then. */
 bool tenure_may_end(struct session *s);
+
+/* The session ends, whatever of its queue is left. */
+void tenure_leave(struct session *s);
 
 /* At the session's alarm. */
 void tenure_on_alarm(struct session *s);

@@ -36,6 +36,13 @@ int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
     return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, watch->fd, &e) < 0 ? -errno : 0;
 }
 
+void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events)
+{
+    struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
+    /* It needs no memory: it cannot fail. */
+    (void)epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, watch->fd, &e);
+}
+
 static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
 {
     *wg = (struct worker_gate){
@@ -194,14 +201,10 @@ static void on_wake(struct worker *w)
         start_draining(w);
 }
 
-static void note_readiness(struct side *side, struct session *s, uint32_t events)
+static void on_side(struct side *side, struct session *s, uint32_t events)
 {
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        side->readable = true;
-    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        side->hup = true;
-    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        side->writable = true;
+    bool held = s->state == SESSION_OPEN && side == &s->front && (session_is_held(s) || s->up.pressed);
+    side_note(side, s->wg->worker, events, held);
     session_wake(s);
 }
 
@@ -228,12 +231,12 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
         break;
     case WATCH_FRONT: {
         struct session *s = (struct session *)(void *)((char *)watch - offsetof(struct session, front));
-        note_readiness(&s->front, s, events);
+        on_side(&s->front, s, events);
         break;
     }
     case WATCH_BACK: {
         struct session *s = (struct session *)(void *)((char *)watch - offsetof(struct session, back));
-        note_readiness(&s->back, s, events);
+        on_side(&s->back, s, events);
         break;
     }
     }

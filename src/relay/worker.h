@@ -149,4 +149,7 @@ void worker_tell_all(struct worker *w);
 /* Adds a descriptor to the worker's epoll, edge-triggered. 0 or -errno. */
 MUST_USE int worker_watch(struct worker *w, struct watch *watch, uint32_t events);
 
+/* Changes what is watched; what is ready is told once more. A descriptor of the worker's epoll. */
+void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events);
+
 #endif
