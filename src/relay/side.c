@@ -2,9 +2,30 @@
 #include "relay/side.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* The kernel lets the buffer of a socket that nobody reads grow with every small segment, to megabytes, and goes through
+ * all of it when it is full. Linux sets twice what it is told. */
+static void freeze_buffer(int fd)
+{
+    int size;
+    socklen_t len = sizeof(size);
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) < 0)
+        return;
+    size /= 2;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+}
+
+/* Its size is the kernel's again. */
+static void thaw_buffer(int fd)
+{
+    int nothing = 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &nothing, sizeof(nothing));
+}
 
 static void mute(struct side *side, struct worker *w)
 {
+    freeze_buffer(side->watch.fd);
     side->muted = true;
     worker_watch_again(w, &side->watch, EPOLLOUT | EPOLLRDHUP);
 }
@@ -13,6 +34,7 @@ static void mute(struct side *side, struct worker *w)
 void side_unmute(struct side *side, struct worker *w)
 {
     side->muted = false;
+    thaw_buffer(side->watch.fd);
     worker_watch_again(w, &side->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 

@@ -4,6 +4,7 @@
 #include "relay/admission.h"
 #include "relay/session.h"
 
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 /* When others wait, a place is given up after this much time or traffic. */
@@ -34,6 +35,21 @@
  * even if it empties them sooner than expected. */
 #define EMPTYING_MOST (TENURES_MOST / 2)
 
+/* A queue is filled at so many times the pace at which it is emptied, and faster and faster in case that the pace was
+ * underestimated: filled at once, it would keep the application's I/O thread from the messages of others. */
+#define FILL_PACES     4.0
+#define FILL_FASTER_NS (50 * NS_PER_MS)
+#define FILL_REST_NS   (20 * NS_PER_MS)
+#define BEGIN_MESSAGES 250u
+#define BEGIN_BYTES    4096u
+
+/* An I/O thread that leaves something unread for so long has no room for it. */
+#define UNREAD_NS (5 * NS_PER_MS)
+
+/* Many small reads are made one, while others wait. */
+#define SMALL_READ_BYTES   4096u
+#define SMALL_READ_REST_NS (1 * NS_PER_MS)
+
 /* Beyond this the pace is measured anew. */
 #define MEASURED_BYTES (1024u * 1024u * 1024u)
 
@@ -52,7 +68,7 @@ static uint64_t now_of(const struct session *s)
 
 static void begin(struct session *s)
 {
-    s->tenure = (struct tenure){.since_ns = now_of(s)};
+    s->tenure = (struct tenure){.since_ns = now_of(s), .unread_ns = s->tenure.unread_ns};
     valve_passed(valve_of(s), &s->admission, 1, now_of(s));
 }
 
@@ -60,15 +76,20 @@ static void end(struct session *s)
 {
     if (s->tenure.until_ns)
         atomic_fetch_sub(&s->wg->gate->emptying, 1);
-    s->tenure = (struct tenure){0};
+    s->tenure = (struct tenure){.unread_ns = s->tenure.unread_ns};
     valve_answered(valve_of(s), &s->admission, 1, now_of(s));
 }
 
-/* What a full queue holds, with messages of the size that this client sends. */
+/* What a message of this client takes. */
+static uint64_t each_bytes(const struct session *s)
+{
+    return s->up.messages ? s->up.passed / s->up.messages : s->up.passed;
+}
+
+/* What a full queue holds. */
 static uint64_t full_queue_bytes(const struct session *s)
 {
-    uint64_t each = s->up.messages ? s->up.passed / s->up.messages : s->up.passed;
-    return QUEUE_MESSAGES * each + BUFFER_BYTES;
+    return QUEUE_MESSAGES * each_bytes(s) + BUFFER_BYTES;
 }
 
 /* What the queue may hold at most. */
@@ -168,13 +189,30 @@ static uint64_t unsaid(const struct session *s)
     return bytes + TENURE_LITTLE_MESSAGE * (bytes * s->up.messages / s->up.passed);
 }
 
+/* Whether the application's end of the connection has no room: seen long before the kernel's buffer is full, when that
+ * is filled by small segments. Of TCP it cannot be told, where the receiver's kernel takes everything. */
+static bool is_left_unread(struct session *s)
+{
+    struct tenure *t = &s->tenure;
+    int unread = 0;
+    if (s->wg->gate->forward.kind != ENDPOINT_IPC || ioctl(s->back.watch.fd, SIOCOUTQ, &unread) < 0 || unread == 0) {
+        t->unread_ns = 0;
+        return false;
+    }
+    if (t->unread_ns == 0)
+        t->unread_ns = now_of(s);
+    return now_of(s) - t->unread_ns >= UNREAD_NS;
+}
+
 static bool says_little(struct session *s)
 {
     static const struct rate rate = {TENURE_LITTLE_RATE, NS_PER_S, TENURE_LITTLE_BYTES};
     uint64_t much = unsaid(s);
     if (much > TENURE_LITTLE_BYTES)
         return false;
-    return !valve_is_busy(valve_of(s)) || gcra_admit(&s->little, &rate, much, now_of(s)) == 0;
+    if (gcra_admit(&s->little, &rate, much, now_of(s)) == 0)
+        return true;
+    return !valve_is_busy(valve_of(s)) && !is_left_unread(s);
 }
 
 uint32_t tenure_messages(const struct session *s)
@@ -182,9 +220,21 @@ uint32_t tenure_messages(const struct session *s)
     return s->tenure.since_ns || s->up.traffic.curve ? VALVE_UNLIMITED : TENURE_LITTLE_MESSAGES;
 }
 
+static bool rests(struct session *s)
+{
+    struct tenure *t = &s->tenure;
+    if (t->rests_ns <= now_of(s))
+        t->rests_ns = 0;
+    if (t->rests_ns)
+        session_arm(s, t->rests_ns);
+    return t->rests_ns != 0;
+}
+
 bool tenure_allows(struct session *s)
 {
     struct tenure *t = &s->tenure;
+    if (rests(s))
+        return false;
     if (t->since_ns && t->until_ns == 0 && is_over(s))
         give_up(s);
     if (t->until_ns && !valve_is_wanted(valve_of(s)))
@@ -225,6 +275,22 @@ static void measure(struct session *s, uint64_t bytes)
     }
 }
 
+/* For how long nothing more of it should pass. */
+static uint64_t rest_ns(const struct session *s)
+{
+    const struct tenure *t = &s->tenure;
+    double pace = pace_of(s), held_ns = (double)(now_of(s) - t->since_ns);
+    uint64_t least_ns = s->up.last_read < SMALL_READ_BYTES ? SMALL_READ_REST_NS : 0;
+    if (pace <= 0)
+        return least_ns;
+    double fills = FILL_PACES * pace / (double)NS_PER_S * (1 + held_ns / (double)FILL_FASTER_NS);
+    double most = (double)(BEGIN_MESSAGES * each_bytes(s) + BEGIN_BYTES) + fills * held_ns;
+    double ns = ((double)t->bytes - most) / fills;
+    if (ns > (double)FILL_REST_NS)
+        return FILL_REST_NS;
+    return ns > (double)least_ns ? (uint64_t)ns : least_ns;
+}
+
 void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
 {
     struct tenure *t = &s->tenure;
@@ -234,6 +300,8 @@ void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
     t->bytes = add(t->bytes, bytes);
     if (blocked || t->full_ns)
         measure(s, bytes);
+    else if (t->since_ns && valve_is_wanted(valve_of(s)))
+        t->rests_ns = now_of(s) + rest_ns(s);
 }
 
 /* A place that its holder left at once would be everybody's in turn, and everybody's queue would fill a little. */
@@ -260,6 +328,15 @@ bool tenure_may_end(struct session *s)
     return t->until_ns == 0;
 }
 
+/* Its queue is full, even if nothing more comes to wait for it. */
+static bool is_kept_for_what_is_unread(struct session *s)
+{
+    if (s->up.eof || !is_left_unread(s))
+        return false;
+    session_arm(s, now_of(s) + UNREAD_NS);
+    return true;
+}
+
 void tenure_leave(struct session *s)
 {
     if (s->tenure.until_ns)
@@ -269,7 +346,7 @@ void tenure_leave(struct session *s)
 void tenure_rest(struct session *s)
 {
     struct tenure *t = &s->tenure;
-    if (t->since_ns && t->until_ns == 0 && !s->up.blocked && !lingers(s))
+    if (t->since_ns && t->until_ns == 0 && !s->up.blocked && !lingers(s) && !is_kept_for_what_is_unread(s))
         give_up(s);
     valve_rest(valve_of(s), &s->admission, now_of(s));
 }

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TENURES_MOST 8u
+#define TENURES_MOST 4u
 
 /* What is little: bytes at once, and bytes a second, where a message counts as so many bytes more (the application's
  * work is for messages, and the smallest on the wire has two bytes). */
@@ -35,6 +35,8 @@ struct tenure {
     uint64_t until_ns;   /* its queue has emptied by then; 0: not given up */
     uint64_t full_ns;    /* when it was first seen full; 0: it was not */
     uint64_t took_ns;    /* when the application took something of a full queue */
+    uint64_t rests_ns;   /* passes nothing on before; 0: it may */
+    uint64_t unread_ns;  /* since when the application reads less than it is sent; 0: it keeps up */
     uint64_t quiet_ns;   /* since when its client has said nothing; 0: it does, or has no place */
     uint32_t bytes;      /* passed since it holds the place */
     uint32_t full_bytes; /* ... since it was first seen full */
