@@ -30,6 +30,12 @@
 
 #define NARROW_MOST 2u
 
+/* The mean latency of all requests, in units of that of the answered ones, beyond which some starve; after how many
+ * samples it is known, and how many are remembered. */
+#define UNFAIR         1.5
+#define UNFAIR_SAMPLES 12
+#define UNFAIR_FADES   64
+
 /* An application that takes less than this for a request gets no faster by having more of them in hand than it works
  * off in that time, though larger batches may look as if it did. */
 #define CROWDED_WORK_NS (50.0 * NS_PER_US)
@@ -92,6 +98,22 @@ static double repetition(const struct concurrency_trial *t)
     return (1 + r) / (1 - r);
 }
 
+/* Of all that was in hand, and not only of what was answered: Little's law. */
+static double mean_of_all(const struct concurrency_trial *t)
+{
+    return t->in_hand / t->samples * t->ns / t->replies;
+}
+
+/* Whether the latencies are of those that did not have to wait while others did. Replies that come in bursts leave a
+ * round up to one window too short or too long, by chance. */
+static bool starves(const struct concurrency_trial *t)
+{
+    if (t->replies <= 0)
+        return false;
+    double missing = 1 - mean(t) / mean_of_all(t), window = t->in_hand / t->samples / t->replies;
+    return missing > 0 && missing * missing > window * window * t->rounds;
+}
+
 static void add(struct concurrency_trial *to, const struct concurrency_trial *t)
 {
     to->samples += t->samples;
@@ -100,6 +122,9 @@ static void add(struct concurrency_trial *to, const struct concurrency_trial *t)
     to->squares += t->squares;
     to->products += t->products;
     to->in_hand += t->in_hand;
+    to->replies += t->replies;
+    to->ns += t->ns;
+    to->rounds += t->rounds;
 }
 
 static void halve(struct concurrency_trial *t)
@@ -110,6 +135,9 @@ static void halve(struct concurrency_trial *t)
     t->squares /= 2;
     t->products /= 2;
     t->in_hand /= 2;
+    t->replies /= 2;
+    t->ns /= 2;
+    t->rounds /= 2;
 }
 
 /* ---- the pair ---- */
@@ -174,6 +202,28 @@ static void move(struct concurrency *w, int direction)
         set(w, less < low ? less : low - 1);
 }
 
+/* The same of all rounds so far, whatever the pair: how the application serves is its own. Where some starve, nothing
+ * is concluded from those who do not. */
+static bool is_unfair(const struct concurrency *w)
+{
+    const struct concurrency_order *o = &w->order;
+    return o->samples >= UNFAIR_SAMPLES && o->area * o->samples > UNFAIR * o->latencies * o->replies;
+}
+
+static void note_order(struct concurrency *w, const struct concurrency_reply *r)
+{
+    struct concurrency_order *o = &w->order;
+    double fade = o->samples < UNFAIR_FADES ? 1 : 1 - 1.0 / UNFAIR_FADES;
+    if (o->at_ns) {
+        o->area = o->area * fade + (double)r->in_hand * (double)(r->now_ns - o->at_ns);
+        o->replies = o->replies * fade + (double)(r->answered - o->answered);
+        o->latencies = o->latencies * fade + (double)r->latency_ns;
+        o->samples = o->samples * fade + 1;
+    }
+    o->at_ns = r->now_ns;
+    o->answered = r->answered;
+}
+
 /* Both values were tried: moves the pair, if there is more to the difference than chance. */
 static void adapt(struct concurrency *w)
 {
@@ -181,13 +231,15 @@ static void adapt(struct concurrency *w)
     double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
     if (more <= 0)
         return;
-    double ratio = mean(h) / mean(l), scale = LIKELY_ERRORS * ratio / more, scale_2 = scale * scale;
+    bool all = (starves(h) || is_unfair(w)) && l->replies > 0 && h->replies > 0;
+    double ratio = all ? mean_of_all(h) / mean_of_all(l) : mean(h) / mean(l);
+    double scale = LIKELY_ERRORS * ratio / more, scale_2 = scale * scale;
     double queued = (ratio - 1) / more, over = queued - MOSTLY_QUEUES, under = MOSTLY_WORKED - queued;
     bool crowded = mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > mean(h);
     if (crowded || (over > 0 && over * over > scale_2 * (error_2(l, h) + error_2(h, l))))
         move(w, SHRINK);
     else if (under > 0 && under * under > scale_2 * (error_2(l, h) * repetition(l) + error_2(h, l) * repetition(h)) &&
-             !is_queue(l))
+             !is_queue(l) && !is_unfair(w))
         move(w, GROW);
 }
 
@@ -195,7 +247,7 @@ static void adapt(struct concurrency *w)
 static bool start_over(struct concurrency *w)
 {
     const struct concurrency_trial *before = &w->tried[w->round % 2];
-    if (before->samples == 0)
+    if (before->samples == 0 || starves(before))
         return false;
     double ratio = mean(&w->now) / mean(before), difference = mean(&w->now) - mean(before);
     double chance_2 = (variance(&w->now) / w->now.samples + variance(before) / before->samples) * CERTAIN * CERTAIN;
@@ -208,6 +260,7 @@ static bool start_over(struct concurrency *w)
 static void next_round(struct concurrency *w)
 {
     memset(&w->now, 0, sizeof(w->now));
+    w->began_ns = 0;
     w->round++;
     w->skip = w->round % 2 ? w->high - w->low : 0;
 }
@@ -259,25 +312,38 @@ static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool
     return true;
 }
 
-void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, uint32_t in_hand, bool contended)
+static void count(struct concurrency *w, const struct concurrency_reply *r, double latency)
 {
-    latency_ns = latency_ns ? latency_ns : 1;
+    struct concurrency_trial *t = &w->now;
+    if (w->began_ns == 0) {
+        w->began_ns = r->now_ns;
+        w->answered_then = r->answered;
+    }
+    t->products += latency * (t->samples ? w->last_ns : latency);
+    w->last_ns = latency;
+    t->samples++;
+    t->contended += r->contended;
+    t->sum += latency;
+    t->squares += latency * latency;
+    t->in_hand += r->in_hand ? r->in_hand : 1;
+    t->replies = (double)(r->answered - w->answered_then);
+    t->ns = (double)(r->now_ns - w->began_ns);
+    t->rounds = 1;
+}
+
+void concurrency_sample(struct concurrency *w, const struct concurrency_reply *r)
+{
+    uint64_t latency_ns = r->latency_ns ? r->latency_ns : 1;
     w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
+    note_order(w, r);
     /* Admitted under the other limit. */
-    if (round != w->round || grow_while_harmless(w, latency_ns, contended))
+    if (r->round != w->round || grow_while_harmless(w, latency_ns, r->contended))
         return;
     if (w->skip) {
         w->skip--;
         return;
     }
-    double latency = (double)latency_ns;
-    w->now.products += latency * (w->now.samples ? w->last_ns : latency);
-    w->last_ns = latency;
-    w->now.samples++;
-    w->now.contended += contended;
-    w->now.sum += latency;
-    w->now.squares += latency * latency;
-    w->now.in_hand += in_hand ? in_hand : 1;
+    count(w, r, (double)latency_ns);
     if (is_enough(w))
         end_round(w);
 }

@@ -16,9 +16,14 @@
  * moves one way or the application has just changed, which tells much from few replies, and close together (4:5) when
  * it has arrived, which costs little.
  *
+ * An application need not take the oldest request first (libzmq takes of each connection in turn, and of one that it
+ * has just heard of before others). Then some are answered as fast as if nothing queued and the others when the limit
+ * falls, and latencies under the higher value come out too low. So they are held against what is in hand and the
+ * replies in that time (Little's law), and where they cannot be the mean, that decides.
+ *
  * Only pairs in which somebody waited under the lower limit count: otherwise the limit was not what decided.
  *
- * 192 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
+ * 256 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
  */
 #ifndef WEIR_FLOW_CONCURRENCY_H
 #define WEIR_FLOW_CONCURRENCY_H
@@ -38,6 +43,25 @@ struct concurrency_trial {
     uint32_t samples, contended;
     double sum, squares, products; /* of latencies; products: of each and the one before */
     double in_hand;                /* sum of what was in hand */
+    double replies, ns; /* from the first sample to the last of each round: what was answered, and the time */
+    uint32_t rounds;
+};
+
+/* How fair the application is to those it has in hand: sums that fade. */
+struct concurrency_order {
+    double area; /* in hand x time */
+    double replies, latencies, samples;
+    uint64_t at_ns, answered; /* when this was written, and replies until then */
+};
+
+/* A reply of which the latency is told. */
+struct concurrency_reply {
+    uint32_t round;   /* in which its request was admitted */
+    uint32_t in_hand; /* with itself */
+    bool contended;   /* somebody waits for a place */
+    uint64_t latency_ns;
+    uint64_t answered; /* replies in all, whether their latency is told or not */
+    uint64_t now_ns;
 };
 
 struct concurrency {
@@ -49,7 +73,9 @@ struct concurrency {
     uint8_t narrow; /* high - low is low >> narrow */
     uint8_t run;    /* moves in the same direction */
     int8_t direction;
-    double last_ns;                    /* the latency before */
+    double last_ns;                   /* the latency before */
+    uint64_t began_ns, answered_then; /* of the round: its first sample */
+    struct concurrency_order order;
     struct concurrency_trial now;      /* the round under way */
     struct concurrency_trial tried[2]; /* the rounds before, under low and under high */
     uint64_t smooth_ns;                /* of all latencies, exponentially weighted by 1/8 */
@@ -64,8 +90,7 @@ uint32_t concurrency_limit(const struct concurrency *w);
 /* The round to remember with a request whose latency will be told. */
 uint32_t concurrency_round(const struct concurrency *w);
 
-/* A request admitted in `round` was answered after `latency_ns`, one of `in_hand`. `contended`: somebody waits for a
- * place. */
-void concurrency_sample(struct concurrency *w, uint32_t round, uint64_t latency_ns, uint32_t in_hand, bool contended);
+/* Learns from a reply. */
+void concurrency_sample(struct concurrency *w, const struct concurrency_reply *r);
 
 #endif

@@ -34,6 +34,7 @@ struct model {
     uint64_t free_ns[SERVERS];
     struct request hand[MOST];
     uint32_t in_hand;
+    uint64_t replies;
     /* since observe() */
     uint64_t since_ns, worked_ns, answered;
     double area; /* in hand x time */
@@ -85,7 +86,13 @@ static void answer(struct model *m)
     m->area += (double)m->in_hand * (double)(r.answered_ns - m->now_ns);
     m->now_ns = r.answered_ns;
     m->answered++;
-    concurrency_sample(&m->w, r.round, r.answered_ns - r.admitted_ns, m->in_hand, true);
+    m->replies++;
+    concurrency_sample(&m->w, &(struct concurrency_reply){.round = r.round,
+                                                          .in_hand = m->in_hand,
+                                                          .contended = true,
+                                                          .latency_ns = r.answered_ns - r.admitted_ns,
+                                                          .answered = m->replies,
+                                                          .now_ns = m->now_ns});
     m->hand[next] = m->hand[--m->in_hand];
     assert_true(concurrency_limit(&m->w) >= 1 && concurrency_limit(&m->w) <= MOST);
 }
@@ -217,6 +224,37 @@ static void it_follows_the_application(void **state)
     }
 }
 
+/* One server that takes what came last: what it answers has never waited, and what waits is not answered before the
+ * limit falls. Nothing of that may look as if there were servers for all of them. */
+static void a_server_that_takes_the_newest_first_is_seen_through(void **state)
+{
+    struct concurrency w;
+    struct request hand[MOST];
+    uint32_t in_hand = 0;
+    uint64_t answered = 0, limits = 0;
+    uint32_t highest = 0;
+    concurrency_init(&w, MOST);
+    for (uint64_t now = 0; now < 3 * NS_PER_S; answered++) {
+        while (in_hand < concurrency_limit(&w))
+            hand[in_hand++] = (struct request){.admitted_ns = now, .round = concurrency_round(&w)};
+        now += 2 * NS_PER_MS;
+        const struct request *r = &hand[in_hand - 1];
+        struct concurrency_reply reply = {.round = r->round,
+                                          .in_hand = in_hand,
+                                          .contended = true,
+                                          .latency_ns = now - r->admitted_ns,
+                                          .answered = answered + 1,
+                                          .now_ns = now};
+        concurrency_sample(&w, &reply);
+        in_hand--;
+        limits += now > SETTLE_NS ? concurrency_limit(&w) : 0;
+        highest = concurrency_limit(&w) > highest ? concurrency_limit(&w) : highest;
+    }
+    double mean = (double)limits / (double)(answered - SETTLE_NS / (2 * NS_PER_MS));
+    fprintf(stderr, "newest first: limit %.2f, at most %u\n", mean, highest);
+    assert_true(mean <= 4 && highest <= 8);
+}
+
 /* Nobody waits: the limit is not what decides, and stays. */
 static void without_anybody_waiting_it_learns_nothing(void **state)
 {
@@ -224,7 +262,12 @@ static void without_anybody_waiting_it_learns_nothing(void **state)
     struct property_rng rng = property_rng_new("concurrency idle");
     concurrency_init(&w, MOST);
     for (int i = 0; i < 100000; i++) {
-        concurrency_sample(&w, concurrency_round(&w), 1 + property_magnitude(&rng, 40), 1, false);
+        struct concurrency_reply r = {.round = concurrency_round(&w),
+                                      .in_hand = 1,
+                                      .latency_ns = 1 + property_magnitude(&rng, 40),
+                                      .answered = (uint64_t)i,
+                                      .now_ns = (uint64_t)i * NS_PER_MS};
+        concurrency_sample(&w, &r);
         assert_in_range(concurrency_limit(&w), CONCURRENCY_FIRST / 2, CONCURRENCY_FIRST);
     }
 }
@@ -236,9 +279,13 @@ static void whatever_it_is_told_it_stays_in_range(void **state)
         struct concurrency w;
         concurrency_init(&w, most);
         for (int i = 0; i < 20000; i++) {
-            uint32_t round = concurrency_round(&w) - (uint32_t)property_below(&rng, 2);
-            concurrency_sample(&w, round, property_magnitude(&rng, 64), (uint32_t)property_magnitude(&rng, 32),
-                               property_below(&rng, 4));
+            struct concurrency_reply r = {.round = concurrency_round(&w) - (uint32_t)property_below(&rng, 2),
+                                          .in_hand = (uint32_t)property_magnitude(&rng, 32),
+                                          .contended = property_below(&rng, 4),
+                                          .latency_ns = property_magnitude(&rng, 64),
+                                          .answered = property_magnitude(&rng, 64),
+                                          .now_ns = property_magnitude(&rng, 64)};
+            concurrency_sample(&w, &r);
             assert_in_range(concurrency_limit(&w), 1, most);
         }
     }
@@ -252,6 +299,7 @@ int main(void)
         cmocka_unit_test(fast_servers_get_their_batches),
         cmocka_unit_test(random_service_is_told_from_a_queue),
         cmocka_unit_test(it_follows_the_application),
+        cmocka_unit_test(a_server_that_takes_the_newest_first_is_seen_through),
         cmocka_unit_test(without_anybody_waiting_it_learns_nothing),
         cmocka_unit_test(whatever_it_is_told_it_stays_in_range),
     };

@@ -272,7 +272,14 @@ static void learn(struct valve *v, bool answered)
 static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     uint64_t latency_ns = now_ns > c->sampled_ns ? now_ns - c->sampled_ns : 1;
-    concurrency_sample(&v->concurrency, c->round, latency_ns, atomic_load(&v->in_hand), v->turns.waiting > 0);
+    concurrency_sample(&v->concurrency, &(struct concurrency_reply){
+                                            .round = c->round,
+                                            .in_hand = atomic_load(&v->in_hand),
+                                            .contended = v->turns.waiting > 0,
+                                            .latency_ns = latency_ns,
+                                            .answered = atomic_load_explicit(&v->answered, memory_order_relaxed),
+                                            .now_ns = now_ns,
+                                        });
     atomic_store(&v->limit, limit_of(v));
     atomic_store(&v->round, concurrency_round(&v->concurrency));
     atomic_store(&v->smooth_ns, v->concurrency.smooth_ns);
@@ -286,6 +293,7 @@ void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_
     n = n < c->in_hand ? n : c->in_hand;
     if (n == 0)
         return;
+    atomic_fetch_add_explicit(&v->answered, n, memory_order_relaxed);
     bool sampled = c->until_sample && n >= c->until_sample;
     uint32_t counted = take_oldest(c, n);
     if (!sampled) {

@@ -68,6 +68,7 @@ struct valve {
     _Atomic uint32_t in_hand, waiting;
     _Atomic uint32_t limit, round; /* of the window, to be read without the lock */
     _Atomic uint64_t smooth_ns;
+    _Atomic uint64_t answered; /* replies in all */
     valve_wake wake;
     pthread_mutex_t lock;
     struct concurrency concurrency;
