@@ -31,16 +31,16 @@
 struct session;
 
 struct tenure {
-    uint64_t since_ns;   /* 0: holds no place */
-    uint64_t until_ns;   /* its queue has emptied by then; 0: not given up */
-    uint64_t full_ns;    /* when it was first seen full; 0: it was not */
-    uint64_t took_ns;    /* when the application took something of a full queue */
-    uint64_t rests_ns;   /* passes nothing on before; 0: it may */
-    uint64_t unread_ns;  /* since when the application reads less than it is sent; 0: it keeps up */
-    uint64_t quiet_ns;   /* since when its client has said nothing; 0: it does, or has no place */
-    uint32_t bytes;      /* passed since it holds the place */
-    uint32_t full_bytes; /* ... since it was first seen full */
-    bool stalled;        /* the application took nothing for long, and what came before is not measured */
+    uint64_t since_ns;        /* 0: holds no place */
+    uint64_t until_ns;        /* its queue has emptied by then; 0: not given up */
+    uint64_t full_ns;         /* when it was first seen full; 0: it was not */
+    uint64_t took_ns;         /* when the application took something of a full queue */
+    uint64_t rests_ns;        /* passes nothing on before; 0: it may */
+    uint64_t unread_ns;       /* since when the application reads less than it is sent; 0: it keeps up */
+    uint64_t quiet_ns;        /* since when its client has said nothing; 0: it does, or has no place */
+    uint32_t bytes;           /* passed since it holds the place */
+    uint32_t full_bytes : 31; /* ... since it was first seen full; up to a read more than a gibibyte */
+    uint32_t stalled : 1;     /* the application took nothing for long, and what came before is not measured */
 };
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */

@@ -89,13 +89,13 @@ struct traffic {
     bool judged;             /* the current frame was judged by its header */
     uint8_t awaits;          /* enum traffic_awaits, of the current frame */
     bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
+    bool complete;           /* a whole message waits for its turn */
+    bool shadowed;           /* a rule in shadow would have kept the current message out */
+    bool withheld;           /* a subscription waits for room among all topics */
     uint32_t frames;         /* of the current message */
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
-    bool complete;           /* a whole message waits for its turn */
-    bool shadowed;           /* a rule in shadow would have kept the current message out */
-    bool withheld;           /* a subscription waits for room among all topics */
     gcra_word user_messages; /* of a subscriber */
 };
 
