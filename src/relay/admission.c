@@ -7,6 +7,9 @@
 _Static_assert(CLASS_COUNT_MAX <= sizeof(struct source), "addresses of entries leave room for the class");
 _Static_assert(CLASS_PRIORITIES <= TURNS_PRIORITIES, "each priority has a line");
 
+/* Whose client takes no answers for so long does not count, even if nobody waits for its place yet. */
+#define EXCUSED_NS (5 * NS_PER_MS)
+
 /* A source that the valve hears of for the first time is given the idle time that its connection may have saved. One
  * whose connections are of several classes (an IPv6 /64 with two networks in it, an entry that stands for many) stands
  * in line once for each. */
@@ -131,11 +134,17 @@ void admission_answered(struct session *s, uint32_t n)
         valve_answered(&s->wg->gate->valve, &s->admission, n, s->wg->worker->now_ns);
 }
 
+/* Others may come to wait before it takes its answers: then nobody would look at it. */
 void admission_blocked(struct session *s)
 {
     struct valve *v = &s->wg->gate->valve;
-    if (s->takes_turns && s->admission.in_hand && valve_is_wanted_by_others(v, &s->admission))
-        valve_excuse(v, &s->admission, s->wg->worker->now_ns);
+    uint64_t now = s->wg->worker->now_ns;
+    if (!s->takes_turns || s->admission.in_hand == 0)
+        return;
+    if (now - s->down.blocked_ns >= EXCUSED_NS || valve_is_wanted_by_others(v, &s->admission))
+        valve_excuse(v, &s->admission, now);
+    else
+        session_arm(s, s->down.blocked_ns + EXCUSED_NS);
 }
 
 void admission_on_alarm(struct session *s)

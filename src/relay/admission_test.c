@@ -204,6 +204,28 @@ static void who_takes_no_answers_holds_no_place(void **state)
     play_fini(&p);
 }
 
+/* The same when nobody stood in line yet as it began not to take them. */
+static void who_takes_no_answers_is_not_waited_for_by_those_who_come_later(void **state)
+{
+    struct play p;
+    play_init(&p, 2, "DEALER", "REP", 1);
+    ask(&p, 0, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(got(&p.apps[0]), WIRE);
+    stream_frame(&p.apps[0].out, ZMTP_FLAG_MORE, 0, 0);
+    stream_frame(&p.apps[0].out, 0, 'r', 4096 * KIB);
+    for (unsigned n = 0; n < 50; n++) {
+        end_write(&p.apps[0], SIZE_MAX);
+        stage_round(&p.stage);
+    }
+    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_OUT), 1);
+    ask(&p, 1, 1);
+    for (unsigned n = 0; n < 10; n++)
+        stage_sleep(&p.stage, NS_PER_MS);
+    assert_int_equal(got(&p.apps[1]), WIRE);
+    play_fini(&p);
+}
+
 static void who_leaves_gives_its_place_to_others(void **state)
 {
     struct play p;
@@ -486,6 +508,7 @@ int main(void)
         cmocka_unit_test(who_stands_in_line_is_kept_alive),
         cmocka_unit_test(what_is_not_answered_is_forgotten),
         cmocka_unit_test(who_takes_no_answers_holds_no_place),
+        cmocka_unit_test(who_takes_no_answers_is_not_waited_for_by_those_who_come_later),
         cmocka_unit_test(who_leaves_gives_its_place_to_others),
         cmocka_unit_test(switched_off_nothing_waits),
         cmocka_unit_test(classes_are_counted),
