@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Sessions that take turns: before an application that answers, and before one from which nothing comes back. */
 #include "relay/admission.h"
+#include "relay/session.h"
 #include "relay/stage.h"
 #include "zmtp/command.h"
 
@@ -425,6 +426,46 @@ static void who_stands_in_line_is_not_late(void **state)
     play_fini(&p);
 }
 
+static unsigned muted_sessions(const struct play *p)
+{
+    unsigned n = 0;
+    for (const struct list *node = p->stage.worker.sessions.next; node != &p->stage.worker.sessions; node = node->next)
+        n += LIST_ENTRY(node, struct session, in_worker)->front.muted;
+    return n;
+}
+
+/* Each segment of one that is not read would wake the worker. When it is read again, it has lost nothing, and is heard.
+ */
+static void who_stands_in_line_does_not_wake_the_worker(void **state)
+{
+    struct play p;
+    play_init(&p, TENURES_MOST + 1, "PUSH", "PULL", 65536);
+    for (unsigned i = 0; i < TENURES_MOST; i++)
+        push_much(&p, i);
+    for (unsigned i = 0; i < 200; i++)
+        write_all(&p);
+    struct end *client = &p.clients[TENURES_MOST], *app = &p.apps[TENURES_MOST];
+    for (unsigned i = 0; i < 200; i++) {
+        stream_frame(&client->out, 0, 'k', KIB);
+        end_write(client, 100);
+        stage_sleep(&p.stage, NS_PER_MS);
+    }
+    assert_int_equal(muted_sessions(&p), 1);
+    size_t all = 200 * (KIB + 9);
+    for (unsigned i = 0; i < 5000 && got(app) < all; i++) {
+        all_got(&p);
+        write_all(&p);
+    }
+    assert_int_equal(got(app), all);
+    for (unsigned i = 0; i < 5000 && all_got(&p) < all + TENURES_MOST * 16 * (64 * KIB + 9); i++)
+        write_all(&p);
+    assert_int_equal(muted_sessions(&p), 0);
+    ask(&p, TENURES_MOST, 1);
+    stage_rounds(&p.stage, 4);
+    assert_int_equal(got(app), all + WIRE);
+    play_fini(&p);
+}
+
 #define MUCH (80u * KIB)
 
 /* How many of the clients were heard. */
@@ -516,6 +557,7 @@ int main(void)
         cmocka_unit_test(full_queues_are_limited),
         cmocka_unit_test(many_tiny_messages_are_not_little),
         cmocka_unit_test(who_stands_in_line_is_not_late),
+        cmocka_unit_test(who_stands_in_line_does_not_wake_the_worker),
         cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
         cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),
         cmocka_unit_test(nobody_waits_for_those_who_left_when_nobody_wants_their_place),

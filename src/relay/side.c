@@ -4,8 +4,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* The kernel lets the buffer of a socket that nobody reads grow with every small segment, to megabytes, and goes through
- * all of it when it is full. Linux sets twice what it is told. */
+/* The kernel lets the buffer of a socket that nobody reads grow with every small segment, to megabytes, and goes
+ * through all of it when it is full. Linux sets twice what it is told. */
 static void freeze_buffer(int fd)
 {
     int size;
