@@ -202,6 +202,12 @@ static void move(struct concurrency *w, int direction)
         set(w, less < low ? less : low - 1);
 }
 
+/* Another worker's clock may be a little ahead. */
+static double elapsed_ns(uint64_t from_ns, uint64_t to_ns)
+{
+    return to_ns > from_ns ? (double)(to_ns - from_ns) : 0;
+}
+
 /* The same of all rounds so far, whatever the pair: how the application serves is its own. Where some starve, nothing
  * is concluded from those who do not. */
 static bool is_unfair(const struct concurrency *w)
@@ -215,7 +221,7 @@ static void note_order(struct concurrency *w, const struct concurrency_reply *r)
     struct concurrency_order *o = &w->order;
     double fade = o->samples < UNFAIR_FADES ? 1 : 1 - 1.0 / UNFAIR_FADES;
     if (o->at_ns) {
-        o->area = o->area * fade + (double)r->in_hand * (double)(r->now_ns - o->at_ns);
+        o->area = o->area * fade + (double)r->in_hand * elapsed_ns(o->at_ns, r->now_ns);
         o->replies = o->replies * fade + (double)(r->answered - o->answered);
         o->latencies = o->latencies * fade + (double)r->latency_ns;
         o->samples = o->samples * fade + 1;
@@ -239,7 +245,7 @@ static void adapt(struct concurrency *w)
     if (crowded || (over > 0 && over * over > scale_2 * (error_2(l, h) + error_2(h, l))))
         move(w, SHRINK);
     else if (under > 0 && under * under > scale_2 * (error_2(l, h) * repetition(l) + error_2(h, l) * repetition(h)) &&
-             !is_queue(l) && !is_unfair(w))
+             !is_queue(l) && (all || !is_unfair(w)))
         move(w, GROW);
 }
 
@@ -327,7 +333,7 @@ static void count(struct concurrency *w, const struct concurrency_reply *r, doub
     t->squares += latency * latency;
     t->in_hand += r->in_hand ? r->in_hand : 1;
     t->replies = (double)(r->answered - w->answered_then);
-    t->ns = (double)(r->now_ns - w->began_ns);
+    t->ns = elapsed_ns(w->began_ns, r->now_ns);
     t->rounds = 1;
 }
 
