@@ -271,6 +271,13 @@ static void next_round(struct concurrency *w)
     w->skip = w->round % 2 ? w->high - w->low : 0;
 }
 
+/* The next round is low, whatever this one was. */
+static void next_pair(struct concurrency *w)
+{
+    w->round |= 1;
+    next_round(w);
+}
+
 static void end_round(struct concurrency *w)
 {
     bool high = w->round % 2;
@@ -281,8 +288,7 @@ static void end_round(struct concurrency *w)
         return;
     }
     if (start_over(w)) {
-        w->round |= 1; /* the next one is low */
-        next_round(w);
+        next_pair(w);
         return;
     }
     add(&w->tried[high], &w->now);
@@ -313,8 +319,7 @@ static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool
     w->quick = 0;
     /* Doubling is the search; a wide pair would put twice as much in hand again, and that may be noticed. */
     search(w, w->high < w->most / 2 ? 2 * w->low : w->most, NARROW_MOST);
-    w->round |= 1; /* the next one is low */
-    next_round(w);
+    next_pair(w);
     return true;
 }
 

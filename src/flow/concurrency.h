@@ -23,7 +23,7 @@
  *
  * Only pairs in which somebody waited under the lower limit count: otherwise the limit was not what decided.
  *
- * 256 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
+ * 304 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
  */
 #ifndef WEIR_FLOW_CONCURRENCY_H
 #define WEIR_FLOW_CONCURRENCY_H

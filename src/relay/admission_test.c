@@ -170,6 +170,18 @@ static void what_is_not_answered_is_forgotten(void **state)
     play_fini(&p);
 }
 
+/* To the first client: larger than what lies between the two, so it does not end before the client takes it. */
+static void reply_at_length(struct play *p)
+{
+    stream_frame(&p->apps[0].out, ZMTP_FLAG_MORE, 0, 0);
+    stream_frame(&p->apps[0].out, 0, 'r', 4096 * KIB);
+    for (unsigned n = 0; n < 50; n++) {
+        end_write(&p->apps[0], SIZE_MAX);
+        stage_round(&p->stage);
+    }
+    assert_int_equal(stage_cell(&p->stage, CELL_BLOCKED_OUT), 1);
+}
+
 /* A client that does not take its answers holds no place, neither with what was not answered yet nor with a turn that
  * it cannot use. */
 static void who_takes_no_answers_holds_no_place(void **state)
@@ -181,14 +193,7 @@ static void who_takes_no_answers_holds_no_place(void **state)
     ask(&p, 1, 1);
     stage_rounds(&p.stage, 4);
     assert_int_equal(all_got(&p), WIRE);
-    /* The answer is larger than what lies between the two, so it does not end before the client takes it. */
-    stream_frame(&p.apps[0].out, ZMTP_FLAG_MORE, 0, 0);
-    stream_frame(&p.apps[0].out, 0, 'r', 4096 * KIB);
-    for (unsigned n = 0; n < 50; n++) {
-        end_write(&p.apps[0], SIZE_MAX);
-        stage_round(&p.stage);
-    }
-    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_OUT), 1);
+    reply_at_length(&p);
     assert_int_equal(got(&p.apps[1]), WIRE);
     reply(&p, 1);
     ask(&p, 2, 1);
@@ -213,13 +218,7 @@ static void who_takes_no_answers_is_not_waited_for_by_those_who_come_later(void 
     ask(&p, 0, 1);
     stage_rounds(&p.stage, 4);
     assert_int_equal(got(&p.apps[0]), WIRE);
-    stream_frame(&p.apps[0].out, ZMTP_FLAG_MORE, 0, 0);
-    stream_frame(&p.apps[0].out, 0, 'r', 4096 * KIB);
-    for (unsigned n = 0; n < 50; n++) {
-        end_write(&p.apps[0], SIZE_MAX);
-        stage_round(&p.stage);
-    }
-    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_OUT), 1);
+    reply_at_length(&p);
     ask(&p, 1, 1);
     for (unsigned n = 0; n < 10; n++)
         stage_sleep(&p.stage, NS_PER_MS);

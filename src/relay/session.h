@@ -82,7 +82,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
  * so nothing more is read of it until it does. */
 bool session_owes_reading(const struct lane *l, const struct session *s);
 
-/* Whether its client is not read now, for whatever reason but memory: none is the client's doing. */
+/* Whether its client is not read now, for whatever reason but memory: time that does not count for its message. */
 bool session_is_held(const struct session *s);
 
 /* Puts the session into the run queue. */

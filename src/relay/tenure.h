@@ -8,7 +8,9 @@
  * (one who had much to say is given a moment to go on); not in the midst of a large message that the application has
  * made room for, and at once by who waits for such room (policy/unfinished.h): else those with a place and those with
  * room would wait for each other. It becomes free at once if the application took everything;
- * otherwise when the queue must have emptied, at the pace that was seen while it was full.
+ * otherwise when the queue must have emptied, at the pace that was seen while it was full. At most half of the places
+ * are left to empty at a time, so that an application which is faster than expected has something to do; and as long as
+ * a pace is known, a queue is filled at a few times that pace and not at once.
  *
  * Who says little (while others wait: no more than TENURE_LITTLE_RATE), and a handful of clients at full speed, never
  * wait. Runs on the session's worker.
