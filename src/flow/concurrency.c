@@ -30,6 +30,11 @@
 
 #define NARROW_MOST 2u
 
+/* Samples of which the least latency is remembered; what the mean is in units of that from which on requests are not of
+ * one kind. */
+#define LEAST_SAMPLES 32u
+#define MIXED         64u
+
 /* The mean latency of all requests, in units of that of the answered ones, beyond which some starve; after how many
  * samples it is known, and how many are remembered. */
 #define UNFAIR         1.5
@@ -140,6 +145,58 @@ static void halve(struct concurrency_trial *t)
     t->rounds /= 2;
 }
 
+/* ---- the range ---- */
+
+static uint64_t quickest_ns(const struct concurrency_range *r)
+{
+    return r->least_before_ns && r->least_before_ns < r->least_ns ? r->least_before_ns : r->least_ns;
+}
+
+static void note_range(struct concurrency_range *r, uint64_t latency_ns)
+{
+    if (++r->samples > LEAST_SAMPLES) {
+        r->samples = 1;
+        r->least_before_ns = r->least_ns;
+        r->least_ns = 0;
+    }
+    if (r->least_ns == 0 || latency_ns < r->least_ns)
+        r->least_ns = latency_ns;
+    r->mean_ns = r->mean_ns ? r->mean_ns - r->mean_ns / 64 + latency_ns / 64 : latency_ns;
+}
+
+/* Requests of which some are answered at once, and others kept: they come in the order of their clients, so a round
+ * tells nothing before it has heard of all these. */
+static bool is_mixed(const struct concurrency *w)
+{
+    return w->range.mean_ns > MIXED * quickest_ns(&w->range);
+}
+
+/* ---- the same client under both values ---- */
+
+#define SCALE        1024.0
+#define LN_2         0.6931
+#define PAIRS_ENOUGH 8u
+
+/* Straight lines between the powers of two: off by a twelfth at most, and right for a factor of two. */
+static uint16_t scaled(uint64_t latency_ns)
+{
+    unsigned exponent = 63 - (unsigned)__builtin_clzll(latency_ns | 1);
+    uint64_t rest = (latency_ns << (63 - exponent)) << 1 >> 54;
+    return (uint16_t)(exponent << 10 | rest);
+}
+
+static void compare(struct concurrency *w, const struct concurrency_reply *r)
+{
+    uint16_t since = (uint16_t)(w->round - r->last.round);
+    if (r->last.scaled == 0 || since > w->round - w->since || since % 2 == 0)
+        return;
+    double more = ((double)scaled(r->latency_ns) - r->last.scaled) / SCALE;
+    more = w->round % 2 ? more : -more;
+    w->pairs.samples++;
+    w->pairs.sum += more;
+    w->pairs.squares += more * more;
+}
+
 /* ---- the pair ---- */
 
 static void set(struct concurrency *w, uint32_t low)
@@ -151,6 +208,8 @@ static void set(struct concurrency *w, uint32_t low)
     if (w->high > w->most)
         w->high = w->most;
     memset(w->tried, 0, sizeof(w->tried));
+    memset(&w->pairs, 0, sizeof(w->pairs));
+    w->since = w->round + 1;
 }
 
 /* Searches from here, with nothing known of where to. */
@@ -230,22 +289,56 @@ static void note_order(struct concurrency *w, const struct concurrency_reply *r)
     o->answered = r->answered;
 }
 
+/* How latencies under the higher value compare with those under the lower, and the square of the relative standard
+ * error of that, for a conclusion that they are higher, and that they are not. */
+struct comparison {
+    double ratio, error_2, repeated_2;
+    bool queue; /* they are alike as in a queue */
+};
+
+static struct comparison of_means(const struct concurrency_trial *l, const struct concurrency_trial *h, bool all)
+{
+    return (struct comparison){
+        .ratio = all ? mean_of_all(h) / mean_of_all(l) : mean(h) / mean(l),
+        .error_2 = error_2(l, h) + error_2(h, l),
+        .repeated_2 = error_2(l, h) * repetition(l) + error_2(h, l) * repetition(h),
+        .queue = is_queue(l),
+    };
+}
+
+static struct comparison of_pairs(const struct concurrency_pairs *p, double repeated)
+{
+    double more = p->sum / p->samples, variance_2 = p->squares / p->samples - more * more;
+    double whole = more < 0 ? (int)more - 1 : (int)more, ratio = 1 + (more - whole);
+    for (; whole >= 1; whole--)
+        ratio *= 2;
+    for (; whole < 0; whole++)
+        ratio /= 2;
+    double error = LN_2 * LN_2 * (variance_2 > 0 ? variance_2 : 0) / p->samples;
+    return (struct comparison){.ratio = ratio, .error_2 = error, .repeated_2 = error * repeated};
+}
+
 /* Both values were tried: moves the pair, if there is more to the difference than chance. */
-static void adapt(struct concurrency *w)
+static void adapt(struct concurrency *w, bool known)
 {
     const struct concurrency_trial *l = &w->tried[0], *h = &w->tried[1];
     double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
     if (more <= 0)
         return;
     bool all = (starves(h) || is_unfair(w)) && l->replies > 0 && h->replies > 0;
-    double ratio = all ? mean_of_all(h) / mean_of_all(l) : mean(h) / mean(l);
-    double scale = LIKELY_ERRORS * ratio / more, scale_2 = scale * scale;
-    double queued = (ratio - 1) / more, over = queued - MOSTLY_QUEUES, under = MOSTLY_WORKED - queued;
     bool crowded = mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > mean(h);
-    if (crowded || (over > 0 && over * over > scale_2 * (error_2(l, h) + error_2(h, l))))
+    struct comparison c = of_means(l, h, all);
+    if (!all && w->pairs.samples >= PAIRS_ENOUGH) {
+        struct comparison own = of_pairs(&w->pairs, (repetition(l) + repetition(h)) / 2);
+        c = !known || own.error_2 < c.error_2 ? own : c;
+    } else if (!known && !crowded) {
+        return;
+    }
+    double scale = LIKELY_ERRORS * c.ratio / more, scale_2 = scale * scale;
+    double queued = (c.ratio - 1) / more, over = queued - MOSTLY_QUEUES, under = MOSTLY_WORKED - queued;
+    if (crowded || (over > 0 && over * over > scale_2 * c.error_2))
         move(w, SHRINK);
-    else if (under > 0 && under * under > scale_2 * (error_2(l, h) * repetition(l) + error_2(h, l) * repetition(h)) &&
-             !is_queue(l) && (all || !is_unfair(w)))
+    else if (under > 0 && under * under > scale_2 * c.repeated_2 && !c.queue && (all || !is_unfair(w)))
         move(w, GROW);
 }
 
@@ -278,7 +371,7 @@ static void next_pair(struct concurrency *w)
     next_round(w);
 }
 
-static void end_round(struct concurrency *w)
+static void end_round(struct concurrency *w, uint32_t rivals)
 {
     bool high = w->round % 2;
     if (!high && w->now.contended * 2 < w->now.samples) {
@@ -287,13 +380,14 @@ static void end_round(struct concurrency *w)
         next_round(w);
         return;
     }
-    if (start_over(w)) {
+    bool known = !is_mixed(w);
+    if ((known || w->now.samples >= rivals) && start_over(w)) {
         next_pair(w);
         return;
     }
     add(&w->tried[high], &w->now);
     if (high && w->tried[0].samples)
-        adapt(w);
+        adapt(w, known || (w->tried[0].samples >= rivals && w->tried[1].samples >= rivals));
     for (unsigned i = 0; i < 2; i++)
         if (w->tried[i].samples > SAMPLES_MOST)
             halve(&w->tried[i]);
@@ -323,6 +417,15 @@ static bool grow_while_harmless(struct concurrency *w, uint64_t latency_ns, bool
     return true;
 }
 
+void concurrency_raise(struct concurrency *w, uint32_t limit)
+{
+    search(w, (limit + 1) / 2, 0);
+    w->high = limit < w->most ? limit : w->most;
+    w->round &= ~1u;
+    next_round(w); /* high */
+    w->skip = 0;
+}
+
 static void count(struct concurrency *w, const struct concurrency_reply *r, double latency)
 {
     struct concurrency_trial *t = &w->now;
@@ -330,6 +433,7 @@ static void count(struct concurrency *w, const struct concurrency_reply *r, doub
         w->began_ns = r->now_ns;
         w->answered_then = r->answered;
     }
+    compare(w, r);
     t->products += latency * (t->samples ? w->last_ns : latency);
     w->last_ns = latency;
     t->samples++;
@@ -342,13 +446,13 @@ static void count(struct concurrency *w, const struct concurrency_reply *r, doub
     t->rounds = 1;
 }
 
-void concurrency_sample(struct concurrency *w, const struct concurrency_reply *r)
+static void learn(struct concurrency *w, const struct concurrency_reply *r, uint64_t latency_ns)
 {
-    uint64_t latency_ns = r->latency_ns ? r->latency_ns : 1;
     w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
+    note_range(&w->range, latency_ns);
     note_order(w, r);
     /* Admitted under the other limit. */
-    if (r->round != w->round || grow_while_harmless(w, latency_ns, r->contended))
+    if (r->round != (uint16_t)w->round || grow_while_harmless(w, latency_ns, r->contended))
         return;
     if (w->skip) {
         w->skip--;
@@ -356,5 +460,12 @@ void concurrency_sample(struct concurrency *w, const struct concurrency_reply *r
     }
     count(w, r, (double)latency_ns);
     if (is_enough(w))
-        end_round(w);
+        end_round(w, r->rivals);
+}
+
+struct concurrency_last concurrency_sample(struct concurrency *w, const struct concurrency_reply *r)
+{
+    uint64_t latency_ns = r->latency_ns ? r->latency_ns : 1;
+    learn(w, r, latency_ns);
+    return (struct concurrency_last){.round = r->round, .scaled = scaled(latency_ns)};
 }

@@ -47,6 +47,18 @@ struct concurrency_trial {
     uint32_t rounds;
 };
 
+/* The latency that a client saw last, and in which round; all zero at the beginning. */
+struct concurrency_last {
+    uint16_t round, scaled; /* scaled: logarithm to the base of 2, times 1024 */
+};
+
+/* How clients' latencies under the higher value compare with their own under the lower: logarithms of the ratio. What
+ * clients ask for may differ by any factor, but most of them ask for the same again and again. */
+struct concurrency_pairs {
+    uint32_t samples;
+    double sum, squares;
+};
+
 /* How fair the application is to those it has in hand: sums that fade. */
 struct concurrency_order {
     double area; /* in hand x time */
@@ -56,18 +68,28 @@ struct concurrency_order {
 
 /* A reply of which the latency is told. */
 struct concurrency_reply {
-    uint32_t round;   /* in which its request was admitted */
+    uint16_t round;   /* in which its request was admitted */
     uint32_t in_hand; /* with itself */
     bool contended;   /* somebody waits for a place */
+    uint32_t rivals;  /* all who have or want a place */
     uint64_t latency_ns;
+    struct concurrency_last last; /* of the same client */
     uint64_t answered; /* replies in all, whether their latency is told or not */
     uint64_t now_ns;
+};
+
+/* The range of latencies of late. */
+struct concurrency_range {
+    uint64_t least_ns, least_before_ns; /* of the last samples, and of as many before them */
+    uint64_t mean_ns;                   /* exponentially weighted by 1/64 */
+    uint32_t samples;
 };
 
 struct concurrency {
     uint32_t low, high; /* the two values */
     uint32_t most;
     uint32_t round; /* number of the round under way; odd: high */
+    uint32_t since; /* the round from which on the pair is this one */
     uint32_t quick; /* samples in a row that were answered within CONCURRENCY_HARMLESS_NS */
     uint32_t skip;  /* samples to be left out: admitted all at once when the limit rose */
     uint8_t narrow; /* high - low is low >> narrow */
@@ -76,8 +98,10 @@ struct concurrency {
     double last_ns;                   /* the latency before */
     uint64_t began_ns, answered_then; /* of the round: its first sample */
     struct concurrency_order order;
+    struct concurrency_range range;
     struct concurrency_trial now;      /* the round under way */
     struct concurrency_trial tried[2]; /* the rounds before, under low and under high */
+    struct concurrency_pairs pairs;
     uint64_t smooth_ns;                /* of all latencies, exponentially weighted by 1/8 */
 };
 
@@ -90,7 +114,10 @@ uint32_t concurrency_limit(const struct concurrency *w);
 /* The round to remember with a request whose latency will be told. */
 uint32_t concurrency_round(const struct concurrency *w);
 
-/* Learns from a reply. */
-void concurrency_sample(struct concurrency *w, const struct concurrency_reply *r);
+/* That many have to be in hand at least, as seen by other means: searches from there. */
+void concurrency_raise(struct concurrency *w, uint32_t limit);
+
+/* Learns from a reply. Returns what is to be remembered with the client. */
+struct concurrency_last concurrency_sample(struct concurrency *w, const struct concurrency_reply *r);
 
 #endif

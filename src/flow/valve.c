@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-/* Samples before it is decided that requests are answered, and in a row before it is decided that they are not. */
-#define ENOUGH_KEPT   4u
-#define ENOUGH_BROKEN 32u
+/* A client whose request was kept is believed to send such ones until so many in a row were not. */
+#define KEPT_BELIEVED 2u
 
 /* What a client may pass in one turn. */
 #define GRANT_MOST 256u
@@ -15,8 +14,7 @@ int valve_init(struct valve *v, uint32_t most, size_t sources, valve_wake wake)
     memset(v, 0, sizeof(*v));
     v->wake = wake;
     pthread_mutex_init(&v->lock, NULL);
-    concurrency_init(&v->concurrency, most);
-    atomic_store(&v->limit, concurrency_limit(&v->concurrency));
+    answers_init(&v->answers, most);
     return turns_init(&v->turns, sources);
 }
 
@@ -29,18 +27,14 @@ void valve_fini(struct valve *v)
 void valve_be_strict(struct valve *v)
 {
     pthread_mutex_lock(&v->lock);
-    v->strict = true;
-    atomic_store(&v->mode, VALVE_LIMITED);
+    answers_be_strict(&v->answers);
     pthread_mutex_unlock(&v->lock);
 }
 
 void valve_be_fixed(struct valve *v, uint32_t limit)
 {
     pthread_mutex_lock(&v->lock);
-    v->strict = true;
-    v->fixed = limit;
-    atomic_store(&v->limit, limit);
-    atomic_store(&v->mode, VALVE_LIMITED);
+    answers_be_fixed(&v->answers, limit);
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -51,39 +45,38 @@ void valve_shed_by(struct valve *v, const struct codel_params *p)
     pthread_mutex_unlock(&v->lock);
 }
 
-static uint32_t limit_of(const struct valve *v)
-{
-    return v->fixed ? v->fixed : concurrency_limit(&v->concurrency);
-}
-
 void valve_client_init(struct valve_client *c)
 {
     memset(c, 0, sizeof(*c));
     list_init(&c->turn.node);
 }
 
-static bool is_limited(const struct valve *v)
-{
-    return atomic_load_explicit(&v->mode, memory_order_relaxed) == VALVE_LIMITED;
-}
-
 static bool is_undecided(const struct valve *v)
 {
-    return atomic_load_explicit(&v->mode, memory_order_relaxed) == VALVE_UNDECIDED_YET;
+    return answers_are(&v->answers, ANSWERS_UNDECIDED);
+}
+
+/* Whether the client's next request need not be counted, since it will be kept as those before were. */
+static bool may_stand_aside(const struct valve *v, const struct valve_client *c, uint32_t granted)
+{
+    return c->kept && c->asked.in_hand == 0 && granted == 0 &&
+           atomic_load_explicit(&v->aside, memory_order_relaxed) < VALVE_ASIDE_MOST;
 }
 
 uint32_t valve_allows(struct valve *v, struct valve_client *c)
 {
     uint32_t granted = atomic_load_explicit(&c->granted, memory_order_relaxed);
     if (is_undecided(v))
-        return c->in_hand < VALVE_UNDECIDED ? VALVE_UNDECIDED - c->in_hand : 0;
-    if (!is_limited(v))
+        return c->asked.in_hand < VALVE_UNDECIDED ? VALVE_UNDECIDED - c->asked.in_hand : 0;
+    if (!valve_is_limited(v))
         return VALVE_UNLIMITED;
+    if (may_stand_aside(v, c, granted))
+        return 1;
     if (granted || atomic_load_explicit(&v->busy, memory_order_relaxed))
         return granted;
     /* Two workers may both take what is left: as many more are in hand for a moment. */
     uint32_t in_hand = atomic_load_explicit(&v->in_hand, memory_order_relaxed);
-    uint32_t limit = atomic_load_explicit(&v->limit, memory_order_relaxed);
+    uint32_t limit = atomic_load_explicit(&v->answers.limit, memory_order_relaxed);
     return in_hand < limit ? limit - in_hand : 0;
 }
 
@@ -91,7 +84,7 @@ uint32_t valve_allows(struct valve *v, struct valve_client *c)
 
 static uint32_t places(const struct valve *v)
 {
-    uint32_t limit = limit_of(v), in_hand = atomic_load(&v->in_hand);
+    uint32_t limit = answers_limit(&v->answers), in_hand = atomic_load(&v->in_hand);
     return in_hand < limit ? limit - in_hand : 0;
 }
 
@@ -129,8 +122,8 @@ static void grant(struct valve *v, uint32_t n, uint64_t now_ns)
  * batches, and one message each when more wait than that. */
 static void serve(struct valve *v, uint64_t now_ns)
 {
-    bool open = !is_limited(v);
-    uint32_t limit = open ? VALVE_UNLIMITED : limit_of(v);
+    bool open = !valve_is_limited(v);
+    uint32_t limit = open ? VALVE_UNLIMITED : answers_limit(&v->answers);
     /* Before the places are counted: whoever frees one without the lock either is counted or sees this, and serves. */
     atomic_store(&v->busy, true);
     while (v->turns.waiting) {
@@ -168,12 +161,18 @@ static void release_quickly(struct valve *v, uint32_t n, uint64_t now_ns)
 
 /* ---- passing ---- */
 
-/* Follows the last of what is in hand: its reply tells the latency, or that none comes. */
-static void sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
+static void stand_aside(struct valve *v, struct valve_client *c)
 {
-    c->until_sample = c->in_hand;
-    c->sampled_ns = now_ns;
-    c->round = atomic_load_explicit(&v->round, memory_order_relaxed);
+    atomic_fetch_add(&v->aside, 1);
+    c->aside = true;
+    c->uncounted = 1;
+}
+
+static void end_aside(struct valve *v, struct valve_client *c)
+{
+    if (c->aside)
+        atomic_fetch_sub(&v->aside, 1);
+    c->aside = false;
 }
 
 /* `n` of what it has in hand have ended, the oldest first. Returns how many of them were counted. */
@@ -181,7 +180,7 @@ static uint32_t take_oldest(struct valve_client *c, uint32_t n)
 {
     uint32_t uncounted = n < c->uncounted ? n : c->uncounted;
     c->uncounted -= uncounted;
-    c->in_hand -= n;
+    c->asked.in_hand -= n;
     return n - uncounted;
 }
 
@@ -195,15 +194,19 @@ void valve_passed(struct valve *v, struct valve_client *c, uint32_t n, uint64_t 
         return;
     if (paid)
         atomic_fetch_sub(&c->granted, paid);
-    c->in_hand += n;
-    if (c->until_sample == 0)
-        sample(v, c, now_ns);
-    if (!is_limited(v)) {
+    bool limited = valve_is_limited(v), aside = limited && n == 1 && may_stand_aside(v, c, granted);
+    c->asked.in_hand += n;
+    answers_follow(&v->answers, &c->asked, now_ns);
+    if (aside) {
+        stand_aside(v, c);
+        return;
+    }
+    if (!limited) {
         c->uncounted += n - paid;
         return;
     }
     uint32_t in_hand = n > paid ? atomic_fetch_add(&v->in_hand, n - paid) + n - paid : 0;
-    if (in_hand >= atomic_load_explicit(&v->limit, memory_order_relaxed))
+    if (in_hand >= atomic_load_explicit(&v->answers.limit, memory_order_relaxed))
         atomic_store(&v->busy, true);
 }
 
@@ -211,7 +214,7 @@ void valve_wait(struct valve *v, struct valve_client *c, const struct turns_clie
 {
     pthread_mutex_lock(&v->lock);
     c->known = true;
-    if (is_undecided(v) && c->in_hand >= VALVE_UNDECIDED) {
+    if (is_undecided(v) && c->asked.in_hand >= VALVE_UNDECIDED) {
         /* Not for its turn, but for a reply, or for none. */
         atomic_store(&c->waits, true);
     } else if (!c->turn.source) {
@@ -253,59 +256,47 @@ static void go_on(struct valve *v, struct valve_client *c)
     v->wake(c);
 }
 
-/* Whether the application answers at all is judged by samples, so that a flood does not look like silence. One that
- * answers somebody answers: requests that it throws away are their sender's affair. */
-static void learn(struct valve *v, bool answered)
+static struct answers_load load_of(const struct valve *v)
 {
-    v->kept = answered ? v->kept + 1 : v->kept;
-    v->broken = answered ? 0 : v->broken + 1;
-    if (v->strict)
-        return;
-    if (answered && v->kept >= ENOUGH_KEPT)
-        atomic_store(&v->mode, VALVE_LIMITED);
-    if (v->broken < (is_limited(v) ? ENOUGH_BROKEN : ENOUGH_KEPT))
-        return;
-    v->kept = 0;
-    atomic_store(&v->mode, VALVE_OPEN);
+    return (struct answers_load){.in_hand = atomic_load(&v->in_hand), .waiting = v->turns.waiting};
 }
 
-static void take_sample(struct valve *v, struct valve_client *c, uint64_t now_ns)
+static void note_kept(struct valve *v, struct valve_client *c)
 {
-    uint64_t latency_ns = now_ns > c->sampled_ns ? now_ns - c->sampled_ns : 1;
-    concurrency_sample(&v->concurrency, &(struct concurrency_reply){
-                                            .round = c->round,
-                                            .in_hand = atomic_load(&v->in_hand),
-                                            .contended = v->turns.waiting > 0,
-                                            .latency_ns = latency_ns,
-                                            .answered = atomic_load_explicit(&v->answered, memory_order_relaxed),
-                                            .now_ns = now_ns,
-                                        });
-    atomic_store(&v->limit, limit_of(v));
-    atomic_store(&v->round, concurrency_round(&v->concurrency));
-    atomic_store(&v->smooth_ns, v->concurrency.smooth_ns);
-    learn(v, true);
-    c->until_sample = 0;
-    c->sampled_ns = now_ns; /* what is left in hand is waited for from now on */
+    c->kept = KEPT_BELIEVED;
+    v->kept++;
+}
+
+/* How long a request was kept says nothing about how long others take. */
+static void take_followed(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    bool kept = answers_are_kept(&v->answers, &c->asked, now_ns);
+    if (kept)
+        note_kept(v, c);
+    else if (c->kept && !answers_may_be_kept(&v->answers, &c->asked))
+        c->kept--;
+    answers_come(&v->answers, &c->asked, !kept && !c->aside, load_of(v), now_ns);
+    end_aside(v, c);
 }
 
 void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
 {
-    n = n < c->in_hand ? n : c->in_hand;
+    n = n < c->asked.in_hand ? n : c->asked.in_hand;
     if (n == 0)
         return;
-    atomic_fetch_add_explicit(&v->answered, n, memory_order_relaxed);
-    bool sampled = c->until_sample && n >= c->until_sample;
+    atomic_fetch_add_explicit(&v->answers.count, n, memory_order_relaxed);
+    bool followed = c->asked.until && n >= c->asked.until;
     uint32_t counted = take_oldest(c, n);
-    if (!sampled) {
-        c->until_sample -= c->until_sample ? n : 0;
+    if (!followed) {
+        c->asked.until -= c->asked.until ? n : 0;
         if (!c->known) {
             release_quickly(v, counted, now_ns);
             return;
         }
     }
     pthread_mutex_lock(&v->lock);
-    if (sampled)
-        take_sample(v, c, now_ns);
+    if (followed)
+        take_followed(v, c, now_ns);
     release(v, c, counted, true, now_ns);
     go_on(v, c);
     serve(v, now_ns);
@@ -322,19 +313,14 @@ void valve_rest(struct valve *v, struct valve_client *c, uint64_t now_ns)
     pthread_mutex_unlock(&v->lock);
 }
 
-uint64_t valve_forget_at(const struct valve *v, const struct valve_client *c)
-{
-    uint64_t latency_ns = atomic_load_explicit(&v->smooth_ns, memory_order_relaxed);
-    if (c->in_hand >= VALVE_UNDECIDED && is_undecided(v))
-        return c->sampled_ns + VALVE_UNDECIDED_NS;
-    return c->in_hand ? c->sampled_ns + VALVE_FORGET_NS + 8 * latency_ns : 0;
-}
+/* ---- no replies ---- */
 
 /* Under the lock. */
 static void write_off(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
-    release(v, c, take_oldest(c, c->in_hand), true, now_ns);
-    c->until_sample = 0;
+    end_aside(v, c);
+    answers_end(&v->answers, &c->asked);
+    release(v, c, take_oldest(c, c->asked.in_hand), true, now_ns);
     go_on(v, c);
     serve(v, now_ns);
 }
@@ -346,20 +332,58 @@ void valve_excuse(struct valve *v, struct valve_client *c, uint64_t now_ns)
     pthread_mutex_unlock(&v->lock);
 }
 
-void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns)
+static uint64_t forget_at(const struct valve *v, const struct valve_client *c)
 {
-    pthread_mutex_lock(&v->lock);
-    if (c->in_hand)
-        learn(v, false);
-    write_off(v, c, now_ns);
-    pthread_mutex_unlock(&v->lock);
+    if (c->asked.in_hand >= VALVE_UNDECIDED && is_undecided(v))
+        return c->asked.at_ns + VALVE_UNDECIDED_NS;
+    return answers_forget_at(&v->answers, &c->asked);
+}
+
+uint64_t valve_look_at(const struct valve *v, const struct valve_client *c, uint64_t now_ns)
+{
+    if (c->asked.in_hand == 0)
+        return 0;
+    uint64_t at_ns = forget_at(v, c), kept_ns = c->asked.at_ns + ANSWERS_KEPT_NS;
+    if (!valve_is_limited(v) || !valve_is_busy(v))
+        return at_ns;
+    kept_ns = kept_ns > now_ns ? kept_ns : now_ns + ANSWERS_KEPT_NS;
+    return kept_ns < at_ns ? kept_ns : at_ns;
+}
+
+/* Under the lock. */
+static void look(struct valve *v, struct valve_client *c, bool late, uint64_t now_ns)
+{
+    if (answers_are_kept(&v->answers, &c->asked, now_ns)) {
+        note_kept(v, c);
+        write_off(v, c, now_ns);
+    } else if (late) {
+        answers_miss(&v->answers);
+        write_off(v, c, now_ns);
+    } else {
+        answers_look(&v->answers, &c->asked, now_ns);
+        serve(v, now_ns);
+    }
+}
+
+uint64_t valve_look(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    if (c->asked.in_hand == 0)
+        return 0;
+    bool late = now_ns >= forget_at(v, c);
+    if (late || (valve_is_limited(v) && valve_is_wanted(v))) {
+        pthread_mutex_lock(&v->lock);
+        look(v, c, late, now_ns);
+        pthread_mutex_unlock(&v->lock);
+    }
+    return valve_look_at(v, c, now_ns);
 }
 
 void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
+    end_aside(v, c);
     if (!c->known) {
-        release_quickly(v, take_oldest(c, c->in_hand), now_ns);
-        c->until_sample = 0;
+        release_quickly(v, take_oldest(c, c->asked.in_hand), now_ns);
+        c->asked.until = 0;
         return;
     }
     pthread_mutex_lock(&v->lock);
@@ -367,8 +391,8 @@ void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
     list_del(&c->turn.node);
     atomic_store(&c->waits, false);
     release(v, c, atomic_exchange(&c->granted, 0), false, now_ns);
-    release(v, c, take_oldest(c, c->in_hand), true, now_ns);
-    c->until_sample = 0;
+    release(v, c, take_oldest(c, c->asked.in_hand), true, now_ns);
+    c->asked.until = 0;
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);
 }
@@ -385,10 +409,11 @@ void valve_stats(struct valve *v, struct valve_stats *ret)
 {
     pthread_mutex_lock(&v->lock);
     *ret = (struct valve_stats){
-        .limit = limit_of(v),
+        .limit = answers_limit(&v->answers),
         .in_hand = atomic_load(&v->in_hand),
         .waiting = v->turns.waiting,
-        .limited = is_limited(v),
+        .limited = valve_is_limited(v),
+        .kept = v->kept,
     };
     pthread_mutex_unlock(&v->lock);
 }

@@ -4,12 +4,19 @@
  * next one. Requests are counted by their replies; what the application should not have yet waits in Weir, where the
  * order is fair (turns.h), and not in the application's own queues, where every connection has a turn.
  *
- *   UNDECIDED_YET  so at the beginning: a connection may have VALVE_UNDECIDED requests in hand
- *   OPEN    nothing is limited; whether replies come is learned from samples (an application that answers minutes
- * later, or never, stays here) LIMITED at most concurrency_limit() requests are in hand; the others wait for their turn
+ *   UNDECIDED  so at the beginning: a connection may have VALVE_UNDECIDED requests in hand
+ *
+ *   OPEN       nothing is limited; whether replies come is learned from samples (an application that answers minutes
+ *              later, or never, stays here)
+ *
+ *   LIMITED    as many requests are in hand as was learned of its answers (answers.h); the others wait for their turn
  *
  * As long as nobody waits and the window is not used up, a message costs two atomic additions and no lock: a healthy
  * application does not notice the valve.
+ *
+ * What an application keeps while it answers others (long polls, laps.h) is not waited for: after ANSWERS_KEPT_NS such a
+ * request is not counted any more, and one more of a client whose requests were kept is not even at the beginning, so
+ * that quick requests never wait for polls. If nothing is answered at all, a few more are let in (silence.h).
  *
  * What waits for too long may be shed (codel.h), if that was asked for: its owner asks valve_sheds() when it is time.
  *
@@ -20,16 +27,17 @@
 #define WEIR_FLOW_VALVE_H
 
 #include "base/attr.h"
+#include "flow/answers.h"
 #include "flow/turns.h"
-#include "flow/concurrency.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A request that is not answered within this, and eight times the mean latency, is no longer counted. */
-#define VALVE_FORGET_NS (1000 * NS_PER_MS)
+/* Requests that may be in hand uncounted because those before were kept: if they are not, this is too many for as
+ * long as it takes to work them off. */
+#define VALVE_ASIDE_MOST 16u
 
 /* No limit on the messages that may pass now. */
 #define VALVE_UNLIMITED UINT32_MAX
@@ -40,8 +48,6 @@
 #define VALVE_UNDECIDED    512u
 #define VALVE_UNDECIDED_NS (50 * NS_PER_MS)
 
-enum valve_mode { VALVE_UNDECIDED_YET, VALVE_OPEN, VALVE_LIMITED };
-
 /* What a connection has at the valve. Belongs to its worker, but for the fields under the lock. */
 struct valve_client {
     struct turn turn;            /* under the lock; when it does not wait, its node may stand in a list of the woken */
@@ -51,11 +57,10 @@ struct valve_client {
     _Atomic uint32_t granted;    /* may be passed; given by whichever worker sees a place become free */
     _Atomic bool waits;          /* stands in line */
     bool known;                  /* has waited before: the lock must be taken at its end */
-    uint32_t in_hand;            /* passed and not answered */
-    uint32_t uncounted;          /* of these, passed while nothing was limited: not in the valve's sum */
-    uint32_t until_sample;       /* replies until that of the sampled request; 0: none is followed */
-    uint32_t round;              /* of the sampled request */
-    uint64_t sampled_ns;
+    bool aside;                  /* its oldest request is not counted, since it will be kept */
+    uint8_t kept;                /* its requests are kept by the application; so many answered at once deny it */
+    uint32_t uncounted;          /* in hand, but passed while nothing was limited: not in the valve's sum */
+    struct asked asked;          /* passed */
 };
 
 /* Tells that a client was given a turn. Called under the lock, by any worker, for a client of any worker: puts its
@@ -63,20 +68,15 @@ struct valve_client {
 typedef void (*valve_wake)(struct valve_client *c);
 
 struct valve {
-    _Atomic uint8_t mode; /* enum valve_mode */
-    _Atomic bool busy;    /* somebody waits, or the window is used up */
+    _Atomic bool busy; /* somebody waits, or the window is used up */
     _Atomic uint32_t in_hand, waiting;
-    _Atomic uint32_t limit, round; /* of the window, to be read without the lock */
-    _Atomic uint64_t smooth_ns;
-    _Atomic uint64_t answered; /* replies in all */
+    _Atomic uint32_t aside; /* clients of which a request is in hand and not counted */
+    struct answers answers;
     valve_wake wake;
     pthread_mutex_t lock;
-    struct concurrency concurrency;
     struct turns turns;
     struct codel_params shed; /* target_ns 0: nothing is shed */
-    uint32_t kept, broken;    /* samples: answered in time, and not since the last that was */
-    bool strict;              /* requests are answered one by one: nothing has to be learned */
-    uint32_t fixed;           /* the limit, when it is not learned; else 0 */
+    uint64_t kept;            /* requests in all */
 };
 
 /* 0 or -ENOMEM. */
@@ -93,6 +93,11 @@ void valve_be_fixed(struct valve *v, uint32_t limit);
 void valve_shed_by(struct valve *v, const struct codel_params *p);
 
 void valve_client_init(struct valve_client *c);
+
+static inline bool valve_is_limited(const struct valve *v)
+{
+    return answers_are(&v->answers, ANSWERS_LIMITED);
+}
 
 /* Whether somebody waits. */
 static inline bool valve_is_wanted(const struct valve *v)
@@ -132,15 +137,16 @@ void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_
 /* It has nothing to pass now: what it was granted goes to others. */
 void valve_rest(struct valve *v, struct valve_client *c, uint64_t now_ns);
 
-/* When the client's requests are to be forgotten if no reply comes; 0: none is in hand. */
-uint64_t valve_forget_at(const struct valve *v, const struct valve_client *c);
+/* When the client's requests are to be looked at if no reply comes before; 0: none is in hand. */
+uint64_t valve_look_at(const struct valve *v, const struct valve_client *c, uint64_t now_ns);
+
+/* Looks at them: those that are kept, or that nobody will answer, are not waited for any more. Returns as
+ * valve_look_at(). Harmless at any time. */
+uint64_t valve_look(struct valve *v, struct valve_client *c, uint64_t now_ns);
 
 /* Its client takes no answers now, so the application may have worked off its requests, or wait for it: others do not.
  */
 void valve_excuse(struct valve *v, struct valve_client *c, uint64_t now_ns);
-
-/* Its requests will not be answered any more. */
-void valve_forget(struct valve *v, struct valve_client *c, uint64_t now_ns);
 
 /* The client ends. Before valve_fini(), for each that was initialised. */
 void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns);
@@ -151,6 +157,7 @@ struct valve_client *valve_pop(struct valve *v, struct list *woken);
 struct valve_stats {
     uint32_t limit, in_hand, waiting;
     bool limited;
+    uint64_t kept; /* requests, since the beginning */
 };
 void valve_stats(struct valve *v, struct valve_stats *ret);
 

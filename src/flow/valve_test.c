@@ -77,6 +77,14 @@ static void wait_for_turn(struct client *c, size_t source)
     valve_wait(&v, &c->valve, &who, now);
 }
 
+/* No answer comes for as long as one could be waited for. */
+static void forget(struct client *c)
+{
+    now += ANSWERS_FORGET_NS + 9 * atomic_load(&v.answers.mean_ns);
+    assert_int_equal(valve_look(&v, &c->valve, now), 0);
+    c->in_hand = 0;
+}
+
 /* ---- counts ---- */
 
 static void check(void)
@@ -84,15 +92,15 @@ static void check(void)
     uint32_t in_hand = 0, waiting = 0, charged = 0, under_way = 0; /* in hand: as far as it is counted */
     for (unsigned i = 0; i < CLIENTS; i++) {
         const struct valve_client *c = &clients[i].valve;
-        assert_int_equal(c->in_hand, clients[i].in_hand);
-        assert_true(c->until_sample <= c->in_hand);
-        assert_true(c->charged <= c->in_hand + c->granted);
-        assert_true(c->uncounted <= c->in_hand);
+        assert_int_equal(c->asked.in_hand, clients[i].in_hand);
+        assert_true(c->asked.until <= c->asked.in_hand);
+        assert_true(c->charged <= c->asked.in_hand + c->granted);
+        assert_true(c->uncounted <= c->asked.in_hand);
         /* Without a place in the line it waits for a reply of its own. */
         if (c->turn.source == NULL && c->waits)
-            assert_true(c->in_hand > 0);
+            assert_true(c->asked.in_hand > 0);
         assert_true(c->waits || c->turn.source == NULL);
-        in_hand += c->in_hand - c->uncounted + c->granted;
+        in_hand += c->asked.in_hand - c->uncounted + c->granted;
         waiting += c->turn.source != NULL;
         charged += c->charged;
     }
@@ -103,7 +111,7 @@ static void check(void)
     assert_int_equal(under_way, charged);
     /* Nobody stands in line for nothing. */
     if (waiting)
-        assert_true(v.mode == VALVE_LIMITED && v.busy && in_hand >= concurrency_limit(&v.concurrency));
+        assert_true(v.answers.mode == ANSWERS_LIMITED && v.busy && in_hand >= v.answers.limit);
 }
 
 static void check_empty(void)
@@ -122,7 +130,7 @@ static void any_call(struct property_rng *rng)
     struct client *c = &clients[property_below(rng, CLIENTS)];
     uint32_t allowed = valve_allows(&v, &c->valve), n = 1 + (uint32_t)property_magnitude(rng, 6);
     uint64_t again_ns;
-    switch (property_below(rng, 13)) {
+    switch (property_below(rng, 14)) {
     case 0:
     case 1:
     case 2:
@@ -143,7 +151,7 @@ static void any_call(struct property_rng *rng)
     case 9:
         if (property_below(rng, 8))
             break;
-        (property_below(rng, 2) ? valve_forget : valve_excuse)(&v, &c->valve, now);
+        valve_excuse(&v, &c->valve, now);
         c->in_hand = 0;
         break;
     case 10:
@@ -155,6 +163,10 @@ static void any_call(struct property_rng *rng)
     case 11:
         if (valve_sheds(&v, &c->valve, now, &again_ns))
             assert_true(v.shed.target_ns != 0 && !c->valve.waits);
+        break;
+    case 12:
+        valve_look(&v, &c->valve, now);
+        c->in_hand = c->valve.asked.in_hand;
         break;
     default:
         while (valve_pop(&v, &woken))
@@ -176,11 +188,11 @@ static void counts_hold_whatever_the_order_of_calls(void **state)
             now += property_magnitude(&rng, 22);
             now -= property_below(&rng, 8) ? 0 : 3 * NS_PER_MS;
             uint32_t in_hand = v.in_hand;
-            bool limited = v.mode == VALVE_LIMITED;
+            bool limited = v.answers.mode == ANSWERS_LIMITED;
             any_call(&rng);
             check();
-            if (limited && v.mode == VALVE_LIMITED && v.in_hand > in_hand)
-                assert_true(v.in_hand <= concurrency_limit(&v.concurrency));
+            if (limited && v.answers.mode == ANSWERS_LIMITED && v.in_hand > in_hand)
+                assert_true(v.in_hand <= v.answers.limit);
         }
         check_empty();
     }
@@ -195,18 +207,18 @@ static void an_application_that_never_answers_is_not_limited(void **state)
         if (n < 4) {
             assert_int_equal(valve_allows(&v, &c->valve), VALVE_UNDECIDED);
             pass(c, VALVE_UNDECIDED - 1);
-            assert_int_equal(valve_forget_at(&v, &c->valve), now + VALVE_FORGET_NS);
+            assert_int_equal(valve_look_at(&v, &c->valve, now), now + ANSWERS_FORGET_NS);
             pass(c, 1);
             assert_int_equal(valve_allows(&v, &c->valve), 0);
-            assert_int_equal(valve_forget_at(&v, &c->valve), now + VALVE_UNDECIDED_NS);
+            assert_int_equal(valve_look_at(&v, &c->valve, now), now + VALVE_UNDECIDED_NS);
             wait_for_turn(c, 0);
             assert_true(c->valve.waits);
         } else {
             assert_int_equal(valve_allows(&v, &c->valve), VALVE_UNLIMITED);
             pass(c, 1);
         }
-        now = valve_forget_at(&v, &c->valve);
-        valve_forget(&v, &c->valve, now);
+        now = valve_look_at(&v, &c->valve, now);
+        assert_int_equal(valve_look(&v, &c->valve, now), 0);
         assert_false(c->valve.waits);
         c->in_hand = 0;
     }
@@ -241,17 +253,16 @@ static void who_answers_is_limited_and_who_stops_is_not(void **state)
     check();
     assert_true(v.turns.waiting > 0);
     /* Whatever is passed is forgotten, until the valve has learned. */
-    for (unsigned round = 0; round < 100 && v.mode == VALVE_LIMITED; round++)
+    for (unsigned round = 0; round < 100 && v.answers.mode == ANSWERS_LIMITED; round++)
         for (unsigned i = 0; i < CLIENTS; i++) {
             struct client *c = &clients[i];
             if (c->in_hand == 0 && c->valve.granted)
                 pass(c, c->valve.granted);
-            valve_forget(&v, &c->valve, now);
-            c->in_hand = 0;
+            forget(c);
             if (!valve_allows(&v, &c->valve))
                 wait_for_turn(c, i);
         }
-    assert_int_equal(v.mode, VALVE_OPEN);
+    assert_int_equal(v.answers.mode, ANSWERS_OPEN);
     assert_int_equal(v.turns.waiting, 0);
     check();
 }
@@ -264,7 +275,7 @@ static void excused_requests_teach_nothing(void **state)
         pass(c, 1);
         valve_excuse(&v, &c->valve, now);
         c->in_hand = 0;
-        assert_int_equal(v.mode, VALVE_UNDECIDED_YET);
+        assert_int_equal(v.answers.mode, ANSWERS_UNDECIDED);
         assert_int_equal(v.in_hand, 0);
     }
     check_empty();
@@ -277,9 +288,8 @@ static void a_strict_one_stays_limited(void **state)
         struct client *c = &clients[n % CLIENTS];
         if (valve_allows(&v, &c->valve))
             pass(c, 1);
-        valve_forget(&v, &c->valve, now);
-        c->in_hand = 0;
-        assert_int_equal(v.mode, VALVE_LIMITED);
+        forget(c);
+        assert_int_equal(v.answers.mode, ANSWERS_LIMITED);
     }
     check_empty();
 }
@@ -299,21 +309,21 @@ static void a_pipelining_client_is_followed(void **state)
         answer(c, 1);
         check();
     }
-    assert_in_range(concurrency_limit(&v.concurrency), 1, 3);
+    assert_in_range(concurrency_limit(&v.answers.concurrency), 1, 3);
 }
 
 static void forgetting_waits_for_what_is_still_answered(void **state)
 {
     struct client *c = &clients[0];
-    assert_int_equal(valve_forget_at(&v, &c->valve), 0);
+    assert_int_equal(valve_look_at(&v, &c->valve, now), 0);
     pass(c, 3);
-    uint64_t at = valve_forget_at(&v, &c->valve);
-    assert_int_equal(at, now + VALVE_FORGET_NS);
+    uint64_t at = valve_look_at(&v, &c->valve, now);
+    assert_int_equal(at, now + ANSWERS_FORGET_NS);
     now += 500 * NS_PER_MS;
     answer(c, 3);
-    assert_int_equal(valve_forget_at(&v, &c->valve), 0);
+    assert_int_equal(valve_look_at(&v, &c->valve, now), 0);
     pass(c, 1);
-    assert_int_equal(valve_forget_at(&v, &c->valve), now + VALVE_FORGET_NS + 8 * 500 * NS_PER_MS);
+    assert_int_equal(valve_look_at(&v, &c->valve, now), now + ANSWERS_FORGET_NS + 8 * 500 * NS_PER_MS);
 }
 
 /* ---- threads ---- */
@@ -339,12 +349,12 @@ static void some_call(struct worker *w, struct client *c, size_t source)
         valve_rest(&v, &c->valve, w->now);
         return;
     case 2:
-        valve_forget(&v, &c->valve, w->now);
+        valve_look(&v, &c->valve, w->now + (property_below(&w->rng, 2) ? 3600 * NS_PER_S : 0));
         return;
     default:
         break;
     }
-    if (c->valve.in_hand && property_below(&w->rng, 2)) {
+    if (c->valve.asked.in_hand && property_below(&w->rng, 2)) {
         valve_answered(&v, &c->valve, 1, w->now);
     } else if (!atomic_load(&c->valve.waits) && allowed) {
         valve_passed(&v, &c->valve, 1, w->now);
@@ -392,7 +402,7 @@ static void threads_lose_nothing_and_nobody(void **state)
             granted += workers[i].clients[k].valve.granted;
     assert_int_equal(v.in_hand, granted);
     /* Whoever still waits does so because others were given turns. */
-    assert_true(v.turns.waiting == 0 || granted >= concurrency_limit(&v.concurrency));
+    assert_true(v.turns.waiting == 0 || granted >= concurrency_limit(&v.answers.concurrency));
     for (unsigned i = 0; i < THREADS; i++)
         for (unsigned k = 0; k < ARRAY_LEN(workers[i].clients); k++)
             valve_leave(&v, &workers[i].clients[k].valve, NS_PER_S);
@@ -425,14 +435,14 @@ static void a_reply_and_a_newcomer_do_not_miss_each_other(void **state)
     pthread_t thread;
     memset(&r, 0, sizeof(r));
     valve_be_strict(&v);
-    uint32_t limit = concurrency_limit(&v.concurrency);
+    uint32_t limit = concurrency_limit(&v.answers.concurrency);
     begin(&r.a, &woken);
     assert_int_equal(pthread_create(&thread, NULL, answers, &r), 0);
     for (unsigned n = 1; n <= RACES; n++) {
         begin(&r.a, &woken);
         begin(&r.b, &woken);
         pass(&r.a, limit);
-        r.a.valve.until_sample = 0; /* not followed: its replies take the short way */
+        r.a.valve.asked.until = 0; /* not followed: its replies take the short way */
         atomic_store(&v.busy, false);
         atomic_store(&r.round, n);
         wait_for_turn(&r.b, 0);

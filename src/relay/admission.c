@@ -101,7 +101,7 @@ uint32_t admission_allows(struct session *s)
 
 static void watch(struct session *s)
 {
-    uint64_t at_ns = valve_forget_at(&s->wg->gate->valve, &s->admission);
+    uint64_t at_ns = valve_look_at(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
     if (at_ns)
         session_arm(s, at_ns);
 }
@@ -139,7 +139,7 @@ void admission_blocked(struct session *s)
 {
     struct valve *v = &s->wg->gate->valve;
     uint64_t now = s->wg->worker->now_ns;
-    if (!s->takes_turns || s->admission.in_hand == 0)
+    if (!s->takes_turns || s->admission.asked.in_hand == 0)
         return;
     if (now - s->down.blocked_ns >= EXCUSED_NS || valve_is_wanted_by_others(v, &s->admission))
         valve_excuse(v, &s->admission, now);
@@ -154,9 +154,7 @@ void admission_on_alarm(struct session *s)
         admission_blocked(s);
     if (s->one_way)
         tenure_on_alarm(s);
-    uint64_t at_ns = s->takes_turns ? valve_forget_at(v, &s->admission) : 0;
-    if (at_ns && at_ns <= s->wg->worker->now_ns)
-        valve_forget(v, &s->admission, s->wg->worker->now_ns);
-    else if (at_ns)
+    uint64_t at_ns = s->takes_turns ? valve_look(v, &s->admission, s->wg->worker->now_ns) : 0;
+    if (at_ns)
         session_arm(s, at_ns);
 }

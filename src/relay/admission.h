@@ -49,7 +49,7 @@ void admission_answered(struct session *s, uint32_t n);
 /* Its client takes no answers now: others do not wait for its requests. */
 void admission_blocked(struct session *s);
 
-/* At the session's alarm: forgets requests that nobody will answer. */
+/* At the session's alarm: looks at requests that were not answered for long. */
 void admission_on_alarm(struct session *s);
 
 /* Wakes the sessions of this worker that were given turns. */

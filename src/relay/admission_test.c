@@ -163,9 +163,9 @@ static void what_is_not_answered_is_forgotten(void **state)
     ask(&p, 0, 1);
     stage_rounds(&p.stage, 4);
     ask(&p, 1, 1);
-    stage_sleep(&p.stage, VALVE_FORGET_NS / 2);
+    stage_sleep(&p.stage, ANSWERS_FORGET_NS / 2);
     assert_int_equal(all_got(&p), WIRE);
-    stage_sleep(&p.stage, VALVE_FORGET_NS);
+    stage_sleep(&p.stage, ANSWERS_FORGET_NS);
     assert_int_equal(all_got(&p), 2 * WIRE);
     play_fini(&p);
 }

@@ -97,7 +97,7 @@ void gate_learn_socket(struct gate *g, enum socket_type t)
 {
     if (t != SOCKET_AUTO && g->config->socket == SOCKET_AUTO)
         atomic_store_explicit(&g->socket, t, memory_order_relaxed);
-    if (atomic_load(&g->valve.mode) == VALVE_LIMITED)
+    if (valve_is_limited(&g->valve))
         return;
     if (t == SOCKET_REP)
         valve_be_strict(&g->valve);

@@ -25,7 +25,7 @@ void shedding_adopt(struct worker_gate *wg)
 
 static bool may_answer(struct session *s)
 {
-    return s->admission.in_hand == 0 && lane_may_inject(&s->down, s);
+    return s->admission.asked.in_hand == 0 && lane_may_inject(&s->down, s);
 }
 
 void shedding_look(struct session *s)

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/answers.h"
+
+#include <string.h>
+
+/* Samples before it is decided that requests are answered, and in a row before it is decided that they are not. */
+#define ENOUGH_COME   4u
+#define ENOUGH_BROKEN 32u
+
+/* Places beyond the window that become part of it, at the latest. */
+#define WIDEN_MOST 16u
+
+void answers_init(struct answers *a, uint32_t most)
+{
+    memset(a, 0, sizeof(*a));
+    concurrency_init(&a->concurrency, most);
+    laps_init(&a->laps);
+    atomic_store(&a->limit, answers_limit(a));
+}
+
+void answers_be_strict(struct answers *a)
+{
+    a->strict = true;
+    atomic_store(&a->mode, ANSWERS_LIMITED);
+}
+
+void answers_be_fixed(struct answers *a, uint32_t limit)
+{
+    a->fixed = limit;
+    atomic_store(&a->limit, limit);
+    answers_be_strict(a);
+}
+
+uint32_t answers_limit(const struct answers *a)
+{
+    return a->fixed ? a->fixed : concurrency_limit(&a->concurrency) + a->silence.places;
+}
+
+void answers_follow(const struct answers *a, struct asked *c, uint64_t now_ns)
+{
+    if (c->until)
+        return;
+    c->until = c->in_hand;
+    c->at_ns = now_ns;
+    c->round = (uint16_t)atomic_load_explicit(&a->round, memory_order_relaxed);
+    laps_ask(&a->laps, &c->lap);
+}
+
+/* ---- the limit ---- */
+
+static void publish(struct answers *a)
+{
+    atomic_store(&a->limit, answers_limit(a));
+    atomic_store(&a->round, concurrency_round(&a->concurrency));
+    atomic_store(&a->mean_ns, a->concurrency.smooth_ns);
+}
+
+/* The places that came from silence become part of the window: they were worth it, or so many that the window must be
+ * far too small. */
+static void widen(struct answers *a, bool worth)
+{
+    uint32_t limit = concurrency_limit(&a->concurrency), much = limit < WIDEN_MOST ? limit : WIDEN_MOST;
+    if (a->silence.places == 0 || (!worth && a->silence.places < much))
+        return;
+    concurrency_raise(&a->concurrency, limit + a->silence.places);
+    a->silence.places = 0;
+}
+
+void answers_look(struct answers *a, const struct asked *c, uint64_t now_ns)
+{
+    if (a->strict)
+        return;
+    silence_look(&a->silence, atomic_load(&a->count), c->at_ns, now_ns);
+    widen(a, false);
+    publish(a);
+}
+
+void answers_end(struct answers *a, struct asked *c)
+{
+    widen(a, silence_end(&a->silence, c->at_ns, answers_may_be_kept(a, c)));
+    publish(a);
+    c->until = 0;
+}
+
+/* ---- what is answered ---- */
+
+/* Where requests are answered one by one none is kept. */
+bool answers_are_kept(const struct answers *a, const struct asked *c, uint64_t now_ns)
+{
+    return !a->strict && now_ns >= c->at_ns + ANSWERS_KEPT_NS && laps_since(&a->laps, &c->lap) >= LAPS_OVERTAKEN;
+}
+
+bool answers_may_be_kept(const struct answers *a, const struct asked *c)
+{
+    return laps_since(&a->laps, &c->lap) > 1;
+}
+
+/* Whether the application answers at all is judged by samples, so that a flood does not look like silence. One that
+ * answers somebody answers: requests that it throws away are their sender's affair. */
+static void learn(struct answers *a, bool answered)
+{
+    a->come = answered ? a->come + 1 : a->come;
+    a->broken = answered ? 0 : a->broken + 1;
+    if (a->strict)
+        return;
+    if (answered && a->come >= ENOUGH_COME)
+        atomic_store(&a->mode, ANSWERS_LIMITED);
+    if (a->broken < (answers_are(a, ANSWERS_LIMITED) ? ENOUGH_BROKEN : ENOUGH_COME))
+        return;
+    a->come = 0;
+    atomic_store(&a->mode, ANSWERS_OPEN);
+}
+
+static void learn_latency(struct answers *a, struct asked *c, struct answers_load load, uint64_t now_ns)
+{
+    struct concurrency_reply r = {
+        .round = c->round,
+        .in_hand = load.in_hand,
+        .contended = load.waiting > 0,
+        .rivals = load.in_hand + load.waiting,
+        .latency_ns = now_ns > c->at_ns ? now_ns - c->at_ns : 1,
+        .last = c->last,
+        .answered = atomic_load_explicit(&a->count, memory_order_relaxed),
+        .now_ns = now_ns,
+    };
+    silence_learn(&a->silence, r.latency_ns, now_ns);
+    c->last = concurrency_sample(&a->concurrency, &r);
+}
+
+/* What is left in hand is waited for from now on. */
+void answers_come(struct answers *a, struct asked *c, bool typical, struct answers_load load, uint64_t now_ns)
+{
+    uint64_t asked_ns = c->at_ns;
+    if (typical)
+        learn_latency(a, c, load, now_ns);
+    learn(a, true);
+    answers_end(a, c);
+    laps_answer(&a->laps, &c->lap, asked_ns, now_ns);
+    c->at_ns = now_ns;
+}
+
+/* ---- what is not ---- */
+
+uint64_t answers_forget_at(const struct answers *a, const struct asked *c)
+{
+    return c->at_ns + ANSWERS_FORGET_NS + 8 * atomic_load_explicit(&a->mean_ns, memory_order_relaxed);
+}
+
+void answers_miss(struct answers *a)
+{
+    learn(a, false);
+}
