@@ -111,9 +111,10 @@ static void learn(struct answers *a, bool answered)
     atomic_store(&a->mode, ANSWERS_OPEN);
 }
 
-static void learn_latency(struct answers *a, struct asked *c, struct answers_load load, uint64_t now_ns)
+static struct concurrency_reply reply_to(const struct answers *a, const struct asked *c, struct answers_load load,
+                                         uint64_t now_ns)
 {
-    struct concurrency_reply r = {
+    return (struct concurrency_reply){
         .round = c->round,
         .in_hand = load.in_hand,
         .contended = load.waiting > 0,
@@ -123,20 +124,36 @@ static void learn_latency(struct answers *a, struct asked *c, struct answers_loa
         .answered = atomic_load_explicit(&a->count, memory_order_relaxed),
         .now_ns = now_ns,
     };
-    silence_learn(&a->silence, r.latency_ns, now_ns);
+}
+
+/* How long a request was kept says nothing about how long others take. */
+static void learn_latency(struct answers *a, struct asked *c, bool kept, struct answers_load load, uint64_t now_ns)
+{
+    struct concurrency_reply r = reply_to(a, c, load, now_ns);
+    if (kept) {
+        concurrency_note(&a->concurrency, &r);
+        return;
+    }
+    silence_answer(&a->silence, c->at_ns, now_ns);
     c->last = concurrency_sample(&a->concurrency, &r);
 }
 
-/* What is left in hand is waited for from now on. */
-void answers_come(struct answers *a, struct asked *c, bool typical, struct answers_load load, uint64_t now_ns)
+void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct answers_load load,
+                  uint64_t now_ns)
 {
     uint64_t asked_ns = c->at_ns;
-    if (typical)
-        learn_latency(a, c, load, now_ns);
+    if (counted)
+        learn_latency(a, c, kept, load, now_ns);
     learn(a, true);
     answers_end(a, c);
     laps_answer(&a->laps, &c->lap, asked_ns, now_ns);
-    c->at_ns = now_ns;
+    c->at_ns = now_ns; /* what is left in hand is waited for from now on */
+}
+
+void answers_keep(struct answers *a, struct asked *c, struct answers_load load, uint64_t now_ns)
+{
+    atomic_fetch_add_explicit(&a->count, c->in_hand, memory_order_relaxed);
+    learn_latency(a, c, true, load, now_ns);
 }
 
 /* ---- what is not ---- */

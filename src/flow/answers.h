@@ -81,8 +81,12 @@ bool answers_are_kept(const struct answers *a, const struct asked *c, uint64_t n
 /* Whether that cannot be denied: more were answered than while it waits for its turn. */
 bool answers_may_be_kept(const struct answers *a, const struct asked *c);
 
-/* The followed request is answered. `typical`: its latency tells something about others. */
-void answers_come(struct answers *a, struct asked *c, bool typical, struct answers_load load, uint64_t now_ns);
+/* The followed request is answered. `counted`: it is part of the load; `kept`: answers_are_kept(). */
+void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct answers_load load,
+                  uint64_t now_ns);
+
+/* What the client has in hand, all of it part of the load, is kept: to be counted as if it were answered now. */
+void answers_keep(struct answers *a, struct asked *c, struct answers_load load, uint64_t now_ns);
 
 /* When what the client has in hand is not waited for any more, if nothing is answered until then. Any thread. */
 uint64_t answers_forget_at(const struct answers *a, const struct asked *c);

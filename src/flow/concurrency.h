@@ -29,6 +29,7 @@
 #define WEIR_FLOW_CONCURRENCY_H
 
 #include "base/attr.h"
+#include "flow/trial.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,25 +39,9 @@
 /* The first pair is half of this and this. */
 #define CONCURRENCY_FIRST 4u
 
-/* Replies under one of the two values. */
-struct concurrency_trial {
-    uint32_t samples, contended;
-    double sum, squares, products; /* of latencies; products: of each and the one before */
-    double in_hand;                /* sum of what was in hand */
-    double replies, ns; /* from the first sample to the last of each round: what was answered, and the time */
-    uint32_t rounds;
-};
-
 /* The latency that a client saw last, and in which round; all zero at the beginning. */
 struct concurrency_last {
-    uint16_t round, scaled; /* scaled: logarithm to the base of 2, times 1024 */
-};
-
-/* How clients' latencies under the higher value compare with their own under the lower: logarithms of the ratio. What
- * clients ask for may differ by any factor, but most of them ask for the same again and again. */
-struct concurrency_pairs {
-    uint32_t samples;
-    double sum, squares;
+    uint16_t round, scaled; /* trial_scaled() */
 };
 
 /* How fair the application is to those it has in hand: sums that fade. */
@@ -74,7 +59,7 @@ struct concurrency_reply {
     uint32_t rivals;  /* all who have or want a place */
     uint64_t latency_ns;
     struct concurrency_last last; /* of the same client */
-    uint64_t answered; /* replies in all, whether their latency is told or not */
+    uint64_t answered;            /* replies in all, whether their latency is told or not */
     uint64_t now_ns;
 };
 
@@ -99,10 +84,10 @@ struct concurrency {
     uint64_t began_ns, answered_then; /* of the round: its first sample */
     struct concurrency_order order;
     struct concurrency_range range;
-    struct concurrency_trial now;      /* the round under way */
-    struct concurrency_trial tried[2]; /* the rounds before, under low and under high */
-    struct concurrency_pairs pairs;
-    uint64_t smooth_ns;                /* of all latencies, exponentially weighted by 1/8 */
+    struct trial now;      /* the round under way */
+    struct trial tried[2]; /* the rounds before, under low and under high */
+    struct trial_pairs pairs;
+    uint64_t smooth_ns; /* of all latencies, exponentially weighted by 1/8 */
 };
 
 /* `most`: the limit never exceeds it. */
@@ -116,6 +101,9 @@ uint32_t concurrency_round(const struct concurrency *w);
 
 /* That many have to be in hand at least, as seen by other means: searches from there. */
 void concurrency_raise(struct concurrency *w, uint32_t limit);
+
+/* A reply that tells nothing of others: it only ends what was in hand. */
+void concurrency_note(struct concurrency *w, const struct concurrency_reply *r);
 
 /* Learns from a reply. Returns what is to be remembered with the client. */
 struct concurrency_last concurrency_sample(struct concurrency *w, const struct concurrency_reply *r);

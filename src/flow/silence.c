@@ -6,7 +6,7 @@
 
 #define DOUBT_MOST 6u
 
-void silence_learn(struct silence *s, uint64_t latency_ns, uint64_t now_ns)
+static void remember(struct silence *s, uint64_t latency_ns, uint64_t now_ns)
 {
     if (now_ns >= s->from_ns + SILENCE_REMEMBERS_NS) {
         s->least_ns[1] = s->least_ns[0];
@@ -15,6 +15,29 @@ void silence_learn(struct silence *s, uint64_t latency_ns, uint64_t now_ns)
     }
     if (s->least_ns[0] == 0 || latency_ns < s->least_ns[0])
         s->least_ns[0] = latency_ns;
+}
+
+/* Whether the first of those who were let in had to wait longer than those before it. */
+static void judge(struct silence *s, uint64_t asked_ns, uint64_t latency_ns)
+{
+    if (s->judged)
+        return;
+    if (asked_ns < s->first_ns) {
+        s->before_ns = latency_ns;
+        return;
+    }
+    s->judged = true;
+    if (latency_ns <= s->before_ns + s->before_ns / PART)
+        s->doubt = 0;
+    else if (s->doubt < DOUBT_MOST)
+        s->doubt++;
+}
+
+void silence_answer(struct silence *s, uint64_t asked_ns, uint64_t now_ns)
+{
+    uint64_t latency_ns = now_ns > asked_ns ? now_ns - asked_ns : 1;
+    remember(s, latency_ns, now_ns);
+    judge(s, asked_ns, latency_ns);
 }
 
 static uint64_t quickest_ns(const struct silence *s)
@@ -28,7 +51,6 @@ void silence_look(struct silence *s, uint64_t answered, uint64_t asked_ns, uint6
         s->answered = answered;
         s->since_ns = now_ns;
         s->granted = 0;
-        s->judged = false;
     }
     /* An application that was asked nothing before was not silent. */
     uint64_t since_ns = s->since_ns > asked_ns ? s->since_ns : asked_ns, each_ns = PART * quickest_ns(s);
@@ -39,6 +61,11 @@ void silence_look(struct silence *s, uint64_t answered, uint64_t asked_ns, uint6
     places = places < SILENCE_PLACES ? places : SILENCE_PLACES;
     if (places <= s->granted)
         return;
+    if (s->granted == 0) {
+        s->first_ns = now_ns;
+        s->before_ns = 0;
+        s->judged = false;
+    }
     s->places += (uint32_t)places - s->granted;
     s->granted = (uint32_t)places;
     s->granted_ns = now_ns;
@@ -46,15 +73,8 @@ void silence_look(struct silence *s, uint64_t answered, uint64_t asked_ns, uint6
 
 bool silence_end(struct silence *s, uint64_t asked_ns, bool overtaken)
 {
-    if (asked_ns >= s->granted_ns)
+    if (asked_ns >= s->granted_ns || s->places == 0)
         return false;
-    bool worth = overtaken && s->places;
-    if (overtaken)
-        s->doubt = 0;
-    else if (!s->judged && s->granted && s->doubt < DOUBT_MOST)
-        s->doubt++;
-    s->judged = true;
-    if (s->places && !overtaken)
-        s->places--;
-    return worth;
+    s->places -= !overtaken;
+    return overtaken;
 }

@@ -3,8 +3,10 @@
 
 #include <string.h>
 
-/* A client whose request was kept is believed to send such ones until so many in a row were not. */
-#define KEPT_BELIEVED 2u
+/* A client whose request was kept is believed to send such ones until others were not: those that may have been, and
+ * those that were answered at once, which weigh more. */
+#define KEPT_BELIEVED 8u
+#define KEPT_DENIED   4u
 
 /* What a client may pass in one turn. */
 #define GRANT_MOST 256u
@@ -267,15 +269,20 @@ static void note_kept(struct valve *v, struct valve_client *c)
     v->kept++;
 }
 
-/* How long a request was kept says nothing about how long others take. */
+static void doubt_kept(struct valve_client *c, bool at_once)
+{
+    uint8_t less = at_once ? KEPT_DENIED : 1;
+    c->kept = c->kept > less ? c->kept - less : 0;
+}
+
 static void take_followed(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     bool kept = answers_are_kept(&v->answers, &c->asked, now_ns);
     if (kept)
         note_kept(v, c);
-    else if (c->kept && !answers_may_be_kept(&v->answers, &c->asked))
-        c->kept--;
-    answers_come(&v->answers, &c->asked, !kept && !c->aside, load_of(v), now_ns);
+    else if (!answers_may_be_kept(&v->answers, &c->asked))
+        doubt_kept(c, now_ns < c->asked.at_ns + ANSWERS_KEPT_NS);
+    answers_come(&v->answers, &c->asked, !c->aside, kept, load_of(v), now_ns);
     end_aside(v, c);
 }
 
@@ -284,7 +291,8 @@ void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_
     n = n < c->asked.in_hand ? n : c->asked.in_hand;
     if (n == 0)
         return;
-    atomic_fetch_add_explicit(&v->answers.count, n, memory_order_relaxed);
+    if (!c->aside)
+        atomic_fetch_add_explicit(&v->answers.count, n, memory_order_relaxed);
     bool followed = c->asked.until && n >= c->asked.until;
     uint32_t counted = take_oldest(c, n);
     if (!followed) {
@@ -355,6 +363,8 @@ static void look(struct valve *v, struct valve_client *c, bool late, uint64_t no
 {
     if (answers_are_kept(&v->answers, &c->asked, now_ns)) {
         note_kept(v, c);
+        if (!c->aside)
+            answers_keep(&v->answers, &c->asked, load_of(v), now_ns);
         write_off(v, c, now_ns);
     } else if (late) {
         answers_miss(&v->answers);

@@ -14,8 +14,8 @@
  * As long as nobody waits and the window is not used up, a message costs two atomic additions and no lock: a healthy
  * application does not notice the valve.
  *
- * What an application keeps while it answers others (long polls, laps.h) is not waited for: after ANSWERS_KEPT_NS such a
- * request is not counted any more, and one more of a client whose requests were kept is not even at the beginning, so
+ * What an application keeps while it answers others (long polls, laps.h) is not waited for: after ANSWERS_KEPT_NS such
+ * a request is not counted any more, and one more of a client whose requests were kept is not even at the beginning, so
  * that quick requests never wait for polls. If nothing is answered at all, a few more are let in (silence.h).
  *
  * What waits for too long may be shed (codel.h), if that was asked for: its owner asks valve_sheds() when it is time.
