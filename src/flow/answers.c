@@ -7,14 +7,12 @@
 #define ENOUGH_COME   4u
 #define ENOUGH_BROKEN 32u
 
-/* Places beyond the window that become part of it, at the latest. */
-#define WIDEN_MOST 16u
-
 void answers_init(struct answers *a, uint32_t most)
 {
     memset(a, 0, sizeof(*a));
     concurrency_init(&a->concurrency, most);
     laps_init(&a->laps);
+    silence_init(&a->silence);
     atomic_store(&a->limit, answers_limit(a));
 }
 
@@ -53,25 +51,21 @@ static void publish(struct answers *a)
     atomic_store(&a->limit, answers_limit(a));
     atomic_store(&a->round, concurrency_round(&a->concurrency));
     atomic_store(&a->mean_ns, a->concurrency.smooth_ns);
+    atomic_store(&a->silence_ns, silence_each_ns(&a->silence));
 }
 
-/* The places that came from silence become part of the window: they were worth it, or so many that the window must be
- * far too small. */
-static void widen(struct answers *a, bool worth)
+/* Places that came from silence, and were worth it, become part of the window. */
+static void widen(struct answers *a, uint32_t places)
 {
-    uint32_t limit = concurrency_limit(&a->concurrency), much = limit < WIDEN_MOST ? limit : WIDEN_MOST;
-    if (a->silence.places == 0 || (!worth && a->silence.places < much))
-        return;
-    concurrency_raise(&a->concurrency, limit + a->silence.places);
-    a->silence.places = 0;
+    if (places)
+        concurrency_raise(&a->concurrency, concurrency_limit(&a->concurrency) + places);
 }
 
-void answers_look(struct answers *a, const struct asked *c, uint64_t now_ns)
+void answers_look(struct answers *a, const struct asked *c, struct answers_load load, uint64_t now_ns)
 {
     if (a->strict)
         return;
-    silence_look(&a->silence, atomic_load(&a->count), c->at_ns, now_ns);
-    widen(a, false);
+    silence_look(&a->silence, atomic_load(&a->count), load.in_hand, c->at_ns, now_ns);
     publish(a);
 }
 
@@ -130,12 +124,10 @@ static struct concurrency_reply reply_to(const struct answers *a, const struct a
 static void learn_latency(struct answers *a, struct asked *c, bool kept, struct answers_load load, uint64_t now_ns)
 {
     struct concurrency_reply r = reply_to(a, c, load, now_ns);
-    if (kept) {
-        concurrency_note(&a->concurrency, &r);
-        return;
-    }
-    silence_answer(&a->silence, c->at_ns, now_ns);
+    r.kept = kept;
     c->last = concurrency_sample(&a->concurrency, &r);
+    if (!kept)
+        widen(a, silence_answer(&a->silence, c->at_ns, now_ns));
 }
 
 void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct answers_load load,

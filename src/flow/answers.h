@@ -30,8 +30,8 @@ struct answers {
     _Atomic uint8_t mode; /* enum answers_mode */
     bool strict;          /* requests are answered one by one: whether they are has not to be learned */
     _Atomic uint32_t limit, round;
-    _Atomic uint64_t mean_ns;
-    _Atomic uint64_t count; /* in all */
+    _Atomic uint64_t mean_ns, silence_ns; /* silence_each_ns() */
+    _Atomic uint64_t count;               /* in all */
     struct concurrency concurrency;
     struct laps laps;
     struct silence silence;
@@ -97,7 +97,13 @@ void answers_miss(struct answers *a);
 /* What the client has in hand is not waited for any more, whatever the reason. */
 void answers_end(struct answers *a, struct asked *c);
 
+/* How long after a look the next one makes sense, at the earliest. Any thread. */
+static inline uint64_t answers_look_after_ns(const struct answers *a)
+{
+    return atomic_load_explicit(&a->silence_ns, memory_order_relaxed);
+}
+
 /* Others wait for their turns while the client waits for its answer: the limit rises if the application is silent. */
-void answers_look(struct answers *a, const struct asked *c, uint64_t now_ns);
+void answers_look(struct answers *a, const struct asked *c, struct answers_load load, uint64_t now_ns);
 
 #endif

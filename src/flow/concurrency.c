@@ -16,10 +16,10 @@
 
 #define NARROW_MOST 2u
 
-/* Samples of which the least latency is remembered; what the mean is in units of that from which on requests are not of
- * one kind. */
-#define LEAST_SAMPLES 32u
-#define MIXED         64u
+/* How many samples are remembered to know whether clients differ, and how many pairs of them are enough. */
+#define KINDS_FADE   64.0
+#define KINDS_ENOUGH 16
+#define KINDS_OCTAVE 1024.0
 
 /* The mean latency of all requests, in units of that of the answered ones, beyond which some starve; after how many
  * samples it is known, and how many are remembered. */
@@ -40,30 +40,29 @@
 
 enum { SHRINK = -1, GROW = 1 };
 
-/* ---- the range ---- */
+/* ---- kinds ---- */
 
-static uint64_t quickest_ns(const struct concurrency_range *r)
+static void note_kinds(struct concurrency_kinds *k, uint16_t latency, struct concurrency_last last)
 {
-    return r->least_before_ns && r->least_before_ns < r->least_ns ? r->least_before_ns : r->least_ns;
+    double fade = k->samples < KINDS_FADE ? 1 : 1 - 1 / KINDS_FADE, x = latency / KINDS_OCTAVE;
+    double change = x - last.scaled / KINDS_OCTAVE;
+    k->samples = k->samples * fade + 1;
+    k->sum = k->sum * fade + x;
+    k->squares = k->squares * fade + x * x;
+    k->pairs = k->pairs * fade + (last.scaled != 0);
+    k->changes = k->changes * fade + (last.scaled ? change * change : 0);
 }
 
-static void note_range(struct concurrency_range *r, uint64_t latency_ns)
-{
-    if (++r->samples > LEAST_SAMPLES) {
-        r->samples = 1;
-        r->least_before_ns = r->least_ns;
-        r->least_ns = 0;
-    }
-    if (r->least_ns == 0 || latency_ns < r->least_ns)
-        r->least_ns = latency_ns;
-    r->mean_ns = r->mean_ns ? r->mean_ns - r->mean_ns / 64 + latency_ns / 64 : latency_ns;
-}
-
-/* Requests of which some are answered at once, and others kept: they come in the order of their clients, so a round
- * tells nothing before it has heard of all these. */
+/* Requests of which some are always answered at once, and others kept: they come in the order of their clients, so a
+ * round tells nothing before it has heard of all these. Of equal ones that take longer or shorter by chance, two differ
+ * by twice the variance, whosever they are. */
 static bool is_mixed(const struct concurrency *w)
 {
-    return w->range.mean_ns > MIXED * quickest_ns(&w->range);
+    const struct concurrency_kinds *k = &w->kinds;
+    if (k->pairs < KINDS_ENOUGH)
+        return false;
+    double mean = k->sum / k->samples, variance = k->squares / k->samples - mean * mean;
+    return variance > 1 && k->changes / k->pairs < variance;
 }
 
 /* ---- the pair ---- */
@@ -165,7 +164,9 @@ static void adapt(struct concurrency *w, bool known)
     double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
     if (more <= 0)
         return;
-    bool all = (trial_starves(h) || is_unfair(w)) && l->replies > 0 && h->replies > 0;
+    /* Where some are kept, they are not answered in the round in which they are asked: it seems to starve them. */
+    bool starves = is_unfair(w) || (trial_starves(h) && !is_mixed(w)),
+         all = starves && l->replies > 0 && h->replies > 0;
     bool crowded = trial_mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > trial_mean(h);
     struct trial_comparison c = trial_compare(l, h, all);
     if (!all && w->pairs.samples >= TRIAL_PAIRS) {
@@ -312,10 +313,13 @@ static void count(struct concurrency *w, const struct concurrency_reply *r, doub
 
 static void learn(struct concurrency *w, const struct concurrency_reply *r, uint64_t latency_ns)
 {
-    w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
-    note_range(&w->range, latency_ns);
+    if (!r->kept)
+        w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
+    note_kinds(&w->kinds, trial_scaled(latency_ns), r->last);
     /* Admitted under the other limit. */
-    if (r->round != (uint16_t)w->round || grow_while_harmless(w, latency_ns, r->contended))
+    if (r->round != (uint16_t)w->round)
+        return;
+    if (!r->kept && grow_while_harmless(w, latency_ns, r->contended))
         return;
     if (w->skip) {
         w->skip--;
@@ -324,11 +328,6 @@ static void learn(struct concurrency *w, const struct concurrency_reply *r, uint
     count(w, r, (double)latency_ns);
     if (is_enough(w))
         end_round(w, r->rivals);
-}
-
-void concurrency_note(struct concurrency *w, const struct concurrency_reply *r)
-{
-    note_order(w, r);
 }
 
 struct concurrency_last concurrency_sample(struct concurrency *w, const struct concurrency_reply *r)

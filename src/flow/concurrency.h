@@ -56,6 +56,7 @@ struct concurrency_reply {
     uint16_t round;   /* in which its request was admitted */
     uint32_t in_hand; /* with itself */
     bool contended;   /* somebody waits for a place */
+    bool kept;        /* how long it took says nothing of others */
     uint32_t rivals;  /* all who have or want a place */
     uint64_t latency_ns;
     struct concurrency_last last; /* of the same client */
@@ -63,11 +64,10 @@ struct concurrency_reply {
     uint64_t now_ns;
 };
 
-/* The range of latencies of late. */
-struct concurrency_range {
-    uint64_t least_ns, least_before_ns; /* of the last samples, and of as many before them */
-    uint64_t mean_ns;                   /* exponentially weighted by 1/64 */
-    uint32_t samples;
+/* Whether clients differ from each other more than from themselves: of logarithms of latencies, sums that fade. */
+struct concurrency_kinds {
+    double samples, sum, squares; /* of all */
+    double pairs, changes;        /* of a client's to its own before: squares */
 };
 
 struct concurrency {
@@ -83,7 +83,7 @@ struct concurrency {
     double last_ns;                   /* the latency before */
     uint64_t began_ns, answered_then; /* of the round: its first sample */
     struct concurrency_order order;
-    struct concurrency_range range;
+    struct concurrency_kinds kinds;
     struct trial now;      /* the round under way */
     struct trial tried[2]; /* the rounds before, under low and under high */
     struct trial_pairs pairs;
@@ -101,9 +101,6 @@ uint32_t concurrency_round(const struct concurrency *w);
 
 /* That many have to be in hand at least, as seen by other means: searches from there. */
 void concurrency_raise(struct concurrency *w, uint32_t limit);
-
-/* A reply that tells nothing of others: it only ends what was in hand. */
-void concurrency_note(struct concurrency *w, const struct concurrency_reply *r);
 
 /* Learns from a reply. Returns what is to be remembered with the client. */
 struct concurrency_last concurrency_sample(struct concurrency *w, const struct concurrency_reply *r);

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "flow/silence.h"
 
+#include <string.h>
+
 /* The part of a silence that may be added to it. */
 #define PART 8
 
-#define DOUBT_MOST 6u
+void silence_init(struct silence *s)
+{
+    memset(s, 0, sizeof(*s));
+    s->trust = SILENCE_FIRST;
+}
 
 static void remember(struct silence *s, uint64_t latency_ns, uint64_t now_ns)
 {
@@ -17,64 +23,81 @@ static void remember(struct silence *s, uint64_t latency_ns, uint64_t now_ns)
         s->least_ns[0] = latency_ns;
 }
 
-/* Whether the first of those who were let in had to wait longer than those before it. */
-static void judge(struct silence *s, uint64_t asked_ns, uint64_t latency_ns)
+uint64_t silence_each_ns(const struct silence *s)
 {
-    if (s->judged)
-        return;
-    if (asked_ns < s->first_ns) {
-        s->before_ns = latency_ns;
-        return;
-    }
-    s->judged = true;
-    if (latency_ns <= s->before_ns + s->before_ns / PART)
-        s->doubt = 0;
-    else if (s->doubt < DOUBT_MOST)
-        s->doubt++;
+    uint64_t least_ns = s->least_ns[1] && s->least_ns[1] < s->least_ns[0] ? s->least_ns[1] : s->least_ns[0];
+    return PART * least_ns > SILENCE_LEAST_NS ? PART * least_ns : SILENCE_LEAST_NS;
 }
 
-void silence_answer(struct silence *s, uint64_t asked_ns, uint64_t now_ns)
+static bool is_judged(const struct silence *s)
+{
+    return s->granted == 0;
+}
+
+/* They were worth it. Some may have gone with those who were in hand before. */
+static uint32_t take(struct silence *s)
+{
+    uint32_t places = s->places > s->granted ? s->places : s->granted;
+    s->places = 0;
+    return places;
+}
+
+static uint32_t judge(struct silence *s, bool worth)
+{
+    uint32_t places = worth ? take(s) : 0;
+    if (worth)
+        s->trust = s->trust < SILENCE_MOST / 2 ? 2 * s->trust : SILENCE_MOST;
+    else
+        s->trust = s->trust > 1 ? s->trust / 2 : 1;
+    s->granted = 0;
+    return places;
+}
+
+uint32_t silence_answer(struct silence *s, uint64_t asked_ns, uint64_t now_ns)
 {
     uint64_t latency_ns = now_ns > asked_ns ? now_ns - asked_ns : 1;
     remember(s, latency_ns, now_ns);
-    judge(s, asked_ns, latency_ns);
+    if (is_judged(s))
+        return 0;
+    if (asked_ns < s->first_ns)
+        s->before_ns = latency_ns;
+    if (asked_ns < s->granted_ns)
+        return 0;
+    uint64_t longer_ns = s->before_ns * s->granted / s->before;
+    return judge(s, latency_ns <= s->before_ns + longer_ns / 2);
 }
 
-static uint64_t quickest_ns(const struct silence *s)
-{
-    return s->least_ns[1] && s->least_ns[1] < s->least_ns[0] ? s->least_ns[1] : s->least_ns[0];
-}
-
-void silence_look(struct silence *s, uint64_t answered, uint64_t asked_ns, uint64_t now_ns)
+void silence_look(struct silence *s, uint64_t answered, uint32_t in_hand, uint64_t asked_ns, uint64_t now_ns)
 {
     if (s->answered != answered || s->since_ns == 0) {
         s->answered = answered;
         s->since_ns = now_ns;
-        s->granted = 0;
     }
     /* An application that was asked nothing before was not silent. */
-    uint64_t since_ns = s->since_ns > asked_ns ? s->since_ns : asked_ns, each_ns = PART * quickest_ns(s);
-    if (now_ns < since_ns)
+    uint64_t since_ns = s->since_ns > asked_ns ? s->since_ns : asked_ns;
+    bool other = !is_judged(s) && s->first_ns < s->since_ns;
+    if (now_ns < since_ns || other)
         return;
-    each_ns = (each_ns > SILENCE_LEAST_NS ? each_ns : SILENCE_LEAST_NS) << s->doubt;
-    uint64_t places = (now_ns - since_ns) / each_ns;
-    places = places < SILENCE_PLACES ? places : SILENCE_PLACES;
+    uint64_t places = (now_ns - since_ns) / silence_each_ns(s);
+    places = places < s->trust ? places : s->trust;
     if (places <= s->granted)
         return;
     if (s->granted == 0) {
         s->first_ns = now_ns;
         s->before_ns = 0;
-        s->judged = false;
+        s->before = in_hand ? in_hand : 1;
     }
     s->places += (uint32_t)places - s->granted;
     s->granted = (uint32_t)places;
     s->granted_ns = now_ns;
 }
 
-bool silence_end(struct silence *s, uint64_t asked_ns, bool overtaken)
+uint32_t silence_end(struct silence *s, uint64_t asked_ns, bool overtaken)
 {
-    if (asked_ns >= s->granted_ns || s->places == 0)
-        return false;
-    s->places -= !overtaken;
-    return overtaken;
+    if (asked_ns >= s->granted_ns)
+        return 0;
+    if (overtaken)
+        return is_judged(s) ? take(s) : judge(s, true);
+    s->places -= s->places > 0;
+    return 0;
 }

@@ -8,6 +8,9 @@
 #define KEPT_BELIEVED 8u
 #define KEPT_DENIED   4u
 
+/* From one look at who is not answered to the next, times those who are not. */
+#define LOOK_NS (1 * NS_PER_MS)
+
 /* What a client may pass in one turn. */
 #define GRANT_MOST 256u
 
@@ -347,15 +350,23 @@ static uint64_t forget_at(const struct valve *v, const struct valve_client *c)
     return answers_forget_at(&v->answers, &c->asked);
 }
 
+/* As often as silence has to be looked for, and less often the more there are who look. */
+static uint64_t look_after_ns(const struct valve *v)
+{
+    uint64_t turns_ns = LOOK_NS * atomic_load_explicit(&v->in_hand, memory_order_relaxed);
+    uint64_t after_ns = answers_look_after_ns(&v->answers);
+    after_ns = after_ns > turns_ns ? after_ns : turns_ns;
+    return after_ns < ANSWERS_KEPT_NS ? after_ns : ANSWERS_KEPT_NS;
+}
+
 uint64_t valve_look_at(const struct valve *v, const struct valve_client *c, uint64_t now_ns)
 {
     if (c->asked.in_hand == 0)
         return 0;
-    uint64_t at_ns = forget_at(v, c), kept_ns = c->asked.at_ns + ANSWERS_KEPT_NS;
+    uint64_t at_ns = forget_at(v, c), soon_ns = now_ns + look_after_ns(v);
     if (!valve_is_limited(v) || !valve_is_busy(v))
         return at_ns;
-    kept_ns = kept_ns > now_ns ? kept_ns : now_ns + ANSWERS_KEPT_NS;
-    return kept_ns < at_ns ? kept_ns : at_ns;
+    return soon_ns < at_ns ? soon_ns : at_ns;
 }
 
 /* Under the lock. */
@@ -370,7 +381,7 @@ static void look(struct valve *v, struct valve_client *c, bool late, uint64_t no
         answers_miss(&v->answers);
         write_off(v, c, now_ns);
     } else {
-        answers_look(&v->answers, &c->asked, now_ns);
+        answers_look(&v->answers, &c->asked, load_of(v), now_ns);
         serve(v, now_ns);
     }
 }
