@@ -225,11 +225,11 @@ static void quick_requests_do_not_wait_for_polls(void **state)
         snprintf(what, sizeof(what), "%u polls of %u ms, first", cases[i].pollers, (unsigned)cases[i].poll_ms);
         run_for(6 * NS_PER_S);
         say(what);
-        assert_true(m.samples[QUICK] >= 1);
+        assert_true(m.samples[QUICK] >= 300 / 6);
         run_for(20 * NS_PER_S);
         say("then");
         assert_true(m.samples[QUICK] >= 880 && percentile(QUICK, 50) <= 1000);
-        if (cases[i].poll_ms <= 1000)
+        if (cases[i].poll_ms <= 400)
             assert_true(m.samples[QUICK] >= 980 && percentile(QUICK, 99) <= 5000);
         end();
     }
@@ -250,7 +250,8 @@ static void a_flood_beside_polls_is_held_back(void **state)
         say("its first second");
         run_for(10 * NS_PER_S);
         say("ten seconds of flood");
-        fprintf(stderr, "worked %u\n", (unsigned)m.worked);
+        assert_true(m.worked >= 5000 / 2 && m.queued_most <= 48);
+        assert_true(percentile(QUICK, 50) <= 20000);
         end();
     }
 }
@@ -264,12 +265,12 @@ static void an_application_that_becomes_slow_keeps_nothing(void **state)
     run_for(3 * NS_PER_S);
     say("fast");
     m.work_ns = 200 * NS_PER_MS;
-    run_for(5 * NS_PER_S);
+    run_for(10 * NS_PER_S);
     say("slow");
-    for (int i = 0; i < 5; i++) {
-        run_for(10 * NS_PER_S);
-        say("and slow");
-    }
+    assert_true(m.queued_most <= 24);
+    run_for(10 * NS_PER_S);
+    say("and slow");
+    assert_true(m.queued_most <= 3);
     end();
 }
 
@@ -286,8 +287,10 @@ static void a_pause_leaves_no_queue_behind(void **state)
         say("a pause of three seconds");
         run_for(NS_PER_S);
         say("a second later");
+        assert_true(percentile(QUICK, 50) <= 50000);
         run_for(NS_PER_S);
         say("two");
+        assert_true(m.queued <= 3 && percentile(QUICK, 99) <= 50000);
     }
     end();
 }

@@ -6,6 +6,9 @@
 /* The part of a silence that may be added to it. */
 #define PART 8
 
+/* A silence of this, and of each double, may bring as many again. */
+#define LONG_NS (250 * NS_PER_MS)
+
 void silence_init(struct silence *s)
 {
     memset(s, 0, sizeof(*s));
@@ -34,23 +37,16 @@ static bool is_judged(const struct silence *s)
     return s->granted == 0;
 }
 
-/* They were worth it. Some may have gone with those who were in hand before. */
-static uint32_t take(struct silence *s)
-{
-    uint32_t places = s->places > s->granted ? s->places : s->granted;
-    s->places = 0;
-    return places;
-}
-
+/* All additional places end with the judgement. Some may have gone before, with those who were in hand then. */
 static uint32_t judge(struct silence *s, bool worth)
 {
-    uint32_t places = worth ? take(s) : 0;
+    uint32_t places = s->places > s->granted ? s->places : s->granted;
     if (worth)
         s->trust = s->trust < SILENCE_MOST / 2 ? 2 * s->trust : SILENCE_MOST;
     else
         s->trust = s->trust > 1 ? s->trust / 2 : 1;
-    s->granted = 0;
-    return places;
+    s->places = s->granted = 0;
+    return worth ? places : 0;
 }
 
 uint32_t silence_answer(struct silence *s, uint64_t asked_ns, uint64_t now_ns)
@@ -64,7 +60,7 @@ uint32_t silence_answer(struct silence *s, uint64_t asked_ns, uint64_t now_ns)
     if (asked_ns < s->granted_ns)
         return 0;
     uint64_t longer_ns = s->before_ns * s->granted / s->before;
-    return judge(s, latency_ns <= s->before_ns + longer_ns / 2);
+    return judge(s, s->before_ns == 0 || latency_ns <= s->before_ns + longer_ns / 2);
 }
 
 void silence_look(struct silence *s, uint64_t answered, uint32_t in_hand, uint64_t asked_ns, uint64_t now_ns)
@@ -78,8 +74,10 @@ void silence_look(struct silence *s, uint64_t answered, uint32_t in_hand, uint64
     bool other = !is_judged(s) && s->first_ns < s->since_ns;
     if (now_ns < since_ns || other)
         return;
-    uint64_t places = (now_ns - since_ns) / silence_each_ns(s);
-    places = places < s->trust ? places : s->trust;
+    uint64_t places = (now_ns - since_ns) / silence_each_ns(s), most = s->trust;
+    for (uint64_t long_ns = LONG_NS; long_ns < now_ns - since_ns; long_ns *= 2)
+        most += s->trust;
+    places = places < most ? places : most;
     if (places <= s->granted)
         return;
     if (s->granted == 0) {
@@ -94,10 +92,12 @@ void silence_look(struct silence *s, uint64_t answered, uint32_t in_hand, uint64
 
 uint32_t silence_end(struct silence *s, uint64_t asked_ns, bool overtaken)
 {
-    if (asked_ns >= s->granted_ns)
+    if (is_judged(s))
         return 0;
-    if (overtaken)
-        return is_judged(s) ? take(s) : judge(s, true);
+    if (asked_ns < s->granted_ns && overtaken)
+        return judge(s, true);
+    if (asked_ns >= s->granted_ns)
+        s->places = s->granted = 0; /* nobody will know */
     s->places -= s->places > 0;
     return 0;
 }
