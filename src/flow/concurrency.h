@@ -21,9 +21,14 @@
  * falls, and latencies under the higher value come out too low. So they are held against what is in hand and the
  * replies in that time (Little's law), and where they cannot be the mean, that decides.
  *
+ * Clients may ask for different things, and then the means of two rounds differ by who happened to ask. So a client's
+ * latency under one value is also compared with its own under the other, and the comparison with the smaller error
+ * decides; where clients differ from each other more than from themselves, means count only over rounds that have heard
+ * of all who want something.
+ *
  * Only pairs in which somebody waited under the lower limit count: otherwise the limit was not what decided.
  *
- * 304 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
+ * 392 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
  */
 #ifndef WEIR_FLOW_CONCURRENCY_H
 #define WEIR_FLOW_CONCURRENCY_H

@@ -509,6 +509,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     valve_stats(&g->valve, &valve);
     ret->cells[CELL_REQUESTS_IN_HAND] = valve.in_hand;
     ret->cells[CELL_REQUESTS_LIMIT] = valve.limited ? valve.limit : 0;
+    ret->cells[CELL_REQUESTS_KEPT] = valve.kept;
     ret->cells[CELL_IN_LINE] = valve.waiting;
     ret->cells[CELL_UNFINISHED] = atomic_load(&g->traffic.unfinished.bytes);
     ret->cells[CELL_TOPIC_BYTES] = tally_cost(&g->traffic.topics);

@@ -66,6 +66,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Requests passed to the application and not answered yet.")                                                   \
     CELL(REQUESTS_LIMIT, "weir_requests_limit", METRIC_GAUGE, "",                                                      \
          "Requests that the application may have in hand now (learned); 0 while nothing is limited.")                  \
+    CELL(REQUESTS_KEPT, "weir_requests_kept_total", METRIC_COUNTER, "",                                                \
+         "Requests that the application kept while it answered others (long polls); they count as in hand no longer.") \
     CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that waits for its turn.") \
     CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """Valid messages without end, from many connections and from many sources: nobody's flood is anybody else's problem, with no rate configured."""
+import threading
 import time
 from statistics import median
 
@@ -151,4 +152,86 @@ def test_long_polls_pass_untouched(start_weir, start_app, peers, paths):
     for client in clients:
         client.send(b"still ready")
     wait_until(lambda: app.stats()["messages"] == 600, "all workers to be heard again")
+    assert refusals(weir) == {}
+
+
+class Pollers:
+    """Clients that ask again as soon as they are answered, on a thread of their own."""
+
+    def __init__(self, peers, endpoint, count):
+        self.sockets = [peers.client(zmq.DEALER, endpoint) for _ in range(count)]
+        self.answered = [0] * count
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        poller = zmq.Poller()
+        for n, socket in enumerate(self.sockets):
+            poller.register(socket, zmq.POLLIN)
+            socket.send_multipart([b"", b"poll"])
+        numbers = {socket: n for n, socket in enumerate(self.sockets)}
+        while not self.stop.is_set():
+            for socket, _ in poller.poll(100):
+                socket.recv_multipart()
+                self.answered[numbers[socket]] += 1
+                socket.send_multipart([b"", b"poll"])
+
+    def end(self):
+        self.stop.set()
+        self.thread.join()
+
+
+@pytest.fixture
+def pollers(peers):
+    started = []
+
+    def start(endpoint, count):
+        started.append(Pollers(peers, endpoint, count))
+        return started[-1]
+    yield start
+    for p in started:
+        p.end()
+
+
+def exchanges_beside(pollers, clients, rounds):
+    """Quick requests answered, one after the other, while each poll is answered so many times in the mean."""
+    done, until = 0, sum(pollers.answered) + rounds * len(pollers.answered)
+    while sum(pollers.answered) < until:
+        clients[done % len(clients)].send(b"quick")
+        assert clients[done % len(clients)].recv() == b"quick"
+        done += 1
+    return done
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_quick_requests_do_not_wait_for_long_polls(start_weir, start_app, peers, paths, pollers, count):
+    """All of one source. What the valve has not seen before it may hold up for a moment, so the first polls do not count."""
+    app = start_app("polls", paths.ipc(), poll_ms=300)
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=app.endpoint)
+    clients = [peers.client(zmq.REQ, weir.endpoint) for _ in range(5)]
+    p = pollers(weir.endpoint, count)
+    exchanges_beside(p, clients, 8)
+    # If they waited for places among the polls, hardly one would be answered for each that ends.
+    done = exchanges_beside(p, clients, 8)
+    assert done > 8 * count * 2
+    assert refusals(weir) == {}
+    assert weir.metric("weir_requests_kept_total") > 0
+
+
+def test_a_flood_beside_long_polls(start_weir, start_app, flood, peers, paths, pollers):
+    app = start_app("polls", paths.ipc(), poll_ms=300, work_ms=2)
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=app.endpoint)
+    clients = [peers.client(zmq.REQ, from_source("127.77.10.1", weir.endpoint)) for _ in range(5)]
+    p = pollers(from_source("127.77.10.1", weir.endpoint), 20)
+    exchanges_beside(p, clients, 4)
+    f = flood("requests", weir.endpoint, size=64, connections=100, sources=100)
+    wait_until(lambda: in_line(weir) > 50, "the crowd to stand in line")
+    before = app.stats()["messages"]
+    done = exchanges_beside(p, clients, 8)
+    assert f.alive()
+    # The application has something to do (150 requests in 300 ms), and those who ask for little are among the first.
+    assert app.stats()["messages"] - before > 8 * 150 / 4
+    assert done > 8 * 5
+    f.stop()
     assert refusals(weir) == {}

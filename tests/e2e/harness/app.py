@@ -5,9 +5,11 @@ Run as a script: app.py KIND '{"bind": ..., "options": {...}}'. It prints "ready
 "stats" -> {"messages": n, "bytes": n, "digest": hex of everything received in order}; "quit" ends it; pub also takes
 "publish TOPIC COUNT SIZE", push "push COUNT SIZE".
 
-Kinds: rep, router (echo), slow-rep (option "work_ms" of sleep per request), router-sink (never answers), dealer, pair (echo), pull (counts),
+Kinds: rep, router (echo), slow-rep (option "work_ms" of sleep per request), router-sink (never answers), polls (a
+ROUTER that answers "poll" after "poll_ms" and anything else after "work_ms" of work), dealer, pair (echo), pull (counts),
 slow-pull (the same with "work_ms"), stuck-pull (never receives), sub, xsub (count), pub, xpub, push.
 """
+import collections
 import hashlib
 import json
 import os
@@ -19,7 +21,7 @@ if __name__ != "__main__":
     from .proc import Child
 
 TYPES = {"rep": "REP", "slow-rep": "REP", "router": "ROUTER", "dealer": "DEALER", "pair": "PAIR", "pull": "PULL", "stuck-pull": "PULL",
-         "slow-pull": "PULL", "router-sink": "ROUTER",
+         "slow-pull": "PULL", "router-sink": "ROUTER", "polls": "ROUTER",
          "sub": "SUB", "xsub": "XSUB", "pub": "PUB", "xpub": "XPUB", "push": "PUSH"}
 ECHO = {"rep", "slow-rep", "router", "dealer", "pair"}
 
@@ -55,6 +57,7 @@ class Application:
         self.ctx = zmq.Context()
         self.ctx.max_sockets = 4096
         self.messages = self.bytes = 0
+        self.kept = collections.deque()
         self.digest = hashlib.sha256()
         self._authenticate(spec["zap"])
         self.socket = self.ctx.socket(getattr(zmq, TYPES[kind]))
@@ -92,11 +95,19 @@ class Application:
         if self.kind not in ("stuck-pull", "pub", "push"):
             poller.register(self.socket, zmq.POLLIN)
         while True:
-            for ready, _ in poller.poll():
+            for ready, _ in poller.poll(self._until_next()):
                 if ready is self.socket:
                     self._receive()
                 elif not self._command(self._line()):
                     return
+            self._answer_kept()
+
+    def _until_next(self):
+        return max(0, (self.kept[0][0] - time.monotonic()) * 1000) if self.kept else None
+
+    def _answer_kept(self):
+        while self.kept and self.kept[0][0] <= time.monotonic():
+            self.socket.send_multipart(self.kept.popleft()[1])
 
     def _line(self):
         """One line from stdin, unbuffered, so that poll() and the reader never disagree."""
@@ -122,10 +133,19 @@ class Application:
             for frame in body:
                 self.bytes += len(frame)
                 self.digest.update(frame)
+            if self.kind == "polls":
+                self._keep_or_answer(frames)
             if slow:
                 time.sleep(self.spec.get("work_ms", 5) / 1000)
             if self.kind in ECHO:
                 self.socket.send_multipart(frames)
+
+    def _keep_or_answer(self, frames):
+        if frames[-1] == b"poll":
+            self.kept.append((time.monotonic() + self.spec["poll_ms"] / 1000, frames))
+            return
+        time.sleep(self.spec.get("work_ms", 0) / 1000)
+        self.socket.send_multipart(frames)
 
     def _command(self, line):
         words = line.decode().split()
