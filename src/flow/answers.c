@@ -7,6 +7,10 @@
 #define ENOUGH_COME   4u
 #define ENOUGH_BROKEN 32u
 
+/* The window is widened up to so many times those who wait, and some. */
+#define WIDEN_TIMES 4u
+#define WIDEN_MORE  16u
+
 void answers_init(struct answers *a, uint32_t most)
 {
     memset(a, 0, sizeof(*a));
@@ -31,7 +35,8 @@ void answers_be_fixed(struct answers *a, uint32_t limit)
 
 uint32_t answers_limit(const struct answers *a)
 {
-    return a->fixed ? a->fixed : concurrency_limit(&a->concurrency) + a->silence.places;
+    uint32_t limit = concurrency_limit(&a->concurrency) + a->silence.places;
+    return a->fixed ? a->fixed : limit < a->concurrency.most ? limit : a->concurrency.most;
 }
 
 void answers_follow(const struct answers *a, struct asked *c, uint64_t now_ns)
@@ -54,26 +59,34 @@ static void publish(struct answers *a)
     atomic_store(&a->silence_ns, silence_each_ns(&a->silence));
 }
 
-/* Places that came from silence, and were worth it, become part of the window. */
-static void widen(struct answers *a, uint32_t places)
+/* Places that came from silence, and were worth it, become part of the window. Not without end: who sends what is never
+ * answered takes all that there are. */
+static void widen(struct answers *a, uint32_t places, struct silence_load load)
 {
-    if (places)
-        concurrency_raise(&a->concurrency, concurrency_limit(&a->concurrency) + places);
+    uint32_t limit = concurrency_limit(&a->concurrency), most = WIDEN_TIMES * (load.waiting + WIDEN_MORE);
+    if (places && limit < most)
+        concurrency_raise(&a->concurrency, limit + places < most ? limit + places : most);
 }
 
-void answers_look(struct answers *a, const struct asked *c, struct answers_load load, uint64_t now_ns)
+void answers_look(struct answers *a, const struct asked *c, struct silence_load load, uint64_t now_ns)
 {
     if (a->strict)
         return;
-    silence_look(&a->silence, atomic_load(&a->count), load.in_hand, c->at_ns, now_ns);
+    silence_look(&a->silence, atomic_load(&a->count), load, c->at_ns, now_ns);
     publish(a);
 }
 
-void answers_end(struct answers *a, struct asked *c)
+static void end(struct answers *a, struct asked *c, bool lost, struct silence_load load)
 {
-    widen(a, silence_end(&a->silence, c->at_ns, answers_may_be_kept(a, c)));
+    bool overtaken = laps_since(&a->laps, &c->lap) >= LAPS_OVERTAKEN;
+    widen(a, silence_end(&a->silence, c->at_ns, overtaken, lost), load);
     publish(a);
     c->until = 0;
+}
+
+void answers_lose(struct answers *a, struct asked *c, struct silence_load load)
+{
+    end(a, c, true, load);
 }
 
 /* ---- what is answered ---- */
@@ -105,7 +118,7 @@ static void learn(struct answers *a, bool answered)
     atomic_store(&a->mode, ANSWERS_OPEN);
 }
 
-static struct concurrency_reply reply_to(const struct answers *a, const struct asked *c, struct answers_load load,
+static struct concurrency_reply reply_to(const struct answers *a, const struct asked *c, struct silence_load load,
                                          uint64_t now_ns)
 {
     return (struct concurrency_reply){
@@ -121,30 +134,33 @@ static struct concurrency_reply reply_to(const struct answers *a, const struct a
 }
 
 /* How long a request was kept says nothing about how long others take. */
-static void learn_latency(struct answers *a, struct asked *c, bool kept, struct answers_load load, uint64_t now_ns)
+static void learn_latency(struct answers *a, struct asked *c, bool kept, struct silence_load load, uint64_t now_ns)
 {
     struct concurrency_reply r = reply_to(a, c, load, now_ns);
     r.kept = kept;
     c->last = concurrency_sample(&a->concurrency, &r);
     if (!kept)
-        widen(a, silence_answer(&a->silence, c->at_ns, now_ns));
+        widen(a, silence_answer(&a->silence, r.answered, c->at_ns, now_ns), load);
 }
 
-void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct answers_load load,
+void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct silence_load load,
                   uint64_t now_ns)
 {
     uint64_t asked_ns = c->at_ns;
     if (counted)
         learn_latency(a, c, kept, load, now_ns);
     learn(a, true);
-    answers_end(a, c);
+    a->come_ns = now_ns;
+    end(a, c, false, load);
     laps_answer(&a->laps, &c->lap, asked_ns, now_ns);
-    c->at_ns = now_ns; /* what is left in hand is waited for from now on */
+    /* What is left in hand is waited for from now on. */
+    c->at_ns = now_ns;
+    laps_ask(&a->laps, &c->lap);
 }
 
-void answers_keep(struct answers *a, struct asked *c, struct answers_load load, uint64_t now_ns)
+void answers_keep(struct answers *a, struct asked *c, uint32_t n, struct silence_load load, uint64_t now_ns)
 {
-    atomic_fetch_add_explicit(&a->count, c->in_hand, memory_order_relaxed);
+    atomic_fetch_add_explicit(&a->count, n, memory_order_relaxed);
     learn_latency(a, c, true, load, now_ns);
 }
 
@@ -155,7 +171,9 @@ uint64_t answers_forget_at(const struct answers *a, const struct asked *c)
     return c->at_ns + ANSWERS_FORGET_NS + 8 * atomic_load_explicit(&a->mean_ns, memory_order_relaxed);
 }
 
-void answers_miss(struct answers *a)
+/* One that answers others answers: what it leaves out is its affair. */
+void answers_miss(struct answers *a, const struct asked *c)
 {
-    learn(a, false);
+    if (a->come_ns < c->at_ns)
+        learn(a, false);
 }

@@ -28,7 +28,7 @@ enum answers_mode { ANSWERS_UNDECIDED, ANSWERS_OPEN, ANSWERS_LIMITED };
 
 struct answers {
     _Atomic uint8_t mode; /* enum answers_mode */
-    bool strict;          /* requests are answered one by one: whether they are has not to be learned */
+    _Atomic bool strict;  /* requests are answered one by one: whether they are has not to be learned */
     _Atomic uint32_t limit, round;
     _Atomic uint64_t mean_ns, silence_ns; /* silence_each_ns() */
     _Atomic uint64_t count;               /* in all */
@@ -36,6 +36,7 @@ struct answers {
     struct laps laps;
     struct silence silence;
     uint32_t come, broken; /* samples: answered in time, and not since the last that was */
+    uint64_t come_ns;      /* when the last of the former was */
     uint32_t fixed;        /* the limit, when it is not learned; else 0 */
 };
 
@@ -47,11 +48,6 @@ struct asked {
     uint16_t round;   /* of the followed one */
     struct lap_mark lap;
     struct concurrency_last last;
-};
-
-/* Who asks the application, and who waits to. */
-struct answers_load {
-    uint32_t in_hand, waiting;
 };
 
 /* `most`: the limit never exceeds it. */
@@ -82,20 +78,20 @@ bool answers_are_kept(const struct answers *a, const struct asked *c, uint64_t n
 bool answers_may_be_kept(const struct answers *a, const struct asked *c);
 
 /* The followed request is answered. `counted`: it is part of the load; `kept`: answers_are_kept(). */
-void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct answers_load load,
+void answers_come(struct answers *a, struct asked *c, bool counted, bool kept, struct silence_load load,
                   uint64_t now_ns);
 
-/* What the client has in hand, all of it part of the load, is kept: to be counted as if it were answered now. */
-void answers_keep(struct answers *a, struct asked *c, struct answers_load load, uint64_t now_ns);
+/* `n` of what the client has in hand, all part of the load, are kept: to be counted as if they were answered now. */
+void answers_keep(struct answers *a, struct asked *c, uint32_t n, struct silence_load load, uint64_t now_ns);
 
 /* When what the client has in hand is not waited for any more, if nothing is answered until then. Any thread. */
 uint64_t answers_forget_at(const struct answers *a, const struct asked *c);
 
 /* That time has come. */
-void answers_miss(struct answers *a);
+void answers_miss(struct answers *a, const struct asked *c);
 
-/* What the client has in hand is not waited for any more, whatever the reason. */
-void answers_end(struct answers *a, struct asked *c);
+/* What the client has in hand is not waited for any more. */
+void answers_lose(struct answers *a, struct asked *c, struct silence_load load);
 
 /* How long after a look the next one makes sense, at the earliest. Any thread. */
 static inline uint64_t answers_look_after_ns(const struct answers *a)
@@ -104,6 +100,6 @@ static inline uint64_t answers_look_after_ns(const struct answers *a)
 }
 
 /* Others wait for their turns while the client waits for its answer: the limit rises if the application is silent. */
-void answers_look(struct answers *a, const struct asked *c, struct answers_load load, uint64_t now_ns);
+void answers_look(struct answers *a, const struct asked *c, struct silence_load load, uint64_t now_ns);
 
 #endif

@@ -160,17 +160,17 @@ static void note_order(struct concurrency *w, const struct concurrency_reply *r)
 /* Both values were tried: moves the pair, if there is more to the difference than chance. */
 static void adapt(struct concurrency *w, bool known)
 {
-    const struct trial *l = &w->tried[0], *h = &w->tried[1];
+    const struct latency *l = &w->tried[0], *h = &w->tried[1];
     double more = h->in_hand / h->samples / (l->in_hand / l->samples) - 1;
     if (more <= 0)
         return;
     /* Where some are kept, they are not answered in the round in which they are asked: it seems to starve them. */
-    bool starves = is_unfair(w) || (trial_starves(h) && !is_mixed(w)),
-         all = starves && l->replies > 0 && h->replies > 0;
-    bool crowded = trial_mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > trial_mean(h);
-    struct trial_comparison c = trial_compare(l, h, all);
-    if (!all && w->pairs.samples >= TRIAL_PAIRS) {
-        struct trial_comparison own = trial_compare_pairs(&w->pairs);
+    bool starves = is_unfair(w) || (latency_starves(h) && !is_mixed(w)),
+         all = starves && l->replies > 0 && h->replies > 0 && h->ns > 0;
+    bool crowded = latency_mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > latency_mean(h);
+    struct latency_comparison c = latency_compare(l, h, all);
+    if (!all && w->pairs.samples >= LATENCY_PAIRS) {
+        struct latency_comparison own = latency_compare_pairs(&w->pairs);
         c = !known || own.error_2 < c.error_2 ? own : c;
     } else if (!known && !crowded) {
         return;
@@ -186,12 +186,12 @@ static void adapt(struct concurrency *w, bool known)
 /* What was learned of the application before is of no use: searches with large steps again. */
 static bool start_over(struct concurrency *w)
 {
-    const struct trial *before = &w->tried[w->round % 2];
-    if (before->samples == 0 || trial_starves(before))
+    const struct latency *before = &w->tried[w->round % 2];
+    if (before->samples == 0 || latency_starves(before))
         return false;
-    if (!trial_changed(before, &w->now))
+    if (!latency_changed(before, &w->now))
         return false;
-    bool slower = trial_mean(&w->now) > trial_mean(before);
+    bool slower = latency_mean(&w->now) > latency_mean(before);
     search(w, slower ? (w->high + 1) / 2 : w->low, 0);
     return true;
 }
@@ -222,9 +222,10 @@ static void next_pair(struct concurrency *w)
 static void end_round(struct concurrency *w, uint32_t rivals)
 {
     bool high = w->round % 2;
+    rivals = rivals < SAMPLES_MOST / 2 ? rivals : SAMPLES_MOST / 2;
     if (!high && w->now.contended * 2 < w->now.samples) {
         /* It was not the limit that decided. The next round has the same number of tries to show something. */
-        w->tried[0].samples = 0;
+        memset(&w->tried[0], 0, sizeof(w->tried[0]));
         memset(&w->pairs, 0, sizeof(w->pairs));
         next_round(w);
         return;
@@ -234,22 +235,24 @@ static void end_round(struct concurrency *w, uint32_t rivals)
         next_pair(w);
         return;
     }
-    trial_add(&w->tried[high], &w->now);
+    latency_add(&w->tried[high], &w->now);
     if (high && w->tried[0].samples)
         adapt(w, known || (w->tried[0].samples >= rivals && w->tried[1].samples >= rivals));
     for (unsigned i = 0; i < 2; i++)
         if (w->tried[i].samples > SAMPLES_MOST)
-            trial_halve(&w->tried[i]);
+            latency_halve(&w->tried[i]);
+    if (w->pairs.samples > SAMPLES_MOST)
+        latency_halve_pairs(&w->pairs);
     next_round(w);
 }
 
 static bool is_enough(const struct concurrency *w)
 {
-    const struct trial *t = &w->now;
-    if (t->samples < TRIAL_ALIKE || t->samples < concurrency_limit(w) / 4)
+    const struct latency *t = &w->now;
+    if (t->samples < LATENCY_ALIKE || t->samples < concurrency_limit(w) / 4)
         return false;
-    bool various = trial_spread(t) > 1.0 / 64;
-    return !various || (t->samples >= TRIAL_VARIOUS && t->samples >= 2 * concurrency_limit(w));
+    bool various = latency_spread(t) > 1.0 / 64;
+    return !various || (t->samples >= LATENCY_VARIOUS && t->samples >= 2 * concurrency_limit(w));
 }
 
 /* Nobody notices a queue that is gone after a moment: no search is needed while nearly all samples say so. */
@@ -282,18 +285,18 @@ void concurrency_raise(struct concurrency *w, uint32_t limit)
 /* What the client saw last, if it was under the other value of the same pair. */
 static void compare(struct concurrency *w, const struct concurrency_reply *r)
 {
-    uint16_t since = (uint16_t)(w->round - r->last.round), latency = trial_scaled(r->latency_ns);
+    uint16_t since = (uint16_t)(w->round - r->last.round), latency = latency_scaled(r->latency_ns);
     if (r->last.scaled == 0 || since > w->round - w->since || since % 2 == 0)
         return;
     if (w->round % 2)
-        trial_pair(&w->pairs, r->last.scaled, latency);
+        latency_pair(&w->pairs, r->last.scaled, latency);
     else
-        trial_pair(&w->pairs, latency, r->last.scaled);
+        latency_pair(&w->pairs, latency, r->last.scaled);
 }
 
 static void count(struct concurrency *w, const struct concurrency_reply *r, double latency)
 {
-    struct trial *t = &w->now;
+    struct latency *t = &w->now;
     if (w->began_ns == 0) {
         w->began_ns = r->now_ns;
         w->answered_then = r->answered;
@@ -315,7 +318,7 @@ static void learn(struct concurrency *w, const struct concurrency_reply *r, uint
 {
     if (!r->kept)
         w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
-    note_kinds(&w->kinds, trial_scaled(latency_ns), r->last);
+    note_kinds(&w->kinds, latency_scaled(latency_ns), r->last);
     /* Admitted under the other limit. */
     if (r->round != (uint16_t)w->round)
         return;
@@ -335,5 +338,5 @@ struct concurrency_last concurrency_sample(struct concurrency *w, const struct c
     uint64_t latency_ns = r->latency_ns ? r->latency_ns : 1;
     note_order(w, r);
     learn(w, r, latency_ns);
-    return (struct concurrency_last){.round = r->round, .scaled = trial_scaled(latency_ns)};
+    return (struct concurrency_last){.round = r->round, .scaled = latency_scaled(latency_ns)};
 }

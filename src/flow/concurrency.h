@@ -28,13 +28,13 @@
  *
  * Only pairs in which somebody waited under the lower limit count: otherwise the limit was not what decided.
  *
- * 392 bytes, one owner at a time (relay/ holds a lock around it). Nothing to free.
+ * 392 bytes, one owner at a time (flow/valve.h holds a lock around it). Nothing to free.
  */
 #ifndef WEIR_FLOW_CONCURRENCY_H
 #define WEIR_FLOW_CONCURRENCY_H
 
 #include "base/attr.h"
-#include "flow/trial.h"
+#include "flow/latency.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,7 +46,7 @@
 
 /* The latency that a client saw last, and in which round; all zero at the beginning. */
 struct concurrency_last {
-    uint16_t round, scaled; /* trial_scaled() */
+    uint16_t round, scaled; /* latency_scaled() */
 };
 
 /* How fair the application is to those it has in hand: sums that fade. */
@@ -61,7 +61,7 @@ struct concurrency_reply {
     uint16_t round;   /* in which its request was admitted */
     uint32_t in_hand; /* with itself */
     bool contended;   /* somebody waits for a place */
-    bool kept;        /* how long it took says nothing of others */
+    bool kept;        /* as long as it pleased the application: no measure of how long others take */
     uint32_t rivals;  /* all who have or want a place */
     uint64_t latency_ns;
     struct concurrency_last last; /* of the same client */
@@ -89,10 +89,10 @@ struct concurrency {
     uint64_t began_ns, answered_then; /* of the round: its first sample */
     struct concurrency_order order;
     struct concurrency_kinds kinds;
-    struct trial now;      /* the round under way */
-    struct trial tried[2]; /* the rounds before, under low and under high */
-    struct trial_pairs pairs;
-    uint64_t smooth_ns; /* of all latencies, exponentially weighted by 1/8 */
+    struct latency now;      /* the round under way */
+    struct latency tried[2]; /* the rounds before, under low and under high */
+    struct latency_pairs pairs;
+    uint64_t smooth_ns; /* of all latencies but of the kept, exponentially weighted by 1/8 */
 };
 
 /* `most`: the limit never exceeds it. */

@@ -13,11 +13,11 @@
 #include <cmocka.h>
 
 #define MOST    4096u
-#define CLIENTS 320u
+#define CLIENTS 512u
 #define TICK_NS (100 * NS_PER_US)
 #define SAMPLES 65536u
 
-enum kind { QUICK, POLL, FLOOD, KINDS };
+enum kind { QUICK, POLL, FLOOD, SINK, KINDS }; /* SINK: never answered, one after the other */
 
 enum state { RESTS, WANTS, WAITS, ASKED };
 
@@ -35,10 +35,11 @@ struct model {
     struct list woken;
     struct client clients[CLIENTS];
     unsigned count;
-    uint64_t now_ns, work_ns, poll_ns, rest_ns, stalled_until_ns, free_ns;
+    uint64_t now_ns, work_ns, tail_ns, tail_every, poll_ns, rest_ns, stalled_until_ns, free_ns;
     uint64_t coming;
     uint32_t queued, queued_most; /* in the application */
-    uint64_t worked;
+    uint64_t worked, sunk;
+    double queue;                       /* in the application: sum over time, in ticks */
     uint32_t latencies[KINDS][SAMPLES]; /* from the wish to the answer, in us */
     unsigned samples[KINDS];
 };
@@ -93,6 +94,11 @@ static void pass(struct client *c)
     valve_passed(&m.v, &c->valve, 1, m.now_ns);
     arm(c, valve_look_at(&m.v, &c->valve, m.now_ns));
     valve_rest(&m.v, &c->valve, m.now_ns);
+    if (c->kind == SINK) {
+        m.sunk++;
+        c->state = WANTS;
+        return;
+    }
     c->state = ASKED;
     c->order = m.coming++;
     c->done_ns = c->kind == POLL ? m.now_ns + m.poll_ns : 0;
@@ -104,7 +110,7 @@ static void pass(struct client *c)
 static void want(struct client *c)
 {
     struct turns_client who = {
-        .owner = c->kind == FLOOD ? 128 : 64, .weight = TURNS_WEIGHT_ONE, .age_ns = 10 * NS_PER_S, .priority = 1};
+        .owner = c->kind >= FLOOD ? 128 : 64, .weight = TURNS_WEIGHT_ONE, .age_ns = 10 * NS_PER_S, .priority = 1};
     if (valve_allows(&m.v, &c->valve)) {
         pass(c);
         return;
@@ -152,13 +158,15 @@ static void work(void)
         m.worked++;
         answer(done);
     }
+    bool tail = m.tail_every && m.worked % m.tail_every == 0;
     if (next)
-        m.free_ns = next->done_ns = m.now_ns + m.work_ns;
+        m.free_ns = next->done_ns = m.now_ns + (tail ? m.tail_ns : m.work_ns);
 }
 
 static void tick(void)
 {
     m.now_ns += TICK_NS;
+    m.queue += m.queued;
     work();
     for (unsigned i = 0; i < m.count; i++) {
         struct client *c = &m.clients[i];
@@ -182,9 +190,11 @@ static void run_for(uint64_t ns)
 {
     memset(m.samples, 0, sizeof(m.samples));
     m.queued_most = m.queued;
-    m.worked = 0;
+    m.worked = m.sunk = 0;
+    m.queue = 0;
     for (uint64_t until = m.now_ns + ns; m.now_ns < until;)
         tick();
+    m.queue = m.queue * (double)TICK_NS / (double)ns;
 }
 
 static int by_value(const void *a, const void *b)
@@ -295,6 +305,60 @@ static void a_pause_leaves_no_queue_behind(void **state)
     end();
 }
 
+/* Where hardly anybody waits nobody needs to be let in. */
+static void now_and_then_a_long_one_is_no_reason(void **state)
+{
+    static const struct {
+        uint64_t work_ms, tail_ms, every;
+        unsigned clients;
+    } cases[] = {{1, 300, 100, 100}, {1, 300, 100, 300}, {5, 500, 20, 300}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        begin(cases[i].work_ms * NS_PER_MS, 0);
+        m.tail_ns = cases[i].tail_ms * NS_PER_MS;
+        m.tail_every = cases[i].every;
+        add(QUICK, 5);
+        add(FLOOD, cases[i].clients);
+        run_for(5 * NS_PER_S);
+        run_for(30 * NS_PER_S);
+        say("a long one now and then");
+        fprintf(stderr, "mean queue %.1f\n", m.queue);
+        assert_true(m.queue <= (cases[i].every == 100 ? 6 : 24));
+        end();
+    }
+}
+
+static void pauses_now_and_then_are_no_reason(void **state)
+{
+    begin(NS_PER_MS, 0);
+    add(QUICK, 5);
+    add(FLOOD, 100);
+    run_for(2 * NS_PER_S);
+    for (int i = 0; i < 10; i++) {
+        run_for(2 * NS_PER_S);
+        m.stalled_until_ns = m.now_ns + 300 * NS_PER_MS;
+    }
+    run_for(2 * NS_PER_S);
+    say("pauses of 300 ms");
+    fprintf(stderr, "mean queue %.1f\n", m.queue);
+    assert_true(m.queue <= 6 && m.queued_most <= 24);
+    end();
+}
+
+/* Twenty connections send without end what the application never answers, beside five that it does. */
+static void what_is_never_answered_does_not_open_the_valve(void **state)
+{
+    begin(300 * NS_PER_US, 0);
+    add(QUICK, 5);
+    run_for(NS_PER_S);
+    add(SINK, 20);
+    run_for(10 * NS_PER_S);
+    say("never answered");
+    fprintf(stderr, "sunk %u, mode %u\n", (unsigned)m.sunk, m.v.answers.mode);
+    assert_true(valve_is_limited(&m.v));
+    assert_true(m.sunk <= 10 * 1000 && m.samples[QUICK] >= 100);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +366,9 @@ int main(void)
         cmocka_unit_test(a_flood_beside_polls_is_held_back),
         cmocka_unit_test(an_application_that_becomes_slow_keeps_nothing),
         cmocka_unit_test(a_pause_leaves_no_queue_behind),
+        cmocka_unit_test(now_and_then_a_long_one_is_no_reason),
+        cmocka_unit_test(pauses_now_and_then_are_no_reason),
+        cmocka_unit_test(what_is_never_answered_does_not_open_the_valve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ void laps_init(struct laps *l)
 void laps_answer(struct laps *l, struct lap_mark *m, uint64_t asked_ns, uint64_t now_ns)
 {
     uint8_t number = atomic_load_explicit(&l->number, memory_order_relaxed);
-    if (m->answered == number && asked_ns >= l->began_ns) {
+    if (m->answered == number && asked_ns > l->began_ns) {
         l->began_ns = now_ns;
         atomic_store_explicit(&l->number, ++number, memory_order_relaxed);
     }

@@ -15,7 +15,6 @@
 #define WEIR_FLOW_LAPS_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #define LAPS_OVERTAKEN 3u

@@ -18,7 +18,7 @@ void silence_init(struct silence *s)
 static void remember(struct silence *s, uint64_t latency_ns, uint64_t now_ns)
 {
     if (now_ns >= s->from_ns + SILENCE_REMEMBERS_NS) {
-        s->least_ns[1] = s->least_ns[0];
+        s->least_ns[1] = now_ns < s->from_ns + 2 * SILENCE_REMEMBERS_NS ? s->least_ns[0] : 0;
         s->least_ns[0] = 0;
         s->from_ns = now_ns;
     }
@@ -49,21 +49,31 @@ static uint32_t judge(struct silence *s, bool worth)
     return worth ? places : 0;
 }
 
-uint32_t silence_answer(struct silence *s, uint64_t asked_ns, uint64_t now_ns)
+/* Who was let in later took as long as those before it, and not just what was left of a pause; nor longer by half of
+ * what it would have if it had queued. */
+static bool did_not_queue(const struct silence *s, uint64_t latency_ns)
+{
+    uint64_t later_ns = s->granted_ns - s->before_asked_ns, longer_ns = s->before_ns * s->granted / s->before;
+    return latency_ns + later_ns / 2 >= s->before_ns && latency_ns <= s->before_ns + longer_ns / 2;
+}
+
+uint32_t silence_answer(struct silence *s, uint64_t answered, uint64_t asked_ns, uint64_t now_ns)
 {
     uint64_t latency_ns = now_ns > asked_ns ? now_ns - asked_ns : 1;
     remember(s, latency_ns, now_ns);
     if (is_judged(s))
         return 0;
-    if (asked_ns < s->first_ns)
+    if (asked_ns < s->first_ns) {
         s->before_ns = latency_ns;
+        s->before_asked_ns = asked_ns;
+    }
     if (asked_ns < s->granted_ns)
         return 0;
-    uint64_t longer_ns = s->before_ns * s->granted / s->before;
-    return judge(s, s->before_ns == 0 || latency_ns <= s->before_ns + longer_ns / 2);
+    bool before_most = 2 * (answered - s->first) <= s->before + 1ull;
+    return judge(s, before_most || (s->before_ns && did_not_queue(s, latency_ns)));
 }
 
-void silence_look(struct silence *s, uint64_t answered, uint32_t in_hand, uint64_t asked_ns, uint64_t now_ns)
+void silence_look(struct silence *s, uint64_t answered, struct silence_load load, uint64_t asked_ns, uint64_t now_ns)
 {
     if (s->answered != answered || s->since_ns == 0) {
         s->answered = answered;
@@ -77,27 +87,32 @@ void silence_look(struct silence *s, uint64_t answered, uint32_t in_hand, uint64
     uint64_t places = (now_ns - since_ns) / silence_each_ns(s), most = s->trust;
     for (uint64_t long_ns = LONG_NS; long_ns < now_ns - since_ns; long_ns *= 2)
         most += s->trust;
+    most = most < load.waiting + s->granted ? most : load.waiting + s->granted;
     places = places < most ? places : most;
     if (places <= s->granted)
         return;
     if (s->granted == 0) {
         s->first_ns = now_ns;
         s->before_ns = 0;
-        s->before = in_hand ? in_hand : 1;
+        s->before = load.in_hand ? load.in_hand : 1;
+        s->first = answered;
     }
     s->places += (uint32_t)places - s->granted;
     s->granted = (uint32_t)places;
     s->granted_ns = now_ns;
 }
 
-uint32_t silence_end(struct silence *s, uint64_t asked_ns, bool overtaken)
+/* Of those before who are lost nothing is learned, nor without any of those who were let in. */
+uint32_t silence_end(struct silence *s, uint64_t asked_ns, bool overtaken, bool lost)
 {
     if (is_judged(s))
         return 0;
     if (asked_ns < s->granted_ns && overtaken)
         return judge(s, true);
-    if (asked_ns >= s->granted_ns)
-        s->places = s->granted = 0; /* nobody will know */
+    if (lost && asked_ns < s->first_ns)
+        s->before -= s->before > 0;
+    if (asked_ns >= s->granted_ns || s->before == 0)
+        s->places = s->granted = 0;
     s->places -= s->places > 0;
     return 0;
 }

@@ -10,6 +10,7 @@
 
 static struct silence s;
 static uint64_t now, answered;
+static const struct silence_load load = {.in_hand = 2, .waiting = 100};
 
 static int set_up(void **state)
 {
@@ -22,8 +23,8 @@ static int set_up(void **state)
 static uint32_t answer(uint64_t asked_ns)
 {
     answered++;
-    uint32_t worth = silence_answer(&s, asked_ns, now);
-    return worth + silence_end(&s, asked_ns, false);
+    uint32_t worth = silence_answer(&s, answered, asked_ns, now);
+    return worth + silence_end(&s, asked_ns, false, false);
 }
 
 /* The quickest took 1 ms; then two are asked, and nothing is answered for so long. Returns when they were. */
@@ -32,7 +33,7 @@ static uint64_t fall_silent(uint64_t ns)
     answer(now - MS);
     uint64_t asked = now;
     for (uint64_t until = now + ns; now <= until; now += MS)
-        silence_look(&s, answered, 2, asked, now);
+        silence_look(&s, answered, load, asked, now);
     return asked;
 }
 
@@ -41,7 +42,7 @@ static void who_answers_in_time_gets_no_more(void **state)
     for (unsigned n = 0; n < 1000; n++) {
         uint64_t asked = now;
         now += 2 * MS;
-        silence_look(&s, answered, 2, asked, now);
+        silence_look(&s, answered, load, asked, now);
         answer(asked);
         assert_int_equal(s.places, 0);
     }
@@ -61,9 +62,9 @@ static void the_longer_the_silence_the_more(void **state)
 static void an_idle_application_was_not_silent(void **state)
 {
     answer(now - MS);
-    silence_look(&s, answered, 2, now, now);
+    silence_look(&s, answered, load, now, now);
     now += 60 * NS_PER_S;
-    silence_look(&s, answered, 2, now - MS, now);
+    silence_look(&s, answered, load, now - MS, now);
     assert_int_equal(s.places, 0);
 }
 
@@ -100,9 +101,9 @@ static void who_did_not_queue_was_worth_it(void **state)
 static void who_was_overtaken_was_worth_it(void **state)
 {
     uint64_t asked = fall_silent(39 * MS);
-    assert_int_equal(silence_end(&s, asked, true), 4);
+    assert_int_equal(silence_end(&s, asked, true, false), 4);
     assert_int_equal(s.places, 0);
-    assert_int_equal(silence_end(&s, asked, true), 0);
+    assert_int_equal(silence_end(&s, asked, true, false), 0);
 }
 
 /* Until it is known what came of the last. */
@@ -112,7 +113,7 @@ static void one_silence_at_a_time_is_tried(void **state)
     answer(asked);
     uint32_t places = s.places;
     for (unsigned i = 0; i < 100; i++) {
-        silence_look(&s, answered, 2, asked, now);
+        silence_look(&s, answered, load, asked, now);
         now += MS;
     }
     assert_int_equal(s.places, places);

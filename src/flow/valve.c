@@ -64,7 +64,7 @@ static bool is_undecided(const struct valve *v)
 /* Whether the client's next request need not be counted, since it will be kept as those before were. */
 static bool may_stand_aside(const struct valve *v, const struct valve_client *c, uint32_t granted)
 {
-    return c->kept && c->asked.in_hand == 0 && granted == 0 &&
+    return c->kept && !c->away && c->asked.in_hand == 0 && granted == 0 &&
            atomic_load_explicit(&v->aside, memory_order_relaxed) < VALVE_ASIDE_MOST;
 }
 
@@ -261,15 +261,15 @@ static void go_on(struct valve *v, struct valve_client *c)
     v->wake(c);
 }
 
-static struct answers_load load_of(const struct valve *v)
+static struct silence_load load_of(const struct valve *v)
 {
-    return (struct answers_load){.in_hand = atomic_load(&v->in_hand), .waiting = v->turns.waiting};
+    return (struct silence_load){.in_hand = atomic_load(&v->in_hand), .waiting = v->turns.waiting};
 }
 
-static void note_kept(struct valve *v, struct valve_client *c)
+static void note_kept(struct valve *v, struct valve_client *c, uint32_t n)
 {
     c->kept = KEPT_BELIEVED;
-    v->kept++;
+    v->kept += n;
 }
 
 static void doubt_kept(struct valve_client *c, bool at_once)
@@ -282,7 +282,7 @@ static void take_followed(struct valve *v, struct valve_client *c, uint64_t now_
 {
     bool kept = answers_are_kept(&v->answers, &c->asked, now_ns);
     if (kept)
-        note_kept(v, c);
+        note_kept(v, c, 1);
     else if (!answers_may_be_kept(&v->answers, &c->asked))
         doubt_kept(c, now_ns < c->asked.at_ns + ANSWERS_KEPT_NS);
     answers_come(&v->answers, &c->asked, !c->aside, kept, load_of(v), now_ns);
@@ -292,10 +292,11 @@ static void take_followed(struct valve *v, struct valve_client *c, uint64_t now_
 void valve_answered(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
 {
     n = n < c->asked.in_hand ? n : c->asked.in_hand;
-    if (n == 0)
+    if (n == 0) {
+        c->away = false;
         return;
-    if (!c->aside)
-        atomic_fetch_add_explicit(&v->answers.count, n, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&v->answers.count, n - c->aside, memory_order_relaxed);
     bool followed = c->asked.until && n >= c->asked.until;
     uint32_t counted = take_oldest(c, n);
     if (!followed) {
@@ -327,11 +328,12 @@ void valve_rest(struct valve *v, struct valve_client *c, uint64_t now_ns)
 /* ---- no replies ---- */
 
 /* Under the lock. */
-static void write_off(struct valve *v, struct valve_client *c, uint64_t now_ns)
+static void write_off(struct valve *v, struct valve_client *c, uint32_t n, uint64_t now_ns)
 {
     end_aside(v, c);
-    answers_end(&v->answers, &c->asked);
-    release(v, c, take_oldest(c, c->asked.in_hand), true, now_ns);
+    answers_lose(&v->answers, &c->asked, load_of(v));
+    release(v, c, take_oldest(c, n), true, now_ns);
+    answers_follow(&v->answers, &c->asked, now_ns);
     go_on(v, c);
     serve(v, now_ns);
 }
@@ -339,7 +341,7 @@ static void write_off(struct valve *v, struct valve_client *c, uint64_t now_ns)
 void valve_excuse(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     pthread_mutex_lock(&v->lock);
-    write_off(v, c, now_ns);
+    write_off(v, c, c->asked.in_hand, now_ns);
     pthread_mutex_unlock(&v->lock);
 }
 
@@ -363,24 +365,36 @@ uint64_t valve_look_at(const struct valve *v, const struct valve_client *c, uint
 {
     if (c->asked.in_hand == 0)
         return 0;
-    uint64_t at_ns = forget_at(v, c), soon_ns = now_ns + look_after_ns(v);
-    if (!valve_is_limited(v) || !valve_is_busy(v))
+    uint64_t at_ns = forget_at(v, c), soon_ns = now_ns + ANSWERS_FORGET_NS;
+    if (!valve_is_limited(v) || atomic_load_explicit(&v->answers.strict, memory_order_relaxed))
         return at_ns;
+    if (valve_is_busy(v))
+        soon_ns = now_ns + look_after_ns(v);
     return soon_ns < at_ns ? soon_ns : at_ns;
 }
 
-/* Under the lock. */
-static void look(struct valve *v, struct valve_client *c, bool late, uint64_t now_ns)
+/* Those that are kept, up to the one that is followed. What else the client sends may be of another kind; as long as
+ * these are not answered, no more of it is taken for kept. */
+static void send_away(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
-    if (answers_are_kept(&v->answers, &c->asked, now_ns)) {
-        note_kept(v, c);
-        if (!c->aside)
-            answers_keep(&v->answers, &c->asked, load_of(v), now_ns);
-        write_off(v, c, now_ns);
-    } else if (late) {
-        answers_miss(&v->answers);
-        write_off(v, c, now_ns);
-    } else {
+    uint32_t n = c->asked.until ? c->asked.until : c->asked.in_hand;
+    note_kept(v, c, n);
+    c->away = true;
+    if (!c->aside)
+        answers_keep(&v->answers, &c->asked, n, load_of(v), now_ns);
+    write_off(v, c, n, now_ns);
+}
+
+/* Under the lock. */
+static void look(struct valve *v, struct valve_client *c, uint64_t now_ns)
+{
+    if (!c->away && answers_are_kept(&v->answers, &c->asked, now_ns)) {
+        send_away(v, c, now_ns);
+    } else if (now_ns >= forget_at(v, c)) {
+        answers_miss(&v->answers, &c->asked);
+        c->away = false;
+        write_off(v, c, c->asked.in_hand, now_ns);
+    } else if (v->turns.waiting) {
         answers_look(&v->answers, &c->asked, load_of(v), now_ns);
         serve(v, now_ns);
     }
@@ -390,10 +404,10 @@ uint64_t valve_look(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     if (c->asked.in_hand == 0)
         return 0;
-    bool late = now_ns >= forget_at(v, c);
-    if (late || (valve_is_limited(v) && valve_is_wanted(v))) {
+    bool old = now_ns >= c->asked.at_ns + ANSWERS_FORGET_NS;
+    if (old || now_ns >= forget_at(v, c) || (valve_is_limited(v) && valve_is_wanted(v))) {
         pthread_mutex_lock(&v->lock);
-        look(v, c, late, now_ns);
+        look(v, c, now_ns);
         pthread_mutex_unlock(&v->lock);
     }
     return valve_look_at(v, c, now_ns);
@@ -402,18 +416,16 @@ uint64_t valve_look(struct valve *v, struct valve_client *c, uint64_t now_ns)
 void valve_leave(struct valve *v, struct valve_client *c, uint64_t now_ns)
 {
     end_aside(v, c);
-    if (!c->known) {
-        release_quickly(v, take_oldest(c, c->asked.in_hand), now_ns);
-        c->asked.until = 0;
+    if (!c->known && c->asked.in_hand == 0)
         return;
-    }
     pthread_mutex_lock(&v->lock);
     turns_leave(&v->turns, &c->turn, now_ns);
     list_del(&c->turn.node);
     atomic_store(&c->waits, false);
     release(v, c, atomic_exchange(&c->granted, 0), false, now_ns);
+    if (c->asked.in_hand)
+        answers_lose(&v->answers, &c->asked, load_of(v));
     release(v, c, take_oldest(c, c->asked.in_hand), true, now_ns);
-    c->asked.until = 0;
     serve(v, now_ns);
     pthread_mutex_unlock(&v->lock);
 }

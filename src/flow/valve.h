@@ -58,7 +58,8 @@ struct valve_client {
     _Atomic bool waits;          /* stands in line */
     bool known;                  /* has waited before: the lock must be taken at its end */
     bool aside;                  /* its oldest request is not counted, since it will be kept */
-    uint8_t kept;                /* its requests are kept by the application; so many answered at once deny it */
+    uint8_t kept : 4;            /* its requests are kept by the application; so many answered at once deny it */
+    uint8_t away : 1;            /* what was kept of it is not counted any more, and not answered yet */
     uint32_t uncounted;          /* in hand, but passed while nothing was limited: not in the valve's sum */
     struct asked asked;          /* passed */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "flow/trial.h"
+#include "flow/latency.h"
 
 /* Correlation of the latencies of neighbours from which on they queue. */
 #define ALIKE 0.6
@@ -14,41 +14,41 @@
 /* Of a latency as it is remembered. */
 #define SCALE 1024.0
 
-double trial_mean(const struct trial *t)
+double latency_mean(const struct latency *t)
 {
     return t->sum / t->samples;
 }
 
-static double variance(const struct trial *t)
+static double variance(const struct latency *t)
 {
-    double v = t->squares / t->samples - trial_mean(t) * trial_mean(t);
+    double v = t->squares / t->samples - latency_mean(t) * latency_mean(t);
     return v > 0 ? v : 0;
 }
 
 /* Of each latency with the one before. Requests that queue share most of their wait with the one before; those that are
  * worked on side by side do not. */
-static double correlation(const struct trial *t)
+static double correlation(const struct latency *t)
 {
     double v = variance(t);
-    return v > 0 ? (t->products / t->samples - trial_mean(t) * trial_mean(t)) / v : 0;
+    return v > 0 ? (t->products / t->samples - latency_mean(t) * latency_mean(t)) / v : 0;
 }
 
-static bool is_queue(const struct trial *t)
+static bool is_queue(const struct latency *t)
 {
     return correlation(t) > ALIKE;
 }
 
-double trial_spread(const struct trial *t)
+double latency_spread(const struct latency *t)
 {
-    return variance(t) / (trial_mean(t) * trial_mean(t));
+    return variance(t) / (latency_mean(t) * latency_mean(t));
 }
 
 /* The square of the relative standard error of the mean. A few cheap requests in a row look as if there were no costly
  * ones, so they are taken to vary as the `other` ones did. */
-static double error_2(const struct trial *t, const struct trial *other)
+static double error_2(const struct latency *t, const struct latency *other)
 {
-    double own = trial_spread(t), others = trial_spread(other);
-    return (t->samples < TRIAL_VARIOUS && others > own ? others : own) / t->samples;
+    double own = latency_spread(t), others = latency_spread(other);
+    return (t->samples < LATENCY_VARIOUS && others > own ? others : own) / t->samples;
 }
 
 /* Latencies that resemble the one before tell less than as many that do not: (1 - r) / (1 + r) of it, as in a series
@@ -59,21 +59,22 @@ static double repetition(double r)
     return (1 + r) / (1 - r);
 }
 
-double trial_mean_of_all(const struct trial *t)
+/* The mean of all that was in hand, and not only of what was answered: Little's law. */
+static double mean_of_all(const struct latency *t)
 {
     return t->in_hand / t->samples * t->ns / t->replies;
 }
 
 /* Replies that come in bursts leave a round up to one window too short or too long, by chance. */
-bool trial_starves(const struct trial *t)
+bool latency_starves(const struct latency *t)
 {
     if (t->replies <= 0)
         return false;
-    double missing = 1 - trial_mean(t) / trial_mean_of_all(t), window = t->in_hand / t->samples / t->replies;
+    double missing = 1 - latency_mean(t) / mean_of_all(t), window = t->in_hand / t->samples / t->replies;
     return missing > 0 && missing * missing > window * window * t->rounds;
 }
 
-void trial_add(struct trial *to, const struct trial *t)
+void latency_add(struct latency *to, const struct latency *t)
 {
     to->samples += t->samples;
     to->contended += t->contended;
@@ -86,7 +87,7 @@ void trial_add(struct trial *to, const struct trial *t)
     to->rounds += t->rounds;
 }
 
-void trial_halve(struct trial *t)
+void latency_halve(struct latency *t)
 {
     t->samples /= 2;
     t->contended /= 2;
@@ -99,9 +100,9 @@ void trial_halve(struct trial *t)
     t->rounds /= 2;
 }
 
-bool trial_changed(const struct trial *before, const struct trial *now)
+bool latency_changed(const struct latency *before, const struct latency *now)
 {
-    double ratio = trial_mean(now) / trial_mean(before), difference = trial_mean(now) - trial_mean(before);
+    double ratio = latency_mean(now) / latency_mean(before), difference = latency_mean(now) - latency_mean(before);
     double chance_2 = (variance(now) / now->samples + variance(before) / before->samples) * CERTAIN * CERTAIN;
     return (ratio >= CHANGED || ratio <= 1 / CHANGED) && difference * difference >= chance_2;
 }
@@ -109,7 +110,7 @@ bool trial_changed(const struct trial *before, const struct trial *now)
 /* ---- the same client in both ---- */
 
 /* Straight lines between the powers of two. */
-uint16_t trial_scaled(uint64_t latency_ns)
+uint16_t latency_scaled(uint64_t latency_ns)
 {
     unsigned exponent = 63 - (unsigned)__builtin_clzll(latency_ns | 1);
     uint64_t rest = (latency_ns << (63 - exponent)) << 1 >> 54;
@@ -121,7 +122,7 @@ static double latency_of(uint16_t scaled)
     return (double)(1ull << (scaled >> 10)) * (1 + (scaled & 1023) / SCALE);
 }
 
-void trial_pair(struct trial_pairs *p, uint16_t low, uint16_t high)
+void latency_pair(struct latency_pairs *p, uint16_t low, uint16_t high)
 {
     double more = latency_of(high) - latency_of(low);
     p->low += latency_of(low);
@@ -132,22 +133,31 @@ void trial_pair(struct trial_pairs *p, uint16_t low, uint16_t high)
     p->squares += more * more;
 }
 
+void latency_halve_pairs(struct latency_pairs *p)
+{
+    p->samples /= 2;
+    p->low /= 2;
+    p->sum /= 2;
+    p->squares /= 2;
+    p->products /= 2;
+}
+
 /* ---- conclusions ---- */
 
-struct trial_comparison trial_compare(const struct trial *l, const struct trial *h, bool all)
+struct latency_comparison latency_compare(const struct latency *l, const struct latency *h, bool all)
 {
-    return (struct trial_comparison){
-        .ratio = all ? trial_mean_of_all(h) / trial_mean_of_all(l) : trial_mean(h) / trial_mean(l),
+    return (struct latency_comparison){
+        .ratio = all ? mean_of_all(h) / mean_of_all(l) : latency_mean(h) / latency_mean(l),
         .error_2 = error_2(l, h) + error_2(h, l),
         .repeated_2 = error_2(l, h) * repetition(correlation(l)) + error_2(h, l) * repetition(correlation(h)),
         .queue = is_queue(l),
     };
 }
 
-struct trial_comparison trial_compare_pairs(const struct trial_pairs *p)
+struct latency_comparison latency_compare_pairs(const struct latency_pairs *p)
 {
     double more = p->sum / p->samples, low = p->low / p->samples, v = p->squares / p->samples - more * more;
     double r = v > 0 ? (p->products / p->samples - more * more) / v : 0;
     double error = v > 0 ? v / p->samples / (low * low) : 0;
-    return (struct trial_comparison){.ratio = 1 + more / low, .error_2 = error, .repeated_2 = error * repetition(r)};
+    return (struct latency_comparison){.ratio = 1 + more / low, .error_2 = error, .repeated_2 = error * repetition(r)};
 }
