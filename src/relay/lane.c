@@ -502,6 +502,14 @@ static void answer_ping(struct session *s, const struct traffic_ping *ping)
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
 }
 
+/* Who sends PINGs waits for an answer, and who hears one with a TTL for the next. */
+static void note_ping(struct lane *l, struct session *s, const struct traffic_ping *ping)
+{
+    s->app_listens |= !l->traffic.inbound || ping->ttl != 0;
+    if (!l->traffic.inbound)
+        answer_ping(s, ping);
+}
+
 /* Writes the spans of `r` and keeps the rest. False when the lane cannot go on now. */
 static bool pass_on(struct lane *l, struct session *s, struct window *w, struct traffic_result *r)
 {
@@ -566,8 +574,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         admission_answered(s, r.messages);
     if (r.wait_ns)
         pause_lane(l, s, &r);
-    if (r.ping.seen && !l->traffic.inbound)
-        answer_ping(s, &r.ping);
+    if (r.ping.seen)
+        note_ping(l, s, &r.ping);
     if (r.make_room)
         subscribers_crowd(s->wg);
     return flowing && !r.wait_ns && s->state != SESSION_CLOSED;

@@ -441,7 +441,8 @@ static void send_pong(struct lane *l, struct session *s)
 }
 
 /* A client that is not read would think the application dead, and the application the client: any traffic proves
- * otherwise. */
+ * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages; whether the application
+ * does is, and hundreds of clients in line would wake its I/O thread for nothing. */
 static void keep_alive(struct session *s)
 {
     if (!s->up.paused && !s->up.blocked && !s->up.pressed && !admission_holds_back(s))
@@ -457,7 +458,7 @@ static void keep_alive(struct session *s)
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->state == SESSION_OPEN && (s->up.paused || s->up.pressed || admission_holds_back(s)))
+    if (s->app_listens && s->state == SESSION_OPEN && (s->up.paused || s->up.pressed || admission_holds_back(s)))
         send_pong(&s->up, s);
 }
 

@@ -63,9 +63,10 @@ struct session {
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
     bool half_open;
-    bool shed_due;     /* what it waits with is to be shed (shedding.h) */
-    bool heavy;        /* its last turn moved much: others go first */
-    bool can_pong;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
+    bool shed_due;    /* what it waits with is to be shed (shedding.h) */
+    bool heavy;       /* its last turn moved much: others go first */
+    bool can_pong;    /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
+    bool app_listens; /* the application would give up a client of which it hears nothing: one of them has sent PINGs */
     bool awaits_reply; /* a request/reply client: for each message in one comes back */
     bool takes_turns;  /* its requests are counted and limited (admission.h) */
     bool one_way;      /* nothing comes back from the application (tenure.h) */
