@@ -88,7 +88,7 @@ void admission_line_up(struct session *s)
     struct turns_client who = client_of(s);
     valve_wait(&s->wg->gate->valve, &s->admission, &who, now);
     s->up.held_back = true;
-    session_arm(s, now + session_limits(s)->heartbeat.interval_ns);
+    session_hold(s);
     shedding_look(s);
 }
 

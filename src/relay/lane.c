@@ -162,7 +162,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     l->blocked = true;
     time_receiver(l, s);
     cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
-    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    session_hold(s);
     if (l->traffic.inbound)
         return;
     if (s->broadcast)
@@ -435,7 +435,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         offence_paused(s, r->wait_reason);
     }
     session_arm(s, l->resume_ns);
-    session_arm(s, s->wg->worker->now_ns + session_limits(s)->heartbeat.interval_ns);
+    session_hold(s);
     /* A turn that it cannot use now is somebody else's. */
     if (l->traffic.inbound)
         admission_rest(s);

@@ -101,7 +101,7 @@ void memory_wait(struct lane *l, struct session *s)
         list_push(&w->pressed, &s->in_peer_entry);
     if (w->press.timer.expires_ns == 0)
         timer_arm(&w->timers, &w->press.timer, w->now_ns + TRY_AGAIN_NS);
-    session_arm(s, w->now_ns + session_limits(s)->heartbeat.interval_ns);
+    session_hold(s);
 }
 
 void memory_resume(struct session *s)

@@ -440,6 +440,14 @@ static void send_pong(struct lane *l, struct session *s)
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
 }
 
+void session_hold(struct session *s)
+{
+    uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    if (now >= s->ponged_ns + interval_ns)
+        s->ponged_ns = now;
+    session_arm(s, s->ponged_ns + interval_ns);
+}
+
 /* A client that is not read would think the application dead, and the application the client: any traffic proves
  * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages; whether the application
  * does is, and hundreds of clients in line would wake its I/O thread for nothing. */
@@ -449,7 +457,7 @@ static void keep_alive(struct session *s)
         return;
     /* The alarm rings for other things as well. */
     uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
-    if (s->ponged_ns != 0 && now < s->ponged_ns + interval_ns) {
+    if (now < s->ponged_ns + interval_ns) {
         session_arm(s, s->ponged_ns + interval_ns);
         return;
     }

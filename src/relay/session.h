@@ -47,7 +47,7 @@ struct session {
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
-    uint64_t ponged_ns;        /* when PONGs were last sent in the ends' names */
+    uint64_t ponged_ns;        /* when PONGs were last sent in the ends' names, or it was held first */
     uint64_t struck_ns;        /* when what goes on last counted as an offence (offence.h) */
     uint64_t shadow_struck_ns; /* the same of a rule in shadow (shadow.h) */
     uint64_t over_since_ns;    /* paused over and over since then; 0: it is not */
@@ -94,6 +94,9 @@ void session_run(struct session *s);
 
 /* Has the timer fire at `at_ns`, if it would not fire earlier anyway. */
 void session_arm(struct session *s, uint64_t at_ns);
+
+/* From now on its client is not read, or not answered: the first PONGs are due when that has lasted for a while. */
+void session_hold(struct session *s);
 
 /* Other limits are in force: whatever it waits for is looked at anew. */
 void session_reconsider(struct session *s);
