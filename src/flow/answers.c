@@ -76,10 +76,14 @@ void answers_look(struct answers *a, const struct asked *c, struct silence_load 
     publish(a);
 }
 
+static bool is_overtaken(const struct answers *a, const struct asked *c)
+{
+    return laps_since(&a->laps, &c->lap) >= LAPS_OVERTAKEN;
+}
+
 static void end(struct answers *a, struct asked *c, bool lost, struct silence_load load)
 {
-    bool overtaken = laps_since(&a->laps, &c->lap) >= LAPS_OVERTAKEN;
-    widen(a, silence_end(&a->silence, c->at_ns, overtaken, lost), load);
+    widen(a, silence_end(&a->silence, c->at_ns, is_overtaken(a, c), lost), load);
     publish(a);
     c->until = 0;
 }
@@ -94,7 +98,7 @@ void answers_lose(struct answers *a, struct asked *c, struct silence_load load)
 /* Where requests are answered one by one none is kept. */
 bool answers_are_kept(const struct answers *a, const struct asked *c, uint64_t now_ns)
 {
-    return !a->strict && now_ns >= c->at_ns + ANSWERS_KEPT_NS && laps_since(&a->laps, &c->lap) >= LAPS_OVERTAKEN;
+    return !a->strict && now_ns >= c->at_ns + ANSWERS_KEPT_NS && is_overtaken(a, c);
 }
 
 bool answers_may_be_kept(const struct answers *a, const struct asked *c)
@@ -118,26 +122,20 @@ static void learn(struct answers *a, bool answered)
     atomic_store(&a->mode, ANSWERS_OPEN);
 }
 
-static struct concurrency_reply reply_to(const struct answers *a, const struct asked *c, struct silence_load load,
-                                         uint64_t now_ns)
+/* How long a request was kept says nothing about how long others take. */
+static void learn_latency(struct answers *a, struct asked *c, bool kept, struct silence_load load, uint64_t now_ns)
 {
-    return (struct concurrency_reply){
+    struct concurrency_reply r = {
         .round = c->round,
         .in_hand = load.in_hand,
         .contended = load.waiting > 0,
+        .kept = kept,
         .rivals = load.in_hand + load.waiting,
         .latency_ns = now_ns > c->at_ns ? now_ns - c->at_ns : 1,
         .last = c->last,
         .answered = atomic_load_explicit(&a->count, memory_order_relaxed),
         .now_ns = now_ns,
     };
-}
-
-/* How long a request was kept says nothing about how long others take. */
-static void learn_latency(struct answers *a, struct asked *c, bool kept, struct silence_load load, uint64_t now_ns)
-{
-    struct concurrency_reply r = reply_to(a, c, load, now_ns);
-    r.kept = kept;
     c->last = concurrency_sample(&a->concurrency, &r);
     if (!kept)
         widen(a, silence_answer(&a->silence, r.answered, c->at_ns, now_ns), load);

@@ -19,7 +19,6 @@
 /* How many samples are remembered to know whether clients differ, and how many pairs of them are enough. */
 #define KINDS_FADE   64.0
 #define KINDS_ENOUGH 16
-#define KINDS_OCTAVE 1024.0
 
 /* The mean latency of all requests, in units of that of the answered ones, beyond which some starve; after how many
  * samples it is known, and how many are remembered. */
@@ -44,8 +43,8 @@ enum { SHRINK = -1, GROW = 1 };
 
 static void note_kinds(struct concurrency_kinds *k, uint16_t latency, struct concurrency_last last)
 {
-    double fade = k->samples < KINDS_FADE ? 1 : 1 - 1 / KINDS_FADE, x = latency / KINDS_OCTAVE;
-    double change = x - last.scaled / KINDS_OCTAVE;
+    double fade = k->samples < KINDS_FADE ? 1 : 1 - 1 / KINDS_FADE, x = latency / LATENCY_OCTAVE;
+    double change = x - last.scaled / LATENCY_OCTAVE;
     k->samples = k->samples * fade + 1;
     k->sum = k->sum * fade + x;
     k->squares = k->squares * fade + x * x;
@@ -165,8 +164,8 @@ static void adapt(struct concurrency *w, bool known)
     if (more <= 0)
         return;
     /* Where some are kept, they are not answered in the round in which they are asked: it seems to starve them. */
-    bool starves = is_unfair(w) || (latency_starves(h) && !is_mixed(w)),
-         all = starves && l->replies > 0 && h->replies > 0 && h->ns > 0;
+    bool starves = is_unfair(w) || (latency_starves(h) && !is_mixed(w));
+    bool all = starves && l->replies > 0 && h->replies > 0 && h->ns > 0;
     bool crowded = latency_mean(h) > CROWDED_NS && h->in_hand / h->samples * CROWDED_WORK_NS > latency_mean(h);
     struct latency_comparison c = latency_compare(l, h, all);
     if (!all && w->pairs.samples >= LATENCY_PAIRS) {
@@ -187,9 +186,7 @@ static void adapt(struct concurrency *w, bool known)
 static bool start_over(struct concurrency *w)
 {
     const struct latency *before = &w->tried[w->round % 2];
-    if (before->samples == 0 || latency_starves(before))
-        return false;
-    if (!latency_changed(before, &w->now))
+    if (before->samples == 0 || latency_starves(before) || !latency_changed(before, &w->now))
         return false;
     bool slower = latency_mean(&w->now) > latency_mean(before);
     search(w, slower ? (w->high + 1) / 2 : w->low, 0);
@@ -283,9 +280,9 @@ void concurrency_raise(struct concurrency *w, uint32_t limit)
 }
 
 /* What the client saw last, if it was under the other value of the same pair. */
-static void compare(struct concurrency *w, const struct concurrency_reply *r)
+static void compare(struct concurrency *w, const struct concurrency_reply *r, uint16_t latency)
 {
-    uint16_t since = (uint16_t)(w->round - r->last.round), latency = latency_scaled(r->latency_ns);
+    uint16_t since = (uint16_t)(w->round - r->last.round);
     if (r->last.scaled == 0 || since > w->round - w->since || since % 2 == 0)
         return;
     if (w->round % 2)
@@ -301,7 +298,6 @@ static void count(struct concurrency *w, const struct concurrency_reply *r, doub
         w->began_ns = r->now_ns;
         w->answered_then = r->answered;
     }
-    compare(w, r);
     t->products += latency * (t->samples ? w->last_ns : latency);
     w->last_ns = latency;
     t->samples++;
@@ -314,11 +310,12 @@ static void count(struct concurrency *w, const struct concurrency_reply *r, doub
     t->rounds = 1;
 }
 
-static void learn(struct concurrency *w, const struct concurrency_reply *r, uint64_t latency_ns)
+static void learn(struct concurrency *w, const struct concurrency_reply *r, uint64_t latency_ns, uint16_t scaled)
 {
     if (!r->kept)
         w->smooth_ns = w->smooth_ns ? w->smooth_ns - w->smooth_ns / 8 + latency_ns / 8 : latency_ns;
-    note_kinds(&w->kinds, latency_scaled(latency_ns), r->last);
+    note_order(w, r);
+    note_kinds(&w->kinds, scaled, r->last);
     /* Admitted under the other limit. */
     if (r->round != (uint16_t)w->round)
         return;
@@ -328,6 +325,7 @@ static void learn(struct concurrency *w, const struct concurrency_reply *r, uint
         w->skip--;
         return;
     }
+    compare(w, r, scaled);
     count(w, r, (double)latency_ns);
     if (is_enough(w))
         end_round(w, r->rivals);
@@ -336,7 +334,7 @@ static void learn(struct concurrency *w, const struct concurrency_reply *r, uint
 struct concurrency_last concurrency_sample(struct concurrency *w, const struct concurrency_reply *r)
 {
     uint64_t latency_ns = r->latency_ns ? r->latency_ns : 1;
-    note_order(w, r);
-    learn(w, r, latency_ns);
-    return (struct concurrency_last){.round = r->round, .scaled = latency_scaled(latency_ns)};
+    struct concurrency_last last = {.round = r->round, .scaled = latency_scaled(latency_ns)};
+    learn(w, r, latency_ns, last.scaled);
+    return last;
 }

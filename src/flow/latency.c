@@ -11,9 +11,6 @@
 #define CHANGED 1.6
 #define CERTAIN 4.0
 
-/* Of a latency as it is remembered. */
-#define SCALE 1024.0
-
 double latency_mean(const struct latency *t)
 {
     return t->sum / t->samples;
@@ -119,13 +116,13 @@ uint16_t latency_scaled(uint64_t latency_ns)
 
 static double latency_of(uint16_t scaled)
 {
-    return (double)(1ull << (scaled >> 10)) * (1 + (scaled & 1023) / SCALE);
+    return (double)(1ull << (scaled >> 10)) * (1 + (scaled & 1023) / LATENCY_OCTAVE);
 }
 
 void latency_pair(struct latency_pairs *p, uint16_t low, uint16_t high)
 {
-    double more = latency_of(high) - latency_of(low);
-    p->low += latency_of(low);
+    double before = latency_of(low), more = latency_of(high) - before;
+    p->low += before;
     p->products += more * (p->samples ? p->last : more);
     p->last = more;
     p->samples++;

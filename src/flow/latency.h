@@ -58,6 +58,9 @@ void latency_add(struct latency *to, const struct latency *t);
 void latency_halve(struct latency *t);
 void latency_halve_pairs(struct latency_pairs *p);
 
+/* What a factor of two is, in a latency as it is remembered. */
+#define LATENCY_OCTAVE 1024.0
+
 /* A latency as it is remembered with a client: its logarithm to the base of 2, times 1024, to a thousandth of it. */
 uint16_t latency_scaled(uint64_t latency_ns);
 

@@ -60,7 +60,7 @@ struct valve_client {
     bool aside;                  /* its oldest request is not counted, since it will be kept */
     uint8_t kept : 4;            /* its requests are kept by the application; so many answered at once deny it */
     uint8_t away : 1;            /* what was kept of it is not counted any more, and not answered yet */
-    uint32_t uncounted;          /* in hand, but passed while nothing was limited: not in the valve's sum */
+    uint32_t uncounted;          /* in hand, but aside or passed while nothing was limited: not in the valve's sum */
     struct asked asked;          /* passed */
 };
 
