@@ -21,6 +21,7 @@
 #define CONNECTIONS_MAX 2000u
 #define SOURCES         8
 #define RETRY_NS        100000000u
+#define OPENS_A_ROUND   16u /* so that the clients' kernel work on the same cores is not all behind ours */
 #define BLOCK_BYTES     65536
 
 /* One kind of flood: how many connections, whether they finish their handshake, and the bytes after which it stops. */
@@ -178,11 +179,14 @@ static void run(uint64_t end_ns)
 {
     struct epoll_event events[64];
     for (uint64_t now_ns = raw_now_ns(); now_ns < end_ns && bytes_sent < mode->bytes_max; now_ns = raw_now_ns()) {
-        for (unsigned i = 0; i < mode->connections; i++) {
-            if (connections[i].fd < 0 && now_ns >= connections[i].retry_ns)
+        unsigned opens = 0;
+        for (unsigned i = 0; i < mode->connections && opens < OPENS_A_ROUND; i++) {
+            if (connections[i].fd < 0 && now_ns >= connections[i].retry_ns) {
                 open_connection(&connections[i], now_ns);
+                opens++;
+            }
         }
-        int n = epoll_wait(epoll_fd, events, 64, 20);
+        int n = epoll_wait(epoll_fd, events, 64, opens == OPENS_A_ROUND ? 1 : 20);
         for (int i = 0; i < n; i++)
             on_event(events[i].data.ptr, events[i].events, now_ns);
     }

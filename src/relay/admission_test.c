@@ -450,13 +450,13 @@ static void who_stands_in_line_does_not_wake_the_worker(void **state)
     for (unsigned i = 0; i < 200; i++)
         write_all(&p);
     struct end *client = &p.clients[TENURES_MOST], *app = &p.apps[TENURES_MOST];
-    for (unsigned i = 0; i < 200; i++) {
+    for (unsigned i = 0; i < 300; i++) {
         stream_frame(&client->out, 0, 'k', KIB);
         end_write(client, 100);
         stage_sleep(&p.stage, NS_PER_MS);
     }
     assert_int_equal(muted_sessions(&p), 1);
-    size_t all = 200 * (KIB + 9);
+    size_t all = 300 * (KIB + 9);
     for (unsigned i = 0; i < 5000 && got(app) < all; i++) {
         all_got(&p);
         write_all(&p);
@@ -515,8 +515,7 @@ static void what_was_said_by_those_who_left_is_worked_on_first(void **state)
 {
     struct play p;
     say_much(&p);
-    atomic_store(&p.stage.gate.queue_pace, MUCH);
-    atomic_store(&p.stage.gate.queue_pace_ns, stage_now_ns());
+    pace_note(&p.stage.gate.queue_pace, MUCH, MUCH, NS_PER_S, stage_now_ns());
     for (unsigned i = 0; i < p.count; i++)
         end_close(&p.clients[i]);
     stage_sleep(&p.stage, 500 * NS_PER_MS);

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/lag.h"
+#include "flow/pace.h"
 #include "flow/valve.h"
 #include "policy/bans.h"
 #include "policy/source.h"
@@ -75,7 +76,7 @@ struct gate {
     gcra_word removals;                         /* of topics from the application (subscribers.h) */
     _Atomic uint32_t leaving;                   /* farewells that wait for that */
     _Atomic uint32_t emptying;                  /* places that were given up and are still taken (tenure.c) */
-    _Atomic uint64_t queue_pace, queue_pace_ns; /* of the application with one queue, and when it was seen (tenure.c) */
+    struct pace queue_pace;                     /* of the application with one queue (tenure.c) */
     struct lag lag;                             /* of its subscribers */
     struct tally routing_ids;
     struct valve valve;

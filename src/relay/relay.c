@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 /* Descriptors for everything but connections: listeners, epolls, admin, logs. */
 #define DESCRIPTOR_RESERVE 64u
 #define DESCRIPTOR_MOST    1048576u
+#define DESCRIPTOR_TABLE   65536u /* entries of it that are made at the start, 8 bytes each */
 
 /* Of the descriptors, one in so many may be a banned connection's. */
 #define TARPIT_SHARE 16u
@@ -81,6 +83,19 @@ static uint64_t raise_descriptor_limit(void)
             l = more;
     }
     return l.rlim_cur;
+}
+
+/* The kernel widens a process's table of descriptors when it is full, and waits for a grace period of all processors
+ * each time if there are several threads (expand_fdtable() in fs/file.c, some 10 ms): all traffic would stand still just
+ * when many connect. So it is made as wide as it may become before there are threads; it is never narrowed. */
+static void widen_descriptor_table(uint64_t limit)
+{
+    uint64_t entries = limit < DESCRIPTOR_TABLE ? limit : DESCRIPTOR_TABLE;
+    int any = eventfd(0, EFD_CLOEXEC), last = any < 0 ? -1 : fcntl(any, F_DUPFD_CLOEXEC, (int)entries - 1);
+    if (last >= 0)
+        close(last);
+    if (any >= 0)
+        close(any);
 }
 
 /* Connections of the banned must not take the descriptors of the others: where there are few, most of the banned are
@@ -249,6 +264,7 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     account_init(&r->account, c->memory_bytes);
     pressure_init(&r->pressure, c->memory_bytes);
     r->fd_limit = raise_descriptor_limit();
+    widen_descriptor_table(r->fd_limit);
     atomic_store(&r->loaded_ns, clock_wall_ns());
     error = make_policies(r);
     if (error < 0)

@@ -21,15 +21,16 @@
 
 #define LOOK_AGAIN_NS (20 * NS_PER_MS)
 
+/* However fast the application is, this is not little: its I/O thread's time is shared by bytes. */
+#define LITTLE_RATE_MOST       (1024u * 1024u)
+#define LITTLE_MESSAGES_MOST   10000u
+
 /* Who had this much to say has more, as soon as its kernel hears that there is room for it. */
 #define MUCH_BYTES (64u * 1024u)
 #define LINGER_NS  (5 * NS_PER_MS)
 
-#define PACE_DOUBLES_NS (2000 * NS_PER_MS)
-#define PACE_DOUBLINGS  2u
-
 /* An application that takes nothing for so long stands still; but if it does so again, it is slow. */
-#define STALL_NS (500 * NS_PER_MS)
+#define STALL_NS (1500 * NS_PER_MS)
 
 /* While so many queues are left to empty, nobody else gives a place up: the application always has something to do,
  * even if it empties them sooner than expected. */
@@ -51,7 +52,7 @@
 #define SMALL_READ_REST_NS (1 * NS_PER_MS)
 
 /* Beyond this the pace is measured anew. */
-#define MEASURED_BYTES (1024u * 1024u * 1024u)
+#define MEASURED_BYTES (256u * 1024u * 1024u)
 
 /* Longest wait for a queue to empty. */
 #define EMPTYING_MOST_NS (2 * NS_PER_S)
@@ -107,28 +108,10 @@ static uint64_t unseen_bytes(const struct session *s)
     return full < TENURE_BYTES ? 4 * full : TENURE_BYTES;
 }
 
-/* The pace at which the application takes from one queue, in bytes a second: what was last seen of a full one. It is
- * the same for all, as they have turns; and as nobody says when they are no longer full, it is taken to double again
- * and again. 0: nothing is known. */
+/* In bytes a second; 0: nothing is known. */
 static double pace_of(const struct session *s)
 {
-    const struct gate *g = s->wg->gate;
-    uint64_t seen_ns = atomic_load_explicit(&g->queue_pace_ns, memory_order_relaxed), now = now_of(s);
-    uint64_t doubled = now > seen_ns ? (now - seen_ns) / PACE_DOUBLES_NS : 0;
-    if (seen_ns == 0 || doubled > PACE_DOUBLINGS)
-        return 0;
-    return (double)(atomic_load_explicit(&g->queue_pace, memory_order_relaxed) << doubled);
-}
-
-static void note_pace(const struct session *s)
-{
-    struct gate *g = s->wg->gate;
-    const struct tenure *t = &s->tenure;
-    if (t->full_bytes == 0 || now_of(s) == t->full_ns)
-        return;
-    double pace = (double)t->full_bytes / ((double)(now_of(s) - t->full_ns) / (double)NS_PER_S);
-    atomic_store_explicit(&g->queue_pace, pace > 1 ? (uint64_t)pace : 1, memory_order_relaxed);
-    atomic_store_explicit(&g->queue_pace_ns, now_of(s), memory_order_relaxed);
+    return (double)pace_bytes(&s->wg->gate->queue_pace, now_of(s));
 }
 
 /* How long the application will work on what it has of this client. */
@@ -136,9 +119,7 @@ static uint64_t emptying_ns(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
     uint64_t queue = queue_bytes(s);
-    if (t->full_ns)
-        note_pace(s);
-    else if (t->bytes < queue)
+    if (t->full_ns == 0 && t->bytes < queue)
         queue = t->bytes;
     double pace = pace_of(s), ns = pace > 0 ? (double)queue / pace * (double)NS_PER_S : 0;
     return ns < (double)EMPTYING_MOST_NS ? (uint64_t)ns : EMPTYING_MOST_NS;
@@ -170,10 +151,10 @@ static bool is_over(const struct session *s)
         return false;
     if (s->up.traffic.reserved)
         return now_of(s) - t->since_ns >= TENURE_LARGE_NS;
-    if (t->full_ns)
-        return t->full_bytes && (t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS);
+    if (t->full_ns && t->full_bytes < unseen_bytes(s))
+        return t->measured && (t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS);
     /* A queue that was not seen full yet tells nothing of how fast the application is. */
-    return t->bytes >= unseen_bytes(s);
+    return t->full_ns || t->bytes >= unseen_bytes(s);
 }
 
 /* What waits in Weir and in the kernel, in the units of TENURE_LITTLE_BYTES. The first messages of a client are taken
@@ -204,15 +185,28 @@ static bool is_left_unread(struct session *s)
     return now_of(s) - t->unread_ns >= UNREAD_NS;
 }
 
+/* Who says half as much as the application takes of a full queue has none there. */
+static struct rate little_of(const struct session *s)
+{
+    uint64_t messages = pace_messages(&s->wg->gate->queue_pace, now_of(s)) / 2;
+    uint64_t rate = messages < LITTLE_MESSAGES_MOST ? messages * (each_bytes(s) + TENURE_LITTLE_MESSAGE) : 0;
+    if (messages >= LITTLE_MESSAGES_MOST || rate > LITTLE_RATE_MOST)
+        rate = LITTLE_RATE_MOST;
+    else if (rate < TENURE_LITTLE_RATE)
+        rate = TENURE_LITTLE_RATE;
+    /* A second's worth, so that what is owed at one rate is no more when another comes into force. */
+    return (struct rate){rate, NS_PER_S, rate};
+}
+
 static bool says_little(struct session *s)
 {
-    static const struct rate rate = {TENURE_LITTLE_RATE, NS_PER_S, TENURE_LITTLE_BYTES};
+    struct rate rate = little_of(s);
     uint64_t much = unsaid(s);
     if (much > TENURE_LITTLE_BYTES)
         return false;
-    if (gcra_admit(&s->little, &rate, much, now_of(s)) == 0)
+    if (!valve_is_busy(valve_of(s)) && !is_left_unread(s))
         return true;
-    return !valve_is_busy(valve_of(s)) && !is_left_unread(s);
+    return gcra_admit(&s->little, &rate, much, now_of(s)) == 0;
 }
 
 uint32_t tenure_messages(const struct session *s)
@@ -258,21 +252,34 @@ static uint32_t add(uint32_t sum, uint64_t bytes)
     return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
 }
 
-/* What the application takes of a full queue tells its pace, unless it stood still. */
-static void measure(struct session *s, uint64_t bytes)
+/* What the application takes of a full queue tells its pace, unless it stood still. It takes in batches (libzmq reads on
+ * when half of the queue is empty), so only from one time that the queue was full to another. */
+static void measure(struct session *s, uint64_t bytes, bool blocked)
 {
     struct tenure *t = &s->tenure;
     uint64_t now = now_of(s);
-    bool stalls = t->full_ns && !t->stalled && now - t->took_ns >= STALL_NS;
-    if (t->full_ns == 0 || t->full_bytes >= MEASURED_BYTES || stalls) {
-        t->stalled |= stalls;
+    t->full_bytes = add(t->full_bytes, bytes);
+    if (bytes && now - t->took_ns >= STALL_NS && !t->stalled)
+        t->stalled = t->unmeasured = true;
+    if (bytes)
+        t->took_ns = now;
+    if (!blocked)
+        return;
+    if (!t->unmeasured && t->full_bytes) {
+        pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now - t->full_ns, now);
+        t->measured = true;
+    }
+    if (t->unmeasured || t->full_bytes >= MEASURED_BYTES) {
+        t->unmeasured = false;
         t->full_ns = now;
         t->full_bytes = 0;
-        t->took_ns = now;
-    } else if (bytes) {
-        t->full_bytes = add(t->full_bytes, bytes);
-        t->took_ns = now;
     }
+}
+
+static void become_full(struct tenure *t, uint64_t now_ns)
+{
+    t->full_ns = t->took_ns = now_ns;
+    t->full_bytes = 0;
 }
 
 /* For how long nothing more of it should pass. */
@@ -298,8 +305,10 @@ void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
         begin(s);
     t->quiet_ns = 0;
     t->bytes = add(t->bytes, bytes);
-    if (blocked || t->full_ns)
-        measure(s, bytes);
+    if (t->full_ns)
+        measure(s, bytes, blocked);
+    else if (blocked)
+        become_full(t, now_of(s));
     else if (t->since_ns && valve_is_wanted(valve_of(s)))
         t->rests_ns = now_of(s) + rest_ns(s);
 }

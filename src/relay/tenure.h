@@ -41,8 +41,10 @@ struct tenure {
     uint64_t unread_ns;       /* since when the application reads less than it is sent; 0: it keeps up */
     uint64_t quiet_ns;        /* since when its client has said nothing; 0: it does, or has no place */
     uint32_t bytes;           /* passed since it holds the place */
-    uint32_t full_bytes : 31; /* ... since it was first seen full; up to a read more than a gibibyte */
-    uint32_t stalled : 1;     /* the application took nothing for long, and what came before is not measured */
+    uint32_t full_bytes : 29; /* ... since it was first seen full; up to a read more than a quarter of a gibibyte */
+    uint32_t measured : 1;    /* it was full again since then */
+    uint32_t stalled : 1;     /* the application took nothing for long */
+    uint32_t unmeasured : 1;  /* ... and what came before is not measured */
 };
 
 /* Whether the session may read and pass on more now. Lines up when it may not. */
