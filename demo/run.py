@@ -26,6 +26,7 @@ FLOODS = [
 ]
 NEVER = float("inf")
 MIB = 1 << 20
+ALLOWED_GROWTH = 2 * 64 * MIB  # what Weir lets unfinished messages take is counted for each endpoint of the application, and it has two
 
 
 def free_ports(count):
@@ -184,7 +185,7 @@ def verdict(run, quiet_p99_ms):
             ("work lost", goodput(run.during) < 0.99),
             ("slow", p99_ms(run.during) > max(2 * quiet_p99_ms, 5.0)),
             ("newcomers shut out", goodput(newcomers) < 0.95),
-            ("memory", run.peak_bytes - run.before_bytes > 64 * MIB),
+            ("memory", run.peak_bytes - run.before_bytes > ALLOWED_GROWTH),
             ("no recovery", goodput(run.after) < 0.99),
             ("the application died", not run.app_alive),
             ("Weir died", not run.weir_alive),
@@ -221,7 +222,7 @@ def main():
     build = options.parse_args().build.resolve()
 
     began = time.monotonic()
-    print("A libzmq application (REP and PULL, library defaults, some 20 us of work a message) serves 8 clients and ten newcomers a")
+    print("A libzmq application (REP and PULL, library defaults, 20 to 30 us of work a message) serves 8 clients and ten newcomers a")
     print(f"second: 610 pieces of work a second. Then comes a flood of {FLOOD_S:.0f} s, from loopback, from other addresses than the clients'.\n")
     runs = []
     for behind_weir in (False, True):
@@ -234,8 +235,8 @@ def main():
     weir_peak = max(run.weir_bytes for run in runs)
     print(f"""
   goodput: work answered within 1 s. p99: from the intended send time, unanswered work counts as never. app memory: before -> peak.
-  survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), newcomers get in, the application grows by at most 64 MiB, and all
-  is well 1 s after the flood. Weir's own memory peaked at {weir_peak / MIB:.1f} MiB. The flood, the clients, Weir and the application
+  survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), newcomers get in, the application grows by at most 64 MiB for
+  each of its two endpoints, and all is well 1 s after the flood. Weir's own memory peaked at {weir_peak / MIB:.1f} MiB. The flood, the clients, Weir and the application
   shared {os.cpu_count()} cores of this machine; the flood ran at a lower priority. It all took {time.monotonic() - began:.0f} s.""")
 
 

@@ -47,10 +47,10 @@ def turn(within_s=120):
 
 
 def busy_s():
-    """CPU time: of the whole machine, and of this process with all that it has started and ended."""
-    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
+    """CPU time: of the whole machine, with what its host took from it, and of this process with all that it has started and ended."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return (user + nice + system + irq + softirq) * TICK_S, sum(u.ru_utime + u.ru_stime for u in usages)
+    return (user + nice + system + irq + softirq + steal) * TICK_S, sum(u.ru_utime + u.ru_stime for u in usages)
 
 
 def ask_for_short_slices(slice_ns=100_000):

@@ -13,7 +13,7 @@ ALWAYS_ALLOWED_MS = 5.0
 ALLOWED_GROWTH = 64 * MIB
 HONEST_SPEED = 0.9  # of the bare application's
 ONSET_NS = 500_000_000
-CALM = 0.2  # cores that other work may take before a run counts as disturbed
+CALM = 0.1  # cores that other work may take before a run counts as disturbed
 
 
 def goodput(work):
@@ -43,7 +43,7 @@ class Figures:
     throughput: float
     metrics: dict
     flood: dict
-    others: float  # cores that other work on this machine kept busy meanwhile
+    others: float  # cores that other work on this machine, or its host, kept busy meanwhile
     broken: list
 
     @property

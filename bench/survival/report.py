@@ -18,7 +18,7 @@ def cells(f):
         verdict += f"; {f.throughput / 1000:,.0f} k msg/s"
     return [f"{min(f.goodput, 1):.1%}", f"{show_ms(f.quiet_p99_ms)} -> {show_ms(f.p99_ms)} ms", f"{show_ms(f.onset_ms)} ms", f"{f.newcomers:.0%}",
             f"{f.before_bytes / MIB:.0f} -> {f.peak_bytes / MIB:.0f}", f"{show_ms(f.recovered_p95_ms)} ms",
-            f"{f.relay_bytes / MIB:.0f}" if f.relay_bytes else "", f"{f.others:.1f}", verdict]
+            f"{f.relay_bytes / MIB:.0f}" if f.relay_bytes else "", f"{f.others:.2f}", verdict]
 
 
 def line(name, texts):
@@ -90,7 +90,7 @@ def explanation(rounds):
 - p99: from the intended send time; unanswered work counts as never. p95 after: from 1 s after the flood on
 - onset: the worst latency of all work that was due in the flood's first half second, before anything can have settled; it counts in p99 too
 - app memory: anonymous memory before -> peak. Protection: its own peak
-- others: cores that other work on the machine took meanwhile; above {CALM} the run counts as disturbed (~)
+- others: cores that other work on the machine, or its host, took meanwhile; above {CALM} the run counts as disturbed (~)
 - survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), 95 % of newcomers get in, the application grows by at most 64 MiB, all is
   well (goodput, newcomers, p95 within the same bound) 1 s after the flood, nobody has died. Without an attack, moreover: nothing refused,
   nothing paused, and a busy client reaches 90 % of the bare application's speed

@@ -404,6 +404,76 @@ static void many_tiny_messages_are_not_little(void **state)
     play_fini(&p);
 }
 
+/* All queues that may fill are full, and somebody waits. */
+static void crowd(struct play *p, unsigned count)
+{
+    play_init(p, count, "PUSH", "PULL", 65536);
+    for (unsigned i = 0; i <= TENURES_MOST; i++)
+        push_much(p, i);
+    for (unsigned i = 0; i < 200; i++)
+        write_all(p);
+    assert_int_equal(stage_cell(&p->stage, CELL_BLOCKED_IN), TENURES_MOST);
+}
+
+/* Says 250 small messages in a second, more than TENURE_LITTLE_RATE. Returns how often it was not heard within two
+ * milliseconds. */
+static unsigned unheard(struct play *p, unsigned client)
+{
+    size_t said = 0;
+    unsigned n = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        for (unsigned k = 0; k < 5; k++)
+            stream_frame(&p->clients[client].out, 0, 'l', 64);
+        end_write(&p->clients[client], SIZE_MAX);
+        said += 5 * (64 + 2);
+        stage_sleep(&p->stage, 2 * NS_PER_MS);
+        n += got(&p->apps[client]) != said;
+        stage_sleep(&p->stage, 18 * NS_PER_MS);
+    }
+    return n;
+}
+
+/* Its queue in the application is empty again before it says more, however full those of others are. */
+static void who_says_less_than_the_application_takes_of_a_queue_does_not_wait(void **state)
+{
+    struct play p;
+    crowd(&p, TENURES_MOST + 2);
+    pace_note(&p.stage.gate.queue_pace, 200000, 200, NS_PER_S, stage_now_ns()); /* a thousand messages a second */
+    assert_int_equal(unheard(&p, TENURES_MOST + 1), 0);
+    play_fini(&p);
+}
+
+static void who_says_more_than_the_application_takes_of_a_queue_waits(void **state)
+{
+    struct play p;
+    crowd(&p, TENURES_MOST + 2);
+    pace_note(&p.stage.gate.queue_pace, 20000, 200, NS_PER_S, stage_now_ns()); /* a hundred */
+    assert_in_range(unheard(&p, TENURES_MOST + 1), 1, 40);
+    play_fini(&p);
+}
+
+/* In batches, as libzmq reads on when half of its queue is empty: what comes in one of them is no pace. */
+static void the_pace_is_what_is_taken_from_full_to_full(void **state)
+{
+    struct play p;
+    uint64_t most = 0;
+    crowd(&p, TENURES_MOST + 1);
+    for (unsigned i = 0; i < 10; i++) {
+        stage_sleep(&p.stage, 2000 * NS_PER_MS);
+        for (unsigned k = 0; k <= TENURES_MOST; k++) {
+            for (unsigned chunk = 0; chunk < 32; chunk++) {
+                end_read(&p.apps[k], 8 * KIB);
+                stage_sleep(&p.stage, 100 * NS_PER_US);
+                uint64_t pace = pace_bytes(&p.stage.gate.queue_pace, stage_now_ns());
+                most = pace > most ? pace : most;
+            }
+            push_much(&p, k);
+        }
+    }
+    assert_in_range(most, 80 * KIB, 600 * KIB); /* 128 KiB a second, and the first has doubled once */
+    play_fini(&p);
+}
+
 /* Its message has begun, and then it waits for its turn longer than a message may take. */
 static void who_stands_in_line_is_not_late(void **state)
 {
@@ -560,6 +630,9 @@ int main(void)
         cmocka_unit_test(classes_are_served_by_priority_and_weight),
         cmocka_unit_test(full_queues_are_limited),
         cmocka_unit_test(many_tiny_messages_are_not_little),
+        cmocka_unit_test(who_says_less_than_the_application_takes_of_a_queue_does_not_wait),
+        cmocka_unit_test(who_says_more_than_the_application_takes_of_a_queue_waits),
+        cmocka_unit_test(the_pace_is_what_is_taken_from_full_to_full),
         cmocka_unit_test(who_stands_in_line_is_not_late),
         cmocka_unit_test(who_stands_in_line_does_not_wake_the_worker),
         cmocka_unit_test(who_had_much_to_say_is_given_a_moment),

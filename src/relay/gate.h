@@ -73,11 +73,11 @@ struct gate {
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
     struct traffic_gate traffic;
-    gcra_word removals;                         /* of topics from the application (subscribers.h) */
-    _Atomic uint32_t leaving;                   /* farewells that wait for that */
-    _Atomic uint32_t emptying;                  /* places that were given up and are still taken (tenure.c) */
-    struct pace queue_pace;                     /* of the application with one queue (tenure.c) */
-    struct lag lag;                             /* of its subscribers */
+    gcra_word removals;        /* of topics from the application (subscribers.h) */
+    _Atomic uint32_t leaving;  /* farewells that wait for that */
+    _Atomic uint32_t emptying; /* places that were given up and are still taken (tenure.c) */
+    struct pace queue_pace;    /* of the application with one queue (tenure.c) */
+    struct lag lag;            /* of its subscribers */
     struct tally routing_ids;
     struct valve valve;
     struct cells *cells;             /* one a worker */

@@ -86,8 +86,8 @@ static uint64_t raise_descriptor_limit(void)
 }
 
 /* The kernel widens a process's table of descriptors when it is full, and waits for a grace period of all processors
- * each time if there are several threads (expand_fdtable() in fs/file.c, some 10 ms): all traffic would stand still just
- * when many connect. So it is made as wide as it may become before there are threads; it is never narrowed. */
+ * each time if there are several threads (expand_fdtable() in fs/file.c, some 10 ms): all traffic would stand still
+ * just when many connect. So it is made as wide as it may become before there are threads; it is never narrowed. */
 static void widen_descriptor_table(uint64_t limit)
 {
     uint64_t entries = limit < DESCRIPTOR_TABLE ? limit : DESCRIPTOR_TABLE;

@@ -22,8 +22,8 @@
 #define LOOK_AGAIN_NS (20 * NS_PER_MS)
 
 /* However fast the application is, this is not little: its I/O thread's time is shared by bytes. */
-#define LITTLE_RATE_MOST       (1024u * 1024u)
-#define LITTLE_MESSAGES_MOST   10000u
+#define LITTLE_RATE_MOST     (1024u * 1024u)
+#define LITTLE_MESSAGES_MOST 10000u
 
 /* Who had this much to say has more, as soon as its kernel hears that there is room for it. */
 #define MUCH_BYTES (64u * 1024u)
@@ -252,8 +252,8 @@ static uint32_t add(uint32_t sum, uint64_t bytes)
     return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
 }
 
-/* What the application takes of a full queue tells its pace, unless it stood still. It takes in batches (libzmq reads on
- * when half of the queue is empty), so only from one time that the queue was full to another. */
+/* What the application takes of a full queue tells its pace, unless it stood still. It takes in batches (libzmq reads
+ * on when half of the queue is empty), so only from one time that the queue was full to another. */
 static void measure(struct session *s, uint64_t bytes, bool blocked)
 {
     struct tenure *t = &s->tenure;

@@ -12,8 +12,11 @@
  * are left to empty at a time, so that an application which is faster than expected has something to do; and as long as
  * a pace is known, a queue is filled at a few times that pace and not at once.
  *
- * Who says little (while others wait: no more than TENURE_LITTLE_RATE), and a handful of clients at full speed, never
- * wait. Runs on the session's worker.
+ * Who says little never waits, nor does a handful of clients at full speed. Little is, while others wait, half of what
+ * the application takes of a full queue (flow/pace.h): of who says no more, the application's queue is empty again
+ * before the next message comes. Until that was seen, and where it is less: TENURE_LITTLE_RATE.
+ *
+ * Runs on the session's worker.
  */
 #ifndef WEIR_RELAY_TENURE_H
 #define WEIR_RELAY_TENURE_H
@@ -23,8 +26,8 @@
 
 #define TENURES_MOST 4u
 
-/* What is little: bytes at once, and bytes a second, where a message counts as so many bytes more (the application's
- * work is for messages, and the smallest on the wire has two bytes). */
+/* What is little: bytes at once, and bytes a second, at least, where a message counts as so many bytes more (the
+ * application's work is for messages, and the smallest on the wire has two bytes). */
 #define TENURE_LITTLE_BYTES    4096u
 #define TENURE_LITTLE_RATE     16384u
 #define TENURE_LITTLE_MESSAGE  128u
