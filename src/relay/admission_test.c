@@ -520,6 +520,7 @@ static void who_stands_in_line_does_not_wake_the_worker(void **state)
     for (unsigned i = 0; i < 200; i++)
         write_all(&p);
     struct end *client = &p.clients[TENURES_MOST], *app = &p.apps[TENURES_MOST];
+    pace_note(&p.stage.gate.queue_pace, 2000, 200, NS_PER_S, stage_now_ns());
     for (unsigned i = 0; i < 300; i++) {
         stream_frame(&client->out, 0, 'k', KIB);
         end_write(client, 100);

@@ -23,6 +23,7 @@
 
 /* However fast the application is, this is not little: its I/O thread's time is shared by bytes. */
 #define LITTLE_RATE_MOST     (1024u * 1024u)
+#define LITTLE_RATE_UNKNOWN  (128u * 1024u)
 #define LITTLE_MESSAGES_MOST 10000u
 
 /* Who had this much to say has more, as soon as its kernel hears that there is room for it. */
@@ -44,6 +45,12 @@
 #define BEGIN_MESSAGES 250u
 #define BEGIN_BYTES    4096u
 
+/* So much unread of small messages is a part of a queue; more of it in the kernel's buffer would be thousands of them,
+ * which take a slow application seconds. */
+#define SMALL_MESSAGE_BYTES 4096u
+#define UNREAD_MOST_BYTES   16384u
+#define UNREAD_REST_NS      (1 * NS_PER_MS)
+
 /* An I/O thread that leaves something unread for so long has no room for it. */
 #define UNREAD_NS (5 * NS_PER_MS)
 
@@ -51,8 +58,11 @@
 #define SMALL_READ_BYTES   4096u
 #define SMALL_READ_REST_NS (1 * NS_PER_MS)
 
-/* Beyond this the pace is measured anew. */
-#define MEASURED_BYTES (256u * 1024u * 1024u)
+/* The pace is measured for so long at least; beyond so much it is measured anew. */
+#define MEASURE_LEAST_NS (20 * NS_PER_MS)
+#define MEASURED_BYTES   (128u * 1024u * 1024u)
+
+#define FULL_BYTES_MOST ((1u << 28) - 1)
 
 /* Longest wait for a queue to empty. */
 #define EMPTYING_MOST_NS (2 * NS_PER_S)
@@ -172,11 +182,18 @@ static uint64_t unsaid(const struct session *s)
 
 /* Whether the application's end of the connection has no room: seen long before the kernel's buffer is full, when that
  * is filled by small segments. Of TCP it cannot be told, where the receiver's kernel takes everything. */
+static uint32_t unread_bytes(const struct session *s)
+{
+    int unread = 0;
+    if (s->wg->gate->forward.kind != ENDPOINT_IPC || ioctl(s->back.watch.fd, SIOCOUTQ, &unread) < 0)
+        return 0;
+    return (uint32_t)unread;
+}
+
 static bool is_left_unread(struct session *s)
 {
     struct tenure *t = &s->tenure;
-    int unread = 0;
-    if (s->wg->gate->forward.kind != ENDPOINT_IPC || ioctl(s->back.watch.fd, SIOCOUTQ, &unread) < 0 || unread == 0) {
+    if (unread_bytes(s) == 0) {
         t->unread_ns = 0;
         return false;
     }
@@ -185,16 +202,19 @@ static bool is_left_unread(struct session *s)
     return now_of(s) - t->unread_ns >= UNREAD_NS;
 }
 
-/* Who says half as much as the application takes of a full queue has none there. */
+/* Who says half as much as the application takes of a full queue has none there. As long as that is not known no queue
+ * has been full for long. A second's worth at once, so that what is owed at one rate is no more when another comes into
+ * force. */
 static struct rate little_of(const struct session *s)
 {
     uint64_t messages = pace_messages(&s->wg->gate->queue_pace, now_of(s)) / 2;
-    uint64_t rate = messages < LITTLE_MESSAGES_MOST ? messages * (each_bytes(s) + TENURE_LITTLE_MESSAGE) : 0;
-    if (messages >= LITTLE_MESSAGES_MOST || rate > LITTLE_RATE_MOST)
-        rate = LITTLE_RATE_MOST;
-    else if (rate < TENURE_LITTLE_RATE)
+    uint64_t rate = messages < LITTLE_MESSAGES_MOST ? messages * (each_bytes(s) + TENURE_LITTLE_MESSAGE) : UINT64_MAX;
+    if (messages == 0)
+        rate = LITTLE_RATE_UNKNOWN;
+    if (rate < TENURE_LITTLE_RATE)
         rate = TENURE_LITTLE_RATE;
-    /* A second's worth, so that what is owed at one rate is no more when another comes into force. */
+    if (rate > LITTLE_RATE_MOST)
+        rate = LITTLE_RATE_MOST;
     return (struct rate){rate, NS_PER_S, rate};
 }
 
@@ -224,6 +244,64 @@ static bool rests(struct session *s)
     return t->rests_ns != 0;
 }
 
+static uint32_t add(uint32_t sum, uint64_t bytes)
+{
+    return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
+}
+
+/* What the application takes of a full queue tells its pace, unless it stood still. It takes in batches (libzmq reads
+ * on when half of the queue is empty), so only from one time that the queue was full to another. */
+static void measure(struct session *s, uint64_t bytes, bool blocked)
+{
+    struct tenure *t = &s->tenure;
+    uint64_t now = now_of(s), sum = t->full_bytes + bytes;
+    t->full_bytes = sum < FULL_BYTES_MOST ? (uint32_t)sum : FULL_BYTES_MOST;
+    t->full &= bytes == 0;
+    if (bytes && now - t->took_ns >= STALL_NS && !t->stalled)
+        t->stalled = t->unmeasured = true;
+    if (bytes)
+        t->took_ns = now;
+    if (!blocked || t->full || now - t->full_ns < MEASURE_LEAST_NS)
+        return;
+    t->full = true;
+    if (!t->unmeasured && t->full_bytes) {
+        pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now - t->full_ns, now);
+        t->measured = true;
+    }
+    if (t->unmeasured || t->full_bytes >= MEASURED_BYTES) {
+        t->unmeasured = false;
+        t->full_ns = now;
+        t->full_bytes = 0;
+    }
+}
+
+/* A buffer of small messages that is full before a queue can be, or twice within moments, tells of the I/O thread. */
+static void become_full(struct session *s)
+{
+    struct tenure *t = &s->tenure;
+    if (each_bytes(s) <= SMALL_MESSAGE_BYTES && s->up.messages < QUEUE_MESSAGES)
+        return;
+    t->full_ns = t->took_ns = now_of(s);
+    t->full_bytes = 0;
+    t->full = true;
+}
+
+/* More than a little of it is unread, and others wait for places: it rests, and if that stays so its queue is full. */
+static bool is_crowded(struct session *s)
+{
+    struct tenure *t = &s->tenure;
+    if (!valve_is_wanted(valve_of(s)) || each_bytes(s) > SMALL_MESSAGE_BYTES || unread_bytes(s) < UNREAD_MOST_BYTES)
+        return false;
+    if (is_left_unread(s)) {
+        if (t->full_ns)
+            measure(s, 0, true);
+        else
+            become_full(s);
+    }
+    t->rests_ns = now_of(s) + UNREAD_REST_NS;
+    return rests(s);
+}
+
 bool tenure_allows(struct session *s)
 {
     struct tenure *t = &s->tenure;
@@ -236,7 +314,7 @@ bool tenure_allows(struct session *s)
     if (t->until_ns && now_of(s) >= t->until_ns)
         end(s);
     if (t->since_ns)
-        return t->until_ns == 0;
+        return t->until_ns == 0 && !is_crowded(s);
     if (says_little(s))
         return true;
     if (valve_allows(valve_of(s), &s->admission)) {
@@ -245,41 +323,6 @@ bool tenure_allows(struct session *s)
     }
     admission_line_up(s);
     return false;
-}
-
-static uint32_t add(uint32_t sum, uint64_t bytes)
-{
-    return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
-}
-
-/* What the application takes of a full queue tells its pace, unless it stood still. It takes in batches (libzmq reads
- * on when half of the queue is empty), so only from one time that the queue was full to another. */
-static void measure(struct session *s, uint64_t bytes, bool blocked)
-{
-    struct tenure *t = &s->tenure;
-    uint64_t now = now_of(s);
-    t->full_bytes = add(t->full_bytes, bytes);
-    if (bytes && now - t->took_ns >= STALL_NS && !t->stalled)
-        t->stalled = t->unmeasured = true;
-    if (bytes)
-        t->took_ns = now;
-    if (!blocked)
-        return;
-    if (!t->unmeasured && t->full_bytes) {
-        pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now - t->full_ns, now);
-        t->measured = true;
-    }
-    if (t->unmeasured || t->full_bytes >= MEASURED_BYTES) {
-        t->unmeasured = false;
-        t->full_ns = now;
-        t->full_bytes = 0;
-    }
-}
-
-static void become_full(struct tenure *t, uint64_t now_ns)
-{
-    t->full_ns = t->took_ns = now_ns;
-    t->full_bytes = 0;
 }
 
 /* For how long nothing more of it should pass. */
@@ -308,7 +351,7 @@ void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
     if (t->full_ns)
         measure(s, bytes, blocked);
     else if (blocked)
-        become_full(t, now_of(s));
+        become_full(s);
     else if (t->since_ns && valve_is_wanted(valve_of(s)))
         t->rests_ns = now_of(s) + rest_ns(s);
 }

@@ -14,7 +14,7 @@
  *
  * Who says little never waits, nor does a handful of clients at full speed. Little is, while others wait, half of what
  * the application takes of a full queue (flow/pace.h): of who says no more, the application's queue is empty again
- * before the next message comes. Until that was seen, and where it is less: TENURE_LITTLE_RATE.
+ * before the next message comes. At least TENURE_LITTLE_RATE is.
  *
  * Runs on the session's worker.
  */
@@ -44,7 +44,8 @@ struct tenure {
     uint64_t unread_ns;       /* since when the application reads less than it is sent; 0: it keeps up */
     uint64_t quiet_ns;        /* since when its client has said nothing; 0: it does, or has no place */
     uint32_t bytes;           /* passed since it holds the place */
-    uint32_t full_bytes : 29; /* ... since it was first seen full; up to a read more than a quarter of a gibibyte */
+    uint32_t full_bytes : 28; /* ... since it was first seen full; up to a read more than 128 MiB */
+    uint32_t full : 1;        /* it is full now */
     uint32_t measured : 1;    /* it was full again since then */
     uint32_t stalled : 1;     /* the application took nothing for long */
     uint32_t unmeasured : 1;  /* ... and what came before is not measured */

@@ -28,6 +28,12 @@ def passed(weir):
     return weir.metric("weir_messages_total", direction="in")
 
 
+def ours(app):
+    """Messages of 65 bytes, where all others have 64."""
+    stats = app.stats()
+    return stats["bytes"] - 64 * stats["messages"]
+
+
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_costly_requests_bare(bare, flood, peers, crowd):
     """Every connection has a turn in the application: a stranger waits for half of the others on average."""
@@ -124,6 +130,27 @@ def test_pushers_through(gate, flood):
     g = gate("slow-pull", work_ms=1)
     f = flood("messages", g.endpoint, type="PUSH", size=64, connections=100, opens=100000)
     g.withstands(f, until=lambda: in_line(g.weir) > 50, rounds=20, growth=16 * MIB, held=4 * MIB)
+
+
+def test_a_steady_pusher_is_not_one_with_much_to_say(gate, flood, peers):
+    """Two hundred messages a second are more than a little, but less than the application takes of each of its queues: they are all on
+    time. The flood's messages have 64 bytes and the pusher's 65, so the application's counts tell them apart."""
+    g = gate("slow-pull", work_ms=0.1)
+    f = flood("messages", g.endpoint, type="PUSH", size=64, connections=30, sources=8, opens=100000)
+    wait_until(lambda: in_line(g.weir) > 20, "the flood to stand in line")
+    pusher = peers.client(zmq.PUSH, from_source("127.77.11.1", g.endpoint))
+    late = []
+    begin, before = time.monotonic(), ours(g.app)
+    for n in range(1, 801):
+        pusher.send(bytes(65))
+        time.sleep(max(0, begin + n / 200 - time.monotonic()))
+        if n % 20 == 0:
+            late.append(n - (ours(g.app) - before))
+    assert f.alive()
+    f.stop()
+    assert median(late) <= 20 and max(late) <= 200, f"messages under way: {late}"
+    wait_until(lambda: ours(g.app) - before == 800, "the last to arrive")
+    assert refusals(g.weir) == {}
 
 
 # ---- twins ----
