@@ -45,11 +45,7 @@
 #define BEGIN_MESSAGES 250u
 #define BEGIN_BYTES    4096u
 
-/* So much unread of small messages is a part of a queue; more of it in the kernel's buffer would be thousands of them,
- * which take a slow application seconds. */
 #define SMALL_MESSAGE_BYTES 4096u
-#define UNREAD_MOST_BYTES   16384u
-#define UNREAD_REST_NS      (1 * NS_PER_MS)
 
 /* An I/O thread that leaves something unread for so long has no room for it. */
 #define UNREAD_NS (5 * NS_PER_MS)
@@ -182,18 +178,11 @@ static uint64_t unsaid(const struct session *s)
 
 /* Whether the application's end of the connection has no room: seen long before the kernel's buffer is full, when that
  * is filled by small segments. Of TCP it cannot be told, where the receiver's kernel takes everything. */
-static uint32_t unread_bytes(const struct session *s)
-{
-    int unread = 0;
-    if (s->wg->gate->forward.kind != ENDPOINT_IPC || ioctl(s->back.watch.fd, SIOCOUTQ, &unread) < 0)
-        return 0;
-    return (uint32_t)unread;
-}
-
 static bool is_left_unread(struct session *s)
 {
     struct tenure *t = &s->tenure;
-    if (unread_bytes(s) == 0) {
+    int unread = 0;
+    if (s->wg->gate->forward.kind != ENDPOINT_IPC || ioctl(s->back.watch.fd, SIOCOUTQ, &unread) < 0 || unread == 0) {
         t->unread_ns = 0;
         return false;
     }
@@ -286,22 +275,6 @@ static void become_full(struct session *s)
     t->full = true;
 }
 
-/* More than a little of it is unread, and others wait for places: it rests, and if that stays so its queue is full. */
-static bool is_crowded(struct session *s)
-{
-    struct tenure *t = &s->tenure;
-    if (!valve_is_wanted(valve_of(s)) || each_bytes(s) > SMALL_MESSAGE_BYTES || unread_bytes(s) < UNREAD_MOST_BYTES)
-        return false;
-    if (is_left_unread(s)) {
-        if (t->full_ns)
-            measure(s, 0, true);
-        else
-            become_full(s);
-    }
-    t->rests_ns = now_of(s) + UNREAD_REST_NS;
-    return rests(s);
-}
-
 bool tenure_allows(struct session *s)
 {
     struct tenure *t = &s->tenure;
@@ -314,7 +287,7 @@ bool tenure_allows(struct session *s)
     if (t->until_ns && now_of(s) >= t->until_ns)
         end(s);
     if (t->since_ns)
-        return t->until_ns == 0 && !is_crowded(s);
+        return t->until_ns == 0;
     if (says_little(s))
         return true;
     if (valve_allows(valve_of(s), &s->admission)) {

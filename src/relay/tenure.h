@@ -14,7 +14,7 @@
  *
  * Who says little never waits, nor does a handful of clients at full speed. Little is, while others wait, half of what
  * the application takes of a full queue (flow/pace.h): of who says no more, the application's queue is empty again
- * before the next message comes. At least TENURE_LITTLE_RATE is.
+ * before the next message comes. It is TENURE_LITTLE_RATE at least.
  *
  * Runs on the session's worker.
  */
