@@ -71,6 +71,25 @@ def test_costly_requests_through(gate, flood, peers, crowd):
         f.stop()
 
 
+def test_who_shares_the_address_of_a_flood_has_an_equal_turn(gate, flood, peers):
+    """One of 101 connections of one source: it is served once while each of the others is, though these have thousands of requests waiting."""
+    g = gate("slow-rep", **COSTLY)
+    f = flood("requests", g.endpoint, size=64, connections=100, opens=100000)
+    with g.survives():
+        wait_until(lambda: in_line(g.weir) > 90, "the crowd to stand in line")
+        neighbour = peers.client(zmq.REQ, from_source(f.source, g.endpoint))
+        ahead = []
+        for _ in range(8):
+            before = passed(g.weir)
+            neighbour.send(b"an honest neighbour")
+            assert neighbour.recv() == b"an honest neighbour"
+            ahead.append(passed(g.weir) - before - 1)
+            g.customers.regular.exchange()
+        assert median(ahead) < 1.5 * 100, f"others served before the neighbour: {ahead}"
+        assert f.alive()
+        f.stop()
+
+
 def test_a_router_is_found_to_answer(gate, flood):
     """Its type does not say so: it is learned from the customer's requests."""
     g = gate("router")

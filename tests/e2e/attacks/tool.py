@@ -28,6 +28,7 @@ class Flood(proc.Child):
             flag = "--" + key.replace("_", "-")
             command += [flag] if value is True else [flag, value.hex() if isinstance(value, bytes) else str(value)]
         super().__init__(command, folder, f"flood-{name}", stdin=True)
+        self.source = source
 
     def figures(self):
         """What it has done so far (see flood.c): opened, established, ended_by_peer, sent_bytes, units, ..."""
