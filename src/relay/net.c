@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,19 @@ int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer)
     }
     addr_from_sockaddr(ret_peer, (struct sockaddr *)&ss);
     return fd;
+}
+
+int net_receive_buffer_most(void)
+{
+    int most = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof(most);
+    if (fd < 0)
+        return 0;
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, INT_MAX / 2);
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &most, &len) < 0)
+        most = 0;
+    close(fd);
+    return most;
 }
 
 void net_shrink(int fd)

@@ -17,6 +17,9 @@ MUST_USE int net_listen(struct endpoint *e, bool first, bool share);
 /* Accepts one connection. *ret_peer tells who it is (a user id for Unix sockets). -EAGAIN: none is waiting. */
 MUST_USE int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer);
 
+/* How large SO_RCVBUF may be made here (twice net.core.rmem_max); 0: not known. What is larger grew by itself. */
+int net_receive_buffer_most(void);
+
 /* Makes the receive buffer, and so the window, of a connection that is not going to be read as small as it gets. */
 void net_shrink(int fd);
 

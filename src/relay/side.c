@@ -5,19 +5,19 @@
 #include <sys/socket.h>
 
 /* The kernel lets the buffer of a socket that nobody reads grow with every small segment, to megabytes, and goes
- * through all of it when it is full. Linux sets twice what it is told. */
-static void freeze_buffer(int fd)
+ * through all of it when it is full. But what fits into the window that it has announced must have room, or it is
+ * thrown away and comes again when the sender's timer has run out, seconds after there was room: so the buffer is
+ * bounded at twice its size (Linux sets twice what it is told), and not at all where it may not be as large as that. */
+static void bound_buffer(int fd, int most)
 {
     int size;
     socklen_t len = sizeof(size);
-    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) < 0)
-        return;
-    size /= 2;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    if (getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) == 0 && size <= most / 2)
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
 /* Its size is the kernel's again. */
-static void thaw_buffer(int fd)
+static void unbound_buffer(int fd)
 {
     int nothing = 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &nothing, sizeof(nothing));
@@ -25,7 +25,7 @@ static void thaw_buffer(int fd)
 
 static void mute(struct side *side, struct worker *w)
 {
-    freeze_buffer(side->watch.fd);
+    bound_buffer(side->watch.fd, w->receive_buffer_most);
     side->muted = true;
     worker_watch_again(w, &side->watch, EPOLLOUT | EPOLLRDHUP);
 }
@@ -34,7 +34,7 @@ static void mute(struct side *side, struct worker *w)
 void side_unmute(struct side *side, struct worker *w)
 {
     side->muted = false;
-    thaw_buffer(side->watch.fd);
+    unbound_buffer(side->watch.fd);
     worker_watch_again(w, &side->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 

@@ -54,8 +54,10 @@
 #define SMALL_READ_BYTES   4096u
 #define SMALL_READ_REST_NS (1 * NS_PER_MS)
 
-/* The pace is measured for so long at least; beyond so much it is measured anew. */
+/* The pace is measured for so long at least, and not waited for any longer than this; beyond so much it is measured
+ * anew. */
 #define MEASURE_LEAST_NS (20 * NS_PER_MS)
+#define MEASURE_MOST_NS  (1000 * NS_PER_MS)
 #define MEASURED_BYTES   (128u * 1024u * 1024u)
 
 #define FULL_BYTES_MOST ((1u << 28) - 1)
@@ -125,6 +127,8 @@ static uint64_t emptying_ns(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
     uint64_t queue = queue_bytes(s);
+    if (t->full_ns && !t->measured && now_of(s) - t->full_ns >= MEASURE_MOST_NS)
+        pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now_of(s) - t->full_ns, now_of(s));
     if (t->full_ns == 0 && t->bytes < queue)
         queue = t->bytes;
     double pace = pace_of(s), ns = pace > 0 ? (double)queue / pace * (double)NS_PER_S : 0;
@@ -157,10 +161,12 @@ static bool is_over(const struct session *s)
         return false;
     if (s->up.traffic.reserved)
         return now_of(s) - t->since_ns >= TENURE_LARGE_NS;
-    if (t->full_ns && t->full_bytes < unseen_bytes(s))
-        return t->measured && (t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS);
+    if (t->measured)
+        return t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS;
+    if (t->full_ns && t->full_bytes && (t->unmeasured || now_of(s) - t->full_ns >= MEASURE_MOST_NS))
+        return true;
     /* A queue that was not seen full yet tells nothing of how fast the application is. */
-    return t->full_ns || t->bytes >= unseen_bytes(s);
+    return (t->full_ns ? t->full_bytes : t->bytes) >= unseen_bytes(s);
 }
 
 /* What waits in Weir and in the kernel, in the units of TENURE_LITTLE_BYTES. The first messages of a client are taken
@@ -246,8 +252,11 @@ static void measure(struct session *s, uint64_t bytes, bool blocked)
     uint64_t now = now_of(s), sum = t->full_bytes + bytes;
     t->full_bytes = sum < FULL_BYTES_MOST ? (uint32_t)sum : FULL_BYTES_MOST;
     t->full &= bytes == 0;
-    if (bytes && now - t->took_ns >= STALL_NS && !t->stalled)
+    if (bytes && now - t->took_ns >= STALL_NS && !t->stalled) {
         t->stalled = t->unmeasured = true;
+        t->full_ns = now;
+        t->full_bytes = 0;
+    }
     if (bytes)
         t->took_ns = now;
     if (!blocked || t->full || now - t->full_ns < MEASURE_LEAST_NS)

@@ -8,6 +8,7 @@
 #include "relay/farewell.h"
 #include "relay/listener.h"
 #include "relay/memory.h"
+#include "relay/net.h"
 #include "relay/peer.h"
 #include "relay/probe.h"
 #include "relay/session.h"
@@ -105,6 +106,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     w->pressure = pressure;
     bufpool_init(&w->pool, account);
     w->now_ns = clock_now_ns();
+    w->receive_buffer_most = net_receive_buffer_most();
     timers_init(&w->timers, w->now_ns);
     list_init(&w->run);
     list_init(&w->run_heavy);

@@ -83,11 +83,12 @@ struct worker {
     struct pressure *pressure; /* on the account; of all workers */
     struct bufpool pool;
     struct timers timers;
-    struct list run;       /* sessions with work to do */
-    struct list run_heavy; /* the same, of those whose last turn moved much */
-    struct list run_new;   /* the same, of those in their handshakes */
-    uint64_t new_again_ns; /* before then those have no turn: an application is busy (worker.c) */
-    struct list closed;    /* sessions to be freed when this round of events is done */
+    int receive_buffer_most; /* see net.h */
+    struct list run;         /* sessions with work to do */
+    struct list run_heavy;   /* the same, of those whose last turn moved much */
+    struct list run_new;     /* the same, of those in their handshakes */
+    uint64_t new_again_ns;   /* before then those have no turn: an application is busy (worker.c) */
+    struct list closed;      /* sessions to be freed when this round of events is done */
     struct list sessions;
     struct list farewells; /* see farewell.h */
     struct list tarpit;    /* see banned.h */
