@@ -236,8 +236,8 @@ def main():
     print(f"""
   goodput: work answered within 1 s. p99: from the intended send time, unanswered work counts as never. app memory: before -> peak.
   survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), newcomers get in, the application grows by at most 64 MiB for
-  each of its two endpoints, and all is well 1 s after the flood. Weir's own memory peaked at {weir_peak / MIB:.1f} MiB. The flood, the clients, Weir and the application
-  shared {os.cpu_count()} cores of this machine; the flood ran at a lower priority. It all took {time.monotonic() - began:.0f} s.""")
+  each of its two endpoints, and all is well 1 s after the flood. Weir's own memory peaked at {weir_peak / MIB:.1f} MiB. The flood, the
+  clients, Weir and the application shared {os.cpu_count()} cores of this machine; the flood ran at a lower priority. It all took {time.monotonic() - began:.0f} s.""")
 
 
 if __name__ == "__main__":

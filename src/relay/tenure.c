@@ -45,6 +45,7 @@
 #define BEGIN_MESSAGES 250u
 #define BEGIN_BYTES    4096u
 
+/* Of larger messages the kernel's buffer holds no more than a queue would. */
 #define SMALL_MESSAGE_BYTES 4096u
 
 /* An I/O thread that leaves something unread for so long has no room for it. */
@@ -122,13 +123,24 @@ static double pace_of(const struct session *s)
     return (double)pace_bytes(&s->wg->gate->queue_pace, now_of(s));
 }
 
+/* What the application has taken since the queue was full. */
+static void note_pace(const struct session *s)
+{
+    const struct tenure *t = &s->tenure;
+    pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now_of(s) - t->full_ns, now_of(s));
+}
+
+/* The queue was full for so long that this is measured, if not from full to full. */
+static bool was_full_for_long(const struct session *s)
+{
+    return s->tenure.full_ns && now_of(s) - s->tenure.full_ns >= MEASURE_MOST_NS;
+}
+
 /* How long the application will work on what it has of this client. */
 static uint64_t emptying_ns(const struct session *s)
 {
     const struct tenure *t = &s->tenure;
     uint64_t queue = queue_bytes(s);
-    if (t->full_ns && !t->measured && now_of(s) - t->full_ns >= MEASURE_MOST_NS)
-        pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now_of(s) - t->full_ns, now_of(s));
     if (t->full_ns == 0 && t->bytes < queue)
         queue = t->bytes;
     double pace = pace_of(s), ns = pace > 0 ? (double)queue / pace * (double)NS_PER_S : 0;
@@ -137,6 +149,8 @@ static uint64_t emptying_ns(const struct session *s)
 
 static void give_up(struct session *s)
 {
+    if (!s->tenure.measured && was_full_for_long(s))
+        note_pace(s);
     uint64_t ns = emptying_ns(s);
     if (ns == 0) {
         end(s);
@@ -163,7 +177,7 @@ static bool is_over(const struct session *s)
         return now_of(s) - t->since_ns >= TENURE_LARGE_NS;
     if (t->measured)
         return t->bytes >= TENURE_BYTES || now_of(s) - t->since_ns >= TENURE_NS;
-    if (t->full_ns && t->full_bytes && (t->unmeasured || now_of(s) - t->full_ns >= MEASURE_MOST_NS))
+    if (t->full_bytes && (t->unmeasured || was_full_for_long(s)))
         return true;
     /* A queue that was not seen full yet tells nothing of how fast the application is. */
     return (t->full_ns ? t->full_bytes : t->bytes) >= unseen_bytes(s);
@@ -215,12 +229,12 @@ static struct rate little_of(const struct session *s)
 
 static bool says_little(struct session *s)
 {
-    struct rate rate = little_of(s);
     uint64_t much = unsaid(s);
     if (much > TENURE_LITTLE_BYTES)
         return false;
     if (!valve_is_busy(valve_of(s)) && !is_left_unread(s))
         return true;
+    struct rate rate = little_of(s);
     return gcra_admit(&s->little, &rate, much, now_of(s)) == 0;
 }
 
@@ -239,9 +253,9 @@ static bool rests(struct session *s)
     return t->rests_ns != 0;
 }
 
-static uint32_t add(uint32_t sum, uint64_t bytes)
+static uint32_t add(uint32_t sum, uint64_t bytes, uint32_t most)
 {
-    return bytes < UINT32_MAX - sum ? sum + (uint32_t)bytes : UINT32_MAX;
+    return bytes < most - sum ? sum + (uint32_t)bytes : most;
 }
 
 /* What the application takes of a full queue tells its pace, unless it stood still. It takes in batches (libzmq reads
@@ -249,8 +263,8 @@ static uint32_t add(uint32_t sum, uint64_t bytes)
 static void measure(struct session *s, uint64_t bytes, bool blocked)
 {
     struct tenure *t = &s->tenure;
-    uint64_t now = now_of(s), sum = t->full_bytes + bytes;
-    t->full_bytes = sum < FULL_BYTES_MOST ? (uint32_t)sum : FULL_BYTES_MOST;
+    uint64_t now = now_of(s);
+    t->full_bytes = add(t->full_bytes, bytes, FULL_BYTES_MOST);
     t->full &= bytes == 0;
     if (bytes && now - t->took_ns >= STALL_NS && !t->stalled) {
         t->stalled = t->unmeasured = true;
@@ -263,7 +277,7 @@ static void measure(struct session *s, uint64_t bytes, bool blocked)
         return;
     t->full = true;
     if (!t->unmeasured && t->full_bytes) {
-        pace_note(&s->wg->gate->queue_pace, t->full_bytes, each_bytes(s), now - t->full_ns, now);
+        note_pace(s);
         t->measured = true;
     }
     if (t->unmeasured || t->full_bytes >= MEASURED_BYTES) {
@@ -329,7 +343,7 @@ void tenure_passed(struct session *s, uint64_t bytes, bool blocked)
     if (blocked && t->since_ns == 0)
         begin(s);
     t->quiet_ns = 0;
-    t->bytes = add(t->bytes, bytes);
+    t->bytes = add(t->bytes, bytes, UINT32_MAX);
     if (t->full_ns)
         measure(s, bytes, blocked);
     else if (blocked)

@@ -28,10 +28,9 @@
 /* Time for those who move much, before the others are looked at again. */
 #define BOUNDED_ROUND_NS (300 * NS_PER_US)
 
-/* From one such round of handshakes to the next, while an application is busy; but not for a newcomer who comes alone:
- * its handshake takes some five rounds. */
-#define NEW_REST_NS  (1 * NS_PER_MS)
-#define NEW_ALONE_NS (8 * NEW_REST_NS)
+/* Such rounds of handshakes while an application is busy. The handshake of a newcomer who comes alone takes some five.
+ */
+static const struct rate new_rounds = {.count = 1, .period_ns = NS_PER_MS, .burst = 7};
 
 int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
 {
@@ -336,11 +335,8 @@ static void run_new(struct worker *w)
     if (list_empty(&w->run_new) || w->now_ns < w->new_again_ns)
         return;
     run_queue(w, &w->run_new, w->now_ns + BOUNDED_ROUND_NS);
-    uint64_t saved_ns = w->now_ns - NEW_ALONE_NS;
-    if (!an_application_is_busy(w))
-        w->new_again_ns = 0;
-    else
-        w->new_again_ns = (w->new_again_ns > saved_ns ? w->new_again_ns : saved_ns) + NEW_REST_NS;
+    bool busy = an_application_is_busy(w);
+    w->new_again_ns = busy ? w->now_ns + gcra_charge(&w->new_rounds, &new_rounds, 1, w->now_ns) : 0;
 }
 
 static void run_sessions(struct worker *w)

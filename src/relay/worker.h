@@ -87,6 +87,7 @@ struct worker {
     struct list run;         /* sessions with work to do */
     struct list run_heavy;   /* the same, of those whose last turn moved much */
     struct list run_new;     /* the same, of those in their handshakes */
+    gcra_word new_rounds;    /* limiter of their turns while an application is busy */
     uint64_t new_again_ns;   /* before then those have no turn: an application is busy (worker.c) */
     struct list closed;      /* sessions to be freed when this round of events is done */
     struct list sessions;

@@ -224,8 +224,7 @@ def test_signals_end_it_cleanly(start_weir, paths, number):
     assert w.wait() == 0
 
 
-def test_hangup_is_no_end(start_weir, paths, monkeypatch):
-    monkeypatch.delenv("WEIR_TEST_MEMORY", raising=False)  # it would bring a file, or another budget than the file's
+def test_hangup_is_no_end(start_weir, paths, no_file):
     w = start_weir(listen=paths.ipc(), forward=paths.ipc())
     w.signal(signal.SIGHUP)
     wait_until(lambda: "SIGHUP" in w.stderr(), "a line about SIGHUP")

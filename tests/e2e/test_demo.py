@@ -21,8 +21,4 @@ def demo():
 def test_behind_weir_nothing_is_lost(flood):
     d = demo()
     run = d.Run(BUILD, True, flood).measure()
-    newcomers = [w for w in run.during if w[0] == "new"]
-    assert d.goodput(run.during) >= 0.99 and d.goodput(run.after) >= 0.99, run.flood_line
-    assert d.goodput(newcomers) >= 0.95
-    assert run.peak_bytes - run.before_bytes <= d.ALLOWED_GROWTH
-    assert run.app_alive and run.weir_alive
+    assert d.verdict(run, quiet_p99_ms=d.NEVER) == "survived", run.flood_line

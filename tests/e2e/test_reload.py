@@ -209,8 +209,7 @@ def test_the_log_level_changes_and_the_admin_option_stays(setting):
     assert weir.metric("weir_config_generation") == 3
 
 
-def test_without_a_file_there_is_nothing_to_reload(start_weir, start_app, peers, paths, monkeypatch):
-    monkeypatch.delenv("WEIR_TEST_MEMORY", raising=False)  # it would bring a file, or another budget than the file's
+def test_without_a_file_there_is_nothing_to_reload(start_weir, start_app, peers, paths, no_file):
     forward = paths.ipc()
     start_app("router", forward)
     weir = start_weir(listen="tcp://127.0.0.1:*", forward=forward)

@@ -34,6 +34,12 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
+def no_file(monkeypatch):
+    """What stands on the command line stays there: see with_memory()."""
+    monkeypatch.delenv("WEIR_TEST_MEMORY", raising=False)
+
+
+@pytest.fixture
 def paths():
     """paths.ipc(): a fresh ipc endpoint; paths.file(name): a scratch file."""
     p = Paths()

@@ -48,10 +48,9 @@ class Weir(proc.Child):
         if given is None and config is not None:
             listen = forward = None
         if config is not None:
-            path = os.path.join(folder, f"weir-{os.urandom(3).hex()}.yaml")
-            with open(path, "w") as f:
-                yaml.safe_dump(config, f, sort_keys=False)
-            command += ["-c", path]
+            self.path = os.path.join(folder, f"weir-{os.urandom(3).hex()}.yaml")
+            self.write(config)
+            command += ["-c", self.path]
             self.admin = config.get("admin", {}).get("listen")
         if listen:
             command += ["--listen", listen]
@@ -67,6 +66,11 @@ class Weir(proc.Child):
         self.gates = []
         if wait:
             self.wait_ready()
+
+    def write(self, config):
+        """The file; a SIGHUP has it read again."""
+        with open(self.path, "w") as f:
+            yaml.safe_dump(with_memory(config, None, None), f, sort_keys=False)
 
     def wait_ready(self, limit=PATIENCE):
         """Fills self.gates with (listen, forward) as printed, in order."""
