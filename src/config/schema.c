@@ -266,6 +266,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "How long the first ban lasts; each further one lasts twice as long, up to a quarter less at random. One ban less is held against the source for each ban.max without one."},
     {"ban.max", SCHEMA_DURATION, GATE(limits.ban.terms.max_ns), .min = "1s", .max = "30d", .preset = "1d",
      .doc = "The longest ban."},
+    {"ban.standing", SCHEMA_DURATION, GATE(limits.ban.standing_ns), .min = "10m", .max = "12h", .preset = "1h",
+     .doc = "How long a source is in good standing after something well-behaved was seen of it: a whole message that passed, either way. Counted in steps of five minutes."},
     {"ban.for_protocol", SCHEMA_BOOL, GATE(limits.ban.for_protocol), .preset = "true",
      .doc = "Whether breaking the protocol counts."},
     {"ban.for_excess", SCHEMA_BOOL, GATE(limits.ban.for_excess), .preset = "true",

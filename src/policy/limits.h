@@ -96,6 +96,7 @@ struct limits {
     struct {
         struct strike_rules strikes; /* strikes == 0: no offence is counted */
         struct ban_terms terms;
+        uint64_t standing_ns;          /* for how long something well-behaved is remembered of a source */
         bool for_protocol, for_excess; /* which offences count */
         uint64_t paused_ns;            /* a connection that is paused over and over for this long offends; 0: never */
         enum ban_action action;

@@ -113,7 +113,7 @@ static uint64_t drained_at(const struct source *s)
     return at;
 }
 
-/* Nobody holds it, and forgetting it would forget nothing. */
+/* Nobody holds it, and forgetting it would forget nothing but a good standing. */
 static bool is_evictable(const struct source *s, uint64_t now_ns)
 {
     return atomic_load_explicit(&s->refs, memory_order_acquire) == 0 && atomic_load(&s->half_open) == 0 &&
@@ -128,14 +128,62 @@ static struct source *find_in_set(struct source *set, struct source_key k)
     return NULL;
 }
 
-/* A free entry, else the one that has been drained longest, else NULL. */
+/* ---- good standing ---- */
+
+#define STANDING_NEVER UINT32_MAX
+
+/* 1 to 255. */
+static uint8_t standing_tick(uint64_t now_ns)
+{
+    return (uint8_t)((now_ns >> SOURCE_STANDING_TICK_LOG2_NS) % 255 + 1);
+}
+
+/* In ticks. A mark from the future is another worker's clock, a little ahead: it reads as 254 and so as long ago, for
+ * the moments until this clock follows. */
+static uint32_t standing_age(const struct source *s, uint64_t now_ns)
+{
+    uint8_t good = atomic_load_explicit(&s->good, memory_order_relaxed);
+    return good == 0 ? STANDING_NEVER : (standing_tick(now_ns) + 255u - good) % 255u;
+}
+
+void source_note_good(struct source *s, uint64_t now_ns)
+{
+    uint8_t tick = standing_tick(now_ns);
+    if (atomic_load_explicit(&s->good, memory_order_relaxed) != tick)
+        atomic_store_explicit(&s->good, tick, memory_order_relaxed);
+}
+
+bool source_in_good_standing(const struct source *s, uint64_t within_ns, uint64_t now_ns)
+{
+    uint32_t age = standing_age(s, now_ns);
+    return within_ns != 0 && age != STANDING_NEVER &&
+           age <= (within_ns + (UINT64_C(1) << SOURCE_STANDING_TICK_LOG2_NS) - 1) >> SOURCE_STANDING_TICK_LOG2_NS;
+}
+
+/* So that it does not look fresh when the ticks have gone round. */
+static void forget_old_standing(struct source *s, uint64_t now_ns)
+{
+    if (!source_in_good_standing(s, SOURCE_STANDING_MAX_NS, now_ns))
+        atomic_store_explicit(&s->good, 0, memory_order_relaxed);
+}
+
+/* ---- entries ---- */
+
+/* Whether forgetting `a` loses less than forgetting `b`: first the older (or no) standing, then the longer drained. */
+static bool is_missed_less(const struct source *a, const struct source *b, uint64_t now_ns)
+{
+    uint32_t age_a = standing_age(a, now_ns), age_b = standing_age(b, now_ns);
+    return age_a != age_b ? age_a > age_b : drained_at(a) < drained_at(b);
+}
+
+/* A free entry, else of those that may be evicted the one that is missed least, else NULL. */
 static struct source *find_victim(struct source *set, uint64_t now_ns)
 {
     struct source *victim = NULL;
     for (unsigned i = 0; i < WAYS; i++) {
         if (set[i].kind == SOURCE_FREE)
             return &set[i];
-        if (is_evictable(&set[i], now_ns) && (!victim || drained_at(&set[i]) < drained_at(victim)))
+        if (is_evictable(&set[i], now_ns) && (!victim || is_missed_less(&set[i], victim, now_ns)))
             victim = &set[i];
     }
     return victim;
@@ -153,6 +201,7 @@ static void take_over(struct shard *shard, struct source *s, struct source_key k
     for (unsigned i = 0; i < SOURCE_LIMITERS; i++)
         atomic_store_explicit(&s->limiters[i], 0, memory_order_relaxed);
     atomic_store_explicit(&s->strikes, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->good, 0, memory_order_relaxed);
     s->bits = k.bits;
     s->kind = (uint8_t)k.kind;
 }
@@ -176,8 +225,10 @@ static struct source *acquire_exact(struct source_table *t, struct source_key k,
         if (s)
             take_over(shard, s, k);
     }
-    if (s)
+    if (s) {
+        forget_old_standing(s, now_ns);
         atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    }
     pthread_mutex_unlock(&shard->lock);
     return s;
 }

@@ -7,7 +7,8 @@
  * Finding or creating an entry takes one lock of its shard (at connect and disconnect only: a connection keeps the
  * pointer, and an entry with references is never evicted).
  *
- * An entry without references whose limiters and strikes have drained equals a new one and is evicted for nothing.
+ * An entry without references whose limiters and strikes have drained, and that is in no good standing, equals a new
+ * one and is evicted for nothing. If a set has none of these, a drained entry whose good standing is oldest is evicted.
  * When full: if all 8 entries of a set are busy, the source is counted on the entry of its prefix (IPv4 /24, IPv6 /48;
  * user ids: all), and if that set is full too, on the entry of everyone, which always exists. An attacker with endless
  * addresses so gets coarser limits, never none, and never locks newcomers out.
@@ -24,6 +25,7 @@
 #include "policy/strikes.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -59,7 +61,7 @@ struct source {
     strikes_word strikes;                /* offences, see strikes.h */
     _Atomic uint16_t half_open;          /* connections before the end of their handshake */
     uint8_t kind;                        /* enum source_kind */
-    uint8_t spare;
+    _Atomic uint8_t good;                /* when something well-behaved was last seen: a tick, see below; 0: never */
 };
 _Static_assert(sizeof(struct source) == 64, "an entry is one cache line");
 
@@ -80,6 +82,21 @@ struct source *source_acquire(struct source_table *t, struct source_key k, uint6
 
 /* Gives the reference back. */
 void source_release(struct source *s);
+
+/*
+ * Good standing: something well-behaved was seen of the source lately (a whole message passed, either way). Kept in one
+ * byte as ticks of 2^38 ns (275 s), counted modulo 255; so an age is right to one tick. It is forgotten when an entry
+ * is acquired after SOURCE_STANDING_MAX_NS. An entry that nobody acquires for 19 hours can look good for that long
+ * again: whoever reads it errs on the side of the source.
+ */
+#define SOURCE_STANDING_TICK_LOG2_NS 38u
+#define SOURCE_STANDING_MAX_NS       (UINT64_C(12) * 3600 * 1000000000)
+
+/* Something well-behaved was seen. Any thread; one relaxed load, and a store every 275 s. */
+void source_note_good(struct source *s, uint64_t now_ns);
+
+/* Whether it was, within `within_ns` (at most SOURCE_STANDING_MAX_NS; 0: never). Any thread. */
+bool source_in_good_standing(const struct source *s, uint64_t within_ns, uint64_t now_ns);
 
 /* Whether an entry stands for many sources, because the table is full. */
 static inline bool source_is_shared(const struct source *s)

@@ -390,6 +390,60 @@ static void a_pardon_takes_all_strikes_back(void **state)
     source_table_free(t);
 }
 
+#define MINUTE (60 * NS_PER_S)
+#define HOUR   (60 * MINUTE)
+
+static void a_good_standing_lasts_as_long_as_it_is_asked_for(void **state)
+{
+    struct source_table *t = new_table(0);
+    struct source *s = source_acquire(t, v4(1), START);
+    assert_false(source_in_good_standing(s, HOUR, START));
+    source_note_good(s, START);
+    for (uint64_t age = 0; age <= HOUR; age += MINUTE)
+        assert_true(source_in_good_standing(s, HOUR, START + age));
+    /* One step of 275 s more, at most two with the one that had begun. */
+    assert_false(source_in_good_standing(s, HOUR, START + HOUR + 10 * MINUTE));
+    assert_true(source_in_good_standing(s, 2 * HOUR, START + HOUR + 10 * MINUTE));
+    assert_false(source_in_good_standing(s, 0, START));
+    source_table_free(t);
+}
+
+static void an_old_standing_is_forgotten_before_it_looks_fresh_again(void **state)
+{
+    struct source_table *t = new_table(0);
+    struct source *s = source_acquire(t, v4(1), START);
+    source_note_good(s, START);
+    source_release(s);
+    assert_ptr_equal(source_acquire(t, v4(1), START + 13 * HOUR), s);
+    for (uint64_t age = 13 * HOUR; age < 40 * HOUR; age += MINUTE)
+        assert_false(source_in_good_standing(s, HOUR, START + age));
+    source_table_free(t);
+}
+
+/* Of a full set of drained entries the strangers go first, then those that were good longest ago. */
+static void who_was_good_lately_is_missed_most(void **state)
+{
+    struct source_table *t = new_table(0);
+    struct source *set[8];
+    uint64_t now = START + HOUR;
+    assert_int_equal(fill_set_of(t, 1, set, 8), 8);
+    for (unsigned i = 0; i < 8; i++) {
+        if (i != 5)
+            source_note_good(set[i], now - 45 * MINUTE + (uint64_t)(8 - i) * 5 * MINUTE);
+        source_release(set[i]);
+    }
+    uint64_t stranger = set[5]->bits, oldest = set[7]->bits;
+    for (uint32_t i = 5; set[5]->bits == stranger; i += 256)
+        source_release(source_acquire(t, v4(i), now));
+    assert_int_equal(set[7]->bits, oldest);
+    source_note_good(set[5], now);
+    for (uint32_t i = 7; set[7]->bits == oldest; i += 256)
+        source_release(source_acquire(t, v4(i), now));
+    for (unsigned i = 0; i < 7; i++)
+        assert_true(source_in_good_standing(set[i], HOUR, now));
+    source_table_free(t);
+}
+
 static void impossible_capacities_are_refused(void **state)
 {
     assert_null(source_table_new(SIZE_MAX, &key));
@@ -412,6 +466,9 @@ int main(void)
         cmocka_unit_test(threads_share_the_table),
         cmocka_unit_test(a_new_rate_forgives_what_the_old_one_made_them_owe),
         cmocka_unit_test(a_pardon_takes_all_strikes_back),
+        cmocka_unit_test(a_good_standing_lasts_as_long_as_it_is_asked_for),
+        cmocka_unit_test(an_old_standing_is_forgotten_before_it_looks_fresh_again),
+        cmocka_unit_test(who_was_good_lately_is_missed_most),
         cmocka_unit_test(impossible_capacities_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -399,10 +399,18 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
 
 /* ---- judging ---- */
 
+static void note_served(struct session *s)
+{
+    s->served = true;
+    source_note_good(s->source, s->wg->worker->now_ns);
+}
+
 static void count(struct lane *l, struct session *s, const struct traffic_result *r)
 {
     struct cells *c = session_cells(s);
     l->messages += r->messages;
+    if (r->messages)
+        note_served(s);
     cell_add(c, pick(l, CELL_MESSAGES_IN, CELL_MESSAGES_OUT), r->messages);
     if (l->traffic.inbound)
         session_count_class(s, CLASS_MESSAGES, r->messages);

@@ -63,6 +63,7 @@ struct session {
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
     bool half_open;
+    bool served;      /* at least one whole message has passed, either way */
     bool shed_due;    /* what it waits with is to be shed (shedding.h) */
     bool heavy;       /* its last turn moved much: others go first */
     bool can_pong;    /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
