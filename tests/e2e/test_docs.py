@@ -246,6 +246,45 @@ def test_the_page_of_limits_names_real_verdicts():
     assert named and named - keys <= VERDICTS
 
 
+DIFFERENCES = (ROOT / "docs" / "differences.md").read_text()
+# Defaults with which a limit limits nothing; what such a key is set to is the operator's own difference.
+WITHOUT_EFFECT = {"unlimited", "0", "off", "none", "default"}
+
+
+def named_differences():
+    return set(re.findall(r"`([a-z0-9_.*]+)`", DIFFERENCES))
+
+
+def is_on_the_page(key):
+    """By its name, or with its whole group: `breaker.*`."""
+    named = named_differences()
+    return key in named or any(f"{key[:i]}.*" in named for i, letter in enumerate(key) if letter == ".")
+
+
+def test_the_page_of_differences_names_every_verdict():
+    assert VERDICTS - {"pass"} - named_differences() == set()
+
+
+def test_the_page_of_differences_names_every_limit_in_force():
+    in_force = [key for key, default, reached in limit_rows() if default not in WITHOUT_EFFECT and not default.startswith("what the rate") and reached]
+    assert [key for key in in_force if not is_on_the_page(key)] == []
+
+
+def test_the_page_of_differences_names_what_the_threat_model_counts_on():
+    keys = schema()
+    floods = (ROOT / "THREAT-MODEL.md").read_text().split("## The floods")[1].split("\n## ")[0]
+    counted_on = {key for key in re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", floods) if keys.get(key) not in WITHOUT_EFFECT}
+    missing = {key for key in counted_on if key in keys and not is_on_the_page(key)}
+    assert counted_on and missing == set()
+
+
+def test_the_page_of_differences_names_real_keys():
+    keys = schema()
+    dotted = {word for word in named_differences() if "." in word}
+    unknown = {word for word in dotted if word not in keys and not any(key.startswith(word.removesuffix("*")) for key in keys)}
+    assert len(dotted) > 30 and unknown == set()
+
+
 def test_the_guide_has_an_answer_to_every_common_verdict():
     """Whatever can hit an honest client is in the table of troubleshooting."""
     table = GUIDE[GUIDE.index("## Troubleshooting"):]
