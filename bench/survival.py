@@ -2,20 +2,21 @@
 # SPDX-License-Identifier: MPL-2.0
 """The floods that Weir must survive, against an ordinary libzmq application: bare, behind Weir, and behind what else there is.
 
-Usage: bench/survival.py [--rows WORD,...] [--contenders NAME,...] [--quick] [--full] [--rounds N] [--repeat N] [--write] [--list] [--build DIR].
+Usage: bench/survival.py [--rows WORD,...] [--contenders NAME,...] [--quick] [--full] [--rounds N] [--repeat N] [--seed N] [--write] [--list] [--build DIR].
 Everything runs on loopback and stops by itself; see bench/README.md.
 """
 
 import argparse
 import datetime
 import os
+import random
 import signal
 import sys
 import time
 from pathlib import Path
 
 from run import ROOT, Failed, machine
-from survival import figures, report
+from survival import drawn, figures, report
 from survival.cell import Cell, ask_for_short_slices
 from survival.contenders import CONTENDERS, NotRun, runs
 from survival.rows import ROWS
@@ -23,13 +24,14 @@ from survival.rows import ROWS
 
 def selected(options):
     """[(row, contender names)]. A word selects the rows whose name contains it."""
+    every = ROWS + drawn.rows(options.seed)
     words = options.rows.split(",") if options.rows else None
     wanted = options.contenders.split(",") if options.contenders else None
     unknown = [name for name in wanted or [] if name not in CONTENDERS]
-    unknown += [word for word in words or [] if not any(word in row.name for row in ROWS)]
+    unknown += [word for word in words or [] if not any(word in row.name for row in every)]
     if unknown:
         sys.exit(f"survival: no such row or contender: {', '.join(unknown)}; rows: --list; contenders: {', '.join(CONTENDERS)}")
-    rows = [row for row in ROWS if any(word in row.name for word in words)] if words else [row for row in ROWS if row.quick or not options.quick]
+    rows = [row for row in every if any(word in row.name for word in words)] if words else [row for row in every if row.quick or not options.quick]
     return [(row, wanted or runs(row, options.full)) for row in rows]
 
 
@@ -68,8 +70,12 @@ def measured_row(build, row, names, options, label):
         results.append((name, figures.median_run(good) if good else all_runs[0]))
     bare = dict(results).get("bare")
     for _, result in results:
-        if row.busy and not isinstance(result, str) and bare and not isinstance(bare, str):
+        if isinstance(result, str) or not bare or isinstance(bare, str):
+            continue
+        if row.busy:
             figures.compare_speed(result, bare)
+        if row.against_bare:
+            figures.compare_with_bare(result, bare)
     return results
 
 
@@ -90,6 +96,7 @@ def parse():
     options.add_argument("--full", action="store_true", help="every contender for every row")
     options.add_argument("--rounds", type=int, default=1, help="of each row; the median counts")
     options.add_argument("--repeat", type=int, default=1, help="times that a run is repeated which other work on this machine disturbed")
+    options.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the rows whose parameters are drawn at each run")
     options.add_argument("--write", action="store_true", help="write bench/results/survival-DATE.md")
     options.add_argument("--list", action="store_true", help="print the rows")
     options.add_argument("--build", type=Path, default=ROOT / os.environ.get("BUILD", "build"))
@@ -112,10 +119,11 @@ def main():
     signal.signal(signal.SIGTERM, stop)
     build = options.build.resolve()
     ask_for_short_slices()
+    print(f"survival: seed {options.seed}", flush=True)
     began = time.monotonic()
     table = run_all(build, chosen, options)
     names = [name for name in CONTENDERS if any(name in dict(results) for _, results in table)]
-    text = (f"# Survival\n\n{machine(build)}\n\n`bench/survival.py`, {time.monotonic() - began:.0f} s in all. {report.explanation(options.rounds)}\n"
+    text = (f"# Survival\n\n{machine(build)}\n\n`bench/survival.py`, {time.monotonic() - began:.0f} s in all; seed {options.seed}. {report.explanation(options.rounds)}\n"
             f"## Verdicts\n\n{report.summary(table, names)}\n")
     print(text)
     if options.write:

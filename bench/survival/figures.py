@@ -13,6 +13,7 @@ ALWAYS_ALLOWED_MS = 5.0
 ALLOWED_GROWTH = 64 * MIB
 HONEST_SPEED = 0.9  # of the bare application's
 ONSET_NS = 500_000_000
+LESS_GOODPUT, FEWER_NEWCOMERS, MORE_P99 = 0.02, 0.05, 1.5  # than the bare application under the same flood
 CALM = 0.1  # cores that other work may take before a run counts as disturbed
 
 
@@ -103,6 +104,19 @@ def compare_speed(figures, bare):
     """An honest client at full speed must be nearly as fast as without protection."""
     if figures.throughput and bare.throughput and figures.throughput < HONEST_SPEED * bare.throughput:
         figures.broken.append("slowed")
+
+
+def compare_with_bare(figures, bare):
+    """At least as good as the application alone under the same flood, whatever the rules of survival say."""
+    growth, bare_growth = (f.peak_bytes - f.before_bytes for f in (figures, bare))
+    rules = [
+        ("work lost", figures.goodput < bare.goodput - LESS_GOODPUT),
+        ("slow", figures.p99_ms > max(MORE_P99 * bare.p99_ms, ALWAYS_ALLOWED_MS)),
+        ("newcomers shut out", figures.newcomers < bare.newcomers - FEWER_NEWCOMERS),
+        ("memory", growth > max(bare_growth, ALLOWED_GROWTH)),
+    ]
+    died = [word for word in figures.broken if word.endswith("died") or word == "over its own memory"]
+    figures.broken = [word for word, wrong in rules if wrong] + died
 
 
 def median_run(runs):

@@ -2,7 +2,7 @@
 """The matrix in Markdown."""
 from .cell import AFTER_S, NEVER, QUIET_S, RECOVERY_S, cores
 from .figures import CALM, MIB, refused
-from .rows import LONG_S
+from .row import LONG_S
 
 HEADS = ["goodput", "p99, quiet -> during", "onset", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
 ATTENTION = 6  # verdicts of Weir's that a row has room for
@@ -94,4 +94,7 @@ def explanation(rounds):
 - survived: goodput 99 %, p99 at most twice the quiet one (or 5 ms), 95 % of newcomers get in, the application grows by at most 64 MiB, all is
   well (goodput, newcomers, p95 within the same bound) 1 s after the flood, nobody has died. Without an attack, moreover: nothing refused,
   nothing paused, and a busy client reaches 90 % of the bare application's speed
+- rows whose name begins with drawn: their parameters were drawn for this run, and "survived" means at least as good as bare in the same run:
+  goodput and newcomers at most 2 and 5 points below, p99 at most half as much again (or 5 ms), growth of the application at most the same (or
+  64 MiB), and nobody has died
 """

@@ -20,6 +20,11 @@ def test_rows_are_listed():
     assert "costly-router-50" in done.stdout and "honest-nat" in done.stdout
 
 
+def test_a_seed_repeats_a_draw():
+    draws = [survival("--list", "--rows", "drawn", "--seed", seed).stdout for seed in ("1", "1", "2")]
+    assert draws[0] == draws[1] != draws[2] and "drawn-pings" in draws[0]
+
+
 @pytest.mark.parametrize("args", [("--rows", "nonsense"), ("--contenders", "bare,nonsense")])
 def test_unknown_names_are_refused(args):
     done = survival(*args)
