@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/door.h"
 
-#include "base/log.h"
-
-#include <stdio.h>
 #include <string.h>
-
-#define NOTE_EVERY_NS (10 * NS_PER_S)
 
 void door_init(struct door *d)
 {
@@ -45,17 +40,9 @@ void door_take(struct door *d)
 
 static void note(struct door *d, const struct addr *from, bool shown, uint64_t now_ns)
 {
-    char who[ADDR_TEXT_MAX], more[64] = "";
-    if (d->noted_ns && now_ns - d->noted_ns < NOTE_EVERY_NS) {
-        d->held++;
-        return;
-    }
-    if (d->held)
-        snprintf(more, sizeof(more), "; %llu more not shown", (unsigned long long)d->held);
-    LOG_WARN("admin: %s asked for the API with %s token%s", addr_format(who, sizeof(who), from),
-             shown ? "a wrong" : "no", more);
-    d->noted_ns = now_ns;
-    d->held = 0;
+    char who[ADDR_TEXT_MAX];
+    LOG_LIMITED(&d->notice, now_ns, LOG_LEVEL_WARN, "admin: %s asked for the API with %s token",
+                addr_format(who, sizeof(who), from), shown ? "a wrong" : "no");
 }
 
 static bool is_right(struct door *d, const char *header)

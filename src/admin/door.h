@@ -8,6 +8,7 @@
 
 #include "admin/token.h"
 #include "base/addr.h"
+#include "base/log.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,7 +20,7 @@ struct door {
     bool has_token, next_has_token;
     struct token_hash token, next;
     _Atomic uint64_t unauthorized;
-    uint64_t noted_ns, held; /* when a line was last written, and how many were held back since */
+    struct log_limit notice;
 };
 
 enum door_says { DOOR_OPEN, DOOR_OFF /* there is no token */, DOOR_WRONG /* or none was shown */ };

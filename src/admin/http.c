@@ -161,6 +161,7 @@ static struct render_view look(struct http *h)
     relay_snapshot(h->relay, &v.relay);
     v.unauthorized = atomic_load(&h->door->unauthorized);
     process_read(&h->process, &v.process);
+    v.log_lines_lost = log_lost();
     return v;
 }
 

@@ -207,6 +207,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_bans(o, &v->relay.bans);
     single(o, READING_ADMIN_UNAUTHORIZED, v->unauthorized);
     write_events(o, &v->relay.events);
+    single(o, READING_LOG_LINES_LOST, v->log_lines_lost);
     write_kernel(o, &v->relay.kernel);
     write_gate_info(o, v);
     write_gate_readings(o, v);

@@ -16,6 +16,7 @@ struct render_view {
     struct relay_snapshot relay;
     uint64_t unauthorized;          /* requests of the API that were sent away */
     struct process_reading process; /* what is 0 there is left out */
+    uint64_t log_lines_lost;
     size_t gate_count;
     const struct gate_snapshot *gates;
 };

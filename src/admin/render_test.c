@@ -20,6 +20,7 @@ static struct render_view view(size_t gates)
         .version = "1.2.3",
         .unauthorized = 29,
         .relay = relay.snapshot,
+        .log_lines_lost = 40,
         .process = {.start_time_ns = 1700000000 * NS_PER_S + 5,
                     .cpu_ns = 1500000000,
                     .resident_bytes = 22,
@@ -143,6 +144,7 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_events_total{result=\"suppressed\"} 37");
     ASSERT_LINE(text, "weir_events_total{result=\"lost\"} 38");
     ASSERT_LINE(text, "weir_events_total{result=\"failed\"} 39");
+    ASSERT_LINE(text, "weir_log_lines_lost_total 40");
     ASSERT_LINE(text, "weir_bans_lifted_total 27");
     ASSERT_LINE(text, "weir_bans_replaced_total 28");
     ASSERT_LINE(text, "weir_kernel_bans_in_force 1");

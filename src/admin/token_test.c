@@ -151,9 +151,9 @@ static void the_door(void **state)
         assert_int_equal(door_ask(&d, wrong[i], &from, 1), DOOR_WRONG);
         assert_int_equal(atomic_load(&d.unauthorized), i + 1);
     }
-    assert_int_equal(d.held, ARRAY_LEN(wrong) - 1); /* one line for all of them */
+    assert_int_equal(d.notice.held, ARRAY_LEN(wrong) - 1); /* one line for all of them */
     assert_int_equal(door_ask(&d, NULL, &from, 1 + 10 * NS_PER_S), DOOR_WRONG);
-    assert_int_equal(d.held, 0);
+    assert_int_equal(d.notice.held, 0);
     write_file("short", 5, 0600);
     assert_int_equal(door_read(&d, path, why), -EINVAL);
     door_take(&d);

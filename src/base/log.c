@@ -13,13 +13,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 1023
+#define LINE_MAX_BYTES (LOG_LINE_MAX - 1)
 #define ELLIPSIS       "..."
 
 enum { TIMESTAMPS_UNDECIDED = -1 };
 
 static _Atomic int max_level = LOG_LEVEL_INFO;
 static _Atomic int timestamps = TIMESTAMPS_UNDECIDED;
+static struct log_sink *_Atomic sink;
+static _Atomic uint64_t lost;
 
 void log_set_level(enum log_level level)
 {
@@ -65,36 +67,111 @@ static void replace_controls(char *line, size_t len)
     }
 }
 
+/* Composes "<time> weir: <text><end>\n"; `saved` is the errno for %m. The text is cut where the end would not fit. */
+static size_t compose(char line[static LOG_LINE_MAX], int saved, const char *end, const char *fmt, va_list ap)
+{
+    size_t len = with_timestamps() ? put_timestamp(line, LOG_LINE_MAX) : 0, end_len = strlen(end);
+    memcpy(line + len, "weir: ", 6);
+    len += 6;
+    size_t room = LINE_MAX_BYTES - 1 - end_len - len; /* one byte is for the end of the line */
+    errno = saved;
+    int n = vsnprintf(line + len, room + 1, fmt, ap);
+    if (n > 0 && (size_t)n > room)
+        memcpy(line + len + room - strlen(ELLIPSIS), ELLIPSIS, strlen(ELLIPSIS));
+    if (n > 0)
+        len += (size_t)n > room ? room : (size_t)n;
+    memcpy(line + len, end, end_len);
+    len += end_len;
+    replace_controls(line, len);
+    line[len++] = '\n';
+    return len;
+}
+
+size_t log_format(char line[static LOG_LINE_MAX], const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    size_t len = compose(line, errno, "", fmt, ap);
+    va_end(ap);
+    return len;
+}
+
 static void write_line(const char *line, size_t len)
 {
+    struct log_sink *to = atomic_load_explicit(&sink, memory_order_acquire);
+    if (to) {
+        if (!to->put(to, line, len))
+            log_note_lost(1);
+        return;
+    }
     ssize_t n;
     do
         n = write(STDERR_FILENO, line, len);
     while (n < 0 && errno == EINTR);
 }
 
+static void write_composed(const char *end, const char *fmt, va_list ap)
+{
+    char line[LOG_LINE_MAX];
+    int saved = errno;
+    write_line(line, compose(line, saved, end, fmt, ap));
+    errno = saved;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
-    char line[LINE_MAX_BYTES + 1];
+    va_list ap;
+    if (!log_enabled(level))
+        return;
+    va_start(ap, fmt);
+    write_composed("", fmt, ap);
+    va_end(ap);
+}
+
+void log_line_held(enum log_level level, uint64_t held, const char *fmt, ...)
+{
+    char more[64] = "";
+    va_list ap;
     if (!log_enabled(level))
         return;
     int saved = errno;
-    size_t len = with_timestamps() ? put_timestamp(line, sizeof(line)) : 0;
-    memcpy(line + len, "weir: ", 6);
-    len += 6;
-
-    va_list ap;
-    va_start(ap, fmt);
-    errno = saved; /* for %m */
-    int n = vsnprintf(line + len, LINE_MAX_BYTES - len, fmt, ap);
-    va_end(ap);
-    size_t room = LINE_MAX_BYTES - 1 - len; /* one byte is for the end of the line */
-    if (n > 0 && (size_t)n > room)
-        memcpy(line + LINE_MAX_BYTES - 1 - strlen(ELLIPSIS), ELLIPSIS, strlen(ELLIPSIS));
-    if (n > 0)
-        len += (size_t)n > room ? room : (size_t)n;
-    replace_controls(line, len);
-    line[len++] = '\n';
-    write_line(line, len);
+    if (held)
+        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
     errno = saved;
+    va_start(ap, fmt);
+    write_composed(more, fmt, ap);
+    va_end(ap);
+}
+
+/* ---- where lines go ---- */
+
+void log_set_sink(struct log_sink *to)
+{
+    atomic_store_explicit(&sink, to, memory_order_release);
+}
+
+uint64_t log_lost(void)
+{
+    return atomic_load_explicit(&lost, memory_order_relaxed);
+}
+
+void log_note_lost(uint64_t lines)
+{
+    atomic_fetch_add_explicit(&lost, lines, memory_order_relaxed);
+}
+
+/* ---- what peers can trigger ---- */
+
+bool log_limit_pass(struct log_limit *l, uint64_t now_ns, uint64_t *ret_held)
+{
+    uint64_t last = atomic_load_explicit(&l->at_ns, memory_order_relaxed);
+    /* Another worker's clock may be a little ahead: no difference that could wrap. */
+    if ((last != 0 && now_ns < last + LOG_LIMIT_NS) ||
+        !atomic_compare_exchange_strong_explicit(&l->at_ns, &last, now_ns, memory_order_relaxed,
+                                                 memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&l->held, 1, memory_order_relaxed);
+        return false;
+    }
+    *ret_held = atomic_exchange_explicit(&l->held, 0, memory_order_relaxed);
+    return true;
 }

@@ -1,15 +1,27 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Log lines on standard error: one line a call, one write(2) a line, so lines of threads never mix. Only floors 4 and
- * up log; libraries return errors. Callers limit the rate of what a peer can trigger, and pass foreign bytes through
- * text_escape() first; as a second fence, control characters in the finished line are replaced by '?'.
+ * up log; libraries return errors. Callers limit the rate of what a peer can trigger (LOG_LIMITED), and pass foreign
+ * bytes through text_escape() first; as a second fence, control characters in the finished line are replaced by '?'.
+ *
+ * Without a sink the calling thread writes, and waits for who reads standard error. The daemon sets a sink before it
+ * starts threads (daemon/log_writer.h): then no caller waits, and a line that the sink has no room for is counted.
  */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
 
 #include "base/attr.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest line with its end, and one more. */
+#define LOG_LINE_MAX 1024u
+
+/* Least time between two lines of one log_limit. */
+#define LOG_LIMIT_NS (10 * NS_PER_S)
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -24,6 +36,45 @@ bool log_enabled(enum log_level level);
 
 /* Writes "weir: <text>\n" (at most 1023 bytes, cut with "..."). Any thread; never blocks on a lock. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
+
+/* Composes the line that log_line() would write, and returns its length. */
+size_t log_format(char line[static LOG_LINE_MAX], const char *fmt, ...) PRINTF(2, 3);
+
+/* ---- where lines go ---- */
+
+/* The first member of what takes lines in place of standard error. */
+struct log_sink {
+    bool (*put)(struct log_sink *, const char *line, size_t len); /* any thread; never waits; false: there is no room */
+};
+
+/* NULL: the calling thread writes. The sink must outlive whoever logs. While one thread logs. */
+void log_set_sink(struct log_sink *sink);
+
+/* Lines that were lost since the start: the sink had no room, or log_note_lost() was told. Any thread. */
+uint64_t log_lost(void);
+void log_note_lost(uint64_t lines);
+
+/* ---- what peers can trigger ---- */
+
+/* One line of a kind in LOG_LIMIT_NS. All zeros at first. Any thread. */
+struct log_limit {
+    _Atomic uint64_t at_ns; /* when a line of this kind was last written */
+    _Atomic uint64_t held;  /* lines held back since */
+};
+
+/* Whether a line may be written now; *ret_held: how many were held back since the last. */
+bool log_limit_pass(struct log_limit *l, uint64_t now_ns, uint64_t *ret_held);
+
+/* As log_line(), with "; <held> more like this not shown" behind it unless `held` is 0. */
+void log_line_held(enum log_level level, uint64_t held, const char *fmt, ...) PRINTF(3, 4);
+
+/* A line, if the limit allows one now. The arguments are evaluated only then. */
+#define LOG_LIMITED(limit, now_ns, level, ...)                                                                         \
+    do {                                                                                                               \
+        uint64_t log_held_;                                                                                            \
+        if (log_limit_pass((limit), (now_ns), &log_held_))                                                             \
+            log_line_held((level), log_held_, __VA_ARGS__);                                                            \
+    } while (0)
 
 #define LOG_ERROR(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define LOG_WARN(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)

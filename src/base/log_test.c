@@ -169,6 +169,78 @@ static void lines_of_threads_do_not_mix(void **state)
         assert_int_equal(seen[i], LINES);
 }
 
+static char taken[4][LOG_LINE_MAX];
+static unsigned takes, room;
+
+static bool take(struct log_sink *sink, const char *line, size_t len)
+{
+    if (takes == room)
+        return false;
+    memcpy(taken[takes], line, len);
+    taken[takes++][len] = '\0';
+    return true;
+}
+
+static void a_sink_takes_lines_and_what_it_refuses_is_counted(void **state)
+{
+    struct log_sink sink = {.put = take};
+    char out[256];
+    uint64_t lost = log_lost();
+    log_set_timestamps(false);
+    takes = 0;
+    room = 2;
+    catch_begin();
+    log_set_sink(&sink);
+    LOG_INFO("%s", "one");
+    LOG_DEBUG("not of a level that is written");
+    LOG_WARN("two");
+    LOG_WARN("three");
+    LOG_WARN("four");
+    log_set_sink(NULL);
+    LOG_INFO("five");
+    catch_end(out, sizeof(out));
+    assert_string_equal(taken[0], "weir: one\n");
+    assert_string_equal(taken[1], "weir: two\n");
+    assert_string_equal(out, "weir: five\n");
+    assert_int_equal(log_lost() - lost, 2);
+}
+
+static unsigned evaluated;
+
+static unsigned evaluate(void)
+{
+    return ++evaluated;
+}
+
+static void what_a_limit_held_back_is_told_by_the_next_line(void **state)
+{
+    struct log_limit limit = {0};
+    char out[256];
+    uint64_t now = NS_PER_S;
+    log_set_timestamps(false);
+    evaluated = 0;
+    catch_begin();
+    for (int i = 0; i < 4; i++)
+        LOG_LIMITED(&limit, now, LOG_LEVEL_INFO, "line %u", evaluate());
+    LOG_LIMITED(&limit, now + LOG_LIMIT_NS, LOG_LEVEL_INFO, "line %u", evaluate());
+    LOG_LIMITED(&limit, now + 2 * LOG_LIMIT_NS, LOG_LEVEL_INFO, "line %u", evaluate());
+    catch_end(out, sizeof(out));
+    assert_string_equal(out, "weir: line 1\nweir: line 2; 3 more like this not shown\nweir: line 3\n");
+}
+
+static void a_long_line_keeps_what_was_held_back(void **state)
+{
+    char text[1100], out[1200];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    log_set_timestamps(false);
+    catch_begin();
+    log_line_held(LOG_LEVEL_INFO, 7, "%s", text);
+    size_t n = catch_end(out, sizeof(out));
+    assert_int_equal(n, LOG_LINE_MAX - 1);
+    assert_non_null(strstr(out, "x...; 7 more like this not shown\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +251,9 @@ int main(void)
         cmocka_unit_test(errno_survives_and_is_shown),
         cmocka_unit_test(timestamps_are_rfc_3339_in_utc),
         cmocka_unit_test(lines_of_threads_do_not_mix),
+        cmocka_unit_test(a_sink_takes_lines_and_what_it_refuses_is_counted),
+        cmocka_unit_test(what_a_limit_held_back_is_told_by_the_next_line),
+        cmocka_unit_test(a_long_line_keeps_what_was_held_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "daemon/event_writer.h"
 #include "daemon/keeper.h"
 #include "daemon/kernel.h"
+#include "daemon/log_writer.h"
 #include "daemon/notify.h"
 #include "daemon/orders.h"
 #include "relay/relay.h"
@@ -136,13 +137,14 @@ static int serve(struct house *h)
     return 0;
 }
 
-/* With the keeper, who tells the kernel, and, where there is an event log, its writer. */
+/* With the writer of the log, the keeper, who tells the kernel, and, where there is an event log, its writer. */
 static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
     h->kernel = kernel_new(h->config, h->relay); /* forks, so it comes before the threads */
-    struct keeper *k = keeper_start(h->config->state_file, bans);
+    struct log_writer *lines = log_writer_start();
+    struct keeper *k = lines ? keeper_start(h->config->state_file, bans) : NULL;
     kernel_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;
@@ -153,6 +155,7 @@ static int serve_kept(struct house *h)
     event_writer_stop(h->events);
     kernel_free(h->kernel);
     keeper_stop(k);
+    log_writer_stop(lines);
     return code;
 }
 

@@ -33,16 +33,13 @@ void banned_tell_all(struct worker **workers, unsigned count)
 static void note_ban(struct session *s, const struct ban *b, enum verdict v)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns, held = 0;
-    char who[NETWORK_TEXT_MAX], more[64] = "";
-    if (!notice_may_be_written(&g->ban_notices[b->reason], now_ns, &held))
-        return;
-    if (held)
-        snprintf(more, sizeof(more), "; %llu more bans not shown", (unsigned long long)held);
-    LOG_WARN("gate %s: %s is banned for %llu s (%s, ban %u); the last offence: %s (%s)%s", g->config->name,
-             network_format(who, sizeof(who), &b->who), (unsigned long long)((b->until_ns - now_ns) / NS_PER_S),
-             ban_reason_label((enum ban_reason)b->reason), b->level, verdict_info(v)->sentence, verdict_info(v)->label,
-             more);
+    uint64_t now_ns = s->wg->worker->now_ns;
+    char who[NETWORK_TEXT_MAX];
+    LOG_LIMITED(&g->ban_notices[b->reason], now_ns, LOG_LEVEL_WARN,
+                "gate %s: %s is banned for %llu s (%s, ban %u); the last offence: %s (%s)", g->config->name,
+                network_format(who, sizeof(who), &b->who), (unsigned long long)((b->until_ns - now_ns) / NS_PER_S),
+                ban_reason_label((enum ban_reason)b->reason), b->level, verdict_info(v)->sentence,
+                verdict_info(v)->label);
 }
 
 bool banned_enter(struct bans *t, const struct session *s, const struct ban_terms *terms, enum verdict v,

@@ -3,18 +3,15 @@
 
 #include "base/clock.h"
 #include "relay/opening.h"
+#include "relay/waker.h"
 #include "stats/ring.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 struct event_log {
     struct ring *ring;
-    int wake_fd;
-    _Atomic bool asleep; /* the thread that writes waits for wake_fd */
+    struct waker waker; /* of the thread that writes */
     _Atomic uint64_t written, suppressed, lost, failed;
     struct event_limit limit;
 };
@@ -26,8 +23,7 @@ struct event_log *event_log_new(void)
         return NULL;
     event_limit_init(&log->limit);
     log->ring = ring_new(EVENT_LOG_QUEUE, sizeof(struct event));
-    log->wake_fd = log->ring ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1;
-    if (log->wake_fd >= 0)
+    if (log->ring && waker_init(&log->waker) == 0)
         return log;
     ring_free(log->ring);
     free(log);
@@ -38,7 +34,7 @@ void event_log_free(struct event_log *log)
 {
     if (!log)
         return;
-    close(log->wake_fd);
+    waker_fini(&log->waker);
     ring_free(log->ring);
     free(log);
 }
@@ -52,10 +48,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 
 void event_log_wake(struct event_log *log)
 {
-    uint64_t one = 1;
-    /* A full counter means that it will wake anyway. */
-    ssize_t ignored = write(log->wake_fd, &one, sizeof(one));
-    (void)ignored;
+    waker_wake(&log->waker);
 }
 
 static void queue(struct event_log *log, struct event *e)
@@ -65,8 +58,7 @@ static void queue(struct event_log *log, struct event *e)
         count(&log->lost, 1 + e->suppressed);
         return;
     }
-    if (atomic_exchange(&log->asleep, false))
-        event_log_wake(log);
+    waker_tell(&log->waker);
 }
 
 /* What is in force at this worker's round; valid until it ends. */
@@ -168,14 +160,7 @@ bool event_log_take(struct event_log *log, struct event *ret)
 
 void event_log_wait(struct event_log *log, int most_ms)
 {
-    struct pollfd p = {.fd = log->wake_fd, .events = POLLIN};
-    uint64_t n;
-    atomic_store(&log->asleep, true);
-    if (ring_is_empty(log->ring) && poll(&p, 1, most_ms) > 0) {
-        ssize_t ignored = read(log->wake_fd, &n, sizeof(n));
-        (void)ignored;
-    }
-    atomic_store(&log->asleep, false);
+    waker_wait(&log->waker, log->ring, most_ms);
 }
 
 uint64_t event_log_take_suppressed(struct event_log *log, enum event_kind k, enum verdict v)

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A peer that offends a thousand times a second gets one line in this time. */
-#define NOTICE_INTERVAL_NS (10 * NS_PER_S)
-
 /* Would-be bans that a gate remembers. When they are too many, some count again before their time. */
 #define SHADOW_BANS 4096u
 
@@ -135,23 +132,4 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)
 {
     add_alone(&g->cells[worker].verdict[v], n);
-}
-
-bool notice_may_be_written(struct notice *n, uint64_t now_ns, uint64_t *ret_held)
-{
-    uint64_t last = atomic_load_explicit(&n->at_ns, memory_order_relaxed);
-    /* Another worker's clock may be a little ahead: no difference that could wrap. */
-    if ((last != 0 && now_ns < last + NOTICE_INTERVAL_NS) ||
-        !atomic_compare_exchange_strong_explicit(&n->at_ns, &last, now_ns, memory_order_relaxed,
-                                                 memory_order_relaxed)) {
-        atomic_fetch_add_explicit(&n->held, 1, memory_order_relaxed);
-        return false;
-    }
-    *ret_held = atomic_exchange_explicit(&n->held, 0, memory_order_relaxed);
-    return true;
-}
-
-bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held)
-{
-    return notice_may_be_written(&g->notices[v], now_ns, ret_held);
 }

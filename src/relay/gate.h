@@ -7,6 +7,7 @@
 #ifndef WEIR_RELAY_GATE_H
 #define WEIR_RELAY_GATE_H
 
+#include "base/log.h"
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/lag.h"
@@ -58,12 +59,6 @@ static inline void class_cell_add(struct class_cells *cells, unsigned class, enu
     add_alone(&cells->at[class][c], n);
 }
 
-/* One line of a kind in 10 s. */
-struct notice {
-    _Atomic uint64_t at_ns; /* when a line of this kind was last written */
-    _Atomic uint64_t held;  /* lines held back since */
-};
-
 struct event_log;
 
 struct gate {
@@ -109,12 +104,12 @@ struct gate {
     struct hash_key lot_key;  /* of the lots of sources (policy/enforce.h) */
     struct bans *shadow_bans; /* who would be banned by a ban in shadow, as far as there is room */
 
-    struct notice notices[VERDICT_COUNT];
-    struct notice shadow_notices[VERDICT_COUNT];
-    struct notice shadow_ban_notice;
-    struct notice strike_notices[VERDICT_COUNT];
-    struct notice ban_notices[BAN_REASON_COUNT];
-    struct notice breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
+    struct log_limit notices[VERDICT_COUNT];
+    struct log_limit shadow_notices[VERDICT_COUNT];
+    struct log_limit shadow_ban_notice;
+    struct log_limit strike_notices[VERDICT_COUNT];
+    struct log_limit ban_notices[BAN_REASON_COUNT];
+    struct log_limit breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 
 /* `bans` may be NULL and must outlive the gate. 0, or -ENOMEM. */
@@ -147,12 +142,5 @@ static inline unsigned gate_lot(const struct gate *g, const struct source *s)
 
 /* Counts `n` verdicts for a worker. */
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);
-
-/* Whether a log line of this kind may be written now (one in 10 s); *ret_held tells how many were held back since the
- * last. */
-bool notice_may_be_written(struct notice *n, uint64_t now_ns, uint64_t *ret_held);
-
-/* The same for a line about this verdict. */
-bool gate_may_notice(struct gate *g, enum verdict v, uint64_t now_ns, uint64_t *ret_held);
 
 #endif

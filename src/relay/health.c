@@ -30,21 +30,23 @@ static const char *cause_words(enum breaker_cause c)
     return words[c];
 }
 
-static void write_change(const struct worker_gate *wg, enum breaker_change c, uint64_t now_ns, const char *more)
+static void write_change(const struct worker_gate *wg, enum breaker_change c, uint64_t now_ns, uint64_t held)
 {
     const struct gate *g = wg->gate;
     const char *name = g->config->name, *app = g->config->forward_text;
     uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
     if (c == BREAKER_NOW_OPEN)
-        LOG_WARN("gate %s: circuit breaker open for %.1f s: the application at %s: %s; newcomers %s%s", name,
-                 until_ns > now_ns ? (double)(until_ns - now_ns) / (double)NS_PER_S : 0.0, app,
-                 cause_words(breaker_cause(&g->breaker)),
-                 wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait", more);
+        log_line_held(LOG_LEVEL_WARN, held,
+                      "gate %s: circuit breaker open for %.1f s: the application at %s: %s; newcomers %s", name,
+                      until_ns > now_ns ? (double)(until_ns - now_ns) / (double)NS_PER_S : 0.0, app,
+                      cause_words(breaker_cause(&g->breaker)),
+                      wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait");
     else if (c == BREAKER_NOW_HALF_OPEN)
-        LOG_INFO("gate %s: circuit breaker half-open: newcomers try the application at %s, %u at a time%s", name, app,
-                 params(wg)->trials, more);
+        log_line_held(LOG_LEVEL_INFO, held,
+                      "gate %s: circuit breaker half-open: newcomers try the application at %s, %u at a time", name,
+                      app, params(wg)->trials);
     else
-        LOG_INFO("gate %s: circuit breaker closed: the application at %s works%s", name, app, more);
+        log_line_held(LOG_LEVEL_INFO, held, "gate %s: circuit breaker closed: the application at %s works", name, app);
 }
 
 static void tell_change(struct worker_gate *wg, enum breaker_change c, uint64_t now_ns)
@@ -63,16 +65,12 @@ static void note_change(struct worker_gate *wg, enum breaker_change c)
 {
     struct gate *g = wg->gate;
     uint64_t held = 0, now_ns = wg->worker->now_ns;
-    char more[64] = "";
     if (c == BREAKER_UNCHANGED)
         return;
     worker_tell_all(wg->worker);
     tell_change(wg, c, now_ns);
-    if (!notice_may_be_written(&g->breaker_notices[c], now_ns, &held))
-        return;
-    if (held)
-        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
-    write_change(wg, c, now_ns, more);
+    if (log_limit_pass(&g->breaker_notices[c], now_ns, &held))
+        write_change(wg, c, now_ns, held);
 }
 
 /* ---- newcomers ---- */

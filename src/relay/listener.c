@@ -23,14 +23,12 @@
 
 static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)
 {
-    uint64_t held = 0;
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
     event_log_refused(wg, addr, v, done);
-    if (!gate_may_notice(wg->gate, v, wg->worker->now_ns, &held))
-        return;
-    LOG_INFO("gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr),
-             verdict_info(v)->sentence, verdict_info(v)->label);
+    LOG_LIMITED(&wg->gate->notices[v], wg->worker->now_ns, LOG_LEVEL_INFO, "gate %s: newcomer %s refused: %s (%s)",
+                wg->gate->config->name, addr_format(who, sizeof(who), addr), verdict_info(v)->sentence,
+                verdict_info(v)->label);
 }
 
 /* Makes room when the gate is full: the source that holds most gives way, unless that is the newcomer's own, or holds
@@ -85,11 +83,10 @@ static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
 
 static void accept_later(struct worker_gate *wg, int error)
 {
-    uint64_t held = 0;
     gate_count_verdict(wg->gate, wg->worker->index, VERDICT_NO_DESCRIPTORS, 1);
-    if (gate_may_notice(wg->gate, VERDICT_NO_DESCRIPTORS, wg->worker->now_ns, &held))
-        LOG_WARN("gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name,
-                 strerror(error));
+    LOG_LIMITED(&wg->gate->notices[VERDICT_NO_DESCRIPTORS], wg->worker->now_ns, LOG_LEVEL_WARN,
+                "gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name,
+                strerror(error));
     timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ACCEPT_AGAIN_NS);
 }
 

@@ -27,14 +27,13 @@ static uint32_t strikes_shown(const struct session *s, enum strikes_tier tier, u
 static void warn(struct session *s, enum verdict v, uint32_t of)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns, held = 0;
+    uint64_t now_ns = s->wg->worker->now_ns;
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_STRIKE_WARNINGS, 1);
     event_log_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
-    if (notice_may_be_written(&g->strike_notices[v], now_ns, &held))
-        LOG_WARN("gate %s: source %s has half of the strikes that get it banned; the last for: %s (%s)",
-                 g->config->name, addr_format_host(who, sizeof(who), &s->addr), verdict_info(v)->sentence,
-                 verdict_info(v)->label);
+    LOG_LIMITED(&g->strike_notices[v], now_ns, LOG_LEVEL_WARN,
+                "gate %s: source %s has half of the strikes that get it banned; the last for: %s (%s)", g->config->name,
+                addr_format_host(who, sizeof(who), &s->addr), verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 /* Whether it is an offence at all. */

@@ -45,23 +45,14 @@ struct traffic_context session_context(struct session *s)
 
 /* ---- notices ---- */
 
-static void write_notice(struct session *s, enum verdict v, uint64_t held)
-{
-    char who[ADDR_TEXT_MAX], more[64] = "";
-    const struct verdict_info *info = verdict_info(v);
-    addr_format(who, sizeof(who), &s->addr);
-    if (held)
-        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
-    LOG_INFO("gate %s: client %s: %s (%s)%s", s->wg->gate->config->name, who, info->sentence, info->label, more);
-}
-
 void session_notice(struct session *s, enum verdict v, unsigned n)
 {
     struct worker *w = s->wg->worker;
-    uint64_t held = 0;
-    gate_count_verdict(s->wg->gate, w->index, v, n);
-    if (gate_may_notice(s->wg->gate, v, w->now_ns, &held))
-        write_notice(s, v, held);
+    struct gate *g = s->wg->gate;
+    char who[ADDR_TEXT_MAX];
+    gate_count_verdict(g, w->index, v, n);
+    LOG_LIMITED(&g->notices[v], w->now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s (%s)", g->config->name,
+                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 /* ---- life ---- */

@@ -10,15 +10,11 @@
 static void count(struct worker_gate *wg, const struct addr *addr, enum verdict v, unsigned n)
 {
     struct gate *g = wg->gate;
-    uint64_t held = 0;
-    char who[ADDR_TEXT_MAX], more[64] = "";
+    char who[ADDR_TEXT_MAX];
     add_alone(&wg->cells->shadow[v], n);
-    if (!notice_may_be_written(&g->shadow_notices[v], wg->worker->now_ns, &held))
-        return;
-    if (held)
-        snprintf(more, sizeof(more), "; %llu more like this not shown", (unsigned long long)held);
-    LOG_INFO("gate %s: client %s: in shadow, so it passes: %s (%s)%s", g->config->name,
-             addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, verdict_info(v)->label, more);
+    LOG_LIMITED(&g->shadow_notices[v], wg->worker->now_ns, LOG_LEVEL_INFO,
+                "gate %s: client %s: in shadow, so it passes: %s (%s)", g->config->name,
+                addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 /* What a limit makes wait offends nobody. */
@@ -105,19 +101,19 @@ void shadow_banned(struct worker_gate *wg, const struct addr *addr)
 static void would_ban(struct session *s, const struct limits *l, enum verdict v)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns, held = 0;
+    uint64_t now_ns = s->wg->worker->now_ns;
     char text[NETWORK_TEXT_MAX];
     struct ban b;
     /* No draw: what is predicted need not spread over time. */
     if (!banned_enter(g->shadow_bans, s, &l->ban.terms, v, 0, &b))
         return;
     cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
-    if (notice_may_be_written(&g->shadow_ban_notice, now_ns, &held))
-        LOG_WARN("gate %s: %s would be banned for %llu s (%s, ban %u), were the ban not in shadow; the last offence: "
-                 "%s (%s)",
-                 g->config->name, network_format(text, sizeof(text), &b.who),
-                 (unsigned long long)((b.until_ns - now_ns) / NS_PER_S), ban_reason_label((enum ban_reason)b.reason),
-                 b.level, verdict_info(v)->sentence, verdict_info(v)->label);
+    LOG_LIMITED(&g->shadow_ban_notice, now_ns, LOG_LEVEL_WARN,
+                "gate %s: %s would be banned for %llu s (%s, ban %u), were the ban not in shadow; the last offence: "
+                "%s (%s)",
+                g->config->name, network_format(text, sizeof(text), &b.who),
+                (unsigned long long)((b.until_ns - now_ns) / NS_PER_S), ban_reason_label((enum ban_reason)b.reason),
+                b.level, verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 void shadow_score(struct session *s, enum verdict v)

@@ -134,6 +134,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(EVENTS, "weir_events_total", METRIC_COUNTER, "result",                                                     \
             "Events for the event log, by result: written, suppressed (by events.rate and events.source_rate), lost "  \
             "(they came faster than they could be written), failed (the file could not be written).")                  \
+    READING(LOG_LINES_LOST, "weir_log_lines_lost_total", METRIC_COUNTER, "",                                           \
+            "Lines of the log that were lost because standard error took no more.")                                    \
     READING(KERNEL_IN_FORCE, "weir_kernel_bans_in_force", METRIC_GAUGE, "",                                            \
             "Whether the kernel keeps the banned out, too (ban.kernel): 0 no, 1 yes.")                                 \
     READING(KERNEL_BANS, "weir_kernel_bans", METRIC_GAUGE, "",                                                         \
