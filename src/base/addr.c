@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -143,6 +144,30 @@ static int resolve(struct endpoint *ret, const char *host, int family, int flags
     return 0;
 }
 
+/* The first address of a network interface, IPv4 before IPv6. */
+static bool find_interface(struct endpoint *ret, const char *name)
+{
+    struct ifaddrs *all = NULL;
+    const struct sockaddr *found = NULL;
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+        if (!i->ifa_addr || strcmp(i->ifa_name, name) != 0)
+            continue;
+        if (i->ifa_addr->sa_family == AF_INET || (i->ifa_addr->sa_family == AF_INET6 && !found))
+            found = i->ifa_addr;
+        if (i->ifa_addr->sa_family == AF_INET)
+            break;
+    }
+    if (found) {
+        *ret = (struct endpoint){.kind = ENDPOINT_TCP,
+                                 .len = found->sa_family == AF_INET ? sizeof(ret->v4) : sizeof(ret->v6)};
+        memcpy(&ret->sa, found, ret->len);
+    }
+    freeifaddrs(all);
+    return found != NULL;
+}
+
 static int parse_host(struct endpoint *ret, const char *host, bool to_bind, const char **ret_why)
 {
     if (strcmp(host, "*") == 0) {
@@ -159,6 +184,8 @@ static int parse_host(struct endpoint *ret, const char *host, bool to_bind, cons
             return 0;
         return refuse(ret_why, "not a valid IPv4 address");
     }
+    if (to_bind && find_interface(ret, host))
+        return 0;
     /* IPv4 first, as libzmq does by default: the application most likely listens there. */
     if (resolve(ret, host, AF_INET, 0) == 0 || resolve(ret, host, AF_INET6, 0) == 0)
         return 0;

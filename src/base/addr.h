@@ -54,8 +54,10 @@ struct endpoint {
 /*
  * Parses "tcp://HOST:PORT" or "ipc://PATH" ("ipc://@name" is Linux's abstract namespace).
  * HOST: IPv4, [IPv6], or "*" (only when `to_bind`: all addresses, IPv6 and IPv4 alike); PORT: 1-65535, or "*" or "0"
- * when `to_bind`. A name such as "localhost" or "app.internal" is looked up with getaddrinfo(), which may block: call
- * at start-up only. Returns 0 or -EINVAL, with a sentence for a person in *ret_why (a constant string; may be NULL).
+ * when `to_bind`. When `to_bind` the name of a network interface stands for its first IPv4 address, or else its first
+ * IPv6 address, as it is now. Any other name such as "localhost" or "app.internal" is looked up with getaddrinfo(),
+ * which may block: call at start-up only. Returns 0 or -EINVAL, with a sentence for a person in *ret_why (a constant
+ * string; may be NULL).
  */
 MUST_USE int endpoint_parse(struct endpoint *ret, const char *text, bool to_bind, const char **ret_why);
 

@@ -79,6 +79,8 @@ static void endpoints_are_understood(void **state)
         {"ipc:///run/app/zmq.sock", false, "ipc:///run/app/zmq.sock"},
         {"ipc://relative.sock", true, "ipc://relative.sock"},
         {"ipc://@abstract", true, "ipc://@abstract"},
+        {"tcp://lo:5555", true, "tcp://127.0.0.1:5555"},
+        {"tcp://lo:*", true, "tcp://127.0.0.1:0"},
     };
     for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
         char s[ENDPOINT_TEXT_MAX];
@@ -125,6 +127,7 @@ static void endpoints_that_are_wrong_say_why(void **state)
         {"tcp://a b:5555", true, "host"},
         {"tcp://127.0.0.1;127.0.0.2:5555", true, "host"},
         {"tcp://no-such-host.invalid:5555", false, "name"},
+        {"tcp://no-such-interface0:5555", true, "name"},
         {"ipc://", true, "path"},
         {"ipc://@", true, "path"},
         {"ipc://*", true, "path"},

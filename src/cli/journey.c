@@ -179,9 +179,11 @@ static void walk_identity(struct journey *j, const struct journey_question *q)
     if (!q->has_identity)
         return;
     if (!zmtp_routing_id_ok(q->identity))
-        step(j, NULL, JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID, "a routing id of %zu bytes%s; RFC 37 has 255 at most%s",
-             q->identity.len, q->identity.len && q->identity.at[0] == 0 ? " that begins with a zero byte" : "",
-             ", and reserves those that begin with zero");
+        step(j, NULL, JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID, "a routing id of %zu bytes; RFC 37 has 255 at most",
+             q->identity.len);
+    else if (zmtp_routing_id_is_generated(q->identity))
+        step(j, NULL, JOURNEY_CLOSED, VERDICT_RESERVED_ROUTING_ID,
+             "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
     else
         step(j, "routing_ids.duplicates", JOURNEY_PASSES, VERDICT_PASS, "%s",
              j->force.duplicate_ids == DUPLICATE_IDS_REFUSE ? "as long as no other connection has this id"

@@ -115,7 +115,10 @@ static void test_routing_ids(void **state)
     decides("none", JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID);
     question.identity = (struct bytes){id + 1, 3};
     walk("");
-    decides("none", JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID);
+    assert_null(journey.decides);
+    question.identity = (struct bytes){id + 1, 5};
+    walk("");
+    decides("none", JOURNEY_CLOSED, VERDICT_RESERVED_ROUTING_ID);
 }
 
 static void test_topics(void **state)

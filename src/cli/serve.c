@@ -88,7 +88,8 @@ const struct command command_serve = {
     .synopsis = "serve (-c FILE | --listen URL --forward URL) [--admin ADDRESS:PORT]",
     .summary = "Run the gates.",
     .help = "  -c, --config FILE       gates and limits from a YAML file; see weir help config\n"
-            "      --listen URL        where clients connect: tcp://HOST:PORT or ipc://PATH; HOST and PORT may be *\n"
+            "      --listen URL        where clients connect: tcp://HOST:PORT or ipc://PATH; HOST and PORT may be *,\n"
+            "                          and HOST the name of a network interface\n"
             "      --forward URL       where the application listens\n"
             "      --admin ADDR:PORT   metrics and state over HTTP; in place of admin.listen of the file\n\n"
             "Prints a line for each gate when it listens:\n"

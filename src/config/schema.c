@@ -103,7 +103,7 @@ static const struct schema_key gate_keys[] = {
     {"name", SCHEMA_NAME, GATE(name), .restart = true, .preset_words = "main for a single gate, otherwise required",
      .doc = "Name of the gate in metrics and log lines; unique."},
     {"listen", SCHEMA_LISTEN, GATE(listen_text), .restart = true, .preset_words = "required",
-     .doc = "Where clients connect: tcp://HOST:PORT or ipc://PATH, as for zmq_bind; HOST and PORT may be *."},
+     .doc = "Where clients connect: tcp://HOST:PORT or ipc://PATH, as for zmq_bind; HOST and PORT may be *, and HOST the name of a network interface, whose first address is looked up at the start."},
     {"forward", SCHEMA_FORWARD, GATE(forward_text), .restart = true, .preset_words = "required",
      .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
     {"socket", SCHEMA_CHOICE, GATE(socket), .restart = true, .preset = "auto", .choices = sockets,

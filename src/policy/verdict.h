@@ -31,7 +31,9 @@
     VERDICT(BAD_READY, "bad_ready", 3, "a malformed handshake command")                                                \
     VERDICT(BAD_METADATA, "bad_metadata", 3, "malformed metadata")                                                     \
     VERDICT(WRONG_SOCKET_TYPE, "wrong_socket_type", 1, "the peer's socket type does not fit the application's")        \
-    VERDICT(BAD_ROUTING_ID, "bad_routing_id", 3, "a routing id that RFC 37 reserves, or longer than 255 bytes")        \
+    VERDICT(BAD_ROUTING_ID, "bad_routing_id", 3, "a routing id longer than 255 bytes")                                 \
+    VERDICT(RESERVED_ROUTING_ID, "reserved_routing_id", 0,                                                             \
+            "a routing id of zero and four more bytes, as a ROUTER gives to clients without one")                      \
     VERDICT(DUPLICATE_ROUTING_ID, "duplicate_routing_id", 0, "the routing id is in use by another connection")         \
     /* frames and messages */                                                                                          \
     VERDICT(RESERVED_FLAGS, "reserved_flags", 5, "a frame with reserved flag bits set")                                \

@@ -558,6 +558,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     }
     uint32_t subscriptions = s->topics.count;
     traffic_judge(&l->traffic, &c, w->base, w->scan, w->end, &r);
+    if (r.unmarked)
+        w->base[r.unmarked - w->base] |= ZMTP_FLAG_LONG;
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
     count(l, s, &r);
     if (UNLIKELY(c.shadow != NULL))

@@ -264,10 +264,11 @@ static bool check_routing_id(struct handshake *h, struct bytes id)
     h->routing_id_len = (uint8_t)(id.len < sizeof(h->routing_id) ? id.len : sizeof(h->routing_id));
     if (h->routing_id_len)
         memcpy(h->routing_id, id.at, h->routing_id_len);
-    if (zmtp_routing_id_ok(id))
-        return true;
-    refuse(h, VERDICT_BAD_ROUTING_ID);
-    return false;
+    if (!zmtp_routing_id_ok(id))
+        refuse(h, VERDICT_BAD_ROUTING_ID);
+    else if (zmtp_routing_id_is_generated(id))
+        refuse(h, VERDICT_RESERVED_ROUTING_ID);
+    return h->verdict == VERDICT_PASS;
 }
 
 static bool check_metadata(struct handshake *h, struct bytes metadata)

@@ -250,7 +250,10 @@ static void ready_is_judged(void **state)
     READY(DEALER "\x01", VERDICT_BAD_METADATA);
     READY(DEALER "\0\0\0\0\x01x", VERDICT_BAD_METADATA);
     READY(DEALER "\x02x y\0\0\0\0", VERDICT_BAD_METADATA);
-    READY(DEALER "\x08Identity\0\0\0\x02\0x", VERDICT_BAD_ROUTING_ID);
+    READY(DEALER "\x08Identity\0\0\0\x02\0x", VERDICT_PASS);
+    READY(DEALER "\x08Identity\0\0\0\x04\0\0\0\0", VERDICT_PASS);
+    READY(DEALER "\x08Identity\0\0\0\x05\0\0\0\0x", VERDICT_RESERVED_ROUTING_ID);
+    READY(DEALER "\x08Identity\0\0\0\x06\0\0\0\0xy", VERDICT_PASS);
     expect_ready("\x05HELLO", 6, VERDICT_HANDSHAKE_ORDER);
     expect_ready("\x04PING\0\0", 7, VERDICT_HANDSHAKE_ORDER);
     expect_ready("\x05"

@@ -114,7 +114,7 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
     const struct limits *l = j->c->limits;
     const struct traffic *t = j->t;
     bool added = false;
-    if (topic.len > l->subscriptions.topic_bytes)
+    if (topic.len > traffic_topic_most(t, l))
         return traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over);
     if (!subscribe) {
         charge_rates(j, topic_cost(topic));

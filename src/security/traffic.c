@@ -17,6 +17,7 @@ void traffic_init(struct traffic *t, bool inbound, bool zmtp2, bool curve, bool 
     t->inbound = inbound;
     t->curve = curve;
     t->subscriber = subscriber && inbound && !curve;
+    t->dec.subscriber = t->subscriber && !zmtp2;
     t->mode = inbound ? TRAFFIC_HOLD : TRAFFIC_STREAM;
 }
 
@@ -267,9 +268,11 @@ static enum ruling subscriber_frame(struct judgement *j, const uint8_t *body, bo
 {
     struct traffic *t = j->t;
     const struct limits *l = j->c->limits;
+    bool first = t->frames <= 1;
     if (t->dec.size == 0 || body[0] > 1)
-        return traffic_charge_unit(j, &t->user_messages, &l->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE);
-    if (whole || t->dec.size - 1 > l->subscriptions.topic_bytes)
+        return first ? traffic_charge_unit(j, &t->user_messages, &l->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE)
+                     : RULING_PASS;
+    if (whole || t->dec.size - 1 > traffic_topic_most(t, l))
         return traffic_subscription(j, body[0] == 1, (struct bytes){body + 1, (size_t)t->dec.size - 1});
     t->awaits = AWAITS_END;
     return RULING_PASS;
@@ -439,6 +442,12 @@ static bool on_client_command(struct judgement *j)
     if (t->dec.in_message ? t->mode == TRAFFIC_SKIP : ruling == RULING_DROP)
         return leave_out(j);
     j->r->commands++;
+    if (zmtp_is_unmarked(&t->dec)) {
+        j->r->unmarked = frame_body(j).at - ZMTP_HEADER_MAX;
+        j->r->again = true;
+        j->item = j->at;
+        return false;
+    }
     /* Endless commands inside a message are not held any more than endless frames. */
     if (t->dec.in_message && t->mode == TRAFFIC_HOLD && !stream_if_large(j))
         return false;
@@ -462,6 +471,7 @@ static bool on_bad(struct judgement *j)
         [ZMTP_RESERVED_FLAGS] = VERDICT_RESERVED_FLAGS,
         [ZMTP_MORE_ON_COMMAND] = VERDICT_MORE_ON_COMMAND,
         [ZMTP_SIZE_OVERFLOW] = VERDICT_BAD_FRAME_SIZE,
+        [ZMTP_EMPTY_COMMAND] = VERDICT_BAD_COMMAND,
     };
     return refuse(j, j->t->inbound ? verdicts[j->t->dec.error] : VERDICT_APPLICATION_PROTOCOL);
 }

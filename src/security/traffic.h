@@ -47,6 +47,9 @@
 /* Besides its bytes a topic costs the application a set of subscribers: counted as this many bytes. */
 #define TOPIC_OVERHEAD_BYTES 16u
 
+/* What may be a topic in a frame that is not the first of its message may have so many bytes at least. */
+#define TRAFFIC_LATER_TOPIC_BYTES 65536u
+
 /* How long a subscription waits before it asks again for room among all topics. */
 #define TRAFFIC_TOPICS_RETRY_NS (200 * NS_PER_MS)
 
@@ -125,6 +128,7 @@ struct traffic_result {
     unsigned span_count;
     const uint8_t *keep;                 /* from here on the bytes must be kept */
     const uint8_t *scanned;              /* ... of which these in front were decoded already */
+    const uint8_t *unmarked;             /* the flags of an admitted frame that lacks LONG, to be set there; or NULL */
     bool again;                          /* no span was left: write, then call again at once */
     enum verdict verdict;                /* not PASS: close */
     uint64_t wait_ns;                    /* > 0: pause for that long, then call again */

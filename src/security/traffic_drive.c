@@ -140,7 +140,7 @@ static size_t keeps_at_most(const struct line *l)
     if (!l->traffic.inbound)
         return 65536 + ZMTP_HEADER_MAX;
     return lim->message.hold_bytes + ZMTP_HEADER_MAX + command +
-           (l->traffic.subscriber ? lim->subscriptions.topic_bytes : 0);
+           (l->traffic.subscriber ? lim->subscriptions.topic_bytes + TRAFFIC_LATER_TOPIC_BYTES : 0);
 }
 
 /* True when the judge has to be asked again at once, as next_window() in relay/lane.c has it. */
@@ -190,6 +190,8 @@ bool line_feed(struct line *l, const void *bytes, size_t len)
     do {
         struct traffic_context c = context_of(l);
         traffic_judge(&l->traffic, &c, base, scan, end, &r);
+        if (r.unmarked)
+            window[r.unmarked - window] |= ZMTP_FLAG_LONG;
         take_spans(l, &r, base, end);
         take_counts(l, &r);
         base = r.keep;

@@ -51,6 +51,14 @@ void traffic_shadow_pinned(struct judgement *j, uint64_t bytes);
 void traffic_shadow_unit(struct judgement *j, gcra_word *word, enum verdict v);
 void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic);
 
+/* The longest topic. What looks like one in a later frame of a message is one to most applications, and an ordinary
+ * part to those with ZMQ_ONLY_FIRST_SUBSCRIBE: its length is no reason to refuse it, but what it may cost counts. */
+static inline uint64_t traffic_topic_most(const struct traffic *t, const struct limits *l)
+{
+    uint64_t most = l->subscriptions.topic_bytes;
+    return t->frames <= 1 || most > TRAFFIC_LATER_TOPIC_BYTES ? most : TRAFFIC_LATER_TOPIC_BYTES;
+}
+
 /* What a frame says of its message, of which so many frames and bytes came before. */
 static inline enum verdict traffic_size_verdict(const struct limits *l, uint64_t frame_bytes, uint32_t frames,
                                                 uint64_t size, uint64_t charged)

@@ -32,7 +32,7 @@ struct frame {
     uint8_t flags;
     size_t start, body, end; /* end: behind its last byte, or of the stream */
     uint64_t size;
-    bool whole;
+    bool whole, unmarked;
 };
 
 enum outcome { GO_ON, END };
@@ -101,11 +101,17 @@ static enum outcome over(struct reader *r, enum verdict v, enum action a)
     return GO_ON;
 }
 
+static size_t longest_topic(const struct reader *r)
+{
+    size_t most = r->l->subscriptions.topic_bytes;
+    return r->inside && most < 65536 ? 65536 : most;
+}
+
 /* Sets *left_out when the subscription does not pass. */
 static enum outcome subscription(struct reader *r, bool on, const uint8_t *at, size_t len, bool alone, bool *left_out)
 {
     enum verdict v = VERDICT_PASS;
-    if (len > r->l->subscriptions.topic_bytes)
+    if (len > longest_topic(r))
         v = VERDICT_TOPIC_TOO_LONG;
     else if (on)
         v = subscribes(r, at, len);
@@ -185,6 +191,8 @@ static enum outcome command(struct reader *r, const struct frame *f)
     maybe_stream(r, f);
     if (!r->inside || r->streams) {
         passes(r, r->from, f->end);
+        if (f->unmarked)
+            r->o.out[r->o.out_len - (f->end - f->start)] |= 2;
         r->from = f->end;
     }
     return GO_ON;
@@ -243,12 +251,14 @@ static enum outcome subscriber_content(struct reader *r, const struct frame *f)
     bool left_out = false;
     if (f->size > 0 && f->end == f->body)
         return END;
+    if (r->inside && (f->size == 0 || r->s[f->body] > 1))
+        return GO_ON;
     if (f->size == 0 || r->s[f->body] > 1) {
         if (within(&r->user_used, &r->l->subscriptions.messages))
             return GO_ON;
         return skip_from_here(r, over(r, VERDICT_SUBSCRIBER_MESSAGE, r->l->subscriptions.messages.over));
     }
-    if (!f->whole && f->size - 1 <= r->l->subscriptions.topic_bytes)
+    if (!f->whole && f->size - 1 <= longest_topic(r))
         return END;
     bool alone = r->frames == 1 && !(f->flags & 1);
     enum outcome o = subscription(r, r->s[f->body] == 1, r->s + f->body + 1, (size_t)f->size - 1, alone, &left_out);
@@ -307,15 +317,20 @@ static enum verdict bad_flags(const struct reader *r, uint8_t flags)
 /* END: the header is not whole, or wrong. */
 static enum outcome read_frame(struct reader *r, size_t at, struct frame *f)
 {
-    size_t header = r->s[at] & 2 ? 9 : 2;
+    bool unmarked = r->subscriber && !r->zmtp2 && r->len - at >= 2 && r->s[at] == 4 && r->s[at + 1] == 0;
+    size_t header = unmarked || r->s[at] & 2 ? 9 : 2;
     *f = (struct frame){.flags = r->s[at], .start = at, .body = at + header};
     enum verdict v = bad_flags(r, f->flags);
     if (v != VERDICT_PASS)
         return closes(r, v);
     if (header == 9 && r->len - at >= 2 && r->s[at + 1] > 0x7f)
         return closes(r, VERDICT_BAD_FRAME_SIZE);
+    for (size_t i = 2; unmarked && i < header && i < r->len - at; i++)
+        if (i == 7 ? r->s[at + i] != 1 : r->s[at + i] > (i == 8 ? 9 : 0))
+            return closes(r, VERDICT_BAD_COMMAND);
     if (r->len - at < header)
         return END;
+    f->unmarked = unmarked;
     for (size_t i = at + 1; i < at + header; i++)
         f->size = f->size << 8 | r->s[i];
     f->whole = f->size <= r->len - f->body;

@@ -68,7 +68,7 @@ static enum verdict topic_verdict(const struct judgement *j, bool added, struct 
 {
     const struct limits *l = j->c->limits->shadow;
     const struct source *s = j->c->source;
-    if (topic.len > l->subscriptions.topic_bytes)
+    if (topic.len > traffic_topic_most(j->t, l))
         return VERDICT_TOPIC_TOO_LONG;
     if (added && j->c->topics->count > l->subscriptions.max)
         return VERDICT_SUBSCRIPTIONS_TOO_MANY;

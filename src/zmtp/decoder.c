@@ -25,9 +25,26 @@ static enum zmtp_error check_flags(const struct zmtp_decoder *d, uint8_t flags)
     return ZMTP_OK;
 }
 
+/* A command of no bytes, which has no name: from a subscriber it is the beginning of a long size whose flag is missing.
+ */
+static bool is_unmarked(const struct zmtp_decoder *d)
+{
+    return d->subscriber && d->have >= 2 && d->header[0] == ZMTP_FLAG_COMMAND && d->header[1] == 0;
+}
+
+/* A long size whose flag is missing has no other high bytes than zeros. */
+static enum zmtp_error check_unmarked_byte(const struct zmtp_decoder *d)
+{
+    uint8_t last = d->header[d->have - 1];
+    uint8_t most = d->have < 8 ? 0 : d->have == 8 ? ZMTP_UNMARKED_MAX >> 8 : ZMTP_UNMARKED_MAX & 0xff;
+    return last > most || (d->have == 8 && last == 0) ? ZMTP_EMPTY_COMMAND : ZMTP_OK;
+}
+
 /* Checks what the newest header byte tells. */
 static enum zmtp_error check_header_byte(const struct zmtp_decoder *d)
 {
+    if (is_unmarked(d))
+        return check_unmarked_byte(d);
     if (d->have == 1)
         return check_flags(d, d->header[0]);
     /* RFC 37: "long-size = 8OCTET ; Body is 0 to 2^63-1 octets": its first byte gives away all that is larger. */
@@ -49,7 +66,7 @@ static enum zmtp_item take_header(struct zmtp_decoder *d, const uint8_t **at, co
 {
     while (*at < end) {
         d->header[d->have++] = *(*at)++;
-        d->header_len = (d->header[0] & ZMTP_FLAG_LONG) ? 9 : 2;
+        d->header_len = (d->header[0] & ZMTP_FLAG_LONG) || is_unmarked(d) ? 9 : 2;
         enum zmtp_error e = check_header_byte(d);
         if (e != ZMTP_OK)
             return bad(d, e);

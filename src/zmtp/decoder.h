@@ -36,7 +36,13 @@ enum zmtp_item {
     ZMTP_BAD,    /* a violation, in `error`; *at stands behind the byte that shows it, and the decoder is finished */
 };
 
-enum zmtp_error { ZMTP_OK, ZMTP_RESERVED_FLAGS, ZMTP_MORE_ON_COMMAND, ZMTP_SIZE_OVERFLOW };
+enum zmtp_error { ZMTP_OK, ZMTP_RESERVED_FLAGS, ZMTP_MORE_ON_COMMAND, ZMTP_SIZE_OVERFLOW, ZMTP_EMPTY_COMMAND };
+
+/* The encoder of libzmq 4.3.2 to 4.3.4 leaves LONG out of the flags of a SUBSCRIBE or CANCEL whose topic has up to 255
+ * bytes, while the whole command has more: its size stands there in 8 bytes all the same. The largest is a SUBSCRIBE of
+ * 255 bytes. */
+#define ZMTP_UNMARKED_MIN 256u
+#define ZMTP_UNMARKED_MAX (255u + sizeof("\x09SUBSCRIBE") - 1)
 
 struct zmtp_decoder {
     uint64_t size;      /* body bytes of the current or last frame */
@@ -46,8 +52,9 @@ struct zmtp_decoder {
     uint8_t have;       /* bytes in header[] */
     uint8_t error;      /* enum zmtp_error */
     bool in_body;
-    bool in_message;  /* the last message frame had MORE */
-    bool no_commands; /* ZMTP 2.0: bit 2 is reserved */
+    bool in_message;      /* the last message frame had MORE */
+    bool no_commands : 1; /* ZMTP 2.0: bit 2 is reserved */
+    bool subscriber : 1;  /* set by the owner: long sizes without LONG are understood (ZMTP_UNMARKED_MIN) */
     uint8_t header[ZMTP_HEADER_MAX];
 };
 
@@ -59,6 +66,12 @@ enum zmtp_item zmtp_next_slow(struct zmtp_decoder *d, const uint8_t **at, const 
 static inline bool zmtp_is_command(const struct zmtp_decoder *d)
 {
     return (d->flags & ZMTP_FLAG_COMMAND) != 0;
+}
+
+/* Whether the size of the current or last frame stands in 8 bytes, and its flags do not say so. */
+static inline bool zmtp_is_unmarked(const struct zmtp_decoder *d)
+{
+    return d->header_len == ZMTP_HEADER_MAX && !(d->flags & ZMTP_FLAG_LONG);
 }
 
 /* Whether the stream stands between two messages (and not inside a frame or header). */

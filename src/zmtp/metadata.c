@@ -75,7 +75,12 @@ bool zmtp_metadata_parse(struct bytes metadata, struct zmtp_metadata *ret)
 
 bool zmtp_routing_id_ok(struct bytes id)
 {
-    return id.len == 0 || (id.len <= 255 && id.at[0] != 0);
+    return id.len <= 255;
+}
+
+bool zmtp_routing_id_is_generated(struct bytes id)
+{
+    return id.len == 5 && id.at[0] == 0;
 }
 
 static size_t put_property(uint8_t *dst, struct bytes name, struct bytes value)

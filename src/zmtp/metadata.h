@@ -36,8 +36,13 @@ struct zmtp_metadata {
  * last Identity, others the first: two of them are a disguise). */
 MUST_USE bool zmtp_metadata_parse(struct bytes metadata, struct zmtp_metadata *ret);
 
-/* RFC 37: "identity = 0*255OCTET", "The first octet of the Identity SHALL NOT be zero". Empty is allowed: no id. */
+/* RFC 37: "identity = 0*255OCTET". Empty is allowed: no id. It also says "The first octet of the Identity SHALL NOT be
+ * zero", but libzmq sets and accepts such ids. */
 bool zmtp_routing_id_ok(struct bytes id);
+
+/* Whether it has the form of the ids that a ROUTER gives to clients without one: zero and four octets. Among the ids
+ * that begin with zero only these can meet another client's. */
+bool zmtp_routing_id_is_generated(struct bytes id);
 
 /* Writes one property. Returns the bytes written, or 0 when `size` does not suffice: 5 and both lengths are needed. */
 MUST_USE size_t zmtp_property_put(uint8_t *dst, size_t size, const char *name, const char *value);

@@ -164,8 +164,10 @@ static void routing_ids(void **state)
     uint8_t id[300];
     for (unsigned first = 0; first < 256; first++) {
         memset(id, (int)first, sizeof(id));
-        for (size_t len = 0; len <= sizeof(id); len++)
-            assert_int_equal(zmtp_routing_id_ok((struct bytes){id, len}), len == 0 || (len <= 255 && first != 0));
+        for (size_t len = 0; len <= sizeof(id); len++) {
+            assert_int_equal(zmtp_routing_id_ok((struct bytes){id, len}), len <= 255);
+            assert_int_equal(zmtp_routing_id_is_generated((struct bytes){id, len}), len == 5 && first == 0);
+        }
     }
 }
 

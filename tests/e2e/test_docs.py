@@ -288,7 +288,7 @@ def test_the_page_of_differences_names_real_keys():
 def test_the_guide_has_an_answer_to_every_common_verdict():
     """Whatever can hit an honest client is in the table of troubleshooting."""
     table = GUIDE[GUIDE.index("## Troubleshooting"):]
-    rare = {"pass", "draining", "wrong_role", "bad_metadata", "bad_routing_id", "more_on_command", "bad_frame_size", "message_abandoned",
+    rare = {"pass", "draining", "wrong_role", "bad_metadata", "bad_routing_id", "reserved_routing_id", "more_on_command", "bad_frame_size", "message_abandoned",
             "bad_curve_frame", "unknown_command", "command_too_large", "bad_ping", "peer_error", "not_a_subscriber", "subscriber_message",
             "application_changed", "application_protocol", "too_many_half_open"}
     assert VERDICTS - rare == {verdict for verdict in VERDICTS - rare if f"`{verdict}`" in table}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What is no attack works behind Weir as it does without it. Each row runs bare first, with the same peers."""
+import uuid
+
+import pytest
+import zmq
+from harness import net, zmtp
+from harness.net import wait_until
+
+
+@pytest.fixture(params=["bare", "weir"])
+def place(request, start_weir, peers):
+    """place(application, **options) -> the application's socket and where its clients connect."""
+
+    class Place:
+        weir = None
+
+        def __call__(self, kind, config=None, **options):
+            app = peers.app(kind, net.tcp(), IPV6=0, **options)
+            forward = app.last_endpoint.decode()
+            if request.param == "bare":
+                return app, forward
+            self.weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": forward, **(config or {})}]})
+            return app, self.weir.endpoint
+
+        def verdicts(self):
+            """What Weir held against anybody: {label: count}."""
+            found = self.weir.samples() if self.weir else []
+            return {labels["verdict"]: value for name, labels, value in found if name == "weir_verdicts_total" and value}
+
+    return Place()
+
+
+# ---- routing ids ----
+
+@pytest.mark.parametrize("kind", [zmq.DEALER, zmq.REQ], ids=["DEALER", "REQ"])
+@pytest.mark.parametrize("identity", [b"\0\0", b"\0" + uuid.UUID(int=7).bytes, b"\0four", b"\0"], ids=["two", "uuid", "five", "one"])
+def test_routing_ids_that_begin_with_zero(place, peers, kind, identity):
+    """A rank as two bytes, a random UUID. Five bytes may be what a ROUTER has given to somebody else: these are refused."""
+    app, endpoint = place(zmq.ROUTER)
+    client = peers.client(kind, endpoint, ROUTING_ID=identity)
+    client.send(b"hello")
+    if place.weir and len(identity) == 5:
+        place.weir.wait_metric("weir_verdicts_total", 1, verdict="reserved_routing_id")
+        assert not app.poll(100) and place.verdicts().keys() == {"reserved_routing_id"}
+        return
+    assert app.recv_multipart()[0] == identity
+    app.send_multipart([identity, *([b""] if kind == zmq.REQ else []), b"welcome"])
+    assert client.recv() == b"welcome"
+    assert not place.verdicts()
+
+
+# ---- subscribers ----
+
+@pytest.mark.parametrize("size", [245, 246, 255])
+def test_long_topics_of_libzmq(place, peers, size):
+    """The encoder of libzmq 4.3.2 to 4.3.4 leaves a flag out between 246 and 255 bytes. Bare the subscription is lost."""
+    app, endpoint = place(zmq.XPUB)
+    sub = peers.client(zmq.SUB, endpoint, RCVTIMEO=500)
+    topic = b"t" * size
+    sub.subscribe(topic)
+    sub.subscribe(b"after")
+    faulty = zmq.zmq_version_info() in [(4, 3, 2), (4, 3, 3), (4, 3, 4)] and size > 245
+    if place.weir or not faulty:
+        assert sorted([app.recv(), app.recv()]) == [b"\1after", b"\1" + topic]
+        app.send(topic + b"x")
+        assert sub.recv() == topic + b"x"
+        sub.unsubscribe(topic)
+        assert app.recv() == b"\0" + topic
+    assert not place.verdicts()
+
+
+def test_later_parts_of_a_subscribers_message(place, peers):
+    """They are long, and begin as a subscription would."""
+    app, endpoint = place(zmq.XPUB)
+    xsub = zmtp.connect(endpoint, socket_type="XSUB")
+    xsub.send(b"news", b"\1" + b"x" * 3000, b"\0" + b"y" * 30000)
+    assert app.recv_multipart()[0] == b"news"
+    xsub.send(b"\1after")
+    wait_until(lambda: app.recv_multipart()[-1] == b"\1after", "what follows")
+    assert not place.verdicts()
+
+
+# ---- endpoints ----
+
+def test_interface_names(start_weir, peers, paths):
+    app = peers.app(zmq.REP, paths.ipc())
+    bare = peers.app(zmq.REP, "tcp://lo:*", IPV6=0)
+    weir = start_weir(listen="tcp://lo:*", forward=app.last_endpoint.decode())
+    assert net.split_tcp(weir.listen)[0] == net.split_tcp(bare.last_endpoint.decode())[0] == "127.0.0.1"
+    client = peers.client(zmq.REQ, weir.endpoint)
+    client.send(b"hello")
+    assert app.recv() == b"hello"
