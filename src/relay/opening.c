@@ -249,12 +249,15 @@ static bool read_client(struct session *s)
     return n > 0;
 }
 
+/* No further than to the end of its handshake: what stands behind may be the backlog of days, and goes where there is
+ * room for it. An end of the stream behind it is the lane's affair too. */
 static bool read_app(struct session *s)
 {
     struct opening *o = s->opening;
-    if (!o->connected)
+    uint32_t room = handshake_app_room(&o->handshake);
+    if (!o->connected || room == 0)
         return false;
-    ssize_t n = read_side(s, &s->back, HANDSHAKE_APP_MAX);
+    ssize_t n = read_side(s, &s->back, room);
     if (n > 0) {
         cell_add(session_cells(s), CELL_RECEIVED_OUT, (uint64_t)n);
         handshake_app_input(&o->handshake, s->wg->worker->scratch, (size_t)n);

@@ -438,16 +438,19 @@ void handshake_client_input(struct handshake *h, const uint8_t *data, size_t len
     advance(h);
 }
 
+uint32_t handshake_app_room(const struct handshake *h)
+{
+    return h->verdict != VERDICT_PASS || h->app_ready ? 0 : HANDSHAKE_APP_MAX;
+}
+
 void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len)
 {
-    if (h->verdict != VERDICT_PASS)
+    if (h->verdict != VERDICT_PASS || !queue_put(h, &h->from_app, data, len))
         return;
-    if (queue_len(&h->from_app) + len > 2 * HANDSHAKE_APP_MAX) {
+    advance(h);
+    /* It says more than a command out of turn; behind its handshake it may. */
+    if (!h->app_ready && queue_len(&h->from_app) > 2 * HANDSHAKE_APP_MAX)
         refuse(h, VERDICT_APPLICATION_PROTOCOL);
-        return;
-    }
-    if (queue_put(h, &h->from_app, data, len))
-        advance(h);
 }
 
 void handshake_app_connected(struct handshake *h)

@@ -10,9 +10,10 @@
  * by one, each checked; the client's metadata is rewritten: reserved properties are stripped, Weir's own come first.
  *
  * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes,
- * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's. Owned by one session
- * of one worker; freed by handshake_fini(). When full: too many client bytes are refused (handshake_too_large), the
- * application's are application_protocol, a pool that refuses is no_memory.
+ * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's, with one read more of
+ * what follows its handshake. Owned by one session of one worker; freed by handshake_fini(). When full: too many client
+ * bytes are refused (handshake_too_large), too many of the application's before its handshake is done are
+ * application_protocol, a pool that refuses is no_memory.
  */
 #ifndef WEIR_SECURITY_HANDSHAKE_H
 #define WEIR_SECURITY_HANDSHAKE_H
@@ -88,8 +89,12 @@ void handshake_set_app(struct handshake *h, const struct handshake_app *app);
  */
 uint32_t handshake_client_room(const struct handshake *h);
 
-/* Bytes from the client (at most handshake_client_room()), and from the application. Look at wants_app, verdict and
- * handshake_done() afterwards. */
+/* The same of the application: 0 once its side of the handshake is done. What it says behind that is traffic, however
+ * much it is, and stays in the kernel but for what one read brings along. */
+uint32_t handshake_app_room(const struct handshake *h);
+
+/* Bytes from the client (at most handshake_client_room()), and from the application (at most handshake_app_room()).
+ * Look at wants_app, verdict and handshake_done() afterwards. */
 void handshake_client_input(struct handshake *h, const uint8_t *data, size_t len);
 void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len);
 

@@ -57,7 +57,9 @@ static bool feed_client(struct driver *v)
 
 static bool feed_app(struct driver *v)
 {
-    size_t left = v->d->app.len - v->app_at, n = piece(v, left < 16384 ? left : 16384);
+    size_t left = v->d->app.len - v->app_at, room = handshake_app_room(&v->h);
+    require(room <= HANDSHAKE_APP_MAX, "more room than HANDSHAKE_APP_MAX");
+    size_t n = piece(v, left < room ? left : room);
     if (!v->connected || n == 0)
         return false;
     uint8_t *copy = copy_of(v->d->app.at + v->app_at, n);
