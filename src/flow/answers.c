@@ -33,6 +33,15 @@ void answers_be_fixed(struct answers *a, uint32_t limit)
     answers_be_strict(a);
 }
 
+void answers_be_learning(struct answers *a)
+{
+    a->fixed = 0;
+    a->come = a->broken = 0;
+    a->strict = false;
+    atomic_store(&a->limit, answers_limit(a));
+    atomic_store(&a->mode, ANSWERS_UNDECIDED);
+}
+
 uint32_t answers_limit(const struct answers *a)
 {
     uint32_t limit = concurrency_limit(&a->concurrency) + a->silence.places;

@@ -59,6 +59,9 @@ void answers_be_strict(struct answers *a);
 /* What is counted are no requests: LIMITED to this many, whatever their latency. */
 void answers_be_fixed(struct answers *a, uint32_t limit);
 
+/* The inverse of both: UNDECIDED again. What was learned of latencies stays. */
+void answers_be_learning(struct answers *a);
+
 /* Any thread. */
 static inline bool answers_are(const struct answers *a, enum answers_mode mode)
 {

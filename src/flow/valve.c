@@ -164,6 +164,15 @@ static void release_quickly(struct valve *v, uint32_t n, uint64_t now_ns)
     pthread_mutex_unlock(&v->lock);
 }
 
+/* Who waits for a place goes on: there is no limit now. */
+void valve_be_learning(struct valve *v, uint64_t now_ns)
+{
+    pthread_mutex_lock(&v->lock);
+    answers_be_learning(&v->answers);
+    serve(v, now_ns);
+    pthread_mutex_unlock(&v->lock);
+}
+
 /* ---- passing ---- */
 
 static void stand_aside(struct valve *v, struct valve_client *c)

@@ -90,6 +90,9 @@ void valve_be_strict(struct valve *v);
 /* What is counted are no requests: LIMITED at once, to this many, whatever their latency. */
 void valve_be_fixed(struct valve *v, uint32_t limit);
 
+/* The inverse of both: what is answered has to be learned, as at the beginning. */
+void valve_be_learning(struct valve *v, uint64_t now_ns);
+
 /* From now on requests are shed by these. Any thread. */
 void valve_shed_by(struct valve *v, const struct codel_params *p);
 

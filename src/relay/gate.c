@@ -2,7 +2,6 @@
 #include "relay/gate.h"
 
 #include "relay/admission.h"
-#include "relay/tenure.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +26,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     unfinished_init(&g->traffic.unfinished);
     tally_init(&g->traffic.topics, account);
     tally_init(&g->routing_ids, account);
-    atomic_store(&g->socket, config->socket);
+    app_facts_init(&g->app, config->socket, &g->valve);
     atomic_store(&g->max_connections, config->limits.connections.max);
     g->app_room = UINT32_MAX;
     enforce_key(&g->lot_key, whole->enforce_key);
@@ -55,51 +54,6 @@ void gate_fini(struct gate *g)
     bans_free(g->shadow_bans);
     free(g->cells);
     free(g->class_cells);
-}
-
-#define APP_KNOWN (UINT64_C(1) << 63)
-
-bool gate_app(const struct gate *g, struct handshake_app *ret)
-{
-    uint64_t v = atomic_load_explicit(&g->app, memory_order_acquire);
-    if (!(v & APP_KNOWN))
-        return false;
-    *ret = (struct handshake_app){
-        .mechanism = (enum zmtp_mechanism)(v & 0xff),
-        .minor = (uint8_t)(v >> 8),
-        .as_server = (v >> 16) & 1,
-        .socket = gate_socket(g),
-    };
-    return true;
-}
-
-void gate_learn_app(struct gate *g, const struct handshake_app *app)
-{
-    uint64_t v = APP_KNOWN | (uint64_t)app->as_server << 16 | (uint64_t)app->minor << 8 | (uint64_t)app->mechanism;
-    atomic_store_explicit(&g->app, v, memory_order_release);
-}
-
-void gate_forget_app(struct gate *g)
-{
-    atomic_store_explicit(&g->app, 0, memory_order_release);
-    atomic_store(&g->socket, g->config->socket);
-}
-
-enum socket_type gate_socket(const struct gate *g)
-{
-    return (enum socket_type)atomic_load_explicit(&g->socket, memory_order_relaxed);
-}
-
-void gate_learn_socket(struct gate *g, enum socket_type t)
-{
-    if (t != SOCKET_AUTO && g->config->socket == SOCKET_AUTO)
-        atomic_store_explicit(&g->socket, t, memory_order_relaxed);
-    if (valve_is_limited(&g->valve))
-        return;
-    if (t == SOCKET_REP)
-        valve_be_strict(&g->valve);
-    else if (t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB)
-        valve_be_fixed(&g->valve, TENURES_MOST);
 }
 
 bool gate_bound_connections(struct gate *g, const struct limits *l)

@@ -16,6 +16,7 @@
 #include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
+#include "relay/app_facts.h"
 #include "security/handshake.h"
 #include "security/traffic.h"
 #include "stats/metrics.h"
@@ -84,9 +85,8 @@ struct gate {
     _Atomic bool listening;
 
     /* what is known of the application */
-    _Atomic uint64_t app;    /* packed struct handshake_app; 0: unknown */
-    _Atomic uint32_t socket; /* enum socket_type */
-    _Atomic bool up;         /* it answered when last tried */
+    struct app_facts app;
+    _Atomic bool up; /* it answered when last tried */
     /* connections to it, with those whose end it has not seen (farewell.h) */
     _Atomic uint32_t upstream;
     /* connections whose handshake with it is done: while there are any, it is known to live */
@@ -117,14 +117,11 @@ MUST_USE int gate_init(struct gate *g, const struct config_gate *config, const s
                        struct account *account, struct bans *bans);
 void gate_fini(struct gate *g);
 
-/* What is known of the application; false when nothing is. Any thread. */
-bool gate_app(const struct gate *g, struct handshake_app *ret);
-void gate_learn_app(struct gate *g, const struct handshake_app *app);
-void gate_forget_app(struct gate *g);
-
-/* The application's socket type: configured, or seen in a handshake. */
-enum socket_type gate_socket(const struct gate *g);
-void gate_learn_socket(struct gate *g, enum socket_type t);
+/* The application's socket type: configured, or the last that it has shown. */
+static inline enum socket_type gate_socket(const struct gate *g)
+{
+    return app_facts_socket(&g->app);
+}
 
 /* Sets the connections in force: what the limits allow and the application has room for. Returns whether that is
  * another number than before, and lower than the limits'. Worker 0. */

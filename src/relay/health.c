@@ -142,7 +142,8 @@ static bool was_asked_in_3(const struct session *s)
 void health_on_early_end(struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
-    enum socket_type app = gate_socket(s->wg->gate);
+    /* After its greeting, the type that the client was judged by; before, any that it had. */
+    enum socket_type app = h->app_greeted ? h->app.socket : gate_socket(s->wg->gate);
     bool for_nothing = app != SOCKET_AUTO && app != SOCKET_PAIR && was_asked_in_3(s) &&
                        (!h->app_greeted || h->app.mechanism == MECHANISM_NULL);
     if (for_nothing)

@@ -294,7 +294,7 @@ static void refuse(struct session *s)
     if (v == VERDICT_APPLICATION_PROTOCOL)
         health_on_wrong_words(s);
     if (v == VERDICT_APPLICATION_CHANGED) {
-        gate_forget_app(g);
+        app_facts_forget(&g->app, s->wg->worker->now_ns);
         probe_report_failure(s->wg, 0);
     }
     write_all(s);
@@ -307,11 +307,24 @@ static void refuse(struct session *s)
 static bool know_application(struct session *s, struct handshake_app *ret)
 {
     struct gate *g = s->wg->gate;
-    if (gate_app(g, ret) &&
-        (atomic_load(&g->established) > 0 || s->wg->worker->now_ns < atomic_load(&g->verified_ns) + FRESH_NS))
+    bool stands = atomic_load(&g->established) > 0;
+    if (app_facts_get(&g->app, ret, stands, s->wg->worker->now_ns) &&
+        (stands || s->wg->worker->now_ns < atomic_load(&g->verified_ns) + FRESH_NS))
         return true;
     probe_request(s->wg);
     return false;
+}
+
+/* What the application has shown to this session; in time for a client that does not fit it. */
+static void learn(struct session *s)
+{
+    struct opening *o = s->opening;
+    struct handshake_app app = o->handshake.app;
+    if (o->learned || o->handshake.app_socket == SOCKET_AUTO)
+        return;
+    o->learned = true;
+    app.socket = o->handshake.app_socket;
+    app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->now_ns);
 }
 
 void opening_run(struct session *s)
@@ -333,6 +346,7 @@ void opening_run(struct session *s)
         moved |= read_app(s);
         if (s->state == SESSION_CLOSED)
             return;
+        learn(s);
         if (h->verdict != VERDICT_PASS) {
             refuse(s);
             return;

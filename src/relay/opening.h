@@ -23,6 +23,7 @@ struct opening {
     bool held;       /* the breaker holds it back */
     bool connected;
     bool checked; /* the routing id was entered */
+    bool learned; /* the application's socket type */
 };
 
 /* NULL when memory is out. */

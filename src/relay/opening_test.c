@@ -59,10 +59,101 @@ static void a_backlog_is_no_fault_of_the_application(void **state)
         a_backlog_comes_with_ready(sizes[i]);
 }
 
+/* ---- an application that comes back as another ---- */
+
+/* The application comes with this type and serves one client, which then leaves, and so does the application. */
+static void live_once(struct stage *s, const char *client_type, const char *app_type)
+{
+    struct end client, app;
+    stage_app_listen(s);
+    stage_pair(s, &client, &app, client_type, app_type);
+    end_close(&client), end_close(&app);
+    stage_rounds(s, 10);
+    stage_app_stop(s);
+    stage_sleep(s, 2 * NS_PER_S);
+}
+
+static enum socket_type type_of(const char *name)
+{
+    return socket_type_parse((struct bytes){(const uint8_t *)name, strlen(name)});
+}
+
+static void another_type_is_learned_from_its_own_ready(void **state)
+{
+    static const char *const lives[][2] = {{"DEALER", "ROUTER"}, {"SUB", "PUB"}, {"REQ", "REP"}, {"PUSH", "PULL"}};
+    struct stage s;
+    stage_init(&s, NULL);
+    stage_start(&s);
+    for (unsigned i = 0; i < 3 * ARRAY_LEN(lives); i++) {
+        live_once(&s, lives[i % 4][0], lives[i % 4][1]);
+        assert_int_equal(gate_socket(&s.gate), type_of(lives[i % 4][1]));
+    }
+    assert_no_verdicts(&s);
+    assert_int_equal(stage_cell(&s, CELL_ESTABLISHED), 3 * ARRAY_LEN(lives));
+    stage_fini(&s);
+}
+
+/* What follows from the type goes with it. */
+static void the_valve_is_told_of_another_type(void **state)
+{
+    struct stage s;
+    struct answers *a = &s.gate.valve.answers;
+    stage_init(&s, NULL);
+    stage_start(&s);
+    live_once(&s, "REQ", "REP");
+    assert_true(atomic_load(&a->strict) && answers_are(a, ANSWERS_LIMITED));
+    live_once(&s, "DEALER", "ROUTER");
+    assert_true(!atomic_load(&a->strict) && answers_are(a, ANSWERS_UNDECIDED));
+    live_once(&s, "PUSH", "PULL");
+    assert_true(a->fixed == TENURES_MOST && answers_are(a, ANSWERS_LIMITED));
+    live_once(&s, "DEALER", "ROUTER");
+    assert_true(a->fixed == 0 && answers_are(a, ANSWERS_UNDECIDED));
+    /* An application that answers is LIMITED by itself; one that only takes then gets its fixed places all the same. */
+    atomic_store(&a->mode, ANSWERS_LIMITED);
+    live_once(&s, "PUSH", "PULL");
+    assert_int_equal(a->fixed, TENURES_MOST);
+    stage_fini(&s);
+}
+
+/* Who does not fit is told so by what the application says now, and the breaker does not mind. */
+static void a_client_of_the_wrong_type_is_no_failure_of_the_application(void **state)
+{
+    struct stage s;
+    struct end client, app;
+    stage_init(&s, NULL);
+    s.config->gates[0].breaker.failures = 1;
+    stage_start(&s);
+    live_once(&s, "DEALER", "ROUTER");
+    stage_app_listen(&s);
+    for (unsigned i = 0; i < 5; i++) {
+        end_connect(&client, &s, 0);
+        end_greet(&client, "DEALER", NULL);
+        end_write(&client, SIZE_MAX);
+        for (unsigned n = 0; n < 20; n++) {
+            stage_rounds(&s, 2);
+            if (!end_accept(&app, &s))
+                continue;
+            end_greet(&app, "PUB", NULL);
+            end_write(&app, SIZE_MAX);
+            stage_rounds(&s, 4);
+            end_close(&app);
+        }
+        end_close(&client);
+        stage_sleep(&s, 2 * NS_PER_S);
+    }
+    assert_int_equal(stage_verdict(&s, VERDICT_WRONG_SOCKET_TYPE), 5);
+    assert_int_equal(atomic_load(&s.gate.breaker.opened), 0);
+    assert_int_equal(gate_socket(&s.gate), SOCKET_PUB);
+    stage_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_backlog_is_no_fault_of_the_application),
+        cmocka_unit_test(another_type_is_learned_from_its_own_ready),
+        cmocka_unit_test(the_valve_is_told_of_another_type),
+        cmocka_unit_test(a_client_of_the_wrong_type_is_no_failure_of_the_application),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

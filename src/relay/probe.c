@@ -139,8 +139,9 @@ static void learn(struct probe *p, const struct zmtp_greeting *greeting)
     p->retry_ns = RETRY_FIRST_NS;
     p->complained_ns = 0;
     struct handshake_app before = {0};
-    bool changed = !gate_app(g, &before) || before.mechanism != app.mechanism || before.minor != app.minor;
-    gate_learn_app(g, &app);
+    bool changed =
+        !app_facts_get(&g->app, &before, false, 0) || before.mechanism != app.mechanism || before.minor != app.minor;
+    app_facts_learn(&g->app, &app, p->wg->worker->now_ns);
     atomic_store(&g->verified_ns, p->wg->worker->now_ns);
     atomic_store(&g->recheck, false);
     if (!atomic_exchange(&g->up, true) || changed)

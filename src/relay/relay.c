@@ -512,7 +512,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     if (atomic_load(&g->listening))
         snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen_text);
     snprintf(ret->forward, sizeof(ret->forward), "%s", g->config->forward_text);
-    if (gate_app(g, &app)) {
+    if (app_facts_get(&g->app, &app, false, 0)) {
         snprintf(ret->mechanism, sizeof(ret->mechanism), "%s", zmtp_mechanism_name(app.mechanism));
         ret->upstream_minor = app.minor;
     }

@@ -265,7 +265,6 @@ void session_open(struct session *s)
 {
     struct opening *o = s->opening;
     const struct handshake *h = &o->handshake;
-    gate_learn_socket(s->wg->gate, h->app_socket);
     init_lanes(s, h);
     entry_end(s);
     s->state = SESSION_OPEN;

@@ -103,6 +103,13 @@ static bool is_zmtp2(const struct handshake *h)
     return h->client.major == 2;
 }
 
+/* What the application has said itself in this handshake counts for more than what was known of it before. */
+static bool types_fit(const struct handshake *h)
+{
+    enum socket_type app = h->app_socket != SOCKET_AUTO ? h->app_socket : h->app.socket;
+    return socket_types_fit(h->client_socket, app);
+}
+
 /*
  * Who opens PLAIN or CURVE. libzmq leaves as-server 0 in every greeting, a server's too, so that 0 says nothing: the
  * client opens, unless it says itself that it is the server.
@@ -190,6 +197,10 @@ static bool take_app_greeting_v2(struct handshake *h)
         return false;
     }
     h->app_socket = socket_type_from_zmtp2(in.at[11]);
+    if (!types_fit(h)) {
+        refuse(h, VERDICT_WRONG_SOCKET_TYPE);
+        return false;
+    }
     h->app_greeted = queue_put(h, &h->to_client, in.at + 11, 1);
     queue_drop(&h->from_app, ZMTP2_GREETING_BYTES);
     return h->app_greeted;
@@ -279,7 +290,7 @@ static bool check_metadata(struct handshake *h, struct bytes metadata)
         return false;
     }
     h->client_socket = socket_type_parse(m.socket_type);
-    if (h->client_socket == SOCKET_AUTO || !socket_types_fit(h->client_socket, h->app.socket)) {
+    if (h->client_socket == SOCKET_AUTO || !types_fit(h)) {
         refuse(h, VERDICT_WRONG_SOCKET_TYPE);
         return false;
     }
@@ -367,6 +378,8 @@ static bool take_app_command(struct handshake *h, struct bytes body)
             m.verdict = VERDICT_APPLICATION_PROTOCOL;
         else
             h->app_socket = socket_type_parse(metadata.socket_type);
+        if (m.verdict == VERDICT_PASS && h->client_socket != SOCKET_AUTO && !types_fit(h))
+            m.verdict = VERDICT_WRONG_SOCKET_TYPE;
     }
     if (m.verdict != VERDICT_PASS)
         refuse(h, m.verdict);

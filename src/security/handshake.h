@@ -37,7 +37,7 @@ struct handshake_app {
     enum zmtp_mechanism mechanism;
     uint8_t minor;
     bool as_server;
-    enum socket_type socket; /* AUTO: not known */
+    enum socket_type socket; /* AUTO: not known; clients are judged by what its READY says */
 };
 
 /* A queue of bytes in one buffer: [start, len) waits. */

@@ -50,3 +50,27 @@ def test_a_backlog_that_comes_with_ready(start_weir, peers, paths):
     assert [client.recv() for _ in wanted] == wanted
     assert weir.metric("weir_verdicts_total", verdict="application_protocol") == 0
     assert weir.metric("weir_connections_closed_total") == 0
+
+
+# ---- an application that comes back as another ----
+
+def test_an_application_comes_back_as_another_socket_type(start_weir, start_app, peers, paths):
+    """Restart it as you like: its new clients are served, and nobody is punished for not fitting what was there before."""
+    forward = paths.ipc()
+    weir = gate(start_weir, forward)
+    for kind, client_kind in (("router", zmq.DEALER), ("pub", zmq.SUB), ("rep", zmq.REQ), ("pull", zmq.PUSH), ("router", zmq.DEALER)):
+        app = start_app(kind, forward)
+        options = {"SUBSCRIBE": b"news"} if kind == "pub" else {}
+        clients = [peers.client(client_kind, weir.endpoint, RECONNECT_IVL=50, **options) for _ in range(3)]
+        for client in clients:
+            if kind == "pub":
+                net.wait_until(lambda c=client: app.ask("publish news 1 10") and c.poll(50), "what is published")
+                continue
+            client.send(b"hello")
+            assert kind == "pull" or client.recv() == b"hello"
+        if kind == "pull":
+            net.wait_until(lambda a=app: a.stats()["messages"] == 3, "all that was pushed")
+        for client in clients:
+            client.close()
+        app.kill()
+    assert weir.metric("weir_verdicts_total", verdict="banned") == 0

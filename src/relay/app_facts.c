@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/app_facts.h"
+
+#include "relay/tenure.h"
+
+#define KNOWN (UINT64_C(1) << 63)
+
+void app_facts_init(struct app_facts *f, enum socket_type configured, struct valve *valve)
+{
+    f->valve = valve;
+    f->configured = configured;
+    atomic_store(&f->socket, configured);
+}
+
+/* ---- the valve ---- */
+
+static bool is_strict(enum socket_type t)
+{
+    return t == SOCKET_REP;
+}
+
+static bool is_fixed(enum socket_type t)
+{
+    return t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB;
+}
+
+/* REP answers each request, and what only takes gets a fixed number of places; of all others the valve learns by
+ * itself, and as if it had never seen one, if the application was of another type before. */
+static void shape_valve(struct app_facts *f, enum socket_type t, uint64_t now_ns)
+{
+    enum socket_type before = (enum socket_type)atomic_exchange(&f->shapes, t);
+    if (before == t)
+        return;
+    if (is_strict(before) || is_fixed(before))
+        valve_be_learning(f->valve, now_ns);
+    if (is_strict(t))
+        valve_be_strict(f->valve);
+    else if (is_fixed(t))
+        valve_be_fixed(f->valve, TENURES_MOST);
+}
+
+/* ---- learning ---- */
+
+static void learn_socket(struct app_facts *f, enum socket_type t, uint64_t now_ns)
+{
+    if (f->configured == SOCKET_AUTO)
+        atomic_store_explicit(&f->socket, t, memory_order_relaxed);
+    atomic_store_explicit(&f->socket_at_ns, now_ns, memory_order_relaxed);
+    shape_valve(f, t, now_ns);
+}
+
+void app_facts_learn(struct app_facts *f, const struct handshake_app *app, uint64_t now_ns)
+{
+    uint64_t v = KNOWN | (uint64_t)app->as_server << 16 | (uint64_t)app->minor << 8 | (uint64_t)app->mechanism;
+    atomic_store_explicit(&f->greeting, v, memory_order_release);
+    if (app->socket != SOCKET_AUTO)
+        learn_socket(f, app->socket, now_ns);
+}
+
+void app_facts_forget(struct app_facts *f, uint64_t now_ns)
+{
+    atomic_store_explicit(&f->greeting, 0, memory_order_release);
+    atomic_store(&f->socket, f->configured);
+    shape_valve(f, SOCKET_AUTO, now_ns);
+}
+
+/* ---- looking ---- */
+
+static enum socket_type believed_socket(const struct app_facts *f, bool stands, uint64_t now_ns)
+{
+    bool fresh = stands && now_ns < atomic_load_explicit(&f->socket_at_ns, memory_order_relaxed) + APP_FACTS_TYPE_NS;
+    return f->configured != SOCKET_AUTO ? f->configured : fresh ? app_facts_socket(f) : SOCKET_AUTO;
+}
+
+bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool stands, uint64_t now_ns)
+{
+    uint64_t v = atomic_load_explicit(&f->greeting, memory_order_acquire);
+    if (!(v & KNOWN))
+        return false;
+    *ret = (struct handshake_app){
+        .mechanism = (enum zmtp_mechanism)(v & 0xff),
+        .minor = (uint8_t)(v >> 8),
+        .as_server = (v >> 16) & 1,
+        .socket = believed_socket(f, stands, now_ns),
+    };
+    return true;
+}
