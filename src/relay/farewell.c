@@ -16,8 +16,11 @@
  * full. */
 #define SHARE_OF_ONE 16u
 
-/* Subscribers that wait to leave take at most about this share of the places. */
-#define LEAVING_SHARE 4u
+/* Places are short when no more than this share of them is free. */
+#define FREE_SHARE 16u
+
+/* How long the pace of leaving may stay what it is: it rises with the time that the first one has waited. */
+#define LEAVE_LOOK_NS (100 * NS_PER_MS)
 
 struct farewell {
     struct watch watch;
@@ -27,6 +30,7 @@ struct farewell {
     struct list in_worker;
     struct list in_gate, in_peer; /* in worker_gate.leaving and peer.leaving: the application was not told */
     struct topics topics;         /* as long as it was not */
+    uint64_t left_ns;             /* when its client left */
     uint64_t thrown_away;         /* bytes that the application sent to nobody */
 };
 
@@ -40,18 +44,25 @@ static void leave(struct farewell *f)
     shutdown(f->watch.fd, SHUT_WR);
     list_del(&f->in_gate);
     list_del(&f->in_peer);
+    f->peer->farewells++;
     atomic_fetch_sub(&f->wg->gate->leaving, 1);
     cell_sub(f->wg->cells, CELL_LEAVING, 1);
     subscribers_give_back(f->wg, f->source, &f->topics);
 }
 
+static struct farewell *first_to_leave(const struct worker_gate *wg)
+{
+    return list_empty(&wg->leaving) ? NULL : LIST_ENTRY(wg->leaving.next, struct farewell, in_gate);
+}
+
 static void leave_in_turn(struct worker_gate *wg)
 {
     uint64_t wait_ns = 0;
-    while (!list_empty(&wg->leaving) && subscribers_may_leave(wg, &wait_ns))
-        leave(LIST_ENTRY(wg->leaving.next, struct farewell, in_gate));
+    for (struct farewell *f; (f = first_to_leave(wg)) && subscribers_may_leave(wg, f->left_ns, &wait_ns);)
+        leave(f);
     if (wait_ns)
-        timer_arm(&wg->worker->timers, &wg->leave.timer, wg->worker->now_ns + wait_ns);
+        timer_arm(&wg->worker->timers, &wg->leave.timer,
+                  wg->worker->now_ns + (wait_ns < LEAVE_LOOK_NS ? wait_ns : LEAVE_LOOK_NS));
 }
 
 void farewell_on_alarm(struct alarm *a)
@@ -74,6 +85,7 @@ static void wait_to_leave(struct farewell *f, struct session *s)
     memset(&s->topics, 0, sizeof(s->topics));
     list_push(&f->wg->leaving, &f->in_gate);
     list_push(&f->peer->leaving, &f->in_peer);
+    f->left_ns = f->wg->worker->now_ns;
     cell_add(f->wg->cells, CELL_LEAVING, 1);
     if (atomic_fetch_add(&f->wg->gate->leaving, 1) == 0)
         subscribers_begin_to_leave(f->wg);
@@ -136,13 +148,14 @@ void farewell_begin(struct session *s)
         f->peer = s->peer;
         f->source = s->source;
         atomic_fetch_add(&s->source->refs, 1);
-        s->peer->farewells++;
         list_push(&s->wg->worker->farewells, &f->in_worker);
         cell_add(s->wg->cells, CELL_FAREWELLS, 1);
-        if (s->up.traffic.subscriber)
+        if (s->up.traffic.subscriber) {
             wait_to_leave(f, s);
-        else
+        } else {
+            s->peer->farewells++;
             shutdown(f->watch.fd, SHUT_WR);
+        }
     }
     s->back.watch.fd = -1;
 }
@@ -164,26 +177,34 @@ void farewell_end_all(struct worker *w)
         end(LIST_ENTRY(w->farewells.next, struct farewell, in_worker));
 }
 
-bool farewell_is_crowded(const struct gate *g)
+static bool is_short(uint32_t taken, uint32_t max)
 {
-    return atomic_load_explicit(&g->leaving, memory_order_relaxed) > atomic_load(&g->max_connections) / 2;
+    return taken + max / FREE_SHARE >= max;
 }
 
-/* The more wait to leave, the fewer may be of one source (Choudhury and Hahne's dynamic threshold, 1998); who has none
- * always gets in. */
-static bool too_many_leave(const struct session *s, uint32_t max)
+bool farewell_is_crowded(const struct gate *g)
 {
-    uint32_t leaving = atomic_load_explicit(&s->wg->gate->leaving, memory_order_relaxed);
-    uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
-    return leaving && s->peer->farewells > room;
+    return is_short(atomic_load_explicit(&g->upstream, memory_order_relaxed), atomic_load(&g->max_connections));
+}
+
+/* Who waits to leave keeps no newcomer out. A source whose own subscribers wait hears of a place at the pace at which
+ * they leave then: one that connects and leaves again and again gains nothing by it. */
+static void make_place(struct session *s)
+{
+    struct farewell *f = first_to_leave(s->wg);
+    if (f && list_empty(&s->peer->leaving))
+        leave(f);
+    else
+        leave_in_turn(s->wg);
 }
 
 bool farewell_take_place(struct session *s)
 {
     struct gate *g = s->wg->gate;
     uint32_t max = atomic_load(&g->max_connections), taken = atomic_fetch_add(&g->upstream, 1);
-    bool few = taken < max / 2 || (taken < max && s->peer->farewells < max / SHARE_OF_ONE + 1);
-    if (few && !too_many_leave(s, max))
+    if (is_short(taken, max))
+        make_place(s);
+    if (taken < max / 2 || (taken < max && s->peer->farewells < max / SHARE_OF_ONE + 1))
         return true;
     atomic_fetch_sub(&g->upstream, 1);
     return false;

@@ -7,8 +7,10 @@
  * however few of them are there at any time.
  *
  * Subscribers leave one after the other (subscribers.h): until it is its turn, the application's end stays as it is.
+ * That is for the good of those who are there, so it keeps nobody out: when places are short, a newcomer has the first
+ * of those who wait leave.
  *
- * 112 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
+ * 120 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
  * memory is out the descriptor is simply closed, and the application's end is no longer counted.
  */
 #ifndef WEIR_RELAY_FAREWELL_H
@@ -30,16 +32,15 @@ void farewell_on_alarm(struct alarm *a);
 /* The oldest of the source's subscribers who wait to leave leaves now. False: there is none. */
 bool farewell_hasten(struct peer *p);
 
-/* Whether those who wait to leave take half of the places for connections to the application: so many sources are no
- * few offenders. */
+/* Whether places for connections to the application are short. */
 bool farewell_is_crowded(const struct gate *g);
 
 /* Closes all of a worker's. */
 void farewell_end_all(struct worker *w);
 
 /* Whether this session may open one more connection to the application; if so it is counted, until
- * farewell_give_back(). A source with many such ends has to wait when half of the places are taken, so that it does not
- * shut the others out. */
+ * farewell_give_back(). A source with many ends that the application does not close has to wait when half of the places
+ * are taken, so that it does not shut the others out. */
 bool farewell_take_place(struct session *s);
 void farewell_give_back(struct worker_gate *wg);
 

@@ -63,7 +63,7 @@ static void peer_free(struct peer *p)
 
 void peer_discard_if_empty(struct peer *p)
 {
-    if (p && p->count == 0 && p->farewells == 0)
+    if (p && p->count == 0 && p->farewells == 0 && list_empty(&p->leaving))
         peer_free(p);
 }
 

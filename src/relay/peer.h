@@ -21,8 +21,9 @@ struct peer {
     struct list line;      /* who waits to be let in, first come first */
     struct list half_open; /* oldest first */
     struct list leaving;   /* farewells of which the application was not told (farewell.h), oldest first */
-    uint32_t count, farewells, waiting;
-    uint32_t held; /* buffers of its lanes, in units of BUFPOOL_MIN_BYTES (memory.h) */
+    uint32_t count, waiting;
+    uint32_t farewells; /* those that are not in `leaving` */
+    uint32_t held;      /* buffers of its lanes, in units of BUFPOOL_MIN_BYTES (memory.h) */
 };
 
 /* Bytes of the buffers that its connections hold. */

@@ -8,8 +8,11 @@
 /* To walk past a byte of topics takes a publisher about as long as to send a few bytes to somebody. */
 #define KEPT_COSTS 8u
 
-/* While those who wait to leave take the places of others, they leave so many times faster. */
-#define HURRY 16u
+/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short, when the first one
+ * has waited for so long that nothing else counts, and by its seconds squared before that. */
+#define HURRY_FOR_PLACES 64u
+#define HURRY_SQUARES    8u
+#define LEAVES_WITHIN_NS (60 * NS_PER_S)
 
 void subscribers_give_back(struct worker_gate *wg, struct source *source, struct topics *t)
 {
@@ -79,12 +82,20 @@ void subscribers_begin_to_leave(struct worker_gate *wg)
         ;
 }
 
-bool subscribers_may_leave(struct worker_gate *wg, uint64_t *ret_wait_ns)
+static uint64_t hurry(const struct worker_gate *wg, uint64_t waited_ns)
+{
+    uint64_t seconds = waited_ns / NS_PER_S, by_time = 1 + seconds * seconds / HURRY_SQUARES;
+    return farewell_is_crowded(wg->gate) && by_time < HURRY_FOR_PLACES ? HURRY_FOR_PLACES : by_time;
+}
+
+bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *ret_wait_ns)
 {
     struct gate *g = wg->gate;
-    uint64_t walk = tally_cost(&g->traffic.topics);
-    if (farewell_is_crowded(g))
-        walk /= HURRY;
+    uint64_t waited_ns = wg->worker->now_ns - left_ns;
+    *ret_wait_ns = 0;
+    if (waited_ns >= LEAVES_WITHIN_NS)
+        return true;
+    uint64_t walk = tally_cost(&g->traffic.topics) / hurry(wg, waited_ns);
     *ret_wait_ns =
         gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->now_ns);
     return *ret_wait_ns == 0;

@@ -5,9 +5,10 @@
  *
  * libzmq keeps all topics in one trie, walks through the whole of it for each subscriber that leaves, and does so
  * before it publishes the next message. So the ends of subscribers' connections reach the application one after the
- * other, at the pace of subscriptions.removal_rate; until then their topics count as held. What is still sent to them
- * costs the publisher too: who has been sent more than its end would cost leaves at once (the ski rental rule: at most
- * twice what is best).
+ * other, at the pace of subscriptions.removal_rate; until then their topics count as held. The pace rises with the time
+ * that the first of them has waited, and while places for newcomers are short; after a minute nobody waits any longer.
+ * What is still sent to them costs the publisher too: who has been sent more than its end would cost leaves at once
+ * (the ski rental rule: at most twice what is best).
  */
 #ifndef WEIR_RELAY_SUBSCRIBERS_H
 #define WEIR_RELAY_SUBSCRIBERS_H
@@ -29,9 +30,9 @@ void subscribers_make_room(struct worker *w);
 /* The first one waits to leave: what is more than the burst is saved up for from now on. */
 void subscribers_begin_to_leave(struct worker_gate *wg);
 
-/* Whether the application may be told now that a subscriber leaves; if so, that is charged. Otherwise *ret_wait_ns says
- * when to ask again. */
-bool subscribers_may_leave(struct worker_gate *wg, uint64_t *ret_wait_ns);
+/* Whether the application may be told now that a subscriber leaves whose client left at `left_ns`; if so, that is
+ * charged. Otherwise *ret_wait_ns says when to ask again, unless the pace rises before. */
+bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *ret_wait_ns);
 
 /* Whether a subscriber that has left and was sent `sent` bytes since has cost the publisher more than its end would. */
 bool subscribers_must_leave(const struct worker_gate *wg, uint64_t sent);

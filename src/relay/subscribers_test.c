@@ -158,7 +158,7 @@ static unsigned seen_to_leave(struct crowd *c)
 static void subscribers_leave_one_after_the_other(void **state)
 {
     struct crowd c;
-    crowd_init(&c, 10 * TOPIC);
+    crowd_init(&c, 50 * TOPIC);
     for (unsigned i = 0; i < SUBSCRIBERS; i++)
         end_close(&c.clients[i]);
     stage_rounds(&c.stage, 4);
@@ -166,18 +166,71 @@ static void subscribers_leave_one_after_the_other(void **state)
     assert_int_equal(seen_to_leave(&c), 0);
     assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
     assert_int_equal(stage_cell(&c.stage, CELL_SUBSCRIPTIONS), 10 * SUBSCRIBERS);
-    /* 40 topics are to be looked through, of which 10 are the burst: after 3 s; then 30, 20 and 10, which are paid from
-     * nothing: after 6, 8 and 9. */
-    static const uint64_t tenths[SUBSCRIBERS] = {30, 60, 80, 90};
+    /* 40 topics are to be looked through, of which 10 are the burst: after 0.6 s; then 30, 20 and 10, which are paid
+     * from nothing: after 1.2, 1.6 and 1.8. */
+    static const uint64_t tenths[SUBSCRIBERS] = {6, 12, 16, 18};
     uint64_t now = 0;
     for (unsigned i = 0; i < SUBSCRIBERS; i++) {
-        stage_sleep(&c.stage, (tenths[i] - 1 - now) * NS_PER_S / 10);
+        stage_sleep(&c.stage, (2 * tenths[i] - 1 - now) * NS_PER_S / 20);
         assert_int_equal(seen_to_leave(&c), i);
-        stage_sleep(&c.stage, 2 * NS_PER_S / 10);
+        stage_sleep(&c.stage, 2 * NS_PER_S / 20);
         assert_int_equal(seen_to_leave(&c), i + 1);
         assert_int_equal(stage_cell(&c.stage, CELL_SUBSCRIPTIONS), 10 * (SUBSCRIBERS - i - 1));
-        now = tenths[i] + 1;
+        now = 2 * tenths[i] + 1;
     }
+    crowd_fini(&c);
+}
+
+/* However slow the pace, it rises, and after a minute the application has heard of all. */
+static void nobody_waits_to_leave_for_longer_than_a_minute(void **state)
+{
+    struct crowd c;
+    crowd_init(&c, 1);
+    c.stage.in_force->subscriptions.removal_rate = (struct rate){.count = 1, .period_ns = 24 * 3600 * NS_PER_S};
+    for (unsigned i = 0; i < SUBSCRIBERS; i++)
+        end_close(&c.clients[i]);
+    stage_sleep(&c.stage, 58 * NS_PER_S);
+    assert_int_equal(seen_to_leave(&c), 0);
+    stage_sleep(&c.stage, 3 * NS_PER_S);
+    assert_int_equal(seen_to_leave(&c), SUBSCRIBERS);
+    crowd_fini(&c);
+
+    crowd_init(&c, 10);
+    for (unsigned i = 0; i < SUBSCRIBERS; i++)
+        end_close(&c.clients[i]);
+    stage_sleep(&c.stage, 3 * NS_PER_S);
+    assert_int_equal(seen_to_leave(&c), 0);
+    stage_sleep(&c.stage, 17 * NS_PER_S); /* at 10 bytes a second these would be 100 for the first one alone */
+    assert_int_equal(seen_to_leave(&c), SUBSCRIBERS);
+    crowd_fini(&c);
+}
+
+/* Those who wait to leave take places; a newcomer of another address has one of them leave, and is not kept out. */
+static void who_waits_to_leave_keeps_nobody_out(void **state)
+{
+    struct crowd c;
+    struct end newcomer, app;
+    crowd_init(&c, 1);
+    for (unsigned i = 0; i < SUBSCRIBERS; i++)
+        end_close(&c.clients[i]);
+    stage_rounds(&c.stage, 4);
+    assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
+    atomic_store(&c.stage.gate.max_connections, SUBSCRIBERS + 1);
+    stage_pair_from(&c.stage, &newcomer, &app, 0x7f000009u);
+    assert_int_equal(seen_to_leave(&c), 0);
+    /* The next one finds no place: one of them is given up, and it has it as soon as the application has closed it. */
+    struct end next, its;
+    end_connect(&next, &c.stage, 0x7f00000au);
+    end_greet(&next, "SUB", NULL);
+    end_write(&next, SIZE_MAX);
+    for (unsigned i = 0; i < 200 && seen_to_leave(&c) == 0; i++)
+        stage_sleep(&c.stage, NS_PER_MS);
+    assert_int_equal(seen_to_leave(&c), 1);
+    end_close(&c.apps[0]);
+    for (unsigned i = 0; i < 2000 && !end_accept(&its, &c.stage); i++)
+        stage_sleep(&c.stage, NS_PER_MS);
+    end_close(&newcomer), end_close(&app);
+    end_close(&next), end_close(&its);
     crowd_fini(&c);
 }
 
@@ -238,6 +291,8 @@ int main(void)
         cmocka_unit_test(topics_give_way_where_they_are),
         cmocka_unit_test(a_subscriber_that_has_left_is_not_waited_for),
         cmocka_unit_test(subscribers_leave_one_after_the_other),
+        cmocka_unit_test(nobody_waits_to_leave_for_longer_than_a_minute),
+        cmocka_unit_test(who_waits_to_leave_keeps_nobody_out),
         cmocka_unit_test(few_topics_are_left_at_once),
         cmocka_unit_test(who_is_sent_much_leaves_at_once),
         cmocka_unit_test(who_has_left_gives_way_first),
