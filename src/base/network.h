@@ -21,8 +21,8 @@ struct network {
     uint8_t bytes[16]; /* as in struct addr */
 };
 
-/* The networks of a list, in the order of the configuration. Constant once it is in force. */
-#define NETWORKS_MAX 32
+/* The networks of a list, or two, in the order of the configuration. Constant once it is in force. */
+#define NETWORKS_MAX 64
 struct networks {
     uint32_t count;
     struct network at[NETWORKS_MAX];

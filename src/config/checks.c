@@ -116,11 +116,34 @@ static void settle_enforcement(struct config_gate *g, const struct section_given
     }
 }
 
+static void add_networks(struct networks *to, const struct config_networks *from)
+{
+    for (size_t i = 0; i < from->count && to->count < NETWORKS_MAX; i++)
+        to->at[to->count++] = from->at[i].network;
+}
+
 static void settle_exempt(struct config_gate *g)
 {
-    struct networks *to = &g->limits.ban.exempt;
-    for (size_t i = 0; i < g->ban_exempt.count && to->count < NETWORKS_MAX; i++)
-        to->at[to->count++] = g->ban_exempt.at[i].network;
+    add_networks(&g->limits.ban.exempt, &g->ban_exempt);
+}
+
+/* A balancer's packets carry all of its clients: the kernel, which cannot tell them apart, lets them through. */
+static void settle_balancers(struct config_gate *g)
+{
+    add_networks(&g->balancers, &g->proxy_protocol_from);
+    add_networks(&g->kernel_spares, &g->ban_exempt);
+    add_networks(&g->kernel_spares, &g->proxy_protocol_from);
+}
+
+static void check_balancers(const struct config_gate *g, struct report *r)
+{
+    for (size_t i = 0; i < g->proxy_protocol_from.count; i++) {
+        const struct config_network *n = &g->proxy_protocol_from.at[i];
+        if (n->network.kind != ADDR_UID && n->network.bits == 0)
+            report_warning(r, (struct place){n->line, n->column},
+                           "proxy_protocol.from is the whole world: whoever reaches this gate can say that he is "
+                           "anybody; allowed, but better the addresses of your load balancers");
+    }
 }
 
 static void check_kernel(const struct config_gate *g, const struct section_given *given, struct report *r)
@@ -158,6 +181,8 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     check_kernel(g, given, r);
     settle_enforcement(g, given);
     settle_exempt(g);
+    settle_balancers(g);
+    check_balancers(g, r);
     checks_classes(g, r);
 }
 

@@ -85,6 +85,9 @@ struct config_gate {
     uint64_t breaker_stall_ns;         /* 0: never */
     enum breaker_meets breaker_open;   /* what newcomers meet */
     struct config_networks ban_exempt; /* as limits.ban.exempt has them */
+    struct config_networks proxy_protocol_from;
+    struct networks balancers;     /* the same: whose connections begin with a PROXY protocol header */
+    struct networks kernel_spares; /* these and ban_exempt: what bans in the kernel let through */
     enum ban_kernel ban_kernel;
     char ban_interface[CONFIG_NAME_MAX + 1]; /* "": none */
     struct config_classes classes;

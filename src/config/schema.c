@@ -108,6 +108,9 @@ static const struct schema_key gate_keys[] = {
      .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
     {"socket", SCHEMA_CHOICE, GATE(socket), .restart = true, .preset = "auto", .choices = sockets,
      .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake. With CURVE the handshake does not show it: set it there, or slow_reader has no effect."},
+    {"proxy_protocol.from", SCHEMA_NETWORKS, GATE(proxy_protocol_from), .min = "0", .max = "32", .preset_words = "none",
+     .doc = "Networks of your load balancers. A connection from there must begin with a PROXY protocol header (version 1 or 2), and is then the client's that the header names: its limits, bans, class and X-Weir-Peer are those of the client's address. Headers that name nobody (LOCAL, UNKNOWN: health checks) leave the balancer's own address, which is never banned here for it. From anywhere else such a header is no greeting, so nobody can name himself; list no network from which clients come directly.",
+     .reached = "A connection whose header is wrong, or not there within handshake.within, is closed; that is no offence."},
     {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
      .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in; when false they are closed in the greeting."},
 

@@ -267,7 +267,7 @@ static void take_gates(const struct config *c, const struct relay *r, struct fir
             continue;
         g->means = c->gates[i].ban_kernel == BAN_KERNEL_XDP ? FIREWALL_XDP : FIREWALL_NFTABLES;
         g->interface = g->means == FIREWALL_XDP ? if_nametoindex(c->gates[i].ban_interface) : 0;
-        g->exempt = c->gates[i].limits.ban.exempt;
+        g->exempt = c->gates[i].kernel_spares;
         ret->count++;
     }
 }
@@ -355,7 +355,7 @@ void kernel_reconfigure(struct kernel *k, const struct config *c)
     /* The gates that have it are those of the start: ban.kernel and addresses need a restart. */
     for (size_t i = 0; i < c->gate_count && at < k->gates.count; i++)
         if (c->gates[i].ban_kernel != BAN_KERNEL_OFF)
-            k->gates.at[at++].exempt = c->gates[i].limits.ban.exempt;
+            k->gates.at[at++].exempt = c->gates[i].kernel_spares;
     k->gates_changed = true;
     pthread_mutex_unlock(&k->lock);
 }

@@ -12,7 +12,7 @@
 #define XDP_BANS_MAX 524288
 
 #define XDP_GATES_MAX  64
-#define XDP_EXEMPT_MAX (2 * XDP_GATES_MAX * 32)
+#define XDP_EXEMPT_MAX (2 * XDP_GATES_MAX * 64)
 
 /* Where a gate listens. All zeros: any address; ::ffff:0.0.0.0: any of IPv4. */
 struct xdp_place {

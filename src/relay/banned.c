@@ -168,7 +168,7 @@ static void free_the_pardoned(struct worker *w)
 static void close_if_banned(struct session *s)
 {
     uint64_t until_ns;
-    if (banned_is(s->wg, &s->addr, &until_ns))
+    if (!s->of_balancer && banned_is(s->wg, &s->addr, &until_ns))
         session_close(s, VERDICT_BANNED);
 }
 

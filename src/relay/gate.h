@@ -60,6 +60,8 @@ static inline void class_cell_add(struct class_cells *cells, unsigned class, enu
     add_alone(&cells->at[class][c], n);
 }
 
+#define SHARED_ADDRESS_PLACES 16u
+
 struct event_log;
 
 struct gate {
@@ -99,7 +101,11 @@ struct gate {
 
     struct bans *bans;          /* of all gates; NULL: nobody is banned, and no strikes are counted */
     struct event_log *events;   /* of all gates; NULL: events are not written down (event_log.h) */
+    _Atomic uint32_t unnamed;   /* connections whose PROXY protocol header has not come (proxied.h) */
     _Atomic uint32_t tarpitted; /* connections of banned sources that are kept (banned.h) */
+
+    /* when an address that hashes there was said to look like a load balancer (shared_address.h) */
+    _Atomic uint64_t shared_addresses[SHARED_ADDRESS_PLACES];
 
     struct hash_key lot_key;  /* of the lots of sources (policy/enforce.h) */
     struct bans *shadow_bans; /* who would be banned by a ban in shadow, as far as there is room */

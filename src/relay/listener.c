@@ -8,6 +8,7 @@
 #include "relay/health.h"
 #include "relay/memory.h"
 #include "relay/net.h"
+#include "relay/proxied.h"
 #include "relay/session.h"
 #include "relay/shadow.h"
 
@@ -21,7 +22,7 @@
 /* When the system has no descriptor or memory for a newcomer, the next try. */
 #define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
 
-static void note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)
+void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)
 {
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
@@ -59,26 +60,34 @@ static enum verdict admit(struct worker_gate *wg, const struct source *source)
     return make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;
 }
 
-static void welcome(struct worker_gate *wg, int fd, const struct addr *addr)
+void listener_welcome(struct worker_gate *wg, int fd, const struct addr *addr, bool of_balancer)
 {
     struct gate *g = wg->gate;
     uint64_t until_ns;
-    cell_add(wg->cells, CELL_ACCEPTED, 1);
-    if (banned_is(wg, addr, &until_ns)) {
+    if (!of_balancer && banned_is(wg, addr, &until_ns)) {
         bool kept = banned_receive(wg, fd, addr, until_ns);
-        note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
+        listener_note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
         return;
     }
     shadow_banned(wg, addr);
     struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
     enum verdict v = admit(wg, source);
     if (v == VERDICT_PASS) {
-        session_accept(wg, fd, addr, source);
+        session_accept(wg, fd, addr, source, of_balancer);
         return;
     }
-    note_refusal(wg, addr, v, EVENT_DEED_REFUSED);
+    listener_note_refusal(wg, addr, v, EVENT_DEED_REFUSED);
     source_release(source);
     close(fd);
+}
+
+static void take(struct worker_gate *wg, int fd, const struct addr *addr)
+{
+    cell_add(wg->cells, CELL_ACCEPTED, 1);
+    if (UNLIKELY(networks_contain(&wg->policy->config->balancers, addr)))
+        proxied_take(wg, fd, addr);
+    else
+        listener_welcome(wg, fd, addr, false);
 }
 
 static void accept_later(struct worker_gate *wg, int error)
@@ -108,7 +117,7 @@ void listener_on_event(struct worker_gate *wg)
         }
         /* Anything else concerns one newcomer that is gone already. */
         if (fd >= 0)
-            welcome(wg, fd, &addr);
+            take(wg, fd, &addr);
     }
     /* More may be waiting, and an edge is told only once: go on after the others' turn. */
     if (wg->listener.fd >= 0)

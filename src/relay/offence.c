@@ -43,6 +43,8 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
     unsigned strikes = verdict_info(v)->strikes, depth = offence_patience(s->source);
     uint64_t now_ns = s->wg->worker->now_ns;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
+    if (s->of_balancer)
+        return false;
     if (session_limits(s)->shadow)
         shadow_score(s, v);
     if (!limits_count_offence(session_limits(s), v, &s->addr))

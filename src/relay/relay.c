@@ -9,6 +9,7 @@
 #include "relay/net.h"
 #include "relay/policies.h"
 #include "relay/probe.h"
+#include "relay/proxied.h"
 #include "relay/worker.h"
 
 #include <errno.h>
@@ -111,11 +112,20 @@ static uint64_t fit_tarpits(const struct relay *r, struct policies *p)
     return sum;
 }
 
+/* The same for those whose PROXY protocol header has not come; a reload may bring such. */
+static uint64_t places_of_proxied(const struct policies *p)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < p->count; i++)
+        sum += p->gates[i].config->balancers.count ? PROXIED_PLACES : 0;
+    return sum;
+}
+
 /* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
 static void fit_connections(const struct relay *r, struct policies *p)
 {
     uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + p->count * (r->worker_count + 1);
-    reserve += fit_tarpits(r, p);
+    reserve += fit_tarpits(r, p) + places_of_proxied(p);
     uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
     for (size_t i = 0; i < p->count; i++)
         wanted += p->gates[i].limits.connections.max;

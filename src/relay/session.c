@@ -9,6 +9,7 @@
 #include "relay/memory.h"
 #include "relay/opening.h"
 #include "relay/shadow.h"
+#include "relay/shared_address.h"
 #include "relay/shedding.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -98,7 +99,7 @@ static void fail_accept(struct worker_gate *wg, int fd, struct source *source)
     close(fd);
 }
 
-void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source)
+void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer)
 {
     struct worker *w = wg->worker;
     struct peer *peer = peer_get(wg, source);
@@ -109,6 +110,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
         return;
     }
     s->front.watch.fd = fd;
+    s->of_balancer = of_balancer;
     list_push(&w->sessions, &s->in_worker);
     peer_add(peer, s);
     atomic_fetch_add(&wg->gate->open, 1);
@@ -280,6 +282,7 @@ void session_open(struct session *s)
     timer_disarm(&s->alarm.timer);
     s->active_ns = s->opened_ns = s->wg->worker->now_ns;
     cell_add(session_cells(s), CELL_ESTABLISHED, 1);
+    shared_address_look(s);
     session_wake(s);
 }
 

@@ -62,6 +62,7 @@ struct session {
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
+    bool of_balancer; /* its PROXY protocol header names nobody (proxied.h): it offends nobody, and no ban closes it */
     bool half_open;
     bool served;      /* at least one whole message has passed, either way */
     bool shed_due;    /* what it waits with is to be shed (shedding.h) */
@@ -77,8 +78,9 @@ struct session {
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };
 
-/* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. */
-void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source);
+/* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. `of_balancer`: see
+ * struct session. */
+void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer);
 
 /* Whether this lane carries requests of a client that does not take its answers: they would pile up in the application,
  * so nothing more is read of it until it does. */

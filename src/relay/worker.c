@@ -11,6 +11,7 @@
 #include "relay/net.h"
 #include "relay/peer.h"
 #include "relay/probe.h"
+#include "relay/proxied.h"
 #include "relay/session.h"
 #include "relay/shedding.h"
 #include "relay/subscribers.h"
@@ -38,6 +39,11 @@ int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
     return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, watch->fd, &e) < 0 ? -errno : 0;
 }
 
+void worker_unwatch(struct worker *w, const struct watch *watch)
+{
+    (void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+}
+
 void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events)
 {
     struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
@@ -52,6 +58,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     wg->class_cells = g->class_cells ? &g->class_cells[w->index] : NULL;
     for (unsigned i = 0; i < PEER_RANKS; i++)
         list_init(&wg->ranks[i]);
+    list_init(&wg->proxied);
     list_init(&wg->half_open);
     list_init(&wg->woken);
     timer_init(&wg->accept_again.timer);
@@ -229,6 +236,9 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
     case WATCH_TARPIT:
         banned_on_event(watch);
         break;
+    case WATCH_PROXIED:
+        proxied_on_event(watch, events);
+        break;
     case WATCH_PROBE:
         probe_on_event(watch, events);
         break;
@@ -358,6 +368,7 @@ void worker_close_all(struct worker *w)
         session_close(LIST_ENTRY(w->sessions.next, struct session, in_worker), VERDICT_DRAINING);
     farewell_end_all(w);
     banned_end_all(w);
+    proxied_end_all(w);
     reclaim(w);
 }
 

@@ -28,7 +28,16 @@
 #define SCRATCH_READ_BYTES (256u * 1024u)
 #define SCRATCH_HEAD_BYTES 65536u
 
-enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_PROBE, WATCH_FRONT, WATCH_BACK, WATCH_FAREWELL, WATCH_TARPIT };
+enum watch_kind {
+    WATCH_WAKE,
+    WATCH_LISTENER,
+    WATCH_PROBE,
+    WATCH_FRONT,
+    WATCH_BACK,
+    WATCH_FAREWELL,
+    WATCH_TARPIT,
+    WATCH_PROXIED
+};
 
 /* What epoll hands back: the first member of everything that owns a descriptor. */
 struct watch {
@@ -60,6 +69,7 @@ struct worker_gate {
     struct list ranks[PEER_RANKS];   /* peers by their number of connections (the last: that many and more; the first:
                                         only farewells) */
     unsigned top_rank;               /* no peer stands above it */
+    struct list proxied;             /* connections before their PROXY protocol header (proxied.h), oldest first */
     struct list half_open;           /* sessions before the end of their handshake, oldest first */
     struct list woken;               /* who was given a turn; under the valve's lock */
     struct alarm accept_again;       /* after descriptors ran out */
@@ -150,6 +160,9 @@ void worker_tell_all(struct worker *w);
 
 /* Adds a descriptor to the worker's epoll, edge-triggered. 0 or -errno. */
 MUST_USE int worker_watch(struct worker *w, struct watch *watch, uint32_t events);
+
+/* Takes it out again. A descriptor of the worker's epoll; nothing of this round may point to `watch` any more. */
+void worker_unwatch(struct worker *w, const struct watch *watch);
 
 /* Changes what is watched; what is ready is told once more. A descriptor of the worker's epoll. */
 void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events);

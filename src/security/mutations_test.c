@@ -19,6 +19,7 @@ int decoder_harness(const uint8_t *data, size_t size);
 int greeting_harness(const uint8_t *data, size_t size);
 int metadata_harness(const uint8_t *data, size_t size);
 int handshake_harness(const uint8_t *data, size_t size);
+int proxy_protocol_harness(const uint8_t *data, size_t size);
 
 #define STREAM_MAX 65536u
 
@@ -183,13 +184,16 @@ static void metadata(void **state)
     run("mutations/metadata", WEIR_SEEDS "/../metadata", metadata_harness, budget_bytes() / 8);
 }
 
+static void proxy_protocol(void **state)
+{
+    run("mutations/proxy_protocol", WEIR_SEEDS "/../proxy_protocol", proxy_protocol_harness, budget_bytes() / 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(traffic),
-        cmocka_unit_test(handshakes),
-        cmocka_unit_test(greetings),
-        cmocka_unit_test(metadata),
+        cmocka_unit_test(traffic),  cmocka_unit_test(handshakes),     cmocka_unit_test(greetings),
+        cmocka_unit_test(metadata), cmocka_unit_test(proxy_protocol),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

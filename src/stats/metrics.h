@@ -26,6 +26,11 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(HALF_OPEN, "weir_connections_half_open", METRIC_GAUGE, "",                                                    \
          "Client connections whose handshake is not finished.")                                                        \
     CELL(WAITING, "weir_connections_waiting", METRIC_GAUGE, "", "Newcomers held back by source.connections.rate.")     \
+    CELL(UNNAMED, "weir_connections_unnamed", METRIC_GAUGE, "",                                                        \
+         "Connections from proxy_protocol.from whose PROXY protocol header has not come yet.")                         \
+    CELL(SHARED_ADDRESSES, "weir_shared_addresses_total", METRIC_COUNTER, "",                                          \
+         "Times that one address, looked at once a day, held so much of the gate that it looks like a load balancer "  \
+         "or NAT.")                                                                                                    \
     CELL(PAUSED, "weir_connections_paused", METRIC_GAUGE, "",                                                          \
          "Connections that are not read now because a limit says so.")                                                 \
     CELL(BLOCKED_IN, "weir_connections_blocked", METRIC_GAUGE, "direction=\"in\"",                                     \

@@ -11,8 +11,9 @@ import threading
 import pytest
 import zmq
 from harness import net, proc, zmtp
+from harness.balancer import header_v2
 from harness.net import wait_until
-from harness.network import NEIGHBOUR, NEIGHBOUR6, OFFENDER, OFFENDER6, THIRD, Network, run, why_not
+from harness.network import NEIGHBOUR, NEIGHBOUR6, OFFENDER, OFFENDER6, SERVER4, THIRD, Network, run, why_not
 from harness.weir import program
 
 RESERVED_FLAGS = b"\x80\x01x"
@@ -324,6 +325,22 @@ def test_the_program_is_taken_off(means, network, app, start_weir):
     assert not network.is_dropped(OFFENDER, port_of(weir))
     wait_until(lambda: network.is_dropped(OFFENDER, port_of(weir)), "the program to come back")
     assert "ban.kernel" not in weir.stderr()
+
+
+def test_a_ban_that_covers_a_load_balancer(means, network, app, start_weir, paths):
+    """Its packets are its clients': the kernel lets them through, and Weir keeps out the one that is meant. Others it keeps out as ever."""
+    with open(paths.file("bans"), "w") as f:
+        f.write(f"{OFFENDER}\n{NEIGHBOUR}\n192.0.2.66\n")
+    weir = start_weir(config=config(app, means, top={"ban": {"lists": [paths.file("bans")]}}, proxy_protocol={"from": [OFFENDER]}))
+    in_force(weir)
+    wait_until(lambda: network.is_dropped(NEIGHBOUR, port_of(weir)), "the ban in the kernel")
+    for i in range(3):
+        with network.connect(OFFENDER, port_of(weir)) as s:
+            s.sendall(header_v2((f"192.0.2.{i}", 4711), (SERVER4, 5555)))
+            zmtp.RawPeer(s, socket_type="REQ").handshake()
+    with network.connect(OFFENDER, port_of(weir)) as s:
+        s.sendall(header_v2(("192.0.2.66", 4711), (SERVER4, 5555)))
+        weir.wait_metric("weir_verdicts_total", 1, verdict="banned")
 
 
 @xdp_only

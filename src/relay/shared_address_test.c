@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* One address that stands for many clients is told of, once a day. */
+#include "relay/shared_address.h"
+
+#include "relay/crowd.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct crowd *crowd_new(void)
+{
+    static struct crowd c;
+    memset(&c, 0, sizeof(c));
+    stage_init(&c.stage, "tcp://127.0.0.1:*");
+    return &c;
+}
+
+static void crowd_free(struct crowd *c)
+{
+    for (unsigned i = 0; i < c->client_count; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    settle(c);
+    stage_assert_empty(&c->stage);
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    stage_fini(&c->stage);
+}
+
+static void come_many(struct crowd *c, uint32_t host, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        come(c, host);
+        settle(c);
+    }
+}
+
+/* All that are there have been served. */
+static void serve_all(struct crowd *c)
+{
+    LIST_FOREACH(n, &c->stage.worker.sessions)
+    source_note_good(LIST_ENTRY(n, struct session, in_worker)->source, stage_now_ns());
+}
+
+static uint64_t told(const struct crowd *c)
+{
+    return stage_cell(&c->stage, CELL_SHARED_ADDRESSES);
+}
+
+static void many_of_one_address(void **state)
+{
+    struct crowd *c = crowd_new();
+    stage_start(&c->stage);
+    come_many(c, HOST(1), SHARED_ADDRESS_LEAST);
+    serve_all(c);
+    assert_int_equal(told(c), 0);
+    come_many(c, HOST(1), 1);
+    assert_int_equal(told(c), 1);
+    come_many(c, HOST(1), 20);
+    assert_int_equal(told(c), 1);
+    stage_sleep(&c->stage, NS_PER_S);
+    come_many(c, HOST(1), 1);
+    assert_int_equal(told(c), 1);
+    crowd_free(c);
+}
+
+static void many_of_whom_nothing_good_was_seen(void **state)
+{
+    struct crowd *c = crowd_new();
+    stage_start(&c->stage);
+    come_many(c, HOST(1), 2 * SHARED_ADDRESS_LEAST);
+    assert_int_equal(told(c), 0);
+    crowd_free(c);
+}
+
+static void less_than_half_of_the_gate(void **state)
+{
+    struct crowd *c = crowd_new();
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 80; i++)
+        come_many(c, HOST(1 + i), 1);
+    come_many(c, HOST(100), 70);
+    serve_all(c);
+    come_many(c, HOST(100), 10);
+    assert_int_equal(told(c), 0);
+    come_many(c, HOST(100), 1);
+    assert_int_equal(told(c), 1);
+    crowd_free(c);
+}
+
+static void an_exempt_address(void **state)
+{
+    struct crowd *c = crowd_new();
+    struct networks *exempt = &c->stage.limits->ban.exempt;
+    assert_int_equal(network_parse(&exempt->at[exempt->count++], "127.0.0.1", NULL), 0);
+    stage_start(&c->stage);
+    come_many(c, HOST(1), SHARED_ADDRESS_LEAST);
+    serve_all(c);
+    come_many(c, HOST(1), 10);
+    assert_int_equal(told(c), 0);
+    crowd_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_of_one_address),
+        cmocka_unit_test(many_of_whom_nothing_good_was_seen),
+        cmocka_unit_test(less_than_half_of_the_gate),
+        cmocka_unit_test(an_exempt_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
