@@ -91,7 +91,11 @@ static void set_ban(const struct api *a, const struct api_request *q, struct api
                  who);
         return;
     }
-    relay_ban(a->relay, &r.who, r.for_ns);
+    if (!relay_ban(a->relay, &r.who, r.for_ns)) {
+        complain(ret, CONFLICT, "not banned: the ban table has no room for %s: lift others, or ban wider networks",
+                 who);
+        return;
+    }
     if (r.for_ns != BAN_FOR_EVER)
         units_format_duration(length, sizeof(length), r.for_ns);
     snprintf(what, sizeof(what), "banned%s%s", r.for_ns == BAN_FOR_EVER ? " " : " for ", length);

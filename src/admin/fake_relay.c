@@ -49,7 +49,7 @@ void fake_relay_init(struct relay *r, size_t gates)
         .generation = 24,
         .loaded_ns = 25 * NS_PER_S,
         .sources = {.capacity = 16, .used = 17, .created = 18, .evicted = 19, .fallbacks = 20, .memory_bytes = 21},
-        .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26, 35}, .lifted = 27, .replaced = 28},
+        .bans = {.entries = 22, .banned = 23, .set = {24, 25, 26, 35}, .lifted = 27, .replaced = 28, .refused = 41},
         .events = {.written = 36, .suppressed = 37, .lost = 38, .failed = 39},
         .kernel = {.in_force = 1, .entries = 29, .packets = 30, .bytes = 31, .replacements = 32, .failures = 33},
     };
@@ -68,9 +68,9 @@ struct bans *relay_bans(struct relay *r)
     return r->bans;
 }
 
-void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
+bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
 {
-    bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
+    return bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
 }
 
 bool relay_unban(struct relay *r, const struct network *who)

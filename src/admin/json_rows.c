@@ -42,14 +42,20 @@ json_t *json_of_time(uint64_t wall_ns)
     return json_string(text);
 }
 
-/* A time of this boot on the wall clock. */
+/* A time to come on the wall clock. */
 static json_t *time_of(uint64_t at_ns, const struct json_now *now)
 {
     if (at_ns == BAN_FOR_EVER)
         return json_null();
-    if (at_ns >= now->now_ns)
-        return json_of_time(now->wall_ns + (at_ns - now->now_ns));
+    return json_of_time(now->wall_ns + (at_ns - now->now_ns));
+}
+
+/* A time of the past, perhaps before this boot, when the difference wraps (policy/bans.h). */
+static json_t *past_of(uint64_t at_ns, const struct json_now *now)
+{
     uint64_t ago_ns = now->now_ns - at_ns;
+    if (ago_ns > INT64_MAX) /* since `now` was read */
+        ago_ns = 0;
     return json_of_time(now->wall_ns > ago_ns ? now->wall_ns - ago_ns : 0);
 }
 
@@ -61,7 +67,7 @@ json_t *json_of_ban(const struct ban *b, const struct json_now *now)
     const char *reason = b->reason < BAN_REASON_COUNT ? ban_reason_label((enum ban_reason)b->reason) : "unknown";
     return json_pack("{s: o, s: b, s: s, s: i, s: o, s: o, s: o, s: b}", "network",
                      string_of(network_format(who, sizeof(who), &b->who)), "banned", banned, "reason", reason, "level",
-                     (int)b->level, "since", time_of(b->since_ns, now), "until",
+                     (int)b->level, "since", past_of(b->since_ns, now), "until",
                      banned ? time_of(b->until_ns, now) : json_null(), "seconds_left", left, "forever",
                      banned && for_ever);
 }

@@ -82,6 +82,7 @@ static void write_bans(struct text_out *o, const struct bans_stats *b)
     }
     single(o, READING_BANS_LIFTED, b->lifted);
     single(o, READING_BANS_REPLACED, b->replaced);
+    single(o, READING_BANS_REFUSED, b->refused);
 }
 
 static void write_events(struct text_out *o, const struct event_log_stats *e)

@@ -147,6 +147,7 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "weir_log_lines_lost_total 40");
     ASSERT_LINE(text, "weir_bans_lifted_total 27");
     ASSERT_LINE(text, "weir_bans_replaced_total 28");
+    ASSERT_LINE(text, "weir_bans_refused_total 41");
     ASSERT_LINE(text, "weir_kernel_bans_in_force 1");
     ASSERT_LINE(text, "weir_kernel_bans 29");
     ASSERT_LINE(text, "weir_kernel_dropped_packets_total 30");

@@ -4,6 +4,7 @@
 #include "config/report.h"
 #include "config/value.h"
 #include "policy/ban_list.h"
+#include "policy/ban_reach.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -104,5 +105,10 @@ int ban_lists_read(struct config *c, FILE *errors)
         mistakes += r.mistakes;
     }
     sort_out(&c->ban_lists);
+    if (ban_reach_leaves_nobody(c->ban_lists.at, c->ban_lists.count)) {
+        fprintf(errors, "%s: with this file ban.lists bans every address that a client can have, of IPv4 or of IPv6\n",
+                c->ban_list_files.at[c->ban_list_files.count - 1].path);
+        mistakes++;
+    }
     return mistakes ? -EINVAL : 0;
 }

@@ -77,7 +77,7 @@ static const struct schema_key top_keys[] = {
     {"state.file", SCHEMA_PATH, TOP(state_file), .restart = true, .preset_words = "none",
      .doc = "File in which bans, and how often a source was banned, outlive a restart; its folder must be writable. Without one they end with the process."},
     {"ban.lists", SCHEMA_PATHS, TOP(ban_list_files), .min = "0", .max = "16", .preset_words = "none",
-     .doc = "Files with networks that are banned from every gate for as long as they stand there, read at the start and at a reload: one address, network or uid:NUMBER a line, comments with # or ; all files together at most 50000 networks. A wrong line is a mistake of the configuration.",
+     .doc = "Files with networks that are banned from every gate for as long as they stand there, read at the start and at a reload: one address, network or uid:NUMBER a line, comments with # or ; all files together at most 50000 networks. A wrong line is a mistake of the configuration, and so are a network larger than /8 (IPv6: /16) and lists that together leave nobody.",
      .reached = "The configuration is refused."},
     {"events.file", SCHEMA_PATH, TOP(events.file), .restart = true, .preset_words = "none",
      .doc = "Event log: a JSON object a line for each offence, warning, ban and whatever else events.md lists, for machines such as fail2ban. Opened anew at a reload, and when the file was moved away."},

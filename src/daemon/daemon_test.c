@@ -80,8 +80,9 @@ const struct config *relay_config(const struct relay *r)
     return fake.config;
 }
 
-int relay_reload(struct relay *r, struct config *c)
+int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists)
 {
+    *ret_lists = (struct listed_result){0};
     tell("reload");
     if (fake.reload_fails)
         return fake.reload_fails;
@@ -127,6 +128,12 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     memset(ret, 0, sizeof(*ret));
     snprintf(ret->listen, sizeof(ret->listen), "tcp://127.0.0.1:%zu", 5000 + gate);
     snprintf(ret->forward, sizeof(ret->forward), "ipc:///run/app%zu", gate);
+}
+
+bool listed_format(char *dst, size_t size, const struct config *c, const struct listed_result *r)
+{
+    snprintf(dst, size, "%zu networks came", r->set);
+    return r->set > 0;
 }
 
 struct bans *relay_bans(struct relay *r)

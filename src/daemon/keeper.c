@@ -36,13 +36,6 @@ struct keeper {
     int last_error; /* said once, until it changes */
 };
 
-static uint64_t wall_now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
 /* ---- reading ---- */
 
 static void set_aside(const struct keeper *k, const char *why)
@@ -58,7 +51,7 @@ static void set_aside(const struct keeper *k, const char *why)
 static void restore(struct keeper *k, const uint8_t *bytes, size_t len)
 {
     size_t count = 0, kept = 0;
-    uint64_t now_ns = clock_now_ns(), wall_ns = wall_now_ns();
+    uint64_t now_ns = clock_now_ns(), wall_ns = clock_wall_ns();
     enum ban_state_fault fault = ban_state_check(bytes, len, &count);
     if (fault != BAN_STATE_SOUND) {
         set_aside(k, fault == BAN_STATE_NEWER ? "was written by a newer Weir" : "is damaged");
@@ -68,8 +61,7 @@ static void restore(struct keeper *k, const uint8_t *bytes, size_t len)
         struct ban b;
         if (!ban_state_entry(bytes, i, now_ns, wall_ns, &b))
             continue;
-        bans_restore(k->bans, &b, now_ns);
-        kept++;
+        kept += bans_restore(k->bans, &b, now_ns);
     }
     LOG_INFO("state file %s: %zu sources remembered, %llu of them banned", k->path, kept,
              (unsigned long long)bans_seq(k->bans));
@@ -206,7 +198,7 @@ static int save(struct keeper *k)
     uint8_t *bytes = malloc(ban_state_bytes(count));
     int error = -ENOMEM;
     if (bytes) {
-        ban_state_write(bytes, list, count, now_ns, wall_now_ns());
+        ban_state_write(bytes, list, count, now_ns, clock_wall_ns());
         error = replace(k->path, bytes, ban_state_bytes(count));
     }
     free(bytes);

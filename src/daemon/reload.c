@@ -118,14 +118,27 @@ static char *changes_between(const struct config *before, const struct config *a
     return NULL;
 }
 
-static void say_changes(const struct attempt *a, size_t count, const char *text)
+static bool say_lists(const struct attempt *a, const struct config *c, const struct listed_result *lists)
 {
-    char what[EVENT_TEXT_MAX + 1] = "nothing changed";
+    char text[LISTED_TEXT_MAX];
+    bool changed = listed_format(text, sizeof(text), c, lists);
+    if (changed)
+        say(a, LOG_LEVEL_INFO, "ban.lists: %s", text);
+    if (lists->without_place)
+        say(a, LOG_LEVEL_WARN, "ban.lists: %zu networks are not banned: the ban table has no room",
+            lists->without_place);
+    return changed;
+}
+
+static void say_changes(const struct attempt *a, size_t count, const char *text, bool lists_changed)
+{
+    char what[EVENT_TEXT_MAX + 1];
+    snprintf(what, sizeof(what), "%s changed", lists_changed ? "no key" : "nothing");
     if (count)
         snprintf(what, sizeof(what), "%zu key%s changed: %s", count, count == 1 ? "" : "s", text);
     event_log_note(relay_events(a->relay), EVENT_RELOADED, what);
     if (count == 0)
-        say(a, LOG_LEVEL_INFO, "reloaded %s: nothing changed", a->from->file);
+        say(a, LOG_LEVEL_INFO, "reloaded %s: %s changed", a->from->file, lists_changed ? "no key" : "nothing");
     else
         say(a, LOG_LEVEL_INFO, "reloaded %s: %zu key%s changed: %s", a->from->file, count, count == 1 ? "" : "s", text);
 }
@@ -160,7 +173,8 @@ static bool put_into_force(const struct attempt *a, struct config *c)
     }
     enum log_level before = was->log_level, after = c->log_level;
     char *changes = changes_between(was, c, &count);
-    int error = changes ? relay_reload(a->relay, c) : -ENOMEM;
+    struct listed_result lists;
+    int error = changes ? relay_reload(a->relay, c, &lists) : -ENOMEM;
     if (error) {
         refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
         config_free(c);
@@ -170,7 +184,8 @@ static bool put_into_force(const struct attempt *a, struct config *c)
     admin_take_token(a->admin);
     /* Written if either level has it written. */
     log_set_level(before > after ? before : after);
-    say_changes(a, count, changes);
+    bool lists_changed = say_lists(a, c, &lists);
+    say_changes(a, count, changes, lists_changed);
     log_set_level(after);
     free(changes);
     return true;

@@ -2,6 +2,7 @@
 #include "policy/ban_list.h"
 
 #include "base/attr.h"
+#include "policy/ban_reach.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -60,6 +61,8 @@ static enum ban_list_step read_network(struct ban_list_line *ret)
         return mistake(ret, why);
     if (ret->who.bits == 0)
         return mistake(ret, "that would ban everybody");
+    if (ban_reach_is_too_wide(&ret->who))
+        return mistake(ret, "that would ban a large part of the world: allowed are /8 and narrower, of IPv6 /16");
     return BAN_LIST_NETWORK;
 }
 

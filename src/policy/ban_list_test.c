@@ -94,7 +94,7 @@ static void whatever_stands_around_them(void **state)
             struct addr a = {.kind = ADDR_V4};
             uint64_t bits = property_next(&rng);
             memcpy(a.bytes, &bits, 4);
-            struct network n = network_of(&a, (uint8_t)(1 + property_below(&rng, 32)));
+            struct network n = network_of(&a, (uint8_t)(8 + property_below(&rng, 25)));
             network_format(who, sizeof(who), &n);
             snprintf(text + at, sizeof(text) - at, around[form], who);
             at += strlen(text + at);

@@ -3,12 +3,16 @@
 
 #include "base/cursor.h"
 #include "base/hash.h"
+#include "policy/ban_reach.h"
 
 #include <string.h>
 
 #define HEAD_BYTES  24u
-#define ENTRY_BYTES 44u
+#define ENTRY_BYTES 52u
 #define SUM_BYTES   8u
+
+/* Of version 1. */
+#define OLD_ENTRY_BYTES 44u
 
 static const uint8_t magic[8] = {'W', 'E', 'I', 'R', 'B', 'A', 'N', 'S'};
 
@@ -47,7 +51,8 @@ static uint8_t *put_entry(uint8_t *at, const struct ban *b, uint64_t now_ns)
     memcpy(at, b->who.bytes, sizeof(b->who.bytes));
     at = put(at + sizeof(b->who.bytes), left(b->until_ns, now_ns), 8);
     at = put(at, left(b->fade_at_ns, now_ns), 8);
-    return put(at, b->fade_ns, 8);
+    at = put(at, b->fade_ns, 8);
+    return put(at, now_ns - b->since_ns, 8);
 }
 
 void ban_state_write(uint8_t *dst, const struct ban *bans, size_t count, uint64_t now_ns, uint64_t wall_ns)
@@ -75,6 +80,17 @@ static uint64_t take_u64(struct cursor *c)
     return high << 32 | cursor_be32(c);
 }
 
+static size_t entry_bytes(uint32_t version)
+{
+    return version == 1 ? OLD_ENTRY_BYTES : ENTRY_BYTES;
+}
+
+static uint32_t version_of(const uint8_t *bytes)
+{
+    struct cursor c = cursor_over(bytes + sizeof(magic), 4);
+    return cursor_be32(&c);
+}
+
 enum ban_state_fault ban_state_check(const uint8_t *bytes, size_t len, size_t *ret_count)
 {
     struct cursor c = cursor_over(bytes, len);
@@ -85,7 +101,7 @@ enum ban_state_fault ban_state_check(const uint8_t *bytes, size_t len, size_t *r
     if (!c.failed && version > BAN_STATE_VERSION)
         return BAN_STATE_NEWER;
     size_t count = cursor_be32(&c);
-    if (c.failed || version == 0 || len != ban_state_bytes(count))
+    if (c.failed || version == 0 || len != HEAD_BYTES + count * entry_bytes(version) + SUM_BYTES)
         return BAN_STATE_DAMAGED;
     c = cursor_over(bytes + len - SUM_BYTES, SUM_BYTES);
     if (take_u64(&c) != checksum(bytes, len - SUM_BYTES))
@@ -112,7 +128,7 @@ static bool is_possible(const struct ban *b)
         return false;
     memcpy(a.bytes, b->who.bytes, sizeof(a.bytes));
     struct network clean = network_of(&a, b->who.bits);
-    return network_equal(&clean, &b->who);
+    return network_equal(&clean, &b->who) && !ban_reach_is_too_wide(&b->who);
 }
 
 /* The times of fading that have passed since it was written each take a level. */
@@ -128,7 +144,8 @@ static void fade(struct ban *b, uint64_t left_ns, uint64_t passed_ns, uint64_t n
 bool ban_state_entry(const uint8_t *bytes, size_t index, uint64_t now_ns, uint64_t wall_ns, struct ban *ret)
 {
     struct cursor head = cursor_over(bytes + HEAD_BYTES - 8, 8);
-    struct cursor c = cursor_over(bytes + HEAD_BYTES + index * ENTRY_BYTES, ENTRY_BYTES);
+    uint32_t version = version_of(bytes);
+    struct cursor c = cursor_over(bytes + HEAD_BYTES + index * entry_bytes(version), entry_bytes(version));
     uint64_t written_ns = take_u64(&head), passed_ns = wall_ns > written_ns ? wall_ns - written_ns : 0;
     struct ban b = {.since_ns = now_ns};
     b.who.kind = cursor_u8(&c);
@@ -139,6 +156,8 @@ bool ban_state_entry(const uint8_t *bytes, size_t index, uint64_t now_ns, uint64
     b.until_ns = when(take_u64(&c), passed_ns, now_ns);
     uint64_t fade_left_ns = take_u64(&c);
     b.fade_ns = take_u64(&c);
+    if (version > 1)
+        b.since_ns = now_ns - take_u64(&c) - passed_ns; /* may lie before this boot: see bans.h */
     fade(&b, fade_left_ns, passed_ns, now_ns);
     if (!is_possible(&b) || (b.until_ns == 0 && b.level == 0))
         return false;

@@ -3,8 +3,11 @@
  * The ban table as bytes, so that bans and history outlive a restart. Pure: bytes in, bytes out.
  *
  *   "WEIRBANS"  version (be32)  entries (be32)  when it was written (be64, ns since the Unix epoch)
- *   entry:      kind  bits  reason  level  address (16 bytes)  time left  time to the next fading  fading time  (be64
- * ns) checksum (be64) of all that comes before
+ *   entry:      kind  bits  reason  level  address (16 bytes)
+ *               time left  time to the next fading  fading time  time since the ban began  (be64 ns)
+ *   checksum (be64) of all that comes before
+ *
+ * Version 1 had no time since the ban began; its bans begin when they are read.
  *
  * Times are kept as what was left of them, because the monotonic clock starts anew with the machine: the time that has
  * passed since is taken from the wall clock. One that was set back meanwhile counts as no time at all; so a ban can
@@ -19,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BAN_STATE_VERSION 1u
+#define BAN_STATE_VERSION 2u
 
 /* The size of a state of `count` entries. */
 size_t ban_state_bytes(size_t count);

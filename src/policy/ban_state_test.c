@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct ban some_ban(const char *who, uint64_t left_ns, uint8_t level)
 {
-    struct ban b = {.reason = BAN_REASON_EXCESS, .level = level, .since_ns = NOW, .fade_ns = DAY};
+    struct ban b = {.reason = BAN_REASON_EXCESS, .level = level, .since_ns = NOW - 60 * NS_PER_S, .fade_ns = DAY};
     assert_int_equal(network_parse(&b.who, who, NULL), 0);
     b.until_ns = left_ns == BAN_FOR_EVER ? BAN_FOR_EVER : left_ns ? NOW + left_ns : 0;
     b.fade_at_ns = NOW + left_ns % DAY + DAY;
@@ -56,6 +56,7 @@ static void bans_and_history_come_back(void **state)
     assert_int_equal(after.level, 3);
     assert_int_equal(after.reason, BAN_REASON_EXCESS);
     assert_int_equal(after.fade_ns, DAY);
+    assert_int_equal(BOOT - after.since_ns, 160 * NS_PER_S); /* before this boot */
     /* Over, but not forgotten. */
     assert_true(read_back(&before, WALL + 700 * NS_PER_S, &after));
     assert_int_equal(after.until_ns, 0);
@@ -113,6 +114,28 @@ static void each_changed_bit_and_each_cut_shows(void **state)
     free(bytes);
 }
 
+/* Before bans had a time at which they began. */
+static void files_of_the_first_version_are_read(void **state)
+{
+    const struct ban bans[] = {some_ban("192.0.2.1", 600 * NS_PER_S, 3), some_ban("10.0.0.0/8", BAN_FOR_EVER, 0)};
+    size_t len, count;
+    uint8_t *bytes = state_of(bans, 2, &len);
+    memmove(bytes + 24 + 44, bytes + 24 + 52, 44);
+    bytes[11] = 1;
+    len -= 2 * 8;
+    ban_state_seal(bytes, len);
+    assert_int_equal(ban_state_check(bytes, len, &count), BAN_STATE_SOUND);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++) {
+        struct ban b;
+        assert_true(ban_state_entry(bytes, i, BOOT, WALL, &b));
+        assert_true(network_equal(&b.who, &bans[i].who));
+        assert_int_equal(b.level, bans[i].level);
+        assert_int_equal(b.since_ns, BOOT);
+    }
+    free(bytes);
+}
+
 static void newer_files_are_known_as_such(void **state)
 {
     size_t len, count;
@@ -125,8 +148,8 @@ static void newer_files_are_known_as_such(void **state)
 /* A sound checksum over nonsense, as another program's bug would leave it. */
 static void what_no_ban_can_say_is_left_out(void **state)
 {
-    struct ban wrongs[6], ret;
-    for (unsigned i = 0; i < 6; i++)
+    struct ban wrongs[7], ret;
+    for (unsigned i = 0; i < 7; i++)
         wrongs[i] = some_ban("192.0.2.1", NS_PER_S, 1);
     wrongs[0].who.kind = ADDR_NONE;
     wrongs[1].who.kind = ADDR_UID + 1;
@@ -134,8 +157,9 @@ static void what_no_ban_can_say_is_left_out(void **state)
     wrongs[3].who.bits = 8; /* bits behind the prefix */
     wrongs[4].who.bytes[15] = 1;
     wrongs[5].reason = BAN_REASON_COUNT;
+    wrongs[6].who = (struct network){.kind = ADDR_V4, .bits = 1, .bytes = {128}}; /* half of the world */
     size_t len, count;
-    uint8_t *bytes = state_of(wrongs, 6, &len);
+    uint8_t *bytes = state_of(wrongs, 7, &len);
     assert_int_equal(ban_state_check(bytes, len, &count), BAN_STATE_SOUND);
     for (size_t i = 0; i < count; i++)
         assert_false(ban_state_entry(bytes, i, BOOT, WALL, &ret));
@@ -172,6 +196,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_was_set_back_makes_no_ban_longer),
         cmocka_unit_test(an_empty_table_is_a_sound_file),
         cmocka_unit_test(each_changed_bit_and_each_cut_shows),
+        cmocka_unit_test(files_of_the_first_version_are_read),
         cmocka_unit_test(newer_files_are_known_as_such),
         cmocka_unit_test(what_no_ban_can_say_is_left_out),
         cmocka_unit_test(the_harness_holds),

@@ -28,7 +28,7 @@ struct bans {
     struct shard shards[SHARDS];
     /* Bans of each prefix length, so that a look-up tries only those that there are. */
     _Atomic uint32_t lengths[KINDS][LENGTHS];
-    _Atomic uint64_t entry_count, banned, set[BAN_REASON_COUNT], lifted, replaced;
+    _Atomic uint64_t entry_count, banned, set[BAN_REASON_COUNT], lifted, replaced, refused;
 
     pthread_mutex_t feed_lock; /* taken inside a shard's */
     _Atomic uint64_t seq;
@@ -182,9 +182,26 @@ static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
 
 /* ---- sets ---- */
 
-static size_t set_of(const struct bans *t, const struct network *who)
+/* Where the entry of a network may stand: two sets of one shard. */
+struct home {
+    size_t sets[2];
+};
+
+static struct home home_of(const struct bans *t, const struct network *who)
 {
-    return hash_bytes(&t->key, who, sizeof(*who)) & (t->capacity / WAYS - 1);
+    uint64_t h = hash_bytes(&t->key, who, sizeof(*who)), mask = t->capacity / WAYS - 1;
+    size_t first = h & mask, second = (h >> 32 & mask & ~(uint64_t)(SHARDS - 1)) | first % SHARDS;
+    return (struct home){{first, second != first ? second : second ^ SHARDS}};
+}
+
+static void lock_home(struct bans *t, const struct home *h)
+{
+    pthread_mutex_lock(&t->shards[h->sets[0] % SHARDS].lock);
+}
+
+static void unlock_home(struct bans *t, const struct home *h)
+{
+    pthread_mutex_unlock(&t->shards[h->sets[0] % SHARDS].lock);
 }
 
 static struct ban *lock_set(struct bans *t, size_t index)
@@ -198,11 +215,16 @@ static void unlock_set(struct bans *t, size_t index)
     pthread_mutex_unlock(&t->shards[index % SHARDS].lock);
 }
 
-static struct ban *find_in_set(struct ban *set, const struct network *who)
+static struct ban *way(struct bans *t, const struct home *h, unsigned i)
 {
-    for (unsigned i = 0; i < WAYS; i++)
-        if (network_equal(&set[i].who, who))
-            return &set[i];
+    return &t->entries[h->sets[i / WAYS] * WAYS + i % WAYS];
+}
+
+static struct ban *find(struct bans *t, const struct home *h, const struct network *who)
+{
+    for (unsigned i = 0; i < 2 * WAYS; i++)
+        if (network_equal(&way(t, h, i)->who, who))
+            return way(t, h, i);
     return NULL;
 }
 
@@ -224,36 +246,63 @@ static bool is_worth_less(const struct ban *a, const struct ban *b)
     return a->until_ns < b->until_ns;
 }
 
-/* A free entry of the set, made so if it has to be. */
-static struct ban *make_room(struct bans *t, struct ban *set, uint64_t now_ns)
+/* A free entry, of the emptier set; NULL: there is none. */
+static struct ban *free_way(struct bans *t, const struct home *h)
 {
-    struct ban *least = NULL;
-    for (unsigned i = 0; i < WAYS; i++) {
-        refresh(t, &set[i], now_ns);
-        if (is_free(&set[i]))
-            return &set[i];
-        if (!least || is_worth_less(&set[i], least))
-            least = &set[i];
+    struct ban *found[2] = {NULL, NULL};
+    unsigned free_ways[2] = {0, 0};
+    for (unsigned i = 0; i < 2 * WAYS; i++) {
+        if (!is_free(way(t, h, i)))
+            continue;
+        found[i / WAYS] = way(t, h, i);
+        free_ways[i / WAYS]++;
     }
-    if (least->until_ns) {
-        tell(t, BAN_LIFTED, least);
-        count(&t->replaced, 1);
-    }
-    clear(t, least);
+    return found[free_ways[1] > free_ways[0]];
+}
+
+static struct ban *least_worth(struct bans *t, const struct home *h)
+{
+    struct ban *least = way(t, h, 0);
+    for (unsigned i = 1; i < 2 * WAYS; i++)
+        if (is_worth_less(way(t, h, i), least))
+            least = way(t, h, i);
     return least;
 }
 
-/* The entry of exactly this network, made if need be, up to date. */
-static struct ban *get(struct bans *t, struct ban *set, const struct network *who, uint64_t now_ns)
+/* A free entry, made so if it has to be. NULL: all are wanted. */
+static struct ban *make_room(struct bans *t, const struct home *h, uint64_t now_ns)
 {
-    struct ban *e = find_in_set(set, who);
+    for (unsigned i = 0; i < 2 * WAYS; i++)
+        refresh(t, way(t, h, i), now_ns);
+    struct ban *e = free_way(t, h);
+    if (e)
+        return e;
+    e = least_worth(t, h);
+    if (e->until_ns && is_wanted(e)) {
+        count(&t->refused, 1);
+        return NULL;
+    }
+    if (e->until_ns) {
+        tell(t, BAN_LIFTED, e);
+        count(&t->replaced, 1);
+    }
+    clear(t, e);
+    return e;
+}
+
+/* The entry of exactly this network, made if need be, up to date. NULL: there is no room. */
+static struct ban *get(struct bans *t, const struct home *h, const struct network *who, uint64_t now_ns)
+{
+    struct ban *e = find(t, h, who);
     if (e)
         refresh(t, e, now_ns);
-    if (!e || is_free(e)) {
-        e = make_room(t, set, now_ns);
-        e->who = *who;
-        count_entry(t, e, true);
-    }
+    if (e && !is_free(e))
+        return e;
+    e = make_room(t, h, now_ns);
+    if (!e)
+        return NULL;
+    e->who = *who;
+    count_entry(t, e, true);
     return e;
 }
 
@@ -281,9 +330,10 @@ bool bans_punish(struct bans *t, const struct network *who, const struct ban_ter
 {
     if (who->kind == ADDR_NONE)
         return false;
-    size_t index = set_of(t, who);
-    struct ban *set = lock_set(t, index), *e = get(t, set, who, now_ns);
-    bool news = !is_banned(e, now_ns);
+    const struct home h = home_of(t, who);
+    lock_home(t, &h);
+    struct ban *e = get(t, &h, who, now_ns);
+    bool news = e && !is_banned(e, now_ns);
     if (news) {
         uint64_t until_ns = later(now_ns, duration_of(terms, e->level, random));
         e->level += e->level < LEVEL_MAX;
@@ -291,28 +341,32 @@ bool bans_punish(struct bans *t, const struct network *who, const struct ban_ter
         e->fade_at_ns = later(until_ns, e->fade_ns);
         begin(t, e, reason, until_ns, now_ns);
     }
-    *ret = *e;
-    unlock_set(t, index);
+    *ret = e ? *e : (struct ban){.who = *who};
+    unlock_home(t, &h);
     return news;
 }
 
-void bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, enum ban_reason reason, uint64_t now_ns)
+bool bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, enum ban_reason reason, uint64_t now_ns)
 {
     if (who->kind == ADDR_NONE)
-        return;
-    size_t index = set_of(t, who);
-    struct ban *set = lock_set(t, index), *e = get(t, set, who, now_ns);
+        return false;
+    const struct home h = home_of(t, who);
+    lock_home(t, &h);
+    struct ban *e = get(t, &h, who, now_ns);
     uint64_t until_ns = later(now_ns, duration_ns ? duration_ns : 1);
-    if (e->level)
+    if (e && e->level)
         e->fade_at_ns = later(until_ns, e->fade_ns);
-    begin(t, e, reason, until_ns, now_ns);
-    unlock_set(t, index);
+    if (e)
+        begin(t, e, reason, until_ns, now_ns);
+    unlock_home(t, &h);
+    return e != NULL;
 }
 
 bool bans_lift(struct bans *t, const struct network *who, uint64_t now_ns)
 {
-    size_t index = set_of(t, who);
-    struct ban *set = lock_set(t, index), *e = find_in_set(set, who);
+    const struct home h = home_of(t, who);
+    lock_home(t, &h);
+    struct ban *e = find(t, &h, who);
     bool was = e && !is_free(e) && is_banned(e, now_ns);
     if (was) {
         tell(t, BAN_LIFTED, e);
@@ -320,16 +374,12 @@ bool bans_lift(struct bans *t, const struct network *who, uint64_t now_ns)
     }
     if (e && !is_free(e))
         clear(t, e);
-    unlock_set(t, index);
+    unlock_home(t, &h);
     return was;
 }
 
-void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
+static void put_back(struct bans *t, struct ban *e, const struct ban *b, uint64_t now_ns)
 {
-    if (b->who.kind == ADDR_NONE)
-        return;
-    size_t index = set_of(t, &b->who);
-    struct ban *set = lock_set(t, index), *e = get(t, set, &b->who, now_ns);
     uint64_t until_ns = is_banned(b, now_ns) ? b->until_ns : 0;
     set_until(t, e, 0);
     *e = *b;
@@ -338,19 +388,32 @@ void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
     if (until_ns)
         tell(t, BAN_SET, e);
     refresh(t, e, now_ns);
-    unlock_set(t, index);
+}
+
+bool bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
+{
+    if (b->who.kind == ADDR_NONE)
+        return false;
+    const struct home h = home_of(t, &b->who);
+    lock_home(t, &h);
+    struct ban *e = get(t, &h, &b->who, now_ns);
+    if (e)
+        put_back(t, e, b, now_ns);
+    unlock_home(t, &h);
+    return e != NULL;
 }
 
 /* ---- looking ---- */
 
 bool bans_get(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
 {
-    size_t index = set_of(t, who);
-    struct ban *set = lock_set(t, index), *e = find_in_set(set, who);
+    const struct home h = home_of(t, who);
+    lock_home(t, &h);
+    const struct ban *e = find(t, &h, who);
     bool found = e && is_banned(e, now_ns);
     if (found && ret)
         *ret = *e;
-    unlock_set(t, index);
+    unlock_home(t, &h);
     return found;
 }
 
@@ -438,7 +501,18 @@ void bans_stats(const struct bans *t, struct bans_stats *ret)
         .banned = atomic_load_explicit(&t->banned, memory_order_relaxed),
         .lifted = atomic_load_explicit(&t->lifted, memory_order_relaxed),
         .replaced = atomic_load_explicit(&t->replaced, memory_order_relaxed),
+        .refused = atomic_load_explicit(&t->refused, memory_order_relaxed),
     };
     for (unsigned i = 0; i < BAN_REASON_COUNT; i++)
         ret->set[i] = atomic_load_explicit(&t->set[i], memory_order_relaxed);
+}
+
+uint64_t bans_breadth(const struct bans *t, uint8_t kind)
+{
+    uint64_t sum = 0;
+    for (unsigned bits = 0; bits <= network_bits_max(kind); bits++) {
+        uint64_t each = bits < BANS_BREADTH_BITS ? UINT64_C(1) << (BANS_BREADTH_BITS - bits) : 1;
+        sum += each * atomic_load_explicit(&t->lengths[kind][bits], memory_order_relaxed);
+    }
+    return sum;
 }

@@ -10,11 +10,13 @@
  * ring of BANS_FEED; a reader that fell behind is told so, and starts again with bans_seq() and then all pages. Bans
  * that run out are not told: each says when it ends.
  *
- * 56 bytes an entry, mapped at start and touched lazily, in sets of 8 chosen by a keyed hash; one lock for each 64th of
- * the sets, and none at all for a look-up while nobody is banned. When all 8 entries of a set are taken, the one that
- * is missed least is replaced: history only, the one that fades first; else the ban that ends first, those of an
- * operator or a list last. Any thread. Time is an argument.
- * Networks of kind ADDR_NONE are nobody's and never banned.
+ * 56 bytes an entry, mapped at start and touched lazily, in sets of 8. A network may stand in either of two sets,
+ * chosen by a keyed hash, and goes into the emptier one, so that the table fills to two thirds before a network finds
+ * both full. One lock for each 64th of the sets, and none at all for a look-up while nobody is banned. When all 16
+ * entries are taken, the one that is missed least is replaced and counted: history only, the one that fades first; else
+ * the ban that ends first. Bans of an operator or a list are never replaced: where there is nothing else, the new ban
+ * is refused, and that is counted. Any thread. Time is an argument. Networks of kind ADDR_NONE are nobody's and never
+ * banned.
  */
 #ifndef WEIR_POLICY_BANS_H
 #define WEIR_POLICY_BANS_H
@@ -27,7 +29,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Four times what is likely to be banned at once: of 50000 networks of a list not one in 10000 finds its set full. */
+/* More than twice what is likely to be banned at once. */
 #define BANS_CAPACITY 262144u
 #define BANS_FEED     4096u
 
@@ -52,7 +54,7 @@ struct ban {
     struct network who;
     uint8_t reason;      /* enum ban_reason, of the last ban */
     uint8_t level;       /* bans held against it, the present one included; 0: an operator's only */
-    uint64_t since_ns;   /* of the last ban */
+    uint64_t since_ns;   /* of the last ban; before the clock's own beginning it wraps, so only differences count */
     uint64_t until_ns;   /* its end; 0: not banned, history only */
     uint64_t fade_at_ns; /* when the level falls by one */
     uint64_t fade_ns;    /* how long that takes each time */
@@ -74,18 +76,19 @@ const char *ban_reason_label(enum ban_reason r);
 
 /* Bans for a time that grows from ban to ban: for_ns, doubled for each level, at most max_ns, and up to a quarter less
  * by `random` (64 random bits), so that many who were banned at once do not come back at once. True when it is news:
- * *ret tells how long. False: it is banned already, nothing has changed. */
+ * *ret tells how long. False: it is banned already, or there is no room; nothing has changed. */
 MUST_USE bool bans_punish(struct bans *t, const struct network *who, const struct ban_terms *terms,
                           enum ban_reason reason, uint64_t random, uint64_t now_ns, struct ban *ret);
 
-/* Bans for exactly `duration_ns` (BAN_FOR_EVER) from now, in place of whatever ban there is. The level stays. */
-void bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, enum ban_reason reason, uint64_t now_ns);
+/* Bans for exactly `duration_ns` (BAN_FOR_EVER) from now, in place of whatever ban there is. The level stays. False:
+ * there is no room. */
+bool bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, enum ban_reason reason, uint64_t now_ns);
 
 /* Lifts the ban of exactly this network, and forgets its history. False: it was not banned. */
 bool bans_lift(struct bans *t, const struct network *who, uint64_t now_ns);
 
-/* Puts an entry back as it was, with times of this boot. */
-void bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns);
+/* Puts an entry back as it was, with times of this boot. False: there is no room. */
+bool bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns);
 
 /* The ban with the longest prefix that `a` lies in; *ret may be NULL. */
 bool bans_find(struct bans *t, const struct addr *a, uint64_t now_ns, struct ban *ret);
@@ -127,8 +130,13 @@ struct bans_stats {
     uint64_t entries, banned; /* as of the last sweep */
     uint64_t set[BAN_REASON_COUNT];
     uint64_t lifted;
-    uint64_t replaced; /* bans that gave way to others because their set was full */
+    uint64_t replaced; /* bans that gave way to others because their sets were full */
+    uint64_t refused;  /* bans that found no room */
 };
 void bans_stats(const struct bans *t, struct bans_stats *ret);
+
+/* At least the part of a family's addresses that is banned: 2^BANS_BREADTH_BITS are all of them. */
+#define BANS_BREADTH_BITS 56u
+uint64_t bans_breadth(const struct bans *t, uint8_t kind);
 
 #endif

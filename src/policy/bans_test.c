@@ -253,6 +253,44 @@ static void a_list_stays_too(void **state)
     bans_free(t);
 }
 
+/* Who has said something keeps it: where there is room for no more, the newest is refused, and that shows. */
+static void what_is_wanted_is_refused_or_stays(void **state)
+{
+    struct bans *t = new_table();
+    size_t capacity = stats_of(t).capacity, done = 0;
+    struct ban b;
+    for (uint32_t i = 0; i < 4 * capacity; i++) {
+        struct network n = nth(i);
+        done += bans_set(t, &n, BAN_FOR_EVER, i % 2 ? BAN_REASON_LIST : BAN_REASON_OPERATOR, START);
+    }
+    assert_int_equal(done, capacity);
+    assert_int_equal(stats_of(t).banned, capacity);
+    assert_int_equal(stats_of(t).refused, 3 * capacity);
+    assert_int_equal(stats_of(t).replaced, 0);
+    struct network late = nth(5 * (uint32_t)capacity);
+    assert_false(bans_punish(t, &late, &usual, BAN_REASON_EXCESS, 0, START, &b));
+    assert_int_equal(stats_of(t).refused, 3 * capacity + 1);
+    const struct ban old = {.who = late, .reason = BAN_REASON_EXCESS, .level = 1, .until_ns = START + MINUTE};
+    assert_false(bans_restore(t, &old, START));
+    bans_free(t);
+}
+
+/* With one set of 8 for each network some of 50000 found it full. */
+static void two_thirds_of_the_table_can_be_used(void **state)
+{
+    for (uint8_t key = 0; key < 5; key++) {
+        struct bans *t = bans_new(65536, &(struct hash_key){{key}});
+        assert_non_null(t);
+        for (uint32_t i = 0; i < 65536 / 3 * 2; i++) {
+            struct network n = nth(i);
+            assert_true(bans_set(t, &n, BAN_FOR_EVER, BAN_REASON_OPERATOR, START));
+        }
+        assert_int_equal(stats_of(t).banned, 65536 / 3 * 2);
+        assert_int_equal(stats_of(t).replaced, 0);
+        bans_free(t);
+    }
+}
+
 static void exactly_this_network(void **state)
 {
     struct bans *t = new_table();
@@ -472,6 +510,8 @@ int main(void)
         cmocka_unit_test(changes_are_told_in_order_and_losses_too),
         cmocka_unit_test(a_full_set_replaces_what_is_missed_least),
         cmocka_unit_test(a_list_stays_too),
+        cmocka_unit_test(what_is_wanted_is_refused_or_stays),
+        cmocka_unit_test(two_thirds_of_the_table_can_be_used),
         cmocka_unit_test(exactly_this_network),
         cmocka_unit_test(ends_are_told_once),
         cmocka_unit_test(pages_show_each_entry_once),

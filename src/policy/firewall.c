@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "policy/firewall.h"
 
+#include "policy/ban_reach.h"
+
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +33,9 @@ bool firewall_accepts(const struct network *who)
         return false;
     if (who->bits > network_bits_max(who->kind) || !is_clean(who))
         return false;
-    if (who->kind == ADDR_V4)
-        return who->bits >= FIREWALL_V4_BITS_MIN && !is_special_v4(who);
-    return who->bits >= FIREWALL_V6_BITS_MIN && !is_special_v6(who);
+    if (ban_reach_is_too_wide(who))
+        return false;
+    return who->kind == ADDR_V4 ? !is_special_v4(who) : !is_special_v6(who);
 }
 
 static uint32_t left_ms(uint64_t until_ns, uint64_t now_ns)

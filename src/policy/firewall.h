@@ -18,10 +18,6 @@
 /* As many as the ban table has. */
 #define FIREWALL_ENTRIES_MAX BANS_CAPACITY
 
-/* Shorter prefixes are left to the ban table alone: a mistake with one would cut half of the world off. */
-#define FIREWALL_V4_BITS_MIN 8u
-#define FIREWALL_V6_BITS_MIN 16u
-
 /* A day. Full replacements are more frequent than half of that. */
 #define FIREWALL_LONGEST_MS 86400000u
 

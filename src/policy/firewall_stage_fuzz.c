@@ -3,6 +3,8 @@
  * and made of the words and numbers of nft_script.h. The input is a list of datagrams, each behind a byte: a length in
  * units of 8, or, from 128 on, the type of a message whose head is made to fit, which no fuzzer guesses. */
 #include "policy/firewall_stage.h"
+
+#include "policy/ban_reach.h"
 #include "policy/nft_script.h"
 
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static void require(int condition)
 static void check_entries(const struct firewall_entry *e, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        require(firewall_may_follow(i ? &e[i - 1].who : NULL, &e[i]) && e[i].who.bits >= FIREWALL_V4_BITS_MIN);
+        require(firewall_may_follow(i ? &e[i - 1].who : NULL, &e[i]) && e[i].who.bits >= BAN_REACH_V4_BITS_MIN);
 }
 
 static void check_script(const char *text)

@@ -311,10 +311,12 @@ void source_table_forgive(struct source_table *t, const struct rate rates[static
     forgive(&t->all, rates, now_ns);
 }
 
+/* Looks before it writes: a store would give memory to all pages of the table that nobody has used. */
 void source_table_pardon(struct source_table *t)
 {
     for (size_t i = 0; i < t->capacity; i++)
-        atomic_store_explicit(&t->entries[i].strikes, 0, memory_order_relaxed);
+        if (atomic_load_explicit(&t->entries[i].strikes, memory_order_relaxed) != 0)
+            atomic_store_explicit(&t->entries[i].strikes, 0, memory_order_relaxed);
     atomic_store_explicit(&t->all.strikes, 0, memory_order_relaxed);
 }
 

@@ -372,6 +372,31 @@ static void a_new_rate_forgives_what_the_old_one_made_them_owe(void **state)
     source_table_free(t);
 }
 
+static size_t resident_pages(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+    fclose(f);
+    return pages;
+}
+
+/* 64 MiB of entries of which one is used: the others get no memory. */
+static void a_pardon_touches_only_what_is_used(void **state)
+{
+    const struct strike_rules rules = {.strikes = 10, .within_ns = 3600 * NS_PER_S};
+    struct source_table *t = new_table(1024 * 1024);
+    struct source *s = source_acquire(t, v4(1), START);
+    assert_int_equal(strikes_add(&s->strikes, &rules, 1, 1, START), STRIKES_QUIET);
+    size_t before = resident_pages();
+    source_table_pardon(t);
+    size_t after = resident_pages();
+    assert_true(after < before + 1024); /* 4 MiB: reading maps no page of its own */
+    assert_int_equal(strikes_score(&s->strikes, &rules, START), 0);
+    source_table_free(t);
+}
+
 /* Those of the entries that many share, too: 2000 strikes of 4000 at most. */
 static void a_pardon_takes_all_strikes_back(void **state)
 {
@@ -466,6 +491,7 @@ int main(void)
         cmocka_unit_test(threads_share_the_table),
         cmocka_unit_test(a_new_rate_forgives_what_the_old_one_made_them_owe),
         cmocka_unit_test(a_pardon_takes_all_strikes_back),
+        cmocka_unit_test(a_pardon_touches_only_what_is_used),
         cmocka_unit_test(a_good_standing_lasts_as_long_as_it_is_asked_for),
         cmocka_unit_test(an_old_standing_is_forgotten_before_it_looks_fresh_again),
         cmocka_unit_test(who_was_good_lately_is_missed_most),

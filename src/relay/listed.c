@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/listed.h"
 
+#include <stdio.h>
+
 /* Whether nothing has to be done for it. */
 static bool stands(struct bans *t, const struct network *who, uint64_t now_ns)
 {
@@ -35,9 +37,16 @@ void listed_apply(struct bans *t, const struct ban_lists *was, const struct ban_
     for (size_t i = 0; i < now->count; i++) {
         if (stands(t, &now->at[i], now_ns))
             continue;
-        bans_set(t, &now->at[i], BAN_FOR_EVER, BAN_REASON_LIST, now_ns);
-        ret->set++;
+        bool done = bans_set(t, &now->at[i], BAN_FOR_EVER, BAN_REASON_LIST, now_ns);
+        ret->set += done;
+        ret->without_place += !done;
     }
-    for (size_t i = 0; ret->set && i < now->count; i++)
-        ret->without_place += !stands(t, &now->at[i], now_ns);
+}
+
+bool listed_format(char *dst, size_t size, const struct config *c, const struct listed_result *r)
+{
+    size_t networks = c->ban_lists.count, files = c->ban_list_files.count;
+    snprintf(dst, size, "%zu network%s in %zu file%s: %zu banned now, %zu lifted", networks, networks == 1 ? "" : "s",
+             files, files == 1 ? "" : "s", r->set, r->lifted);
+    return r->set || r->lifted;
 }

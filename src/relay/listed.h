@@ -12,11 +12,15 @@
 
 struct listed_result {
     size_t set, lifted;
-    size_t without_place; /* that others of the table have displaced at once */
+    size_t without_place; /* for which the table had no room */
 };
 
 /* From the lists that were in force to those that are now. Main thread. */
 void listed_apply(struct bans *t, const struct ban_lists *was, const struct ban_lists *now, uint64_t now_ns,
                   struct listed_result *ret);
+
+/* Says what came of it, for a line of a log. False: nothing has changed. */
+#define LISTED_TEXT_MAX 128
+bool listed_format(char *dst, size_t size, const struct config *c, const struct listed_result *r);
 
 #endif

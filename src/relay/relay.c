@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "policy/ban_reach.h"
 #include "relay/banned.h"
 #include "relay/listed.h"
 #include "relay/listener.h"
@@ -297,28 +298,33 @@ fail:
 }
 
 /* `was` is NULL at the start. */
-static void apply_lists(struct relay *r, const struct config *was, const struct config *now)
+static void apply_lists(struct relay *r, const struct config *was, const struct config *now, struct listed_result *ret)
 {
     static const struct ban_lists none;
-    struct listed_result done;
-    listed_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), &done);
-    if (done.set || done.lifted) {
-        char text[128];
-        snprintf(text, sizeof(text), "%zu network%s in %zu file%s: %zu banned now, %zu lifted", now->ban_lists.count,
-                 now->ban_lists.count == 1 ? "" : "s", now->ban_list_files.count,
-                 now->ban_list_files.count == 1 ? "" : "s", done.set, done.lifted);
-        LOG_INFO("ban.lists: %s", text);
-        event_log_note(r->events, EVENT_BAN_LISTS, text);
-    }
-    if (done.without_place)
-        LOG_WARN("ban.lists: %zu networks are not banned: their places in the ban table are taken", done.without_place);
-    if (was && (done.set || done.lifted))
+    char text[LISTED_TEXT_MAX];
+    listed_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), ret);
+    if (!listed_format(text, sizeof(text), now, ret))
+        return;
+    event_log_note(r->events, EVENT_BAN_LISTS, text);
+    if (was)
         banned_tell_all(r->workers, r->worker_count);
+}
+
+static void apply_first_lists(struct relay *r)
+{
+    const struct config *c = relay_config(r);
+    struct listed_result done;
+    char text[LISTED_TEXT_MAX];
+    apply_lists(r, NULL, c, &done);
+    if (listed_format(text, sizeof(text), c, &done))
+        LOG_INFO("ban.lists: %s", text);
+    if (done.without_place)
+        LOG_WARN("ban.lists: %zu networks are not banned: the ban table has no room", done.without_place);
 }
 
 int relay_start(struct relay *r)
 {
-    apply_lists(r, NULL, relay_config(r));
+    apply_first_lists(r);
     for (size_t i = 0; i < r->gate_count; i++) {
         struct worker_gate *wg = &r->workers[0]->gates[i];
         wg->probe = probe_new(wg);
@@ -376,7 +382,7 @@ static void reclaim(struct relay *r)
     pthread_mutex_unlock(&r->reading);
 }
 
-int relay_reload(struct relay *r, struct config *c)
+int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists)
 {
     struct policies *p = policies_new(r->config, c, c);
     if (!p)
@@ -397,7 +403,7 @@ int relay_reload(struct relay *r, struct config *c)
     for (size_t i = 0; i < r->gate_count; i++)
         gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
     signal_all(r, false);
-    apply_lists(r, was->config, c);
+    apply_lists(r, was->config, c, ret_lists);
     reclaim(r);
     return 0;
 }
@@ -558,10 +564,11 @@ struct kernel_bans *relay_kernel_bans(struct relay *r)
     return &r->kernel;
 }
 
-void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
+bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
 {
-    bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
+    bool done = bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
     banned_tell_all(r->workers, r->worker_count);
+    return done;
 }
 
 bool relay_unban(struct relay *r, const struct network *who)
@@ -614,11 +621,15 @@ bool relay_ban_objection(struct relay *r, const struct network *who, char *why, 
     network_format(text, sizeof(text), who);
     if (who->bits == 0)
         snprintf(why, size, "%s is everybody, and would shut every gate", text);
+    else if (ban_reach_is_too_wide(who))
+        snprintf(why, size, "%s is a large part of the world: allowed are /8 and narrower, of IPv6 /16", text);
     else if (g)
         snprintf(why, size, "the application of gate %s answers at %s, which lies in %s", g->config->name,
                  g->config->forward_text, text);
     else if (is_exempt_everywhere(r, who))
         snprintf(why, size, "%s is exempt at every gate (ban.exempt), so that a ban would keep nobody out", text);
+    else if (ban_reach_would_leave_nobody(r->bans, who, clock_now_ns()))
+        snprintf(why, size, "with %s and what is banned already, nobody of its kind of address could come in", text);
     else
         return false;
     return true;

@@ -14,6 +14,7 @@
 #include "policy/verdict.h"
 #include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
+#include "relay/listed.h"
 #include "relay/survey.h"
 #include "stats/metrics.h"
 
@@ -36,10 +37,10 @@ const struct config *relay_config(const struct relay *r);
 
 /* Puts another configuration into force, whose gates, addresses and other keys that need a restart are those of the
  * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again; networks that have
- * come into ban.lists are banned, and those that have gone from there no longer. Takes over `c`, or
+ * come into ban.lists are banned, and those that have gone from there no longer (*ret_lists). Takes over `c`, or
  * leaves it to the caller and everything as it was: -ENOMEM, or -EBUSY when the workers have not adopted the last
  * ones. Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
-MUST_USE int relay_reload(struct relay *r, struct config *c);
+MUST_USE int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists);
 
 /* For the metrics: an attempt to reload has succeeded, or was refused. */
 void relay_count_reload(struct relay *r, bool done);
@@ -60,13 +61,14 @@ void relay_free(struct relay *r);
  * restoring before relay_start(), and for reading. */
 struct bans *relay_bans(struct relay *r);
 
-/* An operator's ban, BAN_FOR_EVER or from now on; connections of `who` are closed. And its end: false when exactly this
- * network was not banned. */
-void relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
+/* An operator's ban, BAN_FOR_EVER or from now on; connections of `who` are closed. False: the table has no room. And
+ * its end: false when exactly this network was not banned. */
+bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
 bool relay_unban(struct relay *r, const struct network *who);
 
 /* Why this network must not be banned by an operator, as a sentence in `why`: because nothing would come of it (it is
- * exempt at every gate), or too much (an application answers there, or it is everybody). False: there is no reason. */
+ * exempt at every gate), or too much (an application answers there, or it is a large part of the world, or with what is
+ * banned already nobody is left). False: there is no reason. Not for workers. */
 bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size);
 
 /* Asks the workers about their connections, or has them close some, and waits for them, at most `patience_ns`. A worker

@@ -321,7 +321,8 @@ static void *reload_main(void *arg)
         c->gates[0].limits.source.messages.rate.count = n % 2 ? 0 : 1000000000;
         c->gates[0].limits.source.messages.rate.period_ns = NS_PER_S;
         c->gates[0].limits.source.messages.rate.burst = 1000000; /* a pause could bring PONGs among what comes back */
-        int error = relay_reload(p->relay, c);
+        struct listed_result lists;
+        int error = relay_reload(p->relay, c, &lists);
         assert_true(error == 0 || error == -EBUSY); /* a machine that stands still for a second */
         if (error)
             config_free(c);
@@ -516,6 +517,9 @@ static void some_must_not_be_banned(void **state)
         {"203.0.113.1", NULL},
         {"0.0.0.0/0", "everybody"},
         {"::/0", "everybody"},
+        {"128.0.0.0/1", "a large part of the world"},
+        {"2000::/15", "a large part of the world"},
+        {"10.0.0.0/8", NULL},
         {"192.0.2.7", "the application of gate main answers at tcp://192.0.2.7:5555"},
         {"192.0.2.0/24", "the application of gate main answers at tcp://192.0.2.7:5555, which lies in 192.0.2.0/24"},
         {"192.0.2.8", NULL},

@@ -134,6 +134,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     READING(BANS_LIFTED, "weir_bans_lifted_total", METRIC_COUNTER, "", "Bans lifted before their end.")                \
     READING(BANS_REPLACED, "weir_bans_replaced_total", METRIC_COUNTER, "",                                             \
             "Bans that gave way to others because the ban table was full.")                                            \
+    READING(BANS_REFUSED, "weir_bans_refused_total", METRIC_COUNTER, "",                                               \
+            "Bans that found no room: the ban table was full of bans of operators and lists.")                         \
     READING(ADMIN_UNAUTHORIZED, "weir_admin_unauthorized_total", METRIC_COUNTER, "",                                   \
             "Requests of the admin API that were sent away because they showed no token or a wrong one.")              \
     READING(EVENTS, "weir_events_total", METRIC_COUNTER, "result",                                                     \

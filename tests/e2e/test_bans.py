@@ -65,7 +65,7 @@ def test_breaking_the_protocol(app, start_weir, peers):
     assert weir.metric("weir_bans_total", reason="protocol") == 1
     assert weir.metric("weir_strike_warnings_total") >= 1
     wait_until(lambda: f"{OFFENDER} is banned for" in weir.stderr(), "the line that says so")
-    assert f"source {OFFENDER} has half of the strikes" in weir.stderr()
+    wait_until(lambda: f"source {OFFENDER} has half of the strikes" in weir.stderr(), "the line that warned")
     for i in range(20):
         assert echoes(neighbour, b"%d" % i)
     assert watch.count("DISCONNECTED") == 0
@@ -93,7 +93,8 @@ def test_only_sending_too_much(over, start_app, start_weir, peers, paths):
 
     wait_until(floods, "the flooder to be banned", limit=2 * net.PATIENCE, step=0.05)
     assert weir.metric("weir_bans_total", reason="excess") == 1
-    assert OFFENDER + " is banned" in weir.stderr() and NEIGHBOUR not in weir.stderr()
+    wait_until(lambda: OFFENDER + " is banned" in weir.stderr(), "the line that says so")
+    assert NEIGHBOUR not in weir.stderr()
     before = sink.stats()["messages"]
     for _ in range(20):
         neighbour.send(b"after")

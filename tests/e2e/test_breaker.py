@@ -55,7 +55,7 @@ def test_refuse_while_the_application_is_away(forward, start_weir, start_app, pe
             newcomer.close()
 
     net.wait_until(a_newcomer_is_refused, "a newcomer to be refused")
-    assert "circuit breaker open" in weir.stderr()
+    net.wait_until(lambda: "circuit breaker open" in weir.stderr(), "the line that says so")
     start_app("router", forward)
     # the client comes back by itself and is the trial
     weir.wait_metric("weir_breaker_state", lambda state: state == CLOSED)

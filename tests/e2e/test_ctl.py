@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """weir ctl and the JSON API behind it, with real libzmq clients: what it says is so, what it does is done, and nobody else notices."""
+import calendar
 import http.client
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 import zmq
@@ -16,6 +18,7 @@ from harness.weir import program
 from test_bans import ban_by_protocol
 
 TOKEN = "a-token-of-the-tests-0123456789"
+ISO = "%Y-%m-%dT%H:%M:%SZ"
 BOB, EVE = "127.7.7.1", "127.7.7.2"  # of one /24
 
 
@@ -155,12 +158,42 @@ def test_who_must_not_be_banned(paths, start_app, start_weir, peers):
     setting.start(ban={"exempt": ["198.51.100.0/24"]})
     for network, reason in (("0.0.0.0/0", "everybody"), ("127.5.5.5", "the application of gate main answers at tcp://127.5.5.5"),
                             ("127.5.0.0/16", "the application of gate main answers"), ("127.0.0.1", "the admin address"),
+                            ("0.0.0.0/1", "a large part of the world"), ("10.0.0.0/7", "allowed are /8 and narrower, of IPv6 /16"),
+                            ("2000::/3", "a large part of the world"), ("::/1", "a large part of the world"),
                             ("198.51.100.7", "exempt at every gate"), ("198.51.100.0/25", "ban.exempt")):
         done = setting.ctl("ban", network, code=1)
         assert reason in done.stderr and "(409 of " in done.stderr
     assert setting.show("bans") == []
     assert setting.weir.metric("weir_bans_total") == 0
     setting.ctl("ban", "198.51.0.0/16")  # holds others too
+
+
+def test_bans_that_together_leave_nobody(setting):
+    """Each of them is narrow enough: the one that would be the last is refused."""
+    setting.start()
+    wide = [i for i in range(1, 224) if i != 127]
+    for i in wide[:-1]:
+        assert setting.call("PUT", "/v1/bans", json.dumps({"network": f"{i}.0.0.0/8"}))[0] == 200
+    done = setting.ctl("ban", f"{wide[-1]}.0.0.0/8", code=1)
+    assert "nobody of its kind of address could come in" in done.stderr and "(409 of " in done.stderr
+    setting.ctl("ban", f"{wide[-1]}.0.0.0/9")
+    assert "nobody" in setting.ctl("ban", f"{wide[-1]}.128.0.0/9", code=1).stderr
+    setting.ctl("unban", "10.0.0.0/8")
+    setting.ctl("ban", f"{wide[-1]}.128.0.0/9")
+
+
+def test_a_ban_keeps_its_time_over_a_restart(paths, start_app, start_weir):
+    """`show bans` says since when somebody is banned, and not since when Weir runs."""
+    setting = Setting(paths, start_app, start_weir)
+    state = {"state": {"file": paths.file("state")}}
+    weir = setting.start(top=state)
+    setting.ctl("ban", EVE, "--for", "10m")
+    since = setting.show("bans")[0]["since"]
+    wait_until(lambda: time.time() > calendar.timegm(time.strptime(since, ISO)) + 2, "two seconds")
+    weir.stop()
+    setting.start(top=state)
+    again = calendar.timegm(time.strptime(setting.show("bans")[0]["since"], ISO))
+    assert abs(again - calendar.timegm(time.strptime(since, ISO))) <= 1
 
 
 # ---- kicking ----
@@ -312,10 +345,17 @@ def test_a_reload_is_done_or_refused_with_the_reasons(setting, peers):
     assert done.stdout == ""
     assert f"{setting.path}:5:21: message.size is not a size" in done.stderr and f"{setting.path}:6:5: " in done.stderr
     assert "the configuration in force stays (409 of " in done.stderr
+    listed = setting.write("drop.txt", "192.0.2.1\n192.0.2.2\n")
+    setting.config(zmtp2=True, top={"ban": {"lists": [listed]}})
+    said = setting.ctl("reload").stdout
+    assert "ban.lists: 2 networks in 1 file: 2 banned now, 0 lifted\n" in said and "1 key changed: ban.lists" in said
+    setting.write("drop.txt", "192.0.2.2\n192.0.2.3\n192.0.2.4\n")
+    assert setting.ctl("reload").stdout == (f"ban.lists: 3 networks in 1 file: 2 banned now, 1 lifted\n"
+                                            f"reloaded {setting.path}: no key changed\n")
     setting.config(zmtp2=True, top={"memory": "64MiB"})
     assert "memory cannot change without a restart: 256MiB -> 64MiB" in setting.ctl("reload", code=1).stderr
-    assert weir.metric("weir_reloads_total", result="done") == 2 and weir.metric("weir_reloads_total", result="refused") == 2
-    assert weir.metric("weir_config_generation") == 3
+    assert weir.metric("weir_reloads_total", result="done") == 4 and weir.metric("weir_reloads_total", result="refused") == 2
+    assert weir.metric("weir_config_generation") == 5
     assert echoes(client) and weir.metric("weir_connections_closed_total") == 0
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """SIGHUP: the configuration changes under traffic, nothing is lost and nobody is disconnected; what is wrong is refused whole."""
 import os
+import re
 import signal
 
 import pytest
@@ -35,6 +36,7 @@ class Setting:
         before, logged = self.reloads(result), len(self.weir.stderr())
         self.weir.signal(signal.SIGHUP)
         net.wait_until(lambda: self.reloads(result) == before + 1, f"a reload that is {result}")
+        net.wait_until(lambda: re.search(r"reloaded .*\n|refused: .*\n|SIGHUP: .*\n", self.weir.stderr()[logged:]), "its last line")
         return self.weir.stderr()[logged:]
 
 
