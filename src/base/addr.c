@@ -40,6 +40,14 @@ void addr_from_uid(struct addr *ret, uint32_t uid)
     memcpy(ret->bytes, &be, sizeof(be));
 }
 
+bool addr_is_own(const struct addr *a)
+{
+    static const uint8_t loopback[16] = {[15] = 1};
+    if (a->kind == ADDR_V4)
+        return a->bytes[0] == IN_LOOPBACKNET;
+    return a->kind != ADDR_V6 || memcmp(a->bytes, loopback, sizeof(loopback)) == 0;
+}
+
 static void format_uid(char *dst, size_t size, const struct addr *a)
 {
     uint32_t be;

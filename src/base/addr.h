@@ -29,6 +29,9 @@ struct addr {
 void addr_from_sockaddr(struct addr *ret, const struct sockaddr *sa);
 void addr_from_uid(struct addr *ret, uint32_t uid);
 
+/* Whether it is this machine's own without looking: loopback, or no IP address at all. */
+bool addr_is_own(const struct addr *a);
+
 /* "192.0.2.1:5555", "[2001:db8::1]:5555", "uid:1000". Returns `dst` (at least ADDR_TEXT_MAX). */
 char *addr_format(char *dst, size_t size, const struct addr *a);
 

@@ -49,6 +49,25 @@ static void a_mapped_address_is_the_ipv4_address(void **state)
     assert_memory_equal(mapped.bytes, plain.bytes, sizeof(plain.bytes));
 }
 
+static void loopback_and_users_are_here(void **state)
+{
+    static const struct {
+        const char *text;
+        bool own;
+    } v6[] = {
+        {"::1", true},         {"::", false}, {"::2", false}, {"::ffff:127.1.2.3", true}, {"::ffff:128.0.0.1", false},
+        {"2001:db8::1", false}};
+    struct addr a;
+    for (size_t i = 0; i < sizeof(v6) / sizeof(v6[0]); i++) {
+        of_v6(&a, v6[i].text, 1);
+        assert_int_equal(addr_is_own(&a), v6[i].own);
+    }
+    addr_from_uid(&a, 0);
+    assert_true(addr_is_own(&a));
+    assert_true(addr_is_own(&(struct addr){.kind = ADDR_NONE}));
+    assert_false(addr_is_own(&(struct addr){.kind = ADDR_V4, .bytes = {10, 0, 0, 1}}));
+}
+
 static void other_families_are_nobody(void **state)
 {
     char s[ADDR_TEXT_MAX];
@@ -184,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(peers_are_named),
         cmocka_unit_test(a_mapped_address_is_the_ipv4_address),
+        cmocka_unit_test(loopback_and_users_are_here),
         cmocka_unit_test(other_families_are_nobody),
         cmocka_unit_test(endpoints_are_understood),
         cmocka_unit_test(endpoints_that_are_wrong_say_why),

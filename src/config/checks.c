@@ -146,6 +146,15 @@ static void check_balancers(const struct config_gate *g, struct report *r)
     }
 }
 
+static void check_upstream(const struct config_gate *g, const struct section_given *given, struct report *r)
+{
+    const struct given *at = given_of(given, gate_key("upstream.source"));
+    if (g->upstream_source == UPSTREAM_SOURCE_CLIENT && !at->wrong && g->forward_text[0] &&
+        g->forward.kind != ENDPOINT_TCP)
+        report_mistake(r, at->at, "upstream.source: client needs an application on tcp, where there are addresses: %s",
+                       g->forward_text);
+}
+
 static void check_kernel(const struct config_gate *g, const struct section_given *given, struct report *r)
 {
     const struct given *at = given_of(given, gate_key("ban.kernel"));
@@ -179,6 +188,7 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
     warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
     check_kernel(g, given, r);
+    check_upstream(g, given, r);
     settle_enforcement(g, given);
     settle_exempt(g);
     settle_balancers(g);

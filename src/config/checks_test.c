@@ -57,6 +57,30 @@ static void test_no_follow_up_of_a_wrong_value(void **state)
         "500/s\n");
 }
 
+static void test_connections_from_clients(void **state)
+{
+    says("upstream: {source: client}",
+         "weir.yaml:3:20: upstream.source: client needs an application on tcp, where there are addresses: ipc:///b\n");
+    says("upstream: {source: weir}", "");
+}
+
+static void test_load_balancers(void **state)
+{
+    says("proxy_protocol: {from: [10.0.0.5, 'uid:1000']}", "");
+    says(
+        "proxy_protocol: {from: ['::/0']}",
+        "weir.yaml:3:25: warning: proxy_protocol.from is the whole world: whoever reaches this gate can say that he is "
+        "anybody; allowed, but better the addresses of your load balancers\n");
+    struct reading r =
+        reading_of("gates: [{listen: 'tcp://*:1', forward: 'tcp://127.0.0.1:2', ban: {exempt: [10.0.0.9]}, "
+                   "proxy_protocol: {from: [10.0.0.5, 10.0.0.6]}}]\n");
+    assert_non_null(r.config);
+    assert_int_equal(r.config->gates[0].balancers.count, 2);
+    assert_int_equal(r.config->gates[0].limits.ban.exempt.count, 1);
+    assert_int_equal(r.config->gates[0].kernel_spares.count, 3);
+    reading_free(&r);
+}
+
 static void test_bans_in_the_kernel(void **state)
 {
     says("ban: {kernel: nftables}", "weir.yaml:3:15: ban.kernel needs a gate that listens on tcp: ipc:///a\n");
@@ -263,6 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_smaller_must_be_smaller),
         cmocka_unit_test(test_no_follow_up_of_a_wrong_value),
+        cmocka_unit_test(test_connections_from_clients),
+        cmocka_unit_test(test_load_balancers),
         cmocka_unit_test(test_bans_in_the_kernel),
         cmocka_unit_test(test_defaults_follow_smaller_limits),
         cmocka_unit_test(test_rules_follow_the_gate),

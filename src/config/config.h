@@ -28,6 +28,9 @@
 /* What newcomers meet while the breaker is open. */
 enum breaker_meets { BREAKER_MEETS_PAUSE, BREAKER_MEETS_REFUSE };
 
+/* From whose address the application is connected. */
+enum upstream_source { UPSTREAM_SOURCE_WEIR, UPSTREAM_SOURCE_CLIENT };
+
 struct config_network {
     struct network network;
     uint32_t line, column; /* in the file */
@@ -76,6 +79,7 @@ struct config_gate {
     char forward_text[ENDPOINT_TEXT_MAX];
     struct endpoint listen;
     struct endpoint forward;
+    enum upstream_source upstream_source;
     enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
     bool zmtp2;              /* accept ZMTP 2.0 clients */
     struct limits limits;

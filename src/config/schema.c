@@ -47,6 +47,9 @@ static const struct schema_choice ban_actions[] = {{"tarpit", BAN_ACTION_TARPIT}
 static const struct schema_choice ban_kernels[] = {
     {"off", BAN_KERNEL_OFF}, {"nftables", BAN_KERNEL_NFTABLES}, {"xdp", BAN_KERNEL_XDP}, {0}};
 
+static const struct schema_choice upstream_sources[] = {
+    {"weir", UPSTREAM_SOURCE_WEIR}, {"client", UPSTREAM_SOURCE_CLIENT}, {0}};
+
 static const struct schema_choice duplicates[] = {{"refuse", DUPLICATE_IDS_REFUSE}, {"pass", DUPLICATE_IDS_PASS}, {0}};
 
 _Static_assert(sizeof(enum socket_type) == 4 && sizeof(enum action) == 4 && sizeof(enum log_level) == 4,
@@ -106,6 +109,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "Where clients connect: tcp://HOST:PORT or ipc://PATH, as for zmq_bind; HOST and PORT may be *, and HOST the name of a network interface, whose first address is looked up at the start."},
     {"forward", SCHEMA_FORWARD, GATE(forward_text), .restart = true, .preset_words = "required",
      .doc = "Where the application listens: tcp://HOST:PORT or ipc://PATH, as for zmq_connect. Names are looked up once, at the start."},
+    {"upstream.source", SCHEMA_CHOICE, GATE(upstream_source), .restart = true, .preset = "weir", .choices = upstream_sources,
+     .doc = "From whose address the connections to the application come. weir: Weir's own, so that an application which judges by address (ZAP allow and deny lists, ZMQ_TCP_ACCEPT_FILTER) sees Weir alone: its deny list refuses nobody, and an allow list with 127.0.0.1 admits everybody. client: the client's (of loopback and ipc clients Weir's own), for an application on tcp on this machine; needs CAP_NET_ADMIN and CAP_NET_RAW, without which Weir does not start."},
     {"socket", SCHEMA_CHOICE, GATE(socket), .restart = true, .preset = "auto", .choices = sockets,
      .doc = "The socket type that the application binds; auto learns it from the application's first handshake. A client whose socket type cannot talk to it is closed in the handshake. With CURVE the handshake does not show it: set it there, or slow_reader has no effect."},
     {"proxy_protocol.from", SCHEMA_NETWORKS, GATE(proxy_protocol_from), .min = "0", .max = "32", .preset_words = "none",

@@ -10,6 +10,7 @@
 #include "daemon/log_writer.h"
 #include "daemon/notify.h"
 #include "daemon/orders.h"
+#include "daemon/source_routes.h"
 #include "relay/relay.h"
 
 #include <errno.h>
@@ -142,7 +143,11 @@ static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
+    struct source_routes routes;
+    if (source_routes_start(&routes, h->config, stderr) < 0)
+        return 1;
     h->kernel = kernel_new(h->config, h->relay); /* forks, so it comes before the threads */
+    source_routes_settle(&routes);
     struct log_writer *lines = log_writer_start();
     struct keeper *k = lines ? keeper_start(h->config->state_file, bans) : NULL;
     kernel_follow(k ? h->kernel : NULL);
@@ -154,6 +159,7 @@ static int serve_kept(struct house *h)
         fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
     event_writer_stop(h->events);
     kernel_free(h->kernel);
+    source_routes_stop(&routes);
     keeper_stop(k);
     log_writer_stop(lines);
     return code;

@@ -9,6 +9,7 @@
 #include "daemon/event_writer.h"
 #include "daemon/keeper.h"
 #include "daemon/kernel.h"
+#include "daemon/source_routes.h"
 #include "daemon/log_writer.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ static struct fake {
     struct relay relay;
     struct admin admin;
     char story[512];
-    bool relay_fails, admin_fails, token_fails, start_fails, keeper_fails;
+    bool relay_fails, admin_fails, token_fails, start_fails, keeper_fails, routes_fail;
     int signals_at_start[4]; /* raised by relay_start(); 0 ends the list */
     bool signal_while_draining;
     int64_t open_connections; /* each look takes one away; negative: never ends */
@@ -182,6 +183,19 @@ struct keeper *keeper_start(const char *path, struct bans *bans)
 }
 
 void keeper_stop(struct keeper *k)
+{
+}
+
+int source_routes_start(struct source_routes *r, const struct config *c, FILE *errors)
+{
+    return fake.routes_fail ? -1 : 0;
+}
+
+void source_routes_settle(const struct source_routes *r)
+{
+}
+
+void source_routes_stop(struct source_routes *r)
 {
 }
 
@@ -426,6 +440,11 @@ static void test_failures_at_the_start(void **state)
     assert_false(fake.follows);
 
     fake.keeper_fails = false;
+    fake.routes_fail = true;
+    fake.story[0] = '\0';
+    assert_int_equal(run(&c, printed, sizeof(printed)), 1);
+    assert_string_equal(fake.story, "new free");
+    fake.routes_fail = false;
     fake.start_fails = true;
     fake.story[0] = '\0';
     assert_int_equal(run(&c, printed, sizeof(printed)), 1);

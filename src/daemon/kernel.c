@@ -6,6 +6,7 @@
 #include "daemon/firewall_link.h"
 #include "daemon/helper.h"
 #include "daemon/rights.h"
+#include "daemon/source_routes.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -325,7 +326,8 @@ struct kernel *kernel_new(const struct config *c, struct relay *r)
         return NULL;
     struct kernel *k = make(c, r);
     int error = k ? start(k, c) : -ENOMEM;
-    int kept = rights_give_up(); /* in any case: there is nothing else that Weir needs them for */
+    int kept =
+        rights_give_up(source_routes_wanted(c)); /* in any case: there is nothing else that Weir needs them for */
     if (kept)
         LOG_WARN("ban.kernel: the main process cannot give up its rights: %s", strerror(-kept));
     if (!error)

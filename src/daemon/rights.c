@@ -67,6 +67,12 @@ bool rights_load_programs(void)
     return get_capabilities(&effective, &permitted) == 0 && (effective & bit(CAP_BPF));
 }
 
+bool rights_be_anybody(void)
+{
+    uint64_t effective = 0, permitted = 0;
+    return get_capabilities(&effective, &permitted) == 0 && (effective & bit(CAP_NET_RAW));
+}
+
 /* What executing a program could give back. Dropping from the bounding set takes CAP_SETPCAP: who lacks it is not root,
  * and "no new privileges" does the same for him. */
 static void drop_for_ever(uint64_t set)
@@ -75,18 +81,6 @@ static void drop_for_ever(uint64_t set)
         if (set & bit(c))
             (void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-}
-
-int rights_give_up(void)
-{
-    const uint64_t lost = bit(CAP_NET_ADMIN) | bit(CAP_NET_RAW) | bit(CAP_SYS_ADMIN) | bit(CAP_SYS_MODULE) |
-                          bit(CAP_SYS_PTRACE) | bit(CAP_SYS_RAWIO) | bit(CAP_BPF) | bit(CAP_PERFMON) | bit(CAP_SETPCAP);
-    uint64_t effective, permitted;
-    drop_for_ever(lost);
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return -errno;
-    int error = get_capabilities(&effective, &permitted);
-    return error ? error : set_capabilities(effective & ~lost, permitted & ~lost);
 }
 
 /* ---- alone ---- */
@@ -243,4 +237,62 @@ int rights_confine(bool programs)
     if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         error = -errno;
     return error ? error : filter_calls(programs);
+}
+
+/* ---- the main process ---- */
+
+#ifdef ARCHITECTURE
+
+/* CAP_NET_RAW without raw sockets: what is left of it is to come from another address. */
+static int refuse_raw_sockets(void)
+{
+    const struct sock_filter program[] = {
+        LOAD(arch),
+        JUMP_EQ(ARCHITECTURE, 1, 0),
+        REFUSE,
+        LOAD(nr),
+#ifdef __x86_64__
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), /* the x32 numbers */
+        REFUSE,
+#endif
+        REFUSE_CALL(io_uring_setup),
+        JUMP_EQ(SYS_socket, 1, 0),
+        RETURN(SECCOMP_RET_ALLOW),
+        LOAD(args[0]),
+        JUMP_EQ(AF_PACKET, 4, 0),
+        JUMP_EQ(AF_NETLINK, 6, 0), /* looking up names uses such */
+        LOAD(args[1]),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf), /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_RAW, 0, 1),
+        REFUSE,
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_PACKET, 0, 1),
+        REFUSE,
+        RETURN(SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog all = {.len = ARRAY_LEN(program), .filter = (struct sock_filter *)program};
+    return error_of(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all, 0, 0));
+}
+
+#else
+
+static int refuse_raw_sockets(void)
+{
+    return 0;
+}
+
+#endif
+
+int rights_give_up(bool keep_raw)
+{
+    const uint64_t lost = bit(CAP_NET_ADMIN) | bit(CAP_NET_RAW) | bit(CAP_SYS_ADMIN) | bit(CAP_SYS_MODULE) |
+                          bit(CAP_SYS_PTRACE) | bit(CAP_SYS_RAWIO) | bit(CAP_BPF) | bit(CAP_PERFMON) | bit(CAP_SETPCAP);
+    const uint64_t kept = keep_raw ? bit(CAP_NET_RAW) : 0;
+    uint64_t effective, permitted;
+    drop_for_ever(lost);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    int error = get_capabilities(&effective, &permitted);
+    if (!error)
+        error = set_capabilities((effective & ~lost) | (effective & kept), (permitted & ~lost) | (permitted & kept));
+    return error || !keep_raw ? error : refuse_raw_sockets();
 }

@@ -17,9 +17,14 @@ bool rights_filter_packets(void);
 /* Whether it may load programs into the kernel besides (CAP_BPF). */
 bool rights_load_programs(void);
 
+/* Whether it may connect from addresses that are not its own (CAP_NET_RAW). */
+bool rights_be_anybody(void);
+
 /* The main process: no capability that reaches into the network, the kernel, or other processes any more, none to be
- * had by executing something either. It then cannot trace the helper, whose rights it lacks. 0 or -errno. */
-MUST_USE int rights_give_up(void);
+ * had by executing something either. It then cannot trace the helper, whose rights it lacks. Where it has to be anybody
+ * (`keep_raw`) it keeps CAP_NET_RAW, and a filter of system calls refuses what else that is for: packet sockets, and
+ * raw ones other than netlink's; by io_uring, too. 0 or -errno. */
+MUST_USE int rights_give_up(bool keep_raw);
 
 /* The helper, 1: ends when `parent` does, leaves no core, has nothing open but standard error and descriptor `keep`,
  * which becomes descriptor 3. 0 or -errno. */

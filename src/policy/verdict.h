@@ -103,6 +103,8 @@
             "the application came back with another mechanism or version")                                             \
     VERDICT(APPLICATION_REFUSED, "application_refused", 0, "the application ended the handshake")                      \
     VERDICT(APPLICATION_GONE, "application_gone", 0, "the application closed the connection")                          \
+    VERDICT(NO_UPSTREAM_SOURCE, "no_upstream_source", 0,                                                               \
+            "no connection to the application can be made from the client's address (upstream.source)")                \
     VERDICT(BREAKER_OPEN, "breaker_open", 0, "the circuit breaker of the application is open")                         \
     VERDICT(APPLICATION_PROTOCOL, "application_protocol", 0, "the application sent what ZMTP does not allow")          \
     VERDICT(DRAINING, "draining", 0, "Weir is shutting down")

@@ -187,17 +187,63 @@ static bool refuse_oneself(int fd)
     return true;
 }
 
-int net_connect(const struct endpoint *e, bool *ret_pending)
+/* The address `from`, in the form that a socket towards `e` wants. False: it is of another IP version. */
+static bool source_for(const struct endpoint *e, const struct addr *from, struct endpoint *ret)
+{
+    bool mapped = e->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&e->v6.sin6_addr);
+    enum addr_kind kind = e->sa.sa_family == AF_INET6 && !mapped ? ADDR_V6 : ADDR_V4;
+    if (e->kind != ENDPOINT_TCP || from->kind != kind)
+        return false;
+    *ret = *e;
+    if (e->sa.sa_family == AF_INET) {
+        ret->v4.sin_port = 0;
+        memcpy(&ret->v4.sin_addr, from->bytes, 4);
+        return true;
+    }
+    ret->v6.sin6_port = 0;
+    memcpy(ret->v6.sin6_addr.s6_addr + (mapped ? 12 : 0), from->bytes, mapped ? 4 : 16);
+    return true;
+}
+
+/* Any port, for those of one client may be in use here for another gate. It is chosen by connect(2), when it is known
+ * where to, so that there are enough of them. */
+static int take_address(int fd, const struct endpoint *e, const struct addr *from)
+{
+    struct endpoint own;
+    int one = 1;
+    if (!source_for(e, from, &own))
+        return -EADDRNOTAVAIL;
+    bool v6 = own.sa.sa_family == AF_INET6;
+    set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (setsockopt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, &one, sizeof(one)) < 0 ||
+        bind(fd, &own.sa, own.len) < 0)
+        return -EADDRNOTAVAIL;
+    return 0;
+}
+
+static int connect_socket(const struct endpoint *e, const struct addr *from, bool *ret_pending)
 {
     int fd = open_socket(e);
     if (fd < 0)
         return fd;
+    if (from && take_address(fd, e, from) < 0)
+        return fail_closed(fd, EADDRNOTAVAIL);
     if (e->kind == ENDPOINT_TCP)
         set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     *ret_pending = connect(fd, &e->sa, e->len) < 0;
     if (*ret_pending && errno != EINPROGRESS)
         return fail_closed(fd, errno);
     return !*ret_pending && e->kind == ENDPOINT_TCP && refuse_oneself(fd) ? fail_closed(fd, ECONNREFUSED) : fd;
+}
+
+int net_connect(const struct endpoint *e, bool *ret_pending)
+{
+    return connect_socket(e, NULL, ret_pending);
+}
+
+int net_connect_from(const struct endpoint *e, const struct addr *from, bool *ret_pending)
+{
+    return connect_socket(e, from, ret_pending);
 }
 
 int net_connect_result(int fd)

@@ -26,6 +26,10 @@ void net_shrink(int fd);
 /* Starts a connection. *ret_pending: it is not there yet, EPOLLOUT will tell. */
 MUST_USE int net_connect(const struct endpoint *e, bool *ret_pending);
 
+/* The same from the address of somebody else, of whom this machine is not (IP_TRANSPARENT, CAP_NET_RAW; the answers
+ * must find their way back: daemon/source_routes.h). -EADDRNOTAVAIL: not from this one. */
+MUST_USE int net_connect_from(const struct endpoint *e, const struct addr *from, bool *ret_pending);
+
 /* The outcome of a pending connect: 0 or -errno. */
 MUST_USE int net_connect_result(int fd);
 

@@ -276,6 +276,31 @@ static void meeting_oneself_is_no_connection(void **state)
     close(listener);
 }
 
+/* From another address of loopback, which takes the right for transparent sockets, but no routes. */
+static void connections_come_from_whom_they_are_for(void **state)
+{
+    struct endpoint e = parse("tcp://127.0.0.1:*"), unix_path = in_folder("source");
+    struct addr from = {.kind = ADDR_V4, .bytes = {127, 9, 9, 9}, .port = 4711}, who;
+    struct addr six = {.kind = ADDR_V6, .bytes = {[15] = 1}};
+    bool pending;
+    int listener = net_listen(&e, true, false);
+    assert_int_equal(net_connect_from(&e, &six, &pending), -EADDRNOTAVAIL);
+    assert_int_equal(net_connect_from(&unix_path, &from, &pending), -EADDRNOTAVAIL);
+    int fd = net_connect_from(&e, &from, &pending);
+    if (fd == -EADDRNOTAVAIL) {
+        close(listener);
+        skip(); /* no right to */
+    }
+    assert_true(fd >= 0);
+    await(listener, POLLIN);
+    int accepted = net_accept(listener, ENDPOINT_TCP, &who);
+    assert_true(accepted >= 0 && who.kind == ADDR_V4 && who.port != 0);
+    assert_memory_equal(who.bytes, from.bytes, 4);
+    close(accepted);
+    close(fd);
+    close(listener);
+}
+
 static void the_limit_of_an_application_can_be_seen(void **state)
 {
     struct endpoint e = in_folder("limit");
@@ -310,6 +335,7 @@ int main(void)
         cmocka_unit_test(other_files_are_not_replaced),
         cmocka_unit_test(refusals_have_their_names),
         cmocka_unit_test(meeting_oneself_is_no_connection),
+        cmocka_unit_test(connections_come_from_whom_they_are_for),
         cmocka_unit_test(the_limit_of_an_application_can_be_seen),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -94,6 +94,15 @@ static void on_connected(struct session *s)
     handshake_app_connected(&s->opening->handshake);
 }
 
+/* With upstream.source: client from the client's own address, if it has one that others could not have. */
+static int connect_for(const struct session *s, bool *ret_pending)
+{
+    const struct gate *g = s->wg->gate;
+    if (g->config->upstream_source == UPSTREAM_SOURCE_WEIR || addr_is_own(&s->addr))
+        return net_connect(&g->forward, ret_pending);
+    return net_connect_from(&g->forward, &s->addr, ret_pending);
+}
+
 static void connect_now(struct session *s)
 {
     struct opening *o = s->opening;
@@ -112,9 +121,13 @@ static void connect_now(struct session *s)
         farewell_give_back(s->wg);
         return;
     }
-    int fd = net_connect(&s->wg->gate->forward, &pending);
+    int fd = connect_for(s, &pending);
     if (fd < 0) {
         farewell_give_back(s->wg);
+        if (fd == -EADDRNOTAVAIL && s->wg->gate->config->upstream_source == UPSTREAM_SOURCE_CLIENT) {
+            session_close(s, VERDICT_NO_UPSTREAM_SOURCE);
+            return;
+        }
         connect_later(s, fd);
         return;
     }

@@ -223,7 +223,7 @@ def test_names_in_code_exist(page):
 
 # ---- the page of limits ----
 
-NO_LIMITS = {"enforce_key", "admin.listen", "admin.token_file", "state.file", "events.file", "workers", "log.level", "name", "listen", "forward", "socket", "zmtp2", "classes", "classes.name",
+NO_LIMITS = {"enforce_key", "admin.listen", "admin.token_file", "state.file", "events.file", "workers", "log.level", "name", "listen", "forward", "socket", "upstream.source", "zmtp2", "classes", "classes.name",
              "classes.match.networks"}
 
 

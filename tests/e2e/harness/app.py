@@ -28,7 +28,7 @@ ECHO = {"rep", "slow-rep", "router", "dealer", "pair"}
 
 def make_app(folder, kind, bind, nofile=1024, options=None, zap=None, **spec):
     """Starts an application and waits until it is bound. options: {"RCVHWM": 10, "CURVE_SERVER": 1, "CURVE_SECRETKEY": "z85..."};
-    zap: {"plain": {user: password}} or {"curve": [z85 public keys]}; nofile: its descriptor limit (libzmq's habitual 1024)."""
+    zap: {"plain": {user: password}} or {"curve": [z85 public keys]}, with {"allow": [addresses]} or {"deny": [addresses]}; nofile: its descriptor limit (libzmq's habitual 1024)."""
     spec.update(bind=bind, options=options or {}, zap=zap or {})
     app = App([sys.executable, __file__, kind, json.dumps(spec)], folder, f"app-{kind}", nofile=nofile, stdin=True)
     app.endpoint = app.wait_line(lambda line: line.startswith("ready "))[0].split()[1]
@@ -62,8 +62,9 @@ class Application:
         self._authenticate(spec["zap"])
         self.socket = self.ctx.socket(getattr(zmq, TYPES[kind]))
         self.socket.linger = 0
-        for name, value in spec["options"].items():
-            self.socket.setsockopt(getattr(zmq, name), value.encode() if isinstance(value, str) else value)
+        for name, values in spec["options"].items():
+            for value in values if isinstance(values, list) else [values]:
+                self.socket.setsockopt(getattr(zmq, name), value.encode() if isinstance(value, str) else value)
         if kind == "sub":
             self.socket.subscribe(b"")
         if kind == "xsub":
@@ -76,6 +77,10 @@ class Application:
         from zmq.auth.thread import ThreadAuthenticator
         self.auth = ThreadAuthenticator(self.ctx)
         self.auth.start()
+        if "allow" in zap:
+            self.auth.allow(*zap["allow"])
+        if "deny" in zap:
+            self.auth.deny(*zap["deny"])
         if "plain" in zap:
             self.auth.configure_plain(domain="*", passwords=zap["plain"])
         if "curve" in zap:
