@@ -128,8 +128,7 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->message.min_rate, 64 * KiB);
     assert_int_equal(l->message.unfinished_bytes, 16 * MiB);
     assert_int_equal(l->message.over, ACTION_CLOSE);
-    assert_int_equal(l->slow_reader.bytes, 64 * KiB);
-    assert_int_equal(l->slow_reader.within_ns, 5 * NS_PER_S);
+    assert_int_equal(l->slow_reader.behind, 64 * MiB);
     assert_int_equal(l->heartbeat.interval_ns, 200 * NS_PER_MS);
     assert_int_equal(l->heartbeat.max_pause_ns, 5 * NS_PER_S);
     assert_int_equal(l->concurrency.limit, CONCURRENCY_LIMIT_AUTO);

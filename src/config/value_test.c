@@ -150,8 +150,8 @@ static void test_quantities(void **state)
     assert_true(rate_is_unlimited(&g.limits.source.messages.rate));
     put("source.bytes.rate", "10MiB/s", &g);
     assert_int_equal(g.limits.source.bytes.rate.count, 10 * 1024 * 1024);
-    put("slow_reader.within", "0", &g);
-    assert_int_equal(g.limits.slow_reader.within_ns, 0);
+    put("slow_reader.behind", "0", &g);
+    assert_int_equal(g.limits.slow_reader.behind, 0);
 }
 
 static void test_words(void **state)

@@ -11,8 +11,17 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define KIB 1024u
-#define MIB (1024u * KIB)
+#define KIB  1024u
+#define MIB  (1024u * KIB)
+#define S(s) (uint64_t)((s)*1e9)
+
+/* What the publisher holds back; nothing is known of the time before. */
+static uint64_t waits_for(const struct lag *g, const struct laggard *l, uint64_t passed, uint64_t messages)
+{
+    bool full;
+    struct lag_sent sent = {.bytes = passed, .messages = messages};
+    return lag_published(g, l, &sent, UINT32_MAX, 0, &full);
+}
 
 static void without_laggards_nothing_is_told(void **state)
 {
@@ -26,14 +35,14 @@ static void what_others_got_waits_for_a_laggard(void **state)
     struct lag g = {0};
     struct laggard l;
     lag_enter(&g);
-    lag_begin(&g, &l, 5 * MIB);
+    lag_begin(&g, &l, 5 * MIB, 0);
     /* Three of four keep up with 20 messages of 256 KiB. */
     for (unsigned i = 0; i < 60; i++)
         lag_told(&g, 256 * KIB, 4);
-    assert_in_range(lag_bytes(&g, &l, 5 * MIB, 20), 5 * MIB - KIB, 5 * MIB);
+    assert_in_range(waits_for(&g, &l, 5 * MIB, 20), 5 * MIB - KIB, 5 * MIB);
     /* What it takes does not wait any more. */
-    assert_in_range(lag_bytes(&g, &l, 9 * MIB, 36), MIB - KIB, MIB);
-    assert_int_equal(lag_bytes(&g, &l, 11 * MIB, 44), 0);
+    assert_in_range(waits_for(&g, &l, 9 * MIB, 36), MIB - KIB, MIB);
+    assert_int_equal(waits_for(&g, &l, 11 * MIB, 44), 0);
 }
 
 static void a_queue_holds_so_many_messages_only(void **state)
@@ -41,12 +50,12 @@ static void a_queue_holds_so_many_messages_only(void **state)
     struct lag g = {0};
     struct laggard l;
     lag_enter(&g);
-    lag_begin(&g, &l, 1000 * 100);
+    lag_begin(&g, &l, 1000 * 100, 0);
     for (unsigned i = 0; i < 1000; i++)
         lag_told(&g, MIB, 2);
-    assert_int_equal(lag_bytes(&g, &l, 1000 * 100, 1000), LAG_QUEUE * 101);
+    assert_int_equal(waits_for(&g, &l, 1000 * 100, 1000), LAG_QUEUE * 101);
     /* Nothing is known of the size of its messages. */
-    assert_int_equal(lag_bytes(&g, &l, 1000 * 100, 0), 1000u * MIB);
+    assert_int_equal(waits_for(&g, &l, 1000 * 100, 0), 1000u * MIB);
 }
 
 static void where_all_lag_nothing_is_known(void **state)
@@ -55,12 +64,128 @@ static void where_all_lag_nothing_is_known(void **state)
     struct laggard l;
     for (unsigned i = 0; i < 3; i++)
         lag_enter(&g);
-    lag_begin(&g, &l, 0);
-    assert_int_equal(lag_bytes(&g, &l, 0, 1), 0);
+    lag_begin(&g, &l, 0, 0);
+    assert_int_equal(waits_for(&g, &l, 0, 1), 0);
     for (unsigned i = 0; i < 3; i++)
         lag_leave(&g);
     lag_told(&g, MIB, 3);
     assert_int_equal(atomic_load(&g.told), 0);
+}
+
+/* As much as before: 10 MiB in 10 s, and for 5 s nothing was taken. */
+static void where_all_lag_it_goes_on_as_before(void **state)
+{
+    struct lag g = {0};
+    struct laggard l;
+    bool full;
+    struct lag_sent sent = {.bytes = 10 * MIB, .messages = 1000, .opened_ns = S(7)};
+    lag_enter(&g);
+    lag_begin(&g, &l, 10 * MIB, S(17));
+    assert_int_equal(lag_published(&g, &l, &sent, 1, S(22), &full), 5 * MIB);
+    assert_false(full);
+    assert_int_equal(lag_published(&g, &l, &sent, 2, S(22), &full), 0);
+    assert_int_equal(lag_published(&g, &l, &sent, 1, S(1022), &full), LAG_QUEUE * (uint64_t)(10 * MIB / 1000 + 1));
+    assert_true(full);
+}
+
+/* What is published for them alone nobody tells. */
+static void of_many_that_take_nothing_the_worst_is_assumed(void **state)
+{
+    struct lag g = {0};
+    struct laggard l[3] = {0};
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), 0);
+        lag_enter(&g);
+        lag_begin(&g, &l[i], 1000 * 100, 0);
+        lag_stall(&g, &l[i], true);
+        lag_stall(&g, &l[i], true);
+    }
+    assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), LAG_QUEUE * 101);
+    lag_stall(&g, &l[1], false);
+    assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), LAG_QUEUE * 101); /* those that are left are no better */
+    lag_stall(&g, &l[0], false);
+    lag_stall(&g, &l[2], false);
+    assert_int_equal(g.stalled, 0);
+    lag_stall(&g, &l[0], true);
+    assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), 0);
+}
+
+/* ---- requesters ---- */
+
+static void what_was_asked_waits_for_a_requester(void **state)
+{
+    bool single;
+    struct lag_sent sent = {.bytes = 100 * KIB, .messages = 100};
+    assert_int_equal(lag_answers(&sent, 100, 0, 10 * MIB, &single), 0);
+    assert_true(single);
+    assert_int_equal(lag_answers(&sent, 90, 0, 10 * MIB, &single), 0); /* it is sent what it has not asked for */
+    assert_int_equal(lag_answers(&sent, 150, 0, 10 * MIB, &single), 50 * KIB);
+    assert_false(single);
+    assert_int_equal(lag_answers(&sent, 150, 700, 10 * MIB, &single), 49 * KIB + 700);
+    assert_int_equal(lag_answers(&sent, 101, 40 * MIB, 10 * MIB, &single), 40 * MIB);
+    assert_true(single);
+    assert_int_equal(lag_answers(&sent, UINT64_MAX, 0, 10 * MIB, &single), LAG_QUEUE * KIB);
+    sent = (struct lag_sent){0};
+    assert_int_equal(lag_answers(&sent, 3, 9 * MIB, 10 * MIB, &single), 2 * 10 * MIB + 9 * MIB);
+}
+
+/* ---- together ---- */
+
+static void who_takes_it_within_a_minute_is_not_long(void **state)
+{
+    struct lag g = {0};
+    struct laggard l;
+    lag_begin(&g, &l, MIB, S(10));
+    assert_false(lag_is_long(&l, MIB, 50 * MIB, S(10.1))); /* not known yet */
+    assert_true(lag_is_long(&l, MIB, 50 * MIB, S(12)));
+    assert_false(lag_is_long(&l, MIB, 0, S(12)));
+    assert_false(lag_is_long(&l, 3 * MIB, 50 * MIB, S(12))); /* 1 MiB a second */
+    assert_true(lag_is_long(&l, 3 * MIB, 61 * MIB, S(12)));
+}
+
+static void those_that_are_long_give_way_first(void **state)
+{
+    struct lag g = {0};
+    struct laggard honest = {0}, large = {0}, small = {0};
+    lag_count(&g, &honest, 20 * MIB, false);
+    lag_count(&g, &large, 8 * MIB, true);
+    lag_count(&g, &small, MIB, true);
+    assert_false(lag_gives_way(&g, &large, 0, 64 * MIB));
+    lag_count(&g, &large, 12 * MIB, true);
+    assert_true(lag_gives_way(&g, &large, 0, 64 * MIB)); /* 33 MiB */
+    assert_false(lag_gives_way(&g, &small, 0, 64 * MIB) || lag_gives_way(&g, &honest, 0, 64 * MIB));
+    lag_count(&g, &honest, 70 * MIB, false);
+    assert_false(lag_gives_way(&g, &honest, 0, 64 * MIB));
+    lag_count(&g, &large, 0, false);
+    assert_true(lag_gives_way(&g, &small, 0, 64 * MIB));
+    lag_count(&g, &small, 0, false);
+    assert_true(lag_gives_way(&g, &honest, 0, 64 * MIB));
+    lag_count(&g, &honest, 0, true);
+    assert_int_equal(g.all.bytes + g.first.bytes, 0);
+    assert_int_equal(g.all.count + g.first.count, 0);
+}
+
+static void one_message_of_one_client_is_never_too_much(void **state)
+{
+    struct lag g = {0};
+    struct laggard l = {.single = true}, other = {0};
+    lag_count(&g, &l, 200 * MIB, true);
+    assert_false(lag_gives_way(&g, &l, 0, 64 * MIB));
+    lag_count(&g, &other, 1, true);
+    assert_true(lag_gives_way(&g, &l, 0, 64 * MIB));
+    assert_false(lag_gives_way(&g, &other, 0, 64 * MIB));
+}
+
+/* What subscribers hold together is counted when it is not shared; what one holds is too much by itself. */
+static void one_subscriber_alone_may_be_too_far_behind(void **state)
+{
+    struct lag g = {0};
+    struct laggard l = {0};
+    lag_count(&g, &l, 0, false);
+    assert_false(lag_gives_way(&g, &l, 64 * MIB, 64 * MIB));
+    assert_true(lag_gives_way(&g, &l, 65 * MIB, 64 * MIB));
+    lag_count(&g, &l, 0, true);
+    assert_true(lag_gives_way(&g, &l, 33 * MIB, 64 * MIB));
 }
 
 /* Subscribers of the same stream: whoever keeps up is sent everything, a laggard a part of it. */
@@ -75,7 +200,7 @@ static void the_estimate_is_the_queue(void **state)
         uint64_t size = 1 + property_magnitude(&r, 20), passed = 0, messages = 0, queue = 0;
         for (uint32_t i = 0; i < lagging; i++)
             lag_enter(&g);
-        lag_begin(&g, &l, passed);
+        lag_begin(&g, &l, passed, 0);
         unsigned published = 1 + (unsigned)property_below(&r, 900);
         for (unsigned n = 0; n < published; n++) {
             for (uint32_t i = lagging; i < subscribers; i++)
@@ -85,7 +210,7 @@ static void the_estimate_is_the_queue(void **state)
             passed += takes ? size : 0;
             messages += takes;
         }
-        uint64_t told = lag_bytes(&g, &l, passed, messages);
+        uint64_t told = waits_for(&g, &l, passed, messages);
         /* Each division by the number of those who keep up loses less than a unit. */
         uint64_t lost = (uint64_t)published * (subscribers - lagging) / LAG_UNIT + 1;
         assert_true(told <= queue && told + lost >= queue);
@@ -95,8 +220,17 @@ static void the_estimate_is_the_queue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_laggards_nothing_is_told),    cmocka_unit_test(what_others_got_waits_for_a_laggard),
-        cmocka_unit_test(a_queue_holds_so_many_messages_only), cmocka_unit_test(where_all_lag_nothing_is_known),
+        cmocka_unit_test(without_laggards_nothing_is_told),
+        cmocka_unit_test(what_others_got_waits_for_a_laggard),
+        cmocka_unit_test(a_queue_holds_so_many_messages_only),
+        cmocka_unit_test(where_all_lag_nothing_is_known),
+        cmocka_unit_test(where_all_lag_it_goes_on_as_before),
+        cmocka_unit_test(of_many_that_take_nothing_the_worst_is_assumed),
+        cmocka_unit_test(what_was_asked_waits_for_a_requester),
+        cmocka_unit_test(who_takes_it_within_a_minute_is_not_long),
+        cmocka_unit_test(those_that_are_long_give_way_first),
+        cmocka_unit_test(one_message_of_one_client_is_never_too_much),
+        cmocka_unit_test(one_subscriber_alone_may_be_too_far_behind),
         cmocka_unit_test(the_estimate_is_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,7 +147,7 @@ static void lift(struct limits *l, enum rule r)
         lift_rate(&l->subscriptions.messages.rate);
         break;
     case RULE_SLOW_READER:
-        l->slow_reader.within_ns = 0;
+        l->slow_reader.behind = 0;
         break;
     case RULE_ROUTING_IDS:
         l->duplicate_ids = DUPLICATE_IDS_PASS;

@@ -29,7 +29,7 @@ static struct limits some_limits(void)
     l.subscriptions.source_bytes = 9;
     l.subscriptions.total_bytes = 10;
     l.subscriptions.rate = l.subscriptions.total_rate = l.subscriptions.messages.rate = rate;
-    l.slow_reader.within_ns = 11;
+    l.slow_reader.behind = 11;
     l.duplicate_ids = DUPLICATE_IDS_REFUSE;
     l.ban.strikes.strikes = 12;
     l.ban.paused_ns = 13;
@@ -56,7 +56,7 @@ static bool is_limited(const struct limits *l, enum rule r)
     case RULE_SUBSCRIBER_MESSAGES:
         return l->subscriptions.messages.rate.count == 5;
     case RULE_SLOW_READER:
-        return l->slow_reader.within_ns == 11;
+        return l->slow_reader.behind == 11;
     case RULE_ROUTING_IDS:
         return l->duplicate_ids == DUPLICATE_IDS_REFUSE;
     case RULE_BAN:
@@ -86,7 +86,7 @@ static bool is_lifted(const struct limits *l, enum rule r)
     case RULE_SUBSCRIBER_MESSAGES:
         return l->subscriptions.messages.rate.count == 0;
     case RULE_SLOW_READER:
-        return l->slow_reader.within_ns == 0;
+        return l->slow_reader.behind == 0;
     case RULE_ROUTING_IDS:
         return l->duplicate_ids == DUPLICATE_IDS_PASS;
     case RULE_BAN:

@@ -76,9 +76,7 @@ struct limits {
         struct rate_limit messages; /* user messages from subscribers (XPUB) */
     } subscriptions;
     struct {
-        uint64_t bytes;
-        uint64_t within_ns; /* 0: never */
-        uint64_t behind;    /* bytes that a publisher holds back for it; 0: as much as it likes */
+        uint64_t behind; /* bytes that the application holds back for all of them; 0: as much as it likes */
     } slow_reader;
     struct {
         uint64_t interval_ns;  /* keep-alive towards the peers of a paused connection */

@@ -94,7 +94,7 @@
             "the memory is nearly full, and this connection held most of what is not complete, or not taken")          \
     VERDICT(OVERLOADED, "overloaded", 0, "a request waited longer for the application than concurrency.shed allows")   \
     VERDICT(SLOW_READER, "slow_reader", 0,                                                                             \
-            "the client took less than slow_reader.bytes within slow_reader.within while more waited for it")          \
+            "more than slow_reader.behind waits in the application for clients that do not take it")                   \
     VERDICT(BANNED, "banned", 0, "the source is banned")                                                               \
     VERDICT(KICKED, "kicked", 0, "an operator closed the connection")                                                  \
     /* the application's side; nobody's offence */                                                                     \

@@ -7,8 +7,10 @@
 _Static_assert(CLASS_COUNT_MAX <= sizeof(struct source), "addresses of entries leave room for the class");
 _Static_assert(CLASS_PRIORITIES <= TURNS_PRIORITIES, "each priority has a line");
 
-/* Whose client takes no answers for so long does not count, even if nobody waits for its place yet. */
-#define EXCUSED_NS (5 * NS_PER_MS)
+/* What has been with the application for so long, and so many times its mean latency, is taken for answered when the
+ * client takes no answers. */
+#define EXCUSED_NS    (1 * NS_PER_MS)
+#define EXCUSED_MEANS 2u
 
 /* A source that the valve hears of for the first time is given the idle time that its connection may have saved. One
  * whose connections are of several classes (an IPv6 /64 with two networks in it, an entry that stands for many) stands
@@ -113,6 +115,8 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
     if (r->turns && s->takes_turns) {
         valve_passed(v, &s->admission, r->turns, now);
         watch(s);
+        if (s->down.blocked)
+            admission_blocked(s);
     }
     if (!r->awaits_turn)
         return true;
@@ -134,17 +138,21 @@ void admission_answered(struct session *s, uint32_t n)
         valve_answered(&s->wg->gate->valve, &s->admission, n, s->wg->worker->now_ns);
 }
 
-/* Others may come to wait before it takes its answers: then nobody would look at it. */
+/* Its client does not take its answers, so that Weir does not see them: what it has in hand counts for as long as the
+ * application needs for it, as with everybody else, and no longer. */
 void admission_blocked(struct session *s)
 {
     struct valve *v = &s->wg->gate->valve;
-    uint64_t now = s->wg->worker->now_ns;
+    uint64_t now = s->wg->worker->now_ns, asked_ns = s->admission.asked.at_ns;
     if (!s->takes_turns || s->admission.asked.in_hand == 0)
         return;
-    if (now - s->down.blocked_ns >= EXCUSED_NS || valve_is_wanted_by_others(v, &s->admission))
+    uint64_t needed_ns = EXCUSED_MEANS * atomic_load_explicit(&v->answers.mean_ns, memory_order_relaxed);
+    uint64_t since_ns = asked_ns > s->laggard.since_ns ? asked_ns : s->laggard.since_ns;
+    uint64_t until_ns = since_ns + (needed_ns > EXCUSED_NS ? needed_ns : EXCUSED_NS);
+    if (now >= until_ns)
         valve_excuse(v, &s->admission, now);
     else
-        session_arm(s, s->down.blocked_ns + EXCUSED_NS);
+        session_arm(s, until_ns);
 }
 
 void admission_on_alarm(struct session *s)

@@ -46,7 +46,7 @@ void admission_rest(struct session *s);
 /* `n` messages came back from the application. */
 void admission_answered(struct session *s, uint32_t n);
 
-/* Its client takes no answers now: others do not wait for its requests. */
+/* Its client takes no answers now: what it has in hand is waited for no longer than the application needs for it. */
 void admission_blocked(struct session *s);
 
 /* At the session's alarm: looks at requests that were not answered for long. */

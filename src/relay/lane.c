@@ -128,30 +128,6 @@ bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
 
 /* ---- writing ---- */
 
-/* It lags until it has kept up for a while: who empties what waits in Weir may still have much waiting behind it. */
-static void begin_lag(struct session *s)
-{
-    struct lag *lag = &s->wg->gate->lag;
-    if (!s->lags)
-        lag_enter(lag);
-    if (!s->lags || lag_bytes(lag, &s->laggard, s->down.passed, s->down.messages) == 0)
-        lag_begin(lag, &s->laggard, s->down.passed);
-    s->lags = true;
-}
-
-/* Begins to time the receiver. One that kept up for less time than it did not before is timed on from there: otherwise
- * it could take a little whenever its time is nearly up. */
-static void time_receiver(struct lane *l, struct session *s)
-{
-    uint64_t now = s->wg->worker->now_ns, lagged_ns = l->flowing_ns - l->blocked_ns, kept_up_ns = now - l->flowing_ns;
-    if (kept_up_ns < lagged_ns && l->taken < shadow_slow_reader(s)->slow_reader.bytes) {
-        l->blocked_ns += kept_up_ns;
-        return;
-    }
-    l->blocked_ns = now;
-    l->taken = 0;
-}
-
 static void mark_blocked(struct lane *l, struct session *s)
 {
     lane_to(l, s)->writable = false;
@@ -160,14 +136,12 @@ static void mark_blocked(struct lane *l, struct session *s)
     if (l->blocked)
         return;
     l->blocked = true;
-    time_receiver(l, s);
+    l->blocked_ns = s->wg->worker->now_ns;
     cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     session_hold(s);
     if (l->traffic.inbound)
         return;
-    if (s->broadcast)
-        begin_lag(s);
-    session_arm(s, l->blocked_ns + shadow_slow_reader(s)->slow_reader.within_ns);
+    session_begin_lag(s);
     admission_blocked(s);
 }
 
@@ -227,8 +201,9 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     if (n < 0)
         n = 0;
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
-    l->taken += (uint64_t)n;
     l->passed += (uint64_t)n;
+    if (n > 0 && l->blocked)
+        l->blocked_ns = s->wg->worker->now_ns;
     if (l->traffic.inbound)
         admission_wrote(s, (uint64_t)n, (size_t)n < total);
     else if (s->broadcast && !s->lags)
@@ -466,11 +441,7 @@ static bool end_pause(struct lane *l, struct session *s)
 /* Whether it is this lane's turn. */
 static bool has_turn(struct lane *l, struct session *s)
 {
-    bool owes = session_owes_reading(l, s);
-    /* A turn that it cannot use is somebody else's. */
-    if (owes)
-        admission_rest(s);
-    if (owes || (l->traffic.inbound && !admission_may_read(s))) {
+    if (l->traffic.inbound && !admission_may_read(s)) {
         l->held_back = true;
         return false;
     }
@@ -578,6 +549,10 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (l->shut)
         return false;
     follow_message(l, s, &r);
+    if (l->traffic.inbound && s->down.blocked && r.messages && session_asks_too_much(s)) {
+        session_close(s, VERDICT_SLOW_READER);
+        return false;
+    }
     if (l->traffic.inbound)
         flowing &= admission_passed(s, &r);
     else

@@ -39,13 +39,12 @@ struct lane {
     bool paused;         /* a limit says so, until resume_ns */
     bool noted_late;     /* the message now incomplete is late for a rule in shadow, and counted */
     bool pressed;        /* not read for want of memory (memory.h) */
-    bool held_back;      /* it is not its turn (admission.h), or its client does not take its answers */
+    bool held_back;      /* it is not its turn (admission.h) */
     uint64_t resume_ns;
     uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
     uint64_t moved;      /* bytes read since then */
-    uint64_t blocked_ns; /* since when the receiver has not kept up with slow_reader.bytes; time when it did left out */
+    uint64_t blocked_ns; /* while it is blocked: when the receiver last took something, or was blocked */
     uint64_t flowing_ns; /* when it was last seen to take everything */
-    uint64_t taken;      /* bytes written since blocked_ns */
     uint64_t messages;
     uint64_t passed; /* bytes written */
 };

@@ -23,8 +23,13 @@
 /* A drained session has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
-/* Between two looks at a subscriber that does not keep up. */
-#define BEHIND_LOOK_NS (100 * NS_PER_MS)
+/* Between two looks at a client that does not keep up. What is published fast amounts to much soon; what is asked is
+ * looked at when it is. */
+#define LAG_LOOK_NS      (500 * NS_PER_MS)
+#define LAG_BROADCAST_NS (100 * NS_PER_MS)
+
+/* Longer than a garbage collection. */
+#define LAG_STALLED_NS (5 * NS_PER_S)
 
 /* A year: more than any message takes, and far from wrapping. */
 #define FOR_EVER_NS 3.2e16
@@ -154,11 +159,37 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
         cell_sub(session_cells(s), blocked, 1);
 }
 
-static void end_lag(struct session *s)
+/* Whether what an application holds back for this client is known, as far as it can be. */
+static bool is_measured(const struct session *s)
+{
+    return s->broadcast || s->answers;
+}
+
+static void look_again(struct session *s)
 {
     if (s->lags)
-        lag_leave(&s->wg->gate->lag);
-    s->lags = false;
+        session_arm(s, s->wg->worker->now_ns + (s->broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
+}
+
+void session_begin_lag(struct session *s)
+{
+    struct lag *lag = &s->wg->gate->lag;
+    if (s->lags || !is_measured(s))
+        return;
+    lag_enter(lag);
+    lag_begin(lag, &s->laggard, s->down.passed, s->wg->worker->now_ns);
+    s->lags = true;
+    look_again(s);
+}
+
+static void end_lag(struct session *s)
+{
+    if (!s->lags)
+        return;
+    lag_count(&s->wg->gate->lag, &s->laggard, 0, false);
+    lag_stall(&s->wg->gate->lag, &s->laggard, false);
+    lag_leave(&s->wg->gate->lag);
+    s->lags = s->noted_slow = false;
 }
 
 static void release_all(struct session *s)
@@ -237,11 +268,6 @@ static bool only_takes(enum socket_type app)
 static bool publishes(enum socket_type app)
 {
     return app == SOCKET_PUB || app == SOCKET_XPUB;
-}
-
-bool session_owes_reading(const struct lane *l, const struct session *s)
-{
-    return l->traffic.inbound && s->answers && s->down.blocked;
 }
 
 static void init_lanes(struct session *s, const struct handshake *h)
@@ -354,7 +380,7 @@ void session_arm(struct session *s, uint64_t at_ns)
 bool session_is_held(const struct session *s)
 {
     const struct lane *l = &s->up;
-    return l->paused || l->blocked || l->held_back || session_owes_reading(l, s);
+    return l->paused || l->blocked || l->held_back;
 }
 
 /* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
@@ -398,31 +424,46 @@ static bool message_is_in_the_way(struct session *s)
     return false;
 }
 
-/* Asked often: what is published fast amounts to much before slow_reader.within is over. */
-static bool reader_is_behind(struct session *s, const struct limits *lim)
+/* Counts what waits for it in the application. Returns what waits for it alone. */
+static uint64_t measure_lag(struct session *s)
 {
-    if (!s->broadcast || lim->slow_reader.behind == 0)
-        return false;
-    session_arm(s, s->wg->worker->now_ns + BEHIND_LOOK_NS);
-    return lag_bytes(&s->wg->gate->lag, &s->laggard, s->down.passed, s->down.messages) > lim->slow_reader.behind;
+    struct gate *g = s->wg->gate;
+    const struct lane *l = &s->down;
+    uint64_t now = s->wg->worker->now_ns, waiting;
+    struct lag_sent sent = {.bytes = l->passed, .messages = l->messages, .opened_ns = s->opened_ns};
+    bool counted = true, single = false;
+    if (s->broadcast) {
+        uint32_t all = atomic_load_explicit(&g->established, memory_order_relaxed);
+        lag_stall(&g->lag, &s->laggard, l->blocked && now - l->blocked_ns >= LAG_STALLED_NS);
+        waiting = lag_published(&g->lag, &s->laggard, &sent, all, now, &counted);
+    } else {
+        const struct zmtp_decoder *d = &l->traffic.dec;
+        uint64_t read = l->passed + l->ready - l->start, part = d->in_body ? d->size - d->left : 0;
+        sent.bytes = read > part ? read - part : 0;
+        waiting = lag_answers(&sent, s->up.messages, d->in_body ? d->left : 0, d->size, &single);
+    }
+    bool stranger = !s->served || !source_in_good_standing(s->source, session_limits(s)->ban.standing_ns, now);
+    bool first = stranger || lag_is_long(&s->laggard, l->passed, waiting, now);
+    s->laggard.single = single;
+    lag_count(&g->lag, &s->laggard, counted ? waiting : 0, first);
+    return waiting;
 }
 
+static bool gives_way(struct session *s, uint64_t waiting, const struct limits *lim)
+{
+    return lim->slow_reader.behind &&
+           lag_gives_way(&s->wg->gate->lag, &s->laggard, s->broadcast ? waiting : 0, lim->slow_reader.behind);
+}
+
+/* Whether so much waits in the application for clients that do not take it that this one gives way. */
 static bool reader_is_slow(struct session *s, const struct limits *lim)
 {
-    struct lane *l = &s->down;
-    uint64_t now = s->wg->worker->now_ns;
-    if (!l->blocked || lim->slow_reader.within_ns == 0 || s->pushes_back)
-        return false;
-    if (reader_is_behind(s, lim))
-        return true;
-    if (l->taken >= lim->slow_reader.bytes) {
-        l->taken = 0;
-        l->blocked_ns = now;
-    }
-    if (now - l->blocked_ns >= lim->slow_reader.within_ns)
-        return true;
-    session_arm(s, l->blocked_ns + lim->slow_reader.within_ns);
-    return false;
+    return s->lags && gives_way(s, measure_lag(s), lim);
+}
+
+bool session_asks_too_much(struct session *s)
+{
+    return s->answers && reader_is_slow(s, session_limits(s));
 }
 
 static void send_pong(struct lane *l, struct session *s)
@@ -463,7 +504,7 @@ static void keep_alive(struct session *s)
         send_pong(&s->up, s);
 }
 
-/* What rules in shadow say of time: once for each message, and each slow_reader.within. */
+/* What rules in shadow say of time: once for each message, and for each time that a client lags. */
 static void check_shadow(struct session *s)
 {
     const struct limits *lim = session_limits(s)->shadow;
@@ -471,11 +512,8 @@ static void check_shadow(struct session *s)
         s->up.noted_late = true;
         shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
     }
-    if (reader_is_slow(s, lim)) {
-        lag_begin(&s->wg->gate->lag, &s->laggard, s->down.passed);
-        s->down.taken = 0;
-        s->down.blocked_ns = s->wg->worker->now_ns;
-        session_arm(s, s->down.blocked_ns + lim->slow_reader.within_ns);
+    if (!s->noted_slow && reader_is_slow(s, lim)) {
+        s->noted_slow = true;
         shadow_note(s, VERDICT_SLOW_READER, 1);
     }
 }
@@ -496,6 +534,7 @@ static void check_open(struct session *s)
         session_close(s, VERDICT_SLOW_READER);
     else
         keep_alive(s);
+    look_again(s);
     session_wake(s);
 }
 
@@ -507,11 +546,9 @@ static void reconsider_open(struct session *s)
     uint64_t now = s->wg->worker->now_ns;
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
     s->up.resume_ns = now;
-    uint64_t slow_ns = shadow_slow_reader(s)->slow_reader.within_ns;
     if (s->up.begun_ns)
         session_arm(s, s->up.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
-    if (s->down.blocked && slow_ns)
-        session_arm(s, s->down.blocked_ns + slow_ns);
+    look_again(s);
     shedding_look(s);
     session_wake(s);
 }

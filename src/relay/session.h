@@ -74,7 +74,8 @@ struct session {
     bool one_way;      /* nothing comes back from the application (tenure.h) */
     bool answers;      /* the application answers requests (or may: its type is hidden) */
     bool broadcast;    /* the application publishes: what it sends others it holds back for one that lags */
-    bool lags;         /* a subscriber that has not kept up (flow/lag.h) */
+    bool lags;         /* its client has not kept up (flow/lag.h) */
+    bool noted_slow;   /* ... and a rule in shadow has counted it */
     bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };
 
@@ -82,9 +83,12 @@ struct session {
  * struct session. */
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer);
 
-/* Whether this lane carries requests of a client that does not take its answers: they would pile up in the application,
- * so nothing more is read of it until it does. */
-bool session_owes_reading(const struct lane *l, const struct session *s);
+/* Its client does not take what the application sends: it lags until it has kept up for a while, for who empties what
+ * waits in Weir may still have much waiting behind it. */
+void session_begin_lag(struct session *s);
+
+/* Whether a client that does not take its answers has asked for so many that it must give way (flow/lag.h). */
+bool session_asks_too_much(struct session *s);
 
 /* Whether its client is not read now, for whatever reason but memory: time that does not count for its message. */
 bool session_is_held(const struct session *s);

@@ -187,7 +187,6 @@ void stage_init(struct stage *s, const char *listen)
     assert_non_null(s->config);
     s->limits = &s->config->gates[0].limits;
     s->limits->message.complete_within_ns = 86400 * NS_PER_S;
-    s->limits->slow_reader.within_ns = 0;
     s->limits->slow_reader.behind = 0;
     s->limits->ban.strikes.strikes = 0;
     struct hash_key key;

@@ -73,11 +73,11 @@ def test_unread_publications_bare(bare, flood):
 
 def test_unread_publications_through(gate, flood):
     """They are found out while little waits for them; what is published afterwards waits for nobody."""
-    g = gate("pub", config={"slow_reader": {"within": "1s"}})
+    g = gate("pub")
     with g.survives():
         f = flood("subscriptions", g.endpoint, **NEVER_READ)
         g.weir.wait_metric("weir_subscriptions", 4)
-        g.app.ask(f"publish flood 32 {LARGE}")
+        g.app.ask(f"publish flood 40 {LARGE}")
         g.customers.serve_until(g.expects(3, "slow_reader"), "those who never read to be closed")
         for _ in range(15):
             g.app.ask(f"publish flood 20 {LARGE}")
@@ -97,15 +97,15 @@ def test_unread_replies_bare(bare, flood):
 
 
 def test_unread_replies_through(gate, flood):
-    g = gate("router", config={"slow_reader": {"within": "1s"}})
+    g = gate("router")
     f = flood("requests", g.endpoint, opens=100000, **UNREAD_REQUESTS)
     g.withstands(f, until=g.expects(40, "slow_reader"))
 
 
 def test_a_stalled_consumer_passes_untouched(start_weir, start_app, peers, paths):
-    """The twin: a PULL client that stands still for longer than slow_reader allows to subscribers, then takes everything."""
+    """The twin: a PULL client that stands still while more waits for it than slow_reader allows to others, then takes everything."""
     app = start_app("push", paths.ipc())
-    weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": app.endpoint, "slow_reader": {"within": "500ms"}}]})
+    weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": app.endpoint, "slow_reader": {"behind": "1MiB"}}]})
     client = peers.client(zmq.PULL, weir.endpoint, RCVHWM=10)
     app.process.stdin.write("push 3000 20000\n")
     app.process.stdin.flush()

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MPL-2.0
 """What is no attack works behind Weir as it does without it. Each row runs bare first, with the same peers."""
+import threading
+import time
 import uuid
 
 import pytest
 import zmq
+from attacks.scene import flood, gate
 from harness import net, zmtp
 from harness.net import wait_until
 
@@ -91,3 +94,45 @@ def test_interface_names(start_weir, peers, paths):
     client = peers.client(zmq.REQ, weir.endpoint)
     client.send(b"hello")
     assert app.recv() == b"hello"
+
+
+# ---- clients that do not take what they are sent ----
+
+def test_a_client_that_never_reads_its_acknowledgements(place, peers):
+    """All that it says arrives: its acknowledgements are small, so they hurt nobody."""
+    app, endpoint = place(zmq.ROUTER, RCVHWM=0)
+    client = zmtp.connect(endpoint, socket_type="DEALER")
+    count, said, heard = 120000, zmtp.message(b"m" * 100), 0
+    sender = threading.Thread(target=lambda: client.send_raw(said * count))
+    sender.start()
+    while heard < count:
+        identity, _ = app.recv_multipart()
+        app.send_multipart([identity, b"noted, " + b"a" * 100])
+        heard += 1
+    sender.join()
+    assert not place.verdicts()
+
+
+def test_a_busy_worker(place, peers):
+    """It takes one large task at a time, and more wait for it than lie between the two; each result is heard at once."""
+    app, endpoint = place(zmq.ROUTER, ROUTER_MANDATORY=1, SNDHWM=0)
+    worker = peers.client(zmq.DEALER, endpoint, ROUTING_ID=b"worker", RCVHWM=1, RCVBUF=65536)
+    worker.send(b"ready")
+    assert app.recv_multipart() == [b"worker", b"ready"]
+    for n in range(20):
+        app.send_multipart([b"worker", b"%d" % n, bytes(1 << 20)])
+    if place.weir:
+        place.weir.wait_metric("weir_connections_blocked", 1, direction="out")
+    for n in range(20):
+        assert worker.recv_multipart()[0] == b"%d" % n
+        time.sleep(0.1)
+        worker.send(b"done %d" % n)
+        assert app.recv_multipart() == [b"worker", b"done %d" % n]
+    assert not place.verdicts()
+
+
+def test_many_that_ask_for_much_and_take_nothing(gate, flood):
+    """The twin of the two above: what they have asked for would be too much for the application."""
+    g = gate("router")
+    f = flood("requests", g.endpoint, opens=100000, size=20000, connections=20, never_read=True)
+    g.withstands(f, until=g.expects(40, "slow_reader"))
