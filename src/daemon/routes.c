@@ -146,20 +146,20 @@ int routes_open(void)
 static int make_one(int fd, const struct addr *app, uint32_t table)
 {
     /* The route first: a rule that leads nowhere is passed over. */
-    int error = say_route(fd, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, app, table);
-    if (!error)
+    int error = say_route(fd, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, app, table);
+    if (!error || error == -EEXIST)
         error = say_rule(fd, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, app, table);
     return error == -EEXIST ? 0 : error;
 }
 
 int routes_make(int fd, const struct routes *r)
 {
-    int error = 0;
-    for (size_t i = 0; i < r->count && !error; i++)
-        error = make_one(fd, &r->at[i].app, r->at[i].table);
-    if (error)
-        routes_remove(fd, r);
-    return error;
+    int first = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        int error = make_one(fd, &r->at[i].app, r->at[i].table);
+        first = first ? first : error;
+    }
+    return first;
 }
 
 void routes_remove(int fd, const struct routes *r)

@@ -36,8 +36,8 @@ MUST_USE int routes_add(struct routes *r, const struct endpoint *app);
 /* A socket for the two below, or -errno. */
 MUST_USE int routes_open(void);
 
-/* Makes all of them; what is there already stays. 0, or -errno after those that were made are gone again. */
-MUST_USE int routes_make(int fd, const struct routes *r);
+/* Makes all of them; what is there already stays. 0, or the first error (-errno) after trying all. */
+int routes_make(int fd, const struct routes *r);
 
 /* Removes all of them, as far as they are there. */
 void routes_remove(int fd, const struct routes *r);

@@ -6,6 +6,7 @@
 #include "daemon/routes.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,6 +17,9 @@
 #include <unistd.h>
 
 #define SOCKET 3
+
+/* Between two looks at whether everything is still there. */
+#define LOOK_EVERY_MS 2000
 
 /* An earlier Weir may be about to end: so many times a tenth of a second. */
 #define LOCK_TRIES 30
@@ -63,20 +67,26 @@ static int get_ready(const struct routes *r, pid_t parent, int fd, int *ret_netl
     return error;
 }
 
+/* After a while; false: the main process has ended. */
+static bool is_needed(void)
+{
+    struct pollfd p = {.fd = SOCKET, .events = 0};
+    int n = poll(&p, 1, LOOK_EVERY_MS);
+    return n == 0 || (n < 0 && errno == EINTR);
+}
+
 static _Noreturn void helper_main(const struct routes *r, pid_t parent, int fd)
 {
     int netlink, error = get_ready(r, parent, fd, &netlink);
-    char any;
     (void)prctl(PR_SET_NAME, "weir-source", 0, 0, 0);
     if (!error)
         error = routes_make(netlink, r);
-    bool heard = send(SOCKET, &error, sizeof(error), MSG_NOSIGNAL) == sizeof(error);
-    if (error)
-        _exit(1);
-    while (heard && recv(SOCKET, &any, sizeof(any), 0) < 0 && errno == EINTR)
-        ;
-    routes_remove(netlink, r);
-    _exit(0);
+    if (send(SOCKET, &error, sizeof(error), MSG_NOSIGNAL) == sizeof(error) && !error)
+        while (is_needed())
+            routes_make(netlink, r); /* others tidy up: systemd-networkd removes rules that it does not know */
+    if (netlink >= 0)
+        routes_remove(netlink, r);
+    _exit(error != 0);
 }
 
 /* ---- the main process ---- */

@@ -2,9 +2,10 @@
 /*
  * upstream.source: client. The main process makes connections from clients' addresses, for which it keeps CAP_NET_RAW
  * and nothing else of the kind; a seccomp filter takes from it what else that capability is for (raw and packet
- * sockets). The ways back (routes.h) take CAP_NET_ADMIN: a helper process makes them, says so, waits until the main
- * process has ended, however it ends, removes them, and ends as well. It is confined like the helper of ban.kernel, but
- * outlives its parent for that moment, and takes no requests at all: what it makes was fixed before it was forked.
+ * sockets). The ways back (routes.h) take CAP_NET_ADMIN: a helper process makes them, says so, makes them again every
+ * two seconds if somebody has removed them, waits until the main process has ended, however it ends, removes them, and
+ * ends as well. It is confined like the helper of ban.kernel, but outlives its parent for that moment, and takes no
+ * requests at all: what it makes was fixed before it was forked.
  *
  * While it runs it holds an abstract Unix socket for each application: a second Weir in front of the same application
  * in this network namespace does not start, because the first to end would take the ways back of both.

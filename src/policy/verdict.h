@@ -20,6 +20,8 @@
     VERDICT(BAD_GREETING, "bad_greeting", 2, "the first bytes are not a ZMTP greeting")                                \
     VERDICT(BAD_PROXY_HEADER, "bad_proxy_header", 0,                                                                   \
             "a connection from proxy_protocol.from that does not begin with a PROXY protocol header in time")          \
+    VERDICT(UNEXPECTED_PROXY_HEADER, "unexpected_proxy_header", 0,                                                     \
+            "a PROXY protocol header, and the address is not in proxy_protocol.from")                                  \
     VERDICT(OLD_VERSION, "old_version", 1, "ZMTP before 3.0, which this gate does not allow")                          \
     VERDICT(WRONG_MECHANISM, "wrong_mechanism", 1, "the security mechanism is not the application's")                  \
     VERDICT(WRONG_ROLE, "wrong_role", 1,                                                                               \

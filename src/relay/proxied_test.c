@@ -147,13 +147,15 @@ static void without_a_header(void **state)
 static void a_header_from_anywhere_else(void **state)
 {
     struct crowd *c = crowd_new();
+    c->stage.limits->ban.strikes.strikes = 1;
     stage_start(&c->stage);
     struct end *e = come_silently(c, HOST(8));
     say_for(e, 1);
     end_write(e, SIZE_MAX);
     settle(c);
     assert_true(e->over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_GREETING), 1);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_UNEXPECTED_PROXY_HEADER), 1);
+    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
     crowd_free(c);
 }
 

@@ -2,6 +2,7 @@
 #include "security/handshake.h"
 
 #include "security/mechanism.h"
+#include "security/proxy_protocol.h"
 #include "zmtp/command.h"
 #include "zmtp/decoder.h"
 #include "zmtp/metadata.h"
@@ -163,6 +164,15 @@ static void answer_greeting(struct handshake *h)
         queue_put(h, &h->to_client, bytes + ZMTP_SIGNATURE_BYTES + 1, ZMTP_GREETING_BYTES - ZMTP_SIGNATURE_BYTES - 1);
 }
 
+/* A load balancer that the gate was not told of makes a mistake of the operator's; it is known by its first octets, for
+ * which one has to wait. */
+static void refuse_greeting(struct handshake *h, struct bytes in)
+{
+    enum proxy_protocol_result r = proxy_protocol_begins(in);
+    if (r != PROXY_PROTOCOL_NEED)
+        refuse(h, r == PROXY_PROTOCOL_DONE ? VERDICT_UNEXPECTED_PROXY_HEADER : VERDICT_BAD_GREETING);
+}
+
 /* True when the client's greeting is complete and judged. */
 static bool take_client_greeting(struct handshake *h)
 {
@@ -173,7 +183,7 @@ static bool take_client_greeting(struct handshake *h)
     answer_greeting(h);
     enum greeting_result r = zmtp_greeting_parse(in.at, in.len, &h->client, &used);
     if (r == GREETING_BAD)
-        refuse(h, VERDICT_BAD_GREETING);
+        refuse_greeting(h, in);
     if (r != GREETING_DONE || !h->app_known)
         return false;
     queue_drop(&h->from_client, used);

@@ -372,6 +372,10 @@ static void greetings_are_judged(void **state)
     put(&t, "GET", 3);
     expect(&t, NULL, &null_router, VERDICT_BAD_GREETING);
     t.len = 0;
+    put(&t, "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n", 36);
+    put_greeting(&t, MECHANISM_NULL, false);
+    expect(&t, NULL, &null_router, VERDICT_UNEXPECTED_PROXY_HEADER);
+    t.len = 0;
     put_greeting(&t, MECHANISM_PLAIN, false);
     expect(&t, NULL, &null_router, VERDICT_WRONG_MECHANISM);
     expect(&t, NULL, &curve_router, VERDICT_WRONG_MECHANISM);

@@ -148,18 +148,23 @@ static enum proxy_protocol_result parse_v1(struct bytes b, struct proxy_protocol
 
 /* ---- both ---- */
 
-static bool begins_like(struct bytes b, const void *text, size_t len)
+static enum proxy_protocol_result compare(struct bytes b, const void *text, size_t len)
 {
-    return memcmp(b.at, text, b.len < len ? b.len : len) == 0;
+    if (b.len && memcmp(b.at, text, b.len < len ? b.len : len) != 0)
+        return PROXY_PROTOCOL_BAD;
+    return b.len < len ? PROXY_PROTOCOL_NEED : PROXY_PROTOCOL_DONE;
+}
+
+enum proxy_protocol_result proxy_protocol_begins(struct bytes so_far)
+{
+    enum proxy_protocol_result v2 = compare(so_far, signature, sizeof(signature));
+    return v2 != PROXY_PROTOCOL_BAD ? v2 : compare(so_far, V1_PREFIX, sizeof(V1_PREFIX) - 1);
 }
 
 enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct proxy_protocol *ret)
 {
-    if (so_far.len == 0)
-        return PROXY_PROTOCOL_NEED;
-    if (begins_like(so_far, signature, sizeof(signature)))
-        return parse_v2(so_far, ret);
-    if (begins_like(so_far, V1_PREFIX, sizeof(V1_PREFIX) - 1))
-        return parse_v1(so_far, ret);
-    return PROXY_PROTOCOL_BAD;
+    enum proxy_protocol_result r = proxy_protocol_begins(so_far);
+    if (r != PROXY_PROTOCOL_DONE)
+        return r;
+    return so_far.at[0] == signature[0] ? parse_v2(so_far, ret) : parse_v1(so_far, ret);
 }

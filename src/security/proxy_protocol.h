@@ -32,6 +32,9 @@ struct proxy_protocol {
                            the sender's own */
 };
 
+/* The same of the octets by which a header is known (12, or 6 of version 1), whatever follows them. Pure. */
+MUST_USE enum proxy_protocol_result proxy_protocol_begins(struct bytes so_far);
+
 /* DONE fills *ret. Pure. */
 MUST_USE enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct proxy_protocol *ret);
 

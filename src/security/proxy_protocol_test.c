@@ -246,6 +246,10 @@ static void a_greeting_is_no_header(void **state)
     struct proxy_protocol p;
     assert_int_equal(proxy_protocol_parse(of("", 0), &p), PROXY_PROTOCOL_NEED);
     assert_int_equal(proxy_protocol_parse(of("\xff", 1), &p), PROXY_PROTOCOL_BAD);
+    assert_int_equal(proxy_protocol_begins(of("PROXY", 5)), PROXY_PROTOCOL_NEED);
+    assert_int_equal(proxy_protocol_begins(of("PROXY whatever", 14)), PROXY_PROTOCOL_DONE);
+    assert_int_equal(proxy_protocol_begins(of(SIGNATURE, 11)), PROXY_PROTOCOL_NEED);
+    assert_int_equal(proxy_protocol_begins(of(SIGNATURE, 12)), PROXY_PROTOCOL_DONE);
     is_bad_line("\r\n\r\r");
     is_bad_line("PROXI");
 }

@@ -137,6 +137,11 @@ def test_what_the_application_sees(network, start_weir, peers):
             assert frame.get("Peer-Address").removeprefix("::ffff:") == source and frame.get("X-Weir-Peer").startswith(source + ":")
             app.send(b"y" * 100000)
             assert client.recv() == b"y" * 100000
+    here = peers.client(zmq.REQ, f"tcp://{SERVER4}:0;{SERVER4}:{port_of(weir)}")  # a client on this machine, from its other address
+    here.send(b"hello")
+    assert app.recv(copy=False).get("Peer-Address").removeprefix("::ffff:") == SERVER4
+    app.send(b"hello")
+    assert here.recv() == b"hello"
     local = peers.client(zmq.REQ, f"tcp://127.0.0.5:0;127.0.0.1:{port_of(weir)}")
     local.send(b"hello")
     frame = app.recv(copy=False)
@@ -194,6 +199,17 @@ def test_the_helper_is_killed(network, start_app, start_weir):
     assert len(rules()) == 1 and is_served(network, weir, NEIGHBOUR)
     weir.stop()
     assert rules() == routes() == []
+
+
+def test_rules_that_somebody_removes(network, start_app, start_weir):
+    """As systemd-networkd does when it starts anew: they come back."""
+    app = start(start_app, "rep", "127.0.0.1")
+    weir = start_weir(config=config(app.endpoint))
+    run("ip", "rule", "del", "priority", "20570")
+    run("ip", "route", "flush", "proto", "87", "table", "all")
+    assert rules() == routes() == []
+    wait_until(lambda: rules() and routes(), "the rules to come back")
+    assert is_served(network, weir, NEIGHBOUR)
 
 
 @pytest.mark.parametrize("kernel", [False, True], ids=["", "ban.kernel"])

@@ -136,12 +136,14 @@ def test_headers_in_pieces_and_of_ipv6_clients(version, start_weir, peers, balan
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_a_header_from_a_network_that_is_not_listed(version, app, start_weir):
-    """Nobody can name himself."""
-    weir = start_weir(config=config(app.endpoint))
+    """Nobody can name himself; and a balancer that was forgotten in the configuration is told of, and not banned."""
+    weir = start_weir(config=config(app.endpoint, ban={"strikes": 1}))
     with raw_connect(weir.endpoint, "127.8.8.9") as s:
         s.sendall(HEADERS[version](("127.9.9.9", 1), ("127.0.0.1", 2)) + zmtp.greeting())
         assert zmtp.RawPeer(s).closed_by_peer()
-    weir.wait_metric("weir_verdicts_total", 1, verdict="bad_greeting")
+    weir.wait_metric("weir_verdicts_total", 1, verdict="unexpected_proxy_header")
+    assert weir.metric("weir_strikes_total") == weir.metric("weir_bans") == 0
+    wait_until(lambda: "unexpected_proxy_header" in weir.stderr(), "the line that says so")
 
 
 def test_a_balancer_without_headers(app, start_weir, peers, balance):
