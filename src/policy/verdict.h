@@ -84,10 +84,10 @@
             "more connections of one source than source.connections.max")                                              \
     VERDICT(TOO_MANY_HALF_OPEN, "too_many_half_open", 1,                                                               \
             "more unfinished handshakes of one source than source.connections.half_open")                              \
-    VERDICT(TABLE_FULL, "table_full", 0, "connections.max was reached, and no other source holds more")                \
-    VERDICT(GIVE_WAY, "give_way", 0, "connections.max was reached, and this source held most")                         \
+    VERDICT(TABLE_FULL, "table_full", 0, "connections.max was reached, and nobody there gives way to it")              \
+    VERDICT(GIVE_WAY, "give_way", 0, "connections.max was reached, and this connection was of least use")              \
     VERDICT(HALF_OPEN_GIVE_WAY, "half_open_give_way", 0,                                                               \
-            "connections.half_open was reached, and this handshake was the oldest")                                    \
+            "connections.half_open was reached, and this handshake had stood still longest, or came last")             \
     VERDICT(NO_DESCRIPTORS, "no_descriptors", 0, "no file descriptor is left")                                         \
     VERDICT(NO_MEMORY, "no_memory", 0, "the memory limit was reached")                                                 \
     VERDICT(MEMORY_PRESSURE, "memory_pressure", 0,                                                                     \

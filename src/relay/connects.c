@@ -39,11 +39,25 @@ bool connects_are_paced(const struct worker_gate *wg)
     return valve_is_wanted(&wg->gate->valve);
 }
 
-static struct list *pick(struct worker_gate *wg, bool in_turn)
+/* The line that is served next; NULL: nobody waits. The good go first and the useless last, but now and then it is the
+ * other way round, so that nobody waits for ever. */
+static struct list *line_of_turn(struct worker_gate *wg)
 {
+    bool reversed = wg->connect_turns % CONNECT_REVERSED == CONNECT_REVERSED - 1;
+    for (unsigned i = 0; i < STANDING_COUNT; i++) {
+        struct list *line = &wg->connect_line[reversed ? i : STANDING_COUNT - 1 - i];
+        if (!list_empty(line))
+            return line;
+    }
+    return NULL;
+}
+
+static struct list *pick(struct worker_gate *wg, struct list *line, bool in_turn)
+{
+    wg->connect_turns++;
     if (!in_turn)
-        return list_pop(&wg->connect_line);
-    struct list *node = wg->connect_oldest ? wg->connect_line.next : wg->connect_line.prev;
+        return list_pop(line);
+    struct list *node = wg->connect_oldest ? line->next : line->prev;
     wg->connect_oldest = !wg->connect_oldest;
     list_del(node);
     return node;
@@ -51,13 +65,13 @@ static struct list *pick(struct worker_gate *wg, bool in_turn)
 
 static void next(struct worker_gate *wg)
 {
-    while (wg->connecting_count < CONNECTS_AT_ONCE && !list_empty(&wg->connect_line)) {
+    for (struct list *line; wg->connecting_count < CONNECTS_AT_ONCE && (line = line_of_turn(wg));) {
         bool paced = connects_are_paced(wg);
         if (paced && wg->worker->now_ns < wg->connect_again_ns) {
             look_at(wg, wg->connect_again_ns);
             return;
         }
-        struct connect *c = LIST_ENTRY(pick(wg, paced), struct connect, node);
+        struct connect *c = LIST_ENTRY(pick(wg, line, paced), struct connect, node);
         begin(wg, c);
         session_wake(c->who);
     }
@@ -67,7 +81,7 @@ bool connects_take(struct worker_gate *wg, struct connect *c)
 {
     if (c->turn == CONNECT_NONE) {
         c->turn = CONNECT_WAITS;
-        list_push(&wg->connect_line, &c->node);
+        list_push(&wg->connect_line[c->who->standing], &c->node);
         next(wg);
     }
     return c->turn == CONNECT_HAS_TURN;

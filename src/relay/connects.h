@@ -8,8 +8,12 @@
  * has waited longest go in turn. So a newcomer does not stand behind a crowd that came just before it, and the crowd
  * gets in.
  *
- * CONNECTS_AT_ONCE for each worker and gate. One that takes longer than CONNECT_NS waits for its client, or for an
- * application that is busy, and no longer counts, so nobody keeps the others waiting. Runs on the session's worker.
+ * Newcomers of a source in good standing go first, and those of a source whose connections were of no use lately go
+ * last (strangers.h); one turn of CONNECT_REVERSED goes the other way round.
+ *
+ * CONNECTS_AT_ONCE for each worker and gate. A turn ends as soon as the next move is the client's. One that takes
+ * longer than CONNECT_NS waits for an application that is busy, and no longer counts, so nobody keeps the others
+ * waiting. Runs on the session's worker.
  */
 #ifndef WEIR_RELAY_CONNECTS_H
 #define WEIR_RELAY_CONNECTS_H
@@ -20,6 +24,7 @@
 #define CONNECTS_AT_ONCE 2u
 #define CONNECT_NS       (20 * NS_PER_MS)
 #define CONNECT_PACE_NS  (4 * NS_PER_MS)
+#define CONNECT_REVERSED 8u
 
 struct session;
 
@@ -38,7 +43,7 @@ void connect_init(struct connect *c, struct session *who);
 /* Whether it may connect now; if not, the session is woken when it may. */
 MUST_USE bool connects_take(struct worker_gate *wg, struct connect *c);
 
-/* It has finished, failed or given up; harmless when it has no turn. */
+/* It has finished, failed or given up, or its client has the next move; harmless when it has no turn. */
 void connects_give_back(struct worker_gate *wg, struct connect *c);
 
 /* Whether newcomers are let in slowly now. */

@@ -7,17 +7,34 @@
 /* Unfinished handshakes, oldest first, among which one is chosen to make room. */
 #define OLDEST_LOOKED_AT 16u
 
+/* Nobody makes room who came less than this ago: it may not have been looked at yet. */
+#define CHANCE_NS (10 * NS_PER_MS)
+
 /* ---- half-open ---- */
 
-/* Of the oldest unfinished handshakes of the gate, the one whose source has the most: a newcomer of many sources' flood
- * would otherwise push out an honest one that is slower than they turn over. */
-static struct session *who_makes_room(const struct list *half_open)
+static struct session *session_of(struct list *in_half_open)
+{
+    return LIST_ENTRY(in_half_open, struct opening, in_half_open)->connect.who;
+}
+
+/* Each worker has its share of connections.half_open, so that it can make room by itself. */
+static bool is_taken(const struct worker_gate *wg)
+{
+    uint32_t share = wg->policy->limits.connections.half_open / (wg->worker->all_count ? wg->worker->all_count : 1);
+    return wg->half_open_count >= (share ? share : 1);
+}
+
+/* Of the longest unfinished handshakes in a list, the one whose source has the most: a newcomer of many sources' flood
+ * would otherwise push out an honest one that is slower than they turn over. NULL: nobody has had its chance. */
+static struct session *longest(const struct list *half_open)
 {
     struct session *most = NULL;
     unsigned looked_at = 0;
     LIST_FOREACH(n, half_open)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in_half_open);
+        struct session *s = session_of(n);
+        if (s->wg->worker->now_ns - s->accepted_ns < CHANCE_NS)
+            break;
         if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
             most = s;
         if (++looked_at == OLDEST_LOOKED_AT)
@@ -26,22 +43,73 @@ static struct session *who_makes_room(const struct list *half_open)
     return most;
 }
 
-static void make_room(struct session *s)
+/* Who has the next move himself and does not make it goes before who waits for the application, and who is of less
+ * standing before who is of more. Who waits for the application gives way to nobody of his own standing, and a newcomer
+ * of no use to nobody of more. NULL: nobody. */
+static struct session *who_makes_room(const struct worker_gate *wg, enum standing newcomer)
+{
+    for (unsigned i = 0; i < STANDING_COUNT && (i == 0 || newcomer != STANDING_USELESS); i++) {
+        const struct list *idle = &wg->half_open[i][false], *waiting = &wg->half_open[i][true];
+        struct session *s = longest(idle);
+        if (s)
+            return s;
+        if (i < newcomer && !list_empty(waiting))
+            return session_of(waiting->prev);
+    }
+    return NULL;
+}
+
+bool entry_is_crowded(const struct worker_gate *wg)
+{
+    return is_taken(wg) && !who_makes_room(wg, STANDING_STRANGER);
+}
+
+struct session *entry_pick(const struct worker_gate *wg)
+{
+    const struct list *useless = &wg->half_open[STANDING_USELESS][false];
+    const struct list *strangers = &wg->half_open[STANDING_STRANGER][false];
+    if (!list_empty(useless))
+        return session_of(useless->next);
+    if (list_empty(strangers))
+        return NULL;
+    struct session *s = session_of(strangers->next);
+    return wg->worker->now_ns - s->accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
+}
+
+/* False: there is no room for it. */
+static bool make_room(struct session *s)
 {
     const struct limits *l = session_limits(s);
-    const struct list *of_source = &s->peer->half_open, *of_gate = &s->wg->half_open;
+    const struct list *of_source = &s->peer->half_open;
     if (atomic_load(&s->source->half_open) >= l->source.half_open && !list_empty(of_source))
         session_close(LIST_ENTRY(of_source->next, struct session, in_peer_entry), VERDICT_TOO_MANY_HALF_OPEN);
-    if (atomic_load(&s->wg->gate->half_open) >= l->connections.half_open && !list_empty(of_gate))
-        session_close(who_makes_room(of_gate), VERDICT_HALF_OPEN_GIVE_WAY);
+    if (!is_taken(s->wg))
+        return true;
+    struct session *other = who_makes_room(s->wg, (enum standing)s->standing);
+    if (other)
+        session_close(other, VERDICT_HALF_OPEN_GIVE_WAY);
+    return other || s->standing != STANDING_USELESS;
+}
+
+/* Newcomers that wait in the kernel come in. */
+static void go_on(struct worker_gate *wg)
+{
+    if (!wg->crowded_out)
+        return;
+    wg->crowded_out = false;
+    timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns);
 }
 
 static void let_in(struct session *s)
 {
-    make_room(s);
+    if (!make_room(s)) {
+        session_close(s, VERDICT_HALF_OPEN_GIVE_WAY);
+        return;
+    }
     shadow_half_open(s);
     s->half_open = true;
-    list_push(&s->wg->half_open, &s->in_half_open);
+    list_push(&s->wg->half_open[s->standing][false], &s->opening->in_half_open);
+    s->wg->half_open_count++;
     list_push(&s->peer->half_open, &s->in_peer_entry);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->half_open, 1);
@@ -49,14 +117,27 @@ static void let_in(struct session *s)
     opening_start(s);
 }
 
+void entry_note_turn(struct session *s, bool awaits_app)
+{
+    if (!s->half_open || s->opening->awaits_app == awaits_app)
+        return;
+    s->opening->awaits_app = awaits_app;
+    list_del(&s->opening->in_half_open);
+    list_push(&s->wg->half_open[s->standing][awaits_app], &s->opening->in_half_open);
+    if (!awaits_app)
+        go_on(s->wg);
+}
+
 static void end_half_open(struct session *s)
 {
+    s->wg->half_open_count--;
     s->half_open = false;
-    list_del(&s->in_half_open);
+    list_del(&s->opening->in_half_open);
     list_del(&s->in_peer_entry);
     atomic_fetch_sub(&s->source->half_open, 1);
     atomic_fetch_sub(&s->wg->gate->half_open, 1);
     cell_sub(session_cells(s), CELL_HALF_OPEN, 1);
+    go_on(s->wg);
 }
 
 /* ---- the line ---- */
@@ -112,7 +193,7 @@ void entry_on_alarm(struct session *s)
 {
     struct peer *p = s->peer;
     for (struct session *first; (first = first_in_line(p));) {
-        uint64_t wait_ns = ask_rate(first);
+        uint64_t wait_ns = entry_is_crowded(p->wg) ? ENTRY_CROWDED_NS : ask_rate(first);
         if (wait_ns) {
             session_arm(first, first->wg->worker->now_ns + wait_ns);
             return;

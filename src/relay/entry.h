@@ -7,14 +7,32 @@
  * (source.connections.half_open) further newcomers are refused: whoever waited longest would otherwise make room for
  * whoever came last, and a source whose clients all come back at once would never get one in.
  *
- * From there on a session is half-open until its handshake is over. When there are too many of a source or of the gate,
- * the one that has gone on longest makes room: an honest handshake takes milliseconds. Since the half-open come in at
- * the rate at most, each has its time.
+ * From there on a session is half-open until its handshake is over. When there are too many of a source, the one that
+ * has gone on longest makes room. When there are too many of the gate (each worker has its share of
+ * connections.half_open), one that has the next move itself makes room before one that waits for the application, and
+ * those whose source was of no use lately before others (strangers.h). If all that are there wait for the application,
+ * newcomers wait in the kernel's queue, as they would at the application itself; one of no use is refused.
  */
 #ifndef WEIR_RELAY_ENTRY_H
 #define WEIR_RELAY_ENTRY_H
 
 #include "relay/session.h"
+
+/* For the full gate: an unfinished handshake that has had this long is no newcomer's any more. */
+#define ENTRY_SPARED_NS (200 * NS_PER_MS)
+
+/* While nobody may come in, how long until the next look. */
+#define ENTRY_CROWDED_NS (5 * NS_PER_MS)
+
+/* Whether nobody may come in now, because all half-open sessions wait for the application, or have just come. The alarm
+ * of accept_again is set when that has changed, if the caller has set wg->crowded_out. */
+bool entry_is_crowded(const struct worker_gate *wg);
+
+/* An unfinished handshake that gives way when the gate is full, or NULL. */
+struct session *entry_pick(const struct worker_gate *wg);
+
+/* Whose move it is now in a half-open session. */
+void entry_note_turn(struct session *s, bool awaits_app);
 
 /* Whether a newcomer of this source would find no place in line. */
 bool entry_is_full(struct worker_gate *wg, const struct source *source);

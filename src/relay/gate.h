@@ -16,6 +16,7 @@
 #include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
+#include "policy/visits.h"
 #include "relay/app_facts.h"
 #include "security/handshake.h"
 #include "security/traffic.h"
@@ -64,6 +65,11 @@ static inline void class_cell_add(struct class_cells *cells, unsigned class, enu
 
 struct event_log;
 
+#define GATE_PREFIX_SLOTS 4096u
+
+/* What is known of a source when it comes: of no use a moment ago; nothing; good (strangers.h). In this order. */
+enum standing { STANDING_USELESS, STANDING_STRANGER, STANDING_GOOD, STANDING_COUNT };
+
 struct gate {
     const struct config_gate *config; /* of the start: names, addresses, classes; what can change: worker_gate.policy */
     struct endpoint listen;           /* the real address */
@@ -84,6 +90,9 @@ struct gate {
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
     uint32_t app_room;                /* worker 0: connections for which that leaves room; UINT32_MAX: not known */
     _Atomic uint32_t open, half_open;
+    _Atomic uint32_t regulars_away; /* sources that have passed messages and have no connection now, roughly */
+    struct visits useless;          /* sources whose connections were of no use lately (strangers.h) */
+    _Atomic uint32_t prefixes[GATE_PREFIX_SLOTS]; /* sessions of no use yet, by a hash of the prefix */
     _Atomic bool listening;
 
     /* what is known of the application */

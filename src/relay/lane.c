@@ -9,6 +9,7 @@
 #include "relay/session.h"
 #include "relay/shadow.h"
 #include "relay/shedding.h"
+#include "relay/strangers.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -535,6 +536,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     count(l, s, &r);
     if (UNLIKELY(c.shadow != NULL))
         shadow_end(s, c.shadow);
+    if (UNLIKELY(s->stranger_at) && (s->served || s->topics.count))
+        strangers_leave(s);
     if (r.shed.len)
         shedding_done(s, r.shed);
     if (s->state == SESSION_CLOSED)

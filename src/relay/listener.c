@@ -11,6 +11,7 @@
 #include "relay/proxied.h"
 #include "relay/session.h"
 #include "relay/shadow.h"
+#include "relay/strangers.h"
 
 #include <errno.h>
 #include <string.h>
@@ -32,18 +33,71 @@ void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum
                 verdict_info(v)->label);
 }
 
-/* Makes room when the gate is full: the source that holds most gives way, unless that is the newcomer's own, or holds
- * no more than it would. False: refuse the newcomer. */
+/* ---- a full gate ---- */
+
+/* One in so many connections is kept for sources that were served before. */
+#define RESERVE_SHARE 16u
+
+/* Newcomers let in on the promise of another worker that somebody gives way there. */
+#define ASKED_MOST 8u
+
+/* The connections that a newcomer may be one of. */
+static uint32_t connections_for(const struct gate *g, enum standing standing)
+{
+    uint32_t max = atomic_load(&g->max_connections), away = atomic_load(&g->regulars_away);
+    uint32_t kept = max / RESERVE_SHARE < away ? max / RESERVE_SHARE : away;
+    return standing == STANDING_GOOD ? max : max - kept;
+}
+
+/* Closes who is of least use here. False: nobody is of none. */
+static bool give_way_here(struct worker_gate *wg)
+{
+    struct session *s = entry_pick(wg);
+    if (!s)
+        s = strangers_pick(wg);
+    if (s)
+        session_close(s, VERDICT_GIVE_WAY);
+    return s != NULL;
+}
+
+static bool ask_elsewhere(struct worker_gate *wg)
+{
+    struct worker *w = wg->worker;
+    for (unsigned i = 1; i < w->all_count; i++) {
+        struct worker *other = w->all[(w->index + i) % w->all_count];
+        struct worker_gate *there = &other->gates[wg - w->gates];
+        uint32_t asked = atomic_load(&there->asked);
+        if (asked >= ASKED_MOST || asked >= atomic_load_explicit(&there->stranger_count, memory_order_relaxed))
+            continue;
+        atomic_fetch_add(&there->asked, 1);
+        worker_signal(other, &other->give_way);
+        return true;
+    }
+    return false;
+}
+
+void listener_give_way(struct worker *w)
+{
+    for (size_t i = 0; i < w->gate_count; i++)
+        for (uint32_t n = atomic_exchange(&w->gates[i].asked, 0); n && give_way_here(&w->gates[i]); n--)
+            ;
+}
+
+/* A gate for one has nobody who is worth less than the newcomer. */
 static bool make_room(struct worker_gate *wg, const struct source *source)
 {
-    if (atomic_load(&wg->gate->open) < atomic_load(&wg->gate->max_connections))
+    struct gate *g = wg->gate;
+    enum standing standing = strangers_judge(wg, source);
+    if (atomic_load(&g->open) < connections_for(g, standing))
         return true;
-    struct peer *heaviest = peer_heaviest(wg);
-    uint32_t mine = atomic_load(&source->refs); /* the newcomer's reference included */
-    if (!heaviest || heaviest->source == source || atomic_load(&heaviest->source->refs) <= mine)
+    if (standing == STANDING_USELESS || atomic_load(&g->max_connections) == 1)
         return false;
-    session_close(LIST_ENTRY(heaviest->sessions.prev, struct session, in_peer), VERDICT_GIVE_WAY);
-    return true;
+    if (give_way_here(wg) || ask_elsewhere(wg))
+        return true;
+    struct session *idle = strangers_pick_of_dominant(wg, source);
+    if (idle)
+        session_close(idle, VERDICT_GIVE_WAY);
+    return idle != NULL;
 }
 
 static enum verdict admit(struct worker_gate *wg, const struct source *source)
@@ -99,6 +153,13 @@ static void accept_later(struct worker_gate *wg, int error)
     timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ACCEPT_AGAIN_NS);
 }
 
+/* No unfinished handshake makes room: newcomers wait in the kernel until one is over, or does. */
+static void wait_for_room(struct worker_gate *wg)
+{
+    wg->crowded_out = true;
+    timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ENTRY_CROWDED_NS);
+}
+
 static bool is_shortage(int error)
 {
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
@@ -108,9 +169,15 @@ void listener_on_event(struct worker_gate *wg)
 {
     struct addr addr;
     for (int i = 0; i < ACCEPTS_A_TURN && wg->listener.fd >= 0; i++) {
+        if (entry_is_crowded(wg)) {
+            wait_for_room(wg);
+            return;
+        }
         int fd = net_accept(wg->listener.fd, wg->gate->listen.kind, &addr);
         if (fd == -EAGAIN)
             return;
+        if (fd == -EMFILE && give_way_here(wg))
+            continue;
         if (is_shortage(fd)) {
             accept_later(wg, -fd);
             return;

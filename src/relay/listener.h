@@ -2,6 +2,13 @@
 /*
  * Coming in: what is decided about a newcomer before anything is allocated for it: connections of the gate and of its
  * source, a place in line, descriptors. Belongs to a worker.
+ *
+ * When the gate is full (connections.max, or the application's descriptors), or Weir has no descriptor left, an
+ * unfinished handshake gives way, else a session that has passed no message yet (strangers.h), here or at another
+ * worker. If there is none the newcomer is refused: nobody who was served is closed for it, but for
+ * idle connections of a source that holds more than half of the gate. A newcomer whose source was
+ * of no use lately is refused at once. While sources that were served are away, up to a 16th of the gate is kept for
+ * their return: nobody else gets the last connections.
  */
 #ifndef WEIR_RELAY_LISTENER_H
 #define WEIR_RELAY_LISTENER_H
@@ -18,6 +25,9 @@ void listener_welcome(struct worker_gate *wg, int fd, const struct addr *addr, b
 
 /* Counts that a newcomer was not let in, and says so now and then. */
 void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);
+
+/* Other workers have newcomers for which there is no room: as many sessions give way here. */
+void listener_give_way(struct worker *w);
 
 /* Closes the listener. */
 void listener_stop(struct worker_gate *wg);

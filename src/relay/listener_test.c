@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Who comes in, who waits, and who must give way. */
+/* Who comes in, and who waits; who gives way at a full gate: strangers_test.c. */
 #include "relay/connects.h"
 #include "relay/crowd.h"
 
@@ -38,47 +38,6 @@ static unsigned open_now(const struct crowd *c)
 }
 
 /* ---- connections ---- */
-
-static void a_full_gate_takes_from_whoever_holds_most(void **state)
-{
-    struct crowd *c = crowd_new();
-    c->stage.limits->connections.max = 6;
-    stage_start(&c->stage);
-    for (unsigned i = 0; i < 4; i++)
-        come(c, HOST(1));
-    for (unsigned i = 0; i < 2; i++)
-        come(c, HOST(2));
-    settle(c);
-    assert_int_equal(open_now(c), 6);
-    struct end *newcomer = come(c, HOST(3));
-    settle(c);
-    assert_true(end_is_greeted(newcomer));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 1);
-    /* It is the newest of the heaviest source that goes. */
-    assert_true(c->clients[3].over);
-    assert_false(c->clients[0].over || c->clients[1].over || c->clients[2].over || c->clients[4].over ||
-                 c->clients[5].over);
-    crowd_free(c);
-}
-
-static void a_full_gate_refuses_who_holds_as_much(void **state)
-{
-    struct crowd *c = crowd_new();
-    c->stage.limits->connections.max = 4;
-    stage_start(&c->stage);
-    come(c, HOST(1)), come(c, HOST(1)), come(c, HOST(2)), come(c, HOST(2));
-    settle(c);
-    struct end *second = come(c, HOST(3)); /* 2 each stand; with one, it holds less */
-    settle(c);
-    assert_true(end_is_greeted(second));
-    struct end *own = come(c, HOST(3)); /* its second: somebody holds 2, and so would it */
-    settle(c);
-    assert_true(own->over && !end_is_greeted(own));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TABLE_FULL), 1);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 1);
-    assert_int_equal(open_now(c), 4);
-    crowd_free(c);
-}
 
 static void a_source_has_a_limit_of_its_own(void **state)
 {
@@ -203,6 +162,83 @@ static void the_oldest_unfinished_handshake_makes_room(void **state)
     assert_true(c->clients[1].over);
     assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 1);
     assert_int_equal(atomic_load(&c->stage.gate.half_open), 5);
+    crowd_free(c);
+}
+
+/* Who has said all that it can say does not pay for those who say nothing. */
+static void who_waits_for_the_application_is_not_the_one_that_goes(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->connections.half_open = 5;
+    stage_start(&c->stage);
+    come(c, HOST(1));
+    settle(c);
+    for (unsigned i = 0; i < 3; i++)
+        come(c, HOST(2 + i));
+    stage_rounds(&c->stage, 20);
+    for (unsigned i = 0; i < 8; i++) {
+        come_silently(c, HOST(10 + i));
+        stage_sleep(&c->stage, 15 * NS_PER_MS);
+    }
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 6);
+    settle(c);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(end_is_greeted(&c->clients[i]));
+    crowd_free(c);
+}
+
+/* As many as may be half-open wait for the application: the others wait in the kernel, and nobody is ended. */
+static void newcomers_wait_while_all_wait_for_the_application(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->connections.half_open = 5;
+    stage_start(&c->stage);
+    come(c, HOST(1));
+    settle(c);
+    for (unsigned i = 0; i < 40; i++)
+        come(c, HOST(2 + i));
+    stage_rounds(&c->stage, 100);
+    assert_int_equal(open_now(c), 6);
+    assert_int_equal(stage_cell(&c->stage, CELL_HALF_OPEN), 5);
+    for (unsigned i = 0; i < 20; i++)
+        settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 41);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 0);
+    crowd_free(c);
+}
+
+/* A source whose connections end without a word stands behind those of which nothing is known, before the application
+ * and for a place. */
+static void who_was_of_no_use_comes_last(void **state)
+{
+    struct crowd *c = crowd_new();
+    c->stage.limits->connections.half_open = 12;
+    stage_start(&c->stage);
+    struct end *useless = come(c, HOST(1));
+    settle(c);
+    end_close(useless);
+    settle(c);
+    come(c, HOST(100));
+    settle(c);
+    unsigned first = c->client_count;
+    for (unsigned i = 0; i < 12; i++)
+        come(c, HOST(1));
+    stage_rounds(&c->stage, 20);
+    for (unsigned i = 0; i < 6; i++)
+        come(c, HOST(2 + i));
+    for (unsigned n = 0; n < 100 && greeted(c) < 1 + 8; n++) {
+        stage_sleep(&c->stage, NS_PER_MS);
+        serve(c);
+        for (unsigned i = 0; i < c->client_count; i++)
+            if (c->clients[i].fd >= 0)
+                end_read(&c->clients[i], SIZE_MAX);
+    }
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 6);
+    unsigned strangers = 0;
+    for (unsigned i = 0; i < 6; i++)
+        strangers += end_is_greeted(&c->clients[first + 12 + i]);
+    /* Two of the others had their turn already, and one turn in eight is theirs. */
+    assert_in_range(strangers, 4, 6);
     crowd_free(c);
 }
 
@@ -362,13 +398,14 @@ static void newcomers_wait_while_descriptors_are_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_gate_takes_from_whoever_holds_most),
-        cmocka_unit_test(a_full_gate_refuses_who_holds_as_much),
         cmocka_unit_test(a_source_has_a_limit_of_its_own),
         cmocka_unit_test(a_storm_of_newcomers_is_taken_whole),
         cmocka_unit_test(the_application_is_asked_by_a_few_at_a_time),
         cmocka_unit_test(newcomers_come_slowly_to_a_busy_application),
         cmocka_unit_test(the_oldest_unfinished_handshake_makes_room),
+        cmocka_unit_test(who_waits_for_the_application_is_not_the_one_that_goes),
+        cmocka_unit_test(newcomers_wait_while_all_wait_for_the_application),
+        cmocka_unit_test(who_was_of_no_use_comes_last),
         cmocka_unit_test(a_finished_handshake_makes_room_for_another),
         cmocka_unit_test(a_handshake_has_its_time),
         cmocka_unit_test(who_is_over_the_rate_waits_in_order),

@@ -179,13 +179,12 @@ static struct session *heaviest(struct worker *w)
 {
     struct session *most = NULL;
     for (size_t g = 0; g < w->gate_count; g++)
-        for (unsigned r = 0; r <= w->gates[g].top_rank; r++)
-            LIST_FOREACH(n, &w->gates[g].ranks[r])
-            {
-                const struct peer *p = LIST_ENTRY(n, struct peer, rank);
-                if (p->held && (!most || p->held >= most->peer->held))
-                    most = heaviest_of(p, most);
-            }
+        LIST_FOREACH(n, &w->gates[g].peers)
+        {
+            const struct peer *p = LIST_ENTRY(n, struct peer, in_gate);
+            if (p->held && (!most || p->held >= most->peer->held))
+                most = heaviest_of(p, most);
+        }
     uint64_t share = pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, 0);
     return most && peer_held_bytes(most->peer) > share / 2 ? most : NULL;
 }

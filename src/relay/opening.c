@@ -2,6 +2,7 @@
 #include "relay/opening.h"
 
 #include "base/log.h"
+#include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/health.h"
 #include "relay/net.h"
@@ -31,8 +32,10 @@ struct opening *opening_new(struct session *s)
         return NULL;
     struct opening *o = calloc(1, sizeof(*o));
     addr_format(peer, sizeof(peer), &s->addr);
-    if (o)
+    if (o) {
         connect_init(&o->connect, s);
+        list_init(&o->in_half_open);
+    }
     if (o && handshake_init(&o->handshake, &w->pool, session_limits(s)->handshake.bytes, s->wg->policy->config->zmtp2,
                             peer, classes ? classes->at[s->class].name : NULL))
         return o;
@@ -328,6 +331,12 @@ static bool know_application(struct session *s, struct handshake_app *ret)
     return false;
 }
 
+/* A slow application, or whoever it asks for permission, is not the client's fault. */
+static bool is_clients_turn(const struct handshake *h)
+{
+    return h->app_known && handshake_client_room(h) > 0;
+}
+
 /* What the application has shown to this session; in time for a client that does not fit it. */
 static void learn(struct session *s)
 {
@@ -338,6 +347,19 @@ static void learn(struct session *s)
     o->learned = true;
     app.socket = o->handshake.app_socket;
     app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->now_ns);
+}
+
+/* Where the handshake stands when nothing moves any more. Who has the next move takes nobody's turn to connect. */
+static void note_turn(struct session *s)
+{
+    const struct handshake *h = &s->opening->handshake;
+    bool clients = is_clients_turn(h);
+    if (clients && h->app_greeted) {
+        health_give_back(s);
+        if (handshake_to_app(h).len == 0)
+            connects_give_back(s->wg, &s->opening->connect);
+    }
+    entry_note_turn(s, !clients);
 }
 
 void opening_run(struct session *s)
@@ -370,18 +392,12 @@ void opening_run(struct session *s)
                  (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0 &&
                   s->opening->connect.turn != CONNECT_WAITS);
     }
-    if (h->app_greeted && handshake_client_room(h) > 0)
-        health_give_back(s);
-    if (!handshake_done(h))
+    if (!handshake_done(h)) {
+        note_turn(s);
         return;
+    }
     health_on_handshake(s);
     session_open(s);
-}
-
-/* A slow application, or whoever it asks for permission, is not the client's fault. */
-static bool is_clients_turn(const struct handshake *h)
-{
-    return h->app_known && handshake_client_room(h) > 0;
 }
 
 bool opening_is_overdue(const struct session *s)

@@ -12,12 +12,14 @@
 
 struct opening {
     struct handshake handshake;
-    uint64_t deadline_ns; /* of the handshake */
-    uint64_t retry_ns;    /* when a refused connection to the application is tried again; 0: not waiting */
+    struct list in_half_open; /* in worker_gate.half_open (entry.h) */
+    uint64_t deadline_ns;     /* of the handshake */
+    uint64_t retry_ns;        /* when a refused connection to the application is tried again; 0: not waiting */
     uint64_t retry_delay_ns;
     uint64_t asked_ns; /* when the connection to the application was begun; 0: there is none */
     struct connect connect;
     uint64_t place;  /* among the trials of the gate's breaker; 0: none */
+    bool awaits_app; /* half-open, and the next move is not the client's */
     bool connecting; /* a connect is pending */
     bool no_place;   /* the application may not have one more connection now */
     bool held;       /* the breaker holds it back */

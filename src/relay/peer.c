@@ -24,11 +24,11 @@ static struct peer *peer_new(struct worker_gate *wg, struct source *source)
     }
     p->wg = wg;
     p->source = source;
-    list_init(&p->rank);
     list_init(&p->sessions);
     list_init(&p->line);
     list_init(&p->half_open);
     list_init(&p->leaving);
+    list_push(&wg->peers, &p->in_gate);
     p->chain = w->peers[slot_of(w, source)];
     w->peers[slot_of(w, source)] = p;
     return p;
@@ -56,7 +56,9 @@ static void peer_free(struct peer *p)
     while (*at != p)
         at = &(*at)->chain;
     *at = p->chain;
-    list_del(&p->rank);
+    list_del(&p->in_gate);
+    if (p->wg->dominant == p)
+        p->wg->dominant = NULL;
     account_release(w->account, sizeof(*p));
     free(p);
 }
@@ -67,53 +69,19 @@ void peer_discard_if_empty(struct peer *p)
         peer_free(p);
 }
 
-static void rank(struct peer *p)
-{
-    unsigned r = p->count < PEER_RANKS ? p->count : PEER_RANKS - 1;
-    list_del(&p->rank);
-    list_push(&p->wg->ranks[r], &p->rank);
-    if (r > p->wg->top_rank)
-        p->wg->top_rank = r;
-}
-
 void peer_add(struct peer *p, struct session *s)
 {
     s->peer = p;
     p->count++;
     list_push(&p->sessions, &s->in_peer);
-    rank(p);
 }
 
 void peer_remove(struct peer *p, struct session *s)
 {
     list_del(&s->in_peer);
     p->count--;
-    rank(p);
     s->peer = NULL;
     peer_discard_if_empty(p);
-}
-
-/* The last rank holds everybody from its number on. Few can stand there: each with PEER_RANKS connections or nearly. */
-static struct peer *heaviest_of_last_rank(struct list *rank)
-{
-    struct peer *most = NULL;
-    LIST_FOREACH(n, rank)
-    {
-        struct peer *p = LIST_ENTRY(n, struct peer, rank);
-        if (!most || p->count > most->count)
-            most = p;
-    }
-    return most;
-}
-
-struct peer *peer_heaviest(struct worker_gate *wg)
-{
-    while (wg->top_rank > 0 && list_empty(&wg->ranks[wg->top_rank]))
-        wg->top_rank--;
-    struct list *rank = &wg->ranks[wg->top_rank];
-    if (wg->top_rank == PEER_RANKS - 1)
-        return heaviest_of_last_rank(rank);
-    return wg->top_rank ? LIST_ENTRY(rank->next, struct peer, rank) : NULL;
 }
 
 static bool holds_topics(const struct peer *p)
@@ -130,15 +98,14 @@ struct peer *peer_with_most_topics(struct worker_gate *wg, uint64_t more_than)
 {
     struct peer *most = NULL;
     uint64_t most_bytes = more_than;
-    for (unsigned r = 0; r <= wg->top_rank; r++)
-        LIST_FOREACH(n, &wg->ranks[r])
-        {
-            struct peer *p = LIST_ENTRY(n, struct peer, rank);
-            uint32_t bytes = atomic_load_explicit(&p->source->topic_bytes, memory_order_relaxed);
-            if (bytes > most_bytes && holds_topics(p)) {
-                most = p;
-                most_bytes = bytes;
-            }
+    LIST_FOREACH(n, &wg->peers)
+    {
+        struct peer *p = LIST_ENTRY(n, struct peer, in_gate);
+        uint32_t bytes = atomic_load_explicit(&p->source->topic_bytes, memory_order_relaxed);
+        if (bytes > most_bytes && holds_topics(p)) {
+            most = p;
+            most_bytes = bytes;
         }
+    }
     return most;
 }

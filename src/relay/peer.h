@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The connections of one source to one gate, as one worker sees them; who holds most, and who must give way. Belongs to
+ * The connections of one source to one gate, as one worker sees them. Belongs to
  * its worker.
  *
  * 120 bytes a source with connections, charged to the memory account; freed with the last connection.
@@ -13,8 +13,8 @@
 struct session;
 
 struct peer {
-    struct list rank;   /* in worker_gate.ranks */
-    struct peer *chain; /* in worker.peers */
+    struct list in_gate; /* in worker_gate.peers */
+    struct peer *chain;  /* in worker.peers */
     struct worker_gate *wg;
     struct source *source;
     struct list sessions;  /* newest last */
@@ -44,9 +44,6 @@ void peer_discard_if_empty(struct peer *p);
 /* Enters and removes a session; the last one frees the peer. */
 void peer_add(struct peer *p, struct session *s);
 void peer_remove(struct peer *p, struct session *s);
-
-/* The peer with the most connections, or NULL when there is none. O(1), unless somebody holds PEER_RANKS. */
-struct peer *peer_heaviest(struct worker_gate *wg);
 
 /* Of those with subscriptions here, the peer whose source holds the most bytes of topics, if that is more than
  * `more_than`; NULL: nobody does. Walks all peers: for the rare moment when subscriptions.total_bytes is exceeded. */

@@ -11,6 +11,7 @@
 #include "relay/shadow.h"
 #include "relay/shared_address.h"
 #include "relay/shedding.h"
+#include "relay/strangers.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
 
@@ -67,7 +68,6 @@ static void init_links(struct session *s)
 {
     list_init(&s->in_worker);
     list_init(&s->in_peer);
-    list_init(&s->in_half_open);
     list_init(&s->in_peer_entry);
     list_init(&s->run);
     timer_init(&s->alarm.timer);
@@ -91,6 +91,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->addr = *addr;
     s->source = source;
     s->lot = (uint8_t)gate_lot(wg->gate, source);
+    s->standing = (uint8_t)strangers_judge(wg, source);
     s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->id = ++w->next_id << 8 | (w->index + 1);
     s->active_ns = s->accepted_ns = w->now_ns;
@@ -118,6 +119,8 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     s->of_balancer = of_balancer;
     list_push(&w->sessions, &s->in_worker);
     peer_add(peer, s);
+    strangers_note_return(s);
+    strangers_note_dominant(wg, peer);
     atomic_fetch_add(&wg->gate->open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, 1);
@@ -202,14 +205,28 @@ static void release_all(struct session *s)
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         subscribers_give_back(s->wg, s->source, &s->topics);
     }
+    strangers_leave(s);
     entry_end(s);
     memory_resume(s);
     opening_free(s->opening, s);
     s->opening = NULL;
     if (s->routing_id)
         tally_remove(&s->wg->gate->routing_ids, s->routing_id);
+    strangers_note_leave(s);
     peer_remove(s->peer, s);
     source_release(s->source);
+}
+
+/* Whether nothing became of it, and not because of the application or of Weir. */
+static bool was_of_no_use(const struct session *s, enum verdict v)
+{
+    if (s->served || s->topics.count)
+        return false;
+    if (s->state == SESSION_OPEN)
+        return s->up.last_read == 0 && (v == VERDICT_PASS || v == VERDICT_GIVE_WAY);
+    return s->half_open && !s->opening->awaits_app &&
+           (v == VERDICT_HANDSHAKE_ABANDONED || v == VERDICT_HANDSHAKE_TIMEOUT || v == VERDICT_GIVE_WAY ||
+            v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);
 }
 
 void session_close(struct session *s, enum verdict v)
@@ -221,6 +238,8 @@ void session_close(struct session *s, enum verdict v)
         session_notice(s, v, 1);
         offence_ends(s, v);
     }
+    if (was_of_no_use(s, v))
+        strangers_note_useless(s);
     close_side(&s->front);
     leave_application(s);
     timer_disarm(&s->alarm.timer);
@@ -301,6 +320,7 @@ void session_open(struct session *s)
         lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
     opening_free(o, s);
     atomic_fetch_add(&s->wg->gate->established, 1);
+    strangers_enter(s);
     if (!loaded) {
         session_close(s, VERDICT_NO_MEMORY);
         return;

@@ -37,7 +37,7 @@ struct session {
     struct peer *peer;
     struct source *source;
     struct opening *opening; /* in WAITING and OPENING */
-    struct list in_worker, in_peer, in_half_open, run;
+    struct list in_worker, in_peer, run;
     struct list in_peer_entry; /* in the peer's line or half_open */
     struct alarm alarm;
     uint64_t id;
@@ -58,11 +58,13 @@ struct session {
     struct laggard laggard; /* while it lags */
     struct topics topics;
     struct addr addr;
+    uint32_t stranger_at;  /* its number among the strangers, from 1; 0: it is none (strangers.h) */
     uint8_t state;         /* enum session_state */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
     bool of_balancer; /* its PROXY protocol header names nobody (proxied.h): it offends nobody, and no ban closes it */
+    uint8_t standing; /* enum standing, of its source when it came */
     bool half_open;
     bool served;      /* at least one whole message has passed, either way */
     bool shed_due;    /* what it waits with is to be shed (shedding.h) */

@@ -381,9 +381,15 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(tally_cost(&s->gate.traffic.topics), 0);
     assert_int_equal(s->gate.routing_ids.count, 0);
     assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run) && list_empty(&s->worker.run_new));
-    assert_true(stage_gate(s)->connecting_count == 0 && list_empty(&stage_gate(s)->connect_line));
-    assert_true(list_empty(&stage_gate(s)->half_open));
-    assert_null(peer_heaviest(stage_gate(s)));
+    assert_true(stage_gate(s)->connecting_count == 0);
+    assert_int_equal(stage_gate(s)->half_open_count, 0);
+    assert_int_equal(stage_gate(s)->strangers.count, 0);
+    for (unsigned i = 0; i < GATE_PREFIX_SLOTS; i++)
+        assert_int_equal(atomic_load(&s->gate.prefixes[i]), 0);
+    for (unsigned i = 0; i < STANDING_COUNT; i++)
+        assert_true(list_empty(&stage_gate(s)->half_open[i][false]) && list_empty(&stage_gate(s)->half_open[i][true]) &&
+                    list_empty(&stage_gate(s)->connect_line[i]));
+    assert_true(list_empty(&stage_gate(s)->peers));
     for (size_t i = 0; i <= s->worker.peer_mask; i++)
         assert_null(s->worker.peers[i]);
     addr_from_uid(&self, getuid());

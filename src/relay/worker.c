@@ -56,14 +56,16 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     *wg = (struct worker_gate){
         .listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
     wg->class_cells = g->class_cells ? &g->class_cells[w->index] : NULL;
-    for (unsigned i = 0; i < PEER_RANKS; i++)
-        list_init(&wg->ranks[i]);
     list_init(&wg->proxied);
-    list_init(&wg->half_open);
+    list_init(&wg->peers);
+    for (unsigned i = 0; i < STANDING_COUNT; i++) {
+        list_init(&wg->half_open[i][false]);
+        list_init(&wg->half_open[i][true]);
+        list_init(&wg->connect_line[i]);
+    }
     list_init(&wg->woken);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
-    list_init(&wg->connect_line);
     list_init(&wg->connecting);
     timer_init(&wg->connect_next.timer);
     wg->connect_next.ring = connects_on_alarm;
@@ -205,6 +207,8 @@ static void on_wake(struct worker *w)
         spread_news(w);
     if (atomic_exchange(&w->bans_changed, false) && w->bans)
         banned_follow(w);
+    if (atomic_exchange(&w->give_way, false))
+        listener_give_way(w);
     if (atomic_exchange(&w->surveyed, false))
         survey_take(w);
     if (atomic_load(&w->drain) && !w->drain_from_ns)

@@ -55,8 +55,14 @@ struct worker;
 struct peer;
 struct probe;
 struct survey;
+struct session;
 
-#define PEER_RANKS 256u
+/* Sessions that have been of no use yet (strangers.h). */
+struct strangers {
+    struct session **at;
+    uint32_t count, capacity;
+    uint64_t random;
+};
 
 /* A gate as one worker sees it. */
 struct worker_gate {
@@ -66,17 +72,23 @@ struct worker_gate {
     const struct gate_policy *policy; /* in force here; changes between two rounds only */
     struct cells *cells;
     struct class_cells *class_cells; /* NULL: there are no classes */
-    struct list ranks[PEER_RANKS];   /* peers by their number of connections (the last: that many and more; the first:
-                                        only farewells) */
-    unsigned top_rank;               /* no peer stands above it */
+    struct list peers;               /* sources with connections or farewells */
     struct list proxied;             /* connections before their PROXY protocol header (proxied.h), oldest first */
-    struct list half_open;           /* sessions before the end of their handshake, oldest first */
+    struct list half_open[STANDING_COUNT][2]; /* sessions before the end of their handshake, whose next move is the
+                                                 client's, and the application's; longest first (entry.h) */
+    unsigned half_open_count;
+    bool crowded_out; /* newcomers wait in the kernel until a handshake ends */
+    struct strangers strangers;
+    _Atomic uint32_t stranger_count; /* the same, for other workers */
+    struct peer *dominant;           /* the source that held more than half of the gate when it last came, or NULL */
+    _Atomic uint32_t asked;          /* so many of them shall give way to newcomers of other workers */
     struct list woken;               /* who was given a turn; under the valve's lock */
     struct alarm accept_again;       /* after descriptors ran out */
-    struct list connect_line, connecting; /* see connects.h; oldest first */
+    struct list connect_line[STANDING_COUNT], connecting; /* see connects.h; oldest first */
     unsigned connecting_count;
     uint64_t connect_again_ns; /* before then nobody connects while requests wait */
     bool connect_oldest;       /* whose turn it is then */
+    unsigned connect_turns;    /* given so far */
     struct alarm connect_next;
     struct list leaving; /* farewells of which the application was not told, oldest first */
     struct alarm leave;  /* the next of them */
@@ -126,9 +138,10 @@ struct worker {
     struct policy_board *board;
     _Atomic uint64_t adopted; /* the generation of what its gates have as their policies */
     _Atomic bool stop, drain;
-    _Atomic bool news;    /* something was learned of an application */
-    _Atomic bool turns;   /* sessions were given turns */
-    _Atomic bool crowded; /* a gate holds too many topics */
+    _Atomic bool news;     /* something was learned of an application */
+    _Atomic bool turns;    /* sessions were given turns */
+    _Atomic bool crowded;  /* a gate holds too many topics */
+    _Atomic bool give_way; /* worker_gate.asked is not 0 somewhere */
     _Atomic bool bans_changed;
     _Atomic bool surveyed;   /* survey_given is there */
     _Atomic bool published;  /* there is another policy to adopt */

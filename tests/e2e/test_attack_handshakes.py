@@ -3,6 +3,7 @@
 import time
 
 import zmq
+from attacks.customers import Requester
 from attacks.scene import *
 from attacks.scene import proc, wait_until
 from harness import zmtp
@@ -73,6 +74,24 @@ def test_established_idle_connections_through(gate, flood):
     g = gate("rep", config={"source": {"connections": {"rate": "5000/s", "burst": 2000}}})
     f = flood("messages", g.endpoint, connections=1200, each=0, every_ms=50000, chunk=16, size=1, opens=100000, rate=500)
     g.withstands(f, until=g.expects(100, "give_way", "table_full"), rounds=60)
+    assert proc.fd_count(g.app.pid) < NOFILE
+
+
+def served(peers, g):
+    client = Requester(peers, g.app, g.endpoint, "127.77.3.1")
+    client.exchange()
+    return client
+
+
+def test_who_was_served_stays_through(gate, flood, peers):
+    """A thousand sources with one idle connection each: who was served behind one address keeps its connections, and newcomers come in."""
+    g = gate("rep")
+    clients = [served(peers, g) for _ in range(30)]
+    f = flood("silent", g.endpoint, start="ready", connections=1000, sources=1000, opens=4000)
+    g.withstands(f, until=g.expects(60, "give_way"))
+    for client in clients:
+        client.exchange()
+        client.close()
     assert proc.fd_count(g.app.pid) < NOFILE
 
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Who was here lately: a set of hashes with an age, in fixed memory. A Bloom filter (two hashes) whose bits are
+ * ticks of 2^33 ns (8.6 s), counted modulo 255 (0: never). So an age is right to one tick, a hash may be taken for
+ * another that was here (with 2000 in it once in a thousand), and one that was here 36 minutes ago may look as if it
+ * had just been. Never full: with more in it, more are taken for others.
+ *
+ * 64 KiB. Shared by all threads, without a lock.
+ */
+#ifndef WEIR_POLICY_VISITS_H
+#define WEIR_POLICY_VISITS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VISITS_SLOTS        65536u
+#define VISITS_TICK_LOG2_NS 33u
+
+struct visits {
+    _Atomic uint8_t at[VISITS_SLOTS];
+};
+
+/* `hash` was here now. */
+void visits_note(struct visits *v, uint64_t hash, uint64_t now_ns);
+
+/* Whether it was here within `within_ns` (at most 30 minutes), as far as is known. */
+bool visits_has(const struct visits *v, uint64_t hash, uint64_t within_ns, uint64_t now_ns);
+
+#endif

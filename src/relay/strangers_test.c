@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Who gives way at a full gate, and who never does. */
+#include "relay/strangers.h"
+
+#include "relay/crowd.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define NET(n, host) (0x7f000000u + ((n) << 8) + (host)) /* 127.0.n.host: a prefix of its own for each n */
+#define AWHILE       (500 * NS_PER_MS)
+
+static const uint8_t message[] = {0x00, 5, 'h', 'e', 'l', 'l', 'o'};
+
+static struct crowd *crowd_new(unsigned max)
+{
+    static struct crowd c;
+    memset(&c, 0, sizeof(c));
+    stage_init(&c.stage, "tcp://127.0.0.1:*");
+    c.stage.limits->handshake.within_ns = 3600 * NS_PER_S;
+    c.stage.limits->connections.max = max;
+    c.stage.limits->source.connection_rate = (struct rate){0};
+    stage_start(&c.stage);
+    return &c;
+}
+
+static void crowd_free(struct crowd *c)
+{
+    for (unsigned i = 0; i < c->client_count; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    settle(c);
+    stage_assert_empty(&c->stage);
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    stage_fini(&c->stage);
+}
+
+/* It says something, and that goes on to the application. */
+static void speak(struct crowd *c, struct end *e)
+{
+    uint64_t before = stage_cell(&c->stage, CELL_MESSAGES_IN);
+    stream_put(&e->out, message, sizeof(message));
+    end_write(e, SIZE_MAX);
+    settle(c);
+    assert_int_equal(stage_cell(&c->stage, CELL_MESSAGES_IN), before + 1);
+}
+
+static struct end *come_and_speak(struct crowd *c, uint32_t host)
+{
+    struct end *e = come(c, host);
+    settle(c);
+    speak(c, e);
+    return e;
+}
+
+static unsigned over(const struct crowd *c, unsigned from, unsigned to)
+{
+    unsigned n = 0;
+    for (unsigned i = from; i < to; i++)
+        n += c->clients[i].over;
+    return n;
+}
+
+static bool gets_in(struct crowd *c, uint32_t host)
+{
+    struct end *e = come(c, host);
+    settle(c);
+    settle(c);
+    return end_is_greeted(e) && !e->over;
+}
+
+/* Thirty behind one address that are served, and a crowd of sources with one idle connection each. */
+static void who_was_served_never_gives_way_to_the_idle(void **state)
+{
+    struct crowd *c = crowd_new(60);
+    for (unsigned i = 0; i < 30; i++)
+        come_and_speak(c, NET(9, 1));
+    for (unsigned i = 0; i < 100; i++) {
+        come(c, NET(1 + i % 4, 1 + i));
+        settle(c);
+    }
+    stage_sleep(&c->stage, AWHILE);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_true(gets_in(c, NET(20 + i, 1)));
+        speak(c, &c->clients[c->client_count - 1]);
+        end_close(&c->clients[c->client_count - 1]);
+        settle(c);
+    }
+    assert_int_equal(over(c, 0, 30), 0);
+    assert_in_range(atomic_load(&c->stage.gate.open), 50, 60);
+    assert_true(stage_verdict(&c->stage, VERDICT_GIVE_WAY) >= 70);
+    crowd_free(c);
+}
+
+static void nobody_goes_while_there_is_room(void **state)
+{
+    struct crowd *c = crowd_new(20);
+    for (unsigned i = 0; i < 20; i++)
+        assert_true(gets_in(c, NET(1, 1 + i)));
+    stage_sleep(&c->stage, 60 * NS_PER_S);
+    assert_int_equal(over(c, 0, 20), 0);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 0);
+    crowd_free(c);
+}
+
+static void an_unfinished_handshake_goes_first(void **state)
+{
+    struct crowd *c = crowd_new(6);
+    for (unsigned i = 0; i < 4; i++)
+        come(c, NET(1, 1 + i));
+    come_silently(c, NET(2, 1));
+    come_silently(c, NET(3, 1));
+    settle(c);
+    stage_sleep(&c->stage, AWHILE);
+    assert_true(gets_in(c, NET(4, 1)) && gets_in(c, NET(4, 2)));
+    assert_int_equal(over(c, 0, 4), 0);
+    assert_int_equal(over(c, 4, 6), 2);
+    crowd_free(c);
+}
+
+static void the_largest_prefix_gives_way(void **state)
+{
+    struct crowd *c = crowd_new(24);
+    for (unsigned i = 0; i < 6; i++)
+        come(c, NET(10 + i, 1));
+    settle(c);
+    for (unsigned i = 0; i < 18; i++)
+        come(c, NET(1, 1 + i));
+    while (stage_cell(&c->stage, CELL_ESTABLISHED) < 24)
+        settle(c);
+    stage_sleep(&c->stage, AWHILE);
+    for (unsigned i = 0; i < 6; i++)
+        assert_true(gets_in(c, NET(30 + i, 1)));
+    assert_int_equal(over(c, 0, 6), 0);
+    assert_int_equal(over(c, 6, 24), 6);
+    crowd_free(c);
+}
+
+/* All were served: then nobody goes, and the newcomer is refused. */
+static void among_the_served_the_newcomer_is_refused(void **state)
+{
+    struct crowd *c = crowd_new(6);
+    for (unsigned i = 0; i < 6; i++)
+        come_and_speak(c, NET(1, 1));
+    assert_false(gets_in(c, NET(2, 1)));
+    assert_int_equal(over(c, 0, 6), 0);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TABLE_FULL), 1);
+    crowd_free(c);
+}
+
+/* A source that was served and has left finds room, whoever else was served meanwhile. */
+static void room_is_kept_for_who_was_served(void **state)
+{
+    struct crowd *c = crowd_new(32);
+    for (unsigned i = 0; i < 2; i++)
+        end_close(come_and_speak(c, NET(9, 1 + i)));
+    settle(c);
+    for (unsigned i = 0; i < 30; i++)
+        come_and_speak(c, NET(1, 1 + i));
+    assert_false(gets_in(c, NET(2, 1)));
+    assert_true(gets_in(c, NET(9, 1)));
+    assert_true(gets_in(c, NET(9, 2)));
+    assert_false(gets_in(c, NET(2, 2)));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 0);
+    crowd_free(c);
+}
+
+/* An idle connection of a source that was served stays too. */
+static void a_good_source_may_be_idle(void **state)
+{
+    struct crowd *c = crowd_new(8);
+    end_close(come_and_speak(c, NET(9, 1)));
+    settle(c);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(gets_in(c, NET(9, 1)));
+    for (unsigned i = 0; i < 20; i++)
+        come(c, NET(1, 1 + i)), settle(c);
+    assert_int_equal(over(c, 0, 4), 0);
+    assert_true(stage_verdict(&c->stage, VERDICT_GIVE_WAY) > 10);
+    crowd_free(c);
+}
+
+/* Who left without a word, or had to, does not push out others when it comes again at once. */
+static void who_was_of_no_use_pushes_nobody_out(void **state)
+{
+    struct crowd *c = crowd_new(4);
+    struct end *useless = come(c, NET(1, 1));
+    settle(c);
+    end_close(useless);
+    settle(c);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(gets_in(c, NET(2 + i, 1)));
+    stage_sleep(&c->stage, AWHILE);
+    assert_false(gets_in(c, NET(1, 1)));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_TABLE_FULL), 1);
+    stage_sleep(&c->stage, 80 * NS_PER_S);
+    assert_true(gets_in(c, NET(1, 1)));
+    crowd_free(c);
+}
+
+/* A client that never closes what it opens, and was served each time. */
+static void a_source_with_most_of_the_gate_gives_way_where_it_is_idle(void **state)
+{
+    struct crowd *c = crowd_new(12);
+    for (unsigned i = 0; i < 8; i++)
+        come_and_speak(c, NET(1, 1));
+    for (unsigned i = 0; i < 4; i++)
+        come_and_speak(c, NET(2, 1 + i));
+    assert_false(gets_in(c, NET(3, 1)));
+    stage_sleep(&c->stage, 2 * NS_PER_S);
+    for (unsigned i = 1; i < 8; i++)
+        speak(c, &c->clients[i]);
+    assert_true(gets_in(c, NET(3, 2)));
+    assert_true(c->clients[0].over);
+    assert_int_equal(over(c, 0, 12), 1);
+    speak(c, &c->clients[c->client_count - 1]);
+    assert_false(gets_in(c, NET(1, 1)));
+    crowd_free(c);
+}
+
+static void a_gate_for_one_keeps_who_is_there(void **state)
+{
+    struct crowd *c = crowd_new(1);
+    assert_true(gets_in(c, NET(1, 1)));
+    stage_sleep(&c->stage, AWHILE);
+    assert_false(gets_in(c, NET(2, 1)));
+    assert_false(c->clients[0].over);
+    crowd_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_was_served_never_gives_way_to_the_idle),
+        cmocka_unit_test(nobody_goes_while_there_is_room),
+        cmocka_unit_test(an_unfinished_handshake_goes_first),
+        cmocka_unit_test(the_largest_prefix_gives_way),
+        cmocka_unit_test(among_the_served_the_newcomer_is_refused),
+        cmocka_unit_test(room_is_kept_for_who_was_served),
+        cmocka_unit_test(a_good_source_may_be_idle),
+        cmocka_unit_test(who_was_of_no_use_pushes_nobody_out),
+        cmocka_unit_test(a_source_with_most_of_the_gate_gives_way_where_it_is_idle),
+        cmocka_unit_test(a_gate_for_one_keeps_who_is_there),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
