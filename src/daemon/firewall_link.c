@@ -5,21 +5,29 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-static int wait_for(int fd, short what)
+/* The helper may stand still and go on later, so it is waited for; it must not keep this process from ending. */
+static int wait_for(const struct firewall_link *l, short what, int patience_ms)
 {
-    struct pollfd p = {.fd = fd, .events = what};
+    struct pollfd p[] = {{.fd = l->fd, .events = what}, {.fd = l->stop_fd, .events = POLLIN}};
     int n;
-    do
-        n = poll(&p, 1, LINK_PATIENCE_MS);
-    while (n < 0 && errno == EINTR);
-    return n == 1 && (p.revents & what) ? 0 : -EPIPE;
+    while ((n = poll(p, ARRAY_LEN(p), patience_ms)) <= 0) {
+        if (n < 0 && errno != EINTR)
+            return -EPIPE;
+        if (n < 0 || patience_ms < 0)
+            continue;
+        l->on_late(l->context);
+        patience_ms = -1;
+    }
+    if (p[0].revents & what)
+        return 0;
+    return p[1].revents ? -ECANCELED : -EPIPE;
 }
 
-static int receive(struct firewall_link *l)
+static int receive(struct firewall_link *l, int patience_ms)
 {
     uint8_t head[FIREWALL_WIRE_HEAD + 1];
     struct firewall_message m;
-    int error = wait_for(l->fd, POLLIN);
+    int error = wait_for(l, POLLIN, patience_ms);
     if (error)
         return error;
     ssize_t n = recv(l->fd, head, sizeof(head), MSG_DONTWAIT);
@@ -30,16 +38,25 @@ static int receive(struct firewall_link *l)
     return -(int)m.error;
 }
 
-static int ask(struct firewall_link *l, uint8_t type, uint8_t gate, const struct firewall_entry *entries, size_t count)
+static int ask_patiently(struct firewall_link *l, uint8_t type, uint8_t gate, const struct firewall_entry *entries,
+                         size_t count, int patience_ms)
 {
     struct firewall_message m = {.type = type, .gate = gate, .count = (uint16_t)count, .number = ++l->number};
     size_t len = firewall_wire_bytes(count);
     firewall_wire_head(l->datagram, &m);
     for (size_t i = 0; i < count; i++)
         firewall_wire_put(l->datagram, i, &entries[i]);
-    if (wait_for(l->fd, POLLOUT) || send(l->fd, l->datagram, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
+    int error = wait_for(l, POLLOUT, patience_ms);
+    if (error)
+        return error;
+    if (send(l->fd, l->datagram, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
         return -EPIPE;
-    return receive(l);
+    return receive(l, patience_ms);
+}
+
+static int ask(struct firewall_link *l, uint8_t type, uint8_t gate, const struct firewall_entry *entries, size_t count)
+{
+    return ask_patiently(l, type, gate, entries, count, LINK_PATIENCE_MS);
 }
 
 static int say_exempt(struct firewall_link *l, const struct firewall_gates *gates)
@@ -69,7 +86,8 @@ int firewall_link_replace(struct firewall_link *l, const struct firewall_gates *
         error = ask(l, FIREWALL_FILL, 0, entries + done, part);
         done += part;
     }
-    return error ? error : ask(l, FIREWALL_COMMIT, 0, NULL, 0);
+    int patience_ms = LINK_PATIENCE_MS + (int)(count / LINK_ENTRIES_A_MS);
+    return error ? error : ask_patiently(l, FIREWALL_COMMIT, 0, NULL, 0, patience_ms);
 }
 
 int firewall_link_change(struct firewall_link *l, const struct firewall_entry *entries, size_t count)

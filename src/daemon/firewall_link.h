@@ -1,23 +1,30 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The follower's end of the conversation with the helper: requests go out, each waits for its answer. Blocks the
- * calling thread, for at most LINK_PATIENCE_MS a request; one thread. Memory: one datagram of 48 KiB.
+ * calling thread until the answer comes, the helper has ended, or `stop_fd` says so; one thread. A helper that takes
+ * longer than LINK_PATIENCE_MS (for a replacement, that and a millisecond for each LINK_ENTRIES_A_MS) is late, which is
+ * told once a request. Memory: one datagram of 48 KiB.
  */
 #ifndef WEIR_DAEMON_FIREWALL_LINK_H
 #define WEIR_DAEMON_FIREWALL_LINK_H
 
 #include "policy/firewall_wire.h"
 
-#define LINK_PATIENCE_MS 60000
+#define LINK_PATIENCE_MS  1000
+#define LINK_ENTRIES_A_MS 10u /* a fifth of what two busy cores do */
 
 struct firewall_link {
-    int fd; /* of struct helper */
+    int fd;      /* of struct helper */
+    int stop_fd; /* readable: it is time to end */
+    void (*on_late)(void *context);
+    void *context;
     uint32_t number;
     uint64_t packets, bytes; /* dropped, as of the last answer */
     uint8_t datagram[FIREWALL_WIRE_MAX];
 };
 
-/* Each returns 0, -EPIPE when there is no helper any more, or what the kernel said of it (-errno). */
+/* Each returns 0, -EPIPE when there is no helper any more, -ECANCELED when it is time to end, or what the kernel said
+ * of it (-errno). */
 
 MUST_USE int firewall_link_replace(struct firewall_link *l, const struct firewall_gates *gates,
                                    const struct firewall_entry *entries, size_t count);

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,8 +23,10 @@
 #define ANEW_EVERY_NS  (6 * 3600 * NS_PER_S) /* below half of FIREWALL_LONGEST_MS */
 #define RETRY_FIRST_NS NS_PER_S
 #define RETRY_MOST_NS  (60 * NS_PER_S)
-#define CHANGES        FIREWALL_WIRE_RECORDS
-#define PAGE           1024u
+/* An interface that has gone comes back at any time. */
+#define RETRY_DEVICE_NS (2 * NS_PER_S)
+#define CHANGES         FIREWALL_WIRE_RECORDS
+#define PAGE            1024u
 
 struct kernel {
     struct helper helper;
@@ -62,6 +65,8 @@ static const char *advice(int error)
         return "another program is attached to the XDP hook of ban.interface, or one that this Weir may not look at";
     case -EOPNOTSUPP:
         return "this kernel has no nftables (nf_tables)";
+    case -ETIMEDOUT:
+        return "the helper process does not answer";
     case -EPIPE:
         return "the helper process has ended; restart Weir";
     case -ENFILE:
@@ -84,6 +89,8 @@ static int told(struct kernel *k, int error)
 {
     atomic_store(&k->told->packets, k->link.packets);
     atomic_store(&k->told->bytes, k->link.bytes);
+    if (error == -ECANCELED)
+        return error;
     if (!error) {
         atomic_store(&k->told->seen, k->seen);
         if (k->failing)
@@ -103,8 +110,9 @@ static void failed(struct kernel *k, uint64_t now_ns, int error)
     if (!k->failing)
         warn(error);
     k->failing = true;
+    uint64_t most_ns = error == -ENODEV ? RETRY_DEVICE_NS : RETRY_MOST_NS;
     k->retry_ns = now_ns + k->patience_ns;
-    k->patience_ns = 2 * k->patience_ns < RETRY_MOST_NS ? 2 * k->patience_ns : RETRY_MOST_NS;
+    k->patience_ns = 2 * k->patience_ns < most_ns ? 2 * k->patience_ns : most_ns;
 }
 
 /* The entries of the whole table; *ret to be freed. False: no memory. */
@@ -147,6 +155,17 @@ static int replace(struct kernel *k, uint64_t now_ns)
     k->told_ns = now_ns;
     atomic_fetch_add(&k->told->replacements, error == 0);
     return error;
+}
+
+/* The helper stands still, and what was asked may or may not be done yet. */
+static void on_late(void *context)
+{
+    struct kernel *k = context;
+    atomic_store(&k->told->in_force, 0);
+    atomic_fetch_add(&k->told->failures, 1);
+    if (!k->failing)
+        warn(-ETIMEDOUT);
+    k->failing = true;
 }
 
 /* What changed since, in one transaction after the other. */
@@ -216,16 +235,21 @@ static bool is_due_anew(struct kernel *k, uint64_t now_ns)
     return now_ns >= k->retry_ns && (!k->current || now_ns - k->told_ns >= ANEW_EVERY_NS || gates_changed(k));
 }
 
-/* -EPIPE: there is nobody to tell any more. */
+static bool is_end(int error)
+{
+    return error == -EPIPE || error == -ECANCELED;
+}
+
+/* -EPIPE: there is nobody to tell any more; -ECANCELED: it is time to end. */
 static int round_of(struct kernel *k)
 {
     uint64_t now_ns = clock_now_ns();
     int error = k->helper_gone ? told(k, -EPIPE) : k->current ? keep_up(k, now_ns) : 0;
-    if (error != -EPIPE && is_due_anew(k, now_ns)) {
+    if (!is_end(error) && is_due_anew(k, now_ns)) {
         error = told(k, replace(k, now_ns));
         k->current = error == 0;
     }
-    if (error)
+    if (error && error != -ECANCELED)
         failed(k, now_ns, error);
     atomic_store(&k->told->in_force, k->current);
     count_entries(k, now_ns);
@@ -247,7 +271,7 @@ static void *kernel_main(void *arg)
     int error;
     do
         error = round_of(k);
-    while (error != -EPIPE && rest(k));
+    while (!is_end(error) && rest(k));
     return NULL;
 }
 
@@ -267,7 +291,8 @@ static void take_gates(const struct config *c, const struct relay *r, struct fir
         if (endpoint_parse(&at, s.listen, true, NULL) || !firewall_gate_at(&at, &g->to))
             continue;
         g->means = c->gates[i].ban_kernel == BAN_KERNEL_XDP ? FIREWALL_XDP : FIREWALL_NFTABLES;
-        g->interface = g->means == FIREWALL_XDP ? if_nametoindex(c->gates[i].ban_interface) : 0;
+        if (g->means == FIREWALL_XDP)
+            snprintf(g->interface, sizeof(g->interface), "%s", c->gates[i].ban_interface);
         g->exempt = c->gates[i].kernel_spares;
         ret->count++;
     }
@@ -304,7 +329,7 @@ static int check_gates(const struct firewall_gates *gates)
             continue;
         if (!rights_load_programs())
             return -EPERM;
-        if (!gates->at[i].interface)
+        if (if_nametoindex(gates->at[i].interface) == 0)
             return -ENODEV;
     }
     return rights_filter_packets() ? 0 : -EPERM;
@@ -317,6 +342,9 @@ static int start(struct kernel *k, const struct config *c)
         return wrong;
     int error = helper_start(c->kernel_table, &k->gates, &k->helper);
     k->link.fd = k->helper.fd;
+    k->link.stop_fd = k->stop_fd;
+    k->link.on_late = on_late;
+    k->link.context = k;
     return error;
 }
 

@@ -7,7 +7,8 @@
  *
  * Whatever fails, bans stay in force in Weir itself, and one warning says what is missing: again only after it worked
  * in between. Without the rights nothing is started. A helper that has died is not replaced, because the right to
- * do so was given up.
+ * do so was given up. One that stands still is waited for; after a second without an answer the bans do not count as in
+ * force, and it never keeps Weir from ending. An interface that was made anew gets its program again within seconds.
  *
  * Memory: some 0.5 MiB, and 4 MiB while all bans are told anew.
  */

@@ -9,8 +9,12 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <xdp_program.h> /* made of xdp.bpf.c by the build */
 
@@ -22,7 +26,8 @@ _Static_assert(XDP_GATES_MAX == FIREWALL_GATES_MAX && XDP_EXEMPT_MAX == 2 * FIRE
                "as the rest has it");
 
 struct attachment {
-    int interface;
+    char name[FIREWALL_INTERFACE_MAX];
+    int interface;  /* its index, which is another one when the interface was made anew */
     int before_fd;  /* an earlier Weir's program, or -1 */
     uint32_t flags; /* the way in which that is attached */
     bool done;
@@ -32,6 +37,7 @@ struct xdp {
     struct bpf_object *object;
     int program, gates, exempt, bans, dropped; /* descriptors, owned by the object */
     struct attachment at[FIREWALL_GATES_MAX];
+    int names_fd; /* a socket to ask for indices, since the confined helper may open none */
     size_t interfaces;
     struct xdp_count sum;
     uint64_t swept_ns;
@@ -122,15 +128,28 @@ static int look_at_program(struct attachment *a, uint32_t id)
     return -EBUSY;
 }
 
-static int look_at(struct xdp *x, uint32_t interface)
+/* The index of an interface; 0: there is none of that name. */
+static int index_of(const struct xdp *x, const char *name)
+{
+    struct ifreq r = {0};
+    if (strlen(name) >= sizeof(r.ifr_name))
+        return 0;
+    memcpy(r.ifr_name, name, strlen(name));
+    return ioctl(x->names_fd, SIOCGIFINDEX, &r) == 0 ? r.ifr_ifindex : 0;
+}
+
+static int look_at(struct xdp *x, const char *name)
 {
     LIBBPF_OPTS(bpf_xdp_query_opts, seen);
     struct attachment *a = &x->at[x->interfaces];
     for (size_t i = 0; i < x->interfaces; i++)
-        if (x->at[i].interface == (int)interface)
+        if (strcmp(x->at[i].name, name) == 0)
             return 0;
-    *a = (struct attachment){.interface = (int)interface, .before_fd = -1};
+    *a = (struct attachment){.interface = index_of(x, name), .before_fd = -1};
+    snprintf(a->name, sizeof(a->name), "%s", name);
     x->interfaces++;
+    if (!a->interface)
+        return -ENODEV;
     int error = bpf_xdp_query(a->interface, 0, &seen);
     if (error)
         return error;
@@ -161,7 +180,8 @@ int xdp_open(const struct firewall_gates *gates, struct xdp **ret)
     struct xdp *x = calloc(1, sizeof(*x));
     if (!x)
         return -ENOMEM;
-    int error = load(x);
+    x->names_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int error = x->names_fd < 0 ? -errno : load(x);
     if (!error)
         error = take_gates(x, gates);
     if (error) {
@@ -180,6 +200,8 @@ void xdp_close(struct xdp *x)
         if (x->at[i].before_fd >= 0)
             close(x->at[i].before_fd);
     bpf_object__close(x->object);
+    if (x->names_fd >= 0)
+        close(x->names_fd);
     free(x);
 }
 
@@ -200,7 +222,7 @@ static int attach(struct xdp *x)
 {
     for (size_t i = 0; i < x->interfaces; i++) {
         struct attachment *a = &x->at[i];
-        int error = a->done ? 0 : take_place(x, a);
+        int error = a->done ? 0 : a->interface ? take_place(x, a) : -ENODEV;
         if (error)
             return error == -EEXIST ? -EBUSY : error;
         a->done = true;
@@ -211,17 +233,29 @@ static int attach(struct xdp *x)
     return 0;
 }
 
-/* Somebody may have taken it off. */
+static bool has_program(int interface)
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, seen);
+    return bpf_xdp_query(interface, 0, &seen) == 0 && seen.attach_mode != XDP_ATTACHED_NONE;
+}
+
+/* Somebody may have taken it off, or made the interface anew, or it has another name now. */
+static void look_again(struct xdp *x)
+{
+    for (size_t i = 0; i < x->interfaces; i++) {
+        struct attachment *a = &x->at[i];
+        int now = index_of(x, a->name);
+        a->done = a->done && now == a->interface && has_program(now);
+        a->interface = now;
+    }
+}
+
 static bool is_attached(struct xdp *x)
 {
     bool all = true;
-    for (size_t i = 0; i < x->interfaces; i++) {
-        LIBBPF_OPTS(bpf_xdp_query_opts, seen);
-        if (bpf_xdp_query(x->at[i].interface, 0, &seen) == 0 && seen.attach_mode != XDP_ATTACHED_NONE)
-            continue;
-        x->at[i].done = false;
-        all = false;
-    }
+    look_again(x);
+    for (size_t i = 0; i < x->interfaces; i++)
+        all = all && x->at[i].done;
     return all;
 }
 
@@ -323,6 +357,7 @@ int xdp_replace(struct xdp *x, const struct firewall_gates *gates, const struct 
         error = replace_exempt(x, gates);
     if (!error)
         error = xdp_change(x, entries, count);
+    look_again(x);
     return error ? error : attach(x);
 }
 

@@ -51,9 +51,11 @@ bool firewall_may_follow(const struct network *before, const struct firewall_ent
  * own shell among them, are none of Weir's business. */
 enum firewall_means { FIREWALL_NFTABLES, FIREWALL_XDP };
 
+#define FIREWALL_INTERFACE_MAX 33u /* what the configuration can name */
+
 struct firewall_gate {
     enum firewall_means means;
-    uint32_t interface; /* its index; with XDP only */
+    char interface[FIREWALL_INTERFACE_MAX]; /* its name; with XDP only */
     struct addr to; /* with port; kind ADDR_NONE: every address of both families; all zeros: every one of the family */
     struct networks exempt; /* these pass */
 };

@@ -314,6 +314,43 @@ def test_the_helper_dies(means, network, app, start_weir):
     assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
 
 
+@nftables_only
+def test_the_helper_stands_still(means, network, app, start_weir):
+    """After a second that shows; when it goes on, so do the bans; and it keeps nobody from ending."""
+    weir = start_weir(config=config(app, means, ban={"for": "1h"}))
+    in_force(weir)
+    helper = helper_of(weir)
+    os.kill(helper, signal.SIGSTOP)
+    wait_until(lambda: not misbehave(network, weir, OFFENDER) and weir.metric("weir_bans") == 1, "a ban in Weir itself", step=0)
+    weir.wait_metric("weir_kernel_bans_in_force", lambda n: n == 0)
+    wait_until(lambda: "ban.kernel: the kernel is not told of bans: the helper process does not answer" in weir.stderr(), "the warning")
+    assert not network.is_dropped(OFFENDER, port_of(weir))
+    os.kill(helper, signal.SIGCONT)
+    in_force(weir)
+    wait_until(lambda: network.is_dropped(OFFENDER, port_of(weir)), "the ban in the kernel")
+    wait_until(lambda: "the kernel is told of bans again" in weir.stderr(), "the line that says so")
+    os.kill(helper, signal.SIGSTOP)
+    weir.wait_metric("weir_kernel_bans_in_force", lambda n: n == 0)
+    weir.stop(limit=net.PATIENCE)  # a minute, once
+    wait_until(lambda: not os.path.exists(f"/proc/{helper}"), "the end of the helper")
+
+
+@xdp_only
+def test_the_interface_is_made_anew(means, network, app, start_weir):
+    weir = start_weir(config=config(app, means, ban={"for": "1h"}))
+    in_force(weir)
+    get_banned(network, weir, OFFENDER)
+    network.cut_cable()
+    weir.wait_metric("weir_kernel_bans_in_force", lambda n: n == 0)
+    wait_until(lambda: "no such network interface" in weir.stderr(), "the warning")
+    network.lay_cable()
+    assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
+    in_force(weir)
+    wait_until(lambda: network.is_dropped(OFFENDER, port_of(weir)), "the program to come back")
+    wait_until(lambda: "the kernel is told of bans again" in weir.stderr(), "the line that says so")
+    assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
+
+
 @xdp_only
 def test_the_program_is_taken_off(means, network, app, start_weir):
     """By an operator's ip link: it comes back."""

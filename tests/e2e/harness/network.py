@@ -46,14 +46,23 @@ class Network:
         self.server_fd, self.clients_fd = self._make(), self._make()
         enter(self.server_fd)
         run("ip", "link", "set", "lo", "up")
+        with self.clients():
+            run("ip", "link", "set", "lo", "up")
+        self.lay_cable()
+
+    def lay_cable(self):
         run("ip", "link", "add", "weir0", "type", "veth", "peer", "name", "peer0", "netns", str(self.holders[1].pid))
         self._address("weir0", f"{SERVER4}/24", f"{SERVER6}/64")
         with self.clients():
-            run("ip", "link", "set", "lo", "up")
             self._address("peer0", *[f"{a}/24" for a in (OFFENDER, NEIGHBOUR, THIRD)], f"{OFFENDER6}/64", f"{NEIGHBOUR6}/64")
             run("ip", "-6", "route", "add", "fd98:0:0:1::/64", "dev", "peer0")
         for network in ("fd98:0:0:66::/64", "fd98:0:0:67::/64"):
             run("ip", "-6", "route", "add", network, "dev", "weir0")
+
+    @staticmethod
+    def cut_cable():
+        """Both ends go."""
+        run("ip", "link", "delete", "weir0")
 
     def _make(self):
         holder = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "unshare", "-n", "sleep", "infinity"])
