@@ -321,12 +321,12 @@ static void the_exempt_pass(void)
     struct config other = config;
     ban("10.99.0.0/24", 60000);
     ban("10.99.1.0/24", 60000);
-    relay.gates[0].limits.ban.exempt = (struct networks){.count = 2, .at = {net("10.99.0.7"), net("uid:1")}};
+    relay.gates[0].kernel_spares = (struct networks){.count = 2, .at = {net("10.99.0.7"), net("uid:1")}};
     kernel_reconfigure(k, &other); /* as after a reload */
     kernel_follow(k);
     all_told();
     REQUIRE(arrives("10.99.0.7", 5555) && is_dropped("10.99.0.8", 5555));
-    relay.gates[0].limits.ban.exempt = (struct networks){.count = 1, .at = {net("10.99.0.8")}};
+    relay.gates[0].kernel_spares = (struct networks){.count = 1, .at = {net("10.99.0.8")}};
     kernel_reconfigure(k, &other);
     WAIT_FOR(atomic_load(&relay.kernel.replacements) == 2);
     REQUIRE(is_dropped("10.99.0.7", 5555) && arrives("10.99.0.8", 5555) && is_dropped("10.99.1.8", 5555));

@@ -75,11 +75,19 @@ bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *
     return true;
 }
 
+void banned_before_close(const struct worker_gate *wg, int fd, const struct addr *addr)
+{
+    uint64_t until_ns;
+    if (wg->gate->config->ban_kernel != BAN_KERNEL_OFF && banned_is(wg, addr, &until_ns))
+        net_close_with_reset(fd);
+}
+
 /* ---- the tarpit ---- */
 
 static void let_go(struct stuck *t)
 {
     struct worker_gate *wg = t->wg;
+    banned_before_close(wg, t->watch.fd, &t->addr);
     close(t->watch.fd);
     timer_disarm(&t->alarm.timer);
     list_del(&t->in_worker);
@@ -135,8 +143,10 @@ static bool keep(struct worker_gate *wg, int fd, const struct addr *addr, uint64
 bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
 {
     bool kept = keep(wg, fd, addr, until_ns);
-    if (!kept)
+    if (!kept) {
+        banned_before_close(wg, fd, addr);
         close(fd);
+    }
     return kept;
 }
 

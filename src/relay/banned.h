@@ -24,6 +24,10 @@ void banned_punish(struct session *s, enum verdict v);
 /* Whether a newcomer is banned; *ret_until_ns tells until when. One atomic load while nobody is. */
 bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *ret_until_ns);
 
+/* Before a connection to a gate is closed: where the kernel may drop what its source sends, it ends with a reset. A FIN
+ * would never be acknowledged, and the kernel would send it again and again. */
+void banned_before_close(const struct worker_gate *wg, int fd, const struct addr *addr);
+
 /* Takes over a banned newcomer's descriptor: keeps it in the tarpit (true), or closes it. */
 bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns);
 

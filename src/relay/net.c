@@ -282,3 +282,9 @@ size_t net_peer_descriptor_limit(int fd)
     fclose(f);
     return limit;
 }
+
+void net_close_with_reset(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}

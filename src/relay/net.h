@@ -36,4 +36,7 @@ MUST_USE int net_connect_result(int fd);
 /* The descriptor limit of the process that listens on the other end of a Unix socket; 0 when it cannot be known. */
 size_t net_peer_descriptor_limit(int fd);
 
+/* What close(2) of this connection does from now on: a reset, and nothing is left behind. */
+void net_close_with_reset(int fd);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/admission.h"
+#include "relay/banned.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/offence.h"
@@ -240,6 +241,7 @@ void session_close(struct session *s, enum verdict v)
     }
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
+    banned_before_close(s->wg, s->front.watch.fd, &s->addr);
     close_side(&s->front);
     leave_application(s);
     timer_disarm(&s->alarm.timer);

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MPL-2.0
 """ban.kernel: with real packets over a virtual cable between two network namespaces. What the banned send does not arrive any more."""
 import contextlib
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import threading
+import urllib.request
 
 import pytest
 import zmq
@@ -16,6 +18,7 @@ from harness.net import wait_until
 from harness.network import NEIGHBOUR, NEIGHBOUR6, OFFENDER, OFFENDER6, SERVER4, THIRD, Network, run, why_not
 from harness.weir import program
 
+TOKEN = "a-token-of-the-tests-0123456789"
 RESERVED_FLAGS = b"\x80\x01x"
 
 
@@ -333,6 +336,52 @@ def test_the_helper_stands_still(means, network, app, start_weir):
     weir.wait_metric("weir_kernel_bans_in_force", lambda n: n == 0)
     weir.stop(limit=net.PATIENCE)  # a minute, once
     wait_until(lambda: not os.path.exists(f"/proc/{helper}"), "the end of the helper")
+
+
+def api(weir, method, path, body=None):
+    """A request of the API, whose token is TOKEN."""
+    request = urllib.request.Request(f"http://{weir.admin}{path}", method=method, data=json.dumps(body).encode() if body else None,
+                                     headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=net.PATIENCE) as answer:
+        return json.loads(answer.read())
+
+
+def with_token(c, paths):
+    path = paths.file("token")
+    with open(path, "w") as f:
+        f.write(TOKEN)
+    os.chmod(path, 0o600)
+    c["admin"]["token_file"] = path
+    return c
+
+
+def connections_with(address):
+    """What this machine's kernel holds of connections with an address, whatever their state."""
+    packed = f"{int.from_bytes(socket.inet_aton(address), 'little'):08X}"
+    found = []
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/thread-self/net/{table}") as f:
+            found += [line.split()[3] for line in f if line.split()[2].split(":")[0].endswith(packed)]
+    return found
+
+
+def test_nothing_is_left_of_connections_of_the_banned(means, network, app, start_weir, paths):
+    """They end with a reset: a FIN would not be answered any more, and would be sent again and again."""
+    weir = start_weir(config=with_token(config(app, means), paths))
+    in_force(weir)
+    clients = [zmtp.RawPeer(network.connect(OFFENDER, port_of(weir)), socket_type="REQ") for _ in range(20)]
+    for client in clients:
+        client.handshake()
+    assert len(connections_with(OFFENDER)) == 20
+    api(weir, "PUT", "/v1/bans", {"network": OFFENDER, "for": "1h"})
+    for client in clients:
+        with pytest.raises(ConnectionResetError):
+            while client.sock.recv(4096):
+                pass
+            raise AssertionError("it ended with a FIN")
+    wait_until(lambda: connections_with(OFFENDER) == [], "the end of all of them")  # a minute with FIN
+    for client in clients:
+        client.close()
 
 
 @xdp_only
