@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "policy/firewall.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -117,6 +118,18 @@ static bool banned_with(const struct api *a, const struct network *who, char tex
     return true;
 }
 
+#define KERNEL_GOES_ON                                                                                                 \
+    "the kernel cannot be told now (weir_kernel_bans_in_force is 0): what it was told before, it drops until it can "  \
+    "be, "                                                                                                             \
+    "or until that ban's own end, for a day at most"
+
+/* Whether the kernel may know of a ban that it does not hear the end of. */
+static bool kernel_goes_on(const struct api *a, const struct network *who)
+{
+    const struct kernel_bans *k = relay_kernel_bans(a->relay);
+    return atomic_load(&k->wanted) && !atomic_load(&k->in_force) && firewall_accepts(who);
+}
+
 static void lift_ban(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX], text[NETWORK_TEXT_MAX], wider[NETWORK_TEXT_MAX];
@@ -129,6 +142,8 @@ static void lift_ban(const struct api *a, const struct api_request *q, struct ap
     if (relay_unban(a->relay, &who)) {
         note(q, "ban lifted", text);
         answer(ret, OK, json_pack("{s: s}", "network", text));
+        if (kernel_goes_on(a, &who))
+            json_object_set_new(ret->document, "warning", json_string(KERNEL_GOES_ON));
     } else if (banned_with(a, &who, wider)) {
         complain(ret, NOT_FOUND, "%s is banned as a part of %s: lift that", text, wider);
     } else {

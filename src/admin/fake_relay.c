@@ -68,6 +68,11 @@ struct bans *relay_bans(struct relay *r)
     return r->bans;
 }
 
+struct kernel_bans *relay_kernel_bans(struct relay *r)
+{
+    return &r->kernel;
+}
+
 bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
 {
     return bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());

@@ -15,7 +15,8 @@ struct relay {
     const char *objection; /* to every ban; NULL: none */
     struct survey_ask asked;
     struct survey_answer found; /* what a survey finds; its rows are copied */
-    bool out_of_memory;         /* a survey finds none */
+    struct kernel_bans kernel;
+    bool out_of_memory; /* a survey finds none */
 };
 
 /* `gates` healthy gates called "gate0", ...; every number in it is different. */

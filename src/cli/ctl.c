@@ -94,7 +94,7 @@ static int ctl_ban(struct ctl *c, const char *what)
 
 static int ctl_unban(struct ctl *c, const char *what)
 {
-    char who[NETWORK_TEXT_MAX], path[PATH_TEXT_MAX] = "/v1/bans";
+    char who[NETWORK_TEXT_MAX], path[PATH_TEXT_MAX] = "/v1/bans", shown[512];
     if (ctl_check_network(what, who))
         return EXIT_USAGE;
     add_query(path, "network", who);
@@ -105,6 +105,9 @@ static int ctl_unban(struct ctl *c, const char *what)
         print_json(done);
     else
         printf("%s is not banned any more\n", who);
+    const char *warning = text_of(done, "warning");
+    if (*warning)
+        fprintf(stderr, "weir ctl: %s\n", plain_text(shown, sizeof(shown), warning));
     json_decref(done);
     return EXIT_DONE;
 }

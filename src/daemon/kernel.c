@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "daemon/firewall_link.h"
 #include "daemon/helper.h"
+#include "daemon/leftovers.h"
 #include "daemon/rights.h"
 #include "daemon/source_routes.h"
 
@@ -35,6 +36,8 @@ struct kernel {
     pthread_t thread;
     bool following;
     int stop_fd;
+    int marks[FIREWALL_GATES_MAX + 1]; /* see leftovers.h */
+    size_t mark_count;
     pthread_mutex_t lock; /* of the two below */
     struct firewall_gates gates;
     bool gates_changed;
@@ -56,7 +59,8 @@ static const char *advice(int error)
     case -EPERM:
     case -EACCES:
         return "CAP_NET_ADMIN is missing (for xdp CAP_BPF, too); start Weir as root, or for nftables with "
-               "AmbientCapabilities=CAP_NET_ADMIN under systemd (kernel-bans.conf)";
+               "AmbientCapabilities=CAP_NET_ADMIN under systemd (kernel-bans.conf); what an earlier Weir has told the "
+               "kernel stays there until it runs out";
     case -ENOSYS:
         return "this Weir was built without libnftables (for xdp, libbpf and clang); install that and build it again";
     case -ENODEV:
@@ -350,10 +354,16 @@ static int start(struct kernel *k, const struct config *c)
 
 struct kernel *kernel_new(const struct config *c, struct relay *r)
 {
-    if (!is_wanted(c))
+    if (!is_wanted(c)) {
+        leftovers_remove();
         return NULL;
+    }
+    atomic_store(&relay_kernel_bans(r)->wanted, 1);
     struct kernel *k = make(c, r);
     int error = k ? start(k, c) : -ENOMEM;
+    if (!error)
+        k->mark_count = leftovers_mark(c->kernel_table, &k->gates, k->marks);
+    leftovers_remove();
     int kept =
         rights_give_up(source_routes_wanted(c)); /* in any case: there is nothing else that Weir needs them for */
     if (kept)
@@ -400,6 +410,8 @@ void kernel_free(struct kernel *k)
     }
     if (k->helper.pid > 0)
         helper_stop(&k->helper);
+    for (size_t i = 0; i < k->mark_count; i++)
+        close(k->marks[i]);
     if (k->stop_fd >= 0)
         close(k->stop_fd);
     pthread_mutex_destroy(&k->lock);

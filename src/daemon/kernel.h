@@ -21,9 +21,9 @@
 
 struct kernel;
 
-/* Where gates with ban.kernel listen, forks the helper and gives up the rights of this process for good. NULL: no gate
- * asks for it, or it cannot be had (after the warning). `r` must outlive it. Main thread, after relay_new(), before
- * there are other threads. */
+/* Removes what earlier Weirs have left in the kernel and is not used now. Where gates with ban.kernel listen, forks the
+ * helper and gives up the rights of this process for good. NULL: no gate asks for it, or it cannot be had (after the
+ * warning). `r` must outlive it. Main thread, after relay_new(), before there are other threads. */
 struct kernel *kernel_new(const struct config *c, struct relay *r);
 
 /* Starts to follow. Main thread, when bans of an earlier run are in the table. Accepts NULL. */

@@ -5,8 +5,12 @@
 
 #include <errno.h>
 #include <nftables/libnftables.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Longer names are none that Weir has made. */
+#define NFT_NAME_MAX 64
 
 struct nft {
     const char *table;
@@ -147,4 +151,40 @@ void nft_dropped(const struct nft *n, uint64_t *ret_packets, uint64_t *ret_bytes
 {
     *ret_packets = n->packets + n->now_packets;
     *ret_bytes = n->bytes + n->now_bytes;
+}
+
+/* ---- what others have left ---- */
+
+static int command(struct nft *n, const char *what, const char *table)
+{
+    char text[NFT_NAME_MAX + 64];
+    snprintf(text, sizeof(text), "%s inet %s\n", what, table);
+    return nft_run_cmd_from_buffer(n->ctx, text) ? error_in(nft_ctx_get_error_buffer(n->ctx)) : 0;
+}
+
+/* As nft_script.h has it; nobody else's table begins with weir and has all of this. */
+static bool is_weirs(struct nft *n, const char *table)
+{
+    static const char *const parts[] = {"counter dropped {", "chain banned {", "chain input {", "hook input priority"};
+    nft_ctx_output_set_flags(n->ctx, NFT_CTX_OUTPUT_TERSE);
+    if (command(n, "list table", table))
+        return false;
+    const char *text = nft_ctx_get_output_buffer(n->ctx);
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (!text || !strstr(text, parts[i]))
+            return false;
+    return true;
+}
+
+void nft_remove_unused(bool (*is_used)(const char *means, const char *name), void (*tell)(const char *name, int error))
+{
+    struct nft *n = nft_open("");
+    char name[NFT_NAME_MAX + 1];
+    char *all = n && !command(n, "list tables", "") ? strdup(nft_ctx_get_output_buffer(n->ctx)) : NULL;
+    for (const char *at = all; at && (at = strstr(at, "table inet weir")); at++) {
+        if (sscanf(at, "table inet %64[a-zA-Z0-9_]\n", name) == 1 && !is_used("nft", name) && is_weirs(n, name))
+            tell(name, command(n, "delete table", name));
+    }
+    free(all);
+    nft_close(n);
 }

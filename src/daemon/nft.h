@@ -28,4 +28,8 @@ MUST_USE int nft_change(struct nft *n, const struct firewall_entry *entries, siz
 MUST_USE int nft_count(struct nft *n);
 void nft_dropped(const struct nft *n, uint64_t *ret_packets, uint64_t *ret_bytes);
 
+/* Removes the tables that look like Weir's and that `is_used` does not know, and tells of each. May be called without
+ * nft_open(). */
+void nft_remove_unused(bool (*is_used)(const char *means, const char *name), void (*tell)(const char *name, int error));
+
 #endif

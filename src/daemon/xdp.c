@@ -391,3 +391,30 @@ void xdp_dropped(const struct xdp *x, uint64_t *ret_packets, uint64_t *ret_bytes
     *ret_packets = x->sum.packets;
     *ret_bytes = x->sum.bytes;
 }
+
+/* ---- what others have left ---- */
+
+static void remove_unused(const struct if_nameindex *i, bool (*is_used)(const char *means, const char *name),
+                          void (*tell)(const char *name, int error))
+{
+    LIBBPF_OPTS(bpf_xdp_query_opts, seen);
+    struct attachment a = {.interface = (int)i->if_index, .before_fd = -1};
+    if (bpf_xdp_query(a.interface, 0, &seen) != 0 || seen.attach_mode == XDP_ATTACHED_NONE ||
+        seen.attach_mode == XDP_ATTACHED_MULTI || is_used("xdp", i->if_name))
+        return;
+    if (look_at_program(&a, seen.prog_id) == 0 && a.before_fd >= 0) {
+        LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = a.before_fd);
+        uint32_t mode = seen.attach_mode == XDP_ATTACHED_SKB ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+        tell(i->if_name, bpf_xdp_detach(a.interface, mode | XDP_FLAGS_REPLACE, &options));
+    }
+    if (a.before_fd >= 0)
+        close(a.before_fd);
+}
+
+void xdp_remove_unused(bool (*is_used)(const char *means, const char *name), void (*tell)(const char *name, int error))
+{
+    struct if_nameindex *all = if_nameindex();
+    for (const struct if_nameindex *i = all; i && i->if_name; i++)
+        remove_unused(i, is_used, tell);
+    if_freenameindex(all);
+}

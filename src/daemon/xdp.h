@@ -34,4 +34,8 @@ MUST_USE int xdp_change(struct xdp *x, const struct firewall_entry *entries, siz
 MUST_USE int xdp_count(struct xdp *x);
 void xdp_dropped(const struct xdp *x, uint64_t *ret_packets, uint64_t *ret_bytes);
 
+/* Detaches the programs of earlier Weirs from interfaces that `is_used` does not know, and tells of each. May be called
+ * without xdp_open(). */
+void xdp_remove_unused(bool (*is_used)(const char *means, const char *name), void (*tell)(const char *name, int error));
+
 #endif

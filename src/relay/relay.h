@@ -106,6 +106,7 @@ struct gate_snapshot {
 
 /* What the kernel does with bans, written by whoever tells it of them. */
 struct kernel_bans {
+    _Atomic uint64_t wanted;         /* 1: a gate has ban.kernel */
     _Atomic uint64_t in_force;       /* 1: the kernel has been told of all bans that it is to know */
     _Atomic uint64_t seen;           /* number of the last change that it was told of */
     _Atomic uint64_t entries;        /* of them, those that have not run out */

@@ -28,7 +28,7 @@ def means(request):
 
 
 def not_built_in(means):
-    library = {"nftables": "libnftables", "xdp": "libbpf"}[means]
+    library = {"nftables": "libnftables", "xdp": "libbpf", "off": "nothing"}[means]
     said = subprocess.run([*program(), "--version"], capture_output=True, text=True).stdout
     return f"{library} is not built in" if f"{library} not built in" in said else None
 
@@ -288,6 +288,7 @@ def test_without_the_right_to(means, network, app, start_weir, monkeypatch):
     monkeypatch.setenv("WEIR", " ".join(["setpriv", "--bounding-set", "-net_admin", *program()]))
     weir = start_weir(config=config(app, means, ban={"for": "1h"}))
     wait_until(lambda: not misbehave(network, weir, OFFENDER) and weir.metric("weir_bans"), "the ban", step=0)
+    wait_until(lambda: "ban.kernel" in weir.stderr(), "the warning")
     warnings = [line for line in weir.stderr().splitlines() if "ban.kernel" in line]
     assert len(warnings) == 1 and "CAP_NET_ADMIN is missing" in warnings[0] and "AmbientCapabilities" in warnings[0]
     assert weir.metric("weir_kernel_bans_in_force") == weir.metric("weir_kernel_bans") == 0
@@ -315,6 +316,70 @@ def test_the_helper_dies(means, network, app, start_weir):
     wait_until(lambda: not misbehave(network, weir, THIRD) and weir.metric("weir_bans") == 2, "a ban in Weir itself", step=0)
     assert weir.stderr().count("ban.kernel") == 1
     assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
+
+
+def kernel_has(means):
+    return bool(ruleset()) if means == "nftables" else bool(re.search(r"\bxdp\b", run("ip", "link", "show", "weir0")))
+
+
+@pytest.mark.parametrize("then", ["off", "other"])
+def test_what_an_earlier_run_has_left(then, means, network, app, start_weir, paths):
+    """A table or a program that this Weir does not use is removed at the start: else it would drop for up to a day what nobody can lift."""
+    state = {"state": {"file": paths.file("state")}}
+    first = start_weir(config=with_token(config(app, means, ban={"for": "1h", "max": "1h"}, top=state), paths))
+    in_force(first)
+    get_banned(network, first, OFFENDER)
+    first.stop()
+    assert network.is_dropped(OFFENDER, port_of(first)) and kernel_has(means)
+    now = "off" if then == "off" else {"nftables": "xdp", "xdp": "nftables"}[means]
+    if not_built_in(now):
+        pytest.skip(not_built_in(now))
+    second = start_weir(config=with_token(config(app, now, ban={"for": "1h", "max": "1h"}, top=state), paths))
+    assert not kernel_has(means)
+    assert second.stderr().count("of an earlier Weir was still in the kernel and is removed") == 1
+    if now == "off":
+        assert not network.is_dropped(OFFENDER, port_of(second))
+        second.wait_metric("weir_verdicts_total", 1, verdict="banned")  # by Weir itself
+    else:
+        in_force(second)
+    assert api(second, "DELETE", f"/v1/bans?network={OFFENDER}") == {"network": OFFENDER}
+    assert echoes(network.zmq_client(zmq.REQ, OFFENDER, port_of(second)))
+
+
+@nftables_only
+def test_a_table_of_another_name_and_one_that_is_in_use(means, network, app, start_weir):
+    """Of a Weir that has ended, with another kernel.table: it goes. Of one that runs: it stays. And what is not Weir's is not touched."""
+    run("nft", "add", "table", "inet", "weird")
+    run("nft", "add", "chain", "inet", "weird", "banned")
+    old = start_weir(config=config(app, means, top={"kernel": {"table": "weir_old"}}))
+    in_force(old)
+    old.stop()
+    assert ruleset("weir_old")
+    running = start_weir(config=config(app, means, ban={"for": "1h"}))
+    in_force(running)
+    assert not ruleset("weir_old") and "table inet weir_old of an earlier Weir" in running.stderr()
+    get_banned(network, running, OFFENDER)
+    start_weir(config=config(app, "off"))
+    start_weir(config=config(app, means, top={"kernel": {"table": "weir_two"}}))
+    assert elements() == [OFFENDER] and ruleset("weird")
+    assert running.metric("weir_kernel_failures_total") == 0
+
+
+@nftables_only
+def test_unban_says_when_the_kernel_cannot_be_told(means, network, app, start_weir, paths):
+    weir = start_weir(config=with_token(config(app, means), paths))
+    in_force(weir)
+    api(weir, "PUT", "/v1/bans", {"network": OFFENDER, "for": "1h"})
+    api(weir, "PUT", "/v1/bans", {"network": THIRD, "for": "1h"})
+    wait_until(lambda: network.is_dropped(OFFENDER, port_of(weir)) and network.is_dropped(THIRD, port_of(weir)), "the bans in the kernel")
+    assert api(weir, "DELETE", f"/v1/bans?network={THIRD}") == {"network": THIRD}
+    os.kill(helper_of(weir), signal.SIGKILL)
+    weir.wait_metric("weir_kernel_bans_in_force", lambda n: n == 0)
+    done = subprocess.run([*program(), "ctl", "unban", OFFENDER, "--admin", weir.admin, "--token-file", paths.file("token")],
+                          capture_output=True, text=True, timeout=net.PATIENCE)
+    assert done.returncode == 0 and done.stdout == f"{OFFENDER} is not banned any more\n"
+    assert "the kernel cannot be told now" in done.stderr
+    assert network.is_dropped(OFFENDER, port_of(weir))
 
 
 @nftables_only
