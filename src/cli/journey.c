@@ -114,6 +114,10 @@ static void walk_source(struct journey *j, const struct journey_question *q)
         step(j, "classes", JOURNEY_SAYS, VERDICT_PASS, "of the class %s",
              classes->at[classes_find(classes, &q->from)].name);
     walk_enforcement(j);
+    if (networks_contain(&j->gate->balancers, &q->from))
+        step(j, "proxy_protocol.from", JOURNEY_SAYS, VERDICT_PASS,
+             "a load balancer: it begins with a PROXY protocol header, and what follows is about the client named "
+             "there");
     if (networks_contain(&j->gate->limits.ban.exempt, &q->from))
         step(j, "ban.exempt", JOURNEY_SAYS, VERDICT_PASS, "exempt: no offence counts, and no ban keeps it out");
 }

@@ -9,6 +9,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <cmocka.h>
 
 static struct reading file;
@@ -267,6 +268,19 @@ static void test_what_an_offence_costs(void **state)
     assert_string_equal(cost, "no strike: who waits offends nobody");
 }
 
+static void test_a_load_balancer(void **state)
+{
+    static const char says[] = "a load balancer: it begins with a PROXY protocol header";
+    walk("    proxy_protocol: {from: [203.0.113.0/24]}\n");
+    assert_true(journey.count > 0);
+    assert_non_null(journey.steps[0].key);
+    assert_string_equal(journey.steps[0].key->path, "proxy_protocol.from");
+    assert_memory_equal(journey.steps[0].said, says, sizeof(says) - 1);
+    walk("    proxy_protocol: {from: [203.0.114.0/24]}\n");
+    for (size_t i = 0; i < journey.count; i++)
+        assert_true(!journey.steps[i].key || strcmp(journey.steps[i].key->path, "proxy_protocol.from") != 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_shadow_and_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_percentages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_an_offence_costs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_load_balancer, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

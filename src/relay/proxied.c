@@ -45,6 +45,10 @@ static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, 
                    const struct proxy_protocol *p)
 {
     bool named = o == NAMED && p->client.kind != ADDR_NONE;
+    if (wg->worker->drain_from_ns) {
+        close(fd);
+        return;
+    }
     if (o == NAMED) {
         listener_welcome(wg, fd, named ? &p->client : balancer, !named);
         return;
@@ -162,6 +166,14 @@ void proxied_take(struct worker_gate *wg, int fd, const struct addr *balancer)
         return;
     listener_note_refusal(wg, balancer, VERDICT_NO_MEMORY, EVENT_DEED_REFUSED);
     close(fd);
+}
+
+/* Not closed at once: an event of this round may still point to one. */
+void proxied_drain(struct worker *w)
+{
+    for (size_t i = 0; i < w->gate_count; i++)
+        LIST_FOREACH(n, &w->gates[i].proxied)
+    timer_arm(&w->timers, &LIST_ENTRY(n, struct proxied, in_gate)->alarm.timer, w->now_ns);
 }
 
 void proxied_end_all(struct worker *w)

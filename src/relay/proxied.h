@@ -22,6 +22,9 @@ void proxied_take(struct worker_gate *wg, int fd, const struct addr *balancer);
 /* Something happened to one: more of its header is there, or it has gone. */
 void proxied_on_event(struct watch *watch, uint32_t events);
 
+/* Weir is about to end: no client comes out of them any more, and they are closed soon. */
+void proxied_drain(struct worker *w);
+
 /* Closes all of a worker. */
 void proxied_end_all(struct worker *w);
 

@@ -266,6 +266,23 @@ static void too_many_without_a_header(void **state)
     crowd_free(c);
 }
 
+static void while_weir_ends(void **state)
+{
+    struct crowd *c = crowd_new();
+    stage_start(&c->stage);
+    struct end *silent = come_silently(c, BALANCER), *late = come_silently(c, BALANCER);
+    settle(c);
+    worker_signal(&c->stage.worker, &c->stage.worker.drain);
+    say_for(late, 1);
+    end_write(late, SIZE_MAX);
+    settle(c);
+    assert_true(silent->over && late->over);
+    assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), 0);
+    assert_int_equal(stage_cell(&c->stage, CELL_OPEN), 0);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 0);
+    crowd_free(c);
+}
+
 static void without_memory(void **state)
 {
     struct crowd *c = crowd_new();
@@ -285,11 +302,17 @@ static void without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_client_is_itself),      cmocka_unit_test(a_header_in_pieces),
-        cmocka_unit_test(without_a_header),           cmocka_unit_test(a_header_from_anywhere_else),
-        cmocka_unit_test(a_header_must_come_in_time), cmocka_unit_test(a_check_of_the_balancer),
-        cmocka_unit_test(a_ban_concerns_one_client),  cmocka_unit_test(limits_concern_one_client),
-        cmocka_unit_test(too_many_without_a_header),  cmocka_unit_test(without_memory),
+        cmocka_unit_test(each_client_is_itself),
+        cmocka_unit_test(a_header_in_pieces),
+        cmocka_unit_test(without_a_header),
+        cmocka_unit_test(a_header_from_anywhere_else),
+        cmocka_unit_test(a_header_must_come_in_time),
+        cmocka_unit_test(a_check_of_the_balancer),
+        cmocka_unit_test(a_ban_concerns_one_client),
+        cmocka_unit_test(limits_concern_one_client),
+        cmocka_unit_test(too_many_without_a_header),
+        cmocka_unit_test(without_memory),
+        cmocka_unit_test(while_weir_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

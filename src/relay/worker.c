@@ -180,6 +180,7 @@ static void start_draining(struct worker *w)
     w->drain_from_ns = w->now_ns;
     for (size_t i = 0; i < w->gate_count; i++)
         listener_stop(&w->gates[i]);
+    proxied_drain(w);
     LIST_FOREACH(n, &w->sessions)
     session_wake(LIST_ENTRY(n, struct session, in_worker));
 }
