@@ -27,8 +27,8 @@ static void test_smaller_must_be_smaller(void **state)
 {
     says("message: {frame: 2MiB, size: 1MiB}",
          "weir.yaml:3:18: message.frame is larger than message.size: 2MiB, allowed up to 1MiB\n");
-    says("message: {frame: 64MiB}",
-         "weir.yaml:3:18: message.frame is larger than message.size: 64MiB, allowed up to 32MiB (the default)\n");
+    says("message: {frame: 512MiB}",
+         "weir.yaml:3:18: message.frame is larger than message.size: 512MiB, allowed up to 256MiB (the default)\n");
     says("message: {hold: 64KiB, size: 32KiB}",
          "weir.yaml:3:17: message.hold is larger than message.size: 64KiB, allowed up to 32KiB\n");
     says("connections: {max: 100, half_open: 101}",

@@ -374,7 +374,7 @@ static void test_arguments(void **state)
     assert_non_null(c);
     assert_int_equal(c->gate_count, 1);
     assert_string_equal(c->gates[0].name, "main");
-    assert_int_equal(c->gates[0].limits.message.size_bytes, 32 << 20);
+    assert_int_equal(c->gates[0].limits.message.size_bytes, 256 << 20);
     assert_true(c->admin.enabled);
     assert_int_equal(c->drain_ns, 5 * NS_PER_S);
     config_free(c);

@@ -120,11 +120,11 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->connections.half_open, 512);
     assert_int_equal(l->handshake.bytes, 8 * KiB);
     assert_int_equal(l->handshake.within_ns, 5 * NS_PER_S);
-    assert_int_equal(l->message.frame_bytes, 32 * MiB);
-    assert_int_equal(l->message.size_bytes, 32 * MiB);
-    assert_int_equal(l->message.frames, 4096);
+    assert_int_equal(l->message.frame_bytes, 256 * MiB);
+    assert_int_equal(l->message.size_bytes, 256 * MiB);
+    assert_int_equal(l->message.frames, 4194304);
     assert_int_equal(l->message.hold_bytes, 64 * KiB);
-    assert_int_equal(l->message.complete_within_ns, 10 * NS_PER_S);
+    assert_int_equal(l->message.complete_within_ns, 60 * NS_PER_S);
     assert_int_equal(l->message.min_rate, 64 * KiB);
     assert_int_equal(l->message.unfinished_bytes, 16 * MiB);
     assert_int_equal(l->message.over, ACTION_CLOSE);

@@ -51,8 +51,8 @@ struct limits {
         uint64_t size_bytes; /* whole message; each frame counts at least 64 bytes */
         uint32_t frames;
         uint32_t hold_bytes;         /* judged whole up to this size; larger messages stream through */
-        uint64_t complete_within_ns; /* plus one second for each min_rate bytes received */
-        uint64_t min_rate;           /* bytes per second */
+        uint64_t complete_within_ns; /* without a byte of its connection */
+        uint64_t min_rate;           /* bytes per second, while others wait for room */
         uint64_t unfinished_bytes;   /* of the gate: parts of streaming messages that the application holds; beyond it,
                                         one message at a time */
         enum action over;            /* DROP or CLOSE; for a message that already streams: CLOSE */

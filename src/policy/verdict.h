@@ -46,7 +46,11 @@
     VERDICT(FRAME_TOO_LARGE, "frame_too_large", 2, "a frame larger than message.frame")                                \
     VERDICT(MESSAGE_TOO_LARGE, "message_too_large", 2, "a message larger than message.size")                           \
     VERDICT(TOO_MANY_FRAMES, "too_many_frames", 2, "a message with more frames than message.frames")                   \
-    VERDICT(MESSAGE_TOO_SLOW, "message_too_slow", 1, "a message that was not complete within message.complete_within") \
+    VERDICT(                                                                                                           \
+        MESSAGE_TOO_SLOW, "message_too_slow", 1,                                                                       \
+        "a message of which nothing came for message.complete_within, or too little while others waited for its room") \
+    VERDICT(MESSAGE_GIVES_WAY, "message_gives_way", 0,                                                                 \
+            "a message of a stranger that goes on and on, while others wait for its room")                             \
     VERDICT(MESSAGE_ABANDONED, "message_abandoned", 0, "the peer left in the middle of a message")                     \
     VERDICT(NO_DELIMITER, "no_delimiter", 1,                                                                           \
             "a request to a REP without the empty frame that ends its envelope (RFC 28)")                              \

@@ -33,9 +33,6 @@
 /* Longer than a garbage collection. */
 #define LAG_STALLED_NS (5 * NS_PER_S)
 
-/* A year: more than any message takes, and far from wrapping. */
-#define FOR_EVER_NS 3.2e16
-
 static void on_alarm(struct alarm *a);
 
 struct traffic_context session_context(struct session *s)
@@ -405,21 +402,20 @@ bool session_is_held(const struct session *s)
     return l->paused || l->blocked || l->held_back;
 }
 
-/* A message must be complete within message.complete_within, and a second more for each min_rate bytes of it. Time
- * during which Weir or the application made it wait does not count. */
+/* A message costs what it holds, however slowly it comes; but one of a client of which nothing is heard for so long
+ * will hardly end. Time during which Weir or the application made it wait does not count. */
 static bool message_is_late(struct session *s, const struct limits *lim)
 {
     struct lane *l = &s->up;
-    uint64_t now = s->wg->worker->now_ns;
+    uint64_t now = s->wg->worker->now_ns, allowed = lim->message.complete_within_ns;
     if (l->begun_ns == 0)
         return false;
     if (session_is_held(s))
         l->begun_ns = now;
-    double more_ns = (double)l->moved / (double)lim->message.min_rate * (double)NS_PER_S;
-    uint64_t allowed = lim->message.complete_within_ns + (uint64_t)(more_ns < FOR_EVER_NS ? more_ns : FOR_EVER_NS);
-    if (now - l->begun_ns >= allowed)
+    uint64_t since = l->begun_ns > s->active_ns ? l->begun_ns : s->active_ns;
+    if (now - since >= allowed)
         return true;
-    session_arm(s, l->begun_ns + allowed);
+    session_arm(s, since + allowed);
     return false;
 }
 

@@ -226,12 +226,32 @@ static bool take_turn(struct judgement *j)
     return true;
 }
 
+static bool is_stranger(const struct traffic_context *c)
+{
+    return !source_in_good_standing(c->source, c->limits->ban.standing_ns, c->now_ns);
+}
+
+/* A message of many frames does not say how much more of it there is. While others wait for its room, that of a
+ * stranger ends before it is the largest that there may be. */
+static bool gives_way(const struct judgement *j)
+{
+    const struct traffic_context *c = j->c;
+    uint64_t limit = c->limits->message.unfinished_bytes, has = j->t->reserved;
+    bool long_enough =
+        has / TRAFFIC_STRANGERS_PART >= limit || (j->t->frames > TRAFFIC_MANY_FRAMES && has >= limit / 4);
+    return long_enough && unfinished_wanted(&c->gate->unfinished, c->now_ns, NS_PER_S) && is_stranger(c);
+}
+
 /* Reserves what the message is about to put into the application; while that is refused, the bytes wait. */
 static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
     const struct traffic_context *c = j->c;
     struct unfinished_client client = {.id = c->id, .owner = (uintptr_t)c->source};
+    if (t->want == 0)
+        return true;
+    if (gives_way(j))
+        return refuse(j, VERDICT_MESSAGE_GIVES_WAY);
     if (!unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
         return false;
@@ -253,7 +273,8 @@ static bool stream_if_large(struct judgement *j)
     }
     if (t->mode == TRAFFIC_SKIP)
         return true;
-    t->want = wire;
+    /* Small frames cost the application more than their bytes. */
+    t->want = t->size > t->reserved ? t->size - t->reserved : 0;
     return reserve_wanted(j);
 }
 
@@ -408,6 +429,9 @@ static bool on_client_frame(struct judgement *j)
         return finish_message(j);
     if (t->mode == TRAFFIC_STREAM)
         j->item = j->at;
+    /* Each costs the application's I/O thread time, long before there is a message. */
+    if (t->frames % TRAFFIC_MANY_FRAMES == 0 && t->mode == TRAFFIC_STREAM && is_stranger(j->c))
+        pause_for(j, VERDICT_PASS, TRAFFIC_MANY_FRAMES_NS);
     return j->r->wait_ns == 0;
 }
 

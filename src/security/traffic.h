@@ -53,6 +53,15 @@
 /* How long a subscription waits before it asks again for room among all topics. */
 #define TRAFFIC_TOPICS_RETRY_NS (200 * NS_PER_MS)
 
+/* While others wait for room, a message of a stranger that goes on frame by frame has so many times
+ * message.unfinished, or a quarter of it when its frames are more than this: they cost the application twice their
+ * bytes. */
+#define TRAFFIC_STRANGERS_PART 2u
+#define TRAFFIC_MANY_FRAMES    4096u
+
+/* In such a message a stranger waits for so long after each so many frames. */
+#define TRAFFIC_MANY_FRAMES_NS (50 * NS_PER_MS)
+
 /* How long a connection waits before it asks again for room for a large message. */
 #define TRAFFIC_UNFINISHED_RETRY_NS (5 * NS_PER_MS)
 

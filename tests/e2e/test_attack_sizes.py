@@ -29,7 +29,7 @@ def test_endless_multipart_bare(bare, flood, kind, peer, size):
 def test_endless_multipart_through(gate, flood, kind, peer, size):
     g = gate(kind)
     f = flood("endless", g.endpoint, type=peer, size=size, connections=4, opens=100000)
-    g.withstands(f, until=g.expects(300, "too_many_frames", "message_too_large"))
+    g.withstands(f, until=g.expects(10, "message_gives_way", "message_too_large"))
     assert g.app.stats()["messages"] == g.customers.regular.count + g.customers.newcomers
 
 
@@ -114,10 +114,18 @@ def test_trickle_bare(bare, flood):
 
 
 def test_trickle_through(gate, flood):
-    """Small frames (held in Weir) and large ones, one byte at a time."""
+    """Small frames (held in Weir) and large ones, one byte at a time. The former cost nothing; of the latter those are cut for whose room others
+    wait."""
     g = gate("router", config={"message": {"complete_within": "1s"}})
     floods = [flood("huge", g.endpoint, announce=size, size=size, connections=50, opens=100000, chunk=1, every_ms=20) for size in (200, 10 * MIB)]
-    g.withstands(*floods, until=g.expects(60, "message_too_slow"))
+    g.withstands(*floods, until=g.expects(4, "message_too_slow"))
+    assert floods[0].figures()["ended_by_peer"] == 0
+
+
+def test_silence_in_a_message_through(gate, flood):
+    g = gate("router", config={"message": {"complete_within": "1s"}})
+    f = flood("huge", g.endpoint, announce=200, size=199, connections=50, opens=100000)
+    g.withstands(f, until=g.expects(60, "message_too_slow"))
 
 
 # READY and HELLO of 1 GiB, before anybody has shown who he is.

@@ -136,3 +136,44 @@ def test_many_that_ask_for_much_and_take_nothing(gate, flood):
     g = gate("router")
     f = flood("requests", g.endpoint, opens=100000, size=20000, connections=20, never_read=True)
     g.withstands(f, until=g.expects(40, "slow_reader"))
+
+
+# ---- large messages ----
+
+LARGE = [pytest.param([200 << 20], id="200-MiB"), pytest.param([40 << 20], id="40-MiB"), pytest.param([20000] * 2699, id="2699-parts"),
+         pytest.param([0] * 9000, id="9000-empty-parts")]
+
+
+@pytest.mark.parametrize("sizes", LARGE)
+def test_a_large_message(place, peers, sizes):
+    app, endpoint = place(zmq.PULL)
+    client = peers.client(zmq.PUSH, endpoint)
+    client.send_multipart([bytes(size) for size in sizes], copy=False)
+    assert [len(frame) for frame in app.recv_multipart(copy=False)] == sizes
+    assert not place.verdicts()
+
+
+def test_a_message_over_a_slow_line(place, peers):
+    """No rate is too slow, as long as nobody waits for its room."""
+    app, endpoint = place(zmq.PULL, {"message": {"complete_within": "1s"}})
+    client = zmtp.connect(endpoint, socket_type="PUSH")
+    body = bytes(range(256)) * 400
+    stream = zmtp.message(body)
+    for at in range(0, len(stream), 2000):
+        client.send_raw(stream[at:at + 2000])
+        time.sleep(0.05)
+    assert app.recv() == body
+    assert not place.verdicts()
+
+
+def test_many_large_messages_at_once(gate, flood, peers):
+    """They go on one at a time, and small ones do not wait for them."""
+    g = gate("router")
+    f = flood("huge", g.endpoint, announce=200 << 20, size=(200 << 20) - 1, connections=20, chunk=1 << 16, every_ms=5)
+    g.weir.wait_metric("weir_unfinished_bytes", 1)
+    most = 0
+    for _ in range(40):
+        most = max(most, g.weir.metric("weir_unfinished_bytes"))
+        g.customers.regular.exchange()
+    assert f.alive() and most < (200 + 16 + 1) << 20
+    f.stop()
