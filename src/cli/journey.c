@@ -62,7 +62,7 @@ static const char *key_of(enum verdict v)
     case VERDICT_TOPICS_TOO_LARGE:
         return "subscriptions.source_bytes";
     case VERDICT_TOPICS_FULL:
-        return "subscriptions.total_bytes";
+        return "subscriptions.trie_bytes";
     case VERDICT_OVER_SUBSCRIPTIONS:
         return "subscriptions.rate";
     case VERDICT_OVER_TOTAL_SUBSCRIPTIONS:

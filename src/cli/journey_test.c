@@ -131,10 +131,12 @@ static void test_topics(void **state)
     assert_null(journey.decides);
     question.topic.len = 256;
     walk("    socket: xpub\n");
+    assert_null(journey.decides);
+    walk("    socket: xpub\n    subscriptions: {topic: 255B}\n");
     decides("subscriptions.topic", JOURNEY_CLOSED, VERDICT_TOPIC_TOO_LONG);
-    walk("    socket: xpub\n    subscriptions: {over: drop}\n");
+    walk("    socket: xpub\n    subscriptions: {topic: 255B, over: drop}\n");
     decides("subscriptions.topic", JOURNEY_DROPPED, VERDICT_TOPIC_TOO_LONG);
-    walk("    socket: xpub\n    subscriptions: {enforce: shadow}\n");
+    walk("    socket: xpub\n    subscriptions: {topic: 255B, enforce: shadow}\n");
     assert_null(journey.decides);
     assert_int_equal(shadow_step()->verdict, VERDICT_TOPIC_TOO_LONG);
     walk("    socket: router\n");

@@ -81,7 +81,7 @@ bool trial_init(struct trial *t, const struct limits *limits, enum socket_type c
     account_init(&t->account, ACCOUNT_BYTES);
     t->gate.account = &t->account;
     unfinished_init(&t->gate.unfinished);
-    tally_init(&t->gate.topics, &t->account);
+    topic_tree_init(&t->gate.topics, &t->account);
     t->source.kind = SOURCE_V4;
     t->now_ns = NS_PER_S;
     traffic_init(&t->traffic, true, false, false, client == SOCKET_SUB || client == SOCKET_XSUB);
@@ -111,7 +111,7 @@ void trial_fini(struct trial *t)
     traffic_fini(&t->traffic, &c);
     topics_clear(&t->topics, &t->account);
     unfinished_fini(&t->gate.unfinished);
-    tally_fini(&t->gate.topics);
+    topic_tree_fini(&t->gate.topics);
     free(t->window);
 }
 

@@ -22,7 +22,6 @@ static const struct order orders[] = {
     {"source.connections.max", "connections.max", false},
     {"source.connections.half_open", "connections.half_open", false},
     {"source.connections.half_open", "source.connections.max", true},
-    {"subscriptions.source_bytes", "subscriptions.total_bytes", false},
     {"subscriptions.topic", "subscriptions.source_bytes", false},
     {"breaker.for", "breaker.max", false},
     {"ban.for", "ban.max", false},

@@ -37,9 +37,6 @@ static void test_smaller_must_be_smaller(void **state)
          "weir.yaml:3:54: source.connections.max is larger than connections.max: 200, allowed up to 100\n"
          "weir.yaml:3:70: source.connections.half_open is larger than connections.half_open: 150, allowed up to 100 "
          "(the default)\n");
-    says("subscriptions: {source_bytes: 2MiB}",
-         "weir.yaml:3:31: subscriptions.source_bytes is larger than subscriptions.total_bytes: 2MiB, allowed up to "
-         "1536KiB (the default)\n");
     says("subscriptions: {topic: 2KiB, source_bytes: 1KiB}",
          "weir.yaml:3:24: subscriptions.topic is larger than subscriptions.source_bytes: 2KiB, allowed up to 1KiB\n");
     says("breaker: {for: 2s, max: 1s}",
@@ -112,7 +109,7 @@ static void test_bans_in_the_kernel(void **state)
 static void test_defaults_follow_smaller_limits(void **state)
 {
     struct reading r = with("message: {size: 2KiB}, connections: {max: 40}, source: {connections: {max: 7}},"
-                            "subscriptions: {total_bytes: 1KiB}");
+                            "subscriptions: {source_bytes: 1KiB}");
     assert_string_equal(r.said, "");
     const struct limits *l = &r.config->gates[0].limits;
     assert_int_equal(l->message.frame_bytes, 2048);
@@ -120,7 +117,7 @@ static void test_defaults_follow_smaller_limits(void **state)
     assert_int_equal(l->connections.half_open, 40);
     assert_int_equal(l->source.half_open, 7);
     assert_int_equal(l->subscriptions.source_bytes, 1024);
-    assert_int_equal(l->subscriptions.topic_bytes, 255);
+    assert_int_equal(l->subscriptions.topic_bytes, 1024);
     reading_free(&r);
 }
 

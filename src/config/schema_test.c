@@ -186,12 +186,13 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
     assert_int_equal(l->source.bytes.over, ACTION_PAUSE);
     assert_rate(&l->source.commands.rate, 2000, NS_PER_S, 4000);
     assert_int_equal(l->source.commands.over, ACTION_PAUSE);
-    assert_int_equal(l->subscriptions.max, 10000);
-    assert_int_equal(l->subscriptions.topic_bytes, 255);
-    assert_int_equal(l->subscriptions.source_bytes, 512 * KiB);
-    assert_int_equal(l->subscriptions.total_bytes, 1536 * KiB);
-    assert_rate(&l->subscriptions.rate, 64 * KiB, NS_PER_S, 512 * KiB);
-    assert_int_equal(l->subscriptions.over, ACTION_CLOSE);
+    assert_int_equal(l->subscriptions.max, 16777216);
+    assert_int_equal(l->subscriptions.topic_bytes, 64 * KiB);
+    assert_int_equal(l->subscriptions.source_bytes, 1 << 30);
+    assert_int_equal(l->subscriptions.trie_bytes, 48 << 20);
+    assert_int_equal(l->subscriptions.rate.count, 0);
+    assert_rate(&l->subscriptions.total_rate, 64 << 20, NS_PER_S, 1 << 20);
+    assert_int_equal(l->subscriptions.over, ACTION_PAUSE);
     assert_rate(&l->subscriptions.messages.rate, 100, NS_PER_S, 1000);
     assert_int_equal(l->subscriptions.messages.over, ACTION_PAUSE);
 }

@@ -27,7 +27,7 @@ static struct limits some_limits(void)
     l.subscriptions.max = 7;
     l.subscriptions.topic_bytes = 8;
     l.subscriptions.source_bytes = 9;
-    l.subscriptions.total_bytes = 10;
+    l.subscriptions.trie_bytes = 10;
     l.subscriptions.rate = l.subscriptions.total_rate = l.subscriptions.messages.rate = rate;
     l.slow_reader.behind = 11;
     l.duplicate_ids = DUPLICATE_IDS_REFUSE;
@@ -117,7 +117,7 @@ static void test_a_rule_is_in_one_place_at_most(void **state)
                     assert_int_equal(limits_hold(&shadow, i), only_counted);
                 }
                 /* What sums over all clients is always in force. */
-                assert_int_equal(force.subscriptions.total_bytes, 10);
+                assert_int_equal(force.subscriptions.trie_bytes, 10);
                 assert_int_equal(force.subscriptions.total_rate.count, 5);
             }
 }

@@ -67,12 +67,12 @@ struct limits {
         uint32_t max; /* of one connection */
         uint32_t topic_bytes;
         uint64_t source_bytes;
-        uint64_t total_bytes;
-        struct rate rate;           /* of one source, in bytes of topics, subscribed and cancelled; over it: pause */
-        struct rate total_rate;     /* the same of all sources */
-        struct rate removal_rate;   /* bytes of topics that the application walks through for those who leave; over it
+        uint64_t trie_bytes;    /* of the application, for the topics of all; over it: pause, or the largest give way */
+        struct rate rate;       /* of one source, in bytes of that memory taken and given back; over it: pause */
+        struct rate total_rate; /* the same of all sources */
+        struct rate removal_rate;   /* bytes of it that the application walks through for those who leave; over it
                                        its ends of their connections close later */
-        enum action over;           /* DROP or CLOSE */
+        enum action over;           /* of `max`, `topic_bytes` (PAUSE: CLOSE) and `source_bytes` */
         struct rate_limit messages; /* user messages from subscribers (XPUB) */
     } subscriptions;
     struct {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A shared tally of 64-bit keyed hashes: how many connections of a gate hold each, and what it costs, counted once. Two
- * uses: the topics subscribed through a gate (the application's topic trie does not grow when many clients want the
- * same topic, so what Weir counts against subscriptions.total_bytes does not either), and the routing ids in use.
+ * A shared tally of 64-bit keyed hashes: how many connections of a gate hold each, and what it costs, counted once. For
+ * the routing ids in use.
  *
  * 16 bytes a slot, open addressing without tombstones, charged to the memory account. Under a lock of its own:
  * subscriptions and handshakes are rare beside messages. When full: tally_add() refuses past `limit_cost`; the caller

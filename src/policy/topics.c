@@ -1,30 +1,29 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "policy/topics.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 #define CAPACITY_MIN 8u
 #define CAPACITY_MAX (1u << 31)
 
-uint64_t topics_hash(const struct hash_key *k, const void *topic, size_t len)
+/* Numbers of topics are addresses: their upper bits have to reach the lower ones (Fibonacci hashing). */
+static uint32_t home_of(uint64_t key, uint32_t mask)
 {
-    uint64_t h = hash_bytes(k, topic, len);
-    return h ? h : 1; /* 0 marks an empty slot */
+    return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & mask;
 }
 
 /* The slot of `key`, or the empty one where it would go. The set always has an empty slot. */
 static uint32_t find_slot(const struct topics *t, uint64_t key)
 {
-    uint32_t mask = t->capacity - 1, i = (uint32_t)key & mask;
+    uint32_t mask = t->capacity - 1, i = home_of(key, mask);
     while (t->slots[i] && t->slots[i] != key)
         i = (i + 1) & mask;
     return i;
 }
 
-static bool has(const struct topics *t, uint64_t key)
+bool topics_have(const struct topics *t, uint64_t topic)
 {
-    return t->capacity && t->slots[find_slot(t, key)] == key;
+    return t->capacity && t->slots[find_slot(t, topic)] == topic;
 }
 
 static void release_slots(struct topics *t, struct account *a)
@@ -64,17 +63,15 @@ static bool has_room(const struct topics *t)
     return (uint64_t)t->count + 1 <= (uint64_t)t->capacity * 3 / 4;
 }
 
-enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
-                              size_t len, uint32_t max_count)
+enum topics_result topics_add(struct topics *t, struct account *a, uint64_t topic, size_t len, uint32_t max_count)
 {
-    uint64_t key = topics_hash(k, topic, len);
-    if (has(t, key))
+    if (topics_have(t, topic))
         return TOPICS_KNOWN;
     if (t->count >= max_count)
         return TOPICS_FULL;
     if (!has_room(t) && !grow(t, a))
         return TOPICS_NO_MEMORY;
-    t->slots[find_slot(t, key)] = key;
+    t->slots[find_slot(t, topic)] = topic;
     t->count++;
     t->topic_bytes += len;
     return TOPICS_ADDED;
@@ -86,7 +83,7 @@ static void close_hole(struct topics *t, uint32_t hole)
 {
     uint32_t mask = t->capacity - 1;
     for (uint32_t i = (hole + 1) & mask; t->slots[i]; i = (i + 1) & mask) {
-        uint32_t home = (uint32_t)t->slots[i] & mask;
+        uint32_t home = home_of(t->slots[i], mask);
         bool reaches_over_hole = ((i - home) & mask) >= ((i - hole) & mask);
         if (!reaches_over_hole)
             continue;
@@ -96,13 +93,11 @@ static void close_hole(struct topics *t, uint32_t hole)
     t->slots[hole] = 0;
 }
 
-enum topics_result topics_remove(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
-                                 size_t len)
+enum topics_result topics_remove(struct topics *t, struct account *a, uint64_t topic, size_t len)
 {
-    uint64_t key = topics_hash(k, topic, len);
-    if (!has(t, key))
+    if (!topics_have(t, topic))
         return TOPICS_UNKNOWN;
-    close_hole(t, find_slot(t, key));
+    close_hole(t, find_slot(t, topic));
     t->count--;
     t->topic_bytes -= len;
     if (t->count == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The subscriptions of one connection, as a set of 64-bit keyed hashes, so that a CANCEL gives back only what a
- * SUBSCRIBE took (otherwise cancels of topics never held would empty the counters). libzmq keeps, per topic, a set of
- * pipes: subscribing twice is one entry, and one cancel removes it; this set does the same.
+ * The subscriptions of one connection, as a set of numbers (of topics in the gate's tree), so that a CANCEL gives back
+ * only what a SUBSCRIBE took (otherwise cancels of topics never held would empty the counters). libzmq keeps, per
+ * topic, a set of pipes: subscribing twice is one entry, and one cancel removes it; this set does the same.
  *
  * Open addressing, grown by doubling; 8 bytes a slot, charged to the memory account by the owner's allocator. An empty
  * set owns nothing. When full: topics_add() refuses past `max_count`; the caller judges (the verdict is
@@ -13,13 +13,13 @@
 
 #include "base/account.h"
 #include "base/attr.h"
-#include "base/hash.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct topics {
-    uint64_t *slots; /* 0: empty; a hash of 0 is stored as 1; removed slots are closed up (no tombstones) */
+    uint64_t *slots; /* 0: empty; removed slots are closed up (no tombstones) */
     uint32_t count;
     uint32_t capacity;    /* 0 or a power of two */
     uint64_t topic_bytes; /* sum of the lengths of the topics held */
@@ -27,16 +27,15 @@ struct topics {
 
 enum topics_result { TOPICS_ADDED, TOPICS_KNOWN, TOPICS_REMOVED, TOPICS_UNKNOWN, TOPICS_FULL, TOPICS_NO_MEMORY };
 
-/* The hash under which a topic is held; never 0. Pure. */
-uint64_t topics_hash(const struct hash_key *k, const void *topic, size_t len);
+bool topics_have(const struct topics *t, uint64_t topic);
 
-/* SUBSCRIBE: ADDED, KNOWN (nothing changed), FULL (count == max_count) or NO_MEMORY (account or malloc). */
-MUST_USE enum topics_result topics_add(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
-                                       size_t len, uint32_t max_count);
+/* SUBSCRIBE to a topic (not 0) of `len` bytes: ADDED, KNOWN (nothing changed), FULL (count == max_count) or NO_MEMORY
+ * (account or malloc). */
+MUST_USE enum topics_result topics_add(struct topics *t, struct account *a, uint64_t topic, size_t len,
+                                       uint32_t max_count);
 
 /* CANCEL: REMOVED or UNKNOWN. */
-enum topics_result topics_remove(struct topics *t, struct account *a, const struct hash_key *k, const void *topic,
-                                 size_t len);
+enum topics_result topics_remove(struct topics *t, struct account *a, uint64_t topic, size_t len);
 
 /* Frees the memory and returns its charge. */
 void topics_clear(struct topics *t, struct account *a);

@@ -68,9 +68,9 @@
     VERDICT(TOPIC_TOO_LONG, "topic_too_long", 1, "a topic longer than subscriptions.topic")                            \
     VERDICT(TOPICS_TOO_LARGE, "topics_too_large", 0, "more bytes of topics than subscriptions.source_bytes")           \
     VERDICT(TOPICS_FULL, "topics_full", 0,                                                                             \
-            "subscriptions.total_bytes was reached, and this source holds its share of it")                            \
+            "subscriptions.trie_bytes was reached, and this source holds its share of it")                             \
     VERDICT(TOPICS_GIVE_WAY, "topics_give_way", 0,                                                                     \
-            "subscriptions.total_bytes was reached, and this source held most of it")                                  \
+            "subscriptions.trie_bytes was reached, and this source held most of it")                                   \
     VERDICT(SUBSCRIBER_MESSAGE, "subscriber_message", 1,                                                               \
             "more messages from a subscriber than subscriptions.messages")                                             \
     /* rates of a source */                                                                                            \

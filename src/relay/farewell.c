@@ -70,12 +70,12 @@ void farewell_on_alarm(struct alarm *a)
     leave_in_turn((struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, leave)));
 }
 
-bool farewell_hasten(struct peer *p)
+bool farewell_hasten(struct worker_gate *wg)
 {
-    if (list_empty(&p->leaving))
-        return false;
-    leave(LIST_ENTRY(p->leaving.next, struct farewell, in_peer));
-    return true;
+    struct farewell *f = first_to_leave(wg);
+    if (f)
+        leave(f);
+    return f != NULL;
 }
 
 /* Stands behind those who left before. */

@@ -29,8 +29,8 @@ void farewell_on_event(struct watch *watch);
 /* The next subscriber may leave. */
 void farewell_on_alarm(struct alarm *a);
 
-/* The oldest of the source's subscribers who wait to leave leaves now. False: there is none. */
-bool farewell_hasten(struct peer *p);
+/* The oldest of the worker's subscribers who wait to leave leaves now. False: there is none. */
+bool farewell_hasten(struct worker_gate *wg);
 
 /* Whether places for connections to the application are short. */
 bool farewell_is_crowded(const struct gate *g);

@@ -24,7 +24,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     g->traffic.account = account;
     hash_key_random(&g->traffic.key);
     unfinished_init(&g->traffic.unfinished);
-    tally_init(&g->traffic.topics, account);
+    topic_tree_init(&g->traffic.topics, account);
     tally_init(&g->routing_ids, account);
     app_facts_init(&g->app, config->socket, &g->valve);
     atomic_store(&g->max_connections, config->limits.connections.max);
@@ -47,7 +47,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
 void gate_fini(struct gate *g)
 {
     unfinished_fini(&g->traffic.unfinished);
-    tally_fini(&g->traffic.topics);
+    topic_tree_fini(&g->traffic.topics);
     tally_fini(&g->routing_ids);
     valve_fini(&g->valve);
     source_table_free(g->sources);
@@ -76,7 +76,6 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
     };
     source_table_forgive(g->sources, rates, now_ns);
     gcra_forgive(&g->traffic.topic_rate, &l->subscriptions.total_rate, now_ns);
-    gcra_forgive(&g->traffic.topic_peak, &l->subscriptions.total_rate, now_ns);
     gcra_forgive(&g->removals, &l->subscriptions.removal_rate, now_ns);
     /* Strikes that were only counted must not get anybody banned. */
     if (!same_rules(&was->ban.strikes, &l->ban.strikes) || was->enforce[RULE_BAN] != l->enforce[RULE_BAN])

@@ -15,6 +15,7 @@
 #include "flow/valve.h"
 #include "policy/bans.h"
 #include "policy/source.h"
+#include "policy/tally.h"
 #include "policy/verdict.h"
 #include "policy/visits.h"
 #include "relay/app_facts.h"

@@ -46,7 +46,7 @@ void peer_add(struct peer *p, struct session *s);
 void peer_remove(struct peer *p, struct session *s);
 
 /* Of those with subscriptions here, the peer whose source holds the most bytes of topics, if that is more than
- * `more_than`; NULL: nobody does. Walks all peers: for the rare moment when subscriptions.total_bytes is exceeded. */
+ * `more_than`; NULL: nobody does. Walks all peers: for the rare moment when subscriptions.trie_bytes is exceeded. */
 struct peer *peer_with_most_topics(struct worker_gate *wg, uint64_t more_than);
 
 #endif

@@ -544,7 +544,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_REQUESTS_KEPT] = valve.kept;
     ret->cells[CELL_IN_LINE] = valve.waiting;
     ret->cells[CELL_UNFINISHED] = atomic_load(&g->traffic.unfinished.bytes);
-    ret->cells[CELL_TOPIC_BYTES] = tally_cost(&g->traffic.topics);
+    ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }
 
 /* ---- bans and events ---- */

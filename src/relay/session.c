@@ -33,6 +33,9 @@
 /* Longer than a garbage collection. */
 #define LAG_STALLED_NS (5 * NS_PER_S)
 
+/* How long a subscriber may wait for room of which nobody can know whether it is still there. */
+#define IN_VAIN_NS (20 * NS_PER_S)
+
 static void on_alarm(struct alarm *a);
 
 struct traffic_context session_context(struct session *s)
@@ -536,6 +539,13 @@ static void check_shadow(struct session *s)
     }
 }
 
+/* Who is not read is not heard to leave. One that has left answers whatever is sent to it by a reset; this one is sent
+ * nothing, and cannot be sent a PONG. */
+static bool waits_in_vain(const struct session *s)
+{
+    return s->up.traffic.withheld && !s->can_pong && s->wg->worker->now_ns - s->active_ns >= IN_VAIN_NS;
+}
+
 static void check_open(struct session *s)
 {
     const struct limits *lim = session_limits(s);
@@ -550,6 +560,8 @@ static void check_open(struct session *s)
         session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
     else if (reader_is_slow(s, lim))
         session_close(s, VERDICT_SLOW_READER);
+    else if (waits_in_vain(s))
+        session_close(s, VERDICT_TOPICS_FULL);
     else
         keep_alive(s);
     look_again(s);

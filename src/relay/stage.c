@@ -378,7 +378,7 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.pass), 0);
     assert_int_equal(atomic_load(&s->gate.valve.in_hand), 0);
     assert_int_equal(s->gate.valve.turns.waiting, 0);
-    assert_int_equal(tally_cost(&s->gate.traffic.topics), 0);
+    assert_int_equal(topic_tree_cost(&s->gate.traffic.topics), 0);
     assert_int_equal(s->gate.routing_ids.count, 0);
     assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run) && list_empty(&s->worker.run_new));
     assert_true(stage_gate(s)->connecting_count == 0);
@@ -396,8 +396,8 @@ void stage_assert_empty(struct stage *s)
     check_source(s->gate.sources, &self);
     for (uint8_t last = 0; last < 64; last++)
         check_source(s->gate.sources, &(struct addr){.kind = ADDR_V4, .bytes = {127, 0, 0, last}});
-    /* What is still held is the pool's and the tallies'. */
-    size_t slots = s->gate.traffic.topics.capacity + s->gate.routing_ids.capacity;
+    /* What is still held is the pool's and the tally's. */
+    size_t slots = s->gate.routing_ids.capacity;
     assert_int_equal(account_held(&s->account), s->worker.pool.idle_bytes + slots * sizeof(struct tally_slot));
 }
 

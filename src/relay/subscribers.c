@@ -8,17 +8,19 @@
 /* To walk past a byte of topics takes a publisher about as long as to send a few bytes to somebody. */
 #define KEPT_COSTS 8u
 
-/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short, when the first one
+/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short, for one that makes
+ * room for others, when the first one
  * has waited for so long that nothing else counts, and by its seconds squared before that. */
 #define HURRY_FOR_PLACES 64u
-#define HURRY_SQUARES    8u
-#define LEAVES_WITHIN_NS (60 * NS_PER_S)
+#define HURRY_FOR_ROOM   4u
+#define HURRY_SQUARES    2u
+#define LEAVES_WITHIN_NS (30 * NS_PER_S)
 
 void subscribers_give_back(struct worker_gate *wg, struct source *source, struct topics *t)
 {
     struct traffic_gate *g = &wg->gate->traffic;
     cell_sub(wg->cells, CELL_SUBSCRIPTIONS, t->count);
-    tally_remove_all(&g->topics, t->slots, t->capacity);
+    topic_tree_release_all(&g->topics, t->slots, t->capacity);
     traffic_topics_give_back(g, source, topics_cost(t));
     topics_clear(t, g->account);
 }
@@ -44,24 +46,22 @@ static struct session *with_most_topics(const struct peer *p)
     return most;
 }
 
-/* Those of a source who have left already go first. */
-static void give_way(struct peer *p)
-{
-    if (!farewell_hasten(p))
-        session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
-}
-
-/* Somebody holds more than a share, here or at another worker, or there would be room. */
+/* Somebody who holds less than a share waits for room. Those who have left go first; then one who holds more than a
+ * share, here or at another worker. One at a time, since the publisher walks through all topics for each: who waits
+ * asks again. */
 static void make_room(struct worker_gate *wg)
 {
     struct gate *g = wg->gate;
     const struct limits *l = &wg->policy->limits;
-    while (tally_cost(&g->traffic.topics) > l->subscriptions.total_bytes) {
-        struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, l));
-        if (!p)
-            return;
-        give_way(p);
-    }
+    struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, l));
+    uint64_t walk = topic_tree_cost(&g->traffic.topics) / HURRY_FOR_ROOM;
+    if ((!p && list_empty(&wg->leaving)) ||
+        gcra_admit_saved(&g->removals, &l->subscriptions.removal_rate, walk, wg->worker->now_ns))
+        return;
+    if (farewell_hasten(wg))
+        return;
+    session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
+    (void)farewell_hasten(wg);
 }
 
 void subscribers_make_room(struct worker *w)
@@ -95,7 +95,7 @@ bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *r
     *ret_wait_ns = 0;
     if (waited_ns >= LEAVES_WITHIN_NS)
         return true;
-    uint64_t walk = tally_cost(&g->traffic.topics) / hurry(wg, waited_ns);
+    uint64_t walk = topic_tree_cost(&g->traffic.topics) / hurry(wg, waited_ns);
     *ret_wait_ns =
         gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->now_ns);
     return *ret_wait_ns == 0;
@@ -103,5 +103,5 @@ bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *r
 
 bool subscribers_must_leave(const struct worker_gate *wg, uint64_t sent)
 {
-    return sent / KEPT_COSTS > tally_cost(&wg->gate->traffic.topics);
+    return sent / KEPT_COSTS > topic_tree_cost(&wg->gate->traffic.topics) / TOPIC_NODE_BYTES;
 }

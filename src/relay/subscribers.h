@@ -6,9 +6,9 @@
  * libzmq keeps all topics in one trie, walks through the whole of it for each subscriber that leaves, and does so
  * before it publishes the next message. So the ends of subscribers' connections reach the application one after the
  * other, at the pace of subscriptions.removal_rate; until then their topics count as held. The pace rises with the time
- * that the first of them has waited, and while places for newcomers are short; after a minute nobody waits any longer.
- * What is still sent to them costs the publisher too: who has been sent more than its end would cost leaves at once
- * (the ski rental rule: at most twice what is best).
+ * that the first of them has waited, and while places for newcomers are short; after half a minute nobody waits any
+ * longer. What is still sent to them costs the publisher too: who has been sent more than its end would cost leaves at
+ * once (the ski rental rule: at most twice what is best).
  */
 #ifndef WEIR_RELAY_SUBSCRIBERS_H
 #define WEIR_RELAY_SUBSCRIBERS_H
@@ -21,10 +21,11 @@ struct session;
 /* Gives back what these subscriptions count, and frees them. */
 void subscribers_give_back(struct worker_gate *wg, struct source *source, struct topics *t);
 
-/* subscriptions.total_bytes is exceeded: has every worker look for somebody who holds more than a share. */
+/* subscriptions.trie_bytes is reached, and somebody waits who holds less than a share: has every worker look for
+ * somebody who holds more. */
 void subscribers_crowd(struct worker_gate *wg);
 
-/* The connections of this worker that hold most give way, until enough have. */
+/* The connection of this worker that holds most gives way, if the pace of leaving allows it. */
 void subscribers_make_room(struct worker *w);
 
 /* The first one waits to leave: what is more than the burst is saved up for from now on. */

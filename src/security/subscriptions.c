@@ -3,29 +3,45 @@
 
 #include "zmtp/command.h"
 
-/* What comes at once stops a publisher for as long as it takes to take it in. So the burst of subscriptions.total_rate
- * passes at this many times the rate, in parts of this size. */
-#define PEAK       2u
-#define PEAK_BURST 32u
+/* The shortest pauses for the rate of a source, and of all. */
+#define LEAST_PAUSE_NS       (20 * NS_PER_MS)
+#define LEAST_TOTAL_PAUSE_NS (5 * NS_PER_MS)
 
-/* The shortest pauses for a rate, and for the peak. */
-#define LEAST_PAUSE_NS (20 * NS_PER_MS)
-#define PEAK_PAUSE_NS  (5 * NS_PER_MS)
+/* The first topics of a connection never wait for what others subscribe: most subscribers have no more. */
+#define FEW_TOPICS 16u
 
+/* What a connection may subscribe to although all topics together take too much. */
+#define MODEST_TOPICS 8u
+#define MODEST_BYTES  64u
+
+/* What a publisher does for a subscription or cancellation beside what it allocates or frees. */
+#define LOOK_UP_BYTES 64u
+
+/* Somebody who makes topics part at every byte makes each walk long, here and in the publisher. */
+#define COMMON_STEPS 64u
+#define STEP_BYTES   64u
+
+/* What a source holds is the sum over its topics, as if none shared anything. */
 static uint32_t topic_cost(struct bytes topic)
 {
     return (uint32_t)topic.len + TOPIC_OVERHEAD_BYTES;
 }
 
-static void forget(const struct traffic_context *c, struct bytes topic)
+static uint64_t number_of(const struct topic_found *f)
 {
-    topics_remove(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len);
+    return (uint64_t)(uintptr_t)f->topic;
+}
+
+static uint64_t work_of(const struct topic_found *f, struct bytes topic)
+{
+    uint64_t steps = f->steps > COMMON_STEPS ? f->steps - COMMON_STEPS : 0;
+    return f->cost + LOOK_UP_BYTES + topic.len + steps * STEP_BYTES;
 }
 
 uint64_t traffic_topics_share(const struct traffic_gate *g, const struct limits *l)
 {
     uint32_t sources = atomic_load_explicit(&g->topic_sources, memory_order_relaxed);
-    return l->subscriptions.total_bytes / (sources ? sources : 1);
+    return l->subscriptions.trie_bytes / TOPIC_NODE_BYTES / (sources ? sources : 1);
 }
 
 void traffic_topics_give_back(struct traffic_gate *g, struct source *source, uint64_t cost)
@@ -40,100 +56,124 @@ static void charge_source(const struct traffic_context *c, uint32_t cost)
         atomic_fetch_add_explicit(&c->gate->topic_sources, 1, memory_order_relaxed);
 }
 
-/* The source's limit and the gate's, both in bytes of topics with their overhead. A full gate is not the fault of one
- * who holds less than a share: such a client is let in, and the source that holds most gives way at once. Others wait;
- * to end their connections would cost a publisher more than their topics do. */
-static enum verdict charge_topic(struct judgement *j, struct bytes topic)
+/* One of the first topics of a connection, and short: all connections together cannot have many of these. */
+static bool is_modest(const struct traffic_context *c, struct bytes topic)
+{
+    return c->topics->count < MODEST_TOPICS && topic.len <= MODEST_BYTES;
+}
+
+/* A full gate is not the fault of one who holds less than a share, so the source that holds most gives way. That costs
+ * the publisher time, so it happens at a pace, and until then the newcomer waits, but for its first topics: most
+ * subscribers have no more. */
+static enum verdict hold(struct judgement *j, struct bytes topic, uint64_t held, struct topic_found *f)
 {
     const struct traffic_context *c = j->c;
-    uint32_t cost = topic_cost(topic);
-    uint64_t hash = topics_hash(&c->gate->key, topic.at, topic.len);
-    uint64_t held = atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)cost;
-    if (held > c->limits->subscriptions.source_bytes)
+    uint64_t limit = is_modest(c, topic) ? UINT64_MAX : c->limits->subscriptions.trie_bytes;
+    enum topic_result r = topic_tree_hold(&c->gate->topics, topic, limit, f);
+    if (r == TOPIC_HELD)
+        return VERDICT_PASS;
+    j->r->make_room |= r == TOPIC_TREE_FULL && held <= traffic_topics_share(c->gate, c->limits);
+    return r == TOPIC_TREE_FULL ? VERDICT_TOPICS_FULL : VERDICT_NO_MEMORY;
+}
+
+/* The connection does not have it yet. */
+static enum verdict add_topic(struct judgement *j, struct bytes topic, struct topic_found *f)
+{
+    const struct traffic_context *c = j->c;
+    const struct limits *l = c->limits;
+    uint64_t held = atomic_load_explicit(&c->source->topic_bytes, memory_order_relaxed) + (uint64_t)topic_cost(topic);
+    if (c->topics->count >= l->subscriptions.max)
+        return VERDICT_SUBSCRIPTIONS_TOO_MANY;
+    if (held > l->subscriptions.source_bytes)
         return VERDICT_TOPICS_TOO_LARGE;
-    enum tally_result r = tally_add(&c->gate->topics, hash, cost, c->limits->subscriptions.total_bytes);
-    if (r == TALLY_FULL) {
-        if (held > traffic_topics_share(c->gate, c->limits))
-            return VERDICT_TOPICS_FULL;
-        j->r->make_room = true;
-        r = tally_add(&c->gate->topics, hash, cost, UINT64_MAX);
-    }
-    if (r != TALLY_ADDED)
+    enum verdict v = hold(j, topic, held, f);
+    if (v != VERDICT_PASS)
+        return v;
+    if (topics_add(c->topics, c->gate->account, number_of(f), topic.len, UINT32_MAX) != TOPICS_ADDED) {
+        topic_tree_release(&c->gate->topics, f->topic);
         return VERDICT_NO_MEMORY;
-    charge_source(c, cost);
+    }
+    charge_source(c, topic_cost(topic));
     return VERDICT_PASS;
 }
 
-static enum verdict subscribe_to(struct judgement *j, struct bytes topic, bool *ret_added)
+static enum verdict subscribe_to(struct judgement *j, struct bytes topic, struct topic_found *f, bool *ret_added)
 {
     const struct traffic_context *c = j->c;
-    switch (topics_add(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len, c->limits->subscriptions.max)) {
-    case TOPICS_KNOWN:
-        return VERDICT_PASS;
-    case TOPICS_FULL:
-        return VERDICT_SUBSCRIPTIONS_TOO_MANY;
-    case TOPICS_ADDED:
-        break;
-    default:
-        return VERDICT_NO_MEMORY;
+    if (c->topics->count) {
+        topic_tree_find(&c->gate->topics, topic, f);
+        if (f->topic && topics_have(c->topics, number_of(f)))
+            return VERDICT_PASS;
     }
-    enum verdict v = charge_topic(j, topic);
-    if (v != VERDICT_PASS)
-        forget(c, topic);
+    enum verdict v = add_topic(j, topic, f);
     *ret_added = v == VERDICT_PASS;
     return v;
 }
 
-/* Only what a SUBSCRIBE of this connection took is given back: cancels of other topics change no counter. */
-static void cancel(struct judgement *j, struct bytes topic)
+/* Only what a SUBSCRIBE of this connection took is given back: cancels of other topics change no counter. A message of
+ * several frames may still be dropped, and the application would keep the topic. */
+static void cancel(struct judgement *j, struct bytes topic, struct topic_found *f)
 {
     const struct traffic_context *c = j->c;
-    if (topics_remove(c->topics, c->gate->account, &c->gate->key, topic.at, topic.len) != TOPICS_REMOVED)
+    topic_tree_find(&c->gate->topics, topic, f);
+    if (j->t->dec.in_message || j->t->frames > 1)
         return;
-    tally_remove(&c->gate->topics, topics_hash(&c->gate->key, topic.at, topic.len));
+    if (!f->topic || topics_remove(c->topics, c->gate->account, number_of(f), topic.len) != TOPICS_REMOVED)
+        return;
+    f->cost = topic_tree_release(&c->gate->topics, f->topic);
     traffic_topics_give_back(c->gate, c->source, topic_cost(topic));
 }
 
-/* What subscriptions and cancellations cost a publisher, which takes them in when it publishes: by their source, so
- * that none has more than its part of what all may cost, and of all. */
-static void charge_rates(struct judgement *j, uint32_t cost)
+/* What subscriptions and cancellations cost a publisher, which takes them in when it publishes: the memory that it
+ * allocates or frees is a measure of the time, too. */
+static void charge_rates(struct judgement *j, uint64_t work, bool is_one_of_few)
 {
     const struct limits *l = j->c->limits;
-    struct rate peak = l->subscriptions.total_rate;
-    peak.count *= PEAK;
-    peak.burst /= PEAK_BURST;
-    traffic_pause_after(j, &j->c->source->limiters[SOURCE_SUBSCRIPTIONS], &l->subscriptions.rate, cost, LEAST_PAUSE_NS,
+    traffic_pause_after(j, &j->c->source->limiters[SOURCE_SUBSCRIPTIONS], &l->subscriptions.rate, work, LEAST_PAUSE_NS,
                         VERDICT_OVER_SUBSCRIPTIONS);
-    traffic_pause_after(j, &j->c->gate->topic_rate, &l->subscriptions.total_rate, cost, LEAST_PAUSE_NS,
-                        VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
-    traffic_pause_after(j, &j->c->gate->topic_peak, &peak, cost, PEAK_PAUSE_NS, VERDICT_PASS);
+    if (!is_one_of_few)
+        traffic_pause_after(j, &j->c->gate->topic_rate, &l->subscriptions.total_rate, work, LEAST_TOTAL_PAUSE_NS,
+                            VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
+    else if (!rate_is_unlimited(&l->subscriptions.total_rate))
+        gcra_charge(&j->c->gate->topic_rate, &l->subscriptions.total_rate, work, j->c->now_ns);
+}
+
+/* What does not fit now may fit later, when others or the client itself hold less. */
+static bool may_wait(const struct limits *l, enum verdict v)
+{
+    bool own = v == VERDICT_SUBSCRIPTIONS_TOO_MANY || v == VERDICT_TOPICS_TOO_LARGE;
+    return v == VERDICT_TOPICS_FULL || (own && l->subscriptions.over == ACTION_PAUSE);
+}
+
+static enum ruling subscribed(struct judgement *j, struct bytes topic)
+{
+    const struct limits *l = j->c->limits;
+    struct topic_found f = {0};
+    bool added = false;
+    enum verdict v = subscribe_to(j, topic, &f, &added);
+    if (may_wait(l, v))
+        return traffic_withhold(j, v, TRAFFIC_TOPICS_RETRY_NS);
+    charge_rates(j, work_of(&f, topic), added && j->c->topics->count <= FEW_TOPICS);
+    if (v == VERDICT_PASS && UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_subscription(j, added, topic, work_of(&f, topic));
+    if (v == VERDICT_PASS)
+        return RULING_PASS;
+    return traffic_rule(j, v, v == VERDICT_NO_MEMORY ? ACTION_CLOSE : l->subscriptions.over);
 }
 
 enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct bytes topic)
 {
     const struct limits *l = j->c->limits;
-    const struct traffic *t = j->t;
-    bool added = false;
-    if (topic.len > traffic_topic_most(t, l))
+    if (topic.len > traffic_topic_most(j->t, l))
         return traffic_rule(j, VERDICT_TOPIC_TOO_LONG, l->subscriptions.over);
-    if (!subscribe) {
-        charge_rates(j, topic_cost(topic));
-        /* A message of several frames may still be dropped, and the application would keep the topic. */
-        if (!t->dec.in_message && t->frames <= 1)
-            cancel(j, topic);
-        if (UNLIKELY(j->c->shadow != NULL))
-            traffic_shadow_subscription(j, false, topic);
-        return RULING_PASS;
-    }
-    enum verdict v = subscribe_to(j, topic, &added);
-    if (v == VERDICT_TOPICS_FULL)
-        return traffic_withhold(j, v, TRAFFIC_TOPICS_RETRY_NS);
-    charge_rates(j, topic_cost(topic));
-    if (v == VERDICT_PASS && UNLIKELY(j->c->shadow != NULL))
-        traffic_shadow_subscription(j, added, topic);
-    if (v == VERDICT_PASS)
-        return RULING_PASS;
-    return traffic_rule(j, v, v == VERDICT_NO_MEMORY ? ACTION_CLOSE : l->subscriptions.over);
+    if (subscribe)
+        return subscribed(j, topic);
+    struct topic_found f = {0};
+    cancel(j, topic, &f);
+    charge_rates(j, work_of(&f, topic), false);
+    if (UNLIKELY(j->c->shadow != NULL))
+        traffic_shadow_subscription(j, false, topic, work_of(&f, topic));
+    return RULING_PASS;
 }
 
 void traffic_note_ping(struct traffic_result *r, struct bytes data)

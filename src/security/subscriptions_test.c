@@ -85,6 +85,8 @@ static void pass_so_far(void)
 
 /* ---- counting ---- */
 
+#define EACH (TOPIC_SET_BYTES + TOPIC_HOLDER_BYTES)
+
 static void topics_are_counted_once_in_both_encodings(void **state)
 {
     for (int e = COMMANDS; e <= MESSAGES; e++) {
@@ -98,7 +100,7 @@ static void topics_are_counted_once_in_both_encodings(void **state)
         expect(VERDICT_PASS);
         assert_int_equal(line.topics.count, 2);
         assert_int_equal(stand.source.topic_bytes, 7 + 2 * TOPIC_OVERHEAD_BYTES);
-        assert_int_equal(tally_cost(&stand.gate.topics), 7 + 2 * TOPIC_OVERHEAD_BYTES);
+        assert_int_equal(topic_tree_cost(&stand.gate.topics), 7 * TOPIC_NODE_BYTES + 2 * EACH);
     }
 }
 
@@ -115,21 +117,23 @@ static void cancels_of_topics_not_held_give_nothing_back(void **state)
     }
 }
 
-/* Another connection holds it too: the gate counts it once, the source twice. */
+/* Another connection holds it too: the application has one more in a set, the source counts it twice. */
 static void the_gate_counts_a_topic_once(void **state)
 {
     struct line other;
     line_init(&other, &stand, LINE_SUBSCRIBER);
     put_text(&sent, COMMANDS, true, "shared");
     assert_true(line_feed(&line, sent.bytes, sent.len) && line_feed(&other, sent.bytes, sent.len));
-    assert_int_equal(tally_cost(&stand.gate.topics), 6 + TOPIC_OVERHEAD_BYTES);
+    assert_int_equal(topic_tree_cost(&stand.gate.topics), 6 * TOPIC_NODE_BYTES + EACH + TOPIC_HOLDER_BYTES);
     assert_int_equal(stand.source.topic_bytes, 2 * (6 + TOPIC_OVERHEAD_BYTES));
     line_fini(&other);
-    assert_int_equal(tally_cost(&stand.gate.topics), 6 + TOPIC_OVERHEAD_BYTES);
+    assert_int_equal(topic_tree_cost(&stand.gate.topics), 6 * TOPIC_NODE_BYTES + EACH);
     assert_int_equal(stand.source.topic_bytes, 6 + TOPIC_OVERHEAD_BYTES);
 }
 
 /* ---- limits ---- */
+
+static uint8_t letters[66000];
 
 static void a_connection_holds_at_most_max(void **state)
 {
@@ -188,105 +192,141 @@ static void a_source_shares_its_bytes(void **state)
 
 #define ONE (1 + TOPIC_OVERHEAD_BYTES)
 
-/* A full gate is not the fault of one who holds less than a share: the newcomer is let in, and the caller is told that
- * somebody must give way. */
+/* In the application, but for tables. */
+static const uint64_t one = TOPIC_NODE_BYTES + EACH;
+
+/* A full gate is not the fault of one who holds less than a share: the first topics of a newcomer are let in, and then
+ * the caller is told that somebody must give way. */
 static void a_full_gate_lets_newcomers_in_and_says_so(void **state)
 {
     struct line other;
     struct source elsewhere = {0};
-    stand.limits.subscriptions.total_bytes = 2 * ONE;
-    put_text(&sent, COMMANDS, true, "a");
-    put_text(&sent, MESSAGES, true, "b");
-    put_text(&sent, COMMANDS, true, "a");
+    for (char topic[3] = "A "; topic[1] < ' ' + 90; topic[1]++)
+        put_text(&sent, topic[1] % 2 ? COMMANDS : MESSAGES, true, topic);
     assert_true(line_feed(&line, sent.bytes, sent.len));
-    assert_false(line.made_room);
     line_init(&other, &stand, LINE_SUBSCRIBER);
     other.source = &elsewhere;
     sent.len = 0;
-    put_text(&sent, COMMANDS, true, "a");
+    put_text(&sent, COMMANDS, true, "B");
     assert_true(line_feed(&other, sent.bytes, sent.len));
-    assert_false(other.made_room);
-    assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), ONE);
+    uint64_t full = stand.limits.subscriptions.trie_bytes = topic_tree_cost(&stand.gate.topics);
+    assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), full / TOPIC_NODE_BYTES / 2);
     sent.len = 0;
-    put_text(&sent, COMMANDS, false, "a");
-    put_text(&sent, COMMANDS, true, "c");
+    for (char topic[2] = "B"; topic[0] < 'B' + 8; topic[0]++)
+        put_text(&sent, COMMANDS, true, topic);
     assert_true(line_feed(&other, sent.bytes, sent.len));
-    assert_true(other.made_room);
-    assert_int_equal(other.topics.count, 1);
-    assert_int_equal(tally_cost(&stand.gate.topics), 3 * ONE);
+    assert_false(line.made_room || other.made_room);
+    assert_true(topic_tree_cost(&stand.gate.topics) > full);
+    sent.len = 0;
+    put_text(&sent, COMMANDS, true, "c");
+    assert_false(line_feed(&other, sent.bytes, sent.len));
+    assert_true(other.made_room && other.waiting && other.wait_reason == VERDICT_TOPICS_FULL);
+    assert_int_equal(other.topics.count, 8);
     line_fini(&other);
-    assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), 2 * ONE);
+    assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), full / TOPIC_NODE_BYTES);
 }
 
 /* Who holds a share waits, in both encodings and at every split, and nothing of what waits is counted twice. */
 static void who_holds_a_share_of_a_full_gate_waits(void **state)
 {
-    struct line other;
-    struct source elsewhere = {0};
     for (int e = COMMANDS; e <= MESSAGES; e++)
         for (size_t most = 1; most < 40; most++) {
+            stand.limits.subscriptions.trie_bytes = 1 << 20;
             again();
-            stand.limits.subscriptions.total_bytes = 3 * ONE;
-            put_text(&sent, COMMANDS, true, "z");
-            line_init(&other, &stand, LINE_SUBSCRIBER);
-            other.source = &elsewhere;
-            assert_true(line_feed(&other, sent.bytes, sent.len));
-            sent.len = 0;
-            put_text(&sent, e, true, "a");
-            put_text(&sent, e, true, "b");
+            for (char topic[2] = "a"; topic[0] < 'a' + 8; topic[0]++)
+                put_text(&sent, e, true, topic);
             size_t room_for = sent.len;
-            put_text(&sent, e, true, "c");
-            put_text(&sent, !e, true, "d");
-            size_t fed = 0;
+            put_text(&sent, e, true, "y");
+            put_text(&sent, !e, true, "z");
+            assert_true(line_feed(&line, sent.bytes, room_for));
+            stand.limits.subscriptions.trie_bytes = topic_tree_cost(&stand.gate.topics) + one / 2;
+            atomic_store(&stand.gate.topic_sources, 2); /* somebody else has some, too */
+            size_t fed = room_for;
             while (fed < sent.len && line_feed_by(&line, sent.bytes + fed, 1, 1))
                 fed++;
-            assert_true(fed >= room_for);
             assert_true(line.waiting && line.wait_reason == VERDICT_TOPICS_FULL);
+            assert_false(line.made_room);
             assert_int_equal(line.out_len, room_for);
             fed++;
             /* Asked again without room: the same answer. */
             assert_false(line_feed_by(&line, sent.bytes + fed, sent.len - fed < most ? sent.len - fed : most, most));
             fed += sent.len - fed < most ? sent.len - fed : most;
             assert_int_equal(line.out_len, room_for);
-            assert_int_equal(line.topics.count, 2);
-            line_fini(&other);
-            stand.limits.subscriptions.total_bytes = 4 * ONE;
+            assert_int_equal(line.topics.count, 8);
+            atomic_store(&stand.gate.topic_sources, 1);
+            stand.limits.subscriptions.trie_bytes = 1 << 20;
             assert_true(line_feed(&line, sent.bytes + fed, sent.len - fed));
             assert_int_equal(line.out_len, sent.len);
             assert_memory_equal(line.out, sent.bytes, sent.len);
-            assert_int_equal(line.topics.count, 4);
-            assert_int_equal(line.messages + line.commands, 4);
-            assert_int_equal(stand.source.topic_bytes, 4 * ONE);
+            assert_int_equal(line.topics.count, 10);
+            assert_int_equal(line.messages + line.commands, 10);
+            assert_int_equal(stand.source.topic_bytes, 10 * ONE);
             sent.len = 0;
         }
 }
 
-/* The gate's rate: what one has used the others wait for, and the wait is no longer than the debt. */
+/* Where nothing else was configured, who is over a limit of its own waits until it fits. */
+static void who_is_over_a_limit_waits(void **state)
+{
+    stand.limits.subscriptions.over = ACTION_PAUSE;
+    stand.limits.subscriptions.max = 2;
+    for (int e = COMMANDS; e <= MESSAGES; e++) {
+        again();
+        put_text(&sent, e, true, "a");
+        put_text(&sent, e, true, "b");
+        put_text(&sent, e, true, "a");
+        size_t room_for = sent.len;
+        put_text(&sent, e, true, "c");
+        assert_false(line_feed(&line, sent.bytes, sent.len));
+        assert_true(line.waiting && line.wait_reason == VERDICT_SUBSCRIPTIONS_TOO_MANY);
+        assert_int_equal(line.out_len, room_for);
+        stand.limits.subscriptions.max = 3;
+        assert_true(line_feed(&line, NULL, 0));
+        assert_int_equal(line.out_len, sent.len);
+        stand.limits.subscriptions.max = 2;
+        sent.len = 0;
+    }
+    /* A topic that is too long never fits. */
+    again();
+    put(&sent, COMMANDS, 0, true, letters, stand.limits.subscriptions.topic_bytes + 1);
+    assert_false(line_feed(&line, sent.bytes, sent.len));
+    assert_int_equal(line.verdict, VERDICT_TOPIC_TOO_LONG);
+}
+
+/* The gate's rate: what one has used the others wait for, but for their first topics; the wait is no longer than the
+ * debt. */
 static void all_sources_share_a_rate(void **state)
 {
     struct line other;
     struct source elsewhere = {0};
-    stand.limits.subscriptions.total_rate = (struct rate){.count = ONE, .period_ns = NS_PER_S, .burst = 64 * ONE};
-    gcra_charge(&stand.gate.topic_rate, &stand.limits.subscriptions.total_rate, 62 * ONE, stand.now_ns);
-    put_text(&sent, COMMANDS, true, "a");
-    put_text(&sent, COMMANDS, true, "b");
+    char topic[2] = "a";
+    stand.limits.subscriptions.total_rate = (struct rate){.count = one, .period_ns = NS_PER_S, .burst = 20 * one};
+    for (; topic[0] < 'a' + 16; topic[0]++)
+        put_text(&sent, COMMANDS, true, topic);
     assert_true(line_feed(&line, sent.bytes, sent.len));
-    assert_int_equal(line.waits, 0);
     line_init(&other, &stand, LINE_SUBSCRIBER);
     other.source = &elsewhere;
     sent.len = 0;
-    put_text(&sent, MESSAGES, true, "c");
-    put_text(&sent, COMMANDS, false, "c");
+    put_text(&sent, MESSAGES, true, "a");
+    put_text(&sent, MESSAGES, true, "b");
+    assert_true(line_feed(&other, sent.bytes, sent.len));
+    assert_int_equal(line.waits + other.waits, 0);
+    sent.len = 0;
+    put_text(&sent, MESSAGES, true, topic);
+    assert_true(line_feed(&line, sent.bytes, sent.len));
+    assert_int_equal(line.wait_reason, VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
+    assert_in_range(line.waited_ns, NS_PER_S / 100, 30 * NS_PER_S);
+    sent.len = 0;
+    put_text(&sent, COMMANDS, false, "a");
     assert_true(line_feed(&other, sent.bytes, sent.len));
     assert_int_equal(other.wait_reason, VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
-    assert_in_range(other.waited_ns, NS_PER_S, 4 * NS_PER_S);
     line_fini(&other);
 }
 
 static void no_memory_for_a_topic_closes(void **state)
 {
     stand.limits.subscriptions.over = ACTION_DROP; /* what is not remembered could not be cancelled */
-    stand.account.limit_bytes = 100;
+    stand.account.limit_bytes = 70;
     put_text(&sent, COMMANDS, true, "a");
     assert_false(line_feed(&line, sent.bytes, sent.len));
     assert_int_equal(line.verdict, VERDICT_NO_MEMORY);
@@ -316,8 +356,6 @@ static void what_is_over_a_limit_can_be_left_out(void **state)
 }
 
 /* ---- long topics ---- */
-
-static uint8_t letters[66000];
 
 static void a_long_topic_is_refused_by_its_first_byte(void **state)
 {
@@ -356,6 +394,7 @@ static void a_long_topic_in_a_command_is_refused(void **state)
 static void a_topic_above_the_hold_limit_counts(void **state)
 {
     stand.limits.subscriptions.topic_bytes = 65536;
+    stand.limits.subscriptions.trie_bytes = 1 << 24;
     for (int e = COMMANDS; e <= MESSAGES; e++) {
         put(&sent, e, 0, true, letters, 5000);
         put(&sent, e, 0, true, letters, 65536);
@@ -575,6 +614,7 @@ int main(void)
         TEST(a_source_shares_its_bytes),
         TEST(a_full_gate_lets_newcomers_in_and_says_so),
         TEST(who_holds_a_share_of_a_full_gate_waits),
+        TEST(who_is_over_a_limit_waits),
         TEST(all_sources_share_a_rate),
         TEST(no_memory_for_a_topic_closes),
         TEST(what_is_over_a_limit_can_be_left_out),

@@ -23,7 +23,7 @@
 #include "base/hash.h"
 #include "policy/limits.h"
 #include "policy/source.h"
-#include "policy/tally.h"
+#include "policy/topic_tree.h"
 #include "policy/topics.h"
 #include "policy/unfinished.h"
 #include "policy/verdict.h"
@@ -44,7 +44,7 @@
 /* The largest command that is not a subscription: ERROR with a reason of 255 bytes, and its name. */
 #define TRAFFIC_COMMAND_BYTES 512u
 
-/* Besides its bytes a topic costs the application a set of subscribers: counted as this many bytes. */
+/* Besides its bytes a topic counts this much where the topics of a source are added up. */
 #define TOPIC_OVERHEAD_BYTES 16u
 
 /* What may be a topic in a frame that is not the first of its message may have so many bytes at least. */
@@ -68,10 +68,9 @@
 /* What the connections of a gate share. */
 struct traffic_gate {
     struct unfinished unfinished;
-    struct tally topics;            /* subscribed */
+    struct topic_tree topics;       /* subscribed */
     _Atomic uint32_t topic_sources; /* sources that hold some */
     gcra_word topic_rate;           /* of all sources */
-    gcra_word topic_peak;           /* the same, for what comes at once */
     struct account *account;
     struct hash_key key;
 };
@@ -149,11 +148,12 @@ struct traffic_result {
     bool awaits_turn;                    /* a message is there, and no turn was left: call again when there is one */
     uint32_t dropped;                    /* messages whose end was dropped */
     struct bytes shed;                   /* the message that was shed, as it came; empty: none */
-    bool make_room; /* subscriptions.total_bytes is exceeded: the source holding most must give way */
+    bool make_room; /* subscriptions.trie_bytes is exceeded: the source holding most must give way */
     struct traffic_ping ping;
 };
 
-/* The bytes of topics that each source may hold when all want more than subscriptions.total_bytes. Any thread. */
+/* The bytes of topics that each source may hold when all want more than subscriptions.trie_bytes: a byte is a node of
+ * the application's trie. Any thread. */
 uint64_t traffic_topics_share(const struct traffic_gate *g, const struct limits *l);
 
 /* Counts that `source` holds `cost` bytes of topics less. Any thread. */

@@ -23,7 +23,7 @@ void stand_init(struct stand *s)
     s->gate.account = &s->account;
     s->gate.key.bytes[0] = 1;
     unfinished_init(&s->gate.unfinished);
-    tally_init(&s->gate.topics, &s->account);
+    topic_tree_init(&s->gate.topics, &s->account);
     s->now_ns = 1000 * NS_PER_S;
     struct limits *l = &s->limits;
     l->message.frame_bytes = l->message.size_bytes = 1 << 20;
@@ -33,7 +33,7 @@ void stand_init(struct stand *s)
     l->message.over = ACTION_CLOSE;
     l->subscriptions.max = 100;
     l->subscriptions.topic_bytes = 20;
-    l->subscriptions.source_bytes = l->subscriptions.total_bytes = 1 << 20;
+    l->subscriptions.source_bytes = l->subscriptions.trie_bytes = 1 << 20;
     l->subscriptions.over = ACTION_CLOSE;
 }
 
@@ -41,9 +41,9 @@ void stand_fini(struct stand *s)
 {
     REQUIRE(atomic_load(&s->gate.unfinished.bytes) == 0 && atomic_load(&s->gate.unfinished.pass) == 0);
     REQUIRE(atomic_load(&s->source.topic_bytes) == 0);
-    REQUIRE(tally_cost(&s->gate.topics) == 0 && s->gate.topics.count == 0);
+    REQUIRE(topic_tree_cost(&s->gate.topics) == 0 && s->gate.topics.count == 0);
     unfinished_fini(&s->gate.unfinished);
-    tally_fini(&s->gate.topics);
+    topic_tree_fini(&s->gate.topics);
     REQUIRE(account_held(&s->account) == 0);
 }
 
@@ -72,7 +72,7 @@ static void give_back_topics(struct line *l)
 {
     struct traffic_gate *g = &l->stand->gate;
     uint64_t cost = l->topics.topic_bytes + (uint64_t)l->topics.count * TOPIC_OVERHEAD_BYTES;
-    tally_remove_all(&g->topics, l->topics.slots, l->topics.capacity);
+    topic_tree_release_all(&g->topics, l->topics.slots, l->topics.capacity);
     traffic_topics_give_back(g, l->source, cost);
     topics_clear(&l->topics, g->account);
 }

@@ -44,12 +44,12 @@ enum ruling traffic_client_command(struct judgement *j, struct bytes body);
 
 /* Counts what rules in shadow say, in the places where those in force are asked. Only with c->shadow. A message begins;
  * a frame of it, which was counted; its end, if it came alone; a unit; a subscription or
- * cancellation that passed (`added`: the connection did not have it). */
+ * cancellation that passed (`added`: the connection did not have it; `work`: what it is charged). */
 void traffic_shadow_begin(struct judgement *j);
 void traffic_shadow_frame(struct judgement *j, uint64_t charged);
 void traffic_shadow_pinned(struct judgement *j, uint64_t bytes);
 void traffic_shadow_unit(struct judgement *j, gcra_word *word, enum verdict v);
-void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic);
+void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic, uint64_t work);
 
 /* The longest topic. What looks like one in a later frame of a message is one to most applications, and an ordinary
  * part to those with ZMQ_ONLY_FIRST_SUBSCRIBE: its length is no reason to refuse it, but what it may cost counts. */

@@ -77,14 +77,13 @@ static enum verdict topic_verdict(const struct judgement *j, bool added, struct 
     return VERDICT_PASS;
 }
 
-void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic)
+void traffic_shadow_subscription(struct judgement *j, bool added, struct bytes topic, uint64_t work)
 {
     const struct rate *rate = &j->c->limits->shadow->subscriptions.rate;
     enum verdict v = topic_verdict(j, added, topic);
-    uint64_t cost = topic.len + TOPIC_OVERHEAD_BYTES;
     if (v != VERDICT_PASS)
         would(j, v);
     else if (!source_is_shared(j->c->source) &&
-             gcra_admit(&j->c->source->limiters[SOURCE_SUBSCRIPTIONS], rate, cost, j->c->now_ns))
+             gcra_admit(&j->c->source->limiters[SOURCE_SUBSCRIPTIONS], rate, work, j->c->now_ns))
         would(j, VERDICT_OVER_SUBSCRIPTIONS);
 }

@@ -65,7 +65,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Reads put off because the memory is under pressure.")                                                        \
     CELL(UNFINISHED, "weir_unfinished_bytes", METRIC_GAUGE, "",                                                        \
          "Bytes of unfinished streaming messages that the application holds.")                                         \
-    CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "", "Bytes of topics subscribed through this gate.")           \
+    CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "",                                                            \
+         "Memory of the application that the topics subscribed through this gate take, estimated.")                    \
     CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")               \
     CELL(REQUESTS_IN_HAND, "weir_requests_in_hand", METRIC_GAUGE, "",                                                  \
          "Requests passed to the application and not answered yet.")                                                   \
