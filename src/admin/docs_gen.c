@@ -101,17 +101,25 @@ static void write_metrics(struct text_out *o)
 
 static void write_verdicts(struct text_out *o)
 {
+    static const char *const kinds[] = {[OFFENCE_NONE] = "",
+                                        [OFFENCE_MISTAKE] = "mistake",
+                                        [OFFENCE_PROTOCOL] = "protocol",
+                                        [OFFENCE_EXCESS] = "excess"};
     text_out_str(o, "<!-- Generated from src/policy/verdict.h; see src/admin/docs_gen.c. -->\n"
                     "# Verdicts\n\n"
                     "Every judgement that Weir can pass on a peer. The label is the value of `verdict` in the metric\n"
                     "`weir_verdicts_total` and stands in the log. Strikes are what one such offence adds to the score "
                     "of its source;\n"
-                    "with 0 it is no offence, or nobody's fault.\n\n"
-                    "| label | strikes | meaning |\n|---|---:|---|\n");
+                    "with 0 it is no offence. A mistake is\n"
+                    "held against nobody; protocol is what no honest libzmq peer can send, excess a limit that was "
+                    "broken.\n\n"
+                    "| label | kind | strikes | meaning |\n|---|---|---:|---|\n");
     for (unsigned v = 0; v < VERDICT_COUNT; v++) {
         const struct verdict_info *info = verdict_info((enum verdict)v);
         text_out_str(o, "| ");
         write_code(o, info->label);
+        text_out_str(o, " | ");
+        text_out_str(o, kinds[info->kind]);
         text_out_str(o, " | ");
         text_out_u64(o, info->strikes);
         text_out_str(o, " | ");
@@ -142,16 +150,18 @@ static void write_row(struct text_out *o, const char *name, const char *meaning)
 
 static void write_events(struct text_out *o)
 {
-    text_out_str(o, "<!-- Generated from src/policy/event.h; see src/admin/docs_gen.c. -->\n"
-                    "# Events\n\n"
-                    "The lines of the event log (`events.file`): one JSON object each, in ASCII. How to use it: "
-                    "[guide](guide.md#the-event-log).\n\n"
-                    "```json\n"
-                    "{\"time\":\"2026-11-25T16:53:47.123Z\",\"event\":\"offence\",\"gate\":\"orders\",\"source\":"
-                    "\"192.0.2.7\",\"port\":40112,\"verdict\":\"bad_routing_id\",\"strikes\":8,\"of\":10,\"done\":"
-                    "\"closed\",\"identity\":\"\\u0000x\"}\n"
-                    "```\n\n"
-                    "| event | when | fields | limited |\n|---|---|---|---|\n");
+    text_out_str(
+        o,
+        "<!-- Generated from src/policy/event.h; see src/admin/docs_gen.c. -->\n"
+        "# Events\n\n"
+        "The lines of the event log (`events.file`): one JSON object each, in ASCII. How to use it: "
+        "[guide](guide.md#the-event-log).\n\n"
+        "```json\n"
+        "{\"time\":\"2026-11-25T16:53:47.123Z\",\"event\":\"offence\",\"gate\":\"orders\",\"source\":"
+        "\"192.0.2.7\",\"port\":40112,\"standing\":\"none\",\"verdict\":\"bad_ready\",\"strikes\":8,\"of\":10,\"done\":"
+        "\"closed\",\"identity\":\"\\u0000x\"}\n"
+        "```\n\n"
+        "| event | when | fields | limited |\n|---|---|---|---|\n");
     for (unsigned k = 0; k < EVENT_COUNT; k++) {
         const struct event_info *info = event_info((enum event_kind)k);
         write_row(o, info->label, info->sentence);

@@ -383,14 +383,18 @@ char *journey_cost(char *dst, size_t size, const struct journey *j, const struct
     char within[32], first[32];
     const char *word = ban_word(j);
     bool only_shadow = s->outcome == JOURNEY_SHADOW && limits_hold(&j->force, RULE_BAN);
-    if (strikes == 0 || s->outcome == JOURNEY_WAITS || only_shadow || !word || l->ban.strikes.strikes == 0)
+    const char *spared =
+        l->ban.shared == BAN_SHARED_PROBATION ? ", or put on probation where it serves well-behaved clients too" : "";
+    if (verdict_offence(s->verdict) == OFFENCE_MISTAKE)
+        snprintf(dst, size, "no strike: a mistake is held against nobody");
+    else if (strikes == 0 || s->outcome == JOURNEY_WAITS || only_shadow || !word || l->ban.strikes.strikes == 0)
         snprintf(dst, size, "no strike%s", strikes && s->outcome == JOURNEY_WAITS ? ": who waits offends nobody" : "");
     else if (!limits_count_offence(l, s->verdict, &q->from))
         snprintf(dst, size, "no strike: %s",
                  networks_contain(&l->ban.exempt, &q->from) ? "the source is exempt" : "such offences do not count");
     else
-        snprintf(dst, size, "%u strike%s; %u within %s %s %s", strikes, strikes == 1 ? "" : "s", l->ban.strikes.strikes,
-                 units_format_duration(within, sizeof(within), l->ban.strikes.within_ns), word,
-                 units_format_duration(first, sizeof(first), l->ban.terms.for_ns));
+        snprintf(dst, size, "%u strike%s; %u within %s %s %s%s", strikes, strikes == 1 ? "" : "s",
+                 l->ban.strikes.strikes, units_format_duration(within, sizeof(within), l->ban.strikes.within_ns), word,
+                 units_format_duration(first, sizeof(first), l->ban.terms.for_ns), spared);
     return dst;
 }

@@ -257,7 +257,8 @@ static void test_what_an_offence_costs(void **state)
     sends(2000, 1, 0);
     walk("    message: {size: 1KiB}\n");
     journey_cost(cost, sizeof(cost), &journey, &question, journey.decides);
-    assert_string_equal(cost, "2 strikes; 10 within 1m get it banned for 1m");
+    assert_string_equal(cost, "2 strikes; 10 within 10s get it banned for 1m, or put on probation where it "
+                              "serves well-behaved clients too");
     walk("    message: {size: 1KiB}\n    ban: {exempt: [203.0.113.0/24]}\n");
     journey_cost(cost, sizeof(cost), &journey, &question, journey.decides);
     assert_string_equal(cost, "no strike: the source is exempt");

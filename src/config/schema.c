@@ -44,6 +44,8 @@ static const struct schema_choice over_wait[] = {
 
 static const struct schema_choice ban_actions[] = {{"tarpit", BAN_ACTION_TARPIT}, {"close", BAN_ACTION_CLOSE}, {0}};
 
+static const struct schema_choice ban_shared[] = {{"probation", BAN_SHARED_PROBATION}, {"ban", BAN_SHARED_BAN}, {0}};
+
 static const struct schema_choice ban_kernels[] = {
     {"off", BAN_KERNEL_OFF}, {"nftables", BAN_KERNEL_NFTABLES}, {"xdp", BAN_KERNEL_XDP}, {0}};
 
@@ -262,16 +264,18 @@ static const struct schema_key gate_keys[] = {
      .doc = "How routing_ids.duplicates is enforced, as in `enforce`."},
 
     {"ban.strikes", SCHEMA_NUMBER, GATE(limits.ban.strikes.strikes), .min = "0", .max = "100", .preset = "10",
-     .doc = "Strikes within ban.within that get a source banned from every gate, however many connections they came over; verdicts.md says what an offence counts. A source with n connections in good order has n times as many, up to eight times. 0: offences at this gate get nobody banned.",
-     .reached = "The source is banned: its connections are closed, and newcomers meet ban.action."},
-    {"ban.within", SCHEMA_DURATION, GATE(limits.ban.strikes.within_ns), .min = "10s", .max = "1d", .preset = "1m",
-     .doc = "Time in which ban.strikes are forgotten again, one by one."},
+     .doc = "Strikes within ban.within that get a source banned from every gate, however many connections they came over; verdicts.md says what an offence counts. A source in good standing (ban.standing), or with another connection in good order, is put on probation instead (ban.shared). 0: offences at this gate get nobody banned.",
+     .reached = "The source is banned, and newcomers meet ban.action; or it is on probation."},
+    {"ban.within", SCHEMA_DURATION, GATE(limits.ban.strikes.within_ns), .min = "10s", .max = "1d", .preset = "10s",
+     .doc = "Time in which ban.strikes are forgotten again, one by one. By default one strike is forgotten each second, so that a health check that sends HTTP once a second never gets anybody banned."},
     {"ban.for", SCHEMA_DURATION, GATE(limits.ban.terms.for_ns), .min = "1s", .max = "7d", .preset = "1m",
      .doc = "How long the first ban lasts; each further one lasts twice as long, up to a quarter less at random. One ban less is held against the source for each ban.max without one."},
     {"ban.max", SCHEMA_DURATION, GATE(limits.ban.terms.max_ns), .min = "1s", .max = "30d", .preset = "1d",
      .doc = "The longest ban."},
     {"ban.standing", SCHEMA_DURATION, GATE(limits.ban.standing_ns), .min = "10m", .max = "12h", .preset = "1h",
      .doc = "How long a source is in good standing after something well-behaved was seen of it: a whole message that passed, either way. Counted in steps of five minutes."},
+    {"ban.shared", SCHEMA_CHOICE, GATE(limits.ban.shared), .preset = "probation", .choices = ban_shared,
+     .doc = "What becomes of a source in good standing whose connections offend too often: probation lets its newcomers in a few unproven handshakes at a time, for ban.for, and touches no connection that stands; ban bans the address with everybody behind it, and closes their connections."},
     {"ban.for_protocol", SCHEMA_BOOL, GATE(limits.ban.for_protocol), .preset = "true",
      .doc = "Whether breaking the protocol counts."},
     {"ban.for_excess", SCHEMA_BOOL, GATE(limits.ban.for_excess), .preset = "true",
@@ -279,9 +283,9 @@ static const struct schema_key gate_keys[] = {
     {"ban.paused", SCHEMA_DURATION, GATE(limits.ban.paused_ns), .min = "0", .max = "1d", .preset = "0",
      .doc = "A connection that a rate has paused over and over for this long, without running dry in between, offends once a second from then on (with ban.for_excess). 0: never, since a client that has much to send and lets itself be slowed down looks the same as a flood."},
     {"ban.action", SCHEMA_CHOICE, GATE(limits.ban.action), .preset = "tarpit", .choices = ban_actions,
-     .doc = "What newcomers of a banned source meet: tarpit keeps the connection open and reads nothing until the ban ends, so that a client that reconnects ten times a second waits instead; close closes it."},
+     .doc = "What newcomers of a banned source meet: tarpit keeps the connection open and reads nothing until the ban ends, so that a client that reconnects ten times a second waits instead; close closes it. With tarpit the connection of the offence that is one too many, and of each one on probation, is kept in the same way for ban.for, and that of a client with a mistake (a wrong socket type, mechanism or version) for a second before it is closed."},
     {"ban.tarpit", SCHEMA_NUMBER, GATE(limits.ban.tarpit), .min = "0", .max = "65536", .preset = "256",
-     .doc = "Connections of banned sources that the gate keeps open; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
+     .doc = "Connections of banned sources, and of those who offend or are mistaken, that the gate keeps open and does not read; each takes a descriptor and about 100 bytes of memory. All gates together keep at most as many as a sixteenth of Weir's descriptor limit.",
      .reached = "Further ones are closed at once."},
     {"ban.kernel", SCHEMA_CHOICE, GATE(ban_kernel), .restart = true, .preset = "off", .choices = ban_kernels,
      .doc = "nftables: the kernel, too, drops what banned addresses send to this gate, whichever gate they were banned at, so that they cost Weir nothing and meet no ban.action; needs CAP_NET_ADMIN, and a gate on tcp. Each ban ends in the kernel by itself, even if Weir does not run any more. xdp: the same, earlier and cheaper, for what comes over ban.interface; needs CAP_BPF, too, and root at the start. off: Weir alone keeps them out; what an earlier run has told the kernel is removed at the start, or without the right to stays until it runs out, for a day at most. Without the right to, there is a warning, and Weir alone keeps them out."},

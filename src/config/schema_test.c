@@ -135,11 +135,12 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->concurrency.max, 65536);
     assert_int_equal(l->duplicate_ids, DUPLICATE_IDS_REFUSE);
     assert_int_equal(l->ban.strikes.strikes, 10);
-    assert_int_equal(l->ban.strikes.within_ns, 60 * NS_PER_S);
+    assert_int_equal(l->ban.strikes.within_ns, 10 * NS_PER_S);
     assert_int_equal(l->ban.terms.for_ns, 60 * NS_PER_S);
     assert_int_equal(l->ban.terms.max_ns, 86400 * NS_PER_S);
     assert_true(l->ban.for_protocol && l->ban.for_excess);
     assert_int_equal(l->ban.paused_ns, 0);
+    assert_int_equal(l->ban.shared, BAN_SHARED_PROBATION);
     assert_int_equal(l->ban.action, BAN_ACTION_TARPIT);
     assert_int_equal(l->ban.tarpit, 256);
     assert_int_equal(l->ban.exempt.count, 0);

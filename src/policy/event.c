@@ -148,6 +148,10 @@ static void put_field(struct line *l, enum event_field f, const struct event *e)
     case EVENT_FIELD_PORT:
         put_number_field(l, f, e->source.port);
         break;
+    case EVENT_FIELD_STANDING:
+        if (e->standing != EVENT_STANDING_UNKNOWN)
+            put_text_field(l, f, e->standing == EVENT_STANDING_GOOD ? "good" : "none");
+        break;
     case EVENT_FIELD_NETWORK:
         put_text_field(l, f, e->network.kind == ADDR_NONE ? NULL : network_format(text, sizeof(text), &e->network));
         break;

@@ -23,15 +23,18 @@
     FIELD(GATE, "gate", "name of the gate")                                                                            \
     FIELD(SOURCE, "source", "the peer's address, or uid:NUMBER")                                                       \
     FIELD(PORT, "port", "the peer's port, over TCP")                                                                   \
+    FIELD(STANDING, "standing",                                                                                        \
+          "good: the source also serves well-behaved clients and must not be banned for this; none: nothing is known") \
     FIELD(NETWORK, "network", "what is banned: an address, an IPv6 /64, any prefix, or uid:NUMBER")                    \
     FIELD(OF_EVENT, "of_event", "the event that lines are missing of")                                                 \
     FIELD(VERDICT, "verdict", "why, as in verdicts.md")                                                                \
     FIELD(STRIKES, "strikes", "strikes of the source, this offence included")                                          \
-    FIELD(OF, "of", "strikes that get it banned")                                                                      \
+    FIELD(OF, "of", "strikes that get it banned, or put on probation")                                                 \
     FIELD(REASON, "reason", "why it is banned: protocol, excess, operator or list")                                    \
     FIELD(LEVEL, "level", "bans that are held against it, this one included")                                          \
     FIELD(SECONDS, "seconds", "for how long, rounded up; null: until it is lifted")                                    \
-    FIELD(DONE, "done", "what was done: closed, dropped, paused, refused, tarpitted, warned, banned, lifted, ended")   \
+    FIELD(DONE, "done",                                                                                                \
+          "what was done: closed, dropped, paused, refused, tarpitted, warned, on_probation, banned, lifted, ended")   \
     FIELD(SUPPRESSED, "suppressed", "lines of this event and verdict that were left out since the last one")           \
     FIELD(DETAIL, "detail", "in words")                                                                                \
     FIELD(IDENTITY, "identity", "the routing id that the peer gave itself, each byte as one character")
@@ -51,10 +54,15 @@ enum event_field {
 
 /* EVENT(NAME, label, fields, sentence). Events that have SUPPRESSED among their fields are limited, others are not. */
 #define EVENTS(EVENT)                                                                                                  \
-    EVENT(OFFENCE, "offence", EVENT_WHO | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(IDENTITY),            \
+    EVENT(OFFENCE, "offence",                                                                                          \
+          EVENT_WHO | EVENT_HAS(STANDING) | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(IDENTITY),          \
           "a peer has done what costs strikes; what goes on is told once a second and connection")                     \
-    EVENT(WARNING, "warning", EVENT_WHO | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME,                                  \
-          "a source has half of the strikes that get it banned")                                                       \
+    EVENT(WARNING, "warning", EVENT_WHO | EVENT_HAS(STANDING) | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME,            \
+          "a source has half of the strikes that get it banned, or put on probation")                                  \
+    EVENT(                                                                                                             \
+        PROBATION, "probation", EVENT_WHO | EVENT_HAS(SECONDS) | EVENT_HAS(DONE) | EVENT_SOME,                         \
+        "a source in good standing has offended too often: it is not banned, but few of its newcomers are let in at "  \
+        "a time; the verdict is that of the last offence")                                                             \
     EVENT(                                                                                                             \
         BAN, "ban",                                                                                                    \
         EVENT_WHO | EVENT_HAS(NETWORK) | EVENT_HAS(REASON) | EVENT_HAS(LEVEL) | EVENT_HAS(SECONDS) | EVENT_HAS(DONE),  \
@@ -99,6 +107,7 @@ enum event_kind {
     DEED(REFUSED, "refused")                                                                                           \
     DEED(TARPITTED, "tarpitted")                                                                                       \
     DEED(WARNED, "warned")                                                                                             \
+    DEED(ON_PROBATION, "on_probation")                                                                                 \
     DEED(BANNED, "banned")                                                                                             \
     DEED(LIFTED, "lifted")                                                                                             \
     DEED(ENDED, "ended")
@@ -123,6 +132,9 @@ struct event_field_info {
 /* Of words or of a routing id; longer ones are cut. */
 #define EVENT_TEXT_MAX 255u
 
+/* Whether well-behaved clients are known behind a source. */
+enum event_standing { EVENT_STANDING_UNKNOWN, EVENT_STANDING_NONE, EVENT_STANDING_GOOD };
+
 /* What is zero is left out of the line. */
 struct event {
     uint64_t wall_ns; /* since the Unix epoch */
@@ -138,6 +150,7 @@ struct event {
     uint8_t verdict; /* enum verdict */
     uint8_t done;    /* enum event_deed */
     uint8_t level;
+    uint8_t standing; /* of OFFENCE and WARNING: enum event_standing */
     uint8_t text_len;
     uint8_t text[EVENT_TEXT_MAX]; /* DETAIL or IDENTITY */
 };

@@ -32,6 +32,9 @@ enum shed_over { SHED_OVER_WAIT, SHED_OVER_REPLY, SHED_OVER_CLOSE, SHED_OVER_DRO
 /* What newcomers of a banned source meet: an open connection that nobody reads, or a closed one. */
 enum ban_action { BAN_ACTION_TARPIT, BAN_ACTION_CLOSE };
 
+/* What becomes of a source that offends too often while something well-behaved is known of it. */
+enum ban_shared { BAN_SHARED_PROBATION, BAN_SHARED_BAN };
+
 /* By what the kernel is told of bans, so that it drops what the banned send to a gate. */
 enum ban_kernel { BAN_KERNEL_OFF, BAN_KERNEL_NFTABLES, BAN_KERNEL_XDP };
 
@@ -98,7 +101,8 @@ struct limits {
         bool for_protocol, for_excess; /* which offences count */
         uint64_t paused_ns;            /* a connection that is paused over and over for this long offends; 0: never */
         enum ban_action action;
-        uint32_t tarpit;        /* connections of banned sources kept open */
+        enum ban_shared shared;
+        uint32_t tarpit;        /* connections kept open and unread */
         struct networks exempt; /* never counted, never refused */
     } ban;
     uint32_t enforce[RULE_COUNT]; /* as configured: ENFORCE_ON to ENFORCE_OFF */

@@ -180,7 +180,7 @@ static void what_keeps_an_entry(void **state)
         if (way == 6)
             set[5]->limiters[0] = START; /* drained at this very moment: goes */
         if (way == 7)
-            assert_int_equal(strikes_add(&set[5]->strikes, &rules, 1, 1, START), STRIKES_QUIET);
+            assert_int_equal(strikes_add(&set[5]->strikes, &rules, 1, START), STRIKES_QUIET);
         struct source *s = acquire_fallback(t, 0x40000000, &address);
         source_release(s);
         source_release(set[5]);
@@ -388,7 +388,7 @@ static void a_pardon_touches_only_what_is_used(void **state)
     const struct strike_rules rules = {.strikes = 10, .within_ns = 3600 * NS_PER_S};
     struct source_table *t = new_table(1024 * 1024);
     struct source *s = source_acquire(t, v4(1), START);
-    assert_int_equal(strikes_add(&s->strikes, &rules, 1, 1, START), STRIKES_QUIET);
+    assert_int_equal(strikes_add(&s->strikes, &rules, 1, START), STRIKES_QUIET);
     size_t before = resident_pages();
     source_table_pardon(t);
     size_t after = resident_pages();
@@ -404,7 +404,7 @@ static void a_pardon_takes_all_strikes_back(void **state)
     struct source_table *t = new_table(1024);
     for (uint32_t i = 0; i < 2000; i++) {
         struct source *s = source_acquire(t, v4(i * 4096), START);
-        assert_int_equal(strikes_add(&s->strikes, &rules, 1, STRIKES_PATIENCE_MAX, START), STRIKES_QUIET);
+        assert_int_equal(strikes_add(&s->strikes, &rules, 1, START), STRIKES_QUIET);
         assert_int_not_equal(strikes_score(&s->strikes, &rules, START), 0);
     }
     source_table_pardon(t);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "policy/strikes.h"
 
-/* The fullest that any bucket can be, in ticks. */
-#define LEVEL_MAX ((uint32_t)(STRIKES_PATIENCE_MAX * (STRIKES_WITHIN_MAX_NS >> STRIKES_TICK_LOG2_NS)))
+/* The fullest that any bucket can be, in ticks: full, and then on probation. */
+#define LEVEL_MAX ((uint32_t)((STRIKES_WITHIN_MAX_NS + STRIKES_PROBATION_MAX_NS) >> STRIKES_TICK_LOG2_NS))
 
 _Static_assert(LEVEL_MAX < UINT32_MAX / 8, "differences of ticks tell past from future");
 
@@ -34,27 +34,41 @@ static uint32_t word_of(uint32_t level, uint32_t now)
     return word ? word : 1;
 }
 
-static uint64_t depth_of(const struct strike_rules *r, unsigned patience)
+static uint64_t depth_of(const struct strike_rules *r)
 {
-    uint64_t depth = (uint64_t)r->strikes * ticks_a_strike(r) * patience;
+    uint64_t depth = (uint64_t)r->strikes * ticks_a_strike(r);
     return depth < LEVEL_MAX ? depth : LEVEL_MAX;
 }
 
-enum strikes_tier strikes_add(strikes_word *w, const struct strike_rules *r, unsigned n, unsigned patience,
-                              uint64_t now_ns)
+enum strikes_tier strikes_add(strikes_word *w, const struct strike_rules *r, unsigned n, uint64_t now_ns)
 {
     if (r->strikes == 0 || n == 0)
         return STRIKES_QUIET;
     uint32_t now = tick_of(now_ns), word = atomic_load_explicit(w, memory_order_relaxed), next;
-    uint64_t depth = depth_of(r, patience), before, after;
+    uint64_t depth = depth_of(r), before, after;
     do {
         before = level_of(word, now);
         after = before + (uint64_t)n * ticks_a_strike(r);
-        next = after >= depth ? 0 : word_of((uint32_t)after, now);
+        next = before > depth ? word : after >= depth ? 0 : word_of((uint32_t)after, now);
     } while (!atomic_compare_exchange_weak_explicit(w, &word, next, memory_order_relaxed, memory_order_relaxed));
     if (after >= depth)
-        return STRIKES_BAN;
+        return STRIKES_FULL;
     return 2 * before < depth && 2 * after >= depth ? STRIKES_WARN : STRIKES_QUIET;
+}
+
+void strikes_begin_probation(strikes_word *w, const struct strike_rules *r, uint64_t for_ns, uint64_t now_ns)
+{
+    if (r->strikes == 0)
+        return;
+    uint64_t most_ns = for_ns < STRIKES_PROBATION_MAX_NS ? for_ns : STRIKES_PROBATION_MAX_NS;
+    uint64_t level = depth_of(r) + (most_ns >> STRIKES_TICK_LOG2_NS) + 1;
+    uint32_t word = word_of(level < LEVEL_MAX ? (uint32_t)level : LEVEL_MAX, tick_of(now_ns));
+    atomic_store_explicit(w, word, memory_order_relaxed);
+}
+
+bool strikes_on_probation(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns)
+{
+    return r->strikes != 0 && level_of(atomic_load_explicit(w, memory_order_relaxed), tick_of(now_ns)) > depth_of(r);
 }
 
 unsigned strikes_score(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns)
@@ -62,7 +76,8 @@ unsigned strikes_score(const strikes_word *w, const struct strike_rules *r, uint
     if (r->strikes == 0)
         return 0;
     uint32_t a_strike = ticks_a_strike(r);
-    return (level_of(atomic_load_explicit(w, memory_order_relaxed), tick_of(now_ns)) + a_strike - 1) / a_strike;
+    uint32_t n = (level_of(atomic_load_explicit(w, memory_order_relaxed), tick_of(now_ns)) + a_strike - 1) / a_strike;
+    return n < r->strikes ? n : r->strikes;
 }
 
 bool strikes_are_drained(const strikes_word *w, uint64_t now_ns)

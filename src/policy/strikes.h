@@ -7,7 +7,9 @@
  * Ticks wrap after 834 days and are compared by difference. A difference that no score can have is a word from the
  * past, and so an empty bucket; only one that nobody has touched for 826 to 834 days could be taken for a full one.
  *
- * When full: the bucket is emptied and the caller told to ban, exactly once however many threads add to it.
+ * When full: the bucket is emptied and the caller told so, exactly once however many threads add to it. The caller bans
+ * the source, or puts it on probation: then the word stands above what any score can be, and returns to it when the
+ * time is over. An offence during probation is one too many again, and leaves the word as it is.
  */
 #ifndef WEIR_POLICY_STRIKES_H
 #define WEIR_POLICY_STRIKES_H
@@ -20,11 +22,11 @@
 
 #define STRIKES_TICK_LOG2_NS 24u
 
-/* The most that the bucket is widened for a source with many connections. */
-#define STRIKES_PATIENCE_MAX 8u
-
 /* The longest `within_ns`: one day. */
 #define STRIKES_WITHIN_MAX_NS (UINT64_C(86400) * 1000000000)
+
+/* The longest probation: seven days. */
+#define STRIKES_PROBATION_MAX_NS (7 * STRIKES_WITHIN_MAX_NS)
 
 typedef _Atomic uint32_t strikes_word;
 
@@ -36,15 +38,17 @@ struct strike_rules {
 enum strikes_tier {
     STRIKES_QUIET,
     STRIKES_WARN, /* this offence has filled half of the bucket */
-    STRIKES_BAN,  /* this offence has filled it; it is empty now */
+    STRIKES_FULL, /* this offence has filled it; it is empty now */
 };
 
-/* Adds `n` strikes. The bucket is `patience` (1 to STRIKES_PATIENCE_MAX) times as deep as the rules say; it leaks no
- * faster. */
-MUST_USE enum strikes_tier strikes_add(strikes_word *w, const struct strike_rules *r, unsigned n, unsigned patience,
-                                       uint64_t now_ns);
+/* Adds `n` strikes. */
+MUST_USE enum strikes_tier strikes_add(strikes_word *w, const struct strike_rules *r, unsigned n, uint64_t now_ns);
 
-/* Strikes in the bucket now, begun ones counted whole. */
+/* On probation for `for_ns` from now, at most STRIKES_PROBATION_MAX_NS. */
+void strikes_begin_probation(strikes_word *w, const struct strike_rules *r, uint64_t for_ns, uint64_t now_ns);
+bool strikes_on_probation(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns);
+
+/* Strikes in the bucket now, begun ones counted whole; at most r->strikes. */
 unsigned strikes_score(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns);
 
 /* Whether forgetting the word would forget nothing. */

@@ -48,7 +48,7 @@ static void labels_and_sentences_are_unique(void **state)
 static void labels_follow_the_constants(void **state)
 {
     static const char *const names[] = {
-#define VERDICT_NAME(NAME, label, strikes, sentence) #NAME,
+#define VERDICT_NAME(NAME, label, kind, strikes, sentence) #NAME,
         VERDICTS(VERDICT_NAME)
 #undef VERDICT_NAME
     };
@@ -58,8 +58,10 @@ static void labels_follow_the_constants(void **state)
 
 static void offences_are_of_the_protocol_or_of_excess(void **state)
 {
-    for (int v = 0; v < VERDICT_COUNT; v++)
-        assert_int_equal(verdict_offence((enum verdict)v) == OFFENCE_NONE, verdict_info((enum verdict)v)->strikes == 0);
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        assert_int_equal(verdict_counts((enum verdict)v), verdict_info((enum verdict)v)->strikes != 0);
+        assert_int_equal(verdict_offence((enum verdict)v), verdict_info((enum verdict)v)->kind);
+    }
     assert_int_equal(verdict_offence(VERDICT_BAD_GREETING), OFFENCE_PROTOCOL);
     assert_int_equal(verdict_offence(VERDICT_OVER_MESSAGES), OFFENCE_EXCESS);
     /* Weir's own refusals never feed back, and whoever only leaves or is slow is no offender. */
@@ -78,6 +80,19 @@ static void offences_are_of_the_protocol_or_of_excess(void **state)
                                         VERDICT_KICKED};
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
         assert_int_equal(verdict_offence(none[i]), OFFENCE_NONE);
+}
+
+/* What somebody has configured wrongly, or released libzmq can send, is held against nobody. */
+static void mistakes_are_no_offences(void **state)
+{
+    static const enum verdict mistakes[] = {
+        VERDICT_OLD_VERSION,  VERDICT_WRONG_MECHANISM,     VERDICT_WRONG_ROLE,     VERDICT_WRONG_SOCKET_TYPE,
+        VERDICT_NO_DELIMITER, VERDICT_RESERVED_ROUTING_ID, VERDICT_UNKNOWN_COMMAND};
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+        assert_int_equal(verdict_offence(mistakes[i]), OFFENCE_MISTAKE);
+        assert_false(verdict_counts(mistakes[i]));
+    }
+    assert_false(verdict_counts(VERDICT_APPLICATION_REFUSED)); /* a wrong password */
 }
 
 /* A sentence completes "refused: ..." on one line of a log. */
@@ -100,6 +115,7 @@ int main(void)
         cmocka_unit_test(labels_follow_the_constants),
         cmocka_unit_test(sentences_are_plain_text),
         cmocka_unit_test(offences_are_of_the_protocol_or_of_excess),
+        cmocka_unit_test(mistakes_are_no_offences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

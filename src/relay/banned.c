@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "relay/event_log.h"
 #include "relay/net.h"
+#include "relay/probation.h"
 #include "relay/shadow.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct stuck {
     struct worker_gate *wg;
     struct list in_worker;
     struct addr addr;
+    bool banned; /* its source is, and goes when it is no longer */
 };
 
 /* ---- banning ---- */
@@ -63,13 +65,18 @@ void banned_punish(struct session *s, enum verdict v)
     banned_tell_all(w->all, w->all_count);
 }
 
+static bool find_ban(const struct worker_gate *wg, const struct addr *addr, struct ban *ret)
+{
+    if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->now_ns, ret) ||
+        networks_contain(&wg->policy->limits.ban.exempt, addr))
+        return false;
+    return limits_hold(shadow_limits_of(wg, addr), RULE_BAN) || !shadow_may_pardon(ret);
+}
+
 bool banned_is(const struct worker_gate *wg, const struct addr *addr, uint64_t *ret_until_ns)
 {
     struct ban b;
-    if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->now_ns, &b) ||
-        networks_contain(&wg->policy->limits.ban.exempt, addr))
-        return false;
-    if (!limits_hold(shadow_limits_of(wg, addr), RULE_BAN) && shadow_may_pardon(&b))
+    if (!find_ban(wg, addr, &b))
         return false;
     *ret_until_ns = b.until_ns;
     return true;
@@ -114,40 +121,69 @@ static bool take_place(struct worker_gate *wg)
     return false;
 }
 
-static bool keep(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
+static void give_place_back(struct worker_gate *wg)
 {
-    struct worker *w = wg->worker;
+    atomic_fetch_sub(&wg->gate->tarpitted, 1);
+    account_release(wg->worker->account, sizeof(struct stuck));
+}
+
+/* NULL: there is no place. Its bytes are never read, so only its end is of interest (EPOLLRDHUP). */
+static struct stuck *stuck_new(struct worker_gate *wg, int fd, const struct addr *addr)
+{
     if (!take_place(wg))
-        return false;
+        return NULL;
     struct stuck *t = calloc(1, sizeof(*t));
-    if (t)
-        t->watch = (struct watch){.kind = WATCH_TARPIT, .fd = fd};
-    /* Its bytes are never read, so only its end is of interest. */
-    if (!t || worker_watch(w, &t->watch, EPOLLRDHUP) < 0) {
-        free(t);
-        atomic_fetch_sub(&wg->gate->tarpitted, 1);
-        account_release(w->account, sizeof(*t));
-        return false;
+    if (!t) {
+        give_place_back(wg);
+        return NULL;
     }
+    t->watch = (struct watch){.kind = WATCH_TARPIT, .fd = fd};
     t->wg = wg;
     t->addr = *addr;
     t->alarm.ring = on_alarm;
     timer_init(&t->alarm.timer);
+    return t;
+}
+
+static void keep_until(struct stuck *t, uint64_t until_ns)
+{
+    struct worker *w = t->wg->worker;
     timer_arm(&w->timers, &t->alarm.timer, until_ns);
     list_push(&w->tarpit, &t->in_worker);
-    cell_add(wg->cells, CELL_TARPITTED, 1);
-    net_shrink(fd);
-    return true;
+    cell_add(t->wg->cells, CELL_TARPITTED, 1);
+    net_shrink(t->watch.fd);
 }
 
 bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
 {
-    bool kept = keep(wg, fd, addr, until_ns);
-    if (!kept) {
-        banned_before_close(wg, fd, addr);
-        close(fd);
+    struct stuck *t = stuck_new(wg, fd, addr);
+    if (t && worker_watch(wg->worker, &t->watch, EPOLLRDHUP) == 0) {
+        t->banned = true;
+        keep_until(t, until_ns);
+        return true;
     }
-    return kept;
+    if (t) {
+        give_place_back(wg);
+        free(t);
+    }
+    banned_before_close(wg, fd, addr);
+    close(fd);
+    return false;
+}
+
+bool banned_keep(struct session *s, uint64_t for_ns)
+{
+    struct worker *w = s->wg->worker;
+    if (s->front.watch.fd < 0 || s->front.hup || w->drain_from_ns)
+        return false;
+    struct stuck *t = stuck_new(s->wg, s->front.watch.fd, &s->addr);
+    if (!t)
+        return false;
+    s->front.watch.fd = -1;
+    worker_watch_again(w, &t->watch, EPOLLRDHUP);
+    keep_until(t, w->now_ns + for_ns);
+    net_discard(t->watch.fd);
+    return true;
 }
 
 void banned_on_event(struct watch *watch)
@@ -168,17 +204,41 @@ static void free_the_pardoned(struct worker *w)
     LIST_FOREACH(n, &w->tarpit)
     {
         struct stuck *t = LIST_ENTRY(n, struct stuck, in_worker);
-        if (!banned_is(t->wg, &t->addr, &until_ns))
+        if (t->banned && !banned_is(t->wg, &t->addr, &until_ns))
             timer_arm(&w->timers, &t->alarm.timer, w->now_ns);
     }
 }
 
 /* ---- connections that are there ---- */
 
+static void spare(struct session *s, const struct ban *b)
+{
+    struct worker *w = s->wg->worker;
+    char who[NETWORK_TEXT_MAX];
+    if (!bans_lift(s->wg->gate->bans, &b->who, w->now_ns))
+        return;
+    LOG_LIMITED(&s->wg->gate->spared_notice, w->now_ns, LOG_LEVEL_INFO,
+                "gate %s: the ban of %s is lifted: a connection of it is in good order", s->wg->gate->config->name,
+                network_format(who, sizeof(who), &b->who));
+    /* Other workers know it from now on, too. */
+    source_note_good(s->source, w->now_ns);
+    probation_begin(s, VERDICT_BANNED);
+    banned_tell_all(w->all, w->all_count);
+}
+
+static bool is_for_offences(const struct ban *b)
+{
+    return b->reason == BAN_REASON_PROTOCOL || b->reason == BAN_REASON_EXCESS;
+}
+
 static void close_if_banned(struct session *s)
 {
-    uint64_t until_ns;
-    if (!s->of_balancer && banned_is(s->wg, &s->addr, &until_ns))
+    struct ban b;
+    if (s->of_balancer || !find_ban(s->wg, &s->addr, &b))
+        return;
+    if (s->state == SESSION_OPEN && is_for_offences(&b) && session_limits(s)->ban.shared == BAN_SHARED_PROBATION)
+        spare(s, &b);
+    else
         session_close(s, VERDICT_BANNED);
 }
 

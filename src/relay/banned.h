@@ -4,9 +4,14 @@
  * the connections that are there. Networks of ban.exempt are asked first. A worker follows the changes of the ban
  * table; when it fell behind it looks at all of its connections.
  *
+ * A ban for offences closes no connection that stands, unless `ban.shared` is ban: a worker that finds one (another
+ * worker's offender has its address, or the connection has come to stand meanwhile) lifts the ban and puts the source
+ * on probation. A ban by an operator or a list closes all.
+ *
  * The tarpit: a connection that is kept and not read until the ban ends, so that a libzmq client, which would come back
- * every 100 ms, waits for its own timeout (30 s) instead. About 100 bytes each, charged to the memory account; at most
- * ban.tarpit of a gate; beyond that, or without memory, the connection is closed at once.
+ * every 100 ms, waits for its own timeout (30 s) instead; also that of an offender (offence.h). About 100 bytes each,
+ * charged to the memory account; at most ban.tarpit of a gate; beyond that, or without memory, the connection is closed
+ * at once.
  */
 #ifndef WEIR_RELAY_BANNED_H
 #define WEIR_RELAY_BANNED_H
@@ -30,6 +35,10 @@ void banned_before_close(const struct worker_gate *wg, int fd, const struct addr
 
 /* Takes over a banned newcomer's descriptor: keeps it in the tarpit (true), or closes it. */
 bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns);
+
+/* Takes the client's descriptor from a session that ends and keeps it in the tarpit for a while. False: the client has
+ * left, there is no place, or ban.action is not tarpit; nothing has happened. */
+MUST_USE bool banned_keep(struct session *s, uint64_t for_ns);
 
 /* The table has changed: closes connections of those who are banned now, lets go of those who are no longer. */
 void banned_follow(struct worker *w);

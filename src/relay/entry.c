@@ -2,6 +2,7 @@
 #include "relay/entry.h"
 
 #include "relay/opening.h"
+#include "relay/probation.h"
 #include "relay/shadow.h"
 
 /* Unfinished handshakes, oldest first, among which one is chosen to make room. */
@@ -110,22 +111,12 @@ static void let_in(struct session *s)
     s->half_open = true;
     list_push(&s->wg->half_open[s->standing][false], &s->opening->in_half_open);
     s->wg->half_open_count++;
+    s->opened_ns = s->wg->worker->now_ns;
     list_push(&s->peer->half_open, &s->in_peer_entry);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->half_open, 1);
     cell_add(session_cells(s), CELL_HALF_OPEN, 1);
     opening_start(s);
-}
-
-void entry_note_turn(struct session *s, bool awaits_app)
-{
-    if (!s->half_open || s->opening->awaits_app == awaits_app)
-        return;
-    s->opening->awaits_app = awaits_app;
-    list_del(&s->opening->in_half_open);
-    list_push(&s->wg->half_open[s->standing][awaits_app], &s->opening->in_half_open);
-    if (!awaits_app)
-        go_on(s->wg);
 }
 
 static void end_half_open(struct session *s)
@@ -142,10 +133,13 @@ static void end_half_open(struct session *s)
 
 /* ---- the line ---- */
 
-bool entry_is_full(struct worker_gate *wg, const struct source *source)
+enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
 {
     const struct peer *p = peer_find(wg, source);
-    return p && p->waiting >= wg->policy->for_lot[gate_lot(wg->gate, source)]->source.half_open;
+    const struct limits *l = wg->policy->for_lot[gate_lot(wg->gate, source)];
+    if (!p || p->waiting < l->source.half_open)
+        return VERDICT_PASS;
+    return probation_holds(source, l, wg->worker->now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }
 
 /* Nanoseconds until the rate lets one more of this source in; 0: now, and it is counted. */
@@ -155,8 +149,59 @@ static uint64_t ask_rate(struct session *s)
     return rate_is_unlimited(r) ? 0 : gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->now_ns);
 }
 
+/* When this handshake has to give way to whoever waits. */
+static uint64_t gives_way_ns(const struct session *s)
+{
+    return s->opened_ns + (opening_is_silent(s) ? ENTRY_SILENT_NS : ENTRY_TURN_NS);
+}
+
+/* The same for a place among the handshakes of a source on probation; *ret_instead has to end for it. */
+static uint64_t ask_place(struct session *s, struct session **ret_instead)
+{
+    uint64_t now_ns = s->wg->worker->now_ns;
+    struct session *first = NULL;
+    unsigned unproven = 0;
+    *ret_instead = NULL;
+    if (!probation_holds(s->source, session_limits(s), now_ns))
+        return 0;
+    LIST_FOREACH(n, &s->peer->half_open)
+    {
+        struct session *other = LIST_ENTRY(n, struct session, in_peer_entry);
+        if (!opening_awaits_client(other))
+            continue;
+        unproven++;
+        if (!first || gives_way_ns(other) < gives_way_ns(first))
+            first = other;
+    }
+    if (unproven < ENTRY_PROBATION_PLACES)
+        return 0;
+    if (gives_way_ns(first) > now_ns)
+        return gives_way_ns(first) - now_ns;
+    *ret_instead = first;
+    return 0;
+}
+
+/* Nanoseconds until this newcomer may come in; 0: now. */
+static uint64_t ask(struct session *s)
+{
+    struct session *instead;
+    uint64_t wait_ns = ask_place(s, &instead);
+    if (wait_ns == 0)
+        wait_ns = ask_rate(s);
+    if (wait_ns == 0 && instead)
+        session_close(instead, VERDICT_PROBATION);
+    return wait_ns;
+}
+
+/* The first of the line who has said something, else the first. */
 static struct session *first_in_line(const struct peer *p)
 {
+    LIST_FOREACH(n, &p->line)
+    {
+        struct session *s = LIST_ENTRY(n, struct session, in_peer_entry);
+        if (s->front.readable)
+            return s;
+    }
     return list_empty(&p->line) ? NULL : LIST_ENTRY(p->line.next, struct session, in_peer_entry);
 }
 
@@ -173,12 +218,13 @@ static void wait_in_line(struct session *s)
     list_push(&s->peer->line, &s->in_peer_entry);
     s->peer->waiting++;
     cell_add(session_cells(s), CELL_WAITING, 1);
-    session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
+    if (!probation_holds(s->source, session_limits(s), s->wg->worker->now_ns))
+        session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
 }
 
 void entry_begin(struct session *s)
 {
-    uint64_t wait_ns = s->peer->waiting ? UINT64_MAX : ask_rate(s);
+    uint64_t wait_ns = s->peer->waiting ? UINT64_MAX : ask(s);
     if (wait_ns == 0) {
         shadow_newcomer(s);
         let_in(s);
@@ -193,7 +239,7 @@ void entry_on_alarm(struct session *s)
 {
     struct peer *p = s->peer;
     for (struct session *first; (first = first_in_line(p));) {
-        uint64_t wait_ns = entry_is_crowded(p->wg) ? ENTRY_CROWDED_NS : ask_rate(first);
+        uint64_t wait_ns = entry_is_crowded(p->wg) ? ENTRY_CROWDED_NS : ask(first);
         if (wait_ns) {
             session_arm(first, first->wg->worker->now_ns + wait_ns);
             return;
@@ -203,15 +249,51 @@ void entry_on_alarm(struct session *s)
     }
 }
 
-void entry_end(struct session *s)
+static void look_at_line(struct peer *p)
 {
-    if (s->half_open)
-        end_half_open(s);
-    if (s->state != SESSION_WAITING)
-        return;
-    struct peer *p = s->peer;
-    leave_line(s);
     struct session *first = first_in_line(p);
     if (first)
-        session_arm(first, s->wg->worker->now_ns);
+        session_arm(first, p->wg->worker->now_ns);
+}
+
+/* Nothing but the application is missing in a handshake, or it is over: somebody of the same source may have its place.
+ */
+static void give_place(struct session *s)
+{
+    if (s->peer->waiting && probation_holds(s->source, session_limits(s), s->wg->worker->now_ns))
+        look_at_line(s->peer);
+}
+
+void entry_note_turn(struct session *s, bool awaits_app)
+{
+    if (!s->half_open || s->opening->awaits_app == awaits_app)
+        return;
+    s->opening->awaits_app = awaits_app;
+    list_del(&s->opening->in_half_open);
+    list_push(&s->wg->half_open[s->standing][awaits_app], &s->opening->in_half_open);
+    if (awaits_app)
+        give_place(s);
+    else
+        go_on(s->wg);
+}
+
+void entry_served(struct session *s)
+{
+    const struct limits *l = session_limits(s);
+    gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
+    gcra_refund(word, &l->source.connection_rate, 1);
+    if (l->shadow)
+        gcra_refund(word, &l->shadow->source.connection_rate, 1);
+}
+
+void entry_end(struct session *s)
+{
+    if (s->half_open) {
+        end_half_open(s);
+        give_place(s);
+    }
+    if (s->state != SESSION_WAITING)
+        return;
+    leave_line(s);
+    look_at_line(s->peer);
 }

@@ -5,7 +5,14 @@
  * Newcomers of a source over source.connections.rate stand in one line a worker, first come, first let in; nothing of
  * them is read. The first of the line has the alarm, and nobody overtakes. When the line is full
  * (source.connections.half_open) further newcomers are refused: whoever waited longest would otherwise make room for
- * whoever came last, and a source whose clients all come back at once would never get one in.
+ * whoever came last, and a source whose clients all come back at once would never get one in. Of those in line, one who
+ * has said something goes before one who keeps silent, as no libzmq client does. The rate is for those who come to
+ * nothing: whoever is served gives its token back, so that a host with a connection for each request is never held up.
+ *
+ * Newcomers of a source on probation (probation.h) stand in the same line while ENTRY_PROBATION_PLACES handshakes of it
+ * wait for their client. A handshake that another newcomer waits for gives way: one that has said nothing after
+ * ENTRY_SILENT_NS, else the oldest after ENTRY_TURN_NS. While nobody waits, none does; and what waits for the
+ * application takes no place. So an honest newcomer gets in within moments, whatever its neighbours do.
  *
  * From there on a session is half-open until its handshake is over. When there are too many of a source, the one that
  * has gone on longest makes room. When there are too many of the gate (each worker has its share of
@@ -17,6 +24,11 @@
 #define WEIR_RELAY_ENTRY_H
 
 #include "relay/session.h"
+
+/* Of each worker. */
+#define ENTRY_PROBATION_PLACES 4u
+#define ENTRY_SILENT_NS        (20 * NS_PER_MS)
+#define ENTRY_TURN_NS          (250 * NS_PER_MS)
 
 /* For the full gate: an unfinished handshake that has had this long is no newcomer's any more. */
 #define ENTRY_SPARED_NS (200 * NS_PER_MS)
@@ -34,14 +46,17 @@ struct session *entry_pick(const struct worker_gate *wg);
 /* Whose move it is now in a half-open session. */
 void entry_note_turn(struct session *s, bool awaits_app);
 
-/* Whether a newcomer of this source would find no place in line. */
-bool entry_is_full(struct worker_gate *wg, const struct source *source);
+/* Why a newcomer of this source would find no place in line; PASS: it would. */
+enum verdict entry_refuses(struct worker_gate *wg, const struct source *source);
 
 /* Lets the session in, or puts it in line. May close other sessions. */
 void entry_begin(struct session *s);
 
 /* The alarm of the first in line. */
 void entry_on_alarm(struct session *s);
+
+/* The first message of the session has passed. */
+void entry_served(struct session *s);
 
 /* The handshake is over, or the session ends: neither in line nor half-open any more. */
 void entry_end(struct session *s);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "relay/opening.h"
+#include "relay/probation.h"
 #include "relay/waker.h"
 #include "stats/ring.h"
 
@@ -98,17 +99,18 @@ void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enu
         return;
     struct event e = event_of(s, k, v, done);
     e.strikes = strikes;
+    e.standing = probation_knows_good(s) ? EVENT_STANDING_GOOD : EVENT_STANDING_NONE;
     e.of = of;
     add_identity(&e, s);
     tell(s->wg, &e);
 }
 
-void event_log_closed(struct session *s, enum verdict v)
+void event_log_closed(struct session *s, enum verdict v, enum event_deed done)
 {
     /* When Weir ends, all connections do. */
     if (!s->wg->gate->events || v == VERDICT_DRAINING)
         return;
-    struct event e = event_of(s, EVENT_CLOSED, v, EVENT_DEED_CLOSED);
+    struct event e = event_of(s, EVENT_CLOSED, v, done);
     add_identity(&e, s);
     tell(s->wg, &e);
 }
@@ -122,6 +124,15 @@ void event_log_ban(struct session *s, const struct ban *b, enum verdict v)
     e.reason = ban_reason_label((enum ban_reason)b->reason);
     e.level = b->level;
     e.for_ns = b->until_ns == BAN_FOR_EVER ? BAN_FOR_EVER : b->until_ns - b->since_ns;
+    tell(s->wg, &e);
+}
+
+void event_log_probation(struct session *s, enum verdict v, uint64_t for_ns)
+{
+    if (!s->wg->gate->events)
+        return;
+    struct event e = event_of(s, EVENT_PROBATION, v, EVENT_DEED_ON_PROBATION);
+    e.for_ns = for_ns;
     tell(s->wg, &e);
 }
 

@@ -32,11 +32,14 @@ void event_log_free(struct event_log *log);
 void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enum event_deed done, uint32_t strikes,
                        uint32_t of);
 
-/* A session's connection ends for what is no offence. */
-void event_log_closed(struct session *s, enum verdict v);
+/* A session's connection ends for what is no offence: it is closed, or kept in the tarpit first. */
+void event_log_closed(struct session *s, enum verdict v, enum event_deed done);
 
 /* A session's source is banned for a verdict. */
 void event_log_ban(struct session *s, const struct ban *b, enum verdict v);
+
+/* A session's source is on probation for a verdict. */
+void event_log_probation(struct session *s, enum verdict v, uint64_t for_ns);
 
 /* A newcomer is not let in. */
 void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);

@@ -67,9 +67,36 @@ static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len
     stream_put(&e->out, bytes, len);
     end_write(e, SIZE_MAX);
     settle(c);
-    assert_true(e->over);
+    assert_true(e->over || stage_cell(&c->stage, CELL_TARPITTED) == 1);
     end_close(e);
     c->client_count--;
+}
+
+/* From a source in good standing: nobody who follows the events must ban it. */
+static void from_offence_to_probation(void **state)
+{
+    struct crowd *c = scene_new();
+    struct event e;
+    scene_start(c);
+    struct end *neighbour = come(c, HOST(1));
+    settle(c);
+    offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
+    assert_next(c, EVENT_OFFENCE, VERDICT_RESERVED_FLAGS, EVENT_DEED_CLOSED, &e);
+    assert_int_equal(e.standing, EVENT_STANDING_GOOD);
+    assert_next(c, EVENT_WARNING, VERDICT_RESERVED_FLAGS, EVENT_DEED_WARNED, &e);
+    assert_int_equal(e.standing, EVENT_STANDING_GOOD);
+    bool told = false;
+    for (unsigned i = 0; i < 2 && !told; i++) {
+        offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
+        while (!told && take(c, &e))
+            told = e.kind == EVENT_PROBATION;
+    }
+    assert_true(told);
+    assert_int_equal(e.done, EVENT_DEED_ON_PROBATION);
+    assert_int_equal(e.for_ns, 60 * NS_PER_S);
+    assert_false(take(c, &e));
+    assert_false(neighbour->over);
+    scene_free(c);
 }
 
 static void from_offence_to_ban(void **state)
@@ -79,6 +106,7 @@ static void from_offence_to_ban(void **state)
     scene_start(c);
     offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
     assert_next(c, EVENT_OFFENCE, VERDICT_RESERVED_FLAGS, EVENT_DEED_CLOSED, &e);
+    assert_int_equal(e.standing, EVENT_STANDING_NONE);
     assert_int_equal(e.strikes, 5);
     assert_int_equal(e.of, 10);
     assert_int_equal(e.source.bytes[3], HOST(1) & 0xff);
@@ -90,8 +118,10 @@ static void from_offence_to_ban(void **state)
     bool banned = false;
     for (unsigned i = 0; i < 2 && !banned; i++) {
         offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
-        assert_next(c, EVENT_OFFENCE, VERDICT_RESERVED_FLAGS, EVENT_DEED_CLOSED, &e);
+        assert_true(take(c, &e));
+        assert_int_equal(e.kind, EVENT_OFFENCE);
         banned = e.strikes == e.of;
+        assert_int_equal(e.done, banned ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
         while (!banned && take(c, &e)) /* the warning again, when a strike has leaked */
             assert_int_equal(e.kind, EVENT_WARNING);
     }
@@ -174,7 +204,7 @@ static void messages_left_out(void **state)
     end_write(client, SIZE_MAX);
     settle(c);
     assert_next(c, EVENT_OFFENCE, VERDICT_OVER_MESSAGES, EVENT_DEED_DROPPED, &e);
-    assert_int_equal(e.strikes, 1);
+    assert_int_equal(e.strikes, 2);
     assert_false(take(c, &e)); /* once a second */
     scene_free(c);
 }
@@ -244,10 +274,15 @@ static void a_full_queue_keeps_a_place_for_what_matters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(from_offence_to_ban),         cmocka_unit_test(honest_clients_are_not_told),
-        cmocka_unit_test(leaving_early_is_no_offence), cmocka_unit_test(of_an_exempt_peer_no_offence_is_told),
-        cmocka_unit_test(messages_left_out),           cmocka_unit_test(the_name_that_a_peer_gave_itself),
-        cmocka_unit_test(a_storm_is_counted),          cmocka_unit_test(a_full_queue_keeps_a_place_for_what_matters),
+        cmocka_unit_test(from_offence_to_ban),
+        cmocka_unit_test(from_offence_to_probation),
+        cmocka_unit_test(honest_clients_are_not_told),
+        cmocka_unit_test(leaving_early_is_no_offence),
+        cmocka_unit_test(of_an_exempt_peer_no_offence_is_told),
+        cmocka_unit_test(messages_left_out),
+        cmocka_unit_test(the_name_that_a_peer_gave_itself),
+        cmocka_unit_test(a_storm_is_counted),
+        cmocka_unit_test(a_full_queue_keeps_a_place_for_what_matters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

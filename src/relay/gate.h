@@ -125,6 +125,7 @@ struct gate {
     struct log_limit shadow_ban_notice;
     struct log_limit strike_notices[VERDICT_COUNT];
     struct log_limit ban_notices[BAN_REASON_COUNT];
+    struct log_limit probation_notice, spared_notice;
     struct log_limit breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "relay/admission.h"
+#include "relay/entry.h"
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/probe.h"
@@ -377,6 +378,8 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
 
 static void note_served(struct session *s)
 {
+    if (!s->served)
+        entry_served(s);
     s->served = true;
     source_note_good(s->source, s->wg->worker->now_ns);
 }

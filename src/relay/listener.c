@@ -107,8 +107,9 @@ static enum verdict admit(struct worker_gate *wg, const struct source *source)
         return VERDICT_BREAKER_OPEN;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
         return VERDICT_TOO_MANY_CONNECTIONS;
-    if (entry_is_full(wg, source))
-        return VERDICT_OVER_CONNECTION_RATE;
+    enum verdict crowded = entry_refuses(wg, source);
+    if (crowded != VERDICT_PASS)
+        return crowded;
     if (!memory_admits(wg, source))
         return VERDICT_MEMORY_PRESSURE;
     return make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;

@@ -170,6 +170,19 @@ void net_shrink(int fd)
     set_int(fd, SOL_SOCKET, SO_RCVBUF, 1);
 }
 
+/* More than any receive buffer holds. With MSG_TRUNC TCP throws away instead of copying; other sockets would copy. */
+#define DISCARD_BYTES (64u << 20)
+
+void net_discard(int fd)
+{
+    int domain = 0;
+    socklen_t len = sizeof(domain);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 || domain == AF_UNIX)
+        return;
+    ssize_t ignored = recv(fd, NULL, DISCARD_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+    (void)ignored;
+}
+
 /* Whoever asks again and again for a port of the ephemeral range where nobody listens is some day given that port as
  * its own, and then is connected with itself (TCP's simultaneous open), which keeps the application from listening
  * there. Reset, so that the port is free at once. */

@@ -23,6 +23,9 @@ int net_receive_buffer_most(void);
 /* Makes the receive buffer, and so the window, of a connection that is not going to be read as small as it gets. */
 void net_shrink(int fd);
 
+/* Throws away what has come over a TCP connection and was not read, so that it takes no memory of the kernel. */
+void net_discard(int fd);
+
 /* Starts a connection. *ret_pending: it is not there yet, EPOLLOUT will tell. */
 MUST_USE int net_connect(const struct endpoint *e, bool *ret_pending);
 

@@ -5,23 +5,14 @@
 #include "relay/banned.h"
 #include "relay/event_log.h"
 #include "relay/opening.h"
+#include "relay/probation.h"
 #include "relay/shadow.h"
 
-/* How many times deeper the bucket is. An entry that many sources share, because the table is full, is patient. */
-unsigned offence_patience(const struct source *source)
-{
-    uint32_t open = atomic_load(&source->refs), half_open = atomic_load(&source->half_open);
-    uint32_t good = open > half_open ? open - half_open : 1;
-    if (source->kind == SOURCE_V4_24 || source->kind == SOURCE_V6_48 || source->kind == SOURCE_ALL)
-        return STRIKES_PATIENCE_MAX;
-    return good < STRIKES_PATIENCE_MAX ? good : STRIKES_PATIENCE_MAX;
-}
-
-/* Begun strikes are counted whole, but only a ban has them all: it has emptied the bucket. */
+/* Begun strikes are counted whole, but only who is banned or on probation has them all: the bucket is empty then. */
 static uint32_t strikes_shown(const struct session *s, enum strikes_tier tier, uint32_t of)
 {
     uint32_t n = strikes_score(&s->source->strikes, &session_limits(s)->ban.strikes, s->wg->worker->now_ns);
-    return tier == STRIKES_BAN ? of : n < of ? n : of - 1;
+    return tier == STRIKES_FULL ? of : n < of ? n : of - 1;
 }
 
 static void warn(struct session *s, enum verdict v, uint32_t of)
@@ -32,16 +23,25 @@ static void warn(struct session *s, enum verdict v, uint32_t of)
     cell_add(session_cells(s), CELL_STRIKE_WARNINGS, 1);
     event_log_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
     LOG_LIMITED(&g->strike_notices[v], now_ns, LOG_LEVEL_WARN,
-                "gate %s: source %s has half of the strikes that get it banned; the last for: %s (%s)", g->config->name,
-                addr_format_host(who, sizeof(who), &s->addr), verdict_info(v)->sentence, verdict_info(v)->label);
+                "gate %s: source %s has half of the strikes that get it %s; the last for: %s (%s)", g->config->name,
+                addr_format_host(who, sizeof(who), &s->addr), probation_spares(s) ? "put on probation" : "banned",
+                verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
-/* Whether it is an offence at all. */
+/* What follows for the source. */
+static void judge_source(struct session *s, enum verdict v)
+{
+    if (probation_spares(s))
+        probation_begin(s, v);
+    else
+        banned_punish(s, v);
+}
+
+/* Whether it counts at all. */
 static bool score(struct session *s, enum verdict v, enum event_deed done)
 {
     const struct strike_rules *rules = &session_limits(s)->ban.strikes;
-    unsigned strikes = verdict_info(v)->strikes, depth = offence_patience(s->source);
-    uint64_t now_ns = s->wg->worker->now_ns;
+    unsigned strikes = verdict_info(v)->strikes;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
     if (s->of_balancer)
         return false;
@@ -54,14 +54,21 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
         return true;
     }
     cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
-    enum strikes_tier tier = strikes_add(&s->source->strikes, rules, strikes, depth, now_ns);
-    uint32_t of = rules->strikes * depth;
-    event_log_offence(s, EVENT_OFFENCE, v, done, strikes_shown(s, tier, of), of);
+    enum strikes_tier tier = strikes_add(&s->source->strikes, rules, strikes, s->wg->worker->now_ns);
+    if (tier == STRIKES_FULL && done == EVENT_DEED_CLOSED && banned_keep(s, session_limits(s)->ban.terms.for_ns))
+        done = EVENT_DEED_TARPITTED;
+    event_log_offence(s, EVENT_OFFENCE, v, done, strikes_shown(s, tier, rules->strikes), rules->strikes);
     if (tier == STRIKES_WARN)
-        warn(s, v, of);
-    if (tier == STRIKES_BAN)
-        banned_punish(s, v);
+        warn(s, v, rules->strikes);
+    if (tier == STRIKES_FULL)
+        judge_source(s, v);
     return true;
+}
+
+static bool keeps_mistakes(const struct session *s)
+{
+    const struct limits *l = session_limits(s);
+    return s->wg->gate->bans && l->ban.strikes.strikes != 0 && limits_hold(l, RULE_BAN);
 }
 
 void offence_ends(struct session *s, enum verdict v)
@@ -69,8 +76,12 @@ void offence_ends(struct session *s, enum verdict v)
     /* Among many newcomers an honest one, too, may be the oldest: only one that has had its time and kept silent
      * offends. */
     bool blameless = v == VERDICT_TOO_MANY_HALF_OPEN && !opening_is_overdue(s);
-    if (blameless || !score(s, v, EVENT_DEED_CLOSED))
-        event_log_closed(s, v);
+    if (verdict_offence(v) == OFFENCE_MISTAKE) {
+        bool kept = keeps_mistakes(s) && banned_keep(s, OFFENCE_MISTAKE_NS);
+        event_log_closed(s, v, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
+    } else if (blameless || !score(s, v, EVENT_DEED_CLOSED)) {
+        event_log_closed(s, v, EVENT_DEED_CLOSED);
+    }
 }
 
 static void go_on(struct session *s, enum verdict v, enum event_deed done)
@@ -84,14 +95,14 @@ static void go_on(struct session *s, enum verdict v, enum event_deed done)
 
 void offence_goes_on(struct session *s, enum verdict v)
 {
-    if (verdict_offence(v) != OFFENCE_NONE)
+    if (verdict_counts(v))
         go_on(s, v, EVENT_DEED_DROPPED);
 }
 
 void offence_paused(struct session *s, enum verdict v)
 {
     uint64_t now_ns = s->wg->worker->now_ns, after_ns = session_limits(s)->ban.paused_ns;
-    if (after_ns == 0 || verdict_offence(v) == OFFENCE_NONE)
+    if (after_ns == 0 || !verdict_counts(v))
         return;
     if (s->over_since_ns == 0)
         s->over_since_ns = now_ns;

@@ -8,8 +8,13 @@
  * offends again. Being paused is no offence: the client is slowed down to its rate, loses nothing and costs nobody
  * anything, and one that has much to send looks the same as a flood; ban.paused is for those who know better.
  *
- * A source with n connections in good order has n times the strikes, up to STRIKES_PATIENCE_MAX: behind a shared
- * address the connection that offends is closed each time, and only if that goes on do its neighbours go with it.
+ * An offence belongs to its connection, which is closed; behind an address there may be others, so what follows for the
+ * source is decided in probation.h. The connection of an offence that is one too many, or that comes during probation,
+ * is kept in the tarpit for as long as a first ban, since a libzmq client would come back every 100 ms.
+ *
+ * A mistake is held against nobody. Its connection is kept for OFFENCE_MISTAKE_NS before it is closed, for the same
+ * reason: a second is no loss for a client that cannot work, and short for one whose application is being changed.
+ * Both take places of ban.tarpit; without one, and with `ban.action: close`, the connection is closed at once.
  */
 #ifndef WEIR_RELAY_OFFENCE_H
 #define WEIR_RELAY_OFFENCE_H
@@ -18,6 +23,8 @@
 
 /* What goes on counts once in this time. */
 #define OFFENCE_AGAIN_NS NS_PER_S
+
+#define OFFENCE_MISTAKE_NS NS_PER_S
 
 /* The connection ends for this verdict, whether it is an offence or not. */
 void offence_ends(struct session *s, enum verdict v);
@@ -31,8 +38,5 @@ static inline void offence_ran_dry(struct session *s)
 {
     s->over_since_ns = 0;
 }
-
-/* How many times deeper the bucket of a source is. */
-unsigned offence_patience(const struct source *source);
 
 #endif

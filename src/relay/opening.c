@@ -400,6 +400,16 @@ void opening_run(struct session *s)
     session_open(s);
 }
 
+bool opening_awaits_client(const struct session *s)
+{
+    return s->state == SESSION_OPENING && is_clients_turn(&s->opening->handshake) && !s->front.readable;
+}
+
+bool opening_is_silent(const struct session *s)
+{
+    return handshake_is_silent(&s->opening->handshake);
+}
+
 bool opening_is_overdue(const struct session *s)
 {
     const struct opening *o = s->opening;

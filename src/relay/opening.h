@@ -42,6 +42,10 @@ void opening_run(struct session *s);
  * nothing but its words is missing. */
 bool opening_is_overdue(const struct session *s);
 
+/* Whether the next move is the client's, and none of it waits to be read; and whether it has said nothing yet. */
+bool opening_awaits_client(const struct session *s);
+bool opening_is_silent(const struct session *s);
+
 /* The session's timer: deadline and retries. */
 void opening_on_timer(struct session *s);
 

@@ -64,12 +64,12 @@ static void strikes_are_counted_anew_under_other_rules(void **state)
     struct policies *same = with_rate(&s, 7), *other = with_rate(&s, 7);
     const struct strike_rules day = same->gates[0].limits.ban.strikes, minute = {10, 60 * NS_PER_S};
     other->gates[0].limits.ban.strikes = minute;
-    assert_int_equal(strikes_add(&source->strikes, &day, 4, 1, stage_now_ns()), STRIKES_QUIET);
+    assert_int_equal(strikes_add(&source->strikes, &day, 4, stage_now_ns()), STRIKES_QUIET);
     put_into_force(&s, same);
     assert_int_equal(strikes_score(&source->strikes, &day, stage_now_ns()), 4);
     put_into_force(&s, other);
     assert_int_equal(strikes_score(&source->strikes, &minute, stage_now_ns()), 0);
-    assert_int_equal(strikes_add(&source->strikes, &minute, 1, 1, stage_now_ns()), STRIKES_QUIET);
+    assert_int_equal(strikes_add(&source->strikes, &minute, 1, stage_now_ns()), STRIKES_QUIET);
     source_release(source);
     stage_fini(&s);
 }

@@ -153,6 +153,9 @@ static void a_header_from_anywhere_else(void **state)
     say_for(e, 1);
     end_write(e, SIZE_MAX);
     settle(c);
+    assert_false(e->over); /* kept for a second, as all who are mistaken */
+    stage_sleep(&c->stage, 1100 * NS_PER_MS);
+    settle(c);
     assert_true(e->over);
     assert_int_equal(stage_verdict(&c->stage, VERDICT_UNEXPECTED_PROXY_HEADER), 1);
     assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);

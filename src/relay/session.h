@@ -3,7 +3,7 @@
  * A session: one client connection and its one connection to the application. Belongs to the worker that accepted it.
  *
  *   NEW       being made
- *   WAITING   newcomer over source.connections.rate: nothing is read (entry.c)
+ *   WAITING   newcomer in line: nothing is read (entry.c)
  *   OPENING   greeting and handshake (opening.c); the application is connected once the client is worth it
  *   OPEN      two lanes of judged traffic (lane.c)
  *   CLOSED    descriptors closed, unlinked; freed when the round of events is done
@@ -42,7 +42,7 @@ struct session {
     struct alarm alarm;
     uint64_t id;
     uint64_t accepted_ns;
-    uint64_t opened_ns;  /* when its handshake was done */
+    uint64_t opened_ns;  /* when its handshake was done; until then: when it was begun */
     uint64_t active_ns;  /* last byte either way */
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */

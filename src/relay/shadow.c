@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "relay/banned.h"
 #include "relay/offence.h"
+#include "relay/probation.h"
 
 /* ---- counting ---- */
 
@@ -41,7 +42,7 @@ void shadow_note(struct session *s, enum verdict v, unsigned n)
 {
     uint64_t now_ns = s->wg->worker->now_ns;
     count(s->wg, &s->addr, v, n);
-    if (verdict_offence(v) == OFFENCE_NONE || only_waits(&s->wg->policy->limits, v))
+    if (!verdict_counts(v) || only_waits(&s->wg->policy->limits, v))
         return;
     if (s->shadow_struck_ns != 0 && now_ns - s->shadow_struck_ns < OFFENCE_AGAIN_NS)
         return;
@@ -126,7 +127,10 @@ void shadow_score(struct session *s, enum verdict v)
     if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->now_ns, NULL))
         return;
     cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);
-    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, offence_patience(s->source),
-                    s->wg->worker->now_ns) == STRIKES_BAN)
+    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, s->wg->worker->now_ns) != STRIKES_FULL)
+        return;
+    if (probation_spares(s))
+        cell_add(session_cells(s), CELL_SHADOW_PROBATIONS, 1);
+    else
         would_ban(s, l, v);
 }

@@ -142,12 +142,15 @@ static void newcomers(void **state)
     stage_fini(&s);
 }
 
-/* Strikes for rules in shadow count once a second; the ban that follows once, for as long as it would last. */
-static void a_ban_that_would_follow(void **state)
+/* Strikes for rules in shadow count once a second; the ban that follows once, for as long as it would last. The source
+ * would be on probation instead where its messages, which pass, speak for it. */
+static void what_would_follow(enum ban_shared shared)
 {
     struct stage s;
     struct end client, app;
+    bool bans = shared == BAN_SHARED_BAN;
     stage_init(&s, NULL);
+    s.limits->ban.shared = shared;
     s.limits->ban.strikes = (struct strike_rules){.strikes = 4, .within_ns = 24 * 3600 * NS_PER_S};
     s.limits->ban.terms = (struct ban_terms){.for_ns = 60 * NS_PER_S, .max_ns = 60 * NS_PER_S};
     s.limits->message.size_bytes = s.limits->message.frame_bytes = 1000;
@@ -168,11 +171,23 @@ static void a_ban_that_would_follow(void **state)
         stage_sleep(&s, NS_PER_S);
         end_read(&app, SIZE_MAX);
     }
-    assert_int_equal(stage_cell(&s, CELL_SHADOW_BANS), 1);
-    assert_in_range(stage_cell(&s, CELL_SHADOW_STRIKES), 4, 6); /* who would be banned offends no more */
+    assert_int_equal(stage_cell(&s, CELL_SHADOW_BANS), bans);
+    assert_int_equal(stage_cell(&s, CELL_SHADOW_PROBATIONS) > 0, !bans);
+    if (bans)
+        assert_in_range(stage_cell(&s, CELL_SHADOW_STRIKES), 4, 6); /* who would be banned offends no more */
     assert_int_equal(stage_cell(&s, CELL_STRIKES_EXCESS), 0);
     assert_untouched(&s);
     end_pair(&s, &client, &app);
+}
+
+static void a_ban_that_would_follow(void **state)
+{
+    what_would_follow(BAN_SHARED_BAN);
+}
+
+static void a_probation_that_would_follow(void **state)
+{
+    what_would_follow(BAN_SHARED_PROBATION);
 }
 
 /* Which lots have which limits, in a snapshot. */
@@ -210,7 +225,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_late_message_counts_once), cmocka_unit_test(a_message_in_time_counts_nothing),
         cmocka_unit_test(a_slow_reader_counts_once),  cmocka_unit_test(newcomers),
-        cmocka_unit_test(a_ban_that_would_follow),    cmocka_unit_test(shares_of_a_snapshot),
+        cmocka_unit_test(a_ban_that_would_follow),    cmocka_unit_test(a_probation_that_would_follow),
+        cmocka_unit_test(shares_of_a_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,12 +84,16 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(STRIKES_EXCESS, "weir_strikes_total", METRIC_COUNTER, "offence=\"excess\"",                                   \
          "Strikes against sources, by the kind of offence.")                                                           \
     CELL(STRIKE_WARNINGS, "weir_strike_warnings_total", METRIC_COUNTER, "",                                            \
-         "Times that a source had half of the strikes that get it banned.")                                            \
+         "Times that a source had half of the strikes that get it banned, or put on probation.")                       \
+    CELL(PROBATIONS, "weir_probations_total", METRIC_COUNTER, "",                                                      \
+         "Times that a source in good standing was put on probation, where another would have been banned.")           \
     CELL(SHADOW_STRIKES, "weir_shadow_strikes_total", METRIC_COUNTER, "",                                              \
          "Strikes against sources where the ban is in shadow, for rules in force and in shadow.")                      \
     CELL(SHADOW_BANS, "weir_shadow_bans_total", METRIC_COUNTER, "", "Bans that would have followed from them.")        \
+    CELL(SHADOW_PROBATIONS, "weir_shadow_probations_total", METRIC_COUNTER, "",                                        \
+         "The same of sources in good standing: probations in place of bans.")                                         \
     CELL(TARPITTED, "weir_connections_tarpitted", METRIC_GAUGE, "",                                                    \
-         "Connections of banned sources that are kept open and not read.")                                             \
+         "Connections of banned sources, offenders and mistaken clients that are kept open and not read.")             \
     CELL(UPSTREAM_CONNECTS, "weir_upstream_connects_total", METRIC_COUNTER, "",                                        \
          "Connections opened to the application.")                                                                     \
     CELL(UPSTREAM_FAILURES, "weir_upstream_connect_failures_total", METRIC_COUNTER, "",                                \

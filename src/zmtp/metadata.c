@@ -4,11 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* RFC 37: "name-char = ALPHA | DIGIT | '-' | '_' | '.' | '+'". */
+/* RFC 37 allows letters, digits and "-_.+". libzmq sends and takes whatever its user has set with ZMQ_METADATA, also
+ * spaces, colons and UTF-8: only what no text has is refused. */
 static bool is_name_char(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.' || c == '+';
+    return c >= 0x20 && c != 0x7f;
 }
 
 static bool name_ok(struct bytes name)

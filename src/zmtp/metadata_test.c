@@ -140,8 +140,7 @@ static void names_of_every_byte(void **state)
         uint8_t name[] = {'a', (uint8_t)c};
         struct block b = {.len = 0};
         add(&b, name, 2, "v", 1);
-        bool fine = c && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+", (int)c);
-        assert_int_equal(parses(&b, b.len), fine);
+        assert_int_equal(parses(&b, b.len), c >= ' ' && c != 0x7f);
     }
     struct block nameless = {.len = 0};
     add(&nameless, "", 0, "v", 1);

@@ -31,11 +31,12 @@ def logging(log, forward, *, events=None, top=None, **keys):
 
 
 def offend(weir, source=ATTACKER):
-    """Breaks the protocol once; returns the port that it came from."""
+    """Breaks the protocol once, and is closed or kept for it; returns the port that it came from."""
+    before = weir.metric("weir_verdicts_total", verdict="reserved_flags")
     peer = zmtp.RawPeer(raw_connect(weir.endpoint, source)).handshake()
     port = peer.sock.getsockname()[1]
     peer.send_raw(RESERVED_FLAGS)
-    assert peer.closed_by_peer()
+    weir.wait_metric("weir_verdicts_total", before + 1, verdict="reserved_flags")
     peer.close()
     return port
 
@@ -45,10 +46,10 @@ def test_from_offence_to_the_end_of_the_ban(app, log, start_weir):
     ports = [offend(weir), offend(weir)]
     ban_by_protocol(weir)
     first = log.wait("offence")[0]
-    assert list(first) == ["time", "event", "gate", "source", "port", "verdict", "strikes", "of", "done"]
+    assert list(first) == ["time", "event", "gate", "source", "port", "standing", "verdict", "strikes", "of", "done"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
     assert (first["gate"], first["source"], first["verdict"]) == ("main", ATTACKER, "reserved_flags")
-    assert (first["strikes"], first["of"], first["done"]) == (5, 10, "closed")
+    assert (first["strikes"], first["of"], first["done"], first["standing"]) == (5, 10, "closed", "none")
     assert [e["port"] for e in log.all("offence")][:2] == ports
     warning = log.wait("warning")[0]
     assert (warning["source"], warning["done"]) == (ATTACKER, "warned")

@@ -32,7 +32,7 @@ def app(start_app, paths):
 
 
 def attack(weir, source):
-    """Everything that is known to cost strikes, with identities that look like somebody else."""
+    """OFFENCES that cost strikes, and mistakes that do not, with identities that look like somebody else."""
     offend(weir, source)
     for said in (b"GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n", zmtp.greeting("PLAIN"), zmtp.greeting() + zmtp.message(b"x")):
         with raw_connect(weir.endpoint, source) as s:
@@ -49,10 +49,14 @@ def attack(weir, source):
         except (zmtp.Closed, OSError):
             pass
         peer.close()
+    offend(weir, source)
+
+
+OFFENCES = 4
 
 
 def work(weir, peers):
-    """An honest client that also leaves in the middle of a handshake."""
+    """An honest client that is served, and also leaves in the middle of a handshake."""
     client = peers.client(zmq.REQ, from_source(NEIGHBOUR, weir.endpoint))
     for _ in range(100):
         assert echoes(client)
@@ -74,11 +78,12 @@ def test_every_offence_with_its_address_and_nothing_else(app, log, start_weir, p
     for source in ATTACKERS:
         attack(weir, source)
     work(weir, peers)
-    per_source = 1 + 3 + len(HOSTILE)
-    wait_until(lambda: len(log.all("offence")) == 3 * per_source, "all offences")
+    offend(weir, NEIGHBOUR)  # somebody else behind the address of an honest client
+    wait_until(lambda: len(log.all("offence")) == 3 * OFFENCES + 1, "all offences")
     log.wait("closed", source=NEIGHBOUR)
+    assert [e["standing"] for e in log.all("offence", source=NEIGHBOUR)] == ["good"]
     weir.stop()
-    assert matches(log.path, "offences") == [source for source in ATTACKERS for _ in range(per_source)]
+    assert matches(log.path, "offences") == [source for source in ATTACKERS for _ in range(OFFENCES)]
     assert matches(log.path, "bans") == []
 
 

@@ -139,7 +139,7 @@ def test_the_banned_do_not_arrive(offender, neighbour, means, network, app, star
 
 def test_who_only_sends_too_much(means, network, app, start_weir):
     """Nothing but valid messages, over a rate that is configured."""
-    weir = start_weir(config=config(app, means, source={"messages": {"rate": "50/s", "over": "drop"}}))
+    weir = start_weir(config=config(app, means, ban={"shared": "ban"}, source={"messages": {"rate": "50/s", "over": "drop"}}))
     in_force(weir)
     neighbour, flooder = network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)), network.zmq_client(zmq.DEALER, OFFENDER, port_of(weir))
     flooder.sndtimeo = 50

@@ -265,17 +265,19 @@ def test_a_ban_in_shadow(start_app, start_weir, peers, paths):
     wait_until(lambda: f"{CLIENT} would be banned for 3600 s" in weir.stderr(), "a line that says so")
 
 
-def test_a_rule_and_the_ban_in_shadow(start_app, start_weir, peers, paths):
+@pytest.mark.parametrize("shared, follows", [("ban", "weir_shadow_bans_total"), ("probation", "weir_shadow_probations_total")])
+def test_a_rule_and_the_ban_in_shadow(shared, follows, start_app, start_weir, peers, paths):
+    """What passes speaks for the address: it would be on probation, unless an operator wants it banned."""
     app = start_app("pull", paths.ipc())
-    weir = start_weir(config=config(app.endpoint, enforce="shadow", ban={"strikes": 2},
+    weir = start_weir(config=config(app.endpoint, enforce="shadow", ban={"strikes": 2, "shared": shared},
                                     source={"messages": {"rate": "10/m", "burst": 0, "over": "drop"}}))
     client = push(weir, app, peers, True, [b"x"] * 10)
 
     def floods():
         client.send(b"x")
-        return weir.metric("weir_shadow_bans_total")
+        return weir.metric(follows)
 
-    wait_until(floods, "the ban that would follow", step=0.05)
+    wait_until(floods, "what would follow", step=0.05)
     assert nothing_done(weir)
 
 
