@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """Clients behind a load balancer that writes PROXY protocol headers, with real libzmq on both sides: each client is itself."""
+import os
 import signal
 import socket
 import time
@@ -132,6 +133,17 @@ def test_headers_in_pieces_and_of_ipv6_clients(version, start_weir, peers, balan
     client = peers.client(zmq.REQ, balancer.endpoint)
     client.send(b"who am I")
     assert app.recv(copy=False).get("X-Weir-Peer") == "[2001:db8::7]:4711"
+
+
+def test_a_balancer_on_a_unix_socket(start_weir, peers, balance, paths):
+    """It is listed by its user."""
+    app = peers.app(zmq.REP, "tcp://127.0.0.1:*")
+    conf = config(app.last_endpoint.decode(), balancers=[f"uid:{os.getuid()}"])
+    conf["gates"][0]["listen"] = paths.ipc()
+    weir = start_weir(config=conf)
+    client = peers.client(zmq.REQ, from_source(client_address(1), balance(weir, "v2").endpoint))
+    client.send(b"who am I")
+    assert app.recv(copy=False).get("X-Weir-Peer").rpartition(":")[0] == client_address(1)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
