@@ -200,12 +200,21 @@ static bool refuse_oneself(int fd)
     return true;
 }
 
-/* The address `from`, in the form that a socket towards `e` wants. False: it is of another IP version. */
+/* No host's: unspecified (for which the kernel would take one of this machine's), multicast, broadcast. */
+static bool is_nobodys(const struct addr *a)
+{
+    static const uint8_t zeros[16] = {0};
+    if (a->kind == ADDR_V4)
+        return a->bytes[0] == 0 || a->bytes[0] >= 224;
+    return a->bytes[0] == 0xff || memcmp(a->bytes, zeros, sizeof(zeros)) == 0;
+}
+
+/* The address `from`, in the form that a socket towards `e` wants. False: it is of another IP version, or nobody's. */
 static bool source_for(const struct endpoint *e, const struct addr *from, struct endpoint *ret)
 {
     bool mapped = e->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&e->v6.sin6_addr);
     enum addr_kind kind = e->sa.sa_family == AF_INET6 && !mapped ? ADDR_V6 : ADDR_V4;
-    if (e->kind != ENDPOINT_TCP || from->kind != kind)
+    if (e->kind != ENDPOINT_TCP || from->kind != kind || is_nobodys(from))
         return false;
     *ret = *e;
     if (e->sa.sa_family == AF_INET) {

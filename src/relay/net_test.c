@@ -286,6 +286,11 @@ static void connections_come_from_whom_they_are_for(void **state)
     int listener = net_listen(&e, true, false);
     assert_int_equal(net_connect_from(&e, &six, &pending), -EADDRNOTAVAIL);
     assert_int_equal(net_connect_from(&unix_path, &from, &pending), -EADDRNOTAVAIL);
+    assert_int_equal(net_connect_from(&e, &(struct addr){.kind = ADDR_V4}, &pending), -EADDRNOTAVAIL);
+    assert_int_equal(net_connect_from(&e, &(struct addr){.kind = ADDR_V4, .bytes = {224, 0, 0, 1}}, &pending),
+                     -EADDRNOTAVAIL);
+    assert_int_equal(net_connect_from(&e, &(struct addr){.kind = ADDR_V4, .bytes = {255, 255, 255, 255}}, &pending),
+                     -EADDRNOTAVAIL);
     int fd = net_connect_from(&e, &from, &pending);
     if (fd == -EADDRNOTAVAIL) {
         close(listener);
