@@ -253,6 +253,22 @@ struct source *source_acquire(struct source_table *t, struct source_key k, uint6
     return s;
 }
 
+struct source *source_find(struct source_table *t, struct source_key k)
+{
+    if (is_everyone(k)) {
+        atomic_fetch_add_explicit(&t->all.refs, 1, memory_order_relaxed);
+        return &t->all;
+    }
+    size_t index = set_of(t, k);
+    struct shard *shard = &t->shards[index % SHARDS];
+    pthread_mutex_lock(&shard->lock);
+    struct source *s = find_in_set(&t->entries[index * WAYS], k);
+    if (s)
+        atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&shard->lock);
+    return s;
+}
+
 void source_release(struct source *s)
 {
     atomic_fetch_sub_explicit(&s->refs, 1, memory_order_release);

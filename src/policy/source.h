@@ -80,6 +80,9 @@ struct source_key source_key_coarser(struct source_key k);
 /* The entry for this key, or for a coarser one when full; never NULL. Takes a reference. Any thread. */
 struct source *source_acquire(struct source_table *t, struct source_key k, uint64_t now_ns);
 
+/* The entry for exactly this key, with a reference, if there is one; makes none. Else NULL. Any thread. */
+struct source *source_find(struct source_table *t, struct source_key k);
+
 /* Gives the reference back. */
 void source_release(struct source *s);
 

@@ -20,6 +20,7 @@ struct stuck {
     struct alarm alarm; /* the end of the ban */
     struct worker_gate *wg;
     struct list in_worker;
+    uint32_t swept; /* as of a session (sweep.h) */
     struct addr addr;
     bool banned; /* its source is, and goes when it is no longer */
 };
@@ -149,6 +150,7 @@ static void keep_until(struct stuck *t, uint64_t until_ns)
 {
     struct worker *w = t->wg->worker;
     timer_arm(&w->timers, &t->alarm.timer, until_ns);
+    t->swept = w->sweep.round;
     list_push(&w->tarpit, &t->in_worker);
     cell_add(t->wg->cells, CELL_TARPITTED, 1);
     net_shrink(t->watch.fd);
@@ -198,15 +200,20 @@ void banned_end_all(struct worker *w)
 }
 
 /* Not let go at once: an event of this round may still point to it. */
-static void free_the_pardoned(struct worker *w)
+bool banned_look_at_tarpit(struct worker *w, unsigned most)
 {
     uint64_t until_ns;
-    LIST_FOREACH(n, &w->tarpit)
-    {
-        struct stuck *t = LIST_ENTRY(n, struct stuck, in_worker);
+    for (unsigned n = 0; n < most; n++) {
+        struct stuck *t = LIST_ENTRY(w->tarpit.next, struct stuck, in_worker);
+        if (list_empty(&w->tarpit) || t->swept == w->sweep.round)
+            return true;
+        t->swept = w->sweep.round;
+        list_del(&t->in_worker);
+        list_push(&w->tarpit, &t->in_worker);
         if (t->banned && !banned_is(t->wg, &t->addr, &until_ns))
             timer_arm(&w->timers, &t->alarm.timer, w->now_ns);
     }
+    return false;
 }
 
 /* ---- connections that are there ---- */
@@ -231,7 +238,7 @@ static bool is_for_offences(const struct ban *b)
     return b->reason == BAN_REASON_PROTOCOL || b->reason == BAN_REASON_EXCESS;
 }
 
-static void close_if_banned(struct session *s)
+void banned_look_at(struct session *s)
 {
     struct ban b;
     if (s->of_balancer || !find_ban(s->wg, &s->addr, &b))
@@ -242,23 +249,22 @@ static void close_if_banned(struct session *s)
         session_close(s, VERDICT_BANNED);
 }
 
-static void look_at_all(struct worker *w)
-{
-    LIST_FOREACH_SAFE(n, &w->sessions)
-    close_if_banned(LIST_ENTRY(n, struct session, in_worker));
-    free_the_pardoned(w);
-}
-
-/* The connections of one source stand together, if it has an entry of its own; a coarser one has others', too. */
 static void look_at_peer(struct peer *p)
 {
-    if (!p)
-        return;
-    p->farewells++; /* it must outlive its last session */
+    peer_hold(p);
     LIST_FOREACH_SAFE(n, &p->sessions)
-    close_if_banned(LIST_ENTRY(n, struct session, in_peer));
-    p->farewells--;
-    peer_discard_if_empty(p);
+    banned_look_at(LIST_ENTRY(n, struct session, in_peer));
+    peer_let_go(p);
+}
+
+/* Returns whether the source has connections here. */
+static bool find_peer(struct worker_gate *wg, struct source_key k, struct peer **ret)
+{
+    struct source *source = source_find(wg->gate->sources, k);
+    *ret = source ? peer_find(wg, source) : NULL;
+    if (source)
+        source_release(source); /* a peer has its own references */
+    return *ret != NULL;
 }
 
 static bool is_one_source(const struct network *n)
@@ -266,31 +272,34 @@ static bool is_one_source(const struct network *n)
     return n->bits == (n->kind == ADDR_V6 ? 64 : 32);
 }
 
-static void look_at_source(struct worker *w, const struct network *n)
+/* The connections of a source stand together. When the table was full they stand with others, at an entry of its
+ * network or of everybody: then all have to be looked at. */
+static bool look_at_source(struct worker_gate *wg, struct source_key k)
 {
-    struct addr a = {.kind = (enum addr_kind)n->kind};
-    memcpy(a.bytes, n->bytes, sizeof(a.bytes));
-    for (size_t i = 0; i < w->gate_count; i++) {
-        struct worker_gate *wg = &w->gates[i];
-        struct source *source = source_acquire(wg->gate->sources, source_key_of(&a), w->now_ns);
-        look_at_peer(peer_find(wg, source));
-        source_release(source);
-    }
+    struct peer *p;
+    if (find_peer(wg, k, &p))
+        look_at_peer(p);
+    struct source_key network = source_key_coarser(k), all = source_key_coarser(network);
+    return find_peer(wg, network, &p) || find_peer(wg, all, &p);
 }
 
 /* Returns whether `c` concerns more than one source, so that everybody has to be looked at. */
 static bool apply(struct worker *w, const struct ban_change *c)
 {
+    struct addr a = {.kind = (enum addr_kind)c->ban.who.kind};
+    bool everybody = false;
     if (c->event == BAN_LIFTED || !is_one_source(&c->ban.who))
         return true;
-    look_at_source(w, &c->ban.who);
-    return false;
+    memcpy(a.bytes, c->ban.who.bytes, sizeof(a.bytes));
+    for (size_t i = 0; i < w->gate_count; i++)
+        everybody |= look_at_source(&w->gates[i], source_key_of(&a));
+    return everybody;
 }
 
 void banned_reconsider(struct worker *w)
 {
     if (w->bans)
-        look_at_all(w);
+        sweep_begin(w, SWEEP_BANS);
 }
 
 void banned_follow(struct worker *w)
@@ -308,5 +317,5 @@ void banned_follow(struct worker *w)
     if (lost)
         w->bans_seen = latest;
     if (lost || everybody)
-        look_at_all(w);
+        sweep_begin(w, SWEEP_BANS);
 }

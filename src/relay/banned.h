@@ -40,6 +40,11 @@ bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uin
  * left, there is no place, or ban.action is not tarpit; nothing has happened. */
 MUST_USE bool banned_keep(struct session *s, uint64_t for_ns);
 
+/* For a sweep: closes the session if its client is banned now; and lets go of those in the tarpit who are no longer, at
+ * most so many: true when all were looked at. */
+void banned_look_at(struct session *s);
+bool banned_look_at_tarpit(struct worker *w, unsigned most);
+
 /* The table has changed: closes connections of those who are banned now, lets go of those who are no longer. */
 void banned_follow(struct worker *w);
 

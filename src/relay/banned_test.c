@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -508,6 +509,27 @@ static void a_worker_that_fell_behind_catches_up(void **state)
     scene_free(c);
 }
 
+/* A feed bans hundreds who were never here. */
+static void the_ban_of_a_stranger_takes_no_entry(void **state)
+{
+    struct crowd *c = scene_new();
+    struct source_stats before, after;
+    char text[NETWORK_TEXT_MAX];
+    stage_start(&c->stage);
+    struct end *e = enter(c, HOST(1));
+    source_table_stats(c->stage.gate.sources, &before);
+    for (unsigned i = 0; i < 300; i++) {
+        snprintf(text, sizeof(text), "192.0.%u.%u", i / 200, i % 200);
+        operator_bans(c, text, BAN_FOR_EVER);
+    }
+    source_table_stats(c->stage.gate.sources, &after);
+    assert_int_equal(after.created, before.created);
+    assert_false(e->over);
+    operator_bans(c, "127.0.0.1", BAN_FOR_EVER);
+    assert_true(e->over);
+    scene_free(c);
+}
+
 /* Every allocation fails once: the tarpit is given up, never the service. */
 static void no_memory_for_the_tarpit(void **state)
 {
@@ -548,6 +570,7 @@ int main(void)
         cmocka_unit_test(a_network_is_banned_and_pardoned),
         cmocka_unit_test(exempt_networks_are_banned_by_nobody),
         cmocka_unit_test(a_worker_that_fell_behind_catches_up),
+        cmocka_unit_test(the_ban_of_a_stranger_takes_no_entry),
         cmocka_unit_test(no_memory_for_the_tarpit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,14 @@ static void go_on(struct worker_gate *wg)
     timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns);
 }
 
+void entry_wake_all(struct worker_gate *wg)
+{
+    for (unsigned i = 0; i < STANDING_COUNT; i++)
+        for (unsigned waiting = 0; waiting < 2; waiting++)
+            LIST_FOREACH(n, &wg->half_open[i][waiting])
+    session_wake(session_of(n));
+}
+
 static void let_in(struct session *s)
 {
     if (!make_room(s)) {

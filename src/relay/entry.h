@@ -43,6 +43,9 @@ bool entry_is_crowded(const struct worker_gate *wg);
 /* An unfinished handshake that gives way when the gate is full, or NULL. */
 struct session *entry_pick(const struct worker_gate *wg);
 
+/* Wakes all unfinished handshakes: something was learned of the application. At most connections.half_open of them. */
+void entry_wake_all(struct worker_gate *wg);
+
 /* Whose move it is now in a half-open session. */
 void entry_note_turn(struct session *s, bool awaits_app);
 

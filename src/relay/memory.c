@@ -9,17 +9,23 @@
 #define TRIES_AT_ONCE 128u
 #define TRY_AGAIN_NS  (10 * NS_PER_MS)
 
-/* Who is heaviest is found by looking at all who hold something: so many times, and not again before this. */
+/* Who is heaviest is looked for so many times, and not again before this. */
 #define CUTS_AT_ONCE 8u
 #define CUT_AGAIN_NS NS_PER_MS
+
+/* Each time among the sources that hold something and were looked at longest ago, until so many connections were. With
+ * more than that, the heaviest of a part is cut. */
+#define CONNECTIONS_LOOKED_AT 512u
 
 /* ---- what is held ---- */
 
 void memory_took(struct session *s, uint32_t cap)
 {
     struct worker *w = s->wg->worker;
-    if (s->peer->held == 0)
+    if (s->peer->held == 0) {
         w->holders++;
+        list_push(&w->holding, &s->peer->in_holding);
+    }
     s->peer->held += cap / BUFPOOL_MIN_BYTES;
     /* Many may take much within one round. */
     (void)pressure_update(w->pressure, account_held(w->account));
@@ -28,8 +34,10 @@ void memory_took(struct session *s, uint32_t cap)
 void memory_gave(struct session *s, uint32_t cap)
 {
     s->peer->held -= cap / BUFPOOL_MIN_BYTES;
-    if (s->peer->held == 0)
+    if (s->peer->held == 0) {
         s->wg->worker->holders--;
+        list_del(&s->peer->in_holding);
+    }
 }
 
 static uint64_t share_of(const struct worker_gate *wg)
@@ -174,17 +182,18 @@ static struct session *heaviest_of(const struct peer *p, struct session *most)
     return most;
 }
 
-/* NULL when nobody holds even half an equal share: then it is not messages that fill the memory. */
+/* NULL when nobody who was looked at holds even half an equal share: then it is not messages that fill the memory. */
 static struct session *heaviest(struct worker *w)
 {
     struct session *most = NULL;
-    for (size_t g = 0; g < w->gate_count; g++)
-        LIST_FOREACH(n, &w->gates[g].peers)
-        {
-            const struct peer *p = LIST_ENTRY(n, struct peer, in_gate);
-            if (p->held && (!most || p->held >= most->peer->held))
-                most = heaviest_of(p, most);
-        }
+    unsigned looked_at = 0;
+    for (uint32_t i = w->holders; i > 0 && looked_at < CONNECTIONS_LOOKED_AT; i--) {
+        struct peer *p = LIST_ENTRY(list_pop(&w->holding), struct peer, in_holding);
+        list_push(&w->holding, &p->in_holding);
+        looked_at += 1 + p->count;
+        if (!most || p->held >= most->peer->held)
+            most = heaviest_of(p, most);
+    }
     uint64_t share = pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, 0);
     return most && peer_held_bytes(most->peer) > share / 2 ? most : NULL;
 }

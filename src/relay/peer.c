@@ -28,6 +28,7 @@ static struct peer *peer_new(struct worker_gate *wg, struct source *source)
     list_init(&p->line);
     list_init(&p->half_open);
     list_init(&p->leaving);
+    list_init(&p->in_holding);
     list_push(&wg->peers, &p->in_gate);
     p->chain = w->peers[slot_of(w, source)];
     w->peers[slot_of(w, source)] = p;
@@ -65,7 +66,7 @@ static void peer_free(struct peer *p)
 
 void peer_discard_if_empty(struct peer *p)
 {
-    if (p && p->count == 0 && p->farewells == 0 && list_empty(&p->leaving))
+    if (p && p->count == 0 && p->farewells == 0 && p->holds == 0 && list_empty(&p->leaving))
         peer_free(p);
 }
 

@@ -3,7 +3,7 @@
  * The connections of one source to one gate, as one worker sees them. Belongs to
  * its worker.
  *
- * 120 bytes a source with connections, charged to the memory account; freed with the last connection.
+ * 136 bytes a source with connections, charged to the memory account; freed with the last connection.
  */
 #ifndef WEIR_RELAY_PEER_H
 #define WEIR_RELAY_PEER_H
@@ -13,15 +13,18 @@
 struct session;
 
 struct peer {
-    struct list in_gate; /* in worker_gate.peers */
-    struct peer *chain;  /* in worker.peers */
+    struct list in_gate;    /* in worker_gate.peers */
+    struct list in_holding; /* in worker.holding, while it holds buffers */
+    struct peer *chain;     /* in worker.peers */
     struct worker_gate *wg;
     struct source *source;
     struct list sessions;  /* newest last */
     struct list line;      /* who waits to be let in, first come first */
     struct list half_open; /* oldest first */
     struct list leaving;   /* farewells of which the application was not told (farewell.h), oldest first */
-    uint32_t count, waiting;
+    uint32_t count;
+    uint16_t waiting;   /* at most source.connections.half_open, below 65536 */
+    uint16_t holds;     /* peer_hold() */
     uint32_t farewells; /* those that are not in `leaving` */
     uint32_t held;      /* buffers of its lanes, in units of BUFPOOL_MIN_BYTES (memory.h) */
 };
@@ -40,6 +43,18 @@ MUST_USE struct peer *peer_get(struct worker_gate *wg, struct source *source);
 
 /* Frees a peer that no session was added to. Accepts NULL. */
 void peer_discard_if_empty(struct peer *p);
+
+/* Keeps a peer for a walk through its sessions, which may end all of them; and frees it if nothing is left of it. */
+static inline void peer_hold(struct peer *p)
+{
+    p->holds++;
+}
+
+static inline void peer_let_go(struct peer *p)
+{
+    p->holds--;
+    peer_discard_if_empty(p);
+}
 
 /* Enters and removes a session; the last one frees the peer. */
 void peer_add(struct peer *p, struct session *s);

@@ -118,6 +118,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     }
     s->front.watch.fd = fd;
     s->of_balancer = of_balancer;
+    s->swept = w->sweep.round;
     list_push(&w->sessions, &s->in_worker);
     peer_add(peer, s);
     strangers_note_return(s);

@@ -58,6 +58,7 @@ struct session {
     struct laggard laggard; /* while it lags */
     struct topics topics;
     struct addr addr;
+    uint32_t swept;        /* the sweep that last looked at it (sweep.h) */
     uint32_t stranger_at;  /* its number among the strangers, from 1; 0: it is none (strangers.h) */
     uint8_t state;         /* enum session_state */
     uint8_t class;         /* of the gate's classes, by the client's address */
@@ -66,19 +67,20 @@ struct session {
     bool of_balancer; /* its PROXY protocol header names nobody (proxied.h): it offends nobody, and no ban closes it */
     uint8_t standing; /* enum standing, of its source when it came */
     bool half_open;
-    bool served;      /* at least one whole message has passed, either way */
-    bool shed_due;    /* what it waits with is to be shed (shedding.h) */
-    bool heavy;       /* its last turn moved much: others go first */
-    bool can_pong;    /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
-    bool app_listens; /* the application would give up a client of which it hears nothing: one of them has sent PINGs */
-    bool awaits_reply; /* a request/reply client: for each message in one comes back */
-    bool takes_turns;  /* its requests are counted and limited (admission.h) */
-    bool one_way;      /* nothing comes back from the application (tenure.h) */
-    bool answers;      /* the application answers requests (or may: its type is hidden) */
-    bool broadcast;    /* the application publishes: what it sends others it holds back for one that lags */
-    bool lags;         /* its client has not kept up (flow/lag.h) */
-    bool noted_slow;   /* ... and a rule in shadow has counted it */
-    bool pushes_back;  /* the application's socket type waits for slow receivers by design: they are no offenders */
+    bool served;           /* at least one whole message has passed, either way */
+    bool shed_due : 1;     /* what it waits with is to be shed (shedding.h) */
+    bool heavy : 1;        /* its last turn moved much: others go first */
+    bool can_pong : 1;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
+    bool app_listens : 1;  /* the application would give up a client of which it hears nothing: one of them has sent
+                              PINGs */
+    bool awaits_reply : 1; /* a request/reply client: for each message in one comes back */
+    bool takes_turns : 1;  /* its requests are counted and limited (admission.h) */
+    bool one_way : 1;      /* nothing comes back from the application (tenure.h) */
+    bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
+    bool broadcast : 1;    /* the application publishes: what it sends others it holds back for one that lags */
+    bool lags : 1;         /* its client has not kept up (flow/lag.h) */
+    bool noted_slow : 1;   /* ... and a rule in shadow has counted it */
+    bool pushes_back : 1;  /* the application's socket type waits for slow receivers by design: they are no offenders */
 };
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. `of_balancer`: see

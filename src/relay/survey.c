@@ -301,11 +301,10 @@ static unsigned look_at_chain(struct worker *w, struct survey *s, size_t chain)
 {
     unsigned work = 0;
     for (struct peer *p = w->peers[chain], *next; p; p = next) {
-        p->farewells++; /* it must outlive its last session */
+        peer_hold(p);
         work += look_at(&s->parts[w->index], &s->ask, p);
-        p->farewells--;
         next = p->chain;
-        peer_discard_if_empty(p);
+        peer_let_go(p);
     }
     return work;
 }

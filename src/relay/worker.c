@@ -5,6 +5,7 @@
 #include "relay/admission.h"
 #include "relay/connects.h"
 #include "relay/banned.h"
+#include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/listener.h"
 #include "relay/memory.h"
@@ -28,6 +29,10 @@
 
 /* Time for those who move much, before the others are looked at again. */
 #define BOUNDED_ROUND_NS (300 * NS_PER_US)
+
+/* Time for those who move little. Long enough for hundreds of them, and still an end, so that what happens meanwhile is
+ * seen and handshakes and floods have their part. */
+#define LIGHT_ROUND_NS (5 * NS_PER_MS)
 
 /* Such rounds of handshakes while an application is busy. The handshake of a newcomer who comes alone takes some five.
  */
@@ -121,6 +126,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     list_init(&w->run_new);
     list_init(&w->closed);
     list_init(&w->sessions);
+    list_init(&w->holding);
     list_init(&w->farewells);
     list_init(&w->tarpit);
     list_init(&w->pressed);
@@ -181,21 +187,16 @@ static void start_draining(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         listener_stop(&w->gates[i]);
     proxied_drain(w);
-    LIST_FOREACH(n, &w->sessions)
-    session_wake(LIST_ENTRY(n, struct session, in_worker));
+    sweep_begin(w, SWEEP_DRAIN);
 }
 
 /* Something was learned of an application: those who wait for it go on. */
 static void spread_news(struct worker *w)
 {
-    for (size_t i = 0; i < w->gate_count; i++)
+    for (size_t i = 0; i < w->gate_count; i++) {
         if (w->gates[i].probe)
             probe_wake(w->gates[i].probe);
-    LIST_FOREACH(n, &w->sessions)
-    {
-        struct session *s = LIST_ENTRY(n, struct session, in_worker);
-        if (s->state == SESSION_OPENING)
-            session_wake(s);
+        entry_wake_all(&w->gates[i]);
     }
 }
 
@@ -288,8 +289,7 @@ static void reconsider(struct worker *w)
     if (LIKELY(!atomic_load_explicit(&w->reconsider, memory_order_relaxed)))
         return;
     atomic_store(&w->reconsider, false);
-    LIST_FOREACH(n, &w->sessions)
-    session_reconsider(LIST_ENTRY(n, struct session, in_worker));
+    sweep_begin(w, SWEEP_POLICY);
     for (size_t i = 0; i < w->gate_count; i++)
         if (!list_empty(&w->gates[i].leaving))
             timer_arm(&w->timers, &w->gates[i].leave.timer, w->now_ns);
@@ -300,7 +300,7 @@ static void reconsider(struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (w->survey || !list_empty(&w->run) || !list_empty(&w->run_heavy))
+    if (w->survey || w->sweep.reasons || !list_empty(&w->run) || !list_empty(&w->run_heavy))
         return 0;
     uint64_t next = timers_next_ns(&w->timers);
     if (!list_empty(&w->run_new) && w->new_again_ns < next)
@@ -356,7 +356,7 @@ static void run_new(struct worker *w)
 
 static void run_sessions(struct worker *w)
 {
-    run_queue(w, &w->run, UINT64_MAX);
+    run_queue(w, &w->run, w->now_ns + LIGHT_ROUND_NS);
     run_new(w);
     run_queue(w, &w->run_heavy, w->now_ns + BOUNDED_ROUND_NS);
 }
@@ -400,6 +400,7 @@ void worker_round(struct worker *w, int most_ms)
     run_sessions(w);
     if (UNLIKELY(w->survey != NULL))
         survey_step(w);
+    sweep_step(w);
     reclaim(w);
 }
 

@@ -18,6 +18,7 @@
 #include "flow/pressure.h"
 #include "relay/gate.h"
 #include "relay/policies.h"
+#include "relay/sweep.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -112,7 +113,8 @@ struct worker {
     gcra_word new_rounds;    /* limiter of their turns while an application is busy */
     uint64_t new_again_ns;   /* before then those have no turn: an application is busy (worker.c) */
     struct list closed;      /* sessions to be freed when this round of events is done */
-    struct list sessions;
+    struct list sessions;    /* see sweep.h */
+    struct sweep sweep;
     struct list farewells; /* see farewell.h */
     struct list tarpit;    /* see banned.h */
     struct bans *bans;     /* of all gates; may be NULL */
@@ -124,6 +126,7 @@ struct worker {
     struct peer **peers; /* hash table by source */
     size_t peer_mask;
     uint32_t holders;    /* peers here that hold buffers (memory.h) */
+    struct list holding; /* the same; those that were looked at longest ago first */
     bool wants_memory;   /* somebody within its share found no room */
     uint64_t cut_ns;     /* when the heaviest were last looked for */
     struct list pressed; /* sessions that wait for memory */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/sweep.h"
+
+#include "relay/banned.h"
+#include "relay/session.h"
+
+void sweep_begin(struct worker *w, enum sweep_reason reason)
+{
+    w->sweep.reasons |= (unsigned)reason;
+    w->sweep.round++;
+    w->sweep.sessions_done = false;
+}
+
+static void look_at(struct session *s, unsigned reasons)
+{
+    if (reasons & SWEEP_POLICY)
+        session_reconsider(s);
+    if (reasons & SWEEP_DRAIN)
+        session_wake(s);
+    if (reasons & SWEEP_BANS)
+        banned_look_at(s); /* last: it may close it */
+}
+
+/* Returns how many were looked at. */
+static unsigned look_at_sessions(struct worker *w)
+{
+    unsigned n = 0;
+    for (; n < SWEEP_PART && !w->sweep.sessions_done; n++) {
+        struct session *s = LIST_ENTRY(w->sessions.next, struct session, in_worker);
+        if (list_empty(&w->sessions) || s->swept == w->sweep.round) {
+            w->sweep.sessions_done = true;
+            break;
+        }
+        s->swept = w->sweep.round;
+        list_del(&s->in_worker);
+        list_push(&w->sessions, &s->in_worker);
+        look_at(s, w->sweep.reasons);
+    }
+    return n;
+}
+
+void sweep_step(struct worker *w)
+{
+    if (w->sweep.reasons == 0)
+        return;
+    unsigned n = look_at_sessions(w);
+    if (w->sweep.sessions_done && (!(w->sweep.reasons & SWEEP_BANS) || banned_look_at_tarpit(w, SWEEP_PART - n)))
+        w->sweep.reasons = 0;
+}
