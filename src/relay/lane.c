@@ -20,6 +20,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* When the kernel has no memory for what is to be written (ENOBUFS of Unix sockets), the next try. */
+#define STARVED_NS (10 * NS_PER_MS)
+
 /* What one turn may move before others have theirs. */
 #define TURN_BYTES (256u * 1024u)
 
@@ -189,14 +192,34 @@ static void on_write_error(struct lane *l, struct session *s)
     lane_to(l, s)->readable = true;
 }
 
+static ssize_t send_message(int fd, const struct msghdr *m)
+{
+    ssize_t n;
+    do
+        n = sendmsg(fd, m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+void lane_try_starved(struct lane *l, struct session *s)
+{
+    struct side *to = lane_to(l, s);
+    to->writable |= to->starved;
+    to->starved = false;
+}
+
 /* Writes `iov`; returns the bytes taken, or -1 when the session or lane has ended. */
 static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov, unsigned count, size_t total)
 {
     struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
     ssize_t n = 0;
     if (lane_to(l, s)->writable)
-        n = sendmsg(lane_to(l, s)->watch.fd, &m, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+        n = send_message(lane_to(l, s)->watch.fd, &m);
+    if (n < 0 && errno == ENOBUFS) {
+        lane_to(l, s)->starved = true;
+        session_arm(s, s->wg->worker->now_ns + STARVED_NS);
+    }
+    if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
         on_write_error(l, s);
         return -1;
     }

@@ -76,4 +76,7 @@ bool lane_may_inject(const struct lane *l, struct session *s);
 struct side *lane_from(const struct lane *l, struct session *s);
 struct side *lane_to(const struct lane *l, struct session *s);
 
+/* What the kernel had no memory for when it was last written is tried again. At the session's alarm. */
+void lane_try_starved(struct lane *l, struct session *s);
+
 #endif

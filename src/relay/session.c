@@ -550,6 +550,8 @@ static bool waits_in_vain(const struct session *s)
 static void check_open(struct session *s)
 {
     const struct limits *lim = session_limits(s);
+    lane_try_starved(&s->up, s);
+    lane_try_starved(&s->down, s);
     admission_on_alarm(s);
     if (!s->down.blocked && s->wg->worker->now_ns - s->down.flowing_ns >= SESSION_CAUGHT_UP_NS)
         end_lag(s);

@@ -116,8 +116,25 @@ ssize_t __wrap_send(int fd, const void *buf, size_t len, int flags)
     return part || !len ? __real_send(fd, buf, part, flags) : -1;
 }
 
+static unsigned starving, interrupted;
+
+void stage_starve(unsigned n)
+{
+    starving = interrupted = n;
+}
+
+static int hunger(void)
+{
+    if (interrupted)
+        return interrupted--, EINTR;
+    return starving ? starving--, ENOBUFS : 0;
+}
+
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 {
+    errno = hunger();
+    if (errno)
+        return -1;
     struct iovec iov[TRAFFIC_SPANS];
     struct msghdr shorter = *m;
     size_t total = 0, left;

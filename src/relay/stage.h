@@ -73,6 +73,9 @@ struct worker_gate *stage_gate(struct stage *s);
  * NULL: off. */
 void stage_disturb(struct property_rng *random);
 
+/* So many of the next writes of messages say ENOBUFS, and as many before them EINTR; no event follows. */
+void stage_starve(unsigned n);
+
 /* The n-th allocation (malloc, calloc) in a round from now on fails; 0: none. Returns how many there were since the
  * last call. */
 uint64_t stage_fail_allocation(uint64_t n);
