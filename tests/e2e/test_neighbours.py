@@ -9,6 +9,7 @@ import time
 import pytest
 import zmq
 from harness import net, zmtp
+from harness.balancer import Balancer
 from harness.net import from_source, raw_connect
 from harness.network import OFFENDER, Network, why_not
 from harness.peers import Monitor
@@ -52,6 +53,32 @@ class Loopback:
         pass
 
 
+class Proxied(Loopback):
+    """Behind a load balancer that names the address in PROXY protocol headers."""
+    BALANCER = "127.9.8.8"
+    keys = {"proxy_protocol": {"from": [BALANCER]}}
+    balancer = None
+
+    def front(self, weir):
+        if not self.balancer:
+            self.balancer = Balancer(weir.endpoint, "v2", self.BALANCER)
+        return self.balancer.endpoint
+
+    def raw(self, weir, timeout=2):
+        return raw_connect(self.front(weir), ADDRESS, timeout=timeout)
+
+    def endpoint(self, weir):
+        return from_source(ADDRESS, self.front(weir))
+
+    def assert_not_dropped(self, weir):
+        super().assert_not_dropped(weir)
+        assert weir.metric("weir_verdicts_total", verdict="bad_proxy_header") == 0
+
+    def close(self):
+        if self.balancer:
+            self.balancer.close()
+
+
 class Kernel(Loopback):
     """Over a virtual cable, to a gate whose bans are in the kernel."""
     keys = {"ban": {"kernel": "nftables"}}
@@ -87,13 +114,13 @@ class Kernel(Loopback):
         self.network.close()
 
 
-@pytest.fixture(params=["loopback", "kernel"])
+@pytest.fixture(params=["loopback", "proxied", "kernel"])
 def way(request, start_weir, start_app, peers):
     if request.param == "kernel" and why_not():
         if os.environ.get("WEIR_KERNEL_TESTS"):
             pytest.fail(f"bans in the kernel must be tested: {why_not()}")
         pytest.skip(why_not())
-    w = Kernel() if request.param == "kernel" else Loopback(peers)
+    w = Kernel() if request.param == "kernel" else {"loopback": Loopback, "proxied": Proxied}[request.param](peers)
     yield w
     w.close()
 
