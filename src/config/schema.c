@@ -259,7 +259,7 @@ static const struct schema_key gate_keys[] = {
      .reached = "The connection is read on, a little at a time."},
 
     {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
-     .doc = "What happens to a client whose routing id another connection of the gate uses: refuse closes the newcomer; pass leaves it to the application."},
+     .doc = "What happens to a client whose routing id another connection of the gate uses: refuse closes the newcomer, unless the connection that has the id shows no sign of life; pass leaves it to the application."},
     {"routing_ids.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_ROUTING_IDS]), .preset_words = "as enforce of the gate",
      .doc = "How routing_ids.duplicates is enforced, as in `enforce`."},
 

@@ -79,13 +79,38 @@ enum tally_result tally_add(struct tally *x, uint64_t hash, uint32_t cost, uint6
     return r;
 }
 
-enum tally_result tally_claim(struct tally *x, uint64_t hash)
+/* NULL: nobody holds it. */
+static struct tally_slot *held(const struct tally *x, uint64_t hash)
+{
+    struct tally_slot *s = x->capacity ? find(x->slots, x->capacity, hash) : NULL;
+    return s && s->hash == hash ? s : NULL;
+}
+
+enum tally_result tally_claim(struct tally *x, uint64_t hash, uint32_t holder)
 {
     pthread_mutex_lock(&x->lock);
-    bool taken = x->capacity != 0 && find(x->slots, x->capacity, hash)->hash == hash;
-    enum tally_result r = taken ? TALLY_TAKEN : add(x, hash, 0, UINT64_MAX);
+    enum tally_result r = held(x, hash) ? TALLY_TAKEN : add(x, hash, 0, UINT64_MAX);
+    if (r == TALLY_ADDED)
+        held(x, hash)->cost = holder;
     pthread_mutex_unlock(&x->lock);
     return r;
+}
+
+void tally_ask(struct tally *x, uint64_t hash, void (*ask)(uint32_t holder, void *arg), void *arg)
+{
+    pthread_mutex_lock(&x->lock);
+    const struct tally_slot *s = held(x, hash);
+    ask(s ? s->cost : 0, arg);
+    pthread_mutex_unlock(&x->lock);
+}
+
+void tally_let_go(struct tally *x, uint64_t hash)
+{
+    pthread_mutex_lock(&x->lock);
+    struct tally_slot *s = held(x, hash);
+    if (s)
+        s->cost = 0;
+    pthread_mutex_unlock(&x->lock);
 }
 
 /* Backward-shift deletion (Knuth, vol. 3, 6.4, algorithm R): no tombstones that an attacker could pile up. */

@@ -21,7 +21,7 @@
 struct tally_slot {
     uint64_t hash; /* 0: empty */
     uint32_t users;
-    uint32_t cost; /* bytes */
+    uint32_t cost; /* bytes; of a claim: what stands for its holder */
 };
 
 struct tally {
@@ -40,8 +40,16 @@ void tally_fini(struct tally *x);
 /* One more holder of `hash` (not 0): ADDED, FULL or NO_MEMORY. Any thread. */
 MUST_USE enum tally_result tally_add(struct tally *x, uint64_t hash, uint32_t cost, uint64_t limit_cost);
 
-/* The first and only holder: ADDED, or TAKEN when there is one, or NO_MEMORY. Any thread. */
-MUST_USE enum tally_result tally_claim(struct tally *x, uint64_t hash);
+/* The first and only holder: ADDED, or TAKEN when there is one, or NO_MEMORY. `holder` is what tally_ask() hands on; in
+ * a tally of claims nothing has a cost. Any thread. */
+MUST_USE enum tally_result tally_claim(struct tally *x, uint64_t hash, uint32_t holder);
+
+/* Calls `ask` with what stands for the holder of a claim, under the lock, so that it cannot go meanwhile; 0: nothing
+ * does, or there is none. Any thread. */
+void tally_ask(struct tally *x, uint64_t hash, void (*ask)(uint32_t holder, void *arg), void *arg);
+
+/* From now on nothing stands for the holder of a claim. Before tally_remove(). */
+void tally_let_go(struct tally *x, uint64_t hash);
 
 /* One holder less; harmless for a hash not held. */
 void tally_remove(struct tally *x, uint64_t hash);

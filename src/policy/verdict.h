@@ -44,6 +44,8 @@
     VERDICT(RESERVED_ROUTING_ID, "reserved_routing_id", MISTAKE, 0,                                                    \
             "a routing id of zero and four more bytes, as a ROUTER gives to clients without one")                      \
     VERDICT(DUPLICATE_ROUTING_ID, "duplicate_routing_id", NONE, 0, "the routing id is in use by another connection")   \
+    VERDICT(HOLDER_VANISHED, "holder_vanished", NONE, 0,                                                               \
+            "the connection that had this client's routing id showed no sign of life, and was closed")                 \
     /* frames and messages */                                                                                          \
     VERDICT(RESERVED_FLAGS, "reserved_flags", PROTOCOL, 5, "a frame with reserved flag bits set")                      \
     VERDICT(MORE_ON_COMMAND, "more_on_command", PROTOCOL, 5, "a command frame with the MORE flag")                     \

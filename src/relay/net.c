@@ -44,6 +44,12 @@ static void set_for_clients(int fd)
     set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
+void net_keepalive(int fd, bool closely)
+{
+    set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, closely ? 1 : KEEPALIVE_INTERVAL_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, closely ? 1 : KEEPALIVE_IDLE_S);
+}
+
 static int bind_and_listen(int fd, const struct endpoint *e)
 {
     if (bind(fd, &e->sa, e->len) < 0 || listen(fd, SOMAXCONN) < 0)

@@ -42,4 +42,7 @@ size_t net_peer_descriptor_limit(int fd);
 /* What close(2) of this connection does from now on: a reset, and nothing is left behind. */
 void net_close_with_reset(int fd);
 
+/* Whether the other end of a TCP connection is there is asked each second, or as ever. */
+void net_keepalive(int fd, bool closely);
+
 #endif

@@ -52,6 +52,7 @@ void opening_free(struct opening *o, struct session *s)
         return;
     breaker_leave(&s->wg->gate->breaker, o->place);
     connects_give_back(s->wg, &o->connect);
+    claim_end(s, &o->claim);
     handshake_fini(&o->handshake);
     account_release(s->wg->worker->account, sizeof(*o));
     free(o);
@@ -161,8 +162,16 @@ static void finish_connect(struct session *s)
     connect_later(s, error);
 }
 
+/* It waits until it is known whether the holder of its id is alive. */
+static void claim_later(struct session *s)
+{
+    s->opening->checked = false;
+    s->opening->retry_ns = s->wg->worker->now_ns + CLAIM_AGAIN_NS;
+    session_arm(s, s->opening->retry_ns);
+}
+
 /* ROUTER and REP applications tell their clients apart by routing id. One that is in use belongs to whoever came first:
- * libzmq would park the newcomer without a word, or let it take the other's place. */
+ * libzmq would park the newcomer without a word, or let it take the other's place. False: it is closed. */
 static bool enter_routing_id(struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
@@ -175,17 +184,14 @@ static bool enter_routing_id(struct session *s)
         return true;
     uint64_t hash = hash_bytes(&g->traffic.key, h->routing_id, h->routing_id_len);
     hash = hash ? hash : 1;
-    enum tally_result r = tally_claim(&g->routing_ids, hash);
-    if (r == TALLY_ADDED) {
-        s->routing_id = hash;
+    enum claim_result r = claim_routing_id(s, &s->opening->claim, hash, refuses);
+    if (r == CLAIM_WAITS)
+        claim_later(s);
+    if (r == CLAIM_REFUSED && !refuses)
+        shadow_note(s, VERDICT_DUPLICATE_ROUTING_ID, 1);
+    if (r == CLAIM_MINE || r == CLAIM_WAITS || !refuses)
         return true;
-    }
-    if (!refuses) {
-        if (r == TALLY_TAKEN)
-            shadow_note(s, VERDICT_DUPLICATE_ROUTING_ID, 1);
-        return true;
-    }
-    session_close(s, r == TALLY_TAKEN ? VERDICT_DUPLICATE_ROUTING_ID : VERDICT_NO_MEMORY);
+    session_close(s, r == CLAIM_REFUSED ? VERDICT_DUPLICATE_ROUTING_ID : VERDICT_NO_MEMORY);
     return false;
 }
 
@@ -294,8 +300,10 @@ static bool reach_application(struct session *s)
         finish_connect(s);
     if (!o->handshake.wants_app || o->handshake.verdict != VERDICT_PASS || s->back.watch.fd >= 0)
         return true;
-    if (!o->checked && !enter_routing_id(s))
+    if (!o->checked && o->retry_ns == 0 && !enter_routing_id(s))
         return false;
+    if (!o->checked)
+        return true;
     if (o->retry_ns == 0 || o->held)
         connect_now(s);
     return s->state != SESSION_CLOSED;

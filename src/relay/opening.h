@@ -6,6 +6,7 @@
 #ifndef WEIR_RELAY_OPENING_H
 #define WEIR_RELAY_OPENING_H
 
+#include "relay/claim.h"
 #include "relay/connects.h"
 #include "relay/session.h"
 #include "security/handshake.h"
@@ -18,11 +19,12 @@ struct opening {
     uint64_t retry_delay_ns;
     uint64_t asked_ns; /* when the connection to the application was begun; 0: there is none */
     struct connect connect;
-    uint64_t place;  /* among the trials of the gate's breaker; 0: none */
-    bool awaits_app; /* half-open, and the next move is not the client's */
-    bool connecting; /* a connect is pending */
-    bool no_place;   /* the application may not have one more connection now */
-    bool held;       /* the breaker holds it back */
+    struct claim claim; /* to a routing id in use */
+    uint64_t place;     /* among the trials of the gate's breaker; 0: none */
+    bool awaits_app;    /* half-open, and the next move is not the client's */
+    bool connecting;    /* a connect is pending */
+    bool no_place;      /* the application may not have one more connection now */
+    bool held;          /* the breaker holds it back */
     bool connected;
     bool checked; /* the routing id was entered */
     bool learned; /* the application's socket type */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/admission.h"
+#include "relay/claim.h"
 #include "relay/banned.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
@@ -243,6 +244,7 @@ void session_close(struct session *s, enum verdict v)
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
     banned_before_close(s->wg, s->front.watch.fd, &s->addr);
+    claim_let_go(s);
     close_side(&s->front);
     leave_application(s);
     timer_disarm(&s->alarm.timer);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * Routing ids in use. One belongs to whoever came first; whoever else claims it brings about a look at the holder: the
+ * kernel asks the holder's machine for a sign of life (a TCP keepalive probe, which interrupts nothing and works for
+ * every version and mechanism). A holder that shows one keeps its id, and the claimant is refused, within a second. One
+ * that shows none, as after a pulled cable, is closed after CLAIM_LOOK_NS, and the claimant goes on.
+ *
+ * Holder and claimant may belong to different workers: the tally of routing ids has the holder's descriptor, which is
+ * only used under the tally's lock, and taken out there before it is closed. The claimant waits inside its handshake
+ * (a place among the unfinished ones, no connection to the application), for CLAIM_MOST_NS at most. A holder on a Unix
+ * socket is alive: its kernel is ours.
+ */
+#ifndef WEIR_RELAY_CLAIM_H
+#define WEIR_RELAY_CLAIM_H
+
+#include "base/units.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session;
+
+/* Two probes, the first of which comes within a second. */
+#define CLAIM_LOOK_NS  (2 * NS_PER_S)
+#define CLAIM_MOST_NS  (3 * NS_PER_S)
+#define CLAIM_AGAIN_NS (100 * NS_PER_MS)
+
+/* Of a newcomer: the id that it claims. All zero: it claims none. */
+struct claim {
+    uint64_t hash;
+    uint64_t since_ns;
+    bool ended; /* the holder was closed for it */
+};
+
+enum claim_result { CLAIM_MINE, CLAIM_WAITS, CLAIM_REFUSED, CLAIM_NO_MEMORY };
+
+/* Makes the id the session's, or has it wait: ask again after CLAIM_AGAIN_NS. `look`: whether the holder is looked at;
+ * else an id in use is refused at once. */
+enum claim_result claim_routing_id(struct session *s, struct claim *c, uint64_t hash, bool look);
+
+/* The claimant has what it claimed, or ends. */
+void claim_end(struct session *s, struct claim *c);
+
+/* Its descriptor is about to be closed: nobody looks at it any more. */
+void claim_let_go(struct session *s);
+
+#endif
