@@ -196,13 +196,12 @@ static bool refuse_oneself(int fd)
 {
     struct sockaddr_storage own = {0}, peer = {0};
     socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
-    struct linger at_once = {.l_onoff = 1};
     if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
         getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
         return false;
     if (own.ss_family == AF_UNIX || own_len != peer_len || memcmp(&own, &peer, own_len) != 0)
         return false;
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    net_close_with_reset(fd);
     return true;
 }
 
@@ -303,7 +302,7 @@ size_t net_peer_descriptor_limit(int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0)
         return 0;
     snprintf(path, sizeof(path), "/proc/%d/limits", (int)cred.pid);
-    FILE *f = fopen(path, "re");
+    FILE *f = fopen(path, "re"); /* made by the kernel on the spot: it waits for no disk */
     if (!f)
         return 0;
     size_t limit = limit_from_proc(f);
