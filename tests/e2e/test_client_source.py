@@ -3,6 +3,7 @@
 a virtual cable. Without the key it sees Weir alone; with it, the clients."""
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -156,6 +157,29 @@ def test_a_client_of_the_other_ip_version(network, start_app, start_weir):
     assert is_served(network, weir, OFFENDER)
     weir.wait_metric("weir_verdicts_total", 1, verdict="no_upstream_source")
     assert weir.metric("weir_strikes_total") == weir.metric("weir_breaker_opened_total") == 0
+
+
+def test_an_application_that_comes_back(place, network, start_app, start_weir):
+    """A refusal finds its way back, too: nobody waits for a time-out."""
+    host, _, source = place
+    endpoint = net.tcp(host)
+    options = {"IPV6": int(":" in host)}
+    app = start_app("rep", endpoint, options=options)
+    weir = start_weir(config=config(endpoint, handshake={"within": "1m"}))
+    client = network.zmq_client(zmq.REQ, source, port_of(weir), REQ_RELAXED=1)
+    client.send(b"before")
+    assert client.recv() == b"before"
+    app.kill()
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.setsockopt(*((socket.IPPROTO_IPV6, 75) if ":" in host else (socket.IPPROTO_IP, 19)), 1)  # IPV6_TRANSPARENT, IP_TRANSPARENT
+        s.settimeout(net.PATIENCE)
+        s.bind((source, 0))
+        with pytest.raises(ConnectionRefusedError):
+            s.connect(net.split_tcp(endpoint))
+    wait_until(lambda: "cannot be reached (Connection refused)" in weir.stderr(), "Weir to notice")
+    app = start_app("rep", endpoint, options=options)
+    client.send(b"after")
+    assert client.recv() == b"after"
 
 
 def children(pid):
