@@ -58,7 +58,7 @@ static void test_values_as_one_writes_them(void **state)
                          "  - name: orders\n"
                          "    listen: ipc:///a\n"
                          "    forward: ipc:///b\n"
-                         "    zmtp2: true\n"
+                         "    zmtp2: false\n"
                          "    message: {min_rate: 1MiB/s}\n"
                          "    source: {messages: {rate: unlimited, burst: 10}}\n"
                          "  - name: ticks\n"
@@ -66,7 +66,7 @@ static void test_values_as_one_writes_them(void **state)
                          "    forward: ipc:///d\n"
                          "    message: {over: drop, hold: 128KiB}\n";
     assert_int_equal(written(two_gates, after, false, 100,
-                             "drain 5s -> 90s, log.level info -> debug, gates.orders.zmtp2 false -> true, "
+                             "drain 5s -> 90s, log.level info -> debug, gates.orders.zmtp2 true -> false, "
                              "gates.orders.message.min_rate 64KiB/s -> 1MiB/s, "
                              "gates.orders.source.messages.rate 500/s -> unlimited, "
                              "gates.ticks.message.hold 64KiB -> 128KiB, gates.ticks.message.over close -> drop"),

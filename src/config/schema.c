@@ -118,8 +118,8 @@ static const struct schema_key gate_keys[] = {
     {"proxy_protocol.from", SCHEMA_NETWORKS, GATE(proxy_protocol_from), .min = "0", .max = "32", .preset_words = "none",
      .doc = "Networks of your load balancers. A connection from there must begin with a PROXY protocol header (version 1 or 2), and is then the client's that the header names: its limits, bans, class and X-Weir-Peer are those of the client's address. Headers that name nobody (LOCAL, UNKNOWN: health checks) leave the balancer's own address, which is never banned here for it. From anywhere else such a header is refused, so nobody can name himself; list no network from which clients come directly.",
      .reached = "A connection whose header is wrong, or not there within handshake.within, is closed; that is no offence."},
-    {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "false",
-     .doc = "Whether clients that speak ZMTP 2.0 (libzmq 3) may come in; when false they are closed in the greeting."},
+    {"zmtp2", SCHEMA_BOOL, GATE(zmtp2), .preset = "true",
+     .doc = "Whether clients that speak no more than ZMTP 2.0 (libzmq 3, JeroMQ 0.3) may come in; when false they are closed in the greeting. They have no metadata, so the application sees no X-Weir-Peer of them, and no security mechanism, so one with PLAIN or CURVE never sees them."},
 
     {"enforce", SCHEMA_ENFORCE, GATE(enforce), .preset = "on",
      .doc = "How those rules of the gate are enforced that do not say it themselves with an `enforce` of their own: on; shadow lets pass what they would refuse, and counts it in weir_shadow_verdicts_total; off does not even count; 25% means on for that share of the sources, always the same ones, and shadow for the others."},
@@ -135,7 +135,7 @@ static const struct schema_key gate_keys[] = {
      .doc = "Bytes that a client may send before its handshake is done.",
      .reached = "The connection is closed."},
     {"handshake.within", SCHEMA_DURATION, GATE(limits.handshake.within_ns), .min = "100ms", .max = "10m", .preset = "5s",
-     .doc = "Time for the whole handshake.",
+     .doc = "Time that the client may take for its part of the handshake. What waits for the application has 30 s, as in libzmq, or this if it is longer.",
      .reached = "The connection is closed; the application never saw it."},
 
     {"message.frame", SCHEMA_SIZE, GATE(limits.message.frame_bytes), .min = "256B", .max = "1024GiB", .preset = "256MiB",
@@ -326,9 +326,9 @@ static const struct schema_key gate_keys[] = {
     {"breaker.trials", SCHEMA_NUMBER, GATE(breaker.trials), .min = "1", .max = "1000", .preset = "4",
      .doc = "Connections at a time that try the application when the open time is over (half-open); the others wait. One that succeeds closes the breaker."},
     {"breaker.slow_start", SCHEMA_DURATION, GATE(breaker.slow_start_ns), .min = "0", .max = "1h", .preset = "1s",
-     .doc = "Time after closing in which the share of newcomers that go through grows from the trials to all; keep it below handshake.within, or those whose turn comes last are closed and come again. 0 means all at once."},
+     .doc = "Time after closing in which the share of newcomers that go through grows from the trials to all; keep it below 30 s, or those whose turn comes last are closed and come again. 0 means all at once."},
     {"breaker.open", SCHEMA_CHOICE, GATE(breaker_open), .preset = "pause", .choices = breaker_meets,
-     .doc = "What newcomers meet while the breaker is open: pause lets them wait unread until handshake.within; refuse closes them at once."},
+     .doc = "What newcomers meet while the breaker is open: pause lets them wait for up to 30 s; refuse closes them at once."},
 };
 
 static const struct schema_key class_keys[] = {

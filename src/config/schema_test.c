@@ -115,7 +115,7 @@ static void test_defaults_of_a_gate(void **state)
     const struct limits *l = &g.limits;
     schema_set_defaults(&schema_gate, &g);
     assert_int_equal(g.socket, SOCKET_AUTO);
-    assert_false(g.zmtp2);
+    assert_true(g.zmtp2);
     assert_int_equal(l->connections.max, 960);
     assert_int_equal(l->connections.half_open, 512);
     assert_int_equal(l->handshake.bytes, 8 * KiB);

@@ -384,9 +384,9 @@ static void reload_of(const char *text, unsigned done, unsigned refused, const c
 
 static void test_hangup_reloads(void **state)
 {
-    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 1, 0, "new start reload token drain free");
+    reload_of(GATE ", zmtp2: false}]\ndrain: 0s\nlog: {level: error}\n", 1, 0, "new start reload token drain free");
     assert_true(fake.config != NULL);
-    assert_string_equal(fake.noted, "reloaded: 1 key changed: gates.main.zmtp2 false -> true");
+    assert_string_equal(fake.noted, "reloaded: 1 key changed: gates.main.zmtp2 true -> false");
 }
 
 static void test_what_cannot_be_served_is_refused(void **state)
@@ -398,20 +398,20 @@ static void test_what_cannot_be_served_is_refused(void **state)
 
 static void test_what_needs_a_restart_is_refused_whole(void **state)
 {
-    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nmemory: 64MiB\nlog: {level: error}\n", 0, 1, "new start drain free");
+    reload_of(GATE ", zmtp2: false}]\ndrain: 0s\nmemory: 64MiB\nlog: {level: error}\n", 0, 1, "new start drain free");
     assert_string_equal(fake.noted, "refused: what it changes needs a restart");
 }
 
 static void test_a_token_that_cannot_be_read_is_refused(void **state)
 {
     fake.token_fails = true;
-    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 0, 1, "new start drain free");
+    reload_of(GATE ", zmtp2: false}]\ndrain: 0s\nlog: {level: error}\n", 0, 1, "new start drain free");
 }
 
 static void test_what_the_relay_refuses_is_refused(void **state)
 {
     fake.reload_fails = -EBUSY;
-    reload_of(GATE ", zmtp2: true}]\ndrain: 0s\nlog: {level: error}\n", 0, 1, "new start reload drain free");
+    reload_of(GATE ", zmtp2: false}]\ndrain: 0s\nlog: {level: error}\n", 0, 1, "new start reload drain free");
 }
 
 static void test_failures_at_the_start(void **state)

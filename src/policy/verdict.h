@@ -116,6 +116,8 @@
     VERDICT(KICKED, "kicked", NONE, 0, "an operator closed the connection")                                            \
     /* the application's side; nobody's offence */                                                                     \
     VERDICT(APPLICATION_ABSENT, "application_absent", NONE, 0, "the application could not be reached in time")         \
+    VERDICT(APPLICATION_TIMEOUT, "application_timeout", NONE, 0,                                                       \
+            "the application did not finish the handshake in time")                                                    \
     VERDICT(APPLICATION_CHANGED, "application_changed", NONE, 0,                                                       \
             "the application came back with another mechanism or version")                                             \
     VERDICT(APPLICATION_REFUSED, "application_refused", NONE, 0, "the application ended the handshake")                \

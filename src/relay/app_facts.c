@@ -3,7 +3,9 @@
 
 #include "relay/tenure.h"
 
-#define KNOWN (UINT64_C(1) << 63)
+#define KNOWN           (UINT64_C(1) << 63)
+#define INITIATOR_SHIFT 32u
+#define INITIATOR_BITS  (UINT64_C(3) << INITIATOR_SHIFT)
 
 void app_facts_init(struct app_facts *f, enum socket_type configured, struct valve *valve)
 {
@@ -49,12 +51,29 @@ static void learn_socket(struct app_facts *f, enum socket_type t, uint64_t now_n
     shape_valve(f, t, now_ns);
 }
 
+/* The greeting in one word. */
+static uint64_t pack(const struct handshake_app *app)
+{
+    return KNOWN | (uint64_t)app->major << 24 | (uint64_t)app->as_server << 16 | (uint64_t)app->minor << 8 |
+           (uint64_t)app->mechanism;
+}
+
 void app_facts_learn(struct app_facts *f, const struct handshake_app *app, uint64_t now_ns)
 {
-    uint64_t v = KNOWN | (uint64_t)app->as_server << 16 | (uint64_t)app->minor << 8 | (uint64_t)app->mechanism;
-    atomic_store_explicit(&f->greeting, v, memory_order_release);
+    uint64_t before = atomic_load_explicit(&f->greeting, memory_order_acquire), v = pack(app);
+    if (app->initiator != INITIATOR_UNKNOWN)
+        v |= (uint64_t)app->initiator << INITIATOR_SHIFT;
+    else if ((before & ~INITIATOR_BITS) == v)
+        v = before;
+    if (v != before)
+        atomic_store_explicit(&f->greeting, v, memory_order_release);
     if (app->socket != SOCKET_AUTO)
         learn_socket(f, app->socket, now_ns);
+}
+
+void app_facts_forget_initiator(struct app_facts *f)
+{
+    atomic_fetch_and(&f->greeting, ~INITIATOR_BITS);
 }
 
 void app_facts_forget(struct app_facts *f, uint64_t now_ns)
@@ -79,8 +98,10 @@ bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool st
         return false;
     *ret = (struct handshake_app){
         .mechanism = (enum zmtp_mechanism)(v & 0xff),
+        .major = (uint8_t)(v >> 24),
         .minor = (uint8_t)(v >> 8),
         .as_server = (v >> 16) & 1,
+        .initiator = (enum initiator)((v & INITIATOR_BITS) >> INITIATOR_SHIFT),
         .socket = believed_socket(f, stands, now_ns),
     };
     return true;

@@ -32,8 +32,12 @@ struct app_facts {
 
 void app_facts_init(struct app_facts *f, enum socket_type configured, struct valve *valve);
 
-/* A connection has shown this: its greeting and, unless `socket` is AUTO, its READY. */
+/* A connection has shown this: its greeting and, unless `socket` is AUTO, its READY. `initiator` UNKNOWN says nothing
+ * new, unless the greeting is another. */
 void app_facts_learn(struct app_facts *f, const struct handshake_app *app, uint64_t now_ns);
+
+/* Who initiates has to be seen anew: it is no part of the greeting. */
+void app_facts_forget_initiator(struct app_facts *f);
 
 /* The application is another than before: nothing that was learned is true any more. */
 void app_facts_forget(struct app_facts *f, uint64_t now_ns);

@@ -28,7 +28,8 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     tally_init(&g->routing_ids, account);
     app_facts_init(&g->app, config->socket, &g->valve);
     atomic_store(&g->max_connections, config->limits.connections.max);
-    g->app_room = UINT32_MAX;
+    atomic_store(&g->app_room, UINT32_MAX);
+    atomic_store(&g->up, true);
     enforce_key(&g->lot_key, whole->enforce_key);
     g->shadow_bans = bans_new(SHADOW_BANS, &g->traffic.key);
     g->sources = source_table_new(whole->sources, &g->traffic.key);
@@ -58,7 +59,7 @@ void gate_fini(struct gate *g)
 
 bool gate_bound_connections(struct gate *g, const struct limits *l)
 {
-    uint32_t max = g->app_room < l->connections.max ? g->app_room : l->connections.max;
+    uint32_t room = atomic_load(&g->app_room), max = room < l->connections.max ? room : l->connections.max;
     return atomic_exchange(&g->max_connections, max) != max && max < l->connections.max;
 }
 

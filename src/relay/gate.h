@@ -89,7 +89,8 @@ struct gate {
     struct class_cells *class_cells; /* the same; NULL: there are no classes */
 
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
-    uint32_t app_room;                /* worker 0: connections for which that leaves room; UINT32_MAX: not known */
+    _Atomic uint32_t app_room;        /* connections for which that leaves room; UINT32_MAX: not known */
+    _Atomic int app_process;          /* whose limit that is; 0: not known */
     _Atomic uint32_t open, half_open;
     _Atomic uint32_t regulars_away; /* sources that have passed messages and have no connection now, roughly */
     struct visits useless;          /* sources whose connections were of no use lately (strangers.h) */
@@ -98,13 +99,20 @@ struct gate {
 
     /* what is known of the application */
     struct app_facts app;
-    _Atomic bool up; /* it answered when last tried */
+    _Atomic bool up; /* it answered when last tried, or was never tried */
     /* connections to it, with those whose end it has not seen (farewell.h) */
     _Atomic uint32_t upstream;
     /* connections whose handshake with it is done: while there are any, it is known to live */
     _Atomic uint32_t established;
+    _Atomic uint32_t greeted;     /* connections in their handshakes that have shown its greeting */
     _Atomic uint64_t verified_ns; /* when it last showed its greeting */
-    _Atomic bool recheck;         /* there is reason to doubt what is known of it */
+
+    /* who finds out (reach.h) */
+    _Atomic uint64_t reach_turn_ns;  /* since when somebody has the turn; 0: nobody has */
+    _Atomic uint64_t reach_again_ns; /* while it is away: not before */
+    _Atomic uint32_t reach_failures; /* in a row */
+    _Atomic uint32_t reach_waiting;  /* sessions that wait for who has the turn */
+    struct log_limit reach_notice;
 
     struct breaker breaker;         /* see health.h */
     _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
@@ -141,7 +149,7 @@ static inline enum socket_type gate_socket(const struct gate *g)
 }
 
 /* Sets the connections in force: what the limits allow and the application has room for. Returns whether that is
- * another number than before, and lower than the limits'. Worker 0. */
+ * another number than before, and lower than the limits'. Any worker. */
 bool gate_bound_connections(struct gate *g, const struct limits *l);
 
 /* After the workers have adopted other limits: nothing is owed for longer than they could have brought about, and where

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "relay/event_log.h"
 #include "relay/opening.h"
+#include "relay/reach.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -78,14 +79,28 @@ static void note_change(struct worker_gate *wg, enum breaker_change c)
 bool health_refuses(const struct worker_gate *wg)
 {
     const struct gate *g = wg->gate;
-    return wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE &&
-           breaker_state(&g->breaker, wg->worker->now_ns) == BREAKER_OPEN;
+    if (wg->policy->config->breaker_open != BREAKER_MEETS_REFUSE ||
+        breaker_state(&g->breaker, wg->worker->now_ns) != BREAKER_OPEN)
+        return false;
+    return breaker_cause(&g->breaker) != BREAKER_CONNECT || !reach_is_due(wg);
+}
+
+/* Of an application that could not be reached one client at a time finds out whether it can. */
+static bool finds_out(const struct session *s)
+{
+    const struct gate *g = s->wg->gate;
+    return s->opening->reach.turn_ns && breaker_state(&g->breaker, s->wg->worker->now_ns) == BREAKER_OPEN &&
+           breaker_cause(&g->breaker) == BREAKER_CONNECT;
 }
 
 bool health_admits(struct session *s)
 {
     struct gate *g = s->wg->gate;
     uint64_t now_ns = s->wg->worker->now_ns;
+    if (finds_out(s)) {
+        s->opening->held = false;
+        return true;
+    }
     uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->id, sizeof(s->id));
     struct breaker_answer a = breaker_enter(&g->breaker, params(s->wg), ticket, now_ns);
     note_change(s->wg, a.change);
@@ -144,9 +159,11 @@ void health_on_early_end(struct session *s)
     const struct handshake *h = &s->opening->handshake;
     /* After its greeting, the type that the client was judged by; before, any that it had. */
     enum socket_type app = h->app_greeted ? h->app.socket : gate_socket(s->wg->gate);
-    bool for_nothing = app != SOCKET_AUTO && app != SOCKET_PAIR && was_asked_in_3(s) &&
-                       (!h->app_greeted || h->app.mechanism == MECHANISM_NULL);
-    if (for_nothing)
+    /* A connection that asks has said nothing of its client yet. */
+    bool asked = h->asks && !h->app_greeted;
+    bool has_no_excuse =
+        app != SOCKET_AUTO && app != SOCKET_PAIR && (!h->app_greeted || h->app.mechanism == MECHANISM_NULL);
+    if (was_asked_in_3(s) && ((asked && app != SOCKET_PAIR) || has_no_excuse))
         health_on_failure(s->wg, h->app_greeted ? BREAKER_HANDSHAKE : BREAKER_CONNECT);
 }
 
@@ -156,14 +173,10 @@ void health_on_wrong_words(struct session *s)
         health_on_failure(s->wg, BREAKER_HANDSHAKE);
 }
 
-/* Its greeting depends on nothing that a client says. It must have had some time for it: a client may ask for a
- * connection just before its own time is up. */
+/* Its greeting depends on nothing that a client says. */
 void health_on_late_handshake(struct session *s)
 {
-    const struct opening *o = s->opening;
-    uint64_t patience_ns = session_limits(s)->handshake.within_ns / 2;
-    if (o->asked_ns != 0 && !o->handshake.app_greeted && was_asked_in_3(s) &&
-        s->wg->worker->now_ns - o->asked_ns >= patience_ns)
+    if (was_asked_in_3(s))
         health_on_failure(s->wg, BREAKER_CONNECT);
 }
 
@@ -193,54 +206,43 @@ static uint64_t taken_by(const struct worker *w, const struct gate *g)
     return sum(w, g, CELL_SENT_IN) - opening + sum(w, g, CELL_MESSAGES_OUT);
 }
 
-static void look(struct stall_watch *w)
+static void look(struct worker_gate *wg)
 {
-    struct worker *worker = w->wg->worker;
-    struct gate *g = w->wg->gate;
+    struct stall_watch *w = &wg->stalls;
+    struct worker *worker = wg->worker;
+    struct gate *g = wg->gate;
     uint64_t now_ns = worker->now_ns, taken = taken_by(worker, g);
     bool moved = taken != w->taken;
     w->taken = taken;
     if (moved)
-        note_change(w->wg, breaker_on_taken(&g->breaker, now_ns));
+        note_change(wg, breaker_on_taken(&g->breaker, now_ns));
     if (moved || sum(worker, g, CELL_BLOCKED_IN) == 0)
         w->since_ns = now_ns;
-    else if (now_ns - w->since_ns >= w->wg->policy->config->breaker_stall_ns)
-        note_change(w->wg, breaker_on_stall(&g->breaker, params(w->wg), now_ns, dice(g, now_ns)));
+    else if (now_ns - w->since_ns >= wg->policy->config->breaker_stall_ns)
+        note_change(wg, breaker_on_stall(&g->breaker, params(wg), now_ns, dice(g, now_ns)));
 }
 
-static void look_again_later(struct stall_watch *w)
+static void look_again_later(struct worker_gate *wg)
 {
-    struct worker *worker = w->wg->worker;
-    uint64_t pause_ns = w->wg->policy->config->breaker_stall_ns / STALL_LOOKS;
+    uint64_t pause_ns = wg->policy->config->breaker_stall_ns / STALL_LOOKS;
     pause_ns = pause_ns < STALL_LEAST_NS ? STALL_LEAST_NS : pause_ns;
-    timer_arm(&worker->timers, &w->alarm.timer, worker->now_ns + pause_ns);
+    timer_arm(&wg->worker->timers, &wg->stalls.alarm.timer, wg->worker->now_ns + pause_ns);
 }
 
 static void on_alarm(struct alarm *a)
 {
-    struct stall_watch *w = (struct stall_watch *)(void *)((char *)a - offsetof(struct stall_watch, alarm));
-    look(w);
-    look_again_later(w);
+    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, stalls.alarm));
+    look(wg);
+    look_again_later(wg);
 }
 
-void stall_watch_start(struct stall_watch *w, struct worker_gate *wg)
+void stall_watch_begin(struct worker_gate *wg)
 {
-    *w = (struct stall_watch){.wg = wg, .since_ns = wg->worker->now_ns};
-    timer_init(&w->alarm.timer);
+    struct stall_watch *w = &wg->stalls;
     w->alarm.ring = on_alarm;
-    stall_watch_on_policy(w);
-}
-
-void stall_watch_on_policy(struct stall_watch *w)
-{
     if (w->alarm.timer.expires_ns == 0)
-        w->since_ns = w->wg->worker->now_ns;
+        w->since_ns = wg->worker->now_ns;
     timer_disarm(&w->alarm.timer);
-    if (w->wg->policy->config->breaker_stall_ns != 0)
-        look_again_later(w);
-}
-
-void stall_watch_stop(struct stall_watch *w)
-{
-    timer_disarm(&w->alarm.timer);
+    if (wg->policy->config->breaker_stall_ns != 0)
+        look_again_later(wg);
 }

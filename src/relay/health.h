@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The health of a gate's application: what sessions and the probe see of it is told to the gate's circuit breaker
- * (flow/breaker.h), and newcomers ask it before they connect to the application. Changes of its state are logged, one
- * line of a kind in 10 s, and told to all workers, so that those who wait go on.
+ * The health of a gate's application: what sessions see of it is told to the gate's circuit breaker (flow/breaker.h),
+ * and newcomers ask it before they connect to the application. Changes of its state are logged, one line of a kind in
+ * 10 s, and told to all workers, so that those who wait go on. While it is open because the application could not be
+ * reached, whoever has the turn to ask (reach.h) goes on asking, so that one that restarts is not kept waiting.
  *
  * No client may open the breaker: only what no client can bring about counts as a failure. So an application that ends
  * a PLAIN or CURVE handshake counts for nothing (it may be the password), nor does a second connection to a PAIR.
@@ -36,7 +37,7 @@ void health_on_handshake(struct session *s);
 void health_on_failure(struct worker_gate *wg, enum breaker_cause cause);
 
 /* In the handshake of an opening session the application has ended the connection; has said what ZMTP does not allow;
- * has not been done in time. */
+ * has not shown its greeting in time. */
 void health_on_early_end(struct session *s);
 void health_on_wrong_words(struct session *s);
 void health_on_late_handshake(struct session *s);
@@ -47,17 +48,7 @@ bool health_is_absence(int error);
 
 /* ---- stalls ---- */
 
-struct stall_watch {
-    struct alarm alarm;
-    struct worker_gate *wg;
-    uint64_t taken;    /* by the application, when it was last looked at */
-    uint64_t since_ns; /* it has taken nothing since, and somebody has waited */
-};
-
-void stall_watch_start(struct stall_watch *w, struct worker_gate *wg);
-
-/* Another policy is in force. */
-void stall_watch_on_policy(struct stall_watch *w);
-void stall_watch_stop(struct stall_watch *w);
+/* Worker 0, with its first policy and with each that follows. */
+void stall_watch_begin(struct worker_gate *wg);
 
 #endif

@@ -6,7 +6,7 @@
 #include "relay/entry.h"
 #include "relay/offence.h"
 #include "relay/memory.h"
-#include "relay/probe.h"
+#include "relay/reach.h"
 #include "relay/session.h"
 #include "relay/shadow.h"
 #include "relay/shedding.h"
@@ -609,7 +609,7 @@ static void finish(struct lane *l, struct session *s)
         /* The application has closed: what it said was passed on, and nobody is there for what the client may still
          * say. */
         if (!s->up.shut)
-            probe_doubt(s->wg);
+            reach_doubt(s->wg);
         session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
         return;
     }

@@ -294,14 +294,17 @@ static size_t limit_from_proc(FILE *f)
     return 0;
 }
 
-size_t net_peer_descriptor_limit(int fd)
+int net_peer_process(int fd)
 {
     struct ucred cred;
     socklen_t len = sizeof(cred);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0 ? 0 : (int)cred.pid;
+}
+
+size_t net_descriptor_limit(int process)
+{
     char path[64];
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 || cred.pid <= 0)
-        return 0;
-    snprintf(path, sizeof(path), "/proc/%d/limits", (int)cred.pid);
+    snprintf(path, sizeof(path), "/proc/%d/limits", process);
     FILE *f = fopen(path, "re"); /* made by the kernel on the spot: it waits for no disk */
     if (!f)
         return 0;

@@ -36,8 +36,10 @@ MUST_USE int net_connect_from(const struct endpoint *e, const struct addr *from,
 /* The outcome of a pending connect: 0 or -errno. */
 MUST_USE int net_connect_result(int fd);
 
-/* The descriptor limit of the process that listens on the other end of a Unix socket; 0 when it cannot be known. */
-size_t net_peer_descriptor_limit(int fd);
+/* The process that listens on the other end of a Unix socket, and the descriptor limit of a process; 0 when that cannot
+ * be known. */
+int net_peer_process(int fd);
+size_t net_descriptor_limit(int process);
 
 /* What close(2) of this connection does from now on: a reset, and nothing is left behind. */
 void net_close_with_reset(int fd);

@@ -314,14 +314,14 @@ static void the_limit_of_an_application_can_be_seen(void **state)
     int listener = net_listen(&e, true, false), fd = net_connect(&e, &pending);
     assert_true(listener >= 0 && fd >= 0);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &l), 0);
-    assert_int_equal(net_peer_descriptor_limit(fd), l.rlim_cur);
+    assert_int_equal(net_descriptor_limit(net_peer_process(fd)), l.rlim_cur);
     close(fd);
     close(listener);
     unlink(e.un.sun_path);
     struct endpoint tcp = parse("tcp://127.0.0.1:*");
     listener = net_listen(&tcp, true, false);
     fd = net_connect(&tcp, &pending);
-    assert_int_equal(net_peer_descriptor_limit(fd), 0);
+    assert_int_equal(net_descriptor_limit(net_peer_process(fd)), 0);
     close(fd);
     close(listener);
 }

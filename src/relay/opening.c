@@ -6,7 +6,6 @@
 #include "relay/farewell.h"
 #include "relay/health.h"
 #include "relay/net.h"
-#include "relay/probe.h"
 #include "relay/shadow.h"
 
 #include <errno.h>
@@ -16,12 +15,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* An application that refuses a connection is asked again after 20 ms, doubling up to 500 ms. */
+/* What has no place now is tried again after 20 ms, doubling up to 500 ms. */
 #define RETRY_FIRST_NS (20 * NS_PER_MS)
 #define RETRY_MOST_NS  (500 * NS_PER_MS)
 
-/* How long the greeting of an application without connections is believed. */
-#define FRESH_NS (20 * NS_PER_MS)
+/* A client that is to say HELLO does so at once. If it has not after this, and no connection to the application stands
+ * any more, it may be the application that is to say it now. */
+#define HELLO_SOON_NS (100 * NS_PER_MS)
+
+/* libzmq's ZMQ_HANDSHAKE_IVL. */
+#define APP_WITHIN_NS (30 * NS_PER_S)
 
 struct opening *opening_new(struct session *s)
 {
@@ -51,6 +54,8 @@ void opening_free(struct opening *o, struct session *s)
     if (!o)
         return;
     breaker_leave(&s->wg->gate->breaker, o->place);
+    if (s->opening)
+        reach_leave(s);
     connects_give_back(s->wg, &o->connect);
     claim_end(s, &o->claim);
     handshake_fini(&o->handshake);
@@ -60,10 +65,15 @@ void opening_free(struct opening *o, struct session *s)
 
 void opening_start(struct session *s)
 {
-    s->opening->deadline_ns = s->wg->worker->now_ns + session_limits(s)->handshake.within_ns;
-    s->opening->retry_delay_ns = RETRY_FIRST_NS;
+    struct opening *o = s->opening;
+    uint64_t within_ns = session_limits(s)->handshake.within_ns;
+    o->turn_ns = s->wg->worker->now_ns;
+    o->left_ns[false] = within_ns;
+    o->left_ns[true] = within_ns > APP_WITHIN_NS ? within_ns : APP_WITHIN_NS;
+    o->deadline_ns = o->turn_ns + within_ns;
+    o->retry_delay_ns = RETRY_FIRST_NS;
     s->state = SESSION_OPENING;
-    session_arm(s, s->opening->deadline_ns);
+    session_arm(s, o->deadline_ns);
     session_wake(s);
 }
 
@@ -79,14 +89,20 @@ static void retry_later(struct session *s)
 
 static void connect_later(struct session *s, int error)
 {
+    struct opening *o = s->opening;
     cell_add(session_cells(s), CELL_UPSTREAM_FAILURES, 1);
-    s->opening->asked_ns = 0;
-    connects_give_back(s->wg, &s->opening->connect);
+    o->asked_ns = 0;
+    connects_give_back(s->wg, &o->connect);
     health_give_back(s);
-    if (health_is_absence(error))
-        health_on_failure(s->wg, BREAKER_CONNECT);
-    probe_report_failure(s->wg, error);
-    retry_later(s);
+    if (!health_is_absence(error)) {
+        retry_later(s);
+        return;
+    }
+    o->retry_ns = s->wg->worker->now_ns + reach_on_failure(s, error);
+    session_arm(s, o->retry_ns);
+    health_on_failure(s->wg, BREAKER_CONNECT);
+    if (health_refuses(s->wg))
+        session_close(s, VERDICT_BREAKER_OPEN);
 }
 
 static void on_connected(struct session *s)
@@ -112,7 +128,7 @@ static void connect_now(struct session *s)
     struct opening *o = s->opening;
     bool pending;
     o->retry_ns = 0;
-    if (!connects_take(s->wg, &o->connect))
+    if (!reach_takes_turn(s) || !connects_take(s->wg, &o->connect))
         return;
     o->no_place = !farewell_take_place(s);
     if (o->no_place) {
@@ -143,6 +159,7 @@ static void connect_now(struct session *s)
         return;
     }
     o->connecting = pending;
+    session_arm(s, o->asked_ns + session_limits(s)->handshake.within_ns);
     if (!pending)
         on_connected(s);
 }
@@ -195,6 +212,19 @@ static bool enter_routing_id(struct session *s)
     return false;
 }
 
+/* Enters the routing id as soon as the client has told it. False: the session is closed. */
+static bool check_name(struct session *s)
+{
+    const struct opening *o = s->opening;
+    return o->checked || !o->handshake.named || o->retry_ns != 0 || enter_routing_id(s);
+}
+
+/* The application hears of no id that was not entered. */
+static bool may_be_named(const struct session *s)
+{
+    return s->opening->checked || !s->opening->handshake.named;
+}
+
 /* ---- bytes ---- */
 
 static void write_waiting(struct side *to, struct bytes (*waiting)(const struct handshake *),
@@ -217,7 +247,7 @@ static void write_all(struct session *s)
     struct opening *o = s->opening;
     struct cells *c = session_cells(s);
     write_waiting(&s->front, handshake_to_client, handshake_sent_client, &o->handshake, &c->metric[CELL_SENT_OUT]);
-    if (!o->connected)
+    if (!o->connected || !may_be_named(s))
         return;
     uint64_t before = atomic_load_explicit(&c->metric[CELL_SENT_IN], memory_order_relaxed);
     write_waiting(&s->back, handshake_to_app, handshake_sent_app, &o->handshake, &c->metric[CELL_SENT_IN]);
@@ -271,6 +301,15 @@ static bool read_client(struct session *s)
     return n > 0;
 }
 
+static void on_app_end(struct session *s)
+{
+    bool greeted = s->opening->handshake.app_greeted;
+    health_on_early_end(s);
+    if (!greeted)
+        reach_on_silence(s, "it closed the connection");
+    session_close(s, greeted ? VERDICT_APPLICATION_REFUSED : VERDICT_APPLICATION_GONE);
+}
+
 /* No further than to the end of its handshake: what stands behind may be the backlog of days, and goes where there is
  * room for it. An end of the stream behind it is the lane's affair too. */
 static bool read_app(struct session *s)
@@ -285,9 +324,7 @@ static bool read_app(struct session *s)
         handshake_app_input(&o->handshake, s->wg->worker->scratch, (size_t)n);
     }
     if (n < 0)
-        health_on_early_end(s);
-    if (n < 0)
-        session_close(s, o->handshake.app_greeted ? VERDICT_APPLICATION_REFUSED : VERDICT_APPLICATION_GONE);
+        on_app_end(s);
     return n > 0;
 }
 
@@ -298,109 +335,128 @@ static bool reach_application(struct session *s)
     struct opening *o = s->opening;
     if (o->connecting && s->back.writable)
         finish_connect(s);
+    if (s->state == SESSION_CLOSED)
+        return false;
     if (!o->handshake.wants_app || o->handshake.verdict != VERDICT_PASS || s->back.watch.fd >= 0)
         return true;
-    if (!o->checked && o->retry_ns == 0 && !enter_routing_id(s))
-        return false;
-    if (!o->checked)
+    if (!may_be_named(s))
         return true;
-    if (o->retry_ns == 0 || o->held)
+    if (o->retry_ns == 0 || o->held || o->reach.waits)
         connect_now(s);
     return s->state != SESSION_CLOSED;
 }
 
 static void refuse(struct session *s)
 {
-    struct gate *g = s->wg->gate;
     enum verdict v = s->opening->handshake.verdict;
-    if (v == VERDICT_WRONG_MECHANISM)
-        probe_request(s->wg);
     if (v == VERDICT_APPLICATION_PROTOCOL)
         health_on_wrong_words(s);
-    if (v == VERDICT_APPLICATION_CHANGED) {
-        app_facts_forget(&g->app, s->wg->worker->now_ns);
-        probe_report_failure(s->wg, 0);
-    }
+    if (v == VERDICT_APPLICATION_CHANGED)
+        reach_forget(s->wg);
     write_all(s);
     session_close(s, v);
 }
 
 /* libzmq clients that are answered with another mechanism than their own give up for good. So a client is answered only
- * while the application is known to be what it was: some connection to it stands, or it has just shown its greeting.
- * Otherwise it is asked first. */
-static bool know_application(struct session *s, struct handshake_app *ret)
+ * while the application is known to be what it was. Otherwise one of those who wait asks it. */
+static void know_application(struct session *s)
 {
-    struct gate *g = s->wg->gate;
-    bool stands = atomic_load(&g->established) > 0;
-    if (app_facts_get(&g->app, ret, stands, s->wg->worker->now_ns) &&
-        (stands || s->wg->worker->now_ns < atomic_load(&g->verified_ns) + FRESH_NS))
-        return true;
-    probe_request(s->wg);
-    return false;
-}
-
-/* A slow application, or whoever it asks for permission, is not the client's fault. */
-static bool is_clients_turn(const struct handshake *h)
-{
-    return h->app_known && handshake_client_room(h) > 0;
+    struct handshake *h = &s->opening->handshake;
+    struct handshake_app app;
+    if (handshake_trusts_initiator(h) && !reach_stands(s->wg))
+        handshake_doubt_initiator(h);
+    if (h->app_known || s->back.watch.fd >= 0)
+        return;
+    if (reach_knows(s->wg, &app)) {
+        if (h->asks)
+            handshake_ask_no_more(h);
+        reach_leave(s);
+        s->opening->retry_ns = 0;
+        handshake_set_app(h, &app);
+    } else if (handshake_may_ask(h)) {
+        handshake_ask(h, s->wg->gate->app.configured);
+    }
 }
 
 /* What the application has shown to this session; in time for a client that does not fit it. */
 static void learn(struct session *s)
 {
     struct opening *o = s->opening;
-    struct handshake_app app = o->handshake.app;
-    if (o->learned || o->handshake.app_socket == SOCKET_AUTO)
+    if (!o->handshake.app_greeted)
         return;
-    o->learned = true;
-    app.socket = o->handshake.app_socket;
-    app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->now_ns);
+    if (!o->met)
+        reach_on_greeting(s);
+    o->met = true;
+    reach_on_words(s);
 }
 
-/* Where the handshake stands when nothing moves any more. Who has the next move takes nobody's turn to connect. */
+static void switch_turn(struct session *s, bool apps_turn)
+{
+    struct opening *o = s->opening;
+    uint64_t now_ns = s->wg->worker->now_ns, used_ns = now_ns - o->turn_ns, *left_ns = &o->left_ns[o->apps_turn];
+    *left_ns = *left_ns > used_ns ? *left_ns - used_ns : 0;
+    o->apps_turn = apps_turn;
+    o->turn_ns = now_ns;
+    o->deadline_ns = now_ns + o->left_ns[apps_turn];
+    session_arm(s, handshake_trusts_initiator(&o->handshake) ? now_ns + HELLO_SOON_NS : o->deadline_ns);
+}
+
+/* Where the handshake stands when nothing moves any more. What is meant for a client that does not take it is the
+ * client's affair. Who has the next move takes nobody's turn to connect. */
 static void note_turn(struct session *s)
 {
-    const struct handshake *h = &s->opening->handshake;
-    bool clients = is_clients_turn(h);
-    if (clients && h->app_greeted) {
+    struct opening *o = s->opening;
+    const struct handshake *h = &o->handshake;
+    bool apps_turn = !handshake_is_clients_turn(h) && handshake_to_client(h).len == 0;
+    if (h->app_greeted && !apps_turn) {
         health_give_back(s);
         if (handshake_to_app(h).len == 0)
-            connects_give_back(s->wg, &s->opening->connect);
+            connects_give_back(s->wg, &o->connect);
     }
-    entry_note_turn(s, !clients);
+    if (apps_turn != o->apps_turn)
+        switch_turn(s, apps_turn);
+    entry_note_turn(s, apps_turn);
+}
+
+/* One step of everything that can move. Returns whether another may follow; false as well when the session has ended.
+ */
+static bool move(struct session *s)
+{
+    struct opening *o = s->opening;
+    struct handshake *h = &o->handshake;
+    know_application(s);
+    if (!reach_application(s))
+        return false;
+    bool moved = read_client(s);
+    if (s->state == SESSION_CLOSED)
+        return false;
+    moved |= read_app(s);
+    if (s->state == SESSION_CLOSED)
+        return false;
+    learn(s);
+    if (h->verdict != VERDICT_PASS) {
+        refuse(s);
+        return false;
+    }
+    if (!check_name(s))
+        return false;
+    bool waited = handshake_to_app(h).len != 0;
+    write_all(s);
+    return moved || (waited && handshake_to_app(h).len == 0) || handshake_may_ask(h) ||
+           (h->wants_app && s->back.watch.fd < 0 && o->retry_ns == 0 && o->connect.turn != CONNECT_WAITS);
 }
 
 void opening_run(struct session *s)
 {
-    struct handshake *h = &s->opening->handshake;
-    struct handshake_app app;
     if (s->back.watch.fd < 0 && health_refuses(s->wg)) {
         session_close(s, VERDICT_BREAKER_OPEN);
         return;
     }
-    if (!h->app_known && know_application(s, &app))
-        handshake_set_app(h, &app);
-    for (bool moved = true; moved;) {
-        if (!reach_application(s))
-            return;
-        moved = read_client(s);
-        if (s->state == SESSION_CLOSED)
-            return;
-        moved |= read_app(s);
-        if (s->state == SESSION_CLOSED)
-            return;
-        learn(s);
-        if (h->verdict != VERDICT_PASS) {
-            refuse(s);
-            return;
-        }
-        bool waited = handshake_to_app(h).len != 0;
-        write_all(s);
-        moved |= (waited && handshake_to_app(h).len == 0) ||
-                 (h->wants_app && s->back.watch.fd < 0 && s->opening->retry_ns == 0 &&
-                  s->opening->connect.turn != CONNECT_WAITS);
-    }
-    if (!handshake_done(h)) {
+    while (move(s))
+        ;
+    if (s->state == SESSION_CLOSED)
+        return;
+    if (!handshake_done(&s->opening->handshake)) {
         note_turn(s);
         return;
     }
@@ -410,7 +466,7 @@ void opening_run(struct session *s)
 
 bool opening_awaits_client(const struct session *s)
 {
-    return s->state == SESSION_OPENING && is_clients_turn(&s->opening->handshake) && !s->front.readable;
+    return s->state == SESSION_OPENING && handshake_is_clients_turn(&s->opening->handshake) && !s->front.readable;
 }
 
 bool opening_is_silent(const struct session *s)
@@ -421,29 +477,47 @@ bool opening_is_silent(const struct session *s)
 bool opening_is_overdue(const struct session *s)
 {
     const struct opening *o = s->opening;
-    uint64_t within_ns = session_limits(s)->handshake.within_ns;
-    return o && s->state == SESSION_OPENING && is_clients_turn(&o->handshake) &&
-           s->wg->worker->now_ns + within_ns >= o->deadline_ns + NS_PER_S;
+    if (!o || s->state != SESSION_OPENING || o->apps_turn)
+        return false;
+    uint64_t left_ns = o->left_ns[false] + o->turn_ns, now_ns = s->wg->worker->now_ns;
+    return now_ns + session_limits(s)->handshake.within_ns >= left_ns + NS_PER_S;
 }
 
-/* What kept the client from finishing: the application, if it could not be reached or has not answered. */
+/* What kept the client from finishing. */
 static enum verdict timeout_verdict(const struct session *s)
 {
-    const struct handshake *h = &s->opening->handshake;
-    if (s->opening->no_place)
+    const struct opening *o = s->opening;
+    if (o->no_place)
         return VERDICT_TABLE_FULL;
-    if (s->opening->held)
+    if (o->held)
         return VERDICT_BREAKER_OPEN;
-    if (!h->app_known || (h->wants_app && !h->app_greeted) || !is_clients_turn(h))
-        return VERDICT_APPLICATION_ABSENT;
-    return VERDICT_HANDSHAKE_TIMEOUT;
+    if (!o->apps_turn)
+        return VERDICT_HANDSHAKE_TIMEOUT;
+    return o->handshake.app_greeted ? VERDICT_APPLICATION_TIMEOUT : VERDICT_APPLICATION_ABSENT;
+}
+
+/* The application has accepted the connection, and says nothing. */
+static void note_silence(struct session *s)
+{
+    struct opening *o = s->opening;
+    if (o->late || o->asked_ns == 0 || o->handshake.app_greeted)
+        return;
+    uint64_t late_ns = o->asked_ns + session_limits(s)->handshake.within_ns;
+    if (s->wg->worker->now_ns < late_ns) {
+        session_arm(s, late_ns);
+        return;
+    }
+    o->late = true;
+    health_on_late_handshake(s);
+    if (o->connected)
+        reach_on_silence(s, "it accepts connections but does not answer");
 }
 
 void opening_on_timer(struct session *s)
 {
     struct opening *o = s->opening;
+    note_silence(s);
     if (s->wg->worker->now_ns >= o->deadline_ns) {
-        health_on_late_handshake(s);
         session_close(s, timeout_verdict(s));
         return;
     }

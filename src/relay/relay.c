@@ -6,10 +6,10 @@
 #include "policy/ban_reach.h"
 #include "relay/banned.h"
 #include "relay/listed.h"
+#include "relay/health.h"
 #include "relay/listener.h"
 #include "relay/net.h"
 #include "relay/policies.h"
-#include "relay/probe.h"
 #include "relay/proxied.h"
 #include "relay/worker.h"
 
@@ -325,12 +325,8 @@ static void apply_first_lists(struct relay *r)
 int relay_start(struct relay *r)
 {
     apply_first_lists(r);
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct worker_gate *wg = &r->workers[0]->gates[i];
-        wg->probe = probe_new(wg);
-        if (!wg->probe)
-            return -ENOMEM;
-    }
+    for (size_t i = 0; i < r->gate_count; i++)
+        stall_watch_begin(&r->workers[0]->gates[i]);
     for (unsigned i = 0; i < r->worker_count; i++) {
         int error = worker_start(r->workers[i]);
         if (error < 0)

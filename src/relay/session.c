@@ -320,11 +320,12 @@ void session_open(struct session *s)
     init_lanes(s, h);
     entry_end(s);
     s->state = SESSION_OPEN;
+    atomic_fetch_add(&s->wg->gate->established, 1);
+    reach_leave(s);
     s->opening = NULL;
     bool loaded =
         lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
     opening_free(o, s);
-    atomic_fetch_add(&s->wg->gate->established, 1);
     strangers_enter(s);
     if (!loaded) {
         session_close(s, VERDICT_NO_MEMORY);

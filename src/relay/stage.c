@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "relay/net.h"
 #include "relay/opening.h"
-#include "relay/probe.h"
+#include "relay/health.h"
 #include "zmtp/greeting.h"
 
 #include <arpa/inet.h>
@@ -232,8 +232,7 @@ void stage_start(struct stage *s)
     assert_true(wg->listener.fd >= 0);
     assert_int_equal(worker_watch(&s->worker, &wg->listener, EPOLLIN), 0);
     stage_app_listen(s);
-    wg->probe = probe_new(wg);
-    assert_non_null(wg->probe);
+    stall_watch_begin(wg);
 }
 
 void stage_app_listen(struct stage *s)
@@ -390,6 +389,9 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(atomic_load(&s->gate.open), 0);
     assert_int_equal(atomic_load(&s->gate.half_open), 0);
     assert_int_equal(atomic_load(&s->gate.established), 0);
+    assert_int_equal(atomic_load(&s->gate.greeted), 0);
+    assert_int_equal(atomic_load(&s->gate.reach_waiting), 0);
+    assert_int_equal(atomic_load(&s->gate.reach_turn_ns), 0);
     assert_int_equal(atomic_load(&s->gate.lag.lagging), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.bytes), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.pass), 0);

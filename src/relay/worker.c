@@ -7,11 +7,11 @@
 #include "relay/banned.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
+#include "relay/health.h"
 #include "relay/listener.h"
 #include "relay/memory.h"
 #include "relay/net.h"
 #include "relay/peer.h"
-#include "relay/probe.h"
 #include "relay/proxied.h"
 #include "relay/session.h"
 #include "relay/shedding.h"
@@ -74,6 +74,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     list_init(&wg->connecting);
     timer_init(&wg->connect_next.timer);
     wg->connect_next.ring = connects_on_alarm;
+    timer_init(&wg->stalls.alarm.timer);
     list_init(&wg->leaving);
     timer_init(&wg->leave.timer);
     wg->leave.ring = farewell_on_alarm;
@@ -150,10 +151,8 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
 void worker_fini(struct worker *w)
 {
     survey_drop(w);
-    for (size_t i = 0; i < w->gate_count; i++) {
+    for (size_t i = 0; i < w->gate_count; i++)
         listener_stop(&w->gates[i]);
-        probe_free(w->gates[i].probe);
-    }
     if (w->wake.fd >= 0)
         close(w->wake.fd);
     if (w->epoll_fd >= 0)
@@ -193,11 +192,8 @@ static void start_draining(struct worker *w)
 /* Something was learned of an application: those who wait for it go on. */
 static void spread_news(struct worker *w)
 {
-    for (size_t i = 0; i < w->gate_count; i++) {
-        if (w->gates[i].probe)
-            probe_wake(w->gates[i].probe);
+    for (size_t i = 0; i < w->gate_count; i++)
         entry_wake_all(&w->gates[i]);
-    }
 }
 
 static void on_wake(struct worker *w)
@@ -245,9 +241,6 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
     case WATCH_PROXIED:
         proxied_on_event(watch, events);
         break;
-    case WATCH_PROBE:
-        probe_on_event(watch, events);
-        break;
     case WATCH_FRONT: {
         struct session *s = (struct session *)(void *)((char *)watch - offsetof(struct session, front));
         on_side(&s->front, s, events);
@@ -263,13 +256,13 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
 
 /* ---- another policy ---- */
 
-/* The probe's worker also keeps what follows from the policy for the gate as a whole. */
+/* Worker 0 keeps what follows from the policy for the gate as a whole. */
 static void settle(struct worker_gate *wg)
 {
-    if (!wg->probe)
+    if (wg->worker->index != 0)
         return;
     gate_bound_connections(wg->gate, &wg->policy->limits);
-    probe_on_policy(wg->probe);
+    stall_watch_begin(wg);
 }
 
 static void adopt(struct worker *w)

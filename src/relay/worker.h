@@ -29,16 +29,7 @@
 #define SCRATCH_READ_BYTES (256u * 1024u)
 #define SCRATCH_HEAD_BYTES 65536u
 
-enum watch_kind {
-    WATCH_WAKE,
-    WATCH_LISTENER,
-    WATCH_PROBE,
-    WATCH_FRONT,
-    WATCH_BACK,
-    WATCH_FAREWELL,
-    WATCH_TARPIT,
-    WATCH_PROXIED
-};
+enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_FRONT, WATCH_BACK, WATCH_FAREWELL, WATCH_TARPIT, WATCH_PROXIED };
 
 /* What epoll hands back: the first member of everything that owns a descriptor. */
 struct watch {
@@ -52,9 +43,15 @@ struct alarm {
     void (*ring)(struct alarm *);
 };
 
+/* Looks whether the application takes anything (health.h); of worker 0. */
+struct stall_watch {
+    struct alarm alarm;
+    uint64_t taken;    /* by the application, when it was last looked at */
+    uint64_t since_ns; /* it has taken nothing since, and somebody has waited */
+};
+
 struct worker;
 struct peer;
-struct probe;
 struct survey;
 struct session;
 
@@ -93,7 +90,7 @@ struct worker_gate {
     struct alarm connect_next;
     struct list leaving; /* farewells of which the application was not told, oldest first */
     struct alarm leave;  /* the next of them */
-    struct probe *probe; /* worker 0 only */
+    struct stall_watch stalls;
 };
 
 struct worker {

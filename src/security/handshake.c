@@ -13,6 +13,9 @@
 /* Room that Weir's own properties and a frame header may need beyond what the client sent. */
 #define REWRITE_ROOM 512u
 
+/* What a peer says of its greeting until it has told its version. */
+#define VERSION_BYTES (ZMTP_SIGNATURE_BYTES + 1)
+
 static void refuse(struct handshake *h, enum verdict v)
 {
     if (h->verdict == VERDICT_PASS)
@@ -86,7 +89,7 @@ bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_byte
     snprintf(h->class_name, sizeof(h->class_name), "%s", class_name ? class_name : "");
     uint8_t greeting[ZMTP_GREETING_BYTES];
     zmtp_greeting_put(greeting, &(struct zmtp_greeting){.major = 3});
-    return queue_put(h, &h->to_client, greeting, ZMTP_SIGNATURE_BYTES + 1);
+    return queue_put(h, &h->to_client, greeting, ZMTP_SIGNATURE_BYTES);
 }
 
 void handshake_fini(struct handshake *h)
@@ -99,32 +102,28 @@ void handshake_fini(struct handshake *h)
 
 /* ---- greetings ---- */
 
-static bool is_zmtp2(const struct handshake *h)
-{
-    return h->client.major == 2;
-}
-
-/* What the application has said itself in this handshake counts for more than what was known of it before. */
+/* The type that is believed, and the one that the application has said itself. */
 static bool types_fit(const struct handshake *h)
 {
-    enum socket_type app = h->app_socket != SOCKET_AUTO ? h->app_socket : h->app.socket;
-    return socket_types_fit(h->client_socket, app);
+    return socket_types_fit(h->client_socket, h->app.socket) && socket_types_fit(h->client_socket, h->app_socket);
 }
 
 /*
- * Who opens PLAIN or CURVE. libzmq leaves as-server 0 in every greeting, a server's too, so that 0 says nothing: the
- * client opens, unless it says itself that it is the server.
+ * Who initiates PLAIN or CURVE. That is independent of who connects, and libzmq leaves as-server 0 in every greeting, a
+ * server's too, so that 0 says nothing. If the application was not seen yet, it is connected now, and whoever says
+ * HELLO first is the one.
  */
 static void settle_roles(struct handshake *h)
 {
     if (h->app.mechanism == MECHANISM_NULL)
         return;
-    if (h->client.as_server && h->app.as_server) {
+    bool app_serves = h->app.as_server || h->app.initiator == INITIATOR_CLIENT;
+    if (h->client.as_server && app_serves) {
         refuse(h, VERDICT_WRONG_ROLE);
         return;
     }
-    h->app_initiates = h->client.as_server;
-    h->wants_app = h->app_initiates;
+    h->initiator = h->client.as_server ? INITIATOR_APP : app_serves ? INITIATOR_CLIENT : h->app.initiator;
+    h->wants_app = h->asks || h->initiator != INITIATOR_CLIENT;
 }
 
 /* RFC 37: "If the mechanism that the peer received does not exactly match the mechanism it sent, it MUST close the
@@ -137,31 +136,67 @@ static void check_client_greeting(struct handshake *h)
         settle_roles(h);
 }
 
-static void accept_zmtp2(struct handshake *h)
+/* `old`: it is the client that speaks no more than 2.0. Such a one has to be told nothing, so that it may be here
+ * before the application is known. */
+static void accept_zmtp2(struct handshake *h, bool old)
 {
     h->client_socket = socket_type_from_zmtp2(h->client.socket_code);
-    if (!h->allow_zmtp2)
+    if (old && !h->allow_zmtp2)
         refuse(h, VERDICT_OLD_VERSION);
-    else if (h->app.mechanism != MECHANISM_NULL)
+    else if (h->app_known && h->app.mechanism != MECHANISM_NULL)
         refuse(h, VERDICT_WRONG_MECHANISM);
-    else if (h->client_socket == SOCKET_AUTO || !socket_types_fit(h->client_socket, h->app.socket))
+    else if (h->client_socket == SOCKET_AUTO || !types_fit(h))
         refuse(h, VERDICT_WRONG_SOCKET_TYPE);
     else
-        h->wants_app = true;
+        h->wants_app = h->asks || h->app_known;
+}
+
+static void tell_version(struct handshake *h)
+{
+    uint8_t version = h->app.major == 2 ? 1 : 3;
+    if (h->app_known && !h->told_version)
+        h->told_version = queue_put(h, &h->to_client, &version, 1);
 }
 
 /* The rest of the greeting, once the client is known to speak 3.x; an older peer would take it for frames. */
 static void answer_greeting(struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_client);
-    if (h->answered || !h->app_known || !zmtp_greeting_is_v3(in.at, in.len))
+    tell_version(h);
+    if (h->answered || !h->app_known || h->app.major == 2 || !zmtp_greeting_is_v3(in.at, in.len))
         return;
     struct zmtp_greeting g = {
         .major = 3, .minor = h->app.minor, .mechanism = h->app.mechanism, .as_server = h->app.as_server};
     uint8_t bytes[ZMTP_GREETING_BYTES];
     zmtp_greeting_put(bytes, &g);
-    h->answered =
-        queue_put(h, &h->to_client, bytes + ZMTP_SIGNATURE_BYTES + 1, ZMTP_GREETING_BYTES - ZMTP_SIGNATURE_BYTES - 1);
+    h->answered = queue_put(h, &h->to_client, bytes + VERSION_BYTES, ZMTP_GREETING_BYTES - VERSION_BYTES);
+}
+
+/* The client's greeting as the application gets it: its own version and role, so that both ends choose the same
+ * encodings. Returns its length. */
+static size_t put_client_greeting(const struct handshake *h, uint8_t dst[static ZMTP_GREETING_BYTES])
+{
+    if (!handshake_is_zmtp2(h)) {
+        zmtp_greeting_put(dst, &h->client);
+        return ZMTP_GREETING_BYTES;
+    }
+    zmtp_greeting_put_v2(dst, h->client.socket_code);
+    return ZMTP2_GREETING_BYTES;
+}
+
+/* What the application was not sent of it when it was asked. */
+static void pass_greeting_on(struct handshake *h)
+{
+    uint8_t greeting[ZMTP_GREETING_BYTES];
+    size_t len = put_client_greeting(h, greeting);
+    if (h->owes_greeting && queue_put(h, &h->to_app, greeting + VERSION_BYTES, len - VERSION_BYTES))
+        h->owes_greeting = false;
+}
+
+static enum greeting_result parse_client_greeting(struct handshake *h, struct bytes in, size_t *ret_used)
+{
+    return h->app_known && h->app.major == 2 ? zmtp_greeting_parse_as_v2(in.at, in.len, &h->client, ret_used)
+                                             : zmtp_greeting_parse(in.at, in.len, &h->client, ret_used);
 }
 
 /* A load balancer that the gate was not told of makes a mistake of the operator's; it is known by its first octets, for
@@ -179,24 +214,27 @@ static bool take_client_greeting(struct handshake *h)
     struct bytes in = queue_bytes(&h->from_client);
     size_t used = 0;
     if (h->client_greeted)
-        return true;
+        return h->app_known;
     answer_greeting(h);
-    enum greeting_result r = zmtp_greeting_parse(in.at, in.len, &h->client, &used);
+    enum greeting_result r = parse_client_greeting(h, in, &used);
     if (r == GREETING_BAD)
         refuse_greeting(h, in);
-    if (r != GREETING_DONE || !h->app_known)
+    if (r != GREETING_DONE || (!h->app_known && h->client.major != 2))
         return false;
+    bool old = !zmtp_greeting_is_v3(in.at, in.len);
     queue_drop(&h->from_client, used);
     h->client_greeted = true;
-    if (is_zmtp2(h))
-        accept_zmtp2(h);
+    if (handshake_is_zmtp2(h))
+        accept_zmtp2(h, old);
     else
         check_client_greeting(h);
-    return h->verdict == VERDICT_PASS;
+    if (h->verdict == VERDICT_PASS)
+        pass_greeting_on(h);
+    return h->verdict == VERDICT_PASS && h->app_known;
 }
 
-/* A libzmq application that meets a 2.0 peer answers signature, its own major version, and RFC 15's socket-type byte.
- */
+/* An application that meets a 2.0 peer, or is one, answers signature, its own major version, and RFC 15's socket-type
+ * byte. */
 static bool take_app_greeting_v2(struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_app);
@@ -206,14 +244,42 @@ static bool take_app_greeting_v2(struct handshake *h)
         refuse(h, VERDICT_APPLICATION_PROTOCOL);
         return false;
     }
+    uint8_t major = in.at[10] < 3 ? 2 : 3;
+    if (!h->app_known)
+        h->app = (struct handshake_app){.mechanism = MECHANISM_NULL, .major = major, .socket = h->app.socket};
+    h->app_known = true;
     h->app_socket = socket_type_from_zmtp2(in.at[11]);
-    if (!types_fit(h)) {
+    if (h->app.major == 2 && major != 2)
+        refuse(h, VERDICT_APPLICATION_CHANGED);
+    else if (!types_fit(h))
         refuse(h, VERDICT_WRONG_SOCKET_TYPE);
-        return false;
-    }
-    h->app_greeted = queue_put(h, &h->to_client, in.at + 11, 1);
+    tell_version(h);
+    h->app_greeted = h->verdict == VERDICT_PASS && queue_put(h, &h->to_client, in.at + 11, 1);
     queue_drop(&h->from_app, ZMTP2_GREETING_BYTES);
     return h->app_greeted;
+}
+
+/* What it says is what the client is told; or if the client was told before and that is no longer true, only a new
+ * connection helps. */
+static void note_app_greeting(struct handshake *h, const struct zmtp_greeting *g)
+{
+    if (!h->app_known)
+        h->app = (struct handshake_app){.mechanism = g->mechanism,
+                                        .major = 3,
+                                        .minor = g->minor,
+                                        .as_server = g->as_server,
+                                        .socket = h->app.socket};
+    else if (g->major != 3 || g->minor != h->app.minor || g->mechanism != h->app.mechanism ||
+             g->as_server != h->app.as_server)
+        refuse(h, VERDICT_APPLICATION_CHANGED);
+    h->app_known = true;
+    h->app_greeted = true;
+    answer_greeting(h);
+}
+
+static bool app_is_zmtp2(const struct handshake *h, struct bytes in)
+{
+    return handshake_is_zmtp2(h) || (!h->app_known && in.len > ZMTP_SIGNATURE_BYTES && in.at[10] != 0 && in.at[10] < 3);
 }
 
 static bool take_app_greeting(struct handshake *h)
@@ -223,7 +289,7 @@ static bool take_app_greeting(struct handshake *h)
     size_t used = 0;
     if (h->app_greeted)
         return true;
-    if (is_zmtp2(h))
+    if (app_is_zmtp2(h, in))
         return take_app_greeting_v2(h);
     enum greeting_result r = zmtp_greeting_parse(in.at, in.len, &g, &used);
     if (r == GREETING_BAD)
@@ -231,10 +297,7 @@ static bool take_app_greeting(struct handshake *h)
     if (r != GREETING_DONE)
         return false;
     queue_drop(&h->from_app, used);
-    /* The client was told what the application said before; if that is no longer true, only a new connection helps. */
-    if (g.major != 3 || g.minor != h->app.minor || g.mechanism != h->app.mechanism || g.as_server != h->app.as_server)
-        refuse(h, VERDICT_APPLICATION_CHANGED);
-    h->app_greeted = true;
+    note_app_greeting(h, &g);
     return h->verdict == VERDICT_PASS;
 }
 
@@ -304,7 +367,8 @@ static bool check_metadata(struct handshake *h, struct bytes metadata)
         refuse(h, VERDICT_WRONG_SOCKET_TYPE);
         return false;
     }
-    return check_routing_id(h, m.routing_id);
+    h->named = check_routing_id(h, m.routing_id);
+    return h->named;
 }
 
 /* Weir's own properties, then the client's without the reserved ones. Returns the bytes written; 0: no room. */
@@ -353,7 +417,8 @@ static bool take_client_command(struct handshake *h, struct bytes frame, struct 
 
 static bool take_client_identity(struct handshake *h, struct bytes frame, struct bytes body)
 {
-    if (!check_routing_id(h, body))
+    h->named = check_routing_id(h, body);
+    if (!h->named)
         return false;
     h->client_ready = true;
     return queue_put(h, &h->to_app, frame.at, frame.len);
@@ -366,13 +431,13 @@ static bool client_step(struct handshake *h)
     enum verdict why = VERDICT_PASS;
     if (!take_client_greeting(h) || !mechanism_client_turn(h))
         return false;
-    enum frame_result r = take_frame(&h->from_client, is_zmtp2(h), h->max_bytes, &body, &frame.len, &why);
+    enum frame_result r = take_frame(&h->from_client, handshake_is_zmtp2(h), h->max_bytes, &body, &frame.len, &why);
     if (r == FRAME_WRONG)
         refuse(h, why);
-    if (r != FRAME_WHOLE)
+    if (r != FRAME_WHOLE || mechanism_is_early(h, body))
         return false;
     frame.at = h->from_client.data + h->from_client.start;
-    bool taken = is_zmtp2(h) ? take_client_identity(h, frame, body) : take_client_command(h, frame, body);
+    bool taken = handshake_is_zmtp2(h) ? take_client_identity(h, frame, body) : take_client_command(h, frame, body);
     queue_drop(&h->from_client, frame.len);
     return taken;
 }
@@ -401,15 +466,21 @@ static bool app_step(struct handshake *h)
 {
     struct bytes body, frame = {0};
     enum verdict why = VERDICT_PASS;
-    if (!h->app_open || !take_app_greeting(h) || !mechanism_app_turn(h))
+    bool greeted = h->app_greeted;
+    if (!h->app_open || !take_app_greeting(h))
         return false;
-    enum frame_result r = take_frame(&h->from_app, is_zmtp2(h), HANDSHAKE_APP_MAX, &body, &frame.len, &why);
+    /* Its greeting may be what the client's waits for. */
+    if (!greeted)
+        return true;
+    if (!h->client_greeted || !mechanism_app_turn(h))
+        return false;
+    enum frame_result r = take_frame(&h->from_app, handshake_is_zmtp2(h), HANDSHAKE_APP_MAX, &body, &frame.len, &why);
     if (r == FRAME_WRONG)
         refuse(h, VERDICT_APPLICATION_PROTOCOL);
-    if (r != FRAME_WHOLE)
+    if (r != FRAME_WHOLE || mechanism_is_early(h, body))
         return false;
     frame.at = h->from_app.data + h->from_app.start;
-    if (is_zmtp2(h))
+    if (handshake_is_zmtp2(h))
         h->app_ready = true;
     else if (!take_app_command(h, body))
         return false;
@@ -436,17 +507,62 @@ static void advance(struct handshake *h)
 
 void handshake_set_app(struct handshake *h, const struct handshake_app *app)
 {
-    if (h->app_known)
+    if (h->app_known || h->asks)
         return;
     h->app = *app;
     h->app_known = true;
+    if (h->client_greeted)
+        accept_zmtp2(h, true);
     advance(h);
+}
+
+bool handshake_may_ask(const struct handshake *h)
+{
+    struct bytes in = queue_bytes(&h->from_client);
+    return h->verdict == VERDICT_PASS && !h->app_known && !h->asks &&
+           (h->client_greeted || zmtp_greeting_is_v3(in.at, in.len));
+}
+
+void handshake_ask(struct handshake *h, enum socket_type socket)
+{
+    h->app.socket = socket;
+    h->asks = h->wants_app = true;
+}
+
+void handshake_ask_no_more(struct handshake *h)
+{
+    h->asks = h->wants_app = false;
+}
+
+bool handshake_trusts_initiator(const struct handshake *h)
+{
+    return h->verdict == VERDICT_PASS && h->client_greeted && !h->wants_app && h->initiator == INITIATOR_CLIENT &&
+           !h->app.as_server;
+}
+
+void handshake_doubt_initiator(struct handshake *h)
+{
+    h->initiator = INITIATOR_UNKNOWN;
+    h->wants_app = true;
+}
+
+bool handshake_is_clients_turn(const struct handshake *h)
+{
+    struct bytes in = queue_bytes(&h->from_client);
+    if (h->verdict != VERDICT_PASS)
+        return false;
+    if (!h->client_greeted)
+        return h->app_known || !zmtp_greeting_is_v3(in.at, in.len);
+    return h->app_known && !(h->wants_app && !h->app_greeted) && mechanism_client_turn(h);
 }
 
 uint32_t handshake_client_room(const struct handshake *h)
 {
     if (h->verdict != VERDICT_PASS)
         return 0;
+    /* The rest of its greeting depends on what the application is, and all else on that. */
+    if (!h->app_known)
+        return h->client_greeted ? 0 : ZMTP_GREETING_BYTES - queue_len(&h->from_client);
     /* Until the greeting is judged there is nothing to wait for; later, only in the client's turn. */
     if (h->client_greeted && !mechanism_client_turn(h))
         return 0;
@@ -478,15 +594,12 @@ void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len)
 
 void handshake_app_connected(struct handshake *h)
 {
-    uint8_t greeting[ZMTP_GREETING_BYTES];
-    size_t len = ZMTP_GREETING_BYTES;
-    /* The application sees the client's own version and role, so that both ends choose the same encodings. */
-    if (is_zmtp2(h)) {
-        zmtp_greeting_put_v2(greeting, h->client.socket_code);
-        len = ZMTP2_GREETING_BYTES;
-    } else {
-        zmtp_greeting_put(greeting, &h->client);
-    }
+    uint8_t greeting[ZMTP_GREETING_BYTES] = {0};
+    size_t len = VERSION_BYTES;
+    if (h->client_greeted)
+        len = put_client_greeting(h, greeting);
+    else
+        zmtp_greeting_put(greeting, &(struct zmtp_greeting){.major = 3});
     /* It goes before whatever the client's commands have queued already. */
     if (!queue_reserve(h, &h->to_app, len))
         return;
@@ -494,6 +607,7 @@ void handshake_app_connected(struct handshake *h)
     memcpy(h->to_app.data, greeting, len);
     h->to_app.len += (uint32_t)len;
     h->app_greeting_left = (uint8_t)len;
+    h->owes_greeting = !h->client_greeted;
     h->app_open = true;
 }
 
@@ -531,6 +645,11 @@ bool handshake_done(const struct handshake *h)
            queue_len(&h->to_app) == 0;
 }
 
+bool handshake_is_silent(const struct handshake *h)
+{
+    return h->client_bytes < ZMTP_SIGNATURE_BYTES;
+}
+
 struct bytes handshake_rest_of_client(const struct handshake *h)
 {
     return queue_bytes(&h->from_client);
@@ -539,9 +658,4 @@ struct bytes handshake_rest_of_client(const struct handshake *h)
 struct bytes handshake_rest_of_app(const struct handshake *h)
 {
     return queue_bytes(&h->from_app);
-}
-
-bool handshake_is_silent(const struct handshake *h)
-{
-    return h->client_bytes < ZMTP_SIGNATURE_BYTES;
 }

@@ -6,8 +6,10 @@
  * ZMTP 2.0. No descriptor, no clock.
  *
  * Weir answers the client's greeting with what it knows of the application (struct handshake_app), in steps, as libzmq
- * does: signature and major version at once, the rest when the client's version is known. Handshake commands pass one
- * by one, each checked; the client's metadata is rewritten: reserved properties are stripped, Weir's own come first.
+ * does: the signature at once, the version when the application's is known, the rest when the client's version is
+ * known. If nothing is known, the client's greeting goes on to the application in the same steps, and what that answers
+ * is known. Handshake commands pass one by one, each checked; the client's metadata is rewritten: reserved properties
+ * are stripped, Weir's own come first.
  *
  * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes,
  * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's, with one read more of
@@ -32,11 +34,16 @@
 
 #define HANDSHAKE_APP_MAX 65536u
 
+/* Who says HELLO in PLAIN and CURVE, and then is the mechanism's client, whoever of both connects. */
+enum initiator { INITIATOR_UNKNOWN, INITIATOR_CLIENT, INITIATOR_APP };
+
 /* What Weir has learned of the application. */
 struct handshake_app {
     enum zmtp_mechanism mechanism;
+    uint8_t major; /* 3; 2 for ZMTP 2.0 */
     uint8_t minor;
     bool as_server;
+    enum initiator initiator;
     enum socket_type socket; /* AUTO: not known; clients are judged by what its READY says */
 };
 
@@ -59,31 +66,62 @@ struct handshake {
     uint32_t client_bytes; /* all that the client has sent so far */
 
     /* progress */
-    bool client_greeted, app_greeted, answered; /* answered: the client has our whole greeting */
-    bool client_ready, app_ready;               /* NULL: READY passed; ZMTP 2.0: identity passed */
-    uint8_t step;                               /* PLAIN, CURVE: the next of HELLO, WELCOME, INITIATE, READY */
-    bool app_initiates; /* PLAIN, CURVE: HELLO comes from the application, which then is the mechanism's client */
-    bool app_open;      /* handshake_app_connected() was called */
-    uint8_t app_greeting_left; /* bytes of our greeting to the application not written yet */
+    bool client_greeted, app_greeted;
+    bool told_version, answered;  /* the client has the version that it meets; our whole greeting */
+    bool asks;                    /* this connection's own greeting tells what the application is */
+    bool client_ready, app_ready; /* NULL: READY passed; ZMTP 2.0: identity passed */
+    uint8_t step;                 /* PLAIN, CURVE: the next of HELLO, WELCOME, INITIATE, READY */
+    uint8_t initiator;            /* PLAIN, CURVE: enum initiator */
+    bool app_says_hello;          /* so did the client */
+    bool app_open;                /* handshake_app_connected() was called */
+    uint8_t app_greeting_left;    /* bytes of our greeting to the application not written yet */
+    bool owes_greeting;           /* it has had the beginning of the client's only */
 
     /* results */
     struct zmtp_greeting client;
     enum socket_type client_socket, app_socket; /* AUTO where the mechanism hides it (CURVE) */
+    bool named;                                 /* the client has told its routing id, if it has one */
     uint8_t routing_id_len;
     uint8_t routing_id[255];
     bool wants_app;       /* the client is worth a connection to the application */
     enum verdict verdict; /* not PASS: close, after what waits in to_client was offered to the client */
 };
 
-/* `peer` and `class_name` (may be NULL) are copied. The signature and the major version wait in to_client at once.
+/* `peer` and `class_name` (may be NULL) are copied. The signature waits in to_client at once.
  * False when the pool refuses. */
 MUST_USE bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2,
                              const char *peer, const char *class_name);
 void handshake_fini(struct handshake *h);
 
-/* Tells what is known of the application; needed before the client's greeting can be answered. Later calls are ignored.
- */
+/* Tells what is known of the application, so that the client's greeting can be answered. Ignored once that is known, or
+ * asked by this connection. */
 void handshake_set_app(struct handshake *h, const struct handshake_app *app);
+
+/* The other way to learn it: as soon as the client has said its version, its own connection is used to ask. Whether it
+ * has said so, and nothing is known. */
+bool handshake_may_ask(const struct handshake *h);
+
+/* Asks: the client wants the application now. What it has said of its greeting is passed on as soon as that is there,
+ * and what the application's answer tells is in h->app (app_known) from then on. `socket`: the type that is configured,
+ * or AUTO. */
+void handshake_ask(struct handshake *h, enum socket_type socket);
+
+/* Not any more: somebody else has learned it before a connection was there. */
+void handshake_ask_no_more(struct handshake *h);
+
+/* Whether the client is waited for to say HELLO only because the application was seen to wait for it before; if that is
+ * not believed any more, the application is wanted now. */
+bool handshake_trusts_initiator(const struct handshake *h);
+void handshake_doubt_initiator(struct handshake *h);
+
+/* Whether nothing but the client's own words is missing. If not, the handshake waits for the application. */
+bool handshake_is_clients_turn(const struct handshake *h);
+
+/* Whether both sides speak ZMTP 2.0, because one of them does. */
+static inline bool handshake_is_zmtp2(const struct handshake *h)
+{
+    return h->client.major == 2 || (h->app_known && h->app.major == 2);
+}
 
 /* How many bytes may be read from the client now: 0 while it has to wait (for the application, or because all is done).
  */
@@ -111,12 +149,15 @@ void handshake_sent_app(struct handshake *h, size_t n);
  * traffic. */
 bool handshake_done(const struct handshake *h);
 
-/* Bytes that came behind the handshake. Valid until handshake_fini(). */
-struct bytes handshake_rest_of_client(const struct handshake *h);
-struct bytes handshake_rest_of_app(const struct handshake *h);
-
 /* Whether the client has said nothing that only a ZMTP peer would say (for the choice of verdict when it leaves early).
  */
 bool handshake_is_silent(const struct handshake *h);
+
+/* Who initiates, as far as the application has shown it in this handshake. */
+enum initiator handshake_shown_initiator(const struct handshake *h);
+
+/* Bytes that came behind the handshake. Valid until handshake_fini(). */
+struct bytes handshake_rest_of_client(const struct handshake *h);
+struct bytes handshake_rest_of_app(const struct handshake *h);
 
 #endif

@@ -63,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                   .as_server = data[0] & CHOICE_AS_SERVER,
                   .socket = (data[0] >> 4) % (SOCKET_PAIR + 1)},
         .allow_zmtp2 = data[0] & CHOICE_ZMTP2,
+        .asks = (data[0] & 3) == MECHANISM_OTHER,
+        .in_turn = true,
         .max_bytes = 4096,
     };
     struct drive_result whole = drive(&d);

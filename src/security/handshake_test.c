@@ -136,18 +136,25 @@ static void check_recording(const struct recording *rec, const struct drive_resu
     check_to_app(rec, r->to_app);
 }
 
-static void try_recording(const struct recording *rec, size_t most, struct property_rng *random)
+static void try_recording_by(const struct recording *rec, bool asks, size_t most, struct property_rng *random)
 {
     struct drive d = {.client = rec->client,
                       .app = rec->app,
                       .facts = rec->facts,
                       .allow_zmtp2 = true,
+                      .asks = asks,
                       .max_bytes = 8192,
                       .most = most,
                       .random = random};
     struct drive_result r = drive(&d);
     check_recording(rec, &r);
     drive_free(&r);
+}
+
+static void try_recording(const struct recording *rec, size_t most, struct property_rng *random)
+{
+    try_recording_by(rec, false, most, random);
+    try_recording_by(rec, true, most, random);
 }
 
 static void recorded_peers_in_pieces_of_every_size(void **state)
@@ -402,15 +409,17 @@ static void the_greeting_is_answered_in_steps(void **state)
     }
 }
 
-/* Strangers cost the application nothing. */
+/* Strangers cost the application nothing, once it is known that it waits for HELLO. */
 static void the_application_is_wanted_after_the_first_command(void **state)
 {
     static uint8_t hello[200] = "\x05HELLO";
+    struct handshake_app curve_router_that_serves = curve_router;
+    curve_router_that_serves.initiator = INITIATOR_CLIENT;
     struct text t = {.len = 0};
     put_greeting(&t, MECHANISM_CURVE, false);
     put_frame(&t, ZMTP_FLAG_COMMAND, hello, sizeof(hello));
     for (size_t len = 0; len <= t.len; len++) {
-        struct drive d = {.client = {t.bytes, len}, .facts = curve_router, .max_bytes = 8192};
+        struct drive d = {.client = {t.bytes, len}, .facts = curve_router_that_serves, .max_bytes = 8192};
         struct drive_result r = drive(&d);
         assert_int_equal(r.wanted_app, len == t.len);
         assert_int_equal(r.to_app.len, len == t.len ? 64 : 0);
@@ -569,6 +578,110 @@ static void old_versions_only_by_choice(void **state)
     }
 }
 
+/* ---- nothing is known of the application ---- */
+
+/* Its first words are those of the client, in the steps in which libzmq greets; nothing is answered before. */
+static void a_connection_may_ask_for_itself(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&client, "\x05READY" DEALER);
+    put_greeting(&app, MECHANISM_NULL, false);
+    for (size_t said = 0; said <= client.len; said++) {
+        for (size_t heard = 0; heard <= app.len; heard += 4) {
+            struct drive d = {
+                .client = {client.bytes, said}, .app = {app.bytes, heard}, .asks = true, .max_bytes = 8192};
+            struct drive_result r = drive(&d);
+            assert_int_equal(r.verdict, VERDICT_PASS);
+            assert_int_equal(r.wanted_app, said >= 11);
+            bool known = said >= 11 && heard == 64;
+            assert_int_equal(r.to_client.len, known ? 64 : 10);
+            assert_int_equal(r.to_app.len, said < 11             ? 0
+                                           : !known || said < 64 ? 11
+                                           : said < client.len   ? 64
+                                                                 : client.len + PEER_LEN);
+            drive_free(&r);
+        }
+    }
+}
+
+static void who_asks_is_judged_by_the_answer(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_PLAIN, false);
+    put_greeting(&app, MECHANISM_NULL, false);
+    for (size_t most = 0; most < 70; most++) {
+        struct drive d = {
+            .client = all_of(&client), .app = all_of(&app), .asks = true, .max_bytes = 8192, .most = most};
+        struct drive_result r = drive(&d);
+        assert_int_equal(r.verdict, VERDICT_WRONG_MECHANISM);
+        assert_int_equal(r.to_app.len, 11);
+        drive_free(&r);
+    }
+}
+
+/* Neither side says who is the mechanism's server: whoever says HELLO is not. */
+static void either_side_may_say_hello(void **state)
+{
+    struct text initiator = {.len = 0}, server = {.len = 0};
+    put_greeting(&initiator, MECHANISM_PLAIN, false);
+    COMMAND(&initiator, "\x05HELLO\x01u\x01p");
+    COMMAND(&initiator, "\x08INITIATE" DEALER);
+    put_greeting(&server, MECHANISM_PLAIN, false);
+    COMMAND(&server, "\x07WELCOME");
+    COMMAND(&server, "\x05READY" TYPE("ROUTER", "\x06"));
+    for (unsigned n = 0; n < 400; n++) {
+        bool app_initiates = n & 1;
+        struct drive d = {.client = all_of(app_initiates ? &server : &initiator),
+                          .app = all_of(app_initiates ? &initiator : &server),
+                          .facts = {.mechanism = MECHANISM_PLAIN, .major = 3, .minor = 1},
+                          .asks = n & 2,
+                          .max_bytes = 8192,
+                          .most = n / 4};
+        struct drive_result r = drive(&d);
+        assert_true(r.done);
+        drive_free(&r);
+    }
+}
+
+static void two_initiators_are_nobodys_fault(void **state)
+{
+    struct text t = {.len = 0};
+    put_greeting(&t, MECHANISM_PLAIN, false);
+    COMMAND(&t, "\x05HELLO\x01u\x01p");
+    expect(&t, &t, &plain_router, VERDICT_WRONG_ROLE);
+}
+
+/* A client of 3.x goes on in 2.0 with an application that speaks no more. */
+static void an_application_of_zmtp_2(void **state)
+{
+    struct text client = {.len = 0}, app = {.len = 0};
+    uint8_t v2[ZMTP2_GREETING_BYTES];
+    zmtp_greeting_put_v2(v2, 6); /* ROUTER */
+    put(&app, v2, sizeof(v2));
+    put(&app, "\0\0", 2);
+    zmtp_greeting_put_v2(v2, 5); /* DEALER */
+    put(&client, v2, sizeof(v2));
+    put(&client, "\0\2me", 4);
+    client.bytes[10] = 3;
+    for (unsigned n = 0; n < 120; n++) {
+        struct drive d = {.client = all_of(&client),
+                          .app = all_of(&app),
+                          .facts = {.mechanism = MECHANISM_NULL, .major = 2},
+                          .asks = n & 1,
+                          .max_bytes = 8192,
+                          .most = n / 2};
+        struct drive_result r = drive(&d);
+        assert_true(r.done);
+        assert_int_equal(r.client_socket, SOCKET_DEALER);
+        assert_int_equal(r.to_client.len, app.len);
+        assert_memory_equal(r.to_client.at, app.bytes, app.len);
+        assert_int_equal(r.to_app.len, client.len);
+        assert_memory_equal(r.to_app.at + 11, client.bytes + 11, client.len - 11);
+        drive_free(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -589,6 +702,11 @@ int main(void)
         cmocka_unit_test(an_error_of_the_application_goes_on),
         cmocka_unit_test(a_wrong_password_is_told_to_the_client),
         cmocka_unit_test(old_versions_only_by_choice),
+        cmocka_unit_test(a_connection_may_ask_for_itself),
+        cmocka_unit_test(who_asks_is_judged_by_the_answer),
+        cmocka_unit_test(either_side_may_say_hello),
+        cmocka_unit_test(two_initiators_are_nobodys_fault),
+        cmocka_unit_test(an_application_of_zmtp_2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,18 +27,43 @@ static bool initiator_turn(const struct handshake *h)
     return h->step == STEP_HELLO || h->step == STEP_INITIATE;
 }
 
+static bool has_steps(const struct handshake *h)
+{
+    return !handshake_is_zmtp2(h) && h->app.mechanism != MECHANISM_NULL;
+}
+
+/* As long as nobody knows who initiates, either side may. */
 bool mechanism_client_turn(const struct handshake *h)
 {
-    if (h->client.major == 2 || h->app.mechanism == MECHANISM_NULL)
+    if (!has_steps(h))
         return !h->client_ready;
-    return h->step < STEP_DONE && initiator_turn(h) != h->app_initiates;
+    return h->step < STEP_DONE &&
+           (h->initiator == INITIATOR_UNKNOWN || initiator_turn(h) == (h->initiator == INITIATOR_CLIENT));
 }
 
 bool mechanism_app_turn(const struct handshake *h)
 {
-    if (h->client.major == 2 || h->app.mechanism == MECHANISM_NULL)
+    if (!has_steps(h))
         return !h->app_ready;
-    return h->step < STEP_DONE && initiator_turn(h) == h->app_initiates;
+    return h->step < STEP_DONE &&
+           (h->initiator == INITIATOR_UNKNOWN || initiator_turn(h) == (h->initiator == INITIATOR_APP));
+}
+
+bool mechanism_is_early(const struct handshake *h, struct bytes body)
+{
+    struct zmtp_command c;
+    return has_steps(h) && h->initiator == INITIATOR_UNKNOWN && zmtp_command_parse(body, &c) &&
+           c.kind == COMMAND_WELCOME;
+}
+
+/* HELLO and WELCOME are said by one side and the other: the application's own word counts. */
+enum initiator handshake_shown_initiator(const struct handshake *h)
+{
+    if (h->app_says_hello)
+        return INITIATOR_APP;
+    if (!h->app_known || !has_steps(h) || h->step < (h->initiator == INITIATOR_APP ? STEP_WELCOME : STEP_INITIATE))
+        return INITIATOR_UNKNOWN;
+    return (enum initiator)h->initiator;
 }
 
 /* RFC 24: "hello = command-size %d5 'HELLO' username password", each with one length byte, and nothing behind. */
@@ -78,13 +103,15 @@ static bool step_has_metadata(const struct handshake *h)
 
 /* PLAIN and CURVE: `wrong` and `malformed` are the verdicts for this side. */
 static struct mechanism_command next_step(struct handshake *h, const struct zmtp_command *c, size_t body_len,
-                                          enum verdict wrong, enum verdict malformed)
+                                          enum initiator side, enum verdict wrong, enum verdict malformed)
 {
     if (c->kind != expected[h->step])
         return (struct mechanism_command){.verdict = wrong};
     if (!form_ok(h, c, body_len))
         return (struct mechanism_command){.verdict = malformed};
     struct mechanism_command m = {.verdict = VERDICT_PASS, .has_metadata = step_has_metadata(h), .metadata = c->data};
+    if (h->initiator == INITIATOR_UNKNOWN)
+        h->initiator = side;
     h->step++;
     h->client_ready = h->app_ready = h->step == STEP_DONE;
     return m;
@@ -108,7 +135,7 @@ struct mechanism_command mechanism_client_command(struct handshake *h, struct by
         return (struct mechanism_command){.verdict = VERDICT_PEER_ERROR};
     if (h->app.mechanism == MECHANISM_NULL)
         return null_ready(&h->client_ready, &c, VERDICT_HANDSHAKE_ORDER);
-    return next_step(h, &c, body.len, VERDICT_HANDSHAKE_ORDER, VERDICT_BAD_READY);
+    return next_step(h, &c, body.len, INITIATOR_CLIENT, VERDICT_HANDSHAKE_ORDER, VERDICT_BAD_READY);
 }
 
 /* The PLAIN server of libzmq up to 4.3.4 spells ERROR this way (in C, "\x5ERROR" is the byte 5E and "RROR"), and its
@@ -130,5 +157,10 @@ struct mechanism_command mechanism_app_command(struct handshake *h, struct bytes
         return (struct mechanism_command){.verdict = VERDICT_APPLICATION_REFUSED};
     if (h->app.mechanism == MECHANISM_NULL)
         return null_ready(&h->app_ready, &c, VERDICT_APPLICATION_PROTOCOL);
-    return next_step(h, &c, body.len, VERDICT_APPLICATION_PROTOCOL, VERDICT_APPLICATION_PROTOCOL);
+    /* Neither is to blame: nobody has said who is the mechanism's server. */
+    if (c.kind == COMMAND_HELLO && h->initiator == INITIATOR_CLIENT && h->step == STEP_WELCOME) {
+        h->app_says_hello = true;
+        return (struct mechanism_command){.verdict = VERDICT_WRONG_ROLE};
+    }
+    return next_step(h, &c, body.len, INITIATOR_APP, VERDICT_APPLICATION_PROTOCOL, VERDICT_APPLICATION_PROTOCOL);
 }

@@ -19,6 +19,9 @@ struct mechanism_command {
 bool mechanism_client_turn(const struct handshake *h);
 bool mechanism_app_turn(const struct handshake *h);
 
+/* Whether one side's command has to wait for the other's: this is a WELCOME, and nobody has said HELLO yet. */
+bool mechanism_is_early(const struct handshake *h, struct bytes body);
+
 /* Judges the body of a handshake command. */
 struct mechanism_command mechanism_client_command(struct handshake *h, struct bytes body);
 struct mechanism_command mechanism_app_command(struct handshake *h, struct bytes body);

@@ -45,6 +45,8 @@ static bool feed_client(struct driver *v)
 {
     size_t left = v->d->client.len - v->client_at, room = handshake_client_room(&v->h);
     require(room <= v->d->max_bytes, "more room than max_bytes");
+    if (v->d->in_turn && !v->h.app_known)
+        room = room ? 1 : 0;
     size_t n = piece(v, left < room ? left : room);
     if (n == 0)
         return false;
@@ -59,6 +61,8 @@ static bool feed_app(struct driver *v)
 {
     size_t left = v->d->app.len - v->app_at, room = handshake_app_room(&v->h);
     require(room <= HANDSHAKE_APP_MAX, "more room than HANDSHAKE_APP_MAX");
+    if (v->d->in_turn && !v->h.app_known)
+        room = room ? 1 : 0;
     size_t n = piece(v, left < room ? left : room);
     if (!v->connected || n == 0)
         return false;
@@ -85,6 +89,8 @@ static bool take(struct driver *v, struct bytes waits, struct output *out, void 
 
 static bool connect_if_wanted(struct driver *v)
 {
+    if (v->d->asks && handshake_may_ask(&v->h))
+        handshake_ask(&v->h, v->d->facts.socket);
     if (v->connected || !v->h.wants_app || v->h.verdict != VERDICT_PASS)
         return false;
     handshake_app_connected(&v->h);
@@ -122,7 +128,8 @@ struct drive_result drive(const struct drive *d)
     pool.fail_after = d->fail_after;
     r.started = handshake_init(&v.h, &pool, d->max_bytes, d->allow_zmtp2, "192.0.2.7:4711", d->class_name);
     if (r.started) {
-        handshake_set_app(&v.h, &d->facts);
+        if (!d->asks)
+            handshake_set_app(&v.h, &d->facts);
         while (one_step(&v))
             ;
         while (take(&v, handshake_to_client(&v.h), &v.to_client, handshake_sent_client))

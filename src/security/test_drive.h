@@ -15,6 +15,8 @@ struct drive {
     struct handshake_app facts;
     const char *class_name; /* or NULL */
     bool allow_zmtp2;
+    bool asks;    /* `facts` are not told: the connection asks itself */
+    bool in_turn; /* where it asks, the application says no more than its greeting before the client has said its own */
     uint32_t max_bytes;
     size_t most;                 /* bytes in a piece; 0: as many as may be read */
     struct property_rng *random; /* not NULL: pieces of 1 to `most` bytes */

@@ -50,6 +50,14 @@ static enum greeting_result parse_v2(const uint8_t *b, size_t len, struct zmtp_g
     return GREETING_DONE;
 }
 
+enum greeting_result zmtp_greeting_parse_as_v2(const uint8_t *b, size_t len, struct zmtp_greeting *ret,
+                                               size_t *ret_used)
+{
+    if (signature_wrong(b, len) || (len > AT_REVISION && b[AT_REVISION] == 0))
+        return GREETING_BAD;
+    return parse_v2(b, len, ret, ret_used);
+}
+
 enum greeting_result zmtp_greeting_parse(const uint8_t *b, size_t len, struct zmtp_greeting *ret, size_t *ret_used)
 {
     if (signature_wrong(b, len))

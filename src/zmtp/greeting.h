@@ -43,6 +43,11 @@ enum greeting_result zmtp_greeting_parse(const uint8_t *bytes, size_t len, struc
 /* Whether the peer's version is known to be 3 or later, so that it may be sent a greeting's rest. */
 bool zmtp_greeting_is_v3(const uint8_t *bytes, size_t len);
 
+/* The same as zmtp_greeting_parse() for a peer that has been told that it speaks with a 2.0 peer: whatever its own
+ * version is, it goes on in 2.0. */
+enum greeting_result zmtp_greeting_parse_as_v2(const uint8_t *bytes, size_t len, struct zmtp_greeting *ret,
+                                               size_t *ret_used);
+
 /* The 64 bytes of a 3.x greeting. */
 void zmtp_greeting_put(uint8_t dst[static ZMTP_GREETING_BYTES], const struct zmtp_greeting *g);
 

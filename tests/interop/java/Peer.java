@@ -5,7 +5,8 @@ import java.util.List;
 
 import org.zeromq.ZMQ;
 
-/* A client on JeroMQ: Peer KIND ENDPOINT. Goes through the messages of messages.py once and prints "done"; any difference ends with code 1. */
+/* A client on JeroMQ: Peer KIND ENDPOINT. Goes through the messages of messages.py once and prints "done"; any difference ends with code 1.
+ * An application: Peer bind KIND ENDPOINT [COUNT]. Prints "ready"; see serve(). */
 public final class Peer {
     private static final int MIB = 1 << 20;
     private static final int[][] SHAPES = {{0}, {1}, {0, 0}, {255}, {256, 0, 1}, {65535}, {65536, 1}, {MIB}, {MIB + 1, 0, 300000}, hundred()};
@@ -44,6 +45,14 @@ public final class Peer {
             return ZMQ.SUB;
         case "pair":
             return ZMQ.PAIR;
+        case "rep":
+            return ZMQ.REP;
+        case "router":
+            return ZMQ.ROUTER;
+        case "pull":
+            return ZMQ.PULL;
+        case "pub":
+            return ZMQ.PUB;
         default:
             throw new IllegalArgumentException(kind);
         }
@@ -94,10 +103,45 @@ public final class Peer {
         }
     }
 
+    /* The application's side: echoes, takes, or says COUNT numbered messages. */
+    private static void serve(String kind, ZMQ.Socket socket, int count) throws Exception {
+        if (kind.equals("pub")) {
+            for (int i = 0; System.in.available() == 0; i++) {
+                socket.send(("news " + i).getBytes(), 0);
+                Thread.sleep(10);
+            }
+        } else if (count > 0) {
+            for (int i = 0; i < count; i++) {
+                socket.send(Integer.toString(i).getBytes(), 0);
+            }
+            System.out.println("done");
+            System.in.read();
+        } else {
+            while (true) {
+                List<byte[]> frames = receive(socket);
+                if (kind.equals("pull")) {
+                    System.out.println("took " + new String(frames.get(0)));
+                } else {
+                    send(socket, frames);
+                }
+            }
+        }
+    }
+
     public static void main(String[] args) throws Exception {
+        boolean binds = args[0].equals("bind");
+        if (binds) {
+            args = Arrays.copyOfRange(args, 1, args.length);
+        }
         ZMQ.Context context = ZMQ.context(1);
         ZMQ.Socket socket = context.socket(typeOf(args[0]));
         socket.setLinger(0);
+        if (binds) {
+            socket.bind(args[1]);
+            System.out.println("ready");
+            serve(args[0], socket, args.length > 2 ? Integer.parseInt(args[2]) : 0);
+            System.exit(0);
+        }
         if (args.length > 2) {
             socket.setIdentity(args[2].getBytes());
         }

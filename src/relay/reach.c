@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/reach.h"
+
+#include "base/log.h"
+#include "relay/health.h"
+#include "relay/net.h"
+#include "relay/opening.h"
+
+#include <string.h>
+
+#define RETRY_FIRST_NS (20 * NS_PER_MS)
+#define RETRY_MOST_NS  (500 * NS_PER_MS)
+
+/* How long the greeting of an application without connections is believed. */
+#define FRESH_NS (20 * NS_PER_MS)
+
+/* Descriptors that an application needs for itself and that nobody else may take. */
+#define APPLICATION_RESERVE 64u
+
+static struct reach_part *part(const struct session *s)
+{
+    return &s->opening->reach;
+}
+
+/* ---- what is known ---- */
+
+static bool stands(const struct gate *g)
+{
+    return atomic_load(&g->established) > 0 || atomic_load(&g->greeted) > 0;
+}
+
+bool reach_stands(const struct worker_gate *wg)
+{
+    return stands(wg->gate);
+}
+
+bool reach_knows(const struct worker_gate *wg, struct handshake_app *ret)
+{
+    const struct gate *g = wg->gate;
+    uint64_t now_ns = wg->worker->now_ns;
+    bool some = stands(g);
+    return app_facts_get(&g->app, ret, some, now_ns) && (some || now_ns < atomic_load(&g->verified_ns) + FRESH_NS);
+}
+
+void reach_doubt(struct worker_gate *wg)
+{
+    atomic_store(&wg->gate->verified_ns, 0);
+}
+
+void reach_forget(struct worker_gate *wg)
+{
+    app_facts_forget(&wg->gate->app, wg->worker->now_ns);
+    reach_doubt(wg);
+}
+
+/* ---- the turn ---- */
+
+static void stop_waiting(struct session *s)
+{
+    if (part(s)->waits)
+        atomic_fetch_sub(&s->wg->gate->reach_waiting, 1);
+    part(s)->waits = false;
+}
+
+static void give_turn_back(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t mine = part(s)->turn_ns;
+    part(s)->turn_ns = 0;
+    if (mine && atomic_compare_exchange_strong(&g->reach_turn_ns, &mine, 0) && atomic_load(&g->reach_waiting))
+        worker_tell_all(s->wg->worker);
+}
+
+/* Whoever has it begins anew, unless it took so long that another has it now. */
+static bool keep_turn(struct session *s)
+{
+    uint64_t mine = part(s)->turn_ns, now_ns = s->wg->worker->now_ns;
+    bool has = mine && atomic_compare_exchange_strong(&s->wg->gate->reach_turn_ns, &mine, now_ns);
+    part(s)->turn_ns = has ? now_ns : 0;
+    return has;
+}
+
+static bool take_turn(struct session *s, uint64_t *ret_until_ns)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t now_ns = s->wg->worker->now_ns, since_ns = atomic_load(&g->reach_turn_ns);
+    *ret_until_ns = since_ns + REACH_TURN_NS;
+    if (since_ns && now_ns < *ret_until_ns)
+        return false;
+    if (!atomic_compare_exchange_strong(&g->reach_turn_ns, &since_ns, now_ns)) {
+        *ret_until_ns = now_ns + REACH_TURN_NS;
+        return false;
+    }
+    part(s)->turn_ns = now_ns;
+    return true;
+}
+
+static void wait_until(struct session *s, uint64_t at_ns)
+{
+    if (!part(s)->waits)
+        atomic_fetch_add(&s->wg->gate->reach_waiting, 1);
+    part(s)->waits = true;
+    s->opening->retry_ns = at_ns;
+    session_arm(s, at_ns);
+}
+
+bool reach_takes_turn(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    uint64_t until_ns;
+    if (s->opening->handshake.asks || !atomic_load(&g->up)) {
+        if (!keep_turn(s) && !take_turn(s, &until_ns)) {
+            wait_until(s, until_ns);
+            return false;
+        }
+        uint64_t again_ns = atomic_load(&g->up) ? 0 : atomic_load(&g->reach_again_ns);
+        if (s->wg->worker->now_ns < again_ns) {
+            wait_until(s, again_ns);
+            return false;
+        }
+    }
+    stop_waiting(s);
+    return true;
+}
+
+bool reach_is_due(const struct worker_gate *wg)
+{
+    const struct gate *g = wg->gate;
+    uint64_t now_ns = wg->worker->now_ns, turn_ns = atomic_load(&g->reach_turn_ns);
+    return (turn_ns == 0 || now_ns >= turn_ns + REACH_TURN_NS) && now_ns >= atomic_load(&g->reach_again_ns);
+}
+
+/* ---- it is not there ---- */
+
+static void complain(struct worker_gate *wg, const char *why)
+{
+    struct gate *g = wg->gate;
+    LOG_LIMITED(&g->reach_notice, wg->worker->now_ns, LOG_LEVEL_WARN,
+                "gate %s: the application at %s cannot be reached (%s); clients wait, and Weir keeps trying",
+                g->config->name, g->config->forward_text, why);
+}
+
+uint64_t reach_on_failure(struct session *s, int error)
+{
+    struct gate *g = s->wg->gate;
+    complain(s->wg, strerror(-error));
+    if (atomic_exchange(&g->up, false))
+        atomic_store(&g->reach_failures, 0);
+    uint32_t n = atomic_fetch_add(&g->reach_failures, 1);
+    uint64_t pause_ns = n < 5 && (RETRY_FIRST_NS << n) < RETRY_MOST_NS ? RETRY_FIRST_NS << n : RETRY_MOST_NS;
+    atomic_store(&g->reach_again_ns, s->wg->worker->now_ns + pause_ns);
+    return pause_ns;
+}
+
+void reach_on_silence(struct session *s, const char *why)
+{
+    if (stands(s->wg->gate))
+        return;
+    atomic_store(&s->wg->gate->up, false);
+    complain(s->wg, why);
+}
+
+/* ---- it is ---- */
+
+/* A Unix socket tells who listens: its descriptor limit is respected, with room for the application's own. It is read
+ * from /proc, once for each process that listens there; that file is made in memory and waits for no disk. */
+static void respect_descriptor_limit(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    int pid = g->forward.kind == ENDPOINT_IPC ? net_peer_process(s->back.watch.fd) : 0;
+    if (pid <= 0 || atomic_exchange(&g->app_process, pid) == pid)
+        return;
+    size_t limit = net_descriptor_limit(pid);
+    if (limit == 0)
+        return;
+    size_t usable = limit > 2 * APPLICATION_RESERVE ? limit - APPLICATION_RESERVE : limit / 2;
+    const struct limits *l = &s->wg->policy->limits;
+    uint32_t room = usable < UINT32_MAX ? (uint32_t)usable : UINT32_MAX;
+    atomic_store(&g->app_room, room);
+    if (gate_bound_connections(g, l))
+        LOG_WARN("gate %s: connections.max lowered from %u to %u: the application may open %zu descriptors (raise its "
+                 "limit, LimitNOFILE or ulimit -n)",
+                 g->config->name, l->connections.max, room, limit);
+}
+
+static void say_that_it_is_there(struct worker_gate *wg, const struct handshake *h)
+{
+    const struct gate *g = wg->gate;
+    const char *mechanism = zmtp_mechanism_name(h->app.mechanism);
+    char version[64] = "ZMTP 2.0";
+    if (h->app.major == 3 && handshake_is_zmtp2(h))
+        snprintf(version, sizeof(version), "ZMTP 3");
+    else if (h->app.major == 3)
+        snprintf(version, sizeof(version), "ZMTP 3.%u, %s", h->app.minor,
+                 mechanism[0] ? mechanism : "a mechanism that Weir does not know");
+    LOG_INFO("gate %s: the application at %s is there (%s)", g->config->name, g->config->forward_text, version);
+}
+
+/* To a client that speaks 2.0 an application of 3.x does not say what it is. */
+static bool tells_all(const struct handshake *h)
+{
+    return !h->asks || !handshake_is_zmtp2(h) || h->app.major == 2;
+}
+
+/* Returns whether that is news. `alone`: no other connection stands. */
+static bool learn(struct worker_gate *wg, const struct handshake *h, bool alone)
+{
+    struct gate *g = wg->gate;
+    struct handshake_app before;
+    bool known = app_facts_get(&g->app, &before, false, 0);
+    if (h->asks && alone)
+        app_facts_forget_initiator(&g->app);
+    if (!tells_all(h))
+        return !known;
+    app_facts_learn(&g->app, &h->app, wg->worker->now_ns);
+    atomic_store(&g->verified_ns, wg->worker->now_ns);
+    return !known || before.mechanism != h->app.mechanism || before.minor != h->app.minor ||
+           before.major != h->app.major;
+}
+
+void reach_on_greeting(struct session *s)
+{
+    struct gate *g = s->wg->gate;
+    const struct handshake *h = &s->opening->handshake;
+    bool shown = tells_all(h), alone = !stands(g);
+    if (shown && !part(s)->stands)
+        atomic_fetch_add(&g->greeted, 1);
+    part(s)->stands |= shown;
+    bool news = learn(s->wg, h, alone);
+    respect_descriptor_limit(s);
+    if (!atomic_exchange(&g->up, true) || news)
+        say_that_it_is_there(s->wg, h);
+    health_on_greeting(s->wg);
+    give_turn_back(s);
+}
+
+void reach_on_words(struct session *s)
+{
+    struct opening *o = s->opening;
+    struct handshake_app app = o->handshake.app;
+    app.socket = o->handshake.app_socket;
+    app.initiator = handshake_shown_initiator(&o->handshake);
+    if (app.socket == o->shown_socket && app.initiator == o->shown_initiator)
+        return;
+    o->shown_socket = app.socket;
+    o->shown_initiator = app.initiator;
+    if (part(s)->stands)
+        app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->now_ns);
+}
+
+void reach_leave(struct session *s)
+{
+    stop_waiting(s);
+    give_turn_back(s);
+    if (part(s)->stands)
+        atomic_fetch_sub(&s->wg->gate->greeted, 1);
+    part(s)->stands = false;
+}
