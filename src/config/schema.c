@@ -158,7 +158,7 @@ static const struct schema_key gate_keys[] = {
      .reached = "The connection is closed."},
     {"message.unfinished", SCHEMA_SIZE, GATE(limits.message.unfinished_bytes), .min = "64KiB", .max = "1024GiB", .preset = "16MiB",
      .doc = "Unfinished messages above message.hold that the application holds, all clients of the gate together; the announced size of a frame counts from its beginning.",
-     .reached = "One such message goes on at a time, so that any that fits message.size gets through; the others wait unread. While they do, a message of a stranger that comes frame by frame ends at twice this, and one of more than 4096 frames at a quarter."},
+     .reached = "Messages up to 512 KiB are gathered in Weir until they are whole. Of larger ones one goes on beyond it at a time, so that any that fits message.size gets through, and whoever will be through first goes first; the others wait unread. While they do, one that comes much more slowly than they did is closed, a message of a stranger that comes frame by frame ends at twice this, and one of more than 4096 frames at a quarter."},
     {"message.enforce", SCHEMA_ENFORCE, GATE(limits.enforce[RULE_MESSAGE]), .preset_words = "as enforce of the gate",
      .doc = "How message.frame, message.size, message.frames and message.complete_within are enforced, as in `enforce`. What streams is still limited by message.unfinished."},
     {"message.over", SCHEMA_CHOICE, GATE(limits.message.over), .preset = "close", .choices = over_limit,

@@ -57,7 +57,7 @@
         MESSAGE_TOO_SLOW, "message_too_slow", EXCESS, 1,                                                               \
         "a message of which nothing came for message.complete_within, or too little while others waited for its room") \
     VERDICT(MESSAGE_GIVES_WAY, "message_gives_way", NONE, 0,                                                           \
-            "a message of a stranger that goes on and on, while others wait for its room")                             \
+            "a message that comes too slowly for others that wait for its room, or a stranger's that goes on and on")  \
     VERDICT(MESSAGE_ABANDONED, "message_abandoned", NONE, 0, "the peer left in the middle of a message")               \
     VERDICT(NO_DELIMITER, "no_delimiter", MISTAKE, 0,                                                                  \
             "a request to a REP without the empty frame that ends its envelope (RFC 28)")                              \

@@ -487,8 +487,8 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
         l->begun_ns = 0;
         return;
     }
-    if (l->traffic.reserved)
-        session_arm(s, s->wg->worker->now_ns + NS_PER_S);
+    if (l->traffic.reserved && s->check_ns == 0)
+        session_arm(s, s->wg->worker->now_ns);
     if (l->begun_ns != 0 && r->messages == 0 && r->dropped == 0)
         return;
     l->begun_ns = s->wg->worker->now_ns;

@@ -539,7 +539,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_REQUESTS_LIMIT] = valve.limited ? valve.limit : 0;
     ret->cells[CELL_REQUESTS_KEPT] = valve.kept;
     ret->cells[CELL_IN_LINE] = valve.waiting;
-    ret->cells[CELL_UNFINISHED] = atomic_load(&g->traffic.unfinished.bytes);
+    ret->cells[CELL_UNFINISHED] = unfinished_held(&g->traffic.unfinished);
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }
 

@@ -39,8 +39,25 @@
 
 static void on_alarm(struct alarm *a);
 
+/* While there is no room in the application for a large message, so much of it is gathered here; with one read more it
+ * fits into a buffer. */
+#define GATHER_BYTES (BUFPOOL_MAX_BYTES / 2)
+
+/* Between two looks at who holds room for a large message. */
+#define IN_THE_WAY_LOOK_NS (500 * NS_PER_MS)
+
+/* Bytes per second of the message that is on its way, as far as it has come. */
+static uint64_t pace_of(const struct lane *l, uint64_t now_ns)
+{
+    if (l->begun_ns == 0)
+        return 0;
+    double pace = (double)l->moved / (double)(now_ns - l->begun_ns + NS_PER_MS) * (double)NS_PER_S;
+    return pace < 1 ? 1 : (uint64_t)pace;
+}
+
 struct traffic_context session_context(struct session *s)
 {
+    bool roomy = pressure_level(s->wg->worker->pressure) == PRESSURE_NONE;
     return (struct traffic_context){
         .limits = session_limits(s),
         .gate = &s->wg->gate->traffic,
@@ -48,6 +65,8 @@ struct traffic_context session_context(struct session *s)
         .topics = &s->topics,
         .id = s->id,
         .turns = VALVE_UNLIMITED,
+        .gather_bytes = roomy ? GATHER_BYTES : 0,
+        .pace = pace_of(&s->up, s->wg->worker->now_ns),
         .now_ns = s->wg->worker->now_ns,
     };
 }
@@ -426,27 +445,35 @@ static bool message_is_late(struct session *s, const struct limits *lim)
     return false;
 }
 
-/* Whoever holds room for a large message while others wait for it must use it. */
-static bool message_is_in_the_way(struct session *s)
+static void begin_look(struct session *s)
 {
-    struct lane *l = &s->up;
-    uint64_t now = s->wg->worker->now_ns;
+    s->check_ns = s->wg->worker->now_ns;
+    s->moved_then = s->up.moved;
+}
+
+/* Whoever holds room for a large message while others wait for it must use it (unfinished_least()). Only time in which
+ * Weir and the application took what came counts. PASS: it is in nobody's way. */
+static enum verdict message_in_the_way(struct session *s)
+{
+    const struct lane *l = &s->up;
+    uint64_t now = s->wg->worker->now_ns, least = session_limits(s)->message.min_rate;
     if (l->traffic.reserved == 0) {
         s->check_ns = 0;
-        return false;
+        return VERDICT_PASS;
     }
-    session_arm(s, now + NS_PER_S);
-    double least = (double)session_limits(s)->message.min_rate * (double)(now - s->check_ns) / (double)NS_PER_S;
-    bool idle = s->check_ns != 0 && l->moved >= s->moved_then && (double)(l->moved - s->moved_then) < least;
-    bool due = s->check_ns != 0 && now - s->check_ns >= NS_PER_S / 2;
-    if (due && idle && !session_is_held(s) && !l->pressed &&
-        unfinished_wanted(&s->wg->gate->traffic.unfinished, now, NS_PER_S))
-        return true;
-    if (s->check_ns == 0 || due) {
-        s->check_ns = now;
-        s->moved_then = l->moved;
+    session_arm(s, now + IN_THE_WAY_LOOK_NS);
+    if (s->check_ns == 0 || session_is_held(s) || l->pressed || l->begun_ns > s->check_ns) {
+        begin_look(s);
+        return VERDICT_PASS;
     }
-    return false;
+    if (now - s->check_ns < IN_THE_WAY_LOOK_NS)
+        return VERDICT_PASS;
+    double per_s = (double)(l->moved - s->moved_then) / (double)(now - s->check_ns) * (double)NS_PER_S;
+    uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->id, least, now);
+    begin_look(s);
+    if (per_s >= (double)asked)
+        return VERDICT_PASS;
+    return per_s < (double)least ? VERDICT_MESSAGE_TOO_SLOW : VERDICT_MESSAGE_GIVES_WAY;
 }
 
 /* Counts what waits for it in the application. Returns what waits for it alone. */
@@ -561,9 +588,12 @@ static void check_open(struct session *s)
     shedding_look(s);
     if (lim->shadow)
         check_shadow(s);
-    if (message_is_late(s, lim) || message_is_in_the_way(s))
+    enum verdict in_the_way = message_in_the_way(s);
+    if (message_is_late(s, lim))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
         session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
+    else if (in_the_way != VERDICT_PASS)
+        session_close(s, in_the_way);
     else if (reader_is_slow(s, lim))
         session_close(s, VERDICT_SLOW_READER);
     else if (waits_in_vain(s))

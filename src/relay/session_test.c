@@ -405,9 +405,20 @@ static void a_deaf_application_is_not_the_clients_fault(void **state)
     stage_fini(&s);
 }
 
-/* Streams `rate` bytes a second for `seconds` while somebody else waits for room; the session is looked at ten times a
- * second. */
-static bool streams_at(uint64_t rate, unsigned seconds)
+/* A message of 30 MiB begins: more of it comes than is gathered, and then it has its room. */
+static void begin_giant(struct stage *s, struct end *client, struct session *session)
+{
+    stream_frame(&client->out, 0, 's', 30 * MIB);
+    for (unsigned i = 0; i < 100 && session->up.traffic.reserved == 0; i++) {
+        end_write(client, 100 * KIB);
+        stage_rounds(s, 4);
+    }
+    assert_int_equal(session->up.traffic.reserved, 30 * MIB);
+}
+
+/* What became of a message of 30 MiB that streams at `rate` bytes a second for `seconds`, while another one waits for
+ * room whose beginning came at `other_rate`; the session is looked at ten times a second. PASS: it goes on. */
+static enum verdict streams_at(uint64_t rate, uint64_t other_rate, unsigned seconds)
 {
     struct stage s;
     struct end client, app, other, other_app;
@@ -417,34 +428,69 @@ static bool streams_at(uint64_t rate, unsigned seconds)
     stage_start(&s);
     stage_pair(&s, &client, &app, "PUSH", "PULL");
     struct session *first = only_session(&s);
-    stream_frame(&client.out, 0, 's', 30 * MIB);
-    end_write(&client, 100 * KIB);
-    stage_rounds(&s, 4);
+    begin_giant(&s, &client, first);
     stage_pair(&s, &other, &other_app, "PUSH", "PULL");
-    stream_frame(&other.out, 0, 's', 2 * MIB);
+    stream_frame(&other.out, 0, 's', 5 * MIB);
     for (unsigned i = 0; i < 10 * seconds; i++) {
         end_write(&client, rate / 10);
-        end_write(&other, 200 * KIB);
+        end_write(&other, other_rate / 10);
         if (stage_cell(&s, CELL_CLOSED) == 0)
             session_arm(first, stage_now_ns());
         stage_sleep(&s, 100 * NS_PER_MS);
         end_read(&app, SIZE_MAX);
         end_read(&other_app, SIZE_MAX);
     }
-    assert_true(stage_cell(&s, CELL_UNFINISHED) == 0);
-    bool cut = stage_verdict(&s, VERDICT_MESSAGE_TOO_SLOW) == 1;
-    /* Whoever waited has come through if the first was cut. */
-    assert_int_equal(end_traffic(&other_app, NULL).len == 2 * MIB + 9, cut);
+    enum verdict end = stage_verdict(&s, VERDICT_MESSAGE_TOO_SLOW)   ? VERDICT_MESSAGE_TOO_SLOW
+                       : stage_verdict(&s, VERDICT_MESSAGE_GIVES_WAY) ? VERDICT_MESSAGE_GIVES_WAY
+                                                                     : VERDICT_PASS;
+    /* Whoever waited goes on if the first was cut. */
+    assert_int_equal(end_traffic(&other_app, NULL).len > 0, end != VERDICT_PASS);
     end_close(&client), end_close(&app), end_close(&other), end_close(&other_app);
     stage_rounds(&s, 20);
     stage_fini(&s);
-    return !cut;
+    return end;
 }
 
 static void who_holds_room_must_use_it(void **state)
 {
-    assert_true(streams_at(80 * KIB, 10));
-    assert_false(streams_at(40 * KIB, 10));
+    assert_int_equal(streams_at(40 * KIB, 160 * KIB, 20), VERDICT_MESSAGE_TOO_SLOW);
+    assert_int_equal(streams_at(80 * KIB, 160 * KIB, 20), VERDICT_PASS);
+    assert_int_equal(streams_at(400 * KIB, MIB, 20), VERDICT_PASS);
+    assert_int_equal(streams_at(400 * KIB, 4 * MIB, 20), VERDICT_MESSAGE_GIVES_WAY);
+}
+
+/* A message that is larger than the pool, and dawdles: small ones that stream do not wait for it, nor for others of
+ * their size. */
+static void a_slow_giant_holds_nobody_up(void **state)
+{
+    struct stage s;
+    struct end giant, giant_app, others[8], apps[8];
+    stage_init(&s, NULL);
+    s.limits->message.unfinished_bytes = MIB;
+    stage_start(&s);
+    stage_pair(&s, &giant, &giant_app, "PUSH", "PULL");
+    begin_giant(&s, &giant, only_session(&s));
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+        stage_pair(&s, &others[i], &apps[i], "PUSH", "PULL");
+        stream_frame(&others[i].out, 0, 's', 200 * KIB); /* together more than the pool */
+        end_write(&others[i], 150 * KIB);
+    }
+    stage_sleep(&s, 20 * NS_PER_MS);
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+            end_write(&others[i], SIZE_MAX);
+            end_read(&apps[i], SIZE_MAX);
+        }
+        stage_sleep(&s, NS_PER_MS);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
+        assert_int_equal(end_traffic(&apps[i], NULL).len, 200 * KIB + 9);
+        end_close(&others[i]), end_close(&apps[i]);
+    }
+    assert_int_equal(stage_cell(&s, CELL_CLOSED), 0);
+    end_close(&giant), end_close(&giant_app);
+    stage_rounds(&s, 20);
+    stage_fini(&s);
 }
 
 /* ---- farewells ---- */
@@ -604,6 +650,7 @@ int main(void)
         cmocka_unit_test(receivers_that_stand_still_keep_nobody_out),
         cmocka_unit_test(a_deaf_application_is_not_the_clients_fault),
         cmocka_unit_test(who_holds_room_must_use_it),
+        cmocka_unit_test(a_slow_giant_holds_nobody_up),
         cmocka_unit_test(an_application_may_be_late_to_see_the_end),
         cmocka_unit_test(nobody_spins_while_idle),
         cmocka_unit_test(nobody_spins_while_paused_or_blocked),

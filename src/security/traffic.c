@@ -247,7 +247,8 @@ static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
     const struct traffic_context *c = j->c;
-    struct unfinished_client client = {.id = c->id, .owner = (uintptr_t)c->source};
+    struct unfinished_client client = {
+        .id = c->id, .owner = (uintptr_t)c->source, .pace = t->pace_log2 ? UINT64_C(1) << t->pace_log2 : 0};
     if (t->want == 0)
         return true;
     if (gives_way(j))
@@ -261,20 +262,45 @@ static bool reserve_wanted(struct judgement *j)
     return true;
 }
 
-/* A message grows beyond what is held: it streams from now on. */
+/* Small frames cost the application more than their bytes. */
+static uint64_t still_to_reserve(const struct traffic *t)
+{
+    return t->size > t->reserved ? t->size - t->reserved : 0;
+}
+
+/* A message that is held has grown beyond what is held. It streams as soon as it fits into the pool; as long as it does
+ * not, its beginning is gathered here, so that a small one needs no room in the application before it is whole, and of
+ * a larger one it is known how fast it comes. */
+static bool begin_stream(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    uint64_t want = still_to_reserve(t);
+    t->gathers = false;
+    if (unfinished_take(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, want)) {
+        t->mode = TRAFFIC_STREAM;
+        t->reserved += want;
+        return true;
+    }
+    if ((uint64_t)(j->end - j->item) < j->c->gather_bytes) {
+        t->gathers = true;
+        return true;
+    }
+    t->pace_log2 = j->c->pace ? (uint8_t)(63 - __builtin_clzll(j->c->pace)) : 0;
+    t->mode = TRAFFIC_STREAM;
+    t->want = want;
+    return reserve_wanted(j);
+}
+
+/* A message that grows beyond what is held streams from now on. */
 static bool stream_if_large(struct judgement *j)
 {
     struct traffic *t = j->t;
     uint64_t wire = (uint64_t)(j->at - j->item) + t->dec.left;
-    if (t->mode == TRAFFIC_HOLD) {
-        if (wire <= j->c->limits->message.hold_bytes)
-            return true;
-        t->mode = TRAFFIC_STREAM;
-    }
-    if (t->mode == TRAFFIC_SKIP)
+    if (t->mode == TRAFFIC_SKIP || (t->mode == TRAFFIC_HOLD && wire <= j->c->limits->message.hold_bytes))
         return true;
-    /* Small frames cost the application more than their bytes. */
-    t->want = t->size > t->reserved ? t->size - t->reserved : 0;
+    if (t->mode == TRAFFIC_HOLD)
+        return begin_stream(j);
+    t->want = still_to_reserve(t);
     return reserve_wanted(j);
 }
 
@@ -366,6 +392,7 @@ static void end_message(struct judgement *j)
     t->delimited = false;
     t->size = 0;
     t->mode = TRAFFIC_HOLD;
+    t->gathers = false;
     release_reserved(t, j->c);
 }
 
@@ -504,8 +531,10 @@ static bool on_bad(struct judgement *j)
  * which is not judged yet. */
 static bool on_need(struct judgement *j)
 {
-    const struct traffic *t = j->t;
+    struct traffic *t = j->t;
     if (t->dec.in_body && (treated_as_command(t) || t->awaits != AWAITS_NOTHING))
+        return false;
+    if (t->gathers && t->dec.in_body && !begin_stream(j))
         return false;
     const uint8_t *decided = j->at - (t->dec.in_body ? 0 : t->dec.have);
     if (t->mode == TRAFFIC_SKIP)

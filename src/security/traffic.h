@@ -5,8 +5,9 @@
  * source's limiters, and says which bytes go on, which are dropped, when to pause and when to close. No descriptor, no
  * clock, no copy.
  *
- * The caller keeps what is not decided (at most message.hold, or what one read brought while the connection has to
- * wait) and shows it again, in one piece, before new bytes. Each byte is decoded once.
+ * The caller keeps what is not decided (at most message.hold, or gather_bytes and one read of a message for which there
+ * is no room, or what one read brought while the connection has to wait) and shows it again, in one piece, before new
+ * bytes. Each byte is decoded once.
  *
  * Rules in shadow change nothing of this. What they would have done is counted beside it (traffic_shadow.c), as if it
  * had been done: a message that would have been held back or refused is charged to no limiter in shadow.
@@ -99,10 +100,12 @@ struct traffic {
     bool delimited;          /* the current message has one */
     bool judged;             /* the current frame was judged by its header */
     uint8_t awaits;          /* enum traffic_awaits, of the current frame */
+    uint8_t pace_log2;       /* of the bytes per second at which it came as far as it was gathered; 0: not known */
     bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
-    bool complete;           /* a whole message waits for its turn */
-    bool shadowed;           /* a rule in shadow would have kept the current message out */
-    bool withheld;           /* a subscription waits for room among all topics */
+    bool complete : 1;       /* a whole message waits for its turn */
+    bool shadowed : 1;       /* a rule in shadow would have kept the current message out */
+    bool withheld : 1;       /* a subscription waits for room among all topics */
+    bool gathers : 1;        /* the current message is held although it is larger than what is held, for want of room */
     uint32_t frames;         /* of the current message */
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
@@ -120,6 +123,8 @@ struct traffic_context {
     uint64_t id;                   /* of this connection, not 0 */
     uint32_t turns;                /* messages that the application may be given now */
     enum traffic_shed shed;        /* the message that waits for its turn */
+    uint64_t gather_bytes;         /* how much of a large message may be held while there is no room for it */
+    uint64_t pace;                 /* at which the current message comes, in bytes per second; 0: not known */
     uint64_t now_ns;
 };
 

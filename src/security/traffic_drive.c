@@ -39,7 +39,7 @@ void stand_init(struct stand *s)
 
 void stand_fini(struct stand *s)
 {
-    REQUIRE(atomic_load(&s->gate.unfinished.bytes) == 0 && atomic_load(&s->gate.unfinished.pass) == 0);
+    REQUIRE(unfinished_held(&s->gate.unfinished) == 0 && atomic_load(&s->gate.unfinished.pass) == 0);
     REQUIRE(atomic_load(&s->source.topic_bytes) == 0);
     REQUIRE(topic_tree_cost(&s->gate.topics) == 0 && s->gate.topics.count == 0);
     unfinished_fini(&s->gate.unfinished);
@@ -63,8 +63,18 @@ static struct traffic_context context_of(struct line *l)
 {
     struct stand *s = l->stand;
     struct traffic_shadow *shadow = s->limits.shadow ? &s->shadow : NULL;
-    return (struct traffic_context){&s->limits, &s->gate,   l->source,    &l->topics, shadow,
-                                    l->id,      UINT32_MAX, SHED_NOTHING, s->now_ns};
+    return (struct traffic_context){
+        .limits = &s->limits,
+        .gate = &s->gate,
+        .source = l->source,
+        .topics = &l->topics,
+        .shadow = shadow,
+        .id = l->id,
+        .turns = UINT32_MAX,
+        .shed = SHED_NOTHING,
+        .gather_bytes = s->gather_bytes,
+        .now_ns = s->now_ns,
+    };
 }
 
 /* As relay/subscribers.c does. */
@@ -132,14 +142,14 @@ static void take_counts(struct line *l, const struct traffic_result *r)
 }
 
 /* What may be kept of a line that need not wait: a message up to message.hold with the header that goes beyond it, and
- * a command or subscription that is not whole. */
+ * a command or subscription that is not whole; and what is gathered of a larger one. */
 static size_t keeps_at_most(const struct line *l)
 {
     const struct limits *lim = &l->stand->limits;
     size_t command = TRAFFIC_COMMAND_BYTES + ZMTP_HEADER_MAX;
     if (!l->traffic.inbound)
         return 65536 + ZMTP_HEADER_MAX;
-    return lim->message.hold_bytes + ZMTP_HEADER_MAX + command +
+    return lim->message.hold_bytes + l->stand->gather_bytes + ZMTP_HEADER_MAX + command +
            (l->traffic.subscriber ? lim->subscriptions.topic_bytes + TRAFFIC_LATER_TOPIC_BYTES : 0);
 }
 

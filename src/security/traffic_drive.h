@@ -19,6 +19,7 @@ struct stand {
     struct source source;
     struct traffic_shadow shadow; /* what limits.shadow said, if there is one */
     uint64_t now_ns, ids;
+    uint64_t gather_bytes; /* see struct traffic_context */
 };
 
 /* No rates; limits that a test reaches with few bytes (see the .c). */

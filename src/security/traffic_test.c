@@ -55,6 +55,71 @@ static void expect(unsigned flags, enum verdict v)
     sent.len = wanted.len = 0;
 }
 
+/* ---- room ---- */
+
+/* While others have all the room, a large message is gathered and passes when it is whole, however it comes. */
+static void a_message_is_gathered_while_there_is_no_room(void **state)
+{
+    const size_t pieces[] = {5000, 1, 3, 64, 301};
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        again(0);
+        stand.gather_bytes = 2000;
+        stand.limits.message.unfinished_bytes = 100;
+        stream_frame(&wanted, MORE, 'a', 900);
+        stream_frame(&wanted, 0, 'b', 900);
+        stream_frame(&wanted, 0, 'c', 1500);
+        assert_true(line_feed_by(&line, wanted.bytes, wanted.len, pieces[i]));
+        assert_int_equal(line.messages, 2);
+        assert_int_equal(line.waits, 0);
+        assert_int_equal(line.out_len, wanted.len);
+        assert_memory_equal(line.out, wanted.bytes, wanted.len);
+        assert_int_equal(stand.gate.unfinished.pass, 0);
+        wanted.len = 0;
+    }
+}
+
+/* One that is larger than that takes the pass, and the next one waits with its beginning, and knows at what pace it
+ * came. */
+static void a_giant_waits_when_its_beginning_is_gathered(void **state)
+{
+    struct line giant;
+    stand.gather_bytes = 2000;
+    stand.limits.message.unfinished_bytes = 100;
+    line_init(&giant, &stand, 0);
+    stream_frame(&sent, 0, 'g', 50000);
+    assert_true(line_feed_by(&giant, sent.bytes, 1999, 100));
+    assert_int_equal(giant.out_len, 0);
+    assert_true(line_feed_by(&giant, sent.bytes + 1999, 301, 100));
+    assert_int_equal(giant.out_len, 2300);
+    assert_int_equal(unfinished_held(&stand.gate.unfinished), giant.traffic.reserved);
+    line.patience = STOPS;
+    assert_true(line_feed_by(&line, sent.bytes, 1900, 100));
+    assert_false(line_feed_by(&line, sent.bytes + 1900, 300, 100));
+    assert_true(line.waiting && line.out_len == 0);
+    assert_true(line_feed_by(&giant, sent.bytes + 2300, sent.len - 2300, 1000));
+    assert_int_equal(giant.messages, 1);
+    assert_true(line_feed(&line, NULL, 0));
+    assert_int_equal(line.traffic.reserved, 50000);
+    line_fini(&giant);
+}
+
+/* When it fits into the pool again in the midst of being gathered, it goes on from there. */
+static void what_is_gathered_streams_when_there_is_room(void **state)
+{
+    stand.gather_bytes = 2000;
+    stand.limits.message.unfinished_bytes = 1000;
+    assert_true(unfinished_take(&stand.gate.unfinished, 1000, 600));
+    stream_frame(&sent, 0, 's', 800);
+    assert_true(line_feed_by(&line, sent.bytes, 400, 50));
+    assert_int_equal(line.out_len, 0);
+    unfinished_release(&stand.gate.unfinished, 999, 600);
+    assert_true(line_feed_by(&line, sent.bytes + 400, 100, 50));
+    assert_int_equal(line.out_len, 500);
+    assert_true(line_feed_by(&line, sent.bytes + 500, sent.len - 500, 50));
+    assert_int_equal(line.out_len, sent.len);
+    assert_int_equal(line.messages, 1);
+}
+
 /* ---- envelopes ---- */
 
 /* RFC 28: REP discards what has no delimiter. It must not be waited for, then. */
@@ -181,10 +246,11 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_request_without_a_delimiter_is_left_out),    TEST(pings_between_frames_pass_in_their_place),
-        TEST(a_long_request_without_a_delimiter_closes),    TEST(a_message_cut_short_is_dropped_alone),
-        TEST(pings_do_not_make_a_held_message_grow),        TEST(other_commands_between_frames_are_refused),
-        TEST(a_command_too_large_is_refused_by_its_header),
+        TEST(a_message_is_gathered_while_there_is_no_room), TEST(a_giant_waits_when_its_beginning_is_gathered),
+        TEST(what_is_gathered_streams_when_there_is_room),  TEST(a_request_without_a_delimiter_is_left_out),
+        TEST(pings_between_frames_pass_in_their_place),     TEST(a_long_request_without_a_delimiter_closes),
+        TEST(a_message_cut_short_is_dropped_alone),         TEST(pings_do_not_make_a_held_message_grow),
+        TEST(other_commands_between_frames_are_refused),    TEST(a_command_too_large_is_refused_by_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """Connections held before or during the handshake, churn, connect storms, garbage, and frames that ZMTP forbids."""
+import socket
 import time
 
 import zmq
@@ -7,7 +8,7 @@ from attacks.customers import Requester
 from attacks.scene import *
 from attacks.scene import proc, wait_until
 from harness import zmtp
-from harness.net import from_source, raw_connect
+from harness.net import PATIENCE, from_source, raw_connect
 
 import pytest
 
@@ -54,6 +55,36 @@ def test_held_handshakes_end_through(gate, flood, name, options):
     g = gate("rep", config={"handshake": {"within": "500ms"}})
     f = flood(name, g.endpoint, connections=100, opens=100000, **options)
     g.withstands(f, until=g.expects(200, "handshake_timeout"))
+
+
+def recorded_hello(server_key):
+    """Greeting and HELLO of a client of libzmq's, as a third party may have recorded them."""
+    public, secret = zmq.curve_keypair()
+    with zmq.Context() as context, socket.create_server(("127.0.0.1", 0)) as listener:
+        with context.socket(zmq.DEALER) as client:
+            client.setsockopt(zmq.LINGER, 0)
+            client.setsockopt(zmq.CURVE_SERVERKEY, server_key)
+            client.setsockopt(zmq.CURVE_PUBLICKEY, public)
+            client.setsockopt(zmq.CURVE_SECRETKEY, secret)
+            client.connect("tcp://127.0.0.1:%d" % listener.getsockname()[1])
+            heard, said = listener.accept()[0], b""
+            heard.settimeout(PATIENCE)
+            heard.sendall(zmtp.greeting("CURVE", as_server=True))
+            while len(said) < 64 + 2 + 200:
+                said += heard.recv(1000)
+            heard.close()
+    return said
+
+
+def test_a_replayed_hello_keeps_nobody_out_through(gate, flood):
+    """A valid HELLO on 500 connections of as many sources, and then nothing: each has the application's WELCOME, and the next move."""
+    server_public, server_secret = zmq.curve_keypair()
+    public, secret = zmq.curve_keypair()
+    g = gate("router", options={"CURVE_SERVER": 1, "CURVE_SECRETKEY": server_secret.decode()},
+             client_options={"CURVE_SERVERKEY": server_public, "CURVE_PUBLICKEY": public, "CURVE_SECRETKEY": secret})
+    f = flood("bytes", g.endpoint, hex=recorded_hello(server_public), connections=600, sources=600, opens=100000)
+    g.withstands(f, until=g.expects(50, "half_open_give_way"), rounds=100)
+    assert g.weir.metric("weir_upstream_connects_total") > 300
 
 
 def test_sixty_clients_return_at_once(gate, peers):

@@ -98,6 +98,24 @@ def test_large_messages_among_unfinished_ones(gate, flood, peers):
         client.close()
 
 
+def test_a_slow_giant_holds_nobody_up_through(gate, flood, peers):
+    """One message larger than all that may be unfinished, at 100 kB a second: it would take minutes. Messages of 100 kB need room too."""
+    g = gate("router")
+    f = flood("huge", g.endpoint, announce=33 * MIB, size=33 * MIB, connections=2, chunk=1000, every_ms=10)
+    f.wait_figure("sent_bytes", 1500000)
+    with g.survives(growth=ALLOWED_GROWTH + 16 * MIB):
+        clients = [peers.client(zmq.DEALER, from_source(f"127.77.7.{n}", g.endpoint)) for n in range(1, 5)]
+        for n in range(10):
+            for client in clients:
+                client.send(bytes([n]) * 100000)
+            for client in clients:
+                assert client.recv() == bytes([n]) * 100000
+        assert f.alive() and f.figures()["finished"] == 0
+        f.stop()
+        for client in clients:
+            client.close()
+
+
 @pytest.mark.parametrize("size", [1000, 8 * MIB], ids=["held-in-weir", "streaming"])
 def test_unfinished_messages_end_through(gate, flood, size):
     g = gate("router", config={"message": {"complete_within": "1s", "min_rate": "64MiB"}})
