@@ -12,6 +12,7 @@
  * each. "ready" (for publishers: "ready START_NS PERIOD_NS"); ends when it is killed, after LIFE_SECONDS at most.
  */
 #include "../../demo/demo.h"
+#include "curve.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -220,7 +221,7 @@ int main(int argc, char **argv)
     report = fopen(argv[4], "w");
     context = zmq_ctx_new();
     void *socket = zmq_socket(context, p->socket_type);
-    if (!report || !socket || zmq_bind(socket, argv[2]) < 0) {
+    if (!report || !socket || !curve_serve(socket) || zmq_bind(socket, argv[2]) < 0) {
         perror(argv[2]);
         return 1;
     }

@@ -134,6 +134,8 @@ class Cell:
         self.metrics = {}
 
     def start(self, *command, **how):
+        if self.row.curve:
+            how["env"] = {**how.get("env", {}), "SURVIVAL_CURVE": "1"}
         self.children.append(Child(*command, prefix=self.prefix, **how))
         return self.children[-1]
 

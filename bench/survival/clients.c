@@ -12,6 +12,7 @@
  * pub print "got CLIENT SEQ LATENCY_NS".
  */
 #include "../../demo/demo.h"
+#include "curve.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static void *open_socket(unsigned host)
     int linger = 0;
     void *socket = zmq_socket(context, types[kind]);
     snprintf(endpoint, sizeof(endpoint), "tcp://127.50.%u.%u:0;127.0.0.1:%s", host / 250, 1 + host % 250, port);
-    if (!socket || zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger)) < 0 ||
+    if (!socket || !curve_ask(socket) || zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger)) < 0 ||
         (kind == KIND_SUB && zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "news", 4) < 0) ||
         zmq_connect(socket, endpoint) < 0) {
         fprintf(stderr, "clients: %s: %s\n", endpoint, zmq_strerror(zmq_errno()));

@@ -7,6 +7,7 @@ import random
 from .row import COSTLY_STEADY, COSTLY_US, LONG_S, STEADY, WORK_US, Row
 
 DRAWN = []
+MIB = 1 << 20
 
 
 def drawn(make):
@@ -43,3 +44,24 @@ def drawn_churn(draw):
     clients = COSTLY_STEADY if work_us == COSTLY_US else STEADY
     return Row("drawn-churn", "router", f"{sources} sources finish their handshake and leave, again and again, {at_once} at once", "silent --start ready"
                f" --connections {at_once} --sources {sources} --opens 100000 --end close", work_us, dict(clients), flood_s=LONG_S, against_bare=True)
+
+# Greeting and HELLO of a libzmq client with the keys of curve.h, recorded: whoever has heard them once may say them again.
+HELLO = (b"\xff" + bytes(7) + b"\x01\x7f\x03\x01CURVE" + bytes(47)).hex() + (b"\x04\xc8\x05HELLO\x01\x00" + bytes(72)).hex() + (
+    "d28fcc501bacf0f8b9103d2ffbbcc54ef329424c8f71c8c8f1a2dfcdfea3d26500000000000000014607c3947f59887882f94982f2ee6996548d22b7"
+    "7adde31d394d3151c596cb9baa8414fef693ef84c712cd22c9f02fabe5a184b60f89c43b24c6168118d988c52da2c2ae3a0f1ba2905865135e0b10d6")
+
+
+@drawn
+def drawn_giant(draw):
+    connections, announce, pace = draw.randint(1, 3), draw.randint(17, 60) * MIB, draw.randint(70, 200)
+    return Row("drawn-giant", "pull", f"{connections} messages of {announce // MIB} MiB that come at {pace} kB/s; others of 100 kB",
+               f"huge --type PUSH --announce {announce} --size {announce} --connections {connections} --sources {connections} --chunk {10 * pace} --every-ms 10",
+               clients={"n": 8, "r": 20, "z": 100000}, flood_s=LONG_S, against_bare=True)
+
+
+@drawn
+def drawn_replayed_hello(draw):
+    connections, sources, rate = draw.randint(450, 600), draw.choice((1, 30, 600)), draw.randint(500, 1500)
+    return Row("drawn-replayed-hello", "router", f"a valid CURVE HELLO, replayed on {connections} connections of {sources} sources, then silence",
+               f"bytes --hex {HELLO} --connections {connections} --sources {sources} --opens 100000 --rate {rate}", clients=dict(STEADY),
+               flood_s=LONG_S, curve=True, against_bare=True)

@@ -23,4 +23,5 @@ class Row:
     control: bool = False  # `ideal` runs it even without --full
     busy: int = 0          # one honest client at full speed with messages of so many bytes
     quick: bool = False
+    curve: bool = False    # the application and its clients speak CURVE, with the keys of curve.h
     against_bare: bool = False  # judged against the bare application in the same run, by figures.compare_with_bare()
