@@ -13,7 +13,7 @@
  * first, of those who came at the same time: the key is when it came, and the time that its message will take at the
  * pace at which its beginning came. So whoever is slow stands behind, but not for ever.
  *
- * Who holds a reservation while others wait must move: unfinished_least() says how fast. It rises fourfold each half
+ * Who holds a reservation while others wait must move: unfinished_least() says how fast. It rises fourfold each
  * second that somebody waits, up to a quarter of the pace of the fastest that waits: a holder at that pace is never
  * cut, and nobody waits longer than some seconds for one who is much slower.
  *
@@ -40,7 +40,7 @@
 #define UNFINISHED_SLOWEST_NS (30 * NS_PER_S)
 
 /* How often the least pace rises. */
-#define UNFINISHED_STEP_NS (500 * NS_PER_MS)
+#define UNFINISHED_STEP_NS NS_PER_S
 
 /* Who asks: a connection (id not 0), what stands for its source, and at what pace its message came so far, in bytes per
  * second (0: not known, or all at once). */

@@ -222,7 +222,7 @@ static void a_holder_must_move_faster_the_longer_others_wait(void **state)
 #define MOST        (64u << 20)
 #define LINE_SPEED  (50u << 20)
 #define LEAST       (64u << 10)
-#define LOOK_NS     (500 * NS_PER_MS)
+#define LOOK_NS     (2 * NS_PER_S)
 
 /* A connection that sends one message after the other, at its pace or as long as it likes. */
 struct sender {

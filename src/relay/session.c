@@ -44,7 +44,7 @@ static void on_alarm(struct alarm *a);
 #define GATHER_BYTES (BUFPOOL_MAX_BYTES / 2)
 
 /* Between two looks at who holds room for a large message. */
-#define IN_THE_WAY_LOOK_NS (500 * NS_PER_MS)
+#define IN_THE_WAY_LOOK_NS (2 * NS_PER_S)
 
 /* Bytes per second of the message that is on its way, as far as it has come. */
 static uint64_t pace_of(const struct lane *l, uint64_t now_ns)

@@ -440,9 +440,9 @@ static enum verdict streams_at(uint64_t rate, uint64_t other_rate, unsigned seco
         end_read(&app, SIZE_MAX);
         end_read(&other_app, SIZE_MAX);
     }
-    enum verdict end = stage_verdict(&s, VERDICT_MESSAGE_TOO_SLOW)   ? VERDICT_MESSAGE_TOO_SLOW
+    enum verdict end = stage_verdict(&s, VERDICT_MESSAGE_TOO_SLOW)    ? VERDICT_MESSAGE_TOO_SLOW
                        : stage_verdict(&s, VERDICT_MESSAGE_GIVES_WAY) ? VERDICT_MESSAGE_GIVES_WAY
-                                                                     : VERDICT_PASS;
+                                                                      : VERDICT_PASS;
     /* Whoever waited goes on if the first was cut. */
     assert_int_equal(end_traffic(&other_app, NULL).len > 0, end != VERDICT_PASS);
     end_close(&client), end_close(&app), end_close(&other), end_close(&other_app);
