@@ -268,6 +268,12 @@ static uint64_t still_to_reserve(const struct traffic *t)
     return t->size > t->reserved ? t->size - t->reserved : 0;
 }
 
+/* Small frames would come to the application all at once afterwards, which works on each of them. */
+static bool may_gather(const struct judgement *j)
+{
+    return j->t->frames <= TRAFFIC_MANY_FRAMES && (uint64_t)(j->end - j->item) < j->c->gather_bytes;
+}
+
 /* A message that is held has grown beyond what is held. It streams as soon as it fits into the pool; as long as it does
  * not, its beginning is gathered here, so that a small one needs no room in the application before it is whole, and of
  * a larger one it is known how fast it comes. */
@@ -281,7 +287,7 @@ static bool begin_stream(struct judgement *j)
         t->reserved += want;
         return true;
     }
-    if ((uint64_t)(j->end - j->item) < j->c->gather_bytes) {
+    if (may_gather(j)) {
         t->gathers = true;
         return true;
     }
