@@ -166,7 +166,7 @@ def test_one_of_sixty_behind_one_address_misbehaves(shared, app, start_weir, pee
     assert all(echoes(client) for client in clients)
     assert weir.metric("weir_connections") == 60 and banned(weir) == 0
     assert weir.metric("weir_probations_total") == 1 and weir.metric("weir_connections_tarpitted") <= 20
-    assert f"{OFFENDER} is on probation" in weir.stderr()
+    wait_until(lambda: f"{OFFENDER} is on probation" in weir.stderr(), "the line that says so")
     assert echoes(peers.client(zmq.REQ, from_source(OFFENDER, weir.endpoint)))
 
 
@@ -307,7 +307,7 @@ def test_a_damaged_state_file(damage, app, start_weir, peers, paths):
     with open(path, "wb") as f:
         f.write(bad)
     weir = start_weir(config=with_state(paths, app.endpoint))
-    assert "is damaged: set aside as" in weir.stderr()
+    wait_until(lambda: "is damaged: set aside as" in weir.stderr(), "the line that says so")
     with open(path + ".damaged", "rb") as f:
         assert f.read() == bad
     assert banned(weir) == 0

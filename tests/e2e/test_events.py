@@ -198,6 +198,7 @@ def test_a_full_disk_holds_up_nobody(app, log, start_weir, peers):
         assert echoes(client)
     weir.wait_metric("weir_events_total", 21, result="failed")
     assert weir.metric("weir_events_total", result="written") == 0
+    wait_until(lambda: "event log /dev/full" in weir.stderr(), "the line that says so")
     assert weir.stderr().count("event log /dev/full cannot be written: No space left on device") == 1
 
 
