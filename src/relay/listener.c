@@ -14,6 +14,7 @@
 #include "relay/strangers.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -166,6 +167,13 @@ static bool is_shortage(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
+/* accept() says that descriptors are out before it looks whether anybody is there. */
+static bool somebody_waits(const struct worker_gate *wg)
+{
+    struct pollfd p = {.fd = wg->listener.fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
 void listener_on_event(struct worker_gate *wg)
 {
     struct addr addr;
@@ -175,7 +183,7 @@ void listener_on_event(struct worker_gate *wg)
             return;
         }
         int fd = net_accept(wg->listener.fd, wg->gate->listen.kind, &addr);
-        if (fd == -EAGAIN)
+        if (fd == -EAGAIN || (fd == -EMFILE && !somebody_waits(wg)))
             return;
         if (fd == -EMFILE && give_way_here(wg))
             continue;

@@ -229,7 +229,7 @@ static void listen_app(struct play *p, char *url, size_t size)
     snprintf(url, size, "ipc://@weir-relay-test-%d", (int)getpid());
 }
 
-static void play_start(struct play *p, const char *listen)
+static void play_start_with(struct play *p, const char *listen, uint32_t connections)
 {
     char url[64];
     struct gate_snapshot g;
@@ -240,12 +240,18 @@ static void play_start(struct play *p, const char *listen)
     p->config = config_from_args(listen, url, stderr);
     assert_non_null(p->config);
     p->config->workers = 4;
+    p->config->gates[0].limits.connections.max = connections;
     p->config->gates[0].limits.ban.strikes.strikes = 0; /* strangers come from the addresses of honest clients */
     p->relay = relay_new(p->config, stderr);
     assert_non_null(p->relay);
     assert_int_equal(relay_start(p->relay), 0);
     relay_gate_snapshot(p->relay, 0, &g);
     assert_int_equal(endpoint_parse(&p->gate, g.listen, false, &why), 0);
+}
+
+static void play_start(struct play *p, const char *listen)
+{
+    play_start_with(p, listen, 960);
 }
 
 static void play_end(struct play *p, pthread_t app)
@@ -452,6 +458,38 @@ static void bans_reach_every_worker(void **state)
     play_end(&p, app);
 }
 
+/* Idle connections give way at whichever of the four workers they are; who was served stays. */
+static void idle_connections_give_way_at_every_worker(void **state)
+{
+    struct play p;
+    pthread_t app;
+    struct property_rng random = property_rng_new("relay strangers");
+    struct stream hello = {0};
+    int idle[24], served[24];
+    play_start_with(&p, "tcp://127.0.0.1:*", 24);
+    pthread_create(&app, NULL, app_main, &p.app);
+    put_ready(&hello, "DEALER");
+    for (unsigned i = 0; i < 24; i++) {
+        idle[i] = connect_from(&p, 0x7f010001u + i);
+        assert_true(write_all(idle[i], hello.bytes, hello.len) && read_hello(idle[i]));
+    }
+    for (unsigned i = 0; i < 24; i++) {
+        served[i] = connect_from(&p, 0x7f020001u + 256 * i);
+        assert_true(converse(served[i], &random));
+    }
+    for (unsigned i = 0; i < 24; i++) {
+        uint8_t byte;
+        assert_true(recv(idle[i], &byte, 1, 0) <= 0);
+        close(idle[i]);
+        assert_true(converse_on(served[i], &random));
+    }
+    for (unsigned i = 0; i < 24; i++)
+        close(served[i]);
+    await_open(p.relay, 0);
+    play_end(&p, app);
+    stream_free(&hello);
+}
+
 static uint64_t survey(struct play *p, enum survey_kind kind, const char *network, struct survey_answer *ret)
 {
     struct survey_ask ask = {.kind = kind, .gate = SURVEY_ALL, .rows = 100};
@@ -578,6 +616,7 @@ int main(void)
         cmocka_unit_test(a_relay_that_was_never_started_is_freed),
         cmocka_unit_test(what_cannot_be_listened_on_is_told),
         cmocka_unit_test(bans_reach_every_worker),
+        cmocka_unit_test(idle_connections_give_way_at_every_worker),
         cmocka_unit_test(surveys_reach_every_worker),
         cmocka_unit_test(some_must_not_be_banned),
     };

@@ -7,6 +7,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define NET(n, host) (0x7f000000u + ((n) << 8) + (host)) /* 127.0.n.host: a prefix of its own for each n */
@@ -221,6 +223,36 @@ static void a_source_with_most_of_the_gate_gives_way_where_it_is_idle(void **sta
     crowd_free(c);
 }
 
+/* When it is Weir's descriptors that are out, the same give way. */
+static void who_was_never_useful_gives_its_descriptor(void **state)
+{
+    struct crowd *c = crowd_new(100);
+    struct rlimit before, tight;
+    for (unsigned i = 0; i < 3; i++)
+        come_and_speak(c, NET(9, 1 + i));
+    for (unsigned i = 0; i < 3; i++)
+        come(c, NET(1, 1 + i));
+    settle(c);
+    stage_sleep(&c->stage, AWHILE);
+    struct end *newcomer = come(c, NET(2, 1));
+    int free_one = dup(0);
+    assert_true(free_one >= 0);
+    close(free_one);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = (struct rlimit){.rlim_cur = (rlim_t)free_one, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    stage_rounds(&c->stage, 5);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 1);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_NO_DESCRIPTORS), 0);
+    for (unsigned i = 0; i < 10; i++)
+        settle(c);
+    assert_true(end_is_greeted(newcomer) && !newcomer->over);
+    assert_int_equal(over(c, 0, 3), 0);
+    assert_int_equal(over(c, 3, 6), 1);
+    crowd_free(c);
+}
+
 static void a_gate_for_one_keeps_who_is_there(void **state)
 {
     struct crowd *c = crowd_new(1);
@@ -243,6 +275,7 @@ int main(void)
         cmocka_unit_test(a_good_source_may_be_idle),
         cmocka_unit_test(who_was_of_no_use_pushes_nobody_out),
         cmocka_unit_test(a_source_with_most_of_the_gate_gives_way_where_it_is_idle),
+        cmocka_unit_test(who_was_never_useful_gives_its_descriptor),
         cmocka_unit_test(a_gate_for_one_keeps_who_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
