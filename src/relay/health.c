@@ -156,6 +156,9 @@ static bool was_asked_in_3(const struct session *s)
  * left: who is not welcome gets an ERROR. */
 void health_on_early_end(struct session *s)
 {
+    /* An application that sees clients' addresses may end connections for them, at any point. */
+    if (s->wg->gate->config->upstream_source == UPSTREAM_SOURCE_CLIENT)
+        return;
     const struct handshake *h = &s->opening->handshake;
     /* After its greeting, the type that the client was judged by; before, any that it had. */
     enum socket_type app = h->app_greeted ? h->app.socket : gate_socket(s->wg->gate);

@@ -102,6 +102,23 @@ def test_an_accept_filter(network, start_app, start_weir):
     assert is_served(network, weir, NEIGHBOUR)
 
 
+@pytest.mark.parametrize("how", [{"options": {"TCP_ACCEPT_FILTER": ["127.0.0.1", NEIGHBOUR]}},
+                                 {"options": {"ZAP_DOMAIN": "global"}, "zap": {"allow": [NEIGHBOUR]}}], ids=["filter", "ZAP"])
+def test_the_denied_go_on_trying(how, network, start_app, start_weir):
+    """What the application does to them is no failure of its: the breaker stays closed."""
+    app = start(start_app, "rep", "127.0.0.1", **how)
+    weir = start_weir(config=config(app.endpoint))
+    assert is_served(network, weir, NEIGHBOUR)
+    denied = [network.zmq_client(zmq.REQ, OFFENDER, port_of(weir)) for _ in range(3)]
+    if "zap" in how:  # libzmq gives up when it is told why
+        weir.wait_metric("weir_verdicts_total", 3, verdict="application_refused")
+    else:
+        weir.wait_metric("weir_verdicts_total", 20, verdict="application_gone")
+    assert weir.metric("weir_breaker_opened_total") == 0
+    assert is_served(network, weir, NEIGHBOUR)
+    assert not any(client.poll(0, zmq.POLLIN) for client in denied)
+
+
 @pytest.mark.parametrize("zap", [{"deny": [OFFENDER]}, {"allow": ["127.0.0.1"]}], ids=["deny", "allow"])
 def test_without_the_key_such_lists_are_void(zap, network, start_app, start_weir):
     """What the first page of the documentation warns of."""
