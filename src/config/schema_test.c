@@ -185,7 +185,7 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
     assert_true(rate_is_unlimited(&l->source.bytes.rate));
     assert_int_equal(l->source.messages.over, ACTION_PAUSE);
     assert_int_equal(l->source.bytes.over, ACTION_PAUSE);
-    assert_rate(&l->source.commands.rate, 2000, NS_PER_S, 4000);
+    assert_rate(&l->source.commands.rate, 20000, NS_PER_S, 20000);
     assert_int_equal(l->source.commands.over, ACTION_PAUSE);
     assert_int_equal(l->subscriptions.max, 16777216);
     assert_int_equal(l->subscriptions.topic_bytes, 64 * KiB);

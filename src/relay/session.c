@@ -63,6 +63,7 @@ struct traffic_context session_context(struct session *s)
         .gate = &s->wg->gate->traffic,
         .source = s->source,
         .topics = &s->topics,
+        .commands = &s->down.traffic.user_messages,
         .id = s->id,
         .turns = VALVE_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,

@@ -189,6 +189,18 @@ static enum ruling close_for(struct judgement *j, enum verdict v)
     return traffic_rule(j, v, ACTION_CLOSE);
 }
 
+/* Many connections with more commands than heartbeats need work on the application's I/O thread together, each within
+ * its source's rate. Below that nobody is asked. */
+static void pace_command(struct judgement *j)
+{
+    static const struct rate all = {TRAFFIC_COMMANDS, NS_PER_S, TRAFFIC_COMMANDS};
+    static const struct rate each = {TRAFFIC_COMMANDS_EACH, NS_PER_S, TRAFFIC_COMMANDS_EACH};
+    if (!j->c->commands || rate_is_unlimited(&j->c->limits->source.commands.rate))
+        return;
+    if (gcra_admit(&j->c->gate->commands, &all, 1, j->c->now_ns))
+        traffic_pause_after(j, j->c->commands, &each, 1, LEAST_PAUSE_NS, VERDICT_OVER_COMMANDS);
+}
+
 enum ruling traffic_client_command(struct judgement *j, struct bytes body)
 {
     struct zmtp_command c;
@@ -221,6 +233,9 @@ enum ruling traffic_client_command(struct judgement *j, struct bytes body)
         /* RFC 37: HELLO, WELCOME, INITIATE and READY belong to the handshake. */
         return close_for(j, VERDICT_HANDSHAKE_ORDER);
     }
-    return traffic_charge_unit(j, &j->c->source->limiters[SOURCE_COMMANDS], &j->c->limits->source.commands,
-                               VERDICT_OVER_COMMANDS);
+    enum ruling ruling = traffic_charge_unit(j, &j->c->source->limiters[SOURCE_COMMANDS],
+                                             &j->c->limits->source.commands, VERDICT_OVER_COMMANDS);
+    if (ruling == RULING_PASS)
+        pace_command(j);
+    return ruling;
 }

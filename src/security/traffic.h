@@ -51,6 +51,11 @@
 /* What may be a topic in a frame that is not the first of its message may have so many bytes at least. */
 #define TRAFFIC_LATER_TOPIC_BYTES 65536u
 
+/* While the commands of all connections are more than the first of these a second, each connection has the second: more
+ * than heartbeats from both ends every 10 ms. Each command wakes the application's I/O thread. */
+#define TRAFFIC_COMMANDS      10000u
+#define TRAFFIC_COMMANDS_EACH 250u
+
 /* How long a subscription waits before it asks again for room among all topics. */
 #define TRAFFIC_TOPICS_RETRY_NS (200 * NS_PER_MS)
 
@@ -72,6 +77,7 @@ struct traffic_gate {
     struct topic_tree topics;       /* subscribed */
     _Atomic uint32_t topic_sources; /* sources that hold some */
     gcra_word topic_rate;           /* of all sources */
+    gcra_word commands;             /* of all connections */
     struct account *account;
     struct hash_key key;
 };
@@ -110,7 +116,7 @@ struct traffic {
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
-    gcra_word user_messages; /* of a subscriber */
+    gcra_word user_messages; /* inbound: of a subscriber. Outbound: the client's commands, for its inbound twin */
 };
 
 /* Everything else that a judgement needs. */
@@ -119,6 +125,7 @@ struct traffic_context {
     struct traffic_gate *gate;
     struct source *source;
     struct topics *topics;         /* of this connection */
+    gcra_word *commands;           /* the same; NULL: they are not paced */
     struct traffic_shadow *shadow; /* added to; NULL: limits->shadow is not looked at */
     uint64_t id;                   /* of this connection, not 0 */
     uint32_t turns;                /* messages that the application may be given now */

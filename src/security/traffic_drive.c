@@ -68,6 +68,7 @@ static struct traffic_context context_of(struct line *l)
         .gate = &s->gate,
         .source = l->source,
         .topics = &l->topics,
+        .commands = l->paced ? &l->pace : NULL,
         .shadow = shadow,
         .id = l->id,
         .turns = UINT32_MAX,

@@ -44,6 +44,8 @@ struct line {
     struct topics topics;
     struct traffic traffic;
     uint64_t id;
+    gcra_word pace;
+    bool paced; /* its commands are, when those of all are many */
     enum patience patience;
     bool waiting; /* for room, or STOPS */
 

@@ -120,6 +120,41 @@ static void what_is_gathered_streams_when_there_is_room(void **state)
     assert_int_equal(line.messages, 1);
 }
 
+/* ---- the pace of commands ---- */
+
+/* So many PINGs, over `seconds`. Returns how long the line had to wait in all. */
+static uint64_t beats(struct line *l, unsigned count, unsigned seconds)
+{
+    static const uint8_t ping[2] = {0};
+    uint64_t before = l->waited_ns, from_ns = stand.now_ns;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t due_ns = from_ns + (uint64_t)seconds * NS_PER_S / count * i;
+        stand.now_ns = due_ns > stand.now_ns ? due_ns : stand.now_ns;
+        sent.len = 0;
+        stream_command(&sent, "PING", ping, sizeof(ping));
+        assert_true(line_feed(l, sent.bytes, sent.len));
+    }
+    sent.len = 0;
+    return l->waited_ns - before;
+}
+
+/* Heartbeats every 10 ms from both ends are never held back; a flood is as soon as those of all are many. */
+static void commands_are_paced_while_there_are_many(void **state)
+{
+    struct line quiet;
+    stand.limits.source.commands.rate = (struct rate){1000000, NS_PER_S, 1000000};
+    again(0);
+    line_init(&quiet, &stand, 0);
+    line.paced = quiet.paced = true;
+    line.patience = quiet.patience = SLEEPS;
+    assert_int_equal(beats(&line, TRAFFIC_COMMANDS, 0), 0);
+    assert_int_equal(beats(&quiet, 200, 1), 0);
+    assert_int_equal(beats(&line, TRAFFIC_COMMANDS, 0), 0);
+    assert_true(beats(&line, 2 * TRAFFIC_COMMANDS, 0) > NS_PER_S / 4);
+    assert_int_equal(beats(&quiet, 200, 1), 0);
+    line_fini(&quiet);
+}
+
 /* ---- envelopes ---- */
 
 /* RFC 28: REP discards what has no delimiter. It must not be waited for, then. */
@@ -247,10 +282,11 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_message_is_gathered_while_there_is_no_room), TEST(a_giant_waits_when_its_beginning_is_gathered),
-        TEST(what_is_gathered_streams_when_there_is_room),  TEST(a_request_without_a_delimiter_is_left_out),
-        TEST(pings_between_frames_pass_in_their_place),     TEST(a_long_request_without_a_delimiter_closes),
-        TEST(a_message_cut_short_is_dropped_alone),         TEST(pings_do_not_make_a_held_message_grow),
-        TEST(other_commands_between_frames_are_refused),    TEST(a_command_too_large_is_refused_by_its_header),
+        TEST(what_is_gathered_streams_when_there_is_room),  TEST(commands_are_paced_while_there_are_many),
+        TEST(a_request_without_a_delimiter_is_left_out),    TEST(pings_between_frames_pass_in_their_place),
+        TEST(a_long_request_without_a_delimiter_closes),    TEST(a_message_cut_short_is_dropped_alone),
+        TEST(pings_do_not_make_a_held_message_grow),        TEST(other_commands_between_frames_are_refused),
+        TEST(a_command_too_large_is_refused_by_its_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

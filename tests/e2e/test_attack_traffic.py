@@ -26,14 +26,14 @@ def test_commands_bare(bare, flood, name, options):
 
 
 def test_pings_through(gate, flood):
-    """Slowed to the rate of commands, and no faster for having more connections."""
+    """Slowed to what heartbeats need, as soon as there are many."""
     g = gate("router")
     f = flood("pings", g.endpoint, connections=4, size=16)
     g.withstands(f, until=lambda: g.weir.metric("weir_pauses_total") > 0 and g.weir.metric("weir_commands_total", direction="in") > 4000)
 
 
 def test_pings_closed_through(gate, flood):
-    g = gate("router", config={"source": {"commands": {"over": "close"}}})
+    g = gate("router", config={"source": {"commands": {"rate": "2000/s", "burst": 4000, "over": "close"}}})
     f = flood("pings", g.endpoint, connections=4, opens=100000, size=16)
     g.withstands(f, until=g.expects(10, "over_commands"))
 
@@ -55,6 +55,22 @@ def test_heartbeats_pass_untouched(gate, peers):
     for n, client in enumerate(clients):
         assert client.recv() == b"%d" % n
     assert refusals(g.weir) == {} and g.weir.metric("weir_pauses_total") == 0
+
+
+def test_fast_heartbeats_pass_untouched_among_pings(gate, flood, peers):
+    """The twin: a heartbeat each 10 ms, while strangers send PINGs as fast as they can."""
+    g = gate("router")
+    clients = [peers.client(zmq.DEALER, from_source("127.77.4.1", g.endpoint), HEARTBEAT_IVL=10, HEARTBEAT_TIMEOUT=20000) for _ in range(20)]
+    f = flood("pings", g.endpoint, connections=10, sources=10, size=16)
+    g.weir.wait_metric("weir_commands_total", 15000, direction="in")
+    g.weir.wait_metric("weir_verdicts_total", 10, verdict="over_commands")
+    for n in range(20):
+        for client in clients:
+            client.send(b"%d" % n)
+        for client in clients:
+            assert client.recv() == b"%d" % n
+    assert g.weir.metric("weir_connections_paused") <= 10 and f.alive()
+    f.stop()
 
 
 # Subscribers that never read: the publisher keeps up to 1000 messages of any size for them.
