@@ -23,6 +23,7 @@ from run import TICK_S, Failed, Process
 QUIET_S, RECOVERY_S, AFTER_S, SLACK_S = 0.7, 1.0, 0.5, 0.2
 NEVER = float("inf")
 ATTACKER = "127.66.0.1"
+SHARED = "127.50.0.1"  # of the clients that stand behind one address
 PUBLISHERS = ("pub", "xpub")
 
 
@@ -195,7 +196,7 @@ class Cell:
             busy = self.start(self.build / "bench/bench_peer", "push", self.target, self.row.busy, self.row.flood_s, core=self.flood_core)
             busy.rest(self.row.flood_s + 5)
         elif self.row.flood:
-            flood = self.start(self.build / "tests/e2e/attacks/flood", *shlex.split(self.row.flood), "--to", self.target, "--from", ATTACKER,
+            flood = self.start(self.build / "tests/e2e/attacks/flood", *shlex.split(self.row.flood), "--to", self.target, "--from", SHARED if self.row.neighbour else ATTACKER,
                                "--seconds", self.row.flood_s + 1, core=self.flood_core, nice=10)
             ends_s = self.flood_start_ns / 1e9 + self.row.flood_s
             lines = flood.end_by(ends_s)

@@ -8,6 +8,8 @@ from .row import COSTLY_STEADY, COSTLY_US, LONG_S, STEADY, WORK_US, Row
 
 DRAWN = []
 MIB = 1 << 20
+GREETING = (b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)).hex()
+HTTP = (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").hex()
 
 
 def drawn(make):
@@ -65,3 +67,15 @@ def drawn_replayed_hello(draw):
     return Row("drawn-replayed-hello", "router", f"a valid CURVE HELLO, replayed on {connections} connections of {sources} sources, then silence",
                f"bytes --hex {HELLO} --connections {connections} --sources {sources} --opens 100000 --rate {rate}", clients=dict(STEADY),
                flood_s=LONG_S, curve=True, against_bare=True)
+
+
+@drawn
+def drawn_neighbour(draw):
+    """One that goes wrong behind the address of thirty that do not: what it says, in how many connections, how often."""
+    what, words = draw.choice([("garbage behind its handshake", "bytes --hex 80017878 --start ready"), ("HTTP", f"bytes --hex {HTTP}"),
+                               ("READY of a SUB", "silent --start ready --type SUB"), ("nothing", "silent"),
+                               ("half a greeting", f"bytes --hex {GREETING[:24]}"), ("ZMTP 2.0", f"bytes --hex {GREETING[:20]}0105")])
+    connections, rate, end = draw.randint(1, 8), draw.randint(5, 200), draw.choice(("close", "reset"))
+    return Row("drawn-neighbour", "router", f"30 clients behind one address, and there {connections} connections that say {what}, {rate} a second",
+               f"{words} --connections {connections} --rate {rate} --opens 100000 --end {end}", clients=dict(BEHIND_NAT), flood_s=LONG_S,
+               against_bare=True, neighbour=True)

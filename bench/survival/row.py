@@ -24,4 +24,5 @@ class Row:
     busy: int = 0          # one honest client at full speed with messages of so many bytes
     quick: bool = False
     curve: bool = False    # the application and its clients speak CURVE, with the keys of curve.h
+    neighbour: bool = False  # the flood comes from the address that all clients share
     against_bare: bool = False  # judged against the bare application in the same run, by figures.compare_with_bare()

@@ -100,9 +100,10 @@ json_t *json_of_connection(const struct connection_row *c, const char *gate)
 
 json_t *json_of_source(const struct source_row *s, const char *gate, bool banned)
 {
-    return json_pack("{s: o, s: o, s: o, s: o, s: o, s: b, s: b, s: o}", "source", string_of(s->text), "gate",
+    return json_pack("{s: o, s: o, s: o, s: o, s: o, s: b, s: b, s: b, s: o}", "source", string_of(s->text), "gate",
                      string_of(gate), "connections", number(s->connections), "paused", number(s->paused), "strikes",
-                     number(s->strikes), "banned", banned, "exempt", s->exempt, "traffic", sums(&s->sums));
+                     number(s->strikes), "banned", banned, "probation", s->probation, "exempt", s->exempt, "traffic",
+                     sums(&s->sums));
 }
 
 static int write_part(const char *bytes, size_t len, void *o)

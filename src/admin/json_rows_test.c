@@ -81,11 +81,13 @@ static void connections_and_sources(void **state)
                    "\"paused\":true,\"blocked\":false,\"age_seconds\":1234.567,\"idle_seconds\":0.5,"
                    "\"traffic\":{\"messages_in\":1,\"messages_out\":2,\"bytes_in\":3,"
                    "\"bytes_out\":9223372036854775807}}\n");
-    struct source_row s = {.text = "2001:db8::/64", .connections = 4, .paused = 1, .strikes = 7, .exempt = true};
-    assert_written(json_of_source(&s, "main", true),
-                   "{\"source\":\"2001:db8::/64\",\"gate\":\"main\",\"connections\":4,\"paused\":1,\"strikes\":7,"
-                   "\"banned\":true,\"exempt\":true,\"traffic\":{\"messages_in\":0,\"messages_out\":0,"
-                   "\"bytes_in\":0,\"bytes_out\":0}}\n");
+    struct source_row s = {
+        .text = "2001:db8::/64", .connections = 4, .paused = 1, .strikes = 7, .exempt = true, .probation = true};
+    assert_written(
+        json_of_source(&s, "main", true),
+        "{\"source\":\"2001:db8::/64\",\"gate\":\"main\",\"connections\":4,\"paused\":1,\"strikes\":7,"
+        "\"banned\":true,\"probation\":true,\"exempt\":true,\"traffic\":{\"messages_in\":0,\"messages_out\":0,"
+        "\"bytes_in\":0,\"bytes_out\":0}}\n");
 }
 
 /* Any bytes: what goes out is ASCII without control characters, and reads as JSON that says the same, if they were

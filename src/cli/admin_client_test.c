@@ -154,9 +154,9 @@ static json_t *random_value(struct property_rng *rng)
 static void any_rows(void **state)
 {
     static const char *const names[] = {
-        "network", "reason", "level",       "forever",     "banned",       "seconds_left", "until",  "since",
-        "source",  "gate",   "connections", "paused",      "strikes",      "traffic",      "exempt", "id",
-        "peer",    "state",  "socket",      "age_seconds", "idle_seconds", "blocked"};
+        "network",   "reason", "level",       "forever", "banned",      "seconds_left", "until",  "since",
+        "source",    "gate",   "connections", "paused",  "strikes",     "traffic",      "exempt", "id",
+        "probation", "peer",   "state",       "socket",  "age_seconds", "idle_seconds", "blocked"};
     bool (*const shows[])(const json_t *, FILE *) = {ctl_show_bans, ctl_show_sources, ctl_show_connections};
     struct property_rng rng = property_rng_new("any_rows");
     for (int i = 0; i < 3000; i++) {

@@ -120,7 +120,7 @@ bool ctl_show_sources(const json_t *rows, FILE *out)
 {
     static const char *const heads[] = {"SOURCE",  "GATE",     "CONNECTIONS", "PAUSED", "STRIKES",
                                         "MSGS IN", "MSGS OUT", "IN",          "OUT",    "STATE"};
-    static const char *const words[] = {"banned", "exempt"};
+    static const char *const words[] = {"banned", "probation", "exempt"};
     struct table t;
     size_t i;
     const json_t *row;

@@ -360,6 +360,30 @@ static uint64_t admitted_by_threads(const struct rate *r, int modes, uint64_t se
     return admitted;
 }
 
+/* Given back later, when another may have been charged meanwhile: each makes at most one more pass. */
+static void what_is_given_back_later_makes_one_more_pass(void **state)
+{
+    struct property_rng rng = property_rng_new("gcra given back");
+    for (int run = 0; run < 300; run++) {
+        const struct rate r = {
+            .count = 1, .period_ns = 1 + property_magnitude(&rng, 20), .burst = property_magnitude(&rng, 8)};
+        gcra_word tat = 0;
+        uint64_t begun = 1 + property_magnitude(&rng, 40), now = begun, passed = 0, owed = 0, given = 0;
+        for (int i = 0; i < 1000; i++) {
+            now += property_magnitude(&rng, 20) / 4;
+            if (owed && property_below(&rng, 3) == 0) {
+                gcra_refund(&tat, &r, 1);
+                owed--;
+                given++;
+            } else if (gcra_admit(&tat, &r, 1, now) == 0) {
+                passed++;
+                owed++;
+            }
+            assert_true(passed <= given + r.burst + 1 + (now - begun) / r.period_ns);
+        }
+    }
+}
+
 static void forgiven_is_only_what_the_new_rate_could_not_bring_about(void **state)
 {
     struct property_rng rng = property_rng_new("gcra forgive");
@@ -418,6 +442,7 @@ int main(void)
         cmocka_unit_test(some_is_within_a_nanosecond_a_call_of_one_after_another),
         cmocka_unit_test(a_debt_is_paid_before_anything_passes),
         cmocka_unit_test(a_refund_undoes_an_admission),
+        cmocka_unit_test(what_is_given_back_later_makes_one_more_pass),
         cmocka_unit_test(forgiven_is_only_what_the_new_rate_could_not_bring_about),
         cmocka_unit_test(threads_together_get_no_more_than_the_rate),
     };

@@ -2,6 +2,7 @@
 /* Who is banned for what, who is not, and what a ban does at the gate. */
 #include "relay/banned.h"
 #include "relay/crowd.h"
+#include "relay/entry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -226,6 +227,102 @@ static void a_ban_by_an_operator_spares_nobody(void **state)
     operator_bans(c, "127.0.0.1", 60 * NS_PER_S);
     assert_true(good->over);
     assert_true(is_banned(c, HOST(1)));
+    scene_free(c);
+}
+
+/* A source on probation, with a connection in good order. */
+static struct end *put_on_probation(struct crowd *c)
+{
+    struct end *neighbour = enter(c, HOST(1));
+    while (stage_cell(&c->stage, CELL_PROBATIONS) == 0)
+        offend(c, HOST(1));
+    return neighbour;
+}
+
+/* They stay while nobody needs their places; then the first newcomer takes one, after a moment. */
+static void on_probation_the_silent_give_way(void **state)
+{
+    struct crowd *c = scene_new();
+    stage_start(&c->stage);
+    struct end *neighbour = put_on_probation(c), *silent[ENTRY_PROBATION_PLACES];
+    for (unsigned i = 0; i < ENTRY_PROBATION_PLACES; i++)
+        silent[i] = come_silently(c, HOST(1));
+    stage_sleep(&c->stage, NS_PER_S);
+    settle(c);
+    for (unsigned i = 0; i < ENTRY_PROBATION_PLACES; i++)
+        assert_false(silent[i]->over);
+    struct end *newcomer = enter(c, HOST(1));
+    assert_true(end_is_greeted(newcomer));
+    settle(c);
+    assert_true(silent[0]->over);
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_PROBATION), 1);
+    assert_false(silent[1]->over || neighbour->over);
+    scene_free(c);
+}
+
+/* Who has begun has longer; the newcomer waits in line meanwhile. */
+static void on_probation_the_slow_give_way(void **state)
+{
+    struct crowd *c = scene_new();
+    stage_start(&c->stage);
+    put_on_probation(c);
+    for (unsigned i = 0; i < ENTRY_PROBATION_PLACES; i++) {
+        struct end *slow = come_silently(c, HOST(1));
+        say(slow, "\xff\0\0\0\0\0\0\0\0\x7f\x03", 11);
+    }
+    settle(c);
+    struct end *newcomer = enter(c, HOST(1));
+    stage_sleep(&c->stage, ENTRY_TURN_NS - 50 * NS_PER_MS);
+    settle(c);
+    assert_false(end_is_greeted(newcomer));
+    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 1);
+    stage_sleep(&c->stage, 60 * NS_PER_MS);
+    settle(c);
+    assert_true(end_is_greeted(newcomer));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_PROBATION), 1);
+    scene_free(c);
+}
+
+/* A health check each second, for an hour: forgotten as fast as it counts. Ten at once are no health check. */
+static void a_health_check_gets_nobody_banned(void **state)
+{
+    struct crowd *c = scene_new();
+    c->stage.limits->ban.action = BAN_ACTION_CLOSE;
+    stage_start(&c->stage);
+    for (unsigned i = 0; i < 3600 + 12; i++) {
+        struct end *e = come_silently(c, HOST(1));
+        say(e, "GET / HTTP/1.1\r\n\r\n", 18);
+        settle(c);
+        assert_true(e->over);
+        end_close(e);
+        c->client_count--;
+        if (i < 3600)
+            stage_sleep_as_told(&c->stage, NS_PER_S);
+        if (i == 3600)
+            assert_false(is_banned(c, HOST(1)));
+    }
+    assert_true(is_banned(c, HOST(1)));
+    scene_free(c);
+}
+
+/* A host with a connection for each request, far over the rate; and one whose connections come to nothing. */
+static void the_rate_is_for_those_who_come_to_nothing(void **state)
+{
+    struct crowd *c = scene_new();
+    c->stage.limits->source.connection_rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 4};
+    stage_start(&c->stage);
+    for (unsigned served = 2; served-- > 0;) {
+        for (unsigned i = 0; i < 40; i++) {
+            struct end *e = enter(c, HOST(1));
+            if (served)
+                say(e, a_message, sizeof(a_message));
+            settle(c);
+            end_close(e);
+            c->client_count--;
+            settle(c);
+        }
+        assert_int_equal(stage_verdict(&c->stage, VERDICT_OVER_CONNECTION_RATE) > 0, !served);
+    }
     scene_free(c);
 }
 
@@ -557,6 +654,10 @@ int main(void)
         cmocka_unit_test(a_ban_that_would_hit_a_neighbour_is_lifted),
         cmocka_unit_test(a_ban_by_an_operator_spares_nobody),
         cmocka_unit_test(a_mistake_slows_its_own_retry_only),
+        cmocka_unit_test(on_probation_the_silent_give_way),
+        cmocka_unit_test(on_probation_the_slow_give_way),
+        cmocka_unit_test(a_health_check_gets_nobody_banned),
+        cmocka_unit_test(the_rate_is_for_those_who_come_to_nothing),
         cmocka_unit_test(what_is_dropped_counts_once_a_second),
         cmocka_unit_test(excess_may_be_no_offence),
         cmocka_unit_test(being_paused_is_no_offence),

@@ -9,6 +9,7 @@
 #include "relay/shadow.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -472,6 +473,33 @@ bool opening_awaits_client(const struct session *s)
 bool opening_is_silent(const struct session *s)
 {
     return handshake_is_silent(&s->opening->handshake);
+}
+
+/* "SUB", as everybody writes it. */
+static const char *capitals(char dst[static 16], enum socket_type t)
+{
+    const char *name = socket_type_name(t);
+    size_t i = 0;
+    for (; name[i] && i < 15; i++)
+        dst[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
+    dst[i] = 0;
+    return dst;
+}
+
+const char *opening_detail(char *dst, size_t size, const struct session *s, enum verdict v)
+{
+    const struct handshake *h = s->opening ? &s->opening->handshake : NULL;
+    char its[16], apps[16];
+    dst[0] = 0;
+    if (h && v == VERDICT_WRONG_SOCKET_TYPE && h->client_socket != SOCKET_AUTO && h->app.socket != SOCKET_AUTO)
+        snprintf(dst, size, ": it is a %s, the application a %s", capitals(its, h->client_socket),
+                 capitals(apps, h->app.socket));
+    if (h && v == VERDICT_WRONG_MECHANISM && h->client.mechanism != MECHANISM_OTHER)
+        snprintf(dst, size, ": it speaks %s, the application %s", zmtp_mechanism_name(h->client.mechanism),
+                 zmtp_mechanism_name(h->app.mechanism));
+    if (h && v == VERDICT_OLD_VERSION)
+        snprintf(dst, size, ": it speaks ZMTP %u.0", h->client.major);
+    return dst;
 }
 
 bool opening_is_overdue(const struct session *s)

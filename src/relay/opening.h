@@ -58,6 +58,10 @@ bool opening_is_overdue(const struct session *s);
 bool opening_awaits_client(const struct session *s);
 bool opening_is_silent(const struct session *s);
 
+/* What a client and its application have that does not fit, in the operator's words: ": it is a SUB, the application a
+ * ROUTER"; "" for other verdicts. Returns `dst`. */
+const char *opening_detail(char *dst, size_t size, const struct session *s, enum verdict v);
+
 /* The session's timer: deadline and retries. */
 void opening_on_timer(struct session *s);
 

@@ -78,10 +78,11 @@ void session_notice(struct session *s, enum verdict v, unsigned n)
 {
     struct worker *w = s->wg->worker;
     struct gate *g = s->wg->gate;
-    char who[ADDR_TEXT_MAX];
+    char who[ADDR_TEXT_MAX], detail[96];
     gate_count_verdict(g, w->index, v, n);
-    LOG_LIMITED(&g->notices[v], w->now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s (%s)", g->config->name,
-                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, verdict_info(v)->label);
+    LOG_LIMITED(&g->notices[v], w->now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
+                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence,
+                opening_detail(detail, sizeof(detail), s, v), verdict_info(v)->label);
 }
 
 /* ---- life ---- */

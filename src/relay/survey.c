@@ -3,6 +3,7 @@
 
 #include "policy/strikes.h"
 #include "relay/admission.h"
+#include "relay/probation.h"
 #include "relay/session.h"
 
 #include <errno.h>
@@ -257,6 +258,7 @@ static unsigned keep_source(struct survey_part *to, const struct survey_ask *ask
         return seen;
     source_format(row.text, sizeof(row.text), p->source);
     row.strikes = strikes_score(&p->source->strikes, &l->ban.strikes, w->now_ns);
+    row.probation = probation_holds(p->source, p->wg->policy->for_lot[gate_lot(p->wg->gate, p->source)], w->now_ns);
     row.exempt = networks_contain(&l->ban.exempt, &row.addr);
     heaviest_offer(&to->kept, &row);
     return seen;

@@ -67,7 +67,7 @@ struct source_row {
     uint32_t gate;
     uint32_t connections, paused;
     uint32_t strikes;
-    bool exempt;
+    bool exempt, probation;
     struct traffic_sums sums;
 };
 

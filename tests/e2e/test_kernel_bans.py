@@ -269,7 +269,7 @@ def test_somebody_flushes_the_ruleset(means, network, app, start_weir):
 
 
 def test_exempt_networks_change_by_a_reload(means, network, app, start_weir):
-    c = config(app, means, ban={"for": "1h"}, gates=[{"name": "strict"}])
+    c = config(app, means, ban={"for": "1h", "shared": "ban"}, gates=[{"name": "strict"}])
     c["gates"][0]["ban"] = {**c["gates"][0]["ban"], "exempt": [f"{OFFENDER}/31"]}
     weir = start_weir(config=c)
     in_force(weir)

@@ -157,7 +157,7 @@ def scanner(way, weir, end):
 
 
 def old_version(way, weir, end):
-    """ZMTP 2.0, which is not allowed here."""
+    """ZMTP 2.0, which knows no PLAIN."""
     for _ in until(end, 0.1):
         with contextlib.suppress(OSError), way.raw(weir) as s:
             s.sendall(zmtp.SIGNATURE + b"\x01\x05")
@@ -240,7 +240,7 @@ def test_sixty_behind_one_address(way, start_app, start_weir, paths):
             newcomers.append(time.monotonic() - begun)
             newcomer.close()
         verdicts = {name: weir.metric("weir_verdicts_total", verdict=name) for name in
-                    ("reserved_flags", "bad_greeting", "old_version", "wrong_socket_type", "wrong_mechanism", "application_refused")}
+                    ("reserved_flags", "bad_greeting", "wrong_socket_type", "wrong_mechanism", "application_refused")}
         way.assert_not_dropped(weir)
     figures("quiet", quiet)
     # Limits against hanging; what was measured stands in the output.
@@ -255,3 +255,86 @@ def test_sixty_behind_one_address(way, start_app, start_weir, paths):
         watch.stop()
     for client in clients:
         client.close()
+
+
+# ---- mistakes ----
+
+def alone(app, **keys):
+    return {"admin": {"listen": f"127.0.0.1:{net.free_port()}"}, "gates": [{"name": "main", "listen": "tcp://127.0.0.1:*", "forward": app.endpoint, **keys}]}
+
+
+def nobody_is_blamed(weir):
+    assert weir.metric("weir_strikes_total") == weir.metric("weir_bans_total") == weir.metric("weir_probations_total") == 0
+
+
+def test_a_wrong_type_is_named_and_comes_back_slowly(start_app, start_weir, peers, paths):
+    """A SUB that connects to a ROUTER, every 100 ms if it could."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    good = peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint))
+    timed(good, b"here")
+    wrong = peers.client(zmq.SUB, from_source(ADDRESS, weir.endpoint), SUBSCRIBE=b"")
+    begun = time.monotonic()
+    weir.wait_metric("weir_verdicts_total", 3, verdict="wrong_socket_type")
+    assert time.monotonic() - begun > 1.5  # kept for a second, twice
+    assert "it is a SUB, the application a ROUTER" in weir.stderr()
+    timed(good, b"still here")
+    wrong.close()
+    nobody_is_blamed(weir)
+
+
+def test_a_probe_of_a_router_that_meets_a_rep(start_app, start_weir, peers, paths):
+    """ZMQ_PROBE_ROUTER sends an empty message, which REP ignores, and so does Weir."""
+    app = start_app("rep", paths.ipc())
+    weir = start_weir(config=alone(app))
+    for n in range(15):
+        client = peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint), PROBE_ROUTER=1)
+        client.send_multipart([b"", b"%d" % n])
+        assert client.recv_multipart() == [b"", b"%d" % n]
+    assert weir.metric("weir_verdicts_total", verdict="no_delimiter") == 15
+    nobody_is_blamed(weir)
+
+
+@pytest.mark.parametrize("draft", ["CLIENT", "RADIO", "SCATTER", "PEER", "CHANNEL"])
+def test_draft_sockets(draft, start_app, start_weir, peers, paths):
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    held = []
+    for _ in range(15):
+        peer = zmtp.RawPeer(raw_connect(weir.endpoint, ADDRESS), socket_type=draft)
+        peer.exchange_greetings()
+        peer.send_raw(zmtp.command("READY", zmtp.properties(*peer.metadata)))
+        held.append(peer)
+    weir.wait_metric("weir_verdicts_total", 15, verdict="wrong_socket_type")
+    assert timed(peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint)), b"me") < net.PATIENCE
+    for peer in held:
+        assert peer.closed_by_peer()
+    nobody_is_blamed(weir)
+
+
+def test_properties_that_users_can_set(start_app, start_weir, paths):
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    extra = [("X-with space", "v"), ("X-with:colon", "v"), ("X-\u00fcml\u00e4ut", "v")]
+    peer = zmtp.RawPeer(raw_connect(weir.endpoint, ADDRESS), extra=extra).handshake()
+    peer.send_raw(zmtp.message(b"hello"))
+    assert peer.read(7) == zmtp.message(b"hello")
+    peer.close()
+    nobody_is_blamed(weir)
+
+
+# ---- a connection for each request ----
+
+def test_a_connection_for_each_request(start_app, start_weir, peers, paths):
+    """A web host, far over source.connections.rate: each is served, so none is held up."""
+    app = start_app("rep", paths.ipc())
+    weir = start_weir(config=alone(app))
+    times = []
+    for n in range(600):
+        client = peers.client(zmq.REQ, from_source(ADDRESS, weir.endpoint))
+        times.append(timed(client, b"%d" % n))
+        client.close()
+    figures("a connection for each request", times)
+    assert weir.metric("weir_connections_accepted_total") >= 600
+    assert weir.metric("weir_verdicts_total", verdict="over_connection_rate") == 0
+    nobody_is_blamed(weir)
