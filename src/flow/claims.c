@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/claims.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAYS             8u
+#define HOUR_NS          (3600 * NS_PER_S)
+#define HALF_LIFE_FACTOR 1.4427 /* of a half-life: the time constant */
+#define SURE_STRETCHES   120u   /* a minute of calm time: a mean over less is not kept for hours */
+#define LEAST_RATE       1e-9   /* a microsecond in a quarter of an hour */
+
+static double claims_fade(double rate, uint64_t at_ns, uint64_t now_ns)
+{
+    double faded = rate * decay_factor(elapsed_since(at_ns, now_ns), (uint64_t)(HALF_LIFE_FACTOR * HOUR_NS));
+    return faded < LEAST_RATE ? 0 : faded;
+}
+
+/* The mean over up to 60 s goes on by one calm stretch in which `cost_ns` was spent, and by some without any. */
+static void claim_fold(struct claim *c, const struct calm_time *calm, double cost_ns, uint64_t quiet)
+{
+    double weight = (double)CALM_STRETCH_NS / (double)calm_time_ns(calm);
+    if (cost_ns > 0)
+        c->recent += weight * (cost_ns / CALM_STRETCH_NS - c->recent);
+    if (quiet > 0 && calm->calm <= CALM_TIME_MOST_NS / CALM_STRETCH_NS)
+        c->recent *= quiet < calm->calm ? 1 - (double)quiet / (double)calm->calm : 0;
+    else if (quiet > 0)
+        c->recent *= decay_factor(quiet * CALM_STRETCH_NS, calm_time_ns(calm));
+}
+
+double claim_update(struct claim *c, const struct calm_time *calm, uint64_t now_ns)
+{
+    if (c->stretch == calm->stretch)
+        return 0;
+    double before = c->rate;
+    bool sure = c->calm >= SURE_STRETCHES;
+    bool counts = calm_time_was_calm(calm, c->stretch) && c->pending > 0;
+    claim_fold(c, calm, counts ? c->pending : 0, calm->calm - c->calm - (counts && calm->calm > c->calm));
+    c->pending = 0;
+    c->stretch = calm->stretch;
+    c->calm = calm->calm;
+    c->rate = sure ? claims_fade(c->rate, c->at_ns, now_ns) : 0;
+    c->at_ns = now_ns;
+    if (c->recent < LEAST_RATE)
+        c->recent = 0;
+    if (c->rate < c->recent)
+        c->rate = c->recent;
+    return c->rate - before;
+}
+
+int claims_init(struct claims *c, size_t capacity)
+{
+    size_t sets = 1;
+    while (sets * WAYS < capacity)
+        sets *= 2;
+    *c = (struct claims){calloc(sets * WAYS, sizeof(*c->table)), sets};
+    return c->table ? 0 : -ENOMEM;
+}
+
+void claims_fini(struct claims *c)
+{
+    free(c->table);
+    c->table = NULL;
+}
+
+/* Brings what was left behind up to date. */
+static void claims_settle(struct claims_source *s, uint64_t now_ns)
+{
+    s->left_rate = claims_fade(s->left_rate, s->left_at_ns, now_ns);
+    s->left_recent = claims_fade(s->left_recent, s->left_at_ns, now_ns);
+    s->left_debt_ns = bucket_level(&(struct faded_sum){s->left_debt_ns, s->left_at_ns}, s->left_rate, now_ns);
+    s->left_at_ns = now_ns;
+    if (s->left_rate <= 0)
+        s->left = 0;
+}
+
+struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t now_ns)
+{
+    key += key == 0;
+    struct claims_source *set = &c->table[key % c->sets * WAYS], *found = NULL;
+    for (unsigned i = 0; i < WAYS && !found; i++)
+        found = set[i].key == key ? &set[i] : NULL;
+    for (unsigned i = 0; i < WAYS && (!found || found->key != key); i++)
+        if (!set[i].live && (!found || set[i].left_rate < found->left_rate))
+            found = &set[i];
+    if (!found)
+        found = &set[key / c->sets % WAYS]; /* shared */
+    else if (found->key != key)
+        *found = (struct claims_source){.key = key, .left_at_ns = now_ns};
+    found->live++;
+    return found;
+}
+
+double claims_inherit(struct claims_source *s, struct claim *claim, const struct calm_time *calm, uint64_t now_ns)
+{
+    claims_settle(s, now_ns);
+    *claim = (struct claim){.stretch = calm->stretch, .calm = calm->calm, .first = calm->calm, .at_ns = now_ns};
+    if (!s->left)
+        return 0;
+    double debt_ns = s->left_debt_ns / s->left;
+    claim->rate = s->left_rate / s->left;
+    claim->recent = s->left_recent / s->left;
+    claim->first = calm->calm > CLAIM_RIPE ? calm->calm - CLAIM_RIPE : 0;
+    s->left_rate -= claim->rate;
+    s->left_recent -= claim->recent;
+    s->left_debt_ns -= debt_ns;
+    s->left--;
+    s->live_rate += claim->rate;
+    return debt_ns;
+}
+
+void claims_release(struct claims_source *s, const struct claim *claim, double debt_ns, double work_ns, uint64_t now_ns)
+{
+    claims_settle(s, now_ns);
+    faded_sum_add(&s->work, CLAIMS_WORK_NS, work_ns, now_ns);
+    s->live -= s->live > 0;
+    s->live_rate = s->live_rate > claim->rate && s->live ? s->live_rate - claim->rate : 0;
+    if (claim->rate <= 0)
+        return;
+    s->left++;
+    s->left_rate += claim->rate;
+    s->left_recent += claim->recent;
+    s->left_debt_ns += debt_ns;
+}

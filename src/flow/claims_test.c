@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Claims are what was served in calm time, and cannot be minted. */
+#include "flow/claims.h"
+
+#include "base/attr.h"
+#include "base/property.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#define CONNECTIONS 24u
+#define SOURCES     6u
+
+static struct calm_time calm_for(uint64_t stretches)
+{
+    struct calm_time c;
+    calm_time_init(&c, 0);
+    calm_time_advance(&c, stretches * CALM_STRETCH_NS);
+    return c;
+}
+
+static void served_in_calm_time_is_claimed(void **state)
+{
+    struct calm_time calm = calm_for(10);
+    struct claim c = {.stretch = calm.stretch, .calm = calm.calm, .first = calm.calm};
+    for (unsigned i = 0; i < 200; i++) {
+        claim_update(&c, &calm, calm.stretch * CALM_STRETCH_NS);
+        claim_spend(&c, 0.1 * CALM_STRETCH_NS);
+        calm_time_advance(&calm, (calm.stretch + 1) * CALM_STRETCH_NS);
+        assert_int_equal(claim_is_ripe(&c), i >= CLAIM_RIPE);
+    }
+    assert_true(c.rate > 0.07 && c.rate <= 0.1001);
+}
+
+static void served_while_somebody_waits_is_not(void **state)
+{
+    struct calm_time calm = calm_for(10);
+    struct claim c = {.stretch = calm.stretch, .calm = calm.calm};
+    for (unsigned i = 0; i < 200; i++) {
+        claim_update(&c, &calm, calm.stretch * CALM_STRETCH_NS);
+        claim_spend(&c, CALM_STRETCH_NS);
+        calm_time_disturb(&calm);
+        calm_time_advance(&calm, (calm.stretch + 1) * CALM_STRETCH_NS);
+    }
+    assert_true(c.rate <= 0);
+}
+
+static void a_claim_fades_over_hours(void **state)
+{
+    struct calm_time calm = calm_for(300);
+    struct claim c = {.rate = 0.2, .recent = 0.2, .stretch = calm.stretch, .calm = calm.calm, .at_ns = 150 * NS_PER_S};
+    calm_time_advance(&calm, 700 * NS_PER_S);
+    claim_update(&c, &calm, 700 * NS_PER_S);
+    assert_true(c.rate > 0.17);
+    calm_time_advance(&calm, 4300 * NS_PER_S);
+    claim_update(&c, &calm, 4300 * NS_PER_S);
+    assert_true(c.rate > 0.07 && c.rate < 0.11);
+}
+
+/* A connection that comes back takes over a claim of its source with its debt; it does not get a fresh one. */
+static void what_is_left_behind_is_inherited_once(void **state)
+{
+    struct claims table;
+    struct calm_time calm = calm_for(100);
+    struct claim claim = {.rate = 0.3, .recent = 0.3}, next;
+    assert_int_equal(claims_init(&table, 64), 0);
+    struct claims_source *s = claims_acquire(&table, 7, 0);
+    claims_inherit(s, &next, &calm, 0);
+    assert_true(next.rate <= 0);
+    s->live_rate = 0.3;
+    claims_release(s, &claim, 5e6, 1e6, 0);
+    s = claims_acquire(&table, 7, 0);
+    assert_true(claims_inherit(s, &next, &calm, 0) > 4.9e6);
+    assert_true(next.rate > 0.29 && claim_is_ripe(&next));
+    claims_acquire(&table, 7, 0);
+    assert_true(claims_inherit(s, &claim, &calm, 0) <= 0);
+    assert_true(claim.rate <= 0);
+    claims_fini(&table);
+}
+
+static void a_full_set_shares_and_never_refuses(void **state)
+{
+    struct claims table;
+    assert_int_equal(claims_init(&table, 8), 0);
+    for (uint64_t key = 1; key <= 100; key++)
+        assert_non_null(claims_acquire(&table, key, 0));
+    claims_fini(&table);
+}
+
+/* Invariant 4: connections that come, are served, leave and come back, at several sources: the sum of all claims times
+ * the calm time is never more than what was served in it. */
+static void the_sum_never_exceeds_what_was_served(void **state)
+{
+    struct property_rng r = property_rng_new("claims");
+    struct claims table;
+    struct calm_time calm = calm_for(1);
+    struct claim claims[CONNECTIONS];
+    struct claims_source *sources[CONNECTIONS];
+    double served = 0, pending = 0;
+    assert_int_equal(claims_init(&table, 64), 0);
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        sources[i] = claims_acquire(&table, 1 + i % SOURCES, 0);
+        claims_inherit(sources[i], &claims[i], &calm, 0);
+    }
+    for (unsigned stretch = 1; stretch < 400; stretch++) {
+        uint64_t now_ns = stretch * CALM_STRETCH_NS;
+        bool calm_now = property_below(&r, 3) != 0;
+        calm_time_advance(&calm, now_ns);
+        pending = 0;
+        for (unsigned i = 0; i < CONNECTIONS; i++) {
+            sources[i]->live_rate += claim_update(&claims[i], &calm, now_ns);
+            if (property_below(&r, 20) == 0) {
+                claims_release(sources[i], &claims[i], 0, 0, now_ns);
+                sources[i] = claims_acquire(&table, 1 + i % SOURCES, now_ns);
+                claims_inherit(sources[i], &claims[i], &calm, now_ns);
+            }
+            double cost = (double)property_below(&r, CALM_STRETCH_NS / CONNECTIONS);
+            claim_spend(&claims[i], cost);
+            pending += cost;
+        }
+        served += calm_now ? pending : 0;
+        if (!calm_now)
+            calm_time_disturb(&calm);
+        double sum = 0;
+        for (unsigned i = 0; i < CONNECTIONS; i++)
+            sum += claims[i].rate;
+        for (size_t i = 0; i < table.sets * 8; i++)
+            sum += table.table[i].left_rate;
+        assert_true(sum * (double)calm_time_ns(&calm) <= served * 1.001 + 1);
+    }
+    claims_fini(&table);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(served_in_calm_time_is_claimed),
+        cmocka_unit_test(served_while_somebody_waits_is_not),
+        cmocka_unit_test(a_claim_fades_over_hours),
+        cmocka_unit_test(what_is_left_behind_is_inherited_once),
+        cmocka_unit_test(a_full_set_shares_and_never_refuses),
+        cmocka_unit_test(the_sum_never_exceeds_what_was_served),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The fair queue: connections that have a message for the application and may not pass it yet, by levels of attained
+ * cost (least attained service first). A connection's level says how many times its due share it was served lately, as
+ * a power of two; strangers begin behind whoever is established and within the share, and each wait of its `patience`
+ * brings a connection one level forward, so nobody starves: FAIR_LEVELS waits at most. Within a level the one that was
+ * not served for longest goes first (round robin).
+ *
+ *   state     event                       next
+ *   OUT       fair_queue_push()           WAITS at the end of its level
+ *   WAITS     fair_queue_remove()         OUT
+ *   WAITS     fair_queue_move()           WAITS at the end of another level
+ *
+ * Memory: 300 bytes, and 48 bytes in each connection; never full. Each call is O(1). Levels are looked at again a few
+ * at a time (fair_queue_review()), never all at once. One owner at a time.
+ */
+#ifndef WEIR_FLOW_FAIR_QUEUE_H
+#define WEIR_FLOW_FAIR_QUEUE_H
+
+#include "base/attr.h"
+#include "base/list.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FAIR_FIRST  (-6)
+#define FAIR_LAST   10
+#define FAIR_LEVELS 17u
+#define FAIR_EQUAL  (-3) /* the established within a few times their share: equals, that take turns */
+
+struct fair_waiter {
+    struct list node;   /* in its level */
+    struct list review; /* of all that wait: those not looked at for longest are in front */
+    uint64_t since_ns;  /* its first message waits since then */
+    uint32_t messages;  /* 0: OUT */
+    int8_t level;
+};
+
+struct fair_queue {
+    struct list levels[FAIR_LEVELS];
+    struct list review;
+    uint32_t used;  /* bit i: level FAIR_FIRST + i is not empty */
+    uint32_t count; /* connections */
+};
+
+void fair_queue_init(struct fair_queue *q);
+void fair_waiter_init(struct fair_waiter *w);
+
+/* The level of a connection that attained `attained` of a due share of `share`; `expected`: what the next message will
+ * add. All in the same unit. */
+int fair_level(double attained, double expected, double share, bool established);
+
+/* The level after `waited_ns` in line, one less for each `patience_ns`. */
+int fair_level_after(int level, uint64_t waited_ns, uint64_t patience_ns);
+
+void fair_queue_push(struct fair_queue *q, struct fair_waiter *w, uint32_t messages, int level, uint64_t now_ns);
+void fair_queue_move(struct fair_queue *q, struct fair_waiter *w, int level);
+void fair_queue_remove(struct fair_queue *q, struct fair_waiter *w);
+
+/* Who is next, or NULL; stays in line. */
+struct fair_waiter *fair_queue_first(const struct fair_queue *q);
+
+/* The one whose level was not looked at for longest, or NULL. It goes to the end of that order. */
+struct fair_waiter *fair_queue_review(struct fair_queue *q);
+
+#endif

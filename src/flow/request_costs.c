@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/request_costs.h"
+
+#define UNKNOWN_COST_NS (100.0 * NS_PER_US)
+#define BUCKET_NS       ((double)NS_PER_S)
+#define HEADROOM        1.5  /* times its claim that an established connection may always have */
+#define LEAST_PART      0.05 /* of the capacity: for those without claims */
+#define STANDS_MOST     64u
+#define PAIRED_LEAST    12u
+#define PAIRED_MOST     64u
+#define SILENT_NS       (20 * NS_PER_S)
+#define LAZY_FOR_NS     (10 * NS_PER_S)
+#define PATIENCE_NS     (200 * NS_PER_MS)
+#define REVIEW_LEAST    16u
+#define REVIEW_MOST     256u
+
+static double reqcost_greater(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+bool reqcost_is_lazy(const struct reqlimit *l, uint64_t now_ns)
+{
+    return l->lazy_ns && elapsed_since(l->lazy_ns, now_ns) < LAZY_FOR_NS;
+}
+
+double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c)
+{
+    double ns = c->cost_ns > 0 ? c->cost_ns : c->source->cost_ns > 0 ? (double)c->source->cost_ns : l->cost_ns;
+    return ns > 0 ? ns : UNKNOWN_COST_NS;
+}
+
+/* What is left of the capacity when all claims are met, for each active source. */
+static double reqcost_surplus(const struct reqlimit *l)
+{
+    double left = reqcost_greater(LEAST_PART * l->capacity, l->capacity - l->active_rate);
+    return left / (l->active_sources ? l->active_sources : 1);
+}
+
+static double reqcost_share(const struct reqlimit *l, const struct reqlimit_conn *c)
+{
+    const struct claims_source *s = c->source;
+    double mean = s->live ? s->live_rate / s->live : 0, own = reqcost_greater(c->claim.rate, mean);
+    own += 2 * square_root(own * reqcost_expected(l, c) / (double)calm_time_ns(&l->calm));
+    return HEADROOM * own + reqcost_surplus(l) / (s->busy ? s->busy : 1);
+}
+
+static bool reqcost_is_unequal(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    double share = c->share * CLAIMS_WORK_NS;
+    return fair_level(faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), reqcost_expected(l, c), share, true) > FAIR_EQUAL;
+}
+
+static void reqcost_classify(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    bool established = claim_is_ripe(&c->claim);
+    bool over = c->is_active && (!established || (!reqcost_credit(l, c, now_ns) && reqcost_is_unequal(l, c, now_ns)));
+    l->stats.established += (uint32_t)established - (uint32_t)c->established;
+    l->stats.over += (uint32_t)over - (uint32_t)c->over;
+    c->established = established;
+    c->over = over;
+}
+
+void reqcost_update(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    calm_time_advance(&l->calm, now_ns);
+    double change = claim_update(&c->claim, &l->calm, now_ns);
+    c->source->live_rate += change;
+    if (c->source->busy)
+        l->active_rate += change;
+    bucket_add(&c->debt, c->share, 0, c->debt.value, now_ns);
+    c->share = reqcost_share(l, c);
+    reqcost_classify(l, c, now_ns);
+}
+
+static void reqcost_activate(struct reqlimit *l, struct reqlimit_conn *c)
+{
+    list_push(&l->active, &c->active);
+    c->is_active = true;
+    l->active_count++;
+    if (c->source->busy++)
+        return;
+    l->active_sources++;
+    l->active_rate += c->source->live_rate;
+}
+
+static void reqcost_deactivate(struct reqlimit *l, struct reqlimit_conn *c)
+{
+    list_del(&c->active);
+    c->is_active = false;
+    l->active_count--;
+    if (--c->source->busy)
+        return;
+    l->active_sources--;
+    l->active_rate = l->active_sources ? reqcost_greater(l->active_rate - c->source->live_rate, 0) : 0;
+}
+
+static void reqcost_spend(struct reqlimit *l, struct reqlimit_conn *c, double cost_ns, uint64_t now_ns)
+{
+    claim_spend(&c->claim, cost_ns);
+    faded_sum_add(&c->work, CLAIMS_WORK_NS, cost_ns, now_ns);
+    double most = 2 * BUCKET_NS * c->share + 10 * reqcost_expected(l, c);
+    bucket_add(&c->debt, c->share, cost_ns, most, now_ns);
+    l->charged += cost_ns;
+}
+
+/* The running sum of expected costs, by index of the message; what was passed without a lock costs as in calm time. */
+static void reqcost_write(struct reqlimit *l, double cost_ns, uint32_t n)
+{
+    uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
+    if (passed - l->costs_count > REQLIMIT_COSTS)
+        l->costs_count = passed - REQLIMIT_COSTS;
+    while (l->costs_count < passed) {
+        double ns = passed - l->costs_count <= n ? cost_ns : l->calm_cost_ns;
+        l->costs[(l->costs_count + 1) % REQLIMIT_COSTS] = l->costs[l->costs_count % REQLIMIT_COSTS] + ns;
+        l->costs_count++;
+    }
+}
+
+double reqcost_untaken(const struct reqlimit *l)
+{
+    uint64_t untaken = l->counter.untaken < REQLIMIT_COSTS ? l->counter.untaken : REQLIMIT_COSTS - 1;
+    if (untaken > l->costs_count)
+        return 0;
+    double first = l->costs[(l->costs_count - untaken) % REQLIMIT_COSTS];
+    double ns = l->costs[l->costs_count % REQLIMIT_COSTS] - first;
+    return ns > 0 ? ns : 0;
+}
+
+static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    uint32_t forgotten = atomic_exchange(&c->in_hand, 0);
+    atomic_fetch_sub(&l->in_hand, forgotten);
+    atomic_store(&c->awaited, 0);
+    atomic_store(&c->silent, true);
+    c->silent_ns = now_ns;
+}
+
+/* A connection of which a good part is not answered does not ask: an answer does not tell which message it is for. */
+static void reqcost_pair(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    uint32_t got = atomic_load_explicit(&c->got, memory_order_relaxed), sent = c->sent;
+    bool judges = reqlimit_state(l) == LIMIT_NONE;
+    if (judges && sent >= PAIRED_LEAST && got < sent - sent / 4)
+        reqcost_silence(l, c, now_ns);
+    if (sent > PAIRED_MOST) {
+        c->sent /= 2;
+        atomic_store_explicit(&c->got, got / 2, memory_order_relaxed);
+    }
+    c->sent += judges ? n : 0;
+}
+
+void reqcost_charge(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    double expected_ns = reqcost_expected(l, c);
+    if (!c->is_active)
+        reqcost_activate(l, c);
+    c->used_ns = now_ns;
+    c->unsampled += n;
+    reqcost_pair(l, c, n, now_ns);
+    reqcost_update(l, c, now_ns);
+    reqcost_spend(l, c, n * expected_ns, now_ns);
+    reqcost_write(l, expected_ns, n);
+}
+
+void reqcost_start(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    uint64_t index = atomic_load_explicit(&l->passed, memory_order_relaxed) - 1;
+    uint32_t stands_for = c->unsampled < STANDS_MOST ? c->unsampled : STANDS_MOST;
+    bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
+    if (taken_counter_holds(&l->counter) && (silent || !c->replies) && l->probe_count < REQLIMIT_PROBES) {
+        l->probes[(l->probe_first + l->probe_count++) % REQLIMIT_PROBES] =
+            (struct reqlimit_probe){c, index, reqcost_expected(l, c), stands_for};
+        c->unsampled = 0;
+    }
+    if (silent || atomic_load_explicit(&c->awaited, memory_order_relaxed))
+        return;
+    c->sample = (struct reqlimit_sample){index, now_ns, reqcost_expected(l, c), stands_for};
+    c->unsampled = 0;
+    atomic_store_explicit(&c->awaited, atomic_load(&c->in_hand), memory_order_relaxed);
+}
+
+/* Rises soon, falls slowly: who mixes cheap and costly ones is expected to send costly ones. */
+static double reqcost_follow(double estimate_ns, double ns)
+{
+    return estimate_ns <= 0 ? ns : estimate_ns + (ns > estimate_ns ? 0.3 : 0.05) * (ns - estimate_ns);
+}
+
+static bool reqcost_is_calm(const struct reqlimit *l)
+{
+    return !l->queue.count && !l->calm.disturbed && !latency_window_is_suspicious(&l->latency);
+}
+
+static void reqcost_learn(struct reqlimit *l, struct reqlimit_conn *c, double ns, double expected_ns,
+                          uint32_t stands_for, uint64_t now_ns)
+{
+    ns = reqcost_greater(ns, NS_PER_US);
+    reqcost_spend(l, c, (ns - expected_ns) * (stands_for ? stands_for : 1), now_ns);
+    c->cost_ns = reqcost_follow(c->cost_ns, ns);
+    c->source->cost_ns = (float)reqcost_follow((double)c->source->cost_ns, ns);
+    l->cost_ns += (l->cost_ns > 0 ? 0.02 : 1) * (ns - l->cost_ns);
+    if (!reqcost_is_calm(l))
+        return;
+    l->calm_cost_ns += (l->calm_cost_ns > 0 ? 0.02 : 1) * (ns - l->calm_cost_ns);
+    release_window_calm(&l->release, l->calm_cost_ns);
+}
+
+void reqcost_answered(struct reqlimit *l, struct reqlimit_conn *c, uint64_t before_ns, uint64_t now_ns)
+{
+    const struct reqlimit_sample *s = &c->sample;
+    uint64_t taken_ns = s->passed_ns, asked_ns, from_ns = before_ns > s->passed_ns ? before_ns : s->passed_ns;
+    bool known = taken_counter_holds(&l->counter) &&
+                 taken_page_entry(l->page, taken_counter_index(&l->counter, s->index), &taken_ns, &asked_ns);
+    if (known && taken_ns > now_ns)
+        taken_ns = now_ns;
+    if (known && (reqcost_is_lazy(l, now_ns) || !latency_window_is_suspicious(&l->latency)))
+        from_ns = taken_ns;
+    reqcost_learn(l, c, (double)(now_ns - from_ns), s->expected_ns, s->stands_for, now_ns);
+    latency_window_sample(&l->latency, now_ns - taken_ns, reqlimit_state(l) == LIMIT_NONE);
+}
+
+/* How long the application was busy with the message; false: not known yet. */
+static bool reqcost_busy(const struct reqlimit *l, uint64_t index, double *ret_ns)
+{
+    uint64_t at_ns, asked_ns, next_ns, until_ns;
+    *ret_ns = -1;
+    if (index >= l->counter.taken)
+        return index == UINT64_MAX;
+    if (!taken_page_entry(l->page, index, &at_ns, &asked_ns))
+        return true;
+    if (taken_page_entry(l->page, index + 1, &next_ns, &until_ns))
+        *ret_ns = until_ns > at_ns ? (double)(until_ns - at_ns) : 0;
+    else if (l->counter.idle_since_ns)
+        *ret_ns = l->counter.idle_since_ns > at_ns ? (double)(l->counter.idle_since_ns - at_ns) : 0;
+    return *ret_ns >= 0;
+}
+
+void reqcost_look(struct reqlimit *l, uint64_t now_ns)
+{
+    if (!taken_counter_holds(&l->counter)) {
+        l->probe_count = 0;
+        return;
+    }
+    while (l->probe_count) {
+        struct reqlimit_probe *p = &l->probes[l->probe_first];
+        double ns;
+        if (p->conn && !reqcost_busy(l, taken_counter_index(&l->counter, p->index), &ns))
+            return;
+        if (p->conn && ns >= 0 && (!p->conn->replies || atomic_load(&p->conn->silent)))
+            reqcost_learn(l, p->conn, ns, p->expected_ns, p->stands_for, now_ns);
+        l->probe_first = (l->probe_first + 1) % REQLIMIT_PROBES;
+        l->probe_count--;
+    }
+}
+
+uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    double expected_ns = reqcost_expected(l, c), most = HEADROOM * c->claim.rate * BUCKET_NS + 2 * expected_ns;
+    double left = most - bucket_level(&c->debt, c->share, now_ns);
+    if (!c->established || left < 0)
+        return 0;
+    double n = 1 + left / expected_ns;
+    return n < 1e9 ? (uint32_t)n : 1000000000;
+}
+
+int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    double expected_ns = reqcost_expected(l, c), share = c->share * CLAIMS_WORK_NS;
+    double work = faded_sum(&c->work, CLAIMS_WORK_NS, now_ns);
+    if (!c->established)
+        work += faded_sum(&c->source->work, CLAIMS_WORK_NS, now_ns) / (c->source->busy ? c->source->busy : 1);
+    int level = fair_level(work, expected_ns, share, c->established);
+    double patience_ns = PATIENCE_NS + 2 * expected_ns / reqcost_greater(c->share, 1e-6);
+    if (!c->waiter.messages)
+        return level;
+    return fair_level_after(level, elapsed_since(c->waiter.since_ns, now_ns), (uint64_t)patience_ns);
+}
+
+/* Messages of a connection that are not answered for long are not waited for: it does not ask. */
+static void reqcost_review_answers(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
+    uint64_t last_ns = atomic_load_explicit(&c->answered_ns, memory_order_relaxed);
+    double patience_ns = reqcost_greater(100.0 * NS_PER_MS, 10 * l->latency.lately_ns);
+    if (silent && now_ns - c->silent_ns > SILENT_NS)
+        atomic_store_explicit(&c->silent, false, memory_order_relaxed);
+    if (last_ns < c->sample.passed_ns)
+        last_ns = c->sample.passed_ns;
+    if (silent || !atomic_load(&c->awaited) || l->latency.lately_ns <= 0 ||
+        (double)elapsed_since(last_ns, now_ns) <= patience_ns)
+        return;
+    reqcost_silence(l, c, now_ns);
+}
+
+void reqcost_review(struct reqlimit *l, uint64_t now_ns)
+{
+    uint32_t n = REVIEW_LEAST + l->active_count / 20;
+    n = n < REVIEW_MOST ? n : REVIEW_MOST;
+    for (n = n < l->active_count ? n : l->active_count; n; n--) {
+        struct list *node = list_pop(&l->active);
+        struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, active);
+        list_push(&l->active, node);
+        reqcost_review_answers(l, c, now_ns);
+        if (!c->waiter.messages && elapsed_since(c->used_ns, now_ns) > REQLIMIT_ACTIVE_NS)
+            reqcost_deactivate(l, c);
+        reqcost_update(l, c, now_ns);
+    }
+}
+
+void reqcost_forget(struct reqlimit *l, struct reqlimit_conn *c)
+{
+    for (uint32_t i = 0; i < l->probe_count; i++)
+        if (l->probes[(l->probe_first + i) % REQLIMIT_PROBES].conn == c)
+            l->probes[(l->probe_first + i) % REQLIMIT_PROBES].conn = NULL;
+    l->stats.established -= c->established;
+    l->stats.over -= c->over;
+    c->established = c->over = false;
+    if (c->is_active)
+        reqcost_deactivate(l, c);
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/request_limiter.h"
+
+#include "flow/request_costs.h"
+
+#include <string.h>
+
+#define TICK_HELD_NS  NS_PER_MS
+#define TICK_QUIET_NS (50 * NS_PER_MS)
+#define CALM_AFTER_NS (100 * NS_PER_MS)
+#define LAZY_AFTER_NS (2 * NS_PER_MS)
+#define REVIEWED      4u /* waiters looked at again for each release */
+#define LEFT_MOST     65536
+#define LEASE_MOST    64u
+#define PLAIN_PART    16u /* once it is known, one stretch of so many is sampled */
+#define PLAIN_FROM_NS (300 * NS_PER_MS)
+
+int reqlimit_init(struct reqlimit *l, size_t sources, uint64_t now_ns)
+{
+    memset(l, 0, sizeof(*l));
+    release_window_init(&l->release, now_ns);
+    latency_window_init(&l->latency, now_ns);
+    plain_service_init(&l->plain);
+    calm_time_init(&l->calm, now_ns);
+    fair_queue_init(&l->queue);
+    list_init(&l->active);
+    list_init(&l->woken);
+    l->capacity = 1;
+    l->empty_ns = l->kept_ns = l->capacity_ns = now_ns;
+    atomic_store(&l->free_until, UINT64_MAX);
+    return claims_init(&l->claims, sources);
+}
+
+void reqlimit_fini(struct reqlimit *l)
+{
+    claims_fini(&l->claims);
+}
+
+void reqlimit_attach(struct reqlimit *l, struct taken_page *page)
+{
+    l->page = page;
+}
+
+void reqlimit_join(struct reqlimit *l, struct reqlimit_conn *c, uint64_t source_key, uint64_t now_ns)
+{
+    memset(c, 0, sizeof(*c));
+    fair_waiter_init(&c->waiter);
+    list_init(&c->active);
+    list_init(&c->woken);
+    calm_time_advance(&l->calm, now_ns);
+    c->source = claims_acquire(&l->claims, source_key, now_ns);
+    double debt_ns = claims_inherit(c->source, &c->claim, &l->calm, now_ns);
+    c->debt = (struct faded_sum){debt_ns, now_ns};
+    if (c->source->busy)
+        l->active_rate += c->claim.rate;
+    reqcost_update(l, c, now_ns);
+}
+
+enum limit_state reqlimit_state(const struct reqlimit *l)
+{
+    if (!l->stats.over || !l->stats.established)
+        return LIMIT_NONE;
+    return taken_counter_holds(&l->counter) || l->plain.state == PLAIN_YES ? LIMIT_ACTIVE : LIMIT_PROBING;
+}
+
+static struct taken_facts reqlimit_facts(const struct reqlimit *l)
+{
+    return (struct taken_facts){
+        .passed = atomic_load_explicit(&l->passed, memory_order_relaxed),
+        .answered = atomic_load_explicit(&l->answered, memory_order_relaxed),
+        .passed_at_ns = atomic_load_explicit(&l->passed_ns, memory_order_relaxed),
+        .plain = l->plain.state == PLAIN_YES,
+    };
+}
+
+/* Messages a nanosecond that the application works off. */
+static double reqlimit_pace(const struct reqlimit *l)
+{
+    return l->cost_ns > 0 ? l->capacity / l->cost_ns : 1;
+}
+
+/* With those whose asker has left: the application works on them all the same. */
+static uint64_t reqlimit_in_hand(const struct reqlimit *l, uint64_t now_ns)
+{
+    return atomic_load(&l->in_hand) + (uint64_t)bucket_level(&l->left, reqlimit_pace(l), now_ns);
+}
+
+static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    if (reqlimit_state(l) != LIMIT_ACTIVE)
+        return true;
+    bool counter = taken_counter_holds(&l->counter);
+    l->by_counter = false;
+    if (l->plain.state == PLAIN_YES && !(counter && reqcost_is_lazy(l, now_ns)) && !atomic_load(&c->silent) &&
+        !latency_window_allows(&l->latency, reqlimit_in_hand(l, now_ns)))
+        return false;
+    l->by_counter = counter;
+    uint64_t untaken = l->counter.untaken > l->counter.allowance ? l->counter.untaken - l->counter.allowance : 0;
+    return !counter ||
+           release_window_allows(&l->release, untaken, l->counter.idle, reqcost_untaken(l), reqcost_expected(l, c));
+}
+
+static void reqlimit_pass(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    bool calm = !l->queue.count && now_ns > PLAIN_FROM_NS && !latency_window_is_suspicious(&l->latency);
+    reqlimit_count_passed(l, c, n, now_ns);
+    l->counter.untaken += n;
+    reqcost_charge(l, c, n, now_ns);
+    reqcost_start(l, c, now_ns);
+    if (atomic_load_explicit(&l->sampling, memory_order_relaxed))
+        plain_service_passed(&l->plain, c, calm, now_ns);
+}
+
+static void reqlimit_grant(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    uint32_t left = c->waiter.messages - n;
+    fair_queue_remove(&l->queue, &c->waiter);
+    reqlimit_pass(l, c, n, now_ns);
+    c->granted += n;
+    l->stats.passed_held += n;
+    if (list_empty(&c->woken))
+        list_push(&l->woken, &c->woken);
+    fair_queue_push(&l->queue, &c->waiter, left, reqcost_level(l, c, now_ns), now_ns);
+}
+
+static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
+{
+    for (unsigned i = 0; i < REVIEWED && l->queue.count; i++) {
+        struct fair_waiter *w = fair_queue_review(&l->queue);
+        struct reqlimit_conn *c = LIST_ENTRY(w, struct reqlimit_conn, waiter);
+        reqcost_update(l, c, now_ns);
+        uint32_t credit = reqcost_credit(l, c, now_ns);
+        if (credit)
+            reqlimit_grant(l, c, credit < w->messages ? credit : w->messages, now_ns);
+        else
+            fair_queue_move(&l->queue, w, reqcost_level(l, c, now_ns));
+    }
+}
+
+static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
+{
+    struct fair_waiter *w;
+    reqlimit_review(l, now_ns);
+    while ((w = fair_queue_first(&l->queue))) {
+        struct reqlimit_conn *c = LIST_ENTRY(w, struct reqlimit_conn, waiter);
+        if (!reqlimit_allows(l, c, now_ns))
+            break;
+        reqlimit_grant(l, c, 1, now_ns);
+    }
+    if (!l->queue.count)
+        l->empty_ns = now_ns;
+}
+
+/* How far messages may go without a lock, and when the counter is to wake us. */
+static void reqlimit_settle(struct reqlimit *l)
+{
+    enum limit_state state = reqlimit_state(l);
+    atomic_store_explicit(&l->free_until, l->queue.count || state == LIMIT_ACTIVE ? 0 : UINT64_MAX,
+                          memory_order_relaxed);
+    if (!l->page || !taken_counter_holds(&l->counter))
+        return;
+    uint64_t wanted = l->counter.taken + (l->counter.untaken >= l->release.messages && l->release.messages
+                                              ? l->counter.untaken - l->release.messages + 1
+                                              : 1);
+    taken_page_wish(l->page, l->queue.count ? wanted : UINT64_MAX, l->queue.count || l->refilling);
+}
+
+/* Whether what was passed some time ago lies in the pipes still. */
+static void reqlimit_look_at_pipes(struct reqlimit *l, uint64_t now_ns)
+{
+    uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
+    if (!taken_counter_holds(&l->counter) || passed - l->counter.untaken >= l->kept_index) {
+        l->kept_index = passed;
+        l->kept_ns = now_ns;
+    } else if (now_ns - l->kept_ns > LAZY_AFTER_NS) {
+        l->lazy_ns = now_ns;
+    }
+}
+
+static void reqlimit_look_at_window(struct reqlimit *l, uint64_t now_ns)
+{
+    bool held = l->queue.count != 0, idle = taken_counter_holds(&l->counter) && l->counter.idle;
+    bool starves = idle && ((held && l->by_counter) || (l->refilling && l->counter.untaken));
+    if (held && l->by_counter && l->counter.short_batch)
+        release_window_grow(&l->release);
+    uint64_t taken_ns = 0, asked_ns;
+    if (l->release.idle && l->counter.taken != l->idle_taken &&
+        !taken_page_entry(l->page, l->idle_taken, &taken_ns, &asked_ns))
+        taken_ns = now_ns;
+    l->idle_taken = l->counter.taken;
+    const struct fair_waiter *first = fair_queue_first(&l->queue);
+    bool strangers = first && !LIST_ENTRY(first, struct reqlimit_conn, waiter)->established;
+    l->release.patient = strangers;
+    release_window_look(&l->release, starves, taken_ns, now_ns);
+    l->refilling = starves;
+}
+
+static void reqlimit_count_stuck(struct reqlimit *l)
+{
+    bool stuck =
+        l->by_counter && taken_counter_holds(&l->counter) && l->counter.idle && !l->counter.untaken && l->queue.count;
+    l->stats.stuck += stuck && !l->was_stuck;
+    l->was_stuck = stuck;
+}
+
+void reqlimit_look(struct reqlimit *l, uint64_t now_ns)
+{
+    struct taken_facts facts = reqlimit_facts(l);
+    taken_counter_read(&l->counter, l->page, &facts, now_ns);
+    reqcost_look(l, now_ns);
+    reqlimit_look_at_pipes(l, now_ns);
+    reqlimit_look_at_window(l, now_ns);
+    reqlimit_release(l, now_ns);
+    release_window_shrink(&l->release, l->counter.untaken, reqcost_untaken(l), l->queue.count && l->by_counter, now_ns);
+    reqlimit_count_stuck(l);
+    reqlimit_settle(l);
+}
+
+void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    c->folded_ns = now_ns;
+    if (c->passed)
+        reqcost_charge(l, c, c->passed, now_ns);
+    else
+        reqcost_update(l, c, now_ns);
+    c->passed = 0;
+}
+
+uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    reqlimit_fold(l, c, now_ns);
+    if (!c->is_active)
+        reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    uint32_t credit = reqcost_credit(l, c, now_ns);
+    uint32_t at_once = reqlimit_state(l) != LIMIT_ACTIVE && !l->queue.count ? n : credit;
+    at_once = at_once < n ? at_once : n;
+    c->lease = credit > at_once ? credit - at_once : 0;
+    c->lease = c->lease < LEASE_MOST ? c->lease : LEASE_MOST;
+    if (at_once) {
+        fair_queue_remove(&l->queue, &c->waiter);
+        reqlimit_pass(l, c, at_once, now_ns);
+    }
+    fair_queue_push(&l->queue, &c->waiter, n - at_once, reqcost_level(l, c, now_ns), now_ns);
+    reqlimit_look(l, now_ns);
+    list_del(&c->woken);
+    at_once += c->granted;
+    c->granted = 0;
+    return at_once;
+}
+
+void reqlimit_rest(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    if (!c->waiter.messages)
+        return;
+    fair_queue_remove(&l->queue, &c->waiter);
+    reqlimit_look(l, now_ns);
+}
+
+struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages)
+{
+    struct list *node = list_pop(&l->woken);
+    if (!node)
+        return NULL;
+    struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
+    *ret_messages = c->granted;
+    c->granted = 0;
+    return c;
+}
+
+void reqlimit_leave(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    reqlimit_fold(l, c, now_ns);
+    list_del(&c->woken);
+    if (c->granted) { /* never sent on */
+        atomic_fetch_sub(&l->passed, c->granted);
+        l->counter.untaken -= l->counter.untaken < c->granted ? l->counter.untaken : c->granted;
+    }
+    fair_queue_remove(&l->queue, &c->waiter);
+    uint32_t in_hand = atomic_exchange(&c->in_hand, 0);
+    atomic_fetch_sub(&l->in_hand, in_hand);
+    bucket_add(&l->left, reqlimit_pace(l), in_hand - (in_hand < c->granted ? in_hand : c->granted), LEFT_MOST, now_ns);
+    plain_service_forget(&l->plain, c);
+    reqcost_forget(l, c);
+    claims_release(c->source, &c->claim, bucket_level(&c->debt, c->share, now_ns),
+                   faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), now_ns);
+    reqlimit_look(l, now_ns);
+}
+
+void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns)
+{
+    uint32_t in_hand = atomic_load_explicit(&c->in_hand, memory_order_relaxed), less = in_hand < n ? in_hand : n;
+    uint64_t before_ns = atomic_exchange_explicit(&l->answered_ns, now_ns, memory_order_relaxed);
+    uint32_t awaited = atomic_load_explicit(&c->awaited, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&c->in_hand, less, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&l->in_hand, less, memory_order_relaxed);
+    atomic_fetch_add_explicit(&l->answered, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->got, n, memory_order_relaxed);
+    atomic_store_explicit(&c->answered_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&c->awaited, awaited > n ? awaited - n : 0, memory_order_relaxed);
+    if (!locked)
+        return;
+    c->replies = true;
+    if (awaited && awaited <= n)
+        reqcost_answered(l, c, before_ns, now_ns);
+    bool calm = !l->queue.count && now_ns > PLAIN_FROM_NS && !latency_window_is_suspicious(&l->latency);
+    if (atomic_load_explicit(&l->sampling, memory_order_relaxed))
+        plain_service_answered(&l->plain, c, n, calm, now_ns);
+    if (l->queue.count)
+        reqlimit_look(l, now_ns);
+}
+
+/* Whether somebody has to wait: then what is served earns no claims, and tells what the application can do. */
+static bool reqlimit_is_disturbed(const struct reqlimit *l, uint64_t now_ns)
+{
+    double patience_ns = 2 * l->cost_ns > CALM_AFTER_NS ? 2 * l->cost_ns : CALM_AFTER_NS;
+    return latency_window_is_suspicious(&l->latency) || (double)elapsed_since(l->empty_ns, now_ns) > patience_ns ||
+           (double)elapsed_since(l->kept_ns, now_ns) > patience_ns;
+}
+
+static void reqlimit_tick_capacity(struct reqlimit *l, bool disturbed, uint64_t now_ns)
+{
+    if (now_ns - l->capacity_ns < TICK_QUIET_NS)
+        return;
+    double rate = l->charged / (double)(now_ns - l->capacity_ns);
+    if (disturbed)
+        l->capacity += 0.1 * (rate - l->capacity);
+    if (l->capacity < 0.05)
+        l->capacity = 0.05;
+    l->charged = 0;
+    l->capacity_ns = now_ns;
+}
+
+uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
+{
+    struct latency_facts facts = {
+        .answered = atomic_load(&l->answered),
+        .answered_at_ns = atomic_load(&l->answered_ns),
+        .in_hand = reqlimit_in_hand(l, now_ns),
+        .held = l->queue.count != 0 && !l->by_counter,
+        .plain = l->plain.state == PLAIN_YES,
+        .idle = taken_counter_holds(&l->counter) && l->counter.idle && !l->counter.untaken,
+    };
+    uint64_t stuck = l->latency.stuck;
+    calm_time_advance(&l->calm, now_ns);
+    bool disturbed = reqlimit_is_disturbed(l, now_ns);
+    uint64_t passed = atomic_load(&l->passed);
+    if (!disturbed && !l->queue.count)
+        plain_service_count(&l->plain, passed - l->counted_passed, facts.answered - l->counted_answered);
+    l->counted_passed = passed;
+    l->counted_answered = facts.answered;
+    if (disturbed)
+        calm_time_disturb(&l->calm);
+    reqlimit_tick_capacity(l, disturbed, now_ns);
+    reqcost_review(l, now_ns);
+    latency_window_look(&l->latency, &facts, now_ns);
+    l->stats.stuck += l->latency.stuck - stuck;
+    reqlimit_look(l, now_ns);
+    atomic_store(&l->sampling, !l->queue.count && (l->plain.state == PLAIN_UNKNOWN || l->plain.sampling ||
+                                                   l->calm.stretch % PLAIN_PART == 0));
+    l->stats.held = l->queue.count;
+    return now_ns + (l->queue.count || l->latency.state == LATENCY_HOLDING ? TICK_HELD_NS : TICK_QUIET_NS);
+}

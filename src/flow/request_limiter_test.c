@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* When a message waits, and that none waits without a reason: the invariants of docs/internals/admission.md. */
+#include "flow/request_limiter.h"
+
+#include "base/property.h"
+#include "flow/request_costs.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define CONNECTIONS 12u
+#define SERVICE     (NS_PER_MS)
+
+/* A server that takes one at a time, in the order of passing, and answers after SERVICE. */
+struct bench {
+    struct reqlimit l;
+    struct taken_page page;
+    struct reqlimit_conn c[CONNECTIONS];
+    uint32_t offered[CONNECTIONS], passed[CONNECTIONS];
+    uint32_t queue[4096], first, last; /* passed, not taken */
+    int serves;                        /* a connection, or -1 */
+    uint64_t done_ns, now_ns, tick_ns;
+    bool counts, answers;
+};
+
+static struct bench *bench_new(bool counter, bool answers)
+{
+    struct bench *b = calloc(1, sizeof(*b));
+    assert_non_null(b);
+    b->now_ns = b->tick_ns = NS_PER_S;
+    b->serves = -1;
+    b->counts = counter;
+    b->answers = answers;
+    assert_int_equal(reqlimit_init(&b->l, 64, b->now_ns), 0);
+    if (counter) {
+        taken_page_begin(&b->page, b->now_ns);
+        reqlimit_attach(&b->l, &b->page);
+    }
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        reqlimit_join(&b->l, &b->c[i], 1 + i, b->now_ns);
+    return b;
+}
+
+static void bench_free(struct bench *b)
+{
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        reqlimit_leave(&b->l, &b->c[i], b->now_ns);
+    assert_int_equal(b->l.queue.count, 0);
+    assert_int_equal(b->l.stats.established, 0);
+    assert_int_equal(b->l.stats.over, 0);
+    assert_int_equal(atomic_load(&b->l.in_hand), 0);
+    reqlimit_fini(&b->l);
+    free(b);
+}
+
+static void bench_pass(struct bench *b, unsigned i, uint32_t n)
+{
+    assert_true(n <= b->offered[i]);
+    b->offered[i] -= n;
+    b->passed[i] += n;
+    for (; n; n--)
+        b->queue[b->last++ % 4096] = i;
+}
+
+static void bench_drain(struct bench *b)
+{
+    struct reqlimit_conn *c;
+    uint32_t n;
+    while ((c = reqlimit_woken(&b->l, &n)))
+        bench_pass(b, (unsigned)(c - b->c), n);
+}
+
+static void bench_offer(struct bench *b, unsigned i, uint32_t n)
+{
+    b->offered[i] += n;
+    if (!b->c[i].waiter.messages && reqlimit_quick(&b->l, &b->c[i], b->offered[i], b->now_ns))
+        bench_pass(b, i, b->offered[i]);
+    else
+        bench_pass(b, i, reqlimit_offer(&b->l, &b->c[i], b->offered[i], b->now_ns));
+    bench_drain(b);
+}
+
+static void bench_serve(struct bench *b)
+{
+    if (b->serves >= 0 && b->now_ns >= b->done_ns) {
+        if (b->answers)
+            reqlimit_answered(&b->l, &b->c[b->serves], 1, true, b->now_ns);
+        b->serves = -1;
+    }
+    if (b->serves < 0 && b->first != b->last) {
+        b->serves = (int)b->queue[b->first++ % 4096];
+        b->done_ns = b->now_ns + SERVICE;
+        if (b->counts && taken_page_took(&b->page, b->now_ns, b->now_ns))
+            reqlimit_look(&b->l, b->now_ns);
+    } else if (b->serves < 0 && b->counts && taken_page_found_nothing(&b->page, true, b->now_ns)) {
+        reqlimit_look(&b->l, b->now_ns);
+    }
+    bench_drain(b);
+}
+
+/* 50 us at a time. */
+static void bench_step(struct bench *b)
+{
+    b->now_ns += 50 * NS_PER_US;
+    taken_page_beat(&b->page, b->now_ns);
+    bench_serve(b);
+    if (b->now_ns >= b->tick_ns)
+        b->tick_ns = reqlimit_tick(&b->l, b->now_ns);
+    bench_drain(b);
+}
+
+/* The first four ask for a tenth of the server in all. */
+static void bench_calm(struct bench *b, uint64_t for_ns)
+{
+    unsigned k = 0;
+    for (uint64_t end_ns = b->now_ns + for_ns, next_ns = b->now_ns; b->now_ns < end_ns; bench_step(b))
+        if (b->now_ns >= next_ns) {
+            bench_offer(b, k++ % 4, 1);
+            next_ns += 10 * SERVICE;
+        }
+}
+
+static void nobody_waits_while_all_are_equal(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    for (unsigned n = 0; n < 2000; n++) {
+        bench_offer(b, n % CONNECTIONS, 2);
+        assert_int_equal(b->offered[n % CONNECTIONS], 0);
+        for (unsigned i = 0; i < 20; i++)
+            bench_step(b);
+        if (b->last - b->first > 3000)
+            break;
+    }
+    bench_free(b);
+}
+
+static void without_counter_and_plain_service_nobody_waits(void **state)
+{
+    struct bench *b = bench_new(false, false);
+    bench_calm(b, 5 * NS_PER_S);
+    for (unsigned n = 0; n < 3000; n++) {
+        bench_offer(b, n % CONNECTIONS, 1);
+        assert_int_equal(b->offered[n % CONNECTIONS], 0);
+        for (unsigned i = 0; i < 4; i++)
+            bench_step(b);
+    }
+    assert_int_not_equal(reqlimit_state(&b->l), LIMIT_ACTIVE);
+    bench_free(b);
+}
+
+/* Strangers flood: they wait, and whoever was served in calm time does not. */
+static void the_established_pass_at_once(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    bench_calm(b, 6 * NS_PER_S);
+    uint64_t from = b->passed[0], next_ns = b->now_ns;
+    unsigned k = 0;
+    for (uint64_t end_ns = b->now_ns + 3 * NS_PER_S; b->now_ns < end_ns; bench_step(b)) {
+        for (unsigned i = 4; i < CONNECTIONS; i++)
+            if (b->offered[i] < 4)
+                bench_offer(b, i, 4);
+        if (b->now_ns >= next_ns) {
+            bench_offer(b, k % 4, 1);
+            assert_int_equal(b->offered[k++ % 4], 0);
+            next_ns += 10 * SERVICE;
+        }
+        assert_true(b->last - b->first <= 8);
+    }
+    assert_true(b->passed[0] - from >= 70);
+    assert_int_equal(reqlimit_state(&b->l), LIMIT_ACTIVE);
+    assert_int_equal(b->l.stats.stuck, 0);
+    bench_free(b);
+}
+
+/* Invariant 6: strangers that want the same are served the same, but for the window and two. */
+static void equals_are_served_equally(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    bench_calm(b, 6 * NS_PER_S);
+    uint32_t least = UINT32_MAX, most = 0, from[CONNECTIONS];
+    for (unsigned i = 4; i < CONNECTIONS; i++)
+        from[i] = b->passed[i];
+    for (uint64_t end_ns = b->now_ns + 4 * NS_PER_S; b->now_ns < end_ns; bench_step(b))
+        for (unsigned i = 4; i < CONNECTIONS; i++)
+            if (b->offered[i] < 4)
+                bench_offer(b, i, 4);
+    for (unsigned i = 4; i < CONNECTIONS; i++) {
+        least = b->passed[i] - from[i] < least ? b->passed[i] - from[i] : least;
+        most = b->passed[i] - from[i] > most ? b->passed[i] - from[i] : most;
+    }
+    assert_true(most - least <= b->l.release.messages + 2);
+    assert_true(most * 8 >= 3000); /* of 4000: up to a quarter may be lost while only strangers are held */
+    bench_free(b);
+}
+
+/* Invariants 1 and 3, over whatever connections do: within its credit nothing waits; the application never has nothing
+ * to do for more than a look while something waits. */
+static void anything_may_happen(void **state)
+{
+    struct property_rng r = property_rng_new("request_limiter");
+    for (unsigned round = 0; round < 12; round++) {
+        struct bench *b = bench_new(round % 3 != 0, round % 2);
+        bench_calm(b, 4 * NS_PER_S);
+        for (unsigned n = 0, idle = 0; n < 20000; n++) {
+            unsigned i = (unsigned)property_below(&r, CONNECTIONS);
+            switch (property_below(&r, 40)) {
+            case 0:
+                reqlimit_leave(&b->l, &b->c[i], b->now_ns);
+                reqlimit_join(&b->l, &b->c[i], 1 + property_below(&r, CONNECTIONS), b->now_ns);
+                b->offered[i] = 0;
+                bench_drain(b);
+                break;
+            case 1:
+                b->offered[i] = 0;
+                reqlimit_rest(&b->l, &b->c[i], b->now_ns);
+                bench_drain(b);
+                break;
+            case 2:
+            case 3:
+            case 4:
+            case 5:
+                if (b->last - b->first > 3000 || b->offered[i] > 100)
+                    break;
+                bench_offer(b, i, 1 + (uint32_t)property_below(&r, 4));
+                assert_true(!b->offered[i] || !reqcost_credit(&b->l, &b->c[i], b->now_ns));
+                break;
+            default:
+                bench_step(b);
+                break;
+            }
+            assert_int_equal(b->offered[i], b->c[i].waiter.messages);
+            idle = b->counts && b->l.queue.count && b->serves < 0 && b->first == b->last ? idle + 1 : 0;
+            assert_true(idle < 200);
+        }
+        bench_free(b);
+    }
+}
+
+static void a_healthy_gate_takes_no_lock(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    bench_calm(b, 6 * NS_PER_S);
+    unsigned quick = 0;
+    for (unsigned n = 0; n < 1000; n++, b->now_ns += NS_PER_US)
+        if (reqlimit_quick(&b->l, &b->c[0], 1, b->now_ns))
+            quick++;
+        else
+            assert_int_equal(reqlimit_offer(&b->l, &b->c[0], 1, b->now_ns), 1);
+    assert_true(quick > 900);
+    bench_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_waits_while_all_are_equal),
+        cmocka_unit_test(without_counter_and_plain_service_nobody_waits),
+        cmocka_unit_test(the_established_pass_at_once),
+        cmocka_unit_test(equals_are_served_equally),
+        cmocka_unit_test(anything_may_happen),
+        cmocka_unit_test(a_healthy_gate_takes_no_lock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "flow/taken_counter.h"
+
+#define GAP_FADES 64u /* takes after which half of a gap is forgotten, about */
+
+static void taken_counter_begin(struct taken_counter *c, const struct taken_view *v, const struct taken_facts *f,
+                                uint64_t now_ns)
+{
+    *c = (struct taken_counter){
+        .state = TAKEN_BELIEVED,
+        .generation = v->generation,
+        .ahead = (int64_t)(f->passed - v->taken),
+        .taken = v->taken,
+        .empty_polls = v->empty_polls,
+        .answered_most = f->passed > v->taken ? f->passed - v->taken : 0,
+        .taken_at_ns = now_ns,
+    };
+}
+
+static void taken_counter_progress(struct taken_counter *c, const struct taken_view *v, const struct taken_facts *f,
+                                   uint64_t now_ns)
+{
+    uint64_t gap_ns = c->untaken ? now_ns - c->taken_at_ns : 0;
+    c->gap_ns -= c->gap_ns / GAP_FADES;
+    if (gap_ns > c->gap_ns)
+        c->gap_ns = gap_ns;
+    c->taken = v->taken;
+    c->taken_at_ns = now_ns;
+    c->allowance = 0;
+    c->state = TAKEN_BELIEVED;
+}
+
+/* Nothing is taken although something is there: the allowance grows. */
+static void taken_counter_wait(struct taken_counter *c, uint64_t now_ns)
+{
+    if (!c->untaken || c->idle) {
+        c->taken_at_ns = now_ns;
+        return;
+    }
+    uint64_t patience_ns = 8 * c->gap_ns > TAKEN_SLOW_NS ? 8 * c->gap_ns : TAKEN_SLOW_NS;
+    uint64_t late_ns = now_ns > c->taken_at_ns ? now_ns - c->taken_at_ns : 0;
+    if (late_ns < patience_ns)
+        return;
+    uint64_t steps = (late_ns - patience_ns) / TAKEN_SLOW_STEP_NS;
+    c->state = TAKEN_SLOW;
+    c->allowance = 1ull << (steps < 30 ? steps : 30);
+}
+
+static void taken_counter_contradict(struct taken_counter *c, const struct taken_facts *f, uint64_t now_ns)
+{
+    uint64_t passed_at_ns = f->passed_at_ns > c->idle_since_ns ? f->passed_at_ns : c->idle_since_ns;
+    int64_t untaken = (int64_t)(f->passed - (uint64_t)c->ahead - c->taken);
+    if (untaken < 0)
+        c->answered_most -= c->answered_most < 0 - (uint64_t)untaken ? c->answered_most : 0 - (uint64_t)untaken;
+    else if (c->idle && untaken > 0 && now_ns > passed_at_ns + TAKEN_SETTLE_NS)
+        c->answered_most += (uint64_t)untaken;
+    if (untaken < 0 || (c->idle && untaken > 0 && now_ns > passed_at_ns + TAKEN_SETTLE_NS)) {
+        c->ahead = (int64_t)((uint64_t)c->ahead + (uint64_t)untaken);
+        c->contradictions++;
+        untaken = 0;
+    }
+    c->untaken = (uint64_t)untaken;
+    if (c->contradictions > TAKEN_CONTRADICTIONS + c->taken / 64)
+        c->state = TAKEN_DOUBTED;
+    if (f->plain && f->answered > c->answered_most + c->taken + TAKEN_ANSWERS_MOST) {
+        c->state = TAKEN_DOUBTED;
+        c->contradictions++;
+    }
+}
+
+void taken_counter_read(struct taken_counter *c, const struct taken_page *page, const struct taken_facts *facts,
+                        uint64_t now_ns)
+{
+    struct taken_view v;
+    if (!taken_page_read(page, now_ns, &v)) {
+        c->state = TAKEN_ABSENT;
+        c->idle = false;
+        c->untaken = 0;
+        return;
+    }
+    if (c->state == TAKEN_ABSENT || v.generation != c->generation || v.taken < c->taken)
+        taken_counter_begin(c, &v, facts, now_ns);
+    if (c->state == TAKEN_DOUBTED)
+        return;
+    bool empty = v.empty_polls != c->empty_polls, took = v.taken != c->taken;
+    c->idle = v.idle_since_ns != 0 || (empty && !took);
+    c->short_batch = empty && took;
+    c->idle_since_ns = v.idle_since_ns;
+    c->empty_polls = v.empty_polls;
+    if (took)
+        taken_counter_progress(c, &v, facts, now_ns);
+    else
+        taken_counter_wait(c, now_ns);
+    taken_counter_contradict(c, facts, now_ns);
+}
