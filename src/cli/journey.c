@@ -57,6 +57,8 @@ static const char *key_of(enum verdict v)
         return "source.bytes.rate";
     case VERDICT_SUBSCRIBER_MESSAGE:
         return "subscriptions.messages.rate";
+    case VERDICT_OVER_SUBSCRIBER_MESSAGES:
+        return "subscriptions.messages.total_rate";
     case VERDICT_TOPIC_TOO_LONG:
         return "subscriptions.topic";
     case VERDICT_TOPICS_TOO_LARGE:

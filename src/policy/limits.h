@@ -76,7 +76,8 @@ struct limits {
         struct rate removal_rate;   /* bytes of it that the application walks through for those who leave; over it
                                        its ends of their connections close later */
         enum action over;           /* of `max`, `topic_bytes` (PAUSE: CLOSE) and `source_bytes` */
-        struct rate_limit messages; /* user messages from subscribers (XPUB) */
+        struct rate_limit messages; /* user messages from one subscriber (to an XPUB) */
+        struct rate messages_total; /* bytes of those of all, and some for each frame; over it: pause */
     } subscriptions;
     struct {
         uint64_t behind; /* bytes that the application holds back for all of them; 0: as much as it likes */

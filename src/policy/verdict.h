@@ -87,6 +87,8 @@
     VERDICT(OVER_COMMANDS, "over_commands", EXCESS, 2, "more commands per second than source.commands")                \
     VERDICT(OVER_SUBSCRIPTIONS, "over_subscriptions", EXCESS, 2,                                                       \
             "more subscriptions and cancellations per second than subscriptions.rate")                                 \
+    VERDICT(OVER_SUBSCRIBER_MESSAGES, "over_subscriber_messages", NONE, 0,                                             \
+            "more bytes of messages per second, of all subscribers, than subscriptions.messages.total_rate")           \
     VERDICT(OVER_TOTAL_SUBSCRIPTIONS, "over_total_subscriptions", NONE, 0,                                             \
             "more subscriptions and cancellations per second, of all sources, than subscriptions.total_rate")          \
     VERDICT(OVER_CONNECTION_RATE, "over_connection_rate", NONE, 0,                                                     \

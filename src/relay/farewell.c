@@ -19,6 +19,12 @@
 /* Places are short when no more than this share of them is free. */
 #define FREE_SHARE 16u
 
+/* Subscribers that wait to leave should take at most about this share of the places. */
+#define LEAVING_SHARE 4u
+
+/* How long the newcomers of a source may wait for the sake of that. */
+#define PATIENCE_NS NS_PER_S
+
 /* How long the pace of leaving may stay what it is: it rises with the time that the first one has waited. */
 #define LEAVE_LOOK_NS (100 * NS_PER_MS)
 
@@ -198,10 +204,27 @@ static void make_place(struct session *s)
         leave_in_turn(s->wg);
 }
 
+/* The more wait to leave, the fewer may be of one source (Choudhury and Hahne's dynamic threshold, 1998). One that has
+ * more connects and leaves again and again, or has just lost many: so it is slowed down, and not kept out. */
+static bool should_wait(const struct session *s, uint32_t max)
+{
+    uint32_t leaving = atomic_load_explicit(&s->wg->gate->leaving, memory_order_relaxed), own = 0;
+    uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
+    if (leaving == 0 || s->wg->worker->now_ns - s->accepted_ns >= PATIENCE_NS)
+        return false;
+    LIST_FOREACH(n, &s->peer->leaving)
+    if (++own > room)
+        return true;
+    return false;
+}
+
 bool farewell_take_place(struct session *s)
 {
     struct gate *g = s->wg->gate;
-    uint32_t max = atomic_load(&g->max_connections), taken = atomic_fetch_add(&g->upstream, 1);
+    uint32_t max = atomic_load(&g->max_connections);
+    if (should_wait(s, max))
+        return false;
+    uint32_t taken = atomic_fetch_add(&g->upstream, 1);
     if (is_short(taken, max))
         make_place(s);
     if (taken < max / 2 || (taken < max && s->peer->farewells < max / SHARE_OF_ONE + 1))

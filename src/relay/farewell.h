@@ -40,7 +40,8 @@ void farewell_end_all(struct worker *w);
 
 /* Whether this session may open one more connection to the application; if so it is counted, until
  * farewell_give_back(). A source with many ends that the application does not close has to wait when half of the places
- * are taken, so that it does not shut the others out. */
+ * are taken, so that it does not shut the others out. One with many subscribers that wait to leave waits for a second.
+ */
 bool farewell_take_place(struct session *s);
 void farewell_give_back(struct worker_gate *wg);
 

@@ -77,6 +77,7 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
     };
     source_table_forgive(g->sources, rates, now_ns);
     gcra_forgive(&g->traffic.topic_rate, &l->subscriptions.total_rate, now_ns);
+    gcra_forgive(&g->traffic.user_bytes, &l->subscriptions.messages_total, now_ns);
     gcra_forgive(&g->removals, &l->subscriptions.removal_rate, now_ns);
     /* Strikes that were only counted must not get anybody banned. */
     if (!same_rules(&was->ban.strikes, &l->ban.strikes) || was->enforce[RULE_BAN] != l->enforce[RULE_BAN])

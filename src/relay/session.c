@@ -576,7 +576,8 @@ static void check_shadow(struct session *s)
  * nothing, and cannot be sent a PONG. */
 static bool waits_in_vain(const struct session *s)
 {
-    return s->up.traffic.withheld && !s->can_pong && s->wg->worker->now_ns - s->active_ns >= IN_VAIN_NS;
+    return s->up.traffic.withheld == WITHHELD_TOPIC && !s->can_pong &&
+           s->wg->worker->now_ns - s->active_ns >= IN_VAIN_NS;
 }
 
 static void check_open(struct session *s)

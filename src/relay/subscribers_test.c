@@ -262,6 +262,39 @@ static void who_waits_to_leave_keeps_nobody_out(void **state)
     crowd_fini(&c);
 }
 
+/* An address whose subscribers connect and leave again and again is slowed down; one that has just lost many is not
+ * kept out. */
+static void an_address_that_many_leave_waits_for_a_second(void **state)
+{
+    struct crowd c;
+    struct end newcomer, app[8];
+    unsigned apps = 0;
+    crowd_init(&c, 1);
+    for (unsigned i = 0; i < SUBSCRIBERS; i++)
+        end_close(&c.clients[i]);
+    stage_rounds(&c.stage, 4);
+    c.stage.in_force->connections.max = 4 * SUBSCRIBERS;
+    atomic_store(&c.stage.gate.max_connections, 4 * SUBSCRIBERS);
+    end_connect(&newcomer, &c.stage, 0x7f000001u);
+    end_greet(&newcomer, "SUB", NULL);
+    end_write(&newcomer, SIZE_MAX);
+    for (unsigned i = 0; i < 200; i++) {
+        stage_sleep(&c.stage, 10 * NS_PER_MS);
+        if (apps < ARRAY_LEN(app) && end_accept(&app[apps], &c.stage)) { /* the probe's, too */
+            end_greet(&app[apps], "PUB", NULL);
+            end_write(&app[apps++], SIZE_MAX);
+        }
+        assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
+        if (i == 90)
+            assert_int_equal(atomic_load(&c.stage.gate.upstream), SUBSCRIBERS);
+    }
+    assert_int_equal(atomic_load(&c.stage.gate.upstream), SUBSCRIBERS + 1);
+    end_close(&newcomer);
+    while (apps > 0)
+        end_close(&app[--apps]);
+    crowd_fini(&c);
+}
+
 /* A healthy gate: as long as little has to be looked through, they leave when they leave. */
 static void few_topics_are_left_at_once(void **state)
 {
@@ -324,6 +357,7 @@ int main(void)
         cmocka_unit_test(subscribers_leave_one_after_the_other),
         cmocka_unit_test(nobody_waits_to_leave_for_longer_than_half_a_minute),
         cmocka_unit_test(who_waits_to_leave_keeps_nobody_out),
+        cmocka_unit_test(an_address_that_many_leave_waits_for_a_second),
         cmocka_unit_test(few_topics_are_left_at_once),
         cmocka_unit_test(who_is_sent_much_leaves_at_once),
         cmocka_unit_test(who_has_left_gives_way_first),

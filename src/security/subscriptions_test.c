@@ -581,6 +581,44 @@ static void user_messages_are_dropped_or_close(void **state)
         }
 }
 
+/* In the sum over all subscribers, before they begin, whether whole in one window or streaming; nothing counts twice.
+ */
+static void user_messages_of_all_have_a_pace(void **state)
+{
+    static const size_t sizes[] = {0, 20, 290, 5000};
+    struct line other;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        for (size_t most = 1; most < 400; most = 3 * most + 1) {
+            uint64_t each = sizes[i] + 96;
+            stand.limits.subscriptions.messages_total = (struct rate){each, NS_PER_S, 0};
+            again();
+            atomic_store(&stand.gate.user_bytes, 0);
+            line_init(&other, &stand, LINE_SUBSCRIBER);
+            sent.len = 0;
+            stream_frame(&sent, 0, 'u', sizes[i]);
+            size_t first = sent.len;
+            assert_true(line_feed_by(&other, sent.bytes, sent.len, most));
+            put_text(&sent, MESSAGES, true, "topic");
+            size_t fed = 0;
+            while (fed < sent.len && line_feed(&line, sent.bytes + fed, 1))
+                fed++;
+            assert_true(line.waiting && line.wait_reason == VERDICT_OVER_SUBSCRIBER_MESSAGES);
+            assert_int_equal(line.out_len, 0);
+            assert_true(fed <= 9 && fed < first);
+            fed++;
+            assert_false(line_feed(&line, NULL, 0));
+            stand.now_ns += NS_PER_S;
+            assert_true(line_feed(&line, NULL, 0));
+            assert_true(line_feed_by(&line, sent.bytes + fed, sent.len - fed, most));
+            assert_int_equal(line.out_len, sent.len);
+            assert_memory_equal(line.out, sent.bytes, sent.len);
+            assert_int_equal(
+                gcra_wait_ns(&stand.gate.user_bytes, &stand.limits.subscriptions.messages_total, 1, stand.now_ns),
+                NS_PER_S);
+            line_fini(&other);
+        }
+}
+
 static void others_may_not_subscribe(void **state)
 {
     static const char *const names[] = {"SUBSCRIBE", "CANCEL"};
@@ -629,6 +667,7 @@ int main(void)
         TEST(a_cancel_in_a_message_of_several_frames_gives_nothing_back),
         TEST(user_messages_pause),
         TEST(user_messages_are_dropped_or_close),
+        TEST(user_messages_of_all_have_a_pace),
         TEST(others_may_not_subscribe),
     };
     memset(letters, 'x', sizeof(letters));

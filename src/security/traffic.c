@@ -10,6 +10,9 @@
 #define CURVE_NAME_BYTES  8u
 #define CURVE_FRAME_BYTES 33u
 
+/* What a frame from a subscriber costs an XPUB besides its bytes. */
+#define USER_MESSAGE_BYTES 96u
+
 void traffic_init(struct traffic *t, bool inbound, bool zmtp2, bool curve, bool subscriber)
 {
     memset(t, 0, sizeof(*t));
@@ -72,7 +75,7 @@ void traffic_pause_after(struct judgement *j, gcra_word *limiter, const struct r
 
 enum ruling traffic_withhold(struct judgement *j, enum verdict reason, uint64_t wait_ns)
 {
-    j->t->withheld = true;
+    j->t->withheld = WITHHELD_TOPIC;
     pause_for(j, reason, wait_ns);
     return RULING_WAIT;
 }
@@ -316,15 +319,36 @@ static bool curve_name_ok(const uint8_t *body)
     return memcmp(body, name, sizeof(name)) == 0;
 }
 
+/* An XPUB keeps what is no subscription in a queue without limit, whether the application asks for it or not. So it
+ * goes on at a pace, and what is beyond it waits before it begins: afterwards the application has it. */
+static enum ruling user_frame(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    const struct limits *l = j->c->limits;
+    gcra_word *all = &j->c->gate->user_bytes;
+    const struct rate *rate = &l->subscriptions.messages_total;
+    bool limited = !rate_is_unlimited(rate), first = t->frames <= 1;
+    uint64_t wait_ns = limited ? gcra_wait_ns(all, rate, 1, j->c->now_ns) : 0;
+    if (wait_ns) {
+        enum ruling ruling = traffic_withhold(j, VERDICT_OVER_SUBSCRIBER_MESSAGES, wait_ns);
+        t->withheld = WITHHELD_MESSAGE;
+        return ruling;
+    }
+    enum ruling ruling = RULING_PASS;
+    if (first)
+        ruling = traffic_charge_unit(j, &t->user_messages, &l->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE);
+    if (limited && ruling == RULING_PASS)
+        gcra_charge(all, rate, t->dec.size + USER_MESSAGE_BYTES, j->c->now_ns);
+    return ruling;
+}
+
 /* A subscription counts when it is whole, and goes on only then, also in a message that streams. */
 static enum ruling subscriber_frame(struct judgement *j, const uint8_t *body, bool whole)
 {
     struct traffic *t = j->t;
     const struct limits *l = j->c->limits;
-    bool first = t->frames <= 1;
     if (t->dec.size == 0 || body[0] > 1)
-        return first ? traffic_charge_unit(j, &t->user_messages, &l->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE)
-                     : RULING_PASS;
+        return user_frame(j);
     if (whole || t->dec.size - 1 > traffic_topic_most(t, l))
         return traffic_subscription(j, body[0] == 1, (struct bytes){body + 1, (size_t)t->dec.size - 1});
     t->awaits = AWAITS_END;
@@ -375,8 +399,10 @@ static bool judge_beginning(struct judgement *j)
         t->awaits = AWAITS_BEGINNING;
         return true;
     }
-    if (!judge_content(j, body, false))
+    if (!judge_content(j, body, false)) {
+        t->awaits = t->withheld ? AWAITS_BEGINNING : t->awaits;
         return false;
+    }
     return t->awaits == AWAITS_END || stream_if_large(j);
 }
 
@@ -567,8 +593,9 @@ static bool resume(struct judgement *j)
     if (t->complete)
         return j->c->shed ? shed(j) : finish_message(j);
     if (t->withheld) {
-        t->withheld = false;
-        return on_frame(j);
+        t->withheld = WITHHELD_NOTHING;
+        if (!t->dec.in_body)
+            return on_frame(j);
     }
     if (t->awaits == AWAITS_BEGINNING && !judge_beginning(j))
         return false;

@@ -78,6 +78,7 @@ struct traffic_gate {
     _Atomic uint32_t topic_sources; /* sources that hold some */
     gcra_word topic_rate;           /* of all sources */
     gcra_word commands;             /* of all connections */
+    gcra_word user_bytes;           /* of messages from all subscribers */
     struct account *account;
     struct hash_key key;
 };
@@ -95,6 +96,9 @@ enum traffic_mode { TRAFFIC_HOLD, TRAFFIC_STREAM, TRAFFIC_SKIP };
 /* What a frame that is not whole has to wait for before anything of it may go on. */
 enum traffic_awaits { AWAITS_NOTHING, AWAITS_BEGINNING, AWAITS_END };
 
+/* What waits for room: a subscription among all topics, a subscriber's message or the beginning of one. */
+enum traffic_withheld { WITHHELD_NOTHING, WITHHELD_TOPIC, WITHHELD_MESSAGE };
+
 /* State of one direction. */
 struct traffic {
     struct zmtp_decoder dec;
@@ -110,7 +114,7 @@ struct traffic {
     bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
     bool complete : 1;       /* a whole message waits for its turn */
     bool shadowed : 1;       /* a rule in shadow would have kept the current message out */
-    bool withheld : 1;       /* a subscription waits for room among all topics */
+    uint8_t withheld : 2;    /* enum traffic_withheld: what was judged and has to be judged again */
     bool gathers : 1;        /* the current message is held although it is larger than what is held, for want of room */
     uint32_t frames;         /* of the current message */
     uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */

@@ -110,7 +110,7 @@ def test_user_messages_through(gate, flood, size):
 
 def test_user_messages_closed_through(gate, flood):
     """Each connection that the flood opens brings a burst along, so it must be small where connections are closed."""
-    g = gate("xpub", config={"subscriptions": {"messages": {"over": "close", "burst": 100}}})
+    g = gate("xpub", config={"subscriptions": {"messages": {"over": "close", "rate": "100/s", "burst": 100}}})
     f = flood("user-messages", g.endpoint, type="XSUB", connections=4, opens=100000, size=100)
     g.withstands(f, until=g.expects(10, "subscriber_message"))
 

@@ -65,3 +65,24 @@ def test_a_configured_limit_makes_wait_or_closes(gate, peers):
     s, monitor = subscriber(peers, from_source("127.77.4.3", closing.endpoint), [b"t%03d" % n for n in range(200)])
     assert monitor.poll(10000)
     closing.customers.close()
+
+
+def test_user_messages_of_a_subscriber(gate, peers):
+    """500 a second and more, as a bare XPUB takes them, and a subscription behind them. Before, 2798 of 7499 arrived, and it waited."""
+    g = gate("xpub")
+    before = g.app.stats()["messages"]
+    s = peers.client(zmq.XSUB, from_source("127.77.4.4", g.endpoint), SNDHWM=0)
+    for n in range(7500):
+        s.send(b"user message %d" % n + bytes(50))
+    s.send(b"\1behind")
+    wait_until(lambda: hears(g, s, b"behind"), "the subscription behind them")
+    wait_until(lambda: g.app.stats()["messages"] >= before + 7500, "all of them")
+    assert refusals(g.weir) == {} and g.weir.metric("weir_pauses_total") == 0
+    g.customers.close()
+
+
+def test_large_user_messages(gate, flood):
+    """Of many sources. A bare XPUB grew by 1.8 to 3.2 GB."""
+    g = gate("xpub")
+    f = flood("user-messages", g.endpoint, type="XSUB", connections=20, sources=20, size=60000)
+    g.withstands(f, until=g.expects(20, "over_subscriber_messages"), held=20 * 128 * 1024)
