@@ -47,6 +47,7 @@ def drawn_churn(draw):
     return Row("drawn-churn", "router", f"{sources} sources finish their handshake and leave, again and again, {at_once} at once", "silent --start ready"
                f" --connections {at_once} --sources {sources} --opens 100000 --end close", work_us, dict(clients), flood_s=LONG_S, against_bare=True)
 
+
 # Greeting and HELLO of a libzmq client with the keys of curve.h, recorded: whoever has heard them once may say them again.
 HELLO = (b"\xff" + bytes(7) + b"\x01\x7f\x03\x01CURVE" + bytes(47)).hex() + (b"\x04\xc8\x05HELLO\x01\x00" + bytes(72)).hex() + (
     "d28fcc501bacf0f8b9103d2ffbbcc54ef329424c8f71c8c8f1a2dfcdfea3d26500000000000000014607c3947f59887882f94982f2ee6996548d22b7"
@@ -79,3 +80,22 @@ def drawn_neighbour(draw):
     return Row("drawn-neighbour", "router", f"30 clients behind one address, and there {connections} connections that say {what}, {rate} a second",
                f"{words} --connections {connections} --rate {rate} --opens 100000 --end {end}", clients=dict(BEHIND_NAT), flood_s=LONG_S,
                against_bare=True, neighbour=True)
+
+
+SUBSCRIBERS = {"n": 4}
+
+
+@drawn
+def drawn_subscribers_leave(draw):
+    connections, each, size = draw.randint(600, 900), draw.randint(30, 60), draw.randint(10, 24)
+    return Row("drawn-subscribers-leave", "pub", f"{connections} subscribers with {each} random topics of {size} B each, then gone",
+               f"subscriptions --type SUB --connections {connections} --each {each} --size {size} --opens {connections} --end close",
+               clients=dict(SUBSCRIBERS), flood_s=LONG_S, against_bare=True)
+
+
+@drawn
+def drawn_user_messages(draw):
+    connections, size = draw.randint(10, 100), draw.randint(20_000, 65_000)
+    return Row("drawn-user-messages", "xpub", f"messages of {size} B from {connections} subscribers to an XPUB",
+               f"user-messages --type XSUB --connections {connections} --sources {connections} --size {size}",
+               clients=dict(SUBSCRIBERS), flood_s=4, against_bare=True)
