@@ -79,12 +79,15 @@ uint64_t lag_answers(const struct lag_sent *sent, uint64_t asked, uint64_t left,
     return times(mean, (double)waiting) + left;
 }
 
+bool lag_is_known(const struct laggard *l, uint64_t now_ns)
+{
+    return now_ns - l->since_ns >= KNOWN_NS;
+}
+
 bool lag_is_long(const struct laggard *l, uint64_t passed, uint64_t waiting, uint64_t now_ns)
 {
-    uint64_t for_ns = now_ns - l->since_ns;
-    if (for_ns < KNOWN_NS)
-        return false;
-    return (double)(passed - l->passed) * LAG_DRAIN_S * 1e9 < (double)waiting * (double)for_ns;
+    double for_ns = (double)(now_ns - l->since_ns);
+    return lag_is_known(l, now_ns) && (double)(passed - l->passed) * LAG_DRAIN_S * 1e9 < (double)waiting * for_ns;
 }
 
 /* ---- together ---- */
@@ -115,7 +118,7 @@ bool lag_gives_way(const struct lag *g, const struct laggard *l, uint64_t waitin
     uint64_t all = atomic_load_explicit(&g->all.bytes, memory_order_relaxed);
     uint64_t mine = atomic_load_explicit(&s->bytes, memory_order_relaxed);
     uint32_t count = atomic_load_explicit(&s->count, memory_order_relaxed);
-    if (l->single && atomic_load_explicit(&g->all.count, memory_order_relaxed) == 1)
+    if (l->single && atomic_load_explicit(&g->all.count, memory_order_relaxed) <= 1)
         return false;
     if (l->first)
         most /= 2;

@@ -15,9 +15,10 @@
  * shared among subscribers: what waits for several is there once, so only full queues are added up, which hold what is
  * not sent to others any more.
  *
- * The bound holds for laggards that will have taken all within LAG_DRAIN_S. For those that will not, and for strangers,
- * it is half of that, and they give way first: each that holds at least the mean of those. A client that is the only
- * one to hold anything gets its one message, however large it is and however long it takes.
+ * The bound holds for laggards that will have taken all within LAG_DRAIN_S. For those that will not, and for strangers
+ * of whom it is not known yet, it is half of that, and they give way first: each that holds at least the mean of those.
+ * A client that is the only one to hold anything gets all of it as long as it takes it that fast, and its one message
+ * however long it takes.
  *
  * Costs one relaxed load as long as nobody lags. Shared by all workers of a gate; fixed memory.
  */
@@ -55,7 +56,7 @@ struct laggard {
     uint64_t held : 61;              /* as counted in the sums */
     uint64_t stalled : 1;            /* the same */
     uint64_t first : 1;
-    uint64_t single : 1; /* nothing waits behind the message that is on its way */
+    uint64_t single : 1; /* nothing waits behind the message on its way, or all that does will soon be taken */
 };
 
 /* A client that has been sent `passed` bytes is measured from now on. */
@@ -98,10 +99,13 @@ uint64_t lag_published(const struct lag *g, const struct laggard *l, const struc
  * its way, of `size` bytes, `left` have not come. *ret_single: nothing else waits. */
 uint64_t lag_answers(const struct lag_sent *sent, uint64_t asked, uint64_t left, uint64_t size, bool *ret_single);
 
+/* Whether it has lagged for long enough to tell how fast it takes. */
+bool lag_is_known(const struct laggard *l, uint64_t now_ns);
+
 /* Whether a laggard that has been sent `passed` bytes will not have taken `waiting` more soon. */
 bool lag_is_long(const struct laggard *l, uint64_t passed, uint64_t waiting, uint64_t now_ns);
 
-/* It is counted with so many bytes; `first`: it will be long, or is a stranger. */
+/* It is counted with so many bytes; `first`: it will be long, or is a stranger of whom that is not known. */
 void lag_count(struct lag *g, struct laggard *l, uint64_t bytes, bool first);
 
 /* Whether a laggard gives way at once, when all may hold `most` bytes. `waiting`: what waits for it alone, counted or

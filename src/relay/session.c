@@ -186,10 +186,11 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
         cell_sub(session_cells(s), blocked, 1);
 }
 
-/* Whether what an application holds back for this client is known, as far as it can be. */
+/* Whether what an application holds back for this client is known, as far as it can be. Of an application whose type is
+ * hidden (CURVE) nothing is: it may be one that waits for slow receivers by design. */
 static bool is_measured(const struct session *s)
 {
-    return s->broadcast || s->answers;
+    return s->broadcast || (s->answers && !s->pushes_back);
 }
 
 static void look_again(struct session *s)
@@ -497,8 +498,9 @@ static uint64_t measure_lag(struct session *s)
         waiting = lag_answers(&sent, s->up.messages, d->in_body ? d->left : 0, d->size, &single);
     }
     bool stranger = !s->served || !source_in_good_standing(s->source, session_limits(s)->ban.standing_ns, now);
-    bool first = stranger || lag_is_long(&s->laggard, l->passed, waiting, now);
-    s->laggard.single = single;
+    bool lasts = lag_is_long(&s->laggard, l->passed, waiting, now);
+    bool first = lasts || (stranger && !lag_is_known(&s->laggard, now));
+    s->laggard.single = single || !lasts;
     lag_count(&g->lag, &s->laggard, counted ? waiting : 0, first);
     return waiting;
 }

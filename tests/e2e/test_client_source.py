@@ -96,13 +96,13 @@ def test_an_allow_list(network, start_app, start_weir):
 
 def test_an_accept_filter(network, start_app, start_weir):
     """It must let Weir in, too, which looks at the application."""
-    app = start(start_app, "rep", "127.0.0.1", options={"TCP_ACCEPT_FILTER": ["127.0.0.1", NEIGHBOUR]})
+    app = start(start_app, "rep", "127.0.0.1", options={"TCP_ACCEPT_FILTER": [NEIGHBOUR]})
     weir = start_weir(config=config(app.endpoint, handshake={"within": "1s"}))
     assert not is_served(network, weir, OFFENDER)
     assert is_served(network, weir, NEIGHBOUR)
 
 
-@pytest.mark.parametrize("how", [{"options": {"TCP_ACCEPT_FILTER": ["127.0.0.1", NEIGHBOUR]}},
+@pytest.mark.parametrize("how", [{"options": {"TCP_ACCEPT_FILTER": [NEIGHBOUR]}},
                                  {"options": {"ZAP_DOMAIN": "global"}, "zap": {"allow": [NEIGHBOUR]}}], ids=["filter", "ZAP"])
 def test_the_denied_go_on_trying(how, network, start_app, start_weir):
     """What the application does to them is no failure of its: the breaker stays closed."""
