@@ -88,7 +88,7 @@ static void latency_window_hold(struct latency_window *w, double rate, uint64_t 
     w->window = latency_greater(2, 2 + 1.2 * w->reference * w->calm_ns);
     w->drained = w->judged = w->probing = false;
     w->fullest = 0;
-    w->since_ns = w->stuck_at_ns = w->held_at_ns = now_ns;
+    w->stuck_at_ns = w->held_at_ns = now_ns;
 }
 
 static void latency_window_watch(struct latency_window *w, const struct latency_facts *f, uint64_t now_ns)

@@ -51,7 +51,7 @@ struct latency_window {
     bool drained, judged, probing;
     double before_probe, fullest; /* the highest rate while something was held */
     uint64_t at_ns, peak_at_ns;   /* WATCHING: the last step */
-    uint64_t since_ns, drained_at_ns, stuck_at_ns, probe_at_ns, held_at_ns;
+    uint64_t drained_at_ns, stuck_at_ns, probe_at_ns, held_at_ns;
     uint64_t answered_at_step, last_answer_ns;
     uint64_t stuck;                /* times that a hold kept an application from working */
     uint64_t rates[LATENCY_STEPS]; /* answered in all, by time */

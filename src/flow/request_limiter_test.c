@@ -5,6 +5,7 @@
 #include "base/property.h"
 #include "flow/request_costs.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -253,6 +254,81 @@ static void a_healthy_gate_takes_no_lock(void **state)
     bench_free(b);
 }
 
+/* ---- workers ---- */
+
+#define WORKERS 4u
+
+struct shared {
+    struct bench *b;
+    pthread_mutex_t lock;
+};
+
+struct work {
+    struct shared *s;
+    unsigned first;
+    uint64_t passed, answered;
+};
+
+static uint32_t work_offer(struct work *w, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    if (reqlimit_quick(&w->s->b->l, c, n, now_ns))
+        return n;
+    pthread_mutex_lock(&w->s->lock);
+    uint32_t may = reqlimit_offer(&w->s->b->l, c, n, now_ns);
+    reqlimit_tick(&w->s->b->l, now_ns);
+    reqlimit_rest(&w->s->b->l, c, now_ns);
+    may += c->granted; /* by the tick */
+    c->granted = 0;
+    list_del(&c->woken);
+    pthread_mutex_unlock(&w->s->lock);
+    return may;
+}
+
+static void work_answer(struct work *w, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    bool locked = reqlimit_answer_needs_lock(&w->s->b->l, c, n);
+    if (locked)
+        pthread_mutex_lock(&w->s->lock);
+    reqlimit_answered(&w->s->b->l, c, n, locked, now_ns);
+    if (locked)
+        pthread_mutex_unlock(&w->s->lock);
+}
+
+static void *work(void *argument)
+{
+    struct work *w = argument;
+    for (unsigned n = 0; n < 20000; n++) {
+        uint64_t now_ns = NS_PER_S + n * 100 * NS_PER_US;
+        struct reqlimit_conn *c = &w->s->b->c[w->first + n % (CONNECTIONS / WORKERS)];
+        uint32_t may = work_offer(w, c, 1 + n % 7, now_ns);
+        w->passed += may;
+        work_answer(w, c, may, now_ns + 50 * NS_PER_US);
+        w->answered += may;
+    }
+    return NULL;
+}
+
+/* Each has connections of its own and shares the gate: nothing is lost in the sums, and no field is raced for. */
+static void workers_share_a_gate(void **state)
+{
+    struct shared s = {bench_new(false, true), PTHREAD_MUTEX_INITIALIZER};
+    struct work w[WORKERS];
+    pthread_t threads[WORKERS];
+    uint64_t passed = 0;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        w[i] = (struct work){.s = &s, .first = i * (CONNECTIONS / WORKERS)};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &w[i]), 0);
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        passed += w[i].passed;
+    }
+    assert_int_equal(atomic_load(&s.b->l.passed), passed);
+    assert_int_equal(atomic_load(&s.b->l.answered), passed);
+    s.b->now_ns = 4 * NS_PER_S;
+    bench_free(s.b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +338,7 @@ int main(void)
         cmocka_unit_test(equals_are_served_equally),
         cmocka_unit_test(anything_may_happen),
         cmocka_unit_test(a_healthy_gate_takes_no_lock),
+        cmocka_unit_test(workers_share_a_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

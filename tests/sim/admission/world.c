@@ -70,7 +70,8 @@ static int world_compare(const void *a, const void *b)
 
 static double world_p99(double *ns, size_t count)
 {
-    qsort(ns, count, sizeof(*ns), world_compare);
+    if (count)
+        qsort(ns, count, sizeof(*ns), world_compare);
     return count ? ns[(size_t)(0.99 * (double)(count - 1) + 0.5)] : 0;
 }
 
