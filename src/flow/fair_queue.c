@@ -4,7 +4,7 @@
 #include "flow/decay.h"
 
 #define STRANGERS_FIRST (-2)
-#define EQUAL           4 /* times its share: up to there the established are equals, and take turns */
+#define EQUAL           2 /* times its share: up to there the established are equals, and take turns */
 
 void fair_queue_init(struct fair_queue *q)
 {

@@ -15,9 +15,10 @@
 static void levels_are_powers_of_two_of_the_share(void **state)
 {
     assert_int_equal(fair_level(0, 1, 10, true), FAIR_EQUAL);
-    assert_int_equal(fair_level(39, 1, 10, true), FAIR_EQUAL);
-    assert_int_equal(fair_level(40, 1, 10, true), 0);
+    assert_int_equal(fair_level(19, 1, 10, true), FAIR_EQUAL);
+    assert_int_equal(fair_level(20, 1, 10, true), -1);
     assert_int_equal(fair_level(0, 1, 10, false), -2);
+    assert_int_equal(fair_level(40, 1, 10, true), 0);
     assert_int_equal(fair_level(0, 10, 10, false), 0);
     assert_int_equal(fair_level(1000, 1000, 10, false), 7);
     assert_int_equal(fair_level(1e12, 1, 10, false), FAIR_LAST);

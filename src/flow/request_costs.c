@@ -4,6 +4,7 @@
 #define UNKNOWN_COST_NS (100.0 * NS_PER_US)
 #define BUCKET_NS       ((double)NS_PER_S)
 #define HEADROOM        1.5  /* times its claim that an established connection may always have */
+#define BURST           4.0  /* buckets of a second that an equal may be short of */
 #define LEAST_PART      0.05 /* of the capacity: for those without claims */
 #define STANDS_MOST     64u
 #define PAIRED_LEAST    12u
@@ -45,8 +46,12 @@ static double reqcost_share(const struct reqlimit *l, const struct reqlimit_conn
     return HEADROOM * own + reqcost_surplus(l) / (s->busy ? s->busy : 1);
 }
 
+/* Far above what it was ever served: in a burst, or over seconds. */
 static bool reqcost_is_unequal(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
+    double burst_ns = HEADROOM * c->claim.rate * BUCKET_NS + 2 * reqcost_expected(l, c);
+    if (bucket_level(&c->debt, c->share, now_ns) > BURST * burst_ns)
+        return true;
     double share = c->share * CLAIMS_WORK_NS;
     return fair_level(faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), reqcost_expected(l, c), share, true) > FAIR_EQUAL;
 }
