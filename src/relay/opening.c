@@ -480,7 +480,7 @@ static const char *capitals(char dst[static 16], enum socket_type t)
 {
     const char *name = socket_type_name(t);
     size_t i = 0;
-    for (; name[i] && i < 15; i++)
+    for (; i < 15 && name[i]; i++)
         dst[i] = (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 'a' + 'A' : name[i]);
     dst[i] = 0;
     return dst;
