@@ -10,6 +10,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#ifdef __SANITIZE_THREAD__
+#define UNDER_TSAN true
+#else
+#define UNDER_TSAN false
+#endif
+
 #define START   NS_PER_S
 #define MILLION 1000000u
 #define THREADS 4
@@ -389,10 +395,12 @@ static void a_pardon_touches_only_what_is_used(void **state)
     struct source_table *t = new_table(1024 * 1024);
     struct source *s = source_acquire(t, v4(1), START);
     assert_int_equal(strikes_add(&s->strikes, &rules, 1, START), STRIKES_QUIET);
+    /* ThreadSanitizer keeps a shadow of what is read. */
     size_t before = resident_pages();
     source_table_pardon(t);
     size_t after = resident_pages();
-    assert_true(after < before + 1024); /* 4 MiB: reading maps no page of its own */
+    if (!UNDER_TSAN)
+        assert_true(after < before + 1024); /* 4 MiB: reading maps no page of its own */
     assert_int_equal(strikes_score(&s->strikes, &rules, START), 0);
     source_table_free(t);
 }

@@ -86,10 +86,10 @@ void offence_ends(struct session *s, enum verdict v)
 
 static void go_on(struct session *s, enum verdict v, enum event_deed done)
 {
-    uint64_t now_ns = s->wg->worker->now_ns;
-    if (s->struck_ns != 0 && now_ns - s->struck_ns < OFFENCE_AGAIN_NS)
+    uint32_t now_ms = session_ms(s);
+    if (s->struck_ms != 0 && now_ms - s->struck_ms < OFFENCE_AGAIN_MS)
         return;
-    s->struck_ns = now_ns;
+    s->struck_ms = now_ms;
     (void)score(s, v, done);
 }
 
@@ -101,11 +101,12 @@ void offence_goes_on(struct session *s, enum verdict v)
 
 void offence_paused(struct session *s, enum verdict v)
 {
-    uint64_t now_ns = s->wg->worker->now_ns, after_ns = session_limits(s)->ban.paused_ns;
+    uint64_t after_ns = session_limits(s)->ban.paused_ns;
+    uint32_t now_ms = session_ms(s);
     if (after_ns == 0 || !verdict_counts(v))
         return;
-    if (s->over_since_ns == 0)
-        s->over_since_ns = now_ns;
-    if (now_ns - s->over_since_ns >= after_ns)
+    if (s->over_since_ms == 0)
+        s->over_since_ms = now_ms;
+    if (now_ms - s->over_since_ms >= after_ns / NS_PER_MS)
         go_on(s, v, EVENT_DEED_PAUSED);
 }

@@ -22,7 +22,7 @@
 #include "relay/session.h"
 
 /* What goes on counts once in this time. */
-#define OFFENCE_AGAIN_NS NS_PER_S
+#define OFFENCE_AGAIN_MS 1000u
 
 #define OFFENCE_MISTAKE_NS NS_PER_S
 
@@ -36,7 +36,7 @@ void offence_goes_on(struct session *s, enum verdict v);
 void offence_paused(struct session *s, enum verdict v);
 static inline void offence_ran_dry(struct session *s)
 {
-    s->over_since_ns = 0;
+    s->over_since_ms = 0;
 }
 
 #endif

@@ -47,10 +47,12 @@ struct session {
     uint64_t routing_id; /* hash in the gate's tally; 0: none */
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
-    uint64_t ponged_ns;        /* when PONGs were last sent in the ends' names, or it was held first */
-    uint64_t struck_ns;        /* when what goes on last counted as an offence (offence.h) */
-    uint64_t shadow_struck_ns; /* the same of a rule in shadow (shadow.h) */
-    uint64_t over_since_ns;    /* paused over and over since then; 0: it is not */
+    uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or it was held first */
+    uint32_t stranger_at; /* its number among the strangers, from 1; 0: it is none (strangers.h) */
+    /* as session_ms(); 0: never */
+    uint32_t struck_ms;        /* when what goes on last counted as an offence (offence.h) */
+    uint32_t shadow_struck_ms; /* the same of a rule in shadow (shadow.h) */
+    uint32_t over_since_ms;    /* paused over and over since then */
     struct lane up, down;
     struct valve_client admission;
     struct tenure tenure;
@@ -59,7 +61,6 @@ struct session {
     struct topics topics;
     struct addr addr;
     uint32_t swept;        /* the sweep that last looked at it (sweep.h) */
-    uint32_t stranger_at;  /* its number among the strangers, from 1; 0: it is none (strangers.h) */
     uint8_t state;         /* enum session_state */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
@@ -123,6 +124,12 @@ void session_open(struct session *s);
 
 /* Frees what session_close() has left. */
 void session_free(struct session *s);
+
+/* Now, in milliseconds that wrap after 49 days and are never 0: for differences of a day at most. */
+static inline uint32_t session_ms(const struct session *s)
+{
+    return (uint32_t)(s->wg->worker->now_ns / NS_PER_MS) | 1;
+}
 
 struct traffic_context session_context(struct session *s);
 

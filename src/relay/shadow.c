@@ -40,13 +40,13 @@ static bool only_waits(const struct limits *l, enum verdict v)
 
 void shadow_note(struct session *s, enum verdict v, unsigned n)
 {
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint32_t now_ms = session_ms(s);
     count(s->wg, &s->addr, v, n);
     if (!verdict_counts(v) || only_waits(&s->wg->policy->limits, v))
         return;
-    if (s->shadow_struck_ns != 0 && now_ns - s->shadow_struck_ns < OFFENCE_AGAIN_NS)
+    if (s->shadow_struck_ms != 0 && now_ms - s->shadow_struck_ms < OFFENCE_AGAIN_MS)
         return;
-    s->shadow_struck_ns = now_ns;
+    s->shadow_struck_ms = now_ms;
     shadow_score(s, v);
 }
 
