@@ -48,6 +48,19 @@ check_licences() {
     return $bad
 }
 
+# A row that a merge has left twice. Rows without words (|---|) and rows of code blocks are no rows of a table.
+check_tables() {
+    local file
+    for file in docs/*.md README.md; do
+        awk -v file="$file" '
+            /^```/ { code = !code }
+            code || !/^\|/ { delete seen; next }
+            /[[:alnum:]]/ && $0 in seen { printf "%s:%d: this row is in line %d, too\n", file, FNR, seen[$0]; bad = 1 }
+            { seen[$0] = FNR }
+            END { exit bad }' "$file" || return 1
+    done
+}
+
 check_floors() {
     python3 scripts/floors.py
 }
@@ -66,7 +79,7 @@ check_shell() {
     done
 }
 
-for check in format clang cppcheck calls leftovers licences floors python shell; do
+for check in format clang cppcheck calls leftovers licences tables floors python shell; do
     if "check_$check"; then
         echo "lint: $check: ok"
     else

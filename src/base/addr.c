@@ -48,6 +48,43 @@ bool addr_is_own(const struct addr *a)
     return a->kind != ADDR_V6 || memcmp(a->bytes, loopback, sizeof(loopback)) == 0;
 }
 
+enum addr_kind endpoint_ip_version(const struct endpoint *e)
+{
+    if (e->kind != ENDPOINT_TCP)
+        return ADDR_NONE;
+    return e->sa.sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&e->v6.sin6_addr) ? ADDR_V6 : ADDR_V4;
+}
+
+/* No host's: unspecified (for which the kernel would take one of this machine's), multicast, broadcast. */
+static bool is_nobodys(const struct addr *a)
+{
+    static const uint8_t zeros[16] = {0};
+    if (a->kind == ADDR_V4)
+        return a->bytes[0] == 0 || a->bytes[0] >= 224;
+    return a->bytes[0] == 0xff || memcmp(a->bytes, zeros, sizeof(zeros)) == 0;
+}
+
+/* fe80::/10, which means something on one interface only. */
+static bool is_link_local(const struct addr *a)
+{
+    return a->kind == ADDR_V6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+const char *endpoint_refuses_source(const struct endpoint *to, const struct addr *from)
+{
+    enum addr_kind version = endpoint_ip_version(to);
+    if (version == ADDR_NONE || (from->kind != ADDR_V4 && from->kind != ADDR_V6))
+        return "there are no addresses on ipc";
+    if (from->kind != version)
+        return version == ADDR_V4 ? "the client is on IPv6, the application on IPv4"
+                                  : "the client is on IPv4, the application on IPv6";
+    if (is_nobodys(from))
+        return "the address is not one of a host";
+    if (is_link_local(from) && to->v6.sin6_scope_id == 0)
+        return "a link-local address means something on one interface only";
+    return NULL;
+}
+
 static void format_uid(char *dst, size_t size, const struct addr *a)
 {
     uint32_t be;

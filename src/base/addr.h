@@ -52,6 +52,13 @@ struct endpoint {
     };
 };
 
+/* The IP version in which the packets to a tcp endpoint travel: an IPv4-mapped IPv6 address is ADDR_V4. ipc:
+ * ADDR_NONE. */
+enum addr_kind endpoint_ip_version(const struct endpoint *e);
+
+/* NULL if a connection to `to` can be made from the address `from`; otherwise why not, a constant sentence. */
+const char *endpoint_refuses_source(const struct endpoint *to, const struct addr *from);
+
 #define ENDPOINT_TEXT_MAX 128
 
 /*

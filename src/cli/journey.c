@@ -196,6 +196,23 @@ static void walk_identity(struct journey *j, const struct journey_question *q)
                                                             : "also when another connection has this id");
 }
 
+/* ---- the connection to the application ---- */
+
+/* As connect_for() of the opening. */
+static void walk_upstream(struct journey *j, const struct journey_question *q)
+{
+    const char *why;
+    if (j->gate->upstream_source != UPSTREAM_SOURCE_CLIENT)
+        return;
+    if (addr_is_own(&q->from))
+        step(j, "upstream.source", JOURNEY_PASSES, VERDICT_PASS,
+             "a client on this machine: the application sees Weir's own address");
+    else if ((why = endpoint_refuses_source(&j->gate->forward, &q->from)))
+        step(j, "upstream.source", JOURNEY_CLOSED, VERDICT_NO_UPSTREAM_SOURCE, "%s", why);
+    else
+        step(j, "upstream.source", JOURNEY_PASSES, VERDICT_PASS, "the application sees the client's address");
+}
+
 /* ---- what it says ---- */
 
 static void walk_topic(struct journey *j, const struct journey_question *q, struct trial *t)
@@ -362,6 +379,7 @@ bool journey_walk(struct journey *ret, const struct config *c, const struct conf
     walk_connections(ret, q);
     walk_type(ret, q, type);
     walk_identity(ret, q);
+    walk_upstream(ret, q);
     bool ok = trial_init(&t, &ret->force, type, gate->socket);
     if (ok)
         walk_topic(ret, q, &t);

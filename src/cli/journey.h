@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * What would become of a client at a gate, step by step in the order of its journey: who it is, how many connections it
- * may have, its handshake, its subscriptions, a message, and messages at a rate. Each step asks the function that the
- * gate asks. The client is the only one, and has not been seen before: what a running Weir knows of sources (bans,
- * used-up rates) is not looked at, nor what depends on the application's speed. NULL and PLAIN; inside CURVE there is
- * nothing to see. Pure; owned by the caller.
+ * may have, its handshake, from where the application sees it, its subscriptions, a message, and messages at a rate.
+ * Each step asks the function that the gate asks. The client is the only one, and has not been seen before: what a
+ * running Weir knows of sources (bans, used-up rates) is not looked at, nor what depends on the application's speed.
+ * NULL and PLAIN; inside CURVE there is nothing to see. Pure; owned by the caller.
  */
 #ifndef WEIR_CLI_JOURNEY_H
 #define WEIR_CLI_JOURNEY_H

@@ -284,6 +284,61 @@ static void test_a_load_balancer(void **state)
         assert_true(!journey.steps[i].key || strcmp(journey.steps[i].key->path, "proxy_protocol.from") != 0);
 }
 
+static const struct journey_step *upstream_step(void)
+{
+    for (size_t i = 0; i < journey.count; i++)
+        if (journey.steps[i].key && !strcmp(journey.steps[i].key->path, "upstream.source"))
+            return &journey.steps[i];
+    return NULL;
+}
+
+static void from_v6(const uint8_t bytes[static 16])
+{
+    question.from = (struct addr){.kind = ADDR_V6};
+    memcpy(question.from.bytes, bytes, 16);
+}
+
+/* From where the application sees the client. Another gate than walk() has: the application is on tcp. */
+static void test_upstream_source(void **state)
+{
+    static const char head[] = "gates:\n  - listen: tcp://0.0.0.0:5555\n    upstream: {source: client}\n    forward: ";
+    static const struct {
+        const char *forward;
+        uint8_t v6[16]; /* all zero: the IPv4 address below */
+        uint8_t v4[4];
+        enum journey_outcome outcome;
+    } rows[] = {
+        {"tcp://127.0.0.1:5556", {0}, {203, 0, 113, 7}, JOURNEY_PASSES},
+        {"tcp://127.0.0.1:5556", {0}, {127, 0, 0, 5}, JOURNEY_PASSES},
+        {"tcp://127.0.0.1:5556", {[15] = 1}, {0}, JOURNEY_PASSES}, /* loopback: Weir's own address */
+        {"tcp://127.0.0.1:5556", {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, {0}, JOURNEY_CLOSED},
+        {"tcp://[::1]:5556", {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, {0}, JOURNEY_PASSES},
+        {"tcp://[::1]:5556", {0xfe, 0x80, [15] = 1}, {0}, JOURNEY_CLOSED},
+        {"tcp://[::1]:5556", {0}, {203, 0, 113, 7}, JOURNEY_CLOSED},
+        {"tcp://[::ffff:127.0.0.1]:5556", {0}, {203, 0, 113, 7}, JOURNEY_PASSES},
+    };
+    static const uint8_t zeros[16];
+    char text[256];
+    walk("");
+    assert_null(upstream_step()); /* the key is as it is without a configuration */
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        tear_down(NULL);
+        set_up(NULL);
+        memcpy(question.from.bytes, rows[i].v4, 4);
+        if (memcmp(rows[i].v6, zeros, 16) != 0)
+            from_v6(rows[i].v6);
+        snprintf(text, sizeof(text), "%s%s\n", head, rows[i].forward);
+        file = reading_of(text);
+        assert_true(journey_walk(&journey, file.config, &file.config->gates[0], &question));
+        assert_non_null(upstream_step());
+        assert_int_equal(upstream_step()->outcome, rows[i].outcome);
+        if (rows[i].outcome == JOURNEY_CLOSED)
+            decides("upstream.source", JOURNEY_CLOSED, VERDICT_NO_UPSTREAM_SOURCE);
+        else
+            assert_null(journey.decides);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +354,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_percentages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_an_offence_costs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_load_balancer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_upstream_source, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

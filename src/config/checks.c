@@ -145,6 +145,28 @@ static void check_balancers(const struct config_gate *g, struct report *r)
     }
 }
 
+static bool is_loopback(const struct sockaddr *sa)
+{
+    if (sa->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+    return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+/* Clients of the other IP version have no address from which the application could be reached. */
+static void warn_of_other_version(const struct config_gate *g, struct place at, struct report *r)
+{
+    bool both = g->listen.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&g->listen.v6.sin6_addr);
+    bool v4 = endpoint_ip_version(&g->forward) == ADDR_V4;
+    if (g->listen.kind != ENDPOINT_TCP || is_loopback(&g->listen.sa) ||
+        (!both && endpoint_ip_version(&g->listen) == endpoint_ip_version(&g->forward)))
+        return;
+    report_warning(r, at,
+                   "upstream.source: client closes clients on %s, which %s also takes, because the application is on "
+                   "%s: listen on an address of %s, such as %s",
+                   v4 ? "IPv6" : "IPv4", g->listen_text, v4 ? "IPv4" : "IPv6", v4 ? "IPv4" : "IPv6",
+                   v4 ? "tcp://0.0.0.0:5555" : "tcp://[2001:db8::1]:5555");
+}
+
 static void check_upstream(const struct config_gate *g, const struct section_given *given, struct report *r)
 {
     const struct given *at = given_of(given, gate_key("upstream.source"));
@@ -152,6 +174,8 @@ static void check_upstream(const struct config_gate *g, const struct section_giv
         g->forward.kind != ENDPOINT_TCP)
         report_mistake(r, at->at, "upstream.source: client needs an application on tcp, where there are addresses: %s",
                        g->forward_text);
+    else if (g->upstream_source == UPSTREAM_SOURCE_CLIENT && !at->wrong && g->forward_text[0] && g->listen_text[0])
+        warn_of_other_version(g, at->at, r);
 }
 
 static void check_kernel(const struct config_gate *g, const struct section_given *given, struct report *r)
@@ -213,13 +237,6 @@ static bool is_wildcard(const struct endpoint *e)
     if (e->sa.sa_family == AF_INET6)
         return IN6_IS_ADDR_UNSPECIFIED(&e->v6.sin6_addr);
     return e->v4.sin_addr.s_addr == htonl(INADDR_ANY);
-}
-
-static bool is_loopback(const struct sockaddr *sa)
-{
-    if (sa->sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
-    return ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
 static bool same_host(const struct endpoint *a, const struct endpoint *b)

@@ -205,21 +205,11 @@ static bool refuse_oneself(int fd)
     return true;
 }
 
-/* No host's: unspecified (for which the kernel would take one of this machine's), multicast, broadcast. */
-static bool is_nobodys(const struct addr *a)
-{
-    static const uint8_t zeros[16] = {0};
-    if (a->kind == ADDR_V4)
-        return a->bytes[0] == 0 || a->bytes[0] >= 224;
-    return a->bytes[0] == 0xff || memcmp(a->bytes, zeros, sizeof(zeros)) == 0;
-}
-
-/* The address `from`, in the form that a socket towards `e` wants. False: it is of another IP version, or nobody's. */
+/* The address `from`, in the form that a socket towards `e` wants. False: it cannot be one's there. */
 static bool source_for(const struct endpoint *e, const struct addr *from, struct endpoint *ret)
 {
-    bool mapped = e->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&e->v6.sin6_addr);
-    enum addr_kind kind = e->sa.sa_family == AF_INET6 && !mapped ? ADDR_V6 : ADDR_V4;
-    if (e->kind != ENDPOINT_TCP || from->kind != kind || is_nobodys(from))
+    bool mapped = from->kind == ADDR_V4; /* where the socket is one of IPv6 */
+    if (endpoint_refuses_source(e, from))
         return false;
     *ret = *e;
     if (e->sa.sa_family == AF_INET) {
