@@ -161,8 +161,8 @@ static void warn_of_other_version(const struct config_gate *g, struct place at, 
         (!both && endpoint_ip_version(&g->listen) == endpoint_ip_version(&g->forward)))
         return;
     report_warning(r, at,
-                   "upstream.source: client closes clients on %s, which %s also takes, because the application is on "
-                   "%s: listen on an address of %s, such as %s",
+                   "upstream.source: client closes clients on %s, which %s takes, because the application is on %s: "
+                   "listen on an %s address, such as %s",
                    v4 ? "IPv6" : "IPv4", g->listen_text, v4 ? "IPv4" : "IPv6", v4 ? "IPv4" : "IPv6",
                    v4 ? "tcp://0.0.0.0:5555" : "tcp://[2001:db8::1]:5555");
 }

@@ -61,6 +61,34 @@ static void test_connections_from_clients(void **state)
     says("upstream: {source: weir}", "");
 }
 
+/* Clients on the other IP version than the application have no address of theirs to come from. */
+static void test_upstream_and_ip_versions(void **state)
+{
+    static const struct {
+        const char *listen, *forward, *warned; /* of which clients; NULL: of none */
+    } rows[] = {
+        {"tcp://*:1", "tcp://127.0.0.1:2", "IPv6"},
+        {"tcp://0.0.0.0:1", "tcp://127.0.0.1:2", NULL},
+        {"tcp://[::]:1", "tcp://[::1]:2", "IPv4"},
+        {"tcp://[2001:db8::1]:1", "tcp://[::1]:2", NULL},
+        {"tcp://[2001:db8::1]:1", "tcp://127.0.0.1:2", "IPv6"},
+        {"tcp://0.0.0.0:1", "tcp://[::1]:2", "IPv4"},
+        {"tcp://127.0.0.1:1", "tcp://[::1]:2", NULL},
+        {"ipc:///a", "tcp://127.0.0.1:2", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[160], begin[128] = "";
+        snprintf(text, sizeof(text), "gates: [{listen: '%s', forward: '%s', upstream: {source: client}}]",
+                 rows[i].listen, rows[i].forward);
+        struct reading r = reading_of(text);
+        assert_non_null(r.config);
+        if (rows[i].warned)
+            snprintf(begin, sizeof(begin), "warning: upstream.source: client closes clients on %s", rows[i].warned);
+        assert_true(rows[i].warned ? strstr(r.said, begin) != NULL : r.said[0] == 0);
+        reading_free(&r);
+    }
+}
+
 static void test_load_balancers(void **state)
 {
     says("proxy_protocol: {from: [10.0.0.5, 'uid:1000']}", "");
@@ -285,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_smaller_must_be_smaller),
         cmocka_unit_test(test_no_follow_up_of_a_wrong_value),
         cmocka_unit_test(test_connections_from_clients),
+        cmocka_unit_test(test_upstream_and_ip_versions),
         cmocka_unit_test(test_load_balancers),
         cmocka_unit_test(test_bans_in_the_kernel),
         cmocka_unit_test(test_defaults_follow_smaller_limits),
