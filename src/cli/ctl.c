@@ -75,7 +75,7 @@ static int ctl_ban(struct ctl *c, const char *what)
 {
     char who[NETWORK_TEXT_MAX], body[BODY_TEXT_MAX], shown[64];
     const char *duration = c->args.duration ? c->args.duration : "1h";
-    if (ctl_check_network(what, who) || ctl_check_duration(duration))
+    if (ctl_check_network(what, "", who) || ctl_check_duration(duration))
         return EXIT_USAGE;
     snprintf(body, sizeof(body), "{\"network\": \"%s\", \"for\": \"%s\"}", who, duration);
     json_t *done = ask(c, "PUT", "/v1/bans", body);
@@ -95,7 +95,7 @@ static int ctl_ban(struct ctl *c, const char *what)
 static int ctl_unban(struct ctl *c, const char *what)
 {
     char who[NETWORK_TEXT_MAX], path[PATH_TEXT_MAX] = "/v1/bans", shown[512];
-    if (ctl_check_network(what, who))
+    if (ctl_check_network(what, "", who))
         return EXIT_USAGE;
     add_query(path, "network", who);
     json_t *done = ask(c, "DELETE", path, "");
@@ -123,7 +123,7 @@ static int ctl_kick(struct ctl *c, const char *what)
     char who[NETWORK_TEXT_MAX], body[BODY_TEXT_MAX], gate[64] = "";
     uint64_t id = 0;
     bool by_id = units_parse_count(what, &id) == 0 && id > 0 && id <= INT64_MAX;
-    if (!by_id && ctl_check_network(what, who))
+    if (!by_id && ctl_check_network(what, ", and no ID of a connection", who))
         return EXIT_USAGE;
     if (c->args.gate)
         snprintf(gate, sizeof(gate), ", \"gate\": \"%s\"", c->args.gate);
@@ -230,7 +230,7 @@ static int ctl_show(struct ctl *c, const char *what)
                            text_escape(shown, sizeof(shown), what, strlen(what)));
     if (ctl_refuse_options(&c->args, false, i > 0, i > 0, i == 0) ||
         (c->args.limit && ctl_check_limit(c->args.limit)) ||
-        (c->args.network && ctl_check_network(c->args.network, normal)))
+        (c->args.network && ctl_check_network(c->args.network, "", normal)))
         return EXIT_USAGE;
     json_t *document = i == 0 ? all_bans(c) : rows_of_survey(c, what);
     if (!document)
@@ -239,6 +239,8 @@ static int ctl_show(struct ctl *c, const char *what)
     bool whole = true;
     if (c->args.json)
         print_json(document);
+    else if (json_array_size(rows) == 0)
+        puts("(none)");
     else
         whole = lists[i].show(rows, stdout);
     tell_of_the_rest(document, rows);

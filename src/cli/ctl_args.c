@@ -51,7 +51,7 @@ int ctl_failed(const char *fmt, ...)
 
 /* ---- arguments ---- */
 
-int ctl_check_network(const char *text, char normal[static NETWORK_TEXT_MAX])
+int ctl_check_network(const char *text, const char *nor, char normal[static NETWORK_TEXT_MAX])
 {
     char shown[64], meant[NETWORK_TEXT_MAX];
     const char *why = "";
@@ -59,10 +59,10 @@ int ctl_check_network(const char *text, char normal[static NETWORK_TEXT_MAX])
     int r = network_parse(&n, text, &why);
     text_escape(shown, sizeof(shown), text, strlen(text));
     if (r == -EDOM)
-        return usage_error("ctl", "\"%s\" is no network: %s; the network is %s", shown, why,
+        return usage_error("ctl", "\"%s\" is no network%s: %s; the network is %s", shown, nor, why,
                            network_format(meant, sizeof(meant), &n));
     if (r)
-        return usage_error("ctl", "\"%s\" is no network: %s", shown, why);
+        return usage_error("ctl", "\"%s\" is no network%s: %s", shown, nor, why);
     network_format(normal, NETWORK_TEXT_MAX, &n);
     return EXIT_DONE;
 }
@@ -192,8 +192,10 @@ static int find_token(struct ctl *c, const char *file)
     if (c->args.token_file)
         file = c->args.token_file;
     if (!*file)
-        return usage_error("ctl", "the token is missing: give --token-file FILE, or WEIR_TOKEN in the environment, or "
-                                  "-c FILE with admin.token_file");
+        return usage_error("ctl",
+                           "the token is missing, which Weir at %s asks for: give --token-file FILE, or "
+                           "WEIR_TOKEN in the environment, or -c FILE with admin.token_file",
+                           c->address);
     return token_read(file, c->token, why) ? ctl_failed("%s", why) : EXIT_DONE;
 }
 

@@ -33,8 +33,8 @@ int ctl_parse(struct ctl_args *a, int argc, char **argv);
 /* Fills client, address and token. The token is to be given to token_forget(). */
 int ctl_connect(struct ctl *c);
 
-/* `normal`: the shortest form of it. */
-int ctl_check_network(const char *text, char normal[static NETWORK_TEXT_MAX]);
+/* `normal`: the shortest form of it. `nor` follows "is no network" in the message. */
+int ctl_check_network(const char *text, const char *nor, char normal[static NETWORK_TEXT_MAX]);
 int ctl_check_duration(const char *text);
 int ctl_check_limit(const char *text);
 

@@ -2,6 +2,7 @@
 #include "relay/session.h"
 
 #include "base/log.h"
+#include "base/units.h"
 #include "relay/admission.h"
 #include "relay/claim.h"
 #include "relay/banned.h"
@@ -74,15 +75,44 @@ struct traffic_context session_context(struct session *s)
 
 /* ---- notices ---- */
 
-void session_notice(struct session *s, enum verdict v, unsigned n)
+static void notice(struct session *s, enum verdict v, unsigned n, const char *detail)
 {
     struct worker *w = s->wg->worker;
     struct gate *g = s->wg->gate;
-    char who[ADDR_TEXT_MAX], detail[96];
+    char who[ADDR_TEXT_MAX];
     gate_count_verdict(g, w->index, v, n);
     LOG_LIMITED(&g->notices[v], w->now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
-                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence,
-                opening_detail(detail, sizeof(detail), s, v), verdict_info(v)->label);
+                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, detail, verdict_info(v)->label);
+}
+
+void session_notice(struct session *s, enum verdict v, unsigned n)
+{
+    notice(s, v, n, "");
+}
+
+/* What the frame that ended the session has announced: its header is the last that was read. */
+static const char *size_detail(char *dst, size_t size, const struct session *s, enum verdict v)
+{
+    const struct traffic *t = &s->up.traffic;
+    const struct limits *l = session_limits(s);
+    char seen[32], allowed[32];
+    dst[0] = 0;
+    if (v == VERDICT_FRAME_TOO_LARGE)
+        snprintf(dst, size, ": announced %s, allowed %s", units_format_bytes(seen, sizeof(seen), t->dec.size),
+                 units_format_bytes(allowed, sizeof(allowed), l->message.frame_bytes));
+    if (v == VERDICT_MESSAGE_TOO_LARGE)
+        snprintf(dst, size, ": announced %s%s, allowed %s", t->frames ? "so far " : "",
+                 units_format_bytes(seen, sizeof(seen), t->size + t->dec.size),
+                 units_format_bytes(allowed, sizeof(allowed), l->message.size_bytes));
+    if (v == VERDICT_TOO_MANY_FRAMES)
+        snprintf(dst, size, ": allowed %u", l->message.frames);
+    return dst;
+}
+
+/* Only of what ends the session: then nothing was read behind it. */
+static const char *end_detail(char *dst, size_t size, const struct session *s, enum verdict v)
+{
+    return s->opening ? opening_detail(dst, size, s, v) : size_detail(dst, size, s, v);
 }
 
 /* ---- life ---- */
@@ -260,7 +290,8 @@ void session_close(struct session *s, enum verdict v)
     if (s->state == SESSION_CLOSED)
         return;
     if (v != VERDICT_PASS) {
-        session_notice(s, v, 1);
+        char detail[96];
+        notice(s, v, 1, end_detail(detail, sizeof(detail), s, v));
         offence_ends(s, v);
     }
     if (was_of_no_use(s, v))

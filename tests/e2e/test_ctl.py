@@ -103,7 +103,7 @@ def test_a_ban_and_its_end(setting, peers):
     assert (ban["network"], ban["reason"], ban["banned"], ban["forever"]) == (EVE, "operator", True, False)
     assert 500 < ban["seconds_left"] <= 600
     assert setting.ctl("unban", EVE).stdout == f"{EVE} is not banned any more\n"
-    assert setting.show("bans") == []
+    assert setting.show("bans") == [] and setting.ctl("show", "bans").stdout == "(none)\n"
     assert eve.recv() == b"let me in"
     assert bob_sees.count("DISCONNECTED") == 0
     assert weir.metric("weir_bans_total", reason="operator") == 1
@@ -552,6 +552,7 @@ def test_hostile_texts_in_an_answer_do_not_reach_the_terminal(setting):
     (("ban", "1.2.3.4", "--for", "366d"), "allowed 1s to 365d"),
     (("ban", "1.2.3.4", "--gate", "main"), "--gate has no meaning here"),
     (("kick", "0"), '"0" is no network'),
+    (("kick", "nosuch"), '"nosuch" is no network, and no ID of a connection'),
     (("show",), "show needs bans, sources or connections"),
     (("show", "everything"), "allowed bans, sources, connections"),
     (("show", "bans", "--gate", "main"), "--gate has no meaning here"),
@@ -575,4 +576,4 @@ def test_wrong_arguments(args, said, setting):
 def test_without_a_token():
     env = {k: v for k, v in os.environ.items() if k != "WEIR_TOKEN"}
     done = subprocess.run([*program(), "ctl", "show", "bans"], capture_output=True, text=True, timeout=net.PATIENCE, env=env)
-    assert done.returncode == 2 and "the token is missing" in done.stderr
+    assert done.returncode == 2 and "the token is missing, which Weir at 127.0.0.1:9700 asks for" in done.stderr

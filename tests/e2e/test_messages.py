@@ -169,3 +169,15 @@ def test_bursts_of_small_messages(start_weir, peers, paths):
     assert weir.metric("weir_dropped_messages_total") == 0
     assert weir.metric("weir_pauses_total") == 0
     assert weir.wait_metric("weir_messages_total", 100000, direction="in") == 100000
+
+
+@pytest.mark.parametrize("keys, sizes, said", [
+    ({"frame": "1KiB"}, [2048], "a frame larger than message.frame: announced 2KiB, allowed 1KiB (frame_too_large)"),
+    ({"size": "3KiB"}, [2048, 2048], "a message larger than message.size: announced so far 4KiB, allowed 3KiB (message_too_large)"),
+    ({"frames": 2}, [1, 1, 1], "a message with more frames than message.frames: allowed 2 (too_many_frames)"),
+])
+def test_the_log_names_the_size_and_the_limit(keys, sizes, said, start_app, start_weir, peers):
+    weir = gate(start_weir, start_app("pull", net.tcp()).endpoint, message=keys)
+    client = peers.client(zmq.PUSH, weir.endpoint)
+    client.send_multipart([b"x" * size for size in sizes])
+    net.wait_until(lambda: said in weir.stderr(), "the line in the log")
