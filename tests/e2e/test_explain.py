@@ -219,6 +219,21 @@ def test_each_line_names_key_value_and_place(paths):
     assert done.stdout.splitlines()[-1] == "frame_too_large: the connection is closed" and done.returncode == 1
 
 
+@pytest.mark.parametrize(("client", "code", "last"), [
+    ("203.0.113.7", 0, "passes"),
+    ("127.0.0.9", 0, "passes"),
+    ("2001:db8::1", 1, "no_upstream_source: the connection is closed"),
+])
+def test_clients_that_cannot_come_from_their_address(client, code, last, paths):
+    path = paths.file("source.yaml")
+    with open(path, "w") as f:
+        f.write("gates:\n  - {listen: 'tcp://*:5555', forward: 'tcp://127.0.0.1:5556', upstream: {source: client}}\n")
+    done = run("-c", path, "--from", client)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (code, last)
+    checked = subprocess.run([*program(), "check", path], capture_output=True, text=True, timeout=PATIENCE)
+    assert checked.returncode == 0 and "warning: upstream.source: client closes clients on IPv6" in checked.stdout
+
+
 def test_without_a_file():
     done = run("--listen", "tcp://127.0.0.1:5555", "--forward", "tcp://127.0.0.1:5556", "--from", "uid:1000", "--size", "1KiB")
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.splitlines()[-1] == "passes"
