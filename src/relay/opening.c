@@ -24,6 +24,10 @@
  * any more, it may be the application that is to say it now. */
 #define HELLO_SOON_NS (100 * NS_PER_MS)
 
+/* An application says READY unasked as soon as it has the client's greeting. One that waits for the client's, or for a
+ * ZAP handler, gets that after this. */
+#define READY_SOON_NS (100 * NS_PER_MS)
+
 /* libzmq's ZMQ_HANDSHAKE_IVL. */
 #define APP_WITHIN_NS (30 * NS_PER_S)
 
@@ -302,13 +306,27 @@ static bool read_client(struct session *s)
     return n > 0;
 }
 
+/* libzmq closes a connection whose type does not fit without a word (PLAIN: and without its READY). The type that it
+ * has shown before need not be its type now, but it has ended the connection, and that says why. */
+static enum verdict early_end_verdict(struct session *s)
+{
+    struct handshake *h = &s->opening->handshake;
+    enum socket_type seen = gate_socket(s->wg->gate);
+    if (!h->app_greeted)
+        return VERDICT_APPLICATION_GONE;
+    if (socket_types_fit(h->client_socket, seen))
+        return VERDICT_APPLICATION_REFUSED;
+    h->app.socket = seen;
+    return VERDICT_WRONG_SOCKET_TYPE;
+}
+
 static void on_app_end(struct session *s)
 {
     bool greeted = s->opening->handshake.app_greeted;
     health_on_early_end(s);
     if (!greeted)
         reach_on_silence(s, "it closed the connection");
-    session_close(s, greeted ? VERDICT_APPLICATION_REFUSED : VERDICT_APPLICATION_GONE);
+    session_close(s, early_end_verdict(s));
 }
 
 /* No further than to the end of its handshake: what stands behind may be the backlog of days, and goes where there is
@@ -402,6 +420,22 @@ static void switch_turn(struct session *s, bool apps_turn)
     session_arm(s, handshake_trusts_initiator(&o->handshake) ? now_ns + HELLO_SOON_NS : o->deadline_ns);
 }
 
+/* The client's READY waits for the application's, but not for long. */
+static void hold_ready(struct session *s)
+{
+    struct opening *o = s->opening;
+    uint64_t now_ns = s->wg->worker->now_ns;
+    if (!o->handshake.app_greeted || !handshake_holds_ready(&o->handshake))
+        return;
+    if (o->held_ns == 0)
+        o->held_ns = now_ns;
+    session_arm(s, o->held_ns + READY_SOON_NS);
+    if (now_ns < o->held_ns + READY_SOON_NS)
+        return;
+    handshake_hold_no_more(&o->handshake);
+    session_wake(s);
+}
+
 /* Where the handshake stands when nothing moves any more. What is meant for a client that does not take it is the
  * client's affair. Who has the next move takes nobody's turn to connect. */
 static void note_turn(struct session *s)
@@ -416,6 +450,7 @@ static void note_turn(struct session *s)
     }
     if (apps_turn != o->apps_turn)
         switch_turn(s, apps_turn);
+    hold_ready(s);
     entry_note_turn(s, apps_turn);
 }
 
@@ -486,18 +521,28 @@ static const char *capitals(char dst[static 16], enum socket_type t)
     return dst;
 }
 
+/* The application's type that the client does not fit: what it has said in this handshake, or what is believed of it.
+ */
+static enum socket_type misfit_type(const struct handshake *h)
+{
+    bool said = h->app_socket != SOCKET_AUTO && !socket_types_fit(h->client_socket, h->app_socket);
+    return said ? h->app_socket : h->app.socket;
+}
+
 const char *opening_detail(char *dst, size_t size, const struct session *s, enum verdict v)
 {
     const struct handshake *h = s->opening ? &s->opening->handshake : NULL;
     char its[16], apps[16];
     dst[0] = 0;
-    if (h && v == VERDICT_WRONG_SOCKET_TYPE && h->client_socket != SOCKET_AUTO && h->app.socket != SOCKET_AUTO)
-        snprintf(dst, size, ": it is a %s, the application a %s", capitals(its, h->client_socket),
-                 capitals(apps, h->app.socket));
-    if (h && v == VERDICT_WRONG_MECHANISM && h->client.mechanism != MECHANISM_OTHER)
+    if (!h)
+        return dst;
+    enum socket_type app = misfit_type(h);
+    if (v == VERDICT_WRONG_SOCKET_TYPE && h->client_socket != SOCKET_AUTO && app != SOCKET_AUTO)
+        snprintf(dst, size, ": it is a %s, the application a %s", capitals(its, h->client_socket), capitals(apps, app));
+    if (v == VERDICT_WRONG_MECHANISM && h->client.mechanism != MECHANISM_OTHER && h->app.mechanism != MECHANISM_OTHER)
         snprintf(dst, size, ": it speaks %s, the application %s", zmtp_mechanism_name(h->client.mechanism),
                  zmtp_mechanism_name(h->app.mechanism));
-    if (h && v == VERDICT_OLD_VERSION)
+    if (v == VERDICT_OLD_VERSION)
         snprintf(dst, size, ": it speaks ZMTP %u.0", h->client.major);
     return dst;
 }

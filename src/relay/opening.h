@@ -23,6 +23,7 @@ struct opening {
     uint64_t deadline_ns;     /* of the turn */
     uint64_t retry_ns;        /* when a refused connection to the application is tried again; 0: not waiting */
     uint64_t retry_delay_ns;  /* where it is Weir or the backlog that had no room */
+    uint64_t held_ns;         /* since when the client's READY waits for the application's; 0: it does not */
     uint64_t asked_ns;        /* when the connection to the application was begun; 0: there is none */
     struct connect connect;
     struct claim claim; /* to a routing id in use */

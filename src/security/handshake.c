@@ -158,12 +158,13 @@ static void tell_version(struct handshake *h)
         h->told_version = queue_put(h, &h->to_client, &version, 1);
 }
 
-/* The rest of the greeting, once the client is known to speak 3.x; an older peer would take it for frames. */
+/* The rest of the greeting, once the client has said its own: an older peer would take it for frames, and libzmq, told
+ * of another mechanism than its own, closes before it has said which. It says all as soon as it is told the version. */
 static void answer_greeting(struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_client);
     tell_version(h);
-    if (h->answered || !h->app_known || h->app.major == 2 || !zmtp_greeting_is_v3(in.at, in.len))
+    if (h->answered || !h->client_greeted || !h->app_known || h->app.major == 2 || !zmtp_greeting_is_v3(in.at, in.len))
         return;
     struct zmtp_greeting g = {
         .major = 3, .minor = h->app.minor, .mechanism = h->app.mechanism, .as_server = h->app.as_server};
@@ -189,8 +190,10 @@ static void pass_greeting_on(struct handshake *h)
 {
     uint8_t greeting[ZMTP_GREETING_BYTES];
     size_t len = put_client_greeting(h, greeting);
-    if (h->owes_greeting && queue_put(h, &h->to_app, greeting + VERSION_BYTES, len - VERSION_BYTES))
-        h->owes_greeting = false;
+    if (!h->owes_greeting || !queue_put(h, &h->to_app, greeting + VERSION_BYTES, len - VERSION_BYTES))
+        return;
+    h->app_greeting_left += (uint8_t)(len - VERSION_BYTES);
+    h->owes_greeting = false;
 }
 
 static enum greeting_result parse_client_greeting(struct handshake *h, struct bytes in, size_t *ret_used)
@@ -219,11 +222,16 @@ static bool take_client_greeting(struct handshake *h)
     enum greeting_result r = parse_client_greeting(h, in, &used);
     if (r == GREETING_BAD)
         refuse_greeting(h, in);
+    if (r == GREETING_OLD) {
+        h->client.major = 1;
+        refuse(h, VERDICT_OLD_VERSION);
+    }
     if (r != GREETING_DONE || (!h->app_known && h->client.major != 2))
         return false;
     bool old = !zmtp_greeting_is_v3(in.at, in.len);
-    queue_drop(&h->from_client, used);
     h->client_greeted = true;
+    answer_greeting(h);
+    queue_drop(&h->from_client, used);
     if (handshake_is_zmtp2(h))
         accept_zmtp2(h, old);
     else
@@ -292,7 +300,7 @@ static bool take_app_greeting(struct handshake *h)
     if (app_is_zmtp2(h, in))
         return take_app_greeting_v2(h);
     enum greeting_result r = zmtp_greeting_parse(in.at, in.len, &g, &used);
-    if (r == GREETING_BAD)
+    if (r == GREETING_BAD || r == GREETING_OLD)
         refuse(h, VERDICT_APPLICATION_PROTOCOL);
     if (r != GREETING_DONE)
         return false;
@@ -546,6 +554,18 @@ void handshake_doubt_initiator(struct handshake *h)
     h->wants_app = true;
 }
 
+/* In NULL both say READY unasked. */
+bool handshake_holds_ready(const struct handshake *h)
+{
+    return h->client_ready && !h->app_ready && !h->goes_on && h->app.mechanism == MECHANISM_NULL &&
+           h->app.socket == SOCKET_AUTO && !handshake_is_zmtp2(h);
+}
+
+void handshake_hold_no_more(struct handshake *h)
+{
+    h->goes_on = true;
+}
+
 bool handshake_is_clients_turn(const struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_client);
@@ -621,9 +641,9 @@ struct bytes handshake_to_app(const struct handshake *h)
     struct bytes all = queue_bytes(&h->to_app);
     if (!h->app_open)
         return (struct bytes){all.at, 0};
-    if (h->app_greeted)
+    if (h->app_greeted && !handshake_holds_ready(h))
         return all;
-    /* Only the greeting, until the application's own has been checked. */
+    /* Only the greeting, until the application's own has been checked, and its type. */
     all.len = h->app_greeting_left;
     return all;
 }

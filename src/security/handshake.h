@@ -6,10 +6,10 @@
  * ZMTP 2.0. No descriptor, no clock.
  *
  * Weir answers the client's greeting with what it knows of the application (struct handshake_app), in steps, as libzmq
- * does: the signature at once, the version when the application's is known, the rest when the client's version is
- * known. If nothing is known, the client's greeting goes on to the application in the same steps, and what that answers
- * is known. Handshake commands pass one by one, each checked; the client's metadata is rewritten: reserved properties
- * are stripped, Weir's own come first.
+ * does: the signature at once, the version when the application's is known, the rest when the client's whole greeting
+ * is there. If nothing is known, the client's greeting goes on to the application in the same steps, and what that
+ * answers is known. Handshake commands pass one by one, each checked; the client's metadata is rewritten: reserved
+ * properties are stripped, Weir's own come first.
  *
  * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes,
  * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's, with one read more of
@@ -75,6 +75,7 @@ struct handshake {
     bool app_says_hello;          /* so did the client */
     bool app_open;                /* handshake_app_connected() was called */
     uint8_t app_greeting_left;    /* bytes of our greeting to the application not written yet */
+    bool goes_on;                 /* handshake_hold_no_more() was called */
     bool owes_greeting;           /* it has had the beginning of the client's only */
 
     /* results */
@@ -113,6 +114,12 @@ void handshake_ask_no_more(struct handshake *h);
  * not believed any more, the application is wanted now. */
 bool handshake_trusts_initiator(const struct handshake *h);
 void handshake_doubt_initiator(struct handshake *h);
+
+/* Whether the client's READY waits for the application's, which tells its type: libzmq closes a connection that does
+ * not fit without a word, and often before its own READY has left. Not longer than an application that says it unasked
+ * takes; handshake_hold_no_more() passes it on. */
+bool handshake_holds_ready(const struct handshake *h);
+void handshake_hold_no_more(struct handshake *h);
 
 /* Whether nothing but the client's own words is missing. If not, the handshake waits for the application. */
 bool handshake_is_clients_turn(const struct handshake *h);

@@ -394,8 +394,8 @@ static void greetings_are_judged(void **state)
     expect(&t, NULL, &(struct handshake_app){.mechanism = MECHANISM_CURVE, .as_server = true}, VERDICT_WRONG_ROLE);
 }
 
-/* Until the client's version is known it gets no more than signature and major version: an older peer would take the
- * rest for frames. */
+/* Until the client's greeting is known it gets no more than signature and major version: an older peer would take the
+ * rest for frames, and libzmq, told of another mechanism, leaves without a word of its own. */
 static void the_greeting_is_answered_in_steps(void **state)
 {
     struct text t = {.len = 0};
@@ -403,7 +403,7 @@ static void the_greeting_is_answered_in_steps(void **state)
     for (size_t len = 0; len <= 64; len++) {
         struct drive d = {.client = {t.bytes, len}, .facts = null_router, .max_bytes = 8192};
         struct drive_result r = drive(&d);
-        assert_int_equal(r.to_client.len, len <= 10 ? 11 : 64);
+        assert_int_equal(r.to_client.len, len < 64 ? 11 : 64);
         assert_false(r.wanted_app);
         drive_free(&r);
     }
@@ -557,6 +557,12 @@ static void old_versions_only_by_choice(void **state)
     zmtp_greeting_put_v2(v2, 5);
     put(&t, v2, sizeof(v2));
     expect(&t, NULL, &null_router, VERDICT_OLD_VERSION);
+    t.bytes[10] = 0;
+    expect(&t, NULL, &null_router, VERDICT_OLD_VERSION);
+    t.bytes[10] = 1;
+    struct text v1 = {.len = 0};
+    put(&v1, "\x01\x00", 2);
+    expect(&v1, NULL, &null_router, VERDICT_OLD_VERSION);
     static const struct {
         uint8_t code;
         enum zmtp_mechanism mechanism;
@@ -595,11 +601,9 @@ static void a_connection_may_ask_for_itself(void **state)
             assert_int_equal(r.verdict, VERDICT_PASS);
             assert_int_equal(r.wanted_app, said >= 11);
             bool known = said >= 11 && heard == 64;
-            assert_int_equal(r.to_client.len, known ? 64 : 10);
-            assert_int_equal(r.to_app.len, said < 11             ? 0
-                                           : !known || said < 64 ? 11
-                                           : said < client.len   ? 64
-                                                                 : client.len + PEER_LEN);
+            assert_int_equal(r.to_client.len, !known ? 10 : said < 64 ? 11 : 64);
+            /* The client's READY waits for the application's. */
+            assert_int_equal(r.to_app.len, said < 11 ? 0 : !known || said < 64 ? 11 : 64);
             drive_free(&r);
         }
     }
@@ -618,6 +622,62 @@ static void who_asks_is_judged_by_the_answer(void **state)
         assert_int_equal(r.to_app.len, 11);
         drive_free(&r);
     }
+}
+
+/* Whichever READY comes first: the application, whose type is not known, does not hear of one that does not fit. */
+static void a_type_is_judged_by_the_applications_ready(void **state)
+{
+    static const enum verdict want[] = {VERDICT_PASS, VERDICT_WRONG_SOCKET_TYPE};
+    struct text client[2] = {{.len = 0}, {.len = 0}}, app = {.len = 0};
+    for (size_t i = 0; i < 2; i++)
+        put_greeting(&client[i], MECHANISM_NULL, false);
+    COMMAND(&client[0], "\x05READY" DEALER);
+    COMMAND(&client[1], "\x05READY" TYPE("SUB", "\x03"));
+    put_greeting(&app, MECHANISM_NULL, false);
+    COMMAND(&app, "\x05READY" TYPE("ROUTER", "\x06"));
+    for (size_t most = 0; most < 200; most++) {
+        struct drive d = {.client = all_of(&client[most % 2]),
+                          .app = all_of(&app),
+                          .facts = null_router,
+                          .asks = most / 2 % 2,
+                          .max_bytes = 8192,
+                          .most = most / 4};
+        d.facts.socket = SOCKET_AUTO;
+        struct drive_result r = drive(&d);
+        assert_int_equal(r.verdict, want[most % 2]);
+        assert_int_equal(r.done, most % 2 == 0);
+        assert_int_equal(r.to_app.len, most % 2 ? 64 : d.client.len + PEER_LEN);
+        drive_free(&r);
+    }
+}
+
+static void a_ready_is_not_held_for_ever(void **state)
+{
+    struct account account;
+    struct bufpool pool;
+    struct handshake h;
+    struct text client = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&client, "\x05READY" DEALER);
+    put_greeting(&app, MECHANISM_NULL, false);
+    account_init(&account, 1u << 20);
+    bufpool_init(&pool, &account);
+    assert_true(handshake_init(&h, &pool, 8192, false, "192.0.2.7:4711", NULL));
+    struct handshake_app facts = null_router;
+    facts.socket = SOCKET_AUTO;
+    handshake_set_app(&h, &facts);
+    handshake_client_input(&h, client.bytes, client.len);
+    assert_true(h.wants_app);
+    handshake_app_connected(&h);
+    handshake_sent_app(&h, handshake_to_app(&h).len);
+    handshake_app_input(&h, app.bytes, app.len);
+    assert_true(handshake_holds_ready(&h));
+    assert_int_equal(handshake_to_app(&h).len, 0);
+    handshake_hold_no_more(&h);
+    assert_false(handshake_holds_ready(&h));
+    assert_int_equal(handshake_to_app(&h).len, client.len - 64 + PEER_LEN);
+    handshake_fini(&h);
+    bufpool_fini(&pool);
 }
 
 /* Neither side says who is the mechanism's server: whoever says HELLO is not. */
@@ -704,6 +764,8 @@ int main(void)
         cmocka_unit_test(old_versions_only_by_choice),
         cmocka_unit_test(a_connection_may_ask_for_itself),
         cmocka_unit_test(who_asks_is_judged_by_the_answer),
+        cmocka_unit_test(a_type_is_judged_by_the_applications_ready),
+        cmocka_unit_test(a_ready_is_not_held_for_ever),
         cmocka_unit_test(either_side_may_say_hello),
         cmocka_unit_test(two_initiators_are_nobodys_fault),
         cmocka_unit_test(an_application_of_zmtp_2),

@@ -36,6 +36,22 @@ static bool signature_wrong(const uint8_t *b, size_t len)
     return (len >= 1 && b[0] != 0xff) || (len >= ZMTP_SIGNATURE_BYTES && b[9] != 0x7f);
 }
 
+/*
+ * What does not begin with FF. RFC 13: "greeting = identity", a "final-short frame": its length with the flags, flags
+ * 0, and an id, which libzmq does not let begin with a zero byte. Without an id that is 01 00. A TLS hello (16 03),
+ * HTTP and SSH (letters), a SOCKS greeting (05 01), RDP (03 00 00) and a MongoDB message (3a 00 00) are none.
+ */
+static enum greeting_result parse_v1(const uint8_t *b, size_t len)
+{
+    if (b[0] == 0 || (len >= 2 && b[1] != 0))
+        return GREETING_BAD;
+    if (len >= 2 && b[0] == 1)
+        return GREETING_OLD;
+    if (len < 3)
+        return GREETING_NEED;
+    return b[2] ? GREETING_OLD : GREETING_BAD;
+}
+
 bool zmtp_greeting_is_v3(const uint8_t *bytes, size_t len)
 {
     return len > AT_REVISION && !signature_wrong(bytes, len) && bytes[AT_REVISION] >= 3;
@@ -53,20 +69,26 @@ static enum greeting_result parse_v2(const uint8_t *b, size_t len, struct zmtp_g
 enum greeting_result zmtp_greeting_parse_as_v2(const uint8_t *b, size_t len, struct zmtp_greeting *ret,
                                                size_t *ret_used)
 {
-    if (signature_wrong(b, len) || (len > AT_REVISION && b[AT_REVISION] == 0))
+    if (len >= 1 && b[0] != 0xff)
+        return parse_v1(b, len);
+    if (signature_wrong(b, len))
         return GREETING_BAD;
+    if (len > AT_REVISION && b[AT_REVISION] == 0)
+        return GREETING_OLD;
     return parse_v2(b, len, ret, ret_used);
 }
 
 enum greeting_result zmtp_greeting_parse(const uint8_t *b, size_t len, struct zmtp_greeting *ret, size_t *ret_used)
 {
+    if (len >= 1 && b[0] != 0xff)
+        return parse_v1(b, len);
     if (signature_wrong(b, len))
         return GREETING_BAD;
     if (len <= AT_REVISION)
         return GREETING_NEED;
     /* Revision 0 is ZMTP 1.0, whose frames have another form. RFC 37: "If this is 1 or 2, we have a ZMTP 2.0 peer." */
     if (b[AT_REVISION] == 0)
-        return GREETING_BAD;
+        return GREETING_OLD;
     if (b[AT_REVISION] < 3)
         return parse_v2(b, len, ret, ret_used);
     if (len < ZMTP_GREETING_BYTES)

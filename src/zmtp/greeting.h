@@ -4,6 +4,7 @@
  *
  *   3.x: FF, 8 padding, 7F | major | minor, mechanism[20], as-server, 31 zero     64 bytes
  *   2.0: FF, 8 padding, 7F | revision 1 | socket type                             12 bytes; an identity frame follows
+ *   1.0: an identity: length with flags, flags 0, at most 253 bytes of it          recognised, not spoken (RFC 13)
  */
 #ifndef WEIR_ZMTP_GREETING_H
 #define WEIR_ZMTP_GREETING_H
@@ -31,12 +32,14 @@ struct zmtp_greeting {
 enum greeting_result {
     GREETING_NEED, /* more bytes; nothing wrong so far */
     GREETING_DONE,
-    GREETING_BAD, /* not ZMTP, or ZMTP 1.0 */
+    GREETING_OLD, /* ZMTP 1.0 */
+    GREETING_BAD, /* not ZMTP */
 };
 
 /*
  * Looks at the first `len` bytes of a connection (from its very first byte, each time). Says BAD as early as the bytes
- * allow, so garbage is not waited for. DONE: *ret is filled and *ret_used tells how many bytes the greeting has.
+ * allow, so garbage is not waited for: one byte of what does not begin as a frame of ZMTP 1.0, three at most. DONE:
+ * *ret is filled and *ret_used tells how many bytes the greeting has.
  */
 enum greeting_result zmtp_greeting_parse(const uint8_t *bytes, size_t len, struct zmtp_greeting *ret, size_t *ret_used);
 

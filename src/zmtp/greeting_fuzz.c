@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Each prefix of a greeting says NEED, until one says DONE or BAD, and all longer ones the same. Seeds:
+/* Each prefix of a greeting says NEED, until one says DONE, OLD or BAD, and all longer ones the same. Seeds:
  * tests/seeds/zmtp. */
 #include "zmtp/greeting.h"
 
@@ -46,6 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             decided_at = len;
         }
         require(r == decided);
+        require(r != GREETING_OLD ||
+                (data[0] == 0xff ? data[9] == 0x7f && data[10] == 0 : data[0] != 0 && data[1] == 0));
         if (r == GREETING_DONE)
             check_done(&g, used, decided_at);
     }

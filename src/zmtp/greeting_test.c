@@ -80,13 +80,37 @@ static void written_is_read(void **state)
     assert_int_equal(g.socket_code, 5);
 }
 
-static void garbage_is_bad_on_its_first_byte(void **state)
+/* RFC 13: "anonymous = %x01 final", and an id is a short frame as well. */
+static void zmtp_1(void **state)
+{
+    expect((const uint8_t *)"\x01\x00\x06\x00hello", 9, GREETING_OLD, 2);
+    for (unsigned length = 2; length < 255; length++) {
+        uint8_t id[300] = {(uint8_t)length, 0, 'w', 'o', 'r', 'k', 'e', 'r'};
+        expect(id, sizeof(id), GREETING_OLD, 3);
+    }
+}
+
+/* As soon as it cannot be ZMTP 1.0 either. */
+static void garbage_is_bad_on_its_first_bytes(void **state)
 {
     uint8_t bytes[70] = {0};
-    for (unsigned first = 0; first < 255; first++) {
+    expect(bytes, sizeof(bytes), GREETING_BAD, 1);
+    for (unsigned first = 1; first < 255; first++) {
         bytes[0] = (uint8_t)first;
-        expect(bytes, sizeof(bytes), GREETING_BAD, 1);
+        for (unsigned second = 1; second < 256; second++) {
+            bytes[1] = (uint8_t)second;
+            expect(bytes, 4, GREETING_BAD, 2);
+        }
+        bytes[1] = 0;
+        if (first > 1)
+            expect(bytes, sizeof(bytes), GREETING_BAD, 3);
     }
+    expect((const uint8_t *)"GET / HTTP/1.1\r\n", 16, GREETING_BAD, 2);
+    expect((const uint8_t *)"SSH-2.0-", 8, GREETING_BAD, 2);
+    expect((const uint8_t *)"\x16\x03\x01\x00\xc8", 5, GREETING_BAD, 2); /* TLS */
+    expect((const uint8_t *)"\x05\x01\x00", 3, GREETING_BAD, 2);         /* SOCKS */
+    expect((const uint8_t *)"\x03\x00\x00\x13", 4, GREETING_BAD, 3);     /* RDP */
+    expect((const uint8_t *)"\x3a\x00\x00\x00", 4, GREETING_BAD, 3);     /* MongoDB */
 }
 
 /* RFC 37: "A peer SHALL NOT assign any significance to the padding field and MUST NOT validate this". */
@@ -113,7 +137,7 @@ static void every_major_version(void **state)
     uint8_t bytes[ZMTP_GREETING_BYTES];
     zmtp_greeting_put(bytes, &(struct zmtp_greeting){.minor = 9, .mechanism = MECHANISM_CURVE, .as_server = true});
     bytes[10] = 0;
-    expect(bytes, sizeof(bytes), GREETING_BAD, 11);
+    expect(bytes, sizeof(bytes), GREETING_OLD, 11);
     for (unsigned major = 1; major < 256; major++) {
         bytes[10] = (uint8_t)major;
         struct zmtp_greeting g = expect(bytes, sizeof(bytes), GREETING_DONE, major < 3 ? 12 : 64);
@@ -153,7 +177,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(captured_greetings),
         cmocka_unit_test(written_is_read),
-        cmocka_unit_test(garbage_is_bad_on_its_first_byte),
+        cmocka_unit_test(zmtp_1),
+        cmocka_unit_test(garbage_is_bad_on_its_first_bytes),
         cmocka_unit_test(padding_means_nothing),
         cmocka_unit_test(every_major_version),
         cmocka_unit_test(mechanisms_are_compared_whole),

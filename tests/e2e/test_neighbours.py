@@ -283,6 +283,101 @@ def test_a_wrong_type_is_named_and_comes_back_slowly(start_app, start_weir, peer
     nobody_is_blamed(weir)
 
 
+def assert_named_and_kept(weir, verdict, words):
+    """Three of them take two seconds, whose line says what does not fit."""
+    begun = time.monotonic()
+    weir.wait_metric("weir_verdicts_total", 3, verdict=verdict)
+    assert time.monotonic() - begun > 1.5  # kept for a second, twice
+    assert words in weir.stderr()
+    for other in ("application_refused", "application_gone", "handshake_abandoned", "bad_greeting"):
+        assert weir.metric("weir_verdicts_total", verdict=other) == 0
+    nobody_is_blamed(weir)
+
+
+@pytest.mark.parametrize("kind", ["SUB", "PUSH"])
+def test_a_wrong_type_with_nobody_else_there(kind, start_app, start_weir, peers, paths):
+    """The first connection of all, by which Weir gets to know the application: libzmq closes it without a word."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    wrong = peers.client(getattr(zmq, kind), from_source(ADDRESS, weir.endpoint))
+    assert_named_and_kept(weir, "wrong_socket_type", f"it is a {kind}, the application a ROUTER")
+    wrong.close()
+
+
+def test_a_wrong_type_long_after_the_last_good_one(start_app, start_weir, peers, paths):
+    """What the application has shown more than a second ago is not believed; the line names both types all the same."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    good = peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint))
+    timed(good, b"here")
+    time.sleep(1.2)
+    wrong = peers.client(zmq.SUB, from_source(ADDRESS, weir.endpoint))
+    assert_named_and_kept(weir, "wrong_socket_type", "it is a SUB, the application a ROUTER")
+    wrong.close()
+    timed(good, b"still here")
+
+
+def test_a_wrong_type_with_a_password(start_app, start_weir, peers, paths):
+    """With PLAIN libzmq ends the connection before its READY: what it has shown to others says why."""
+    app = start_app("router", paths.ipc(), **APP)
+    weir = start_weir(config=alone(app))
+    good = peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint), **LOGIN)
+    timed(good, b"here")
+    time.sleep(1.2)
+    wrong = peers.client(zmq.SUB, from_source(ADDRESS, weir.endpoint), **LOGIN)
+    assert_named_and_kept(weir, "wrong_socket_type", "it is a SUB, the application a ROUTER")
+    wrong.close()
+    timed(good, b"still here")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "CURVE"])
+def test_a_wrong_mechanism_with_nobody_else_there(mechanism, start_app, start_weir, peers, paths):
+    """libzmq's client gives up for good when it is told of another one, and its application when it sees the client's: bare, too."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    keys = dict(zip(("CURVE_PUBLICKEY", "CURVE_SECRETKEY"), zmq.curve_keypair()), CURVE_SERVERKEY=zmq.curve_keypair()[0])
+    wrong = [peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint), **(LOGIN if mechanism == "PLAIN" else keys)) for _ in range(3)]
+    weir.wait_metric("weir_verdicts_total", 3, verdict="wrong_mechanism")
+    assert f"it speaks {mechanism}, the application NULL" in weir.stderr()
+    for other in ("application_refused", "application_gone", "handshake_abandoned"):
+        assert weir.metric("weir_verdicts_total", verdict=other) == 0
+    for client in wrong:
+        client.close()
+    timed(peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint)), b"me")
+    nobody_is_blamed(weir)
+
+
+def test_a_wrong_mechanism_said_at_once(start_app, start_weir, peers, paths):
+    """By a client that waits for nobody with its greeting."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    with raw_connect(weir.endpoint, ADDRESS) as s:
+        s.sendall(zmtp.greeting("PLAIN"))
+        weir.wait_metric("weir_verdicts_total", 1, verdict="wrong_mechanism")
+    assert "it speaks PLAIN, the application NULL" in weir.stderr()
+    assert weir.metric("weir_upstream_up") == 1
+    nobody_is_blamed(weir)
+
+
+@pytest.mark.parametrize("words", [pytest.param(b"\x01\x00", id="anonymous"), pytest.param(b"\x07\x00worker\x03\x00hi", id="with-an-id"),
+                                   pytest.param(zmtp.SIGNATURE + b"\x00", id="revision-0")])
+def test_zmtp_1(words, start_app, start_weir, peers, paths):
+    """What libzmq 2 says first. It cannot be served, and comes back as fast as it can."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config=alone(app))
+    begun = time.monotonic()
+    for n in range(15):
+        with raw_connect(weir.endpoint, ADDRESS) as s:
+            s.sendall(words)
+            weir.wait_metric("weir_verdicts_total", n + 1, verdict="old_version")
+            if n < 2:
+                swallow(s, net.PATIENCE)
+    assert time.monotonic() - begun > 1.5  # kept for a second, twice
+    assert "it speaks ZMTP 1.0" in weir.stderr()
+    timed(peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint)), b"me")
+    nobody_is_blamed(weir)
+
+
 def test_a_probe_of_a_router_that_meets_a_rep(start_app, start_weir, peers, paths):
     """ZMQ_PROBE_ROUTER sends an empty message, which REP ignores, and so does Weir."""
     app = start_app("rep", paths.ipc())
