@@ -53,32 +53,6 @@ static bool resize(struct tally *x, size_t capacity)
     return true;
 }
 
-static enum tally_result add(struct tally *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
-{
-    /* At most half full, so that probes stay short. */
-    if (2 * (x->count + 1) > x->capacity && !resize(x, x->capacity ? 2 * x->capacity : FIRST_CAPACITY))
-        return TALLY_NO_MEMORY;
-    struct tally_slot *s = find(x->slots, x->capacity, hash);
-    if (s->hash == hash) {
-        s->users++;
-        return TALLY_ADDED;
-    }
-    if (x->cost + cost > limit_cost)
-        return TALLY_FULL;
-    *s = (struct tally_slot){.hash = hash, .users = 1, .cost = cost};
-    x->count++;
-    x->cost += cost;
-    return TALLY_ADDED;
-}
-
-enum tally_result tally_add(struct tally *x, uint64_t hash, uint32_t cost, uint64_t limit_cost)
-{
-    pthread_mutex_lock(&x->lock);
-    enum tally_result r = add(x, hash, cost, limit_cost);
-    pthread_mutex_unlock(&x->lock);
-    return r;
-}
-
 /* NULL: nobody holds it. */
 static struct tally_slot *held(const struct tally *x, uint64_t hash)
 {
@@ -86,21 +60,33 @@ static struct tally_slot *held(const struct tally *x, uint64_t hash)
     return s && s->hash == hash ? s : NULL;
 }
 
-enum tally_result tally_claim(struct tally *x, uint64_t hash, uint32_t holder)
+static enum tally_result claim(struct tally *x, uint64_t hash, const struct tally_holder *holder)
+{
+    if (held(x, hash))
+        return TALLY_TAKEN;
+    /* At most half full, so that probes stay short. */
+    if (2 * (x->count + 1) > x->capacity && !resize(x, x->capacity ? 2 * x->capacity : FIRST_CAPACITY))
+        return TALLY_NO_MEMORY;
+    struct tally_slot *s = find(x->slots, x->capacity, hash);
+    *s = (struct tally_slot){.hash = hash, .holder = *holder};
+    s->holder.number = ++x->last_number;
+    x->count++;
+    return TALLY_ADDED;
+}
+
+enum tally_result tally_claim(struct tally *x, uint64_t hash, const struct tally_holder *holder)
 {
     pthread_mutex_lock(&x->lock);
-    enum tally_result r = held(x, hash) ? TALLY_TAKEN : add(x, hash, 0, UINT64_MAX);
-    if (r == TALLY_ADDED)
-        held(x, hash)->cost = holder;
+    enum tally_result r = claim(x, hash, holder);
     pthread_mutex_unlock(&x->lock);
     return r;
 }
 
-void tally_ask(struct tally *x, uint64_t hash, void (*ask)(uint32_t holder, void *arg), void *arg)
+void tally_ask(struct tally *x, uint64_t hash, void (*ask)(struct tally_holder *holder, void *arg), void *arg)
 {
     pthread_mutex_lock(&x->lock);
-    const struct tally_slot *s = held(x, hash);
-    ask(s ? s->cost : 0, arg);
+    struct tally_slot *s = held(x, hash);
+    ask(s ? &s->holder : NULL, arg);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -109,7 +95,7 @@ void tally_let_go(struct tally *x, uint64_t hash)
     pthread_mutex_lock(&x->lock);
     struct tally_slot *s = held(x, hash);
     if (s)
-        s->cost = 0;
+        s->holder.descriptor = 0;
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -127,40 +113,18 @@ static void erase(struct tally *x, size_t hole)
     x->slots[hole].hash = 0;
 }
 
-static void remove_one(struct tally *x, uint64_t hash)
-{
-    if (hash == 0 || x->capacity == 0)
-        return;
-    struct tally_slot *s = find(x->slots, x->capacity, hash);
-    if (s->hash == 0 || --s->users > 0)
-        return;
-    x->cost -= s->cost;
-    x->count--;
-    erase(x, (size_t)(s - x->slots));
-}
-
 void tally_remove(struct tally *x, uint64_t hash)
 {
-    tally_remove_all(x, &hash, 1);
-}
-
-void tally_remove_all(struct tally *x, const uint64_t *hashes, size_t n)
-{
     pthread_mutex_lock(&x->lock);
-    for (size_t i = 0; i < n; i++)
-        remove_one(x, hashes[i]);
+    struct tally_slot *s = held(x, hash);
+    if (s) {
+        x->count--;
+        erase(x, (size_t)(s - x->slots));
+    }
     if (x->count == 0 && x->capacity > FIRST_CAPACITY) {
         free_slots(x, x->slots, x->capacity);
         x->slots = NULL;
         x->capacity = 0;
     }
     pthread_mutex_unlock(&x->lock);
-}
-
-uint64_t tally_cost(struct tally *x)
-{
-    pthread_mutex_lock(&x->lock);
-    uint64_t cost = x->cost;
-    pthread_mutex_unlock(&x->lock);
-    return cost;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A shared tally of 64-bit keyed hashes: how many connections of a gate hold each, and what it costs, counted once. For
- * the routing ids in use.
+ * A shared tally of 64-bit keyed hashes, each with its one holder among the connections of a gate. For the routing ids
+ * in use.
  *
- * 16 bytes a slot, open addressing without tombstones, charged to the memory account. Under a lock of its own:
- * subscriptions and handshakes are rare beside messages. When full: tally_add() refuses past `limit_cost`; the caller
- * makes room or refuses.
+ * 32 bytes a slot, open addressing without tombstones, charged to the memory account. Under a lock of its own:
+ * handshakes are rare beside messages. When memory is out tally_claim() says so; the caller refuses.
  */
 #ifndef WEIR_POLICY_TALLY_H
 #define WEIR_POLICY_TALLY_H
@@ -18,10 +17,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Belongs to whoever uses the tally; only looked at and changed under its lock. */
+struct tally_holder {
+    const void *owner;   /* who is compared with it, never followed; NULL: nobody is the same */
+    uint32_t descriptor; /* plus one; 0: there is none, or it is about to be closed */
+    uint32_t number;     /* of the holder, given by tally_claim() */
+    uint32_t asked_ms;   /* since when a sign of life is waited for; 0: it is not */
+    uint32_t waiting;    /* claims that wait for it */
+};
+
 struct tally_slot {
     uint64_t hash; /* 0: empty */
-    uint32_t users;
-    uint32_t cost; /* bytes; of a claim: what stands for its holder */
+    struct tally_holder holder;
 };
 
 struct tally {
@@ -29,35 +36,25 @@ struct tally {
     struct account *account;
     struct tally_slot *slots;
     size_t capacity, count;
-    uint64_t cost; /* sum over the hashes held */
+    uint32_t last_number;
 };
 
-enum tally_result { TALLY_ADDED, TALLY_TAKEN, TALLY_FULL, TALLY_NO_MEMORY };
+enum tally_result { TALLY_ADDED, TALLY_TAKEN, TALLY_NO_MEMORY };
 
 void tally_init(struct tally *x, struct account *account);
 void tally_fini(struct tally *x);
 
-/* One more holder of `hash` (not 0): ADDED, FULL or NO_MEMORY. Any thread. */
-MUST_USE enum tally_result tally_add(struct tally *x, uint64_t hash, uint32_t cost, uint64_t limit_cost);
+/* The only holder of `hash` (not 0): ADDED, or TAKEN when there is one, or NO_MEMORY. `holder` is what tally_ask()
+ * hands on, with a number. Any thread. */
+MUST_USE enum tally_result tally_claim(struct tally *x, uint64_t hash, const struct tally_holder *holder);
 
-/* The first and only holder: ADDED, or TAKEN when there is one, or NO_MEMORY. `holder` is what tally_ask() hands on; in
- * a tally of claims nothing has a cost. Any thread. */
-MUST_USE enum tally_result tally_claim(struct tally *x, uint64_t hash, uint32_t holder);
+/* Calls `ask` with the holder, or NULL, under the lock, so that its descriptor stays open meanwhile. Any thread. */
+void tally_ask(struct tally *x, uint64_t hash, void (*ask)(struct tally_holder *holder, void *arg), void *arg);
 
-/* Calls `ask` with what stands for the holder of a claim, under the lock, so that it cannot go meanwhile; 0: nothing
- * does, or there is none. Any thread. */
-void tally_ask(struct tally *x, uint64_t hash, void (*ask)(uint32_t holder, void *arg), void *arg);
-
-/* From now on nothing stands for the holder of a claim. Before tally_remove(). */
+/* The holder's descriptor is about to be closed. Before tally_remove(). */
 void tally_let_go(struct tally *x, uint64_t hash);
 
-/* One holder less; harmless for a hash not held. */
+/* The holder is gone; harmless for a hash not held. */
 void tally_remove(struct tally *x, uint64_t hash);
-
-/* The same for `n` hashes at once (0 is skipped), under one lock. */
-void tally_remove_all(struct tally *x, const uint64_t *hashes, size_t n);
-
-/* The cost held now. Any thread. */
-uint64_t tally_cost(struct tally *x);
 
 #endif

@@ -35,74 +35,135 @@ static enum life life_of(int fd, uint64_t within_ms)
 
 /* ---- under the tally's lock ---- */
 
-static int descriptor_of(uint32_t holder)
-{
-    return (int)holder - 1;
-}
-
 struct look {
-    uint64_t for_ns;
-    enum life life;
-    bool on_tcp;
+    const void *owner; /* the claimant's source; NULL: many have its entry */
+    uint64_t now_ns, for_ns;
+    uint32_t number; /* of the holder that is meant */
+    enum claim_result result;
+    bool ended; /* the holder was closed */
 };
 
-static void begin_look(uint32_t holder, void *arg)
+static int descriptor_of(const struct tally_holder *h)
 {
-    struct look *l = arg;
-    l->on_tcp = holder != 0;
-    if (holder)
-        net_keepalive(descriptor_of(holder), true);
+    return (int)h->descriptor - 1;
 }
 
-static void end_look(uint32_t holder, void *arg)
+/* As closely as somebody needs to know. */
+static void keep_asking(const struct tally_holder *h)
 {
-    (void)arg;
-    if (holder)
-        net_keepalive(descriptor_of(holder), false);
+    if (h->descriptor)
+        net_keepalive(descriptor_of(h), h->waiting    ? NET_KEEPALIVE_CLOSELY
+                                        : h->asked_ms ? NET_KEEPALIVE_SOON
+                                                      : NET_KEEPALIVE_USUAL);
 }
 
-static void look(uint32_t holder, void *arg)
+/* Its worker sees the end of the connection. */
+static void end_holder(const struct tally_holder *h, struct look *l)
+{
+    shutdown(descriptor_of(h), SHUT_RDWR);
+    l->ended = true;
+}
+
+/* Whether it has been silent for so long that even a stranger may have its id. From the first such claim on it is asked
+ * for a sign of life, until it shows one. */
+static bool is_long_silent(struct tally_holder *h, uint64_t now_ns)
+{
+    uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS) | 1, for_ms = now_ms - h->asked_ms;
+    if (!h->asked_ms) {
+        h->asked_ms = now_ms;
+        keep_asking(h);
+        return false;
+    }
+    enum life life = life_of(descriptor_of(h), for_ms);
+    if (life == LIFE_SHOWN) {
+        h->asked_ms = 0;
+        keep_asking(h);
+    }
+    return life == LIFE_NONE && for_ms >= CLAIM_STRANGER_NS / NS_PER_MS;
+}
+
+static void begin_look(struct tally_holder *h, void *arg)
 {
     struct look *l = arg;
-    l->life = holder ? life_of(descriptor_of(holder), l->for_ns / NS_PER_MS) : LIFE_UNKNOWN;
-    /* Its worker sees the end of the connection. */
-    if (holder && l->life == LIFE_NONE && l->for_ns >= CLAIM_LOOK_NS)
-        shutdown(descriptor_of(holder), SHUT_RDWR);
+    l->result = CLAIM_REFUSED;
+    if (!h || !h->descriptor || h->waiting >= CLAIM_WAITING_MOST)
+        return;
+    if (!l->owner || h->owner != l->owner) {
+        if (!is_long_silent(h, l->now_ns))
+            return;
+        end_holder(h, l);
+    }
+    l->number = h->number;
+    l->result = CLAIM_WAITS;
+    if (h->waiting++ == 0)
+        keep_asking(h);
+}
+
+static void end_look(struct tally_holder *h, void *arg)
+{
+    const struct claim *c = arg;
+    if (h && h->number == c->number && --h->waiting == 0)
+        keep_asking(h);
+}
+
+static void look(struct tally_holder *h, void *arg)
+{
+    struct look *l = arg;
+    l->result = CLAIM_WAITS;
+    if (!h || !h->descriptor)
+        return;
+    enum life life = h->number == l->number ? life_of(descriptor_of(h), l->for_ns / NS_PER_MS) : LIFE_SHOWN;
+    if (life == LIFE_SHOWN || (life == LIFE_UNKNOWN && l->for_ns >= CLAIM_LOOK_NS))
+        l->result = CLAIM_REFUSED;
+    else if (life == LIFE_NONE && l->for_ns >= CLAIM_LOOK_NS)
+        end_holder(h, l);
 }
 
 /* ---- claims ---- */
 
+/* NULL: it cannot be told from others. */
+static const void *owner_of(const struct session *s)
+{
+    return source_is_shared(s->source) ? NULL : s->source;
+}
+
+static void note_end(struct session *s, struct claim *c, const struct look *l)
+{
+    c->ended = l->ended;
+    if (l->ended)
+        session_notice(s, VERDICT_HOLDER_VANISHED, 1);
+}
+
 static enum claim_result begin(struct session *s, struct claim *c, uint64_t hash)
 {
-    struct look l = {.on_tcp = false};
+    struct look l = {.owner = owner_of(s), .now_ns = s->wg->worker->now_ns};
     tally_ask(&s->wg->gate->routing_ids, hash, begin_look, &l);
-    if (!l.on_tcp)
+    if (l.result != CLAIM_WAITS)
         return CLAIM_REFUSED;
-    *c = (struct claim){.hash = hash, .since_ns = s->wg->worker->now_ns};
+    *c = (struct claim){.hash = hash, .since_ns = l.now_ns, .number = l.number};
+    note_end(s, c, &l);
     return CLAIM_WAITS;
 }
 
 static enum claim_result go_on(struct session *s, struct claim *c)
 {
-    struct look l = {.for_ns = s->wg->worker->now_ns - c->since_ns, .life = LIFE_UNKNOWN};
+    struct look l = {.for_ns = s->wg->worker->now_ns - c->since_ns, .number = c->number};
     if (l.for_ns >= CLAIM_MOST_NS)
         return CLAIM_REFUSED;
     if (c->ended)
         return CLAIM_WAITS;
     tally_ask(&s->wg->gate->routing_ids, c->hash, look, &l);
-    if (l.life == LIFE_SHOWN || (l.life == LIFE_UNKNOWN && l.for_ns >= CLAIM_LOOK_NS))
-        return CLAIM_REFUSED;
-    if (l.life == LIFE_NONE && l.for_ns >= CLAIM_LOOK_NS) {
-        c->ended = true;
-        session_notice(s, VERDICT_HOLDER_VANISHED, 1);
-    }
-    return CLAIM_WAITS;
+    note_end(s, c, &l);
+    return l.result;
 }
 
 enum claim_result claim_routing_id(struct session *s, struct claim *c, uint64_t hash, bool look_at_holder)
 {
-    uint32_t holder = s->addr.kind == ADDR_UID ? 0 : (uint32_t)s->front.watch.fd + 1;
-    switch (tally_claim(&s->wg->gate->routing_ids, hash, holder)) {
+    struct tally_holder mine = {
+        .owner = owner_of(s),
+        .descriptor = s->addr.kind == ADDR_UID ? 0 : (uint32_t)s->front.watch.fd + 1,
+    };
+    switch (tally_claim(&s->wg->gate->routing_ids, hash, &mine)) {
     case TALLY_ADDED:
         s->routing_id = hash;
         c->hash = 0; /* whoever had it is gone */
@@ -120,7 +181,7 @@ enum claim_result claim_routing_id(struct session *s, struct claim *c, uint64_t 
 void claim_end(struct session *s, struct claim *c)
 {
     if (c->hash)
-        tally_ask(&s->wg->gate->routing_ids, c->hash, end_look, NULL);
+        tally_ask(&s->wg->gate->routing_ids, c->hash, end_look, c);
     c->hash = 0;
 }
 

@@ -17,7 +17,8 @@
  * From there on a session is half-open until its handshake is over. When there are too many of a source, the one that
  * has gone on longest makes room. When there are too many of the gate (each worker has its share of
  * connections.half_open), one that has the next move itself makes room before one that waits for the application, and
- * those whose source was of no use lately before others (strangers.h). If all that are there wait for the application,
+ * those whose source was of no use lately before others (strangers.h). Who waits for a routing id that is in use
+ * (claim.h) is among those who make room first. If all that are there wait for the application,
  * newcomers wait in the kernel's queue, as they would at the application itself; one of no use is refused.
  */
 #ifndef WEIR_RELAY_ENTRY_H
@@ -46,7 +47,7 @@ struct session *entry_pick(const struct worker_gate *wg);
 /* Wakes all unfinished handshakes: something was learned of the application. At most connections.half_open of them. */
 void entry_wake_all(struct worker_gate *wg);
 
-/* Whose move it is now in a half-open session. */
+/* Whether nothing but the application is missing in a half-open session now. */
 void entry_note_turn(struct session *s, bool awaits_app);
 
 /* Why a newcomer of this source would find no place in line; PASS: it would. */

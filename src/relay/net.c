@@ -44,10 +44,14 @@ static void set_for_clients(int fd)
     set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
-void net_keepalive(int fd, bool closely)
+void net_keepalive(int fd, enum net_keepalive how)
 {
+    bool closely = how == NET_KEEPALIVE_CLOSELY;
     set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, closely ? 1 : KEEPALIVE_INTERVAL_S);
-    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, closely ? 1 : KEEPALIVE_IDLE_S);
+    set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE,
+            closely                     ? 1
+            : how == NET_KEEPALIVE_SOON ? KEEPALIVE_INTERVAL_S
+                                        : KEEPALIVE_IDLE_S);
 }
 
 static int bind_and_listen(int fd, const struct endpoint *e)

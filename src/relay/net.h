@@ -44,7 +44,12 @@ size_t net_descriptor_limit(int process);
 /* What close(2) of this connection does from now on: a reset, and nothing is left behind. */
 void net_close_with_reset(int fd);
 
-/* Whether the other end of a TCP connection is there is asked each second, or as ever. */
-void net_keepalive(int fd, bool closely);
+/* How soon and how often a silent other end of a TCP connection is asked whether it is there. */
+enum net_keepalive {
+    NET_KEEPALIVE_USUAL,  /* after a minute, then every 10 s */
+    NET_KEEPALIVE_SOON,   /* after 10 s, then every 10 s */
+    NET_KEEPALIVE_CLOSELY /* each second */
+};
+void net_keepalive(int fd, enum net_keepalive how);
 
 #endif

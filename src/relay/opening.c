@@ -451,7 +451,8 @@ static void note_turn(struct session *s)
     if (apps_turn != o->apps_turn)
         switch_turn(s, apps_turn);
     hold_ready(s);
-    entry_note_turn(s, apps_turn);
+    /* Who waits for the holder of its id does not wait for the application: others need not wait for that. */
+    entry_note_turn(s, apps_turn && !o->claim.hash);
 }
 
 /* One step of everything that can move. Returns whether another may follow; false as well when the session has ended.

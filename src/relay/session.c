@@ -279,7 +279,7 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
         return false;
     if (s->state == SESSION_OPEN)
         return s->up.last_read == 0 && (v == VERDICT_PASS || v == VERDICT_GIVE_WAY);
-    return s->half_open && !s->opening->awaits_app &&
+    return s->half_open && !s->opening->awaits_app && !s->opening->claim.hash &&
            (v == VERDICT_HANDSHAKE_ABANDONED || v == VERDICT_HANDSHAKE_TIMEOUT || v == VERDICT_GIVE_WAY ||
             v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);
 }
