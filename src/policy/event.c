@@ -184,6 +184,11 @@ static void put_field(struct line *l, enum event_field f, const struct event *e)
         put_number_field(l, f, e->suppressed);
         break;
     case EVENT_FIELD_DETAIL:
+        if (kinds[e->kind].fields & EVENT_HAS(IDENTITY))
+            put_text_field(l, f, e->note);
+        else
+            put_bytes_field(l, f, e);
+        break;
     case EVENT_FIELD_IDENTITY:
         put_bytes_field(l, f, e);
         break;

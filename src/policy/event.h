@@ -74,7 +74,7 @@ enum event_field {
           "a ban has come to its end")                                                                                 \
     EVENT(BAN_LISTS, "ban_lists", EVENT_HAS(DETAIL),                                                                   \
           "networks of ban.lists were banned or are banned no longer, how many; they are not told one by one")         \
-    EVENT(CLOSED, "closed", EVENT_WHO | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(IDENTITY),                            \
+    EVENT(CLOSED, "closed", EVENT_WHO | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(DETAIL) | EVENT_HAS(IDENTITY),        \
           "a connection was ended for what costs no strikes: because of the application, of a limit that an honest "   \
           "peer can meet, or of an exempt peer")                                                                       \
     EVENT(REFUSED, "refused", EVENT_WHO | EVENT_HAS(DONE) | EVENT_SOME,                                                \
@@ -132,6 +132,8 @@ struct event_field_info {
 /* Of words or of a routing id; longer ones are cut. */
 #define EVENT_TEXT_MAX 255u
 
+#define EVENT_NOTE_MAX 64u
+
 /* Whether well-behaved clients are known behind a source. */
 enum event_standing { EVENT_STANDING_UNKNOWN, EVENT_STANDING_NONE, EVENT_STANDING_GOOD };
 
@@ -153,6 +155,7 @@ struct event {
     uint8_t standing; /* of OFFENCE and WARNING: enum event_standing */
     uint8_t text_len;
     uint8_t text[EVENT_TEXT_MAX]; /* DETAIL or IDENTITY */
+    char note[EVENT_NOTE_MAX];    /* DETAIL of what has an IDENTITY as well: what does not fit the application */
 };
 _Static_assert(VERDICT_COUNT <= UINT8_MAX, "verdicts fit");
 

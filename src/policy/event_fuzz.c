@@ -90,7 +90,10 @@ static void check_line(const char *line, const struct event *e)
         }
         len = read_string(&at, text, sizeof(text));
         require(len > 0);
-        if (field == EVENT_FIELD_DETAIL || field == EVENT_FIELD_IDENTITY)
+        bool note = field == EVENT_FIELD_DETAIL && e->note[0];
+        if (note)
+            require(len == strlen(e->note) && memcmp(text, e->note, len) == 0);
+        else if (field == EVENT_FIELD_DETAIL || field == EVENT_FIELD_IDENTITY)
             require(len == e->text_len && memcmp(text, e->text, len) == 0);
     }
     expect(&at, "}\n");
@@ -118,6 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&e.for_ns, head + 24, sizeof(e.for_ns));
     e.for_ns |= 1;
     memcpy(&e.suppressed, head + 20, sizeof(e.suppressed));
+    if (head[7] & 1 && event_info((enum event_kind)e.kind)->fields & EVENT_HAS(IDENTITY))
+        memcpy(e.note, "it is a \"SUB\"", 14);
     if (size > sizeof(head))
         event_set_text(&e, data + sizeof(head), size - sizeof(head));
     size_t len = event_write(line, &e);

@@ -7,6 +7,7 @@
 #include "relay/waker.h"
 #include "stats/ring.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,14 @@ static void add_identity(struct event *e, const struct session *s)
         event_set_text(e, h->routing_id, h->routing_id_len);
 }
 
+/* As in the log's line, which has a colon before it. */
+static void add_misfit(struct event *e, const struct session *s, enum verdict v)
+{
+    char detail[EVENT_NOTE_MAX + 2];
+    if (*opening_detail(detail, sizeof(detail), s, v))
+        snprintf(e->note, sizeof(e->note), "%s", detail + 2);
+}
+
 static struct event event_of(const struct session *s, enum event_kind k, enum verdict v, enum event_deed done)
 {
     return (struct event){.kind = (uint8_t)k, .source = s->addr, .verdict = (uint8_t)v, .done = (uint8_t)done};
@@ -112,6 +121,7 @@ void event_log_closed(struct session *s, enum verdict v, enum event_deed done)
         return;
     struct event e = event_of(s, EVENT_CLOSED, v, done);
     add_identity(&e, s);
+    add_misfit(&e, s, v);
     tell(s->wg, &e);
 }
 

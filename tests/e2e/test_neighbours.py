@@ -5,6 +5,7 @@ import os
 import statistics
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import zmq
@@ -297,10 +298,12 @@ def assert_named_and_kept(weir, verdict, words):
 @pytest.mark.parametrize("kind", ["SUB", "PUSH"])
 def test_a_wrong_type_with_nobody_else_there(kind, start_app, start_weir, peers, paths):
     """The first connection of all, by which Weir gets to know the application: libzmq closes it without a word."""
-    app = start_app("router", paths.ipc())
-    weir = start_weir(config=alone(app))
+    app, events = start_app("router", paths.ipc()), paths.file("events.jsonl")
+    weir = start_weir(config={**alone(app), "events": {"file": events}})
     wrong = peers.client(getattr(zmq, kind), from_source(ADDRESS, weir.endpoint))
-    assert_named_and_kept(weir, "wrong_socket_type", f"it is a {kind}, the application a ROUTER")
+    misfit = f"it is a {kind}, the application a ROUTER"
+    assert_named_and_kept(weir, "wrong_socket_type", misfit)
+    net.wait_until(lambda: f'"detail":"{misfit}"' in Path(events).read_text(), "the event")
     wrong.close()
 
 
