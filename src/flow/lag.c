@@ -31,14 +31,27 @@ static uint64_t times(uint64_t bytes, double factor)
     return product < MOST ? (uint64_t)product : (uint64_t)MOST;
 }
 
-/* What was published since it began to lag. */
+/* What it would have been sent since it began to lag if it went on as before; of one that lagged from the beginning
+ * nothing is known. */
+static uint64_t as_before(const struct laggard *l, const struct lag_sent *sent, uint64_t now_ns, uint64_t unknown)
+{
+    if (l->since_ns <= sent->opened_ns)
+        return unknown;
+    return times(l->passed, (double)(now_ns - l->since_ns) / (double)(l->since_ns - sent->opened_ns));
+}
+
+/* What was published since it began to lag: what the others were sent, and where they cannot tell, as much as before.
+ */
 static uint64_t published(const struct lag *g, const struct laggard *l, const struct lag_sent *sent,
                           uint32_t subscribers, uint64_t now_ns)
 {
     uint64_t told = (atomic_load_explicit(&g->told, memory_order_relaxed) - l->told) / LAG_UNIT;
-    if (atomic_load_explicit(&g->lagging, memory_order_relaxed) < subscribers || l->since_ns <= sent->opened_ns)
+    if (atomic_load_explicit(&g->lagging, memory_order_relaxed) >= subscribers)
+        return told + as_before(l, sent, now_ns, 0);
+    if (!l->stalled || !atomic_load_explicit(&g->crowded, memory_order_relaxed))
         return told;
-    return told + times(l->passed, (double)(now_ns - l->since_ns) / (double)(l->since_ns - sent->opened_ns));
+    uint64_t alone = as_before(l, sent, now_ns, (uint64_t)MOST);
+    return told > alone ? told : alone;
 }
 
 void lag_stall(struct lag *g, struct laggard *l, bool stalled)
@@ -61,8 +74,6 @@ uint64_t lag_published(const struct lag *g, const struct laggard *l, const struc
     if (sent->messages == 0)
         return behind;
     uint64_t most = times(sent->bytes / sent->messages + 1, LAG_QUEUE);
-    if (l->stalled && atomic_load_explicit(&g->crowded, memory_order_relaxed))
-        behind = most;
     *ret_full = behind >= most;
     return behind < most ? behind : most;
 }

@@ -10,8 +10,8 @@
  * A subscriber: Weir does not see the publisher's queue for it, but what the other subscribers were sent meanwhile: so
  * much was published, as long as all listen to the same, and what of it the laggard did not take waits in the
  * publisher, LAG_QUEUE messages at most. Subscribers of rarer topics are held for further behind than they are, while
- * they lag. Where everybody lags nobody tells how much was published: as much as before, then. Nobody tells either what
- * is published for laggards alone; of more than LAG_FEW that take nothing at all the worst is assumed. Messages are
+ * they lag. Where everybody lags nobody tells how much was published, nor does anybody what is published for laggards
+ * alone: as much as before is assumed then, and of more than LAG_FEW that take nothing at all. Messages are
  * shared among subscribers: what waits for several is there once, so only full queues are added up, which hold what is
  * not sent to others any more.
  *

@@ -88,8 +88,8 @@ static void where_all_lag_it_goes_on_as_before(void **state)
     assert_true(full);
 }
 
-/* What is published for them alone nobody tells. */
-static void of_many_that_take_nothing_the_worst_is_assumed(void **state)
+/* What is published for them alone nobody tells. Those that never took anything are of no help, either. */
+static void of_many_that_never_took_anything_the_worst_is_assumed(void **state)
 {
     struct lag g = {0};
     struct laggard l[3] = {0};
@@ -108,6 +108,24 @@ static void of_many_that_take_nothing_the_worst_is_assumed(void **state)
     assert_int_equal(g.stalled, 0);
     lag_stall(&g, &l[0], true);
     assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), 0);
+}
+
+/* 20 messages of 60 kB a second for 10 s, then a pause of 10 s, beside two that never took anything. */
+static void of_many_that_pause_as_much_as_before_is_assumed(void **state)
+{
+    struct lag g = {0};
+    struct laggard l[3] = {0};
+    bool full;
+    struct lag_sent sent = {.bytes = 12000000, .messages = 200, .opened_ns = S(7)};
+    for (unsigned i = 0; i < 3; i++) {
+        lag_enter(&g);
+        lag_begin(&g, &l[i], 12000000, S(17));
+        lag_stall(&g, &l[i], true);
+    }
+    assert_int_equal(lag_published(&g, &l[0], &sent, 9, S(27), &full), 12000000);
+    assert_false(full);
+    lag_tell(&g, 9 * (uint64_t)20000000, 9 + 3); /* the others know of more */
+    assert_in_range(lag_published(&g, &l[0], &sent, 9 + 3, S(27), &full), 19990000, 20000000);
 }
 
 /* ---- requesters ---- */
@@ -225,7 +243,8 @@ int main(void)
         cmocka_unit_test(a_queue_holds_so_many_messages_only),
         cmocka_unit_test(where_all_lag_nothing_is_known),
         cmocka_unit_test(where_all_lag_it_goes_on_as_before),
-        cmocka_unit_test(of_many_that_take_nothing_the_worst_is_assumed),
+        cmocka_unit_test(of_many_that_never_took_anything_the_worst_is_assumed),
+        cmocka_unit_test(of_many_that_pause_as_much_as_before_is_assumed),
         cmocka_unit_test(what_was_asked_waits_for_a_requester),
         cmocka_unit_test(who_takes_it_within_a_minute_is_not_long),
         cmocka_unit_test(those_that_are_long_give_way_first),
