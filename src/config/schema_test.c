@@ -179,7 +179,7 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
     const struct limits *l = &g.limits;
     schema_set_defaults(&schema_gate, &g);
     assert_int_equal(l->source.connections, 0);
-    assert_int_equal(l->source.half_open, 128);
+    assert_int_equal(l->source.half_open, 512);
     assert_rate(&l->source.connection_rate, 100, NS_PER_S, 200);
     assert_true(rate_is_unlimited(&l->source.messages.rate));
     assert_true(rate_is_unlimited(&l->source.bytes.rate));

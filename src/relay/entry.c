@@ -77,13 +77,23 @@ struct session *entry_pick(const struct worker_gate *wg)
     return wg->worker->now_ns - s->accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
 }
 
+static struct session *oldest_of(const struct peer *p)
+{
+    return LIST_ENTRY(p->half_open.next, struct session, in_peer_entry);
+}
+
+/* Whether there are source.connections.half_open of its source; those of other workers make no room here. */
+static bool is_full_of_own(const struct session *s)
+{
+    return atomic_load(&s->source->half_open) >= session_limits(s)->source.half_open &&
+           !list_empty(&s->peer->half_open);
+}
+
 /* False: there is no room for it. */
 static bool make_room(struct session *s)
 {
-    const struct limits *l = session_limits(s);
-    const struct list *of_source = &s->peer->half_open;
-    if (atomic_load(&s->source->half_open) >= l->source.half_open && !list_empty(of_source))
-        session_close(LIST_ENTRY(of_source->next, struct session, in_peer_entry), VERDICT_TOO_MANY_HALF_OPEN);
+    if (is_full_of_own(s))
+        session_close(oldest_of(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
     if (!is_taken(s->wg))
         return true;
     struct session *other = who_makes_room(s->wg, (enum standing)s->standing);
@@ -145,7 +155,8 @@ enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
 {
     const struct peer *p = peer_find(wg, source);
     const struct limits *l = wg->policy->for_lot[gate_lot(wg->gate, source)];
-    if (!p || p->waiting < l->source.half_open)
+    uint32_t unproven = p ? p->waiting + atomic_load(&source->half_open) : 0;
+    if (!p || (p->waiting < l->source.half_open && unproven < atomic_load(&wg->gate->max_connections) / 2))
         return VERDICT_PASS;
     return probation_holds(source, l, wg->worker->now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }
@@ -189,11 +200,35 @@ static uint64_t ask_place(struct session *s, struct session **ret_instead)
     return 0;
 }
 
+/* The unfinished handshake of its own source that would have to end for this newcomer; NULL: none. */
+static struct session *own_in_the_way(const struct session *s)
+{
+    if (is_full_of_own(s))
+        return oldest_of(s->peer);
+    struct session *other = is_taken(s->wg) ? who_makes_room(s->wg, (enum standing)s->standing) : NULL;
+    return other && other->source == s->source ? other : NULL;
+}
+
+/* A process that opens hundreds of sockets at once shakes hands with all of them on one thread. So a handshake gives
+ * way to a newcomer of its own source only when its client has not moved for ENTRY_OWN_NS. */
+static uint64_t ask_own(const struct session *s)
+{
+    const struct session *own = own_in_the_way(s);
+    uint64_t now_ns = s->wg->worker->now_ns;
+    if (!own)
+        return 0;
+    if (!opening_awaits_client(own))
+        return ENTRY_CROWDED_NS;
+    return own->opened_ns + ENTRY_OWN_NS > now_ns ? own->opened_ns + ENTRY_OWN_NS - now_ns : 0;
+}
+
 /* Nanoseconds until this newcomer may come in; 0: now. */
 static uint64_t ask(struct session *s)
 {
     struct session *instead;
     uint64_t wait_ns = ask_place(s, &instead);
+    if (wait_ns == 0)
+        wait_ns = ask_own(s);
     if (wait_ns == 0)
         wait_ns = ask_rate(s);
     if (wait_ns == 0 && instead)
@@ -268,7 +303,7 @@ static void look_at_line(struct peer *p)
  */
 static void give_place(struct session *s)
 {
-    if (s->peer->waiting && probation_holds(s->source, session_limits(s), s->wg->worker->now_ns))
+    if (s->peer->waiting)
         look_at_line(s->peer);
 }
 
@@ -285,13 +320,21 @@ void entry_note_turn(struct session *s, bool awaits_app)
         go_on(s->wg);
 }
 
-void entry_served(struct session *s)
+void entry_done(struct session *s)
 {
     const struct limits *l = session_limits(s);
     gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
     gcra_refund(word, &l->source.connection_rate, 1);
     if (l->shadow)
         gcra_refund(word, &l->shadow->source.connection_rate, 1);
+}
+
+void entry_came_to_nothing(struct session *s)
+{
+    const struct limits *l = session_limits(s);
+    uint64_t now_ns = s->wg->worker->now_ns;
+    if (now_ns - s->opened_ns < ENTRY_USED_NS && !rate_is_unlimited(&l->source.connection_rate))
+        (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, now_ns);
 }
 
 void entry_end(struct session *s)

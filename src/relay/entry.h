@@ -4,18 +4,22 @@
  *
  * Newcomers of a source over source.connections.rate stand in one line a worker, first come, first let in; nothing of
  * them is read. The first of the line has the alarm, and nobody overtakes. When the line is full
- * (source.connections.half_open) further newcomers are refused: whoever waited longest would otherwise make room for
+ * (source.connections.half_open, or half of the gate together with its unfinished handshakes) further newcomers are
+ * refused: whoever waited longest would otherwise make room for
  * whoever came last, and a source whose clients all come back at once would never get one in. Of those in line, one who
  * has said something goes before one who keeps silent, as no libzmq client does. The rate is for those who come to
- * nothing: whoever is served gives its token back, so that a host with a connection for each request is never held up.
+ * nothing: a handshake that is done gives its token back, and takes it again if the connection ends within
+ * ENTRY_USED_NS without a message. So a host with a connection for each request is never held up, nor one that starts
+ * hundreds of idle workers.
  *
  * Newcomers of a source on probation (probation.h) stand in the same line while ENTRY_PROBATION_PLACES handshakes of it
  * wait for their client. A handshake that another newcomer waits for gives way: one that has said nothing after
  * ENTRY_SILENT_NS, else the oldest after ENTRY_TURN_NS. While nobody waits, none does; and what waits for the
  * application takes no place. So an honest newcomer gets in within moments, whatever its neighbours do.
  *
- * From there on a session is half-open until its handshake is over. When there are too many of a source, the one that
- * has gone on longest makes room. When there are too many of the gate (each worker has its share of
+ * From there on a session is half-open until its handshake is over. When there are too many of a source, or too many of
+ * the gate and most are of the newcomer's own source, newcomers of it wait in line until one is done, or its client has
+ * not moved for ENTRY_OWN_NS: that one makes room. When there are too many of the gate (each worker has its share of
  * connections.half_open), one that has the next move itself makes room before one that waits for the application, and
  * those whose source was of no use lately before others (strangers.h). Who waits for a routing id that is in use
  * (claim.h) is among those who make room first. If all that are there wait for the application,
@@ -30,6 +34,12 @@
 #define ENTRY_PROBATION_PLACES 4u
 #define ENTRY_SILENT_NS        (20 * NS_PER_MS)
 #define ENTRY_TURN_NS          (250 * NS_PER_MS)
+
+/* A handshake gives way to a newcomer of its own source when its client has let this much time pass. */
+#define ENTRY_OWN_NS NS_PER_S
+
+/* A connection that ends before without a message was of no use. */
+#define ENTRY_USED_NS NS_PER_S
 
 /* For the full gate: an unfinished handshake that has had this long is no newcomer's any more. */
 #define ENTRY_SPARED_NS (200 * NS_PER_MS)
@@ -59,8 +69,11 @@ void entry_begin(struct session *s);
 /* The alarm of the first in line. */
 void entry_on_alarm(struct session *s);
 
-/* The first message of the session has passed. */
-void entry_served(struct session *s);
+/* Its handshake is done. */
+void entry_done(struct session *s);
+
+/* An open session ends and no message has passed. */
+void entry_came_to_nothing(struct session *s);
 
 /* The handshake is over, or the session ends: neither in line nor half-open any more. */
 void entry_end(struct session *s);

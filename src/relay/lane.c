@@ -401,8 +401,6 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
 
 static void note_served(struct session *s)
 {
-    if (!s->served)
-        entry_served(s);
     s->served = true;
     source_note_good(s->source, s->wg->worker->now_ns);
 }

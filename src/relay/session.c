@@ -296,6 +296,8 @@ void session_close(struct session *s, enum verdict v)
     }
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
+    if (s->state == SESSION_OPEN && !s->served && !s->topics.count)
+        entry_came_to_nothing(s);
     banned_before_close(s->wg, s->front.watch.fd, &s->addr);
     claim_let_go(s);
     close_side(&s->front);
@@ -371,6 +373,7 @@ void session_open(struct session *s)
     struct opening *o = s->opening;
     const struct handshake *h = &o->handshake;
     init_lanes(s, h);
+    entry_done(s);
     entry_end(s);
     s->state = SESSION_OPEN;
     atomic_fetch_add(&s->wg->gate->established, 1);

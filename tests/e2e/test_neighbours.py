@@ -436,3 +436,17 @@ def test_a_connection_for_each_request(start_app, start_weir, peers, paths):
     assert weir.metric("weir_connections_accepted_total") >= 600
     assert weir.metric("weir_verdicts_total", verdict="over_connection_rate") == 0
     nobody_is_blamed(weir)
+
+
+def test_a_process_that_opens_hundreds_of_sockets_at_once(start_weir, peers, paths):
+    """One thread of libzmq shakes hands for all of them, and takes its time: none is closed, none waits for a rate, and each subscription is there."""
+    forward, count = paths.ipc(), 400
+    app = peers.app(zmq.XPUB, forward, XPUB_VERBOSER=1, RCVHWM=0)
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=forward)
+    subscribers = [peers.client(zmq.SUB, weir.endpoint, SUBSCRIBE=b"job", RECONNECT_IVL=-1) for _ in range(count)]
+    for _ in range(count):
+        assert app.recv() == b"\x01job"
+    app.send(b"job 1")
+    assert all(subscriber.recv() == b"job 1" for subscriber in subscribers)
+    assert weir.metric("weir_connections_established_total") == count
+    assert weir.metric("weir_verdicts_total", verdict="too_many_half_open") == weir.metric("weir_verdicts_total", verdict="half_open_give_way") == 0
