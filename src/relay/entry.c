@@ -156,7 +156,8 @@ enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
     const struct peer *p = peer_find(wg, source);
     const struct limits *l = wg->policy->for_lot[gate_lot(wg->gate, source)];
     uint32_t unproven = p ? p->waiting + atomic_load(&source->half_open) : 0;
-    if (!p || (p->waiting < l->source.half_open && unproven < atomic_load(&wg->gate->max_connections) / 2))
+    if (!p || p->waiting == 0 ||
+        (p->waiting < l->source.half_open && unproven < atomic_load(&wg->gate->max_connections) / 2))
         return VERDICT_PASS;
     return probation_holds(source, l, wg->worker->now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }

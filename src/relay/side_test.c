@@ -109,7 +109,9 @@ static void a_buffer_never_becomes_smaller(void **state)
             empty(&p);
         }
         int before = receive_buffer(&p);
-        p.worker.receive_buffer_most = may_grow ? 4 * before : before;
+        /* Above the kernel's own bound it would become smaller; a busy machine lets it grow that far. */
+        int most = net_receive_buffer_most();
+        p.worker.receive_buffer_most = !may_grow ? before : 4 * before < most ? 4 * before : most;
         hold(&p, 2 * SIDE_KNOCKS_MOST, 16 * CHUNK);
         assert_true(p.side.muted);
         assert_true(receive_buffer(&p) >= before);
