@@ -171,7 +171,7 @@ static const struct schema_key gate_keys[] = {
      .doc = "Unfinished handshakes of one source.",
      .reached = "Newcomers of the source wait unread until one is done, or its client has not moved for a second: that one makes room."},
     {"source.connections.rate", SCHEMA_RATE, GATE(limits.source.connection_rate), .min = "1/d", .max = "1000000/s", .preset = "100/s",
-     .doc = "New connections of one source.",
+     .doc = "New connections of one source that come to nothing at the application. Who is served does not count, nor a handshake that ends before the application is asked.",
      .reached = "Newcomers of the source wait unread."},
     {"source.connections.burst", SCHEMA_NUMBER, GATE(limits.source.connection_rate.burst), .min = "0", .max = "1000000", .preset = "200",
      .doc = "New connections beyond source.connections.rate that may come at once."},

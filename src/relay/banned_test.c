@@ -260,7 +260,7 @@ static void on_probation_the_silent_give_way(void **state)
     scene_free(c);
 }
 
-/* Who has begun has longer; the newcomer waits in line meanwhile. */
+/* Who has begun has a turn; the newcomer waits in line meanwhile. */
 static void on_probation_the_slow_give_way(void **state)
 {
     struct crowd *c = scene_new();
@@ -270,13 +270,11 @@ static void on_probation_the_slow_give_way(void **state)
         struct end *slow = come_silently(c, HOST(1));
         say(slow, "\xff\0\0\0\0\0\0\0\0\x7f\x03", 11);
     }
-    settle(c);
-    struct end *newcomer = enter(c, HOST(1));
-    stage_sleep(&c->stage, ENTRY_TURN_NS - 50 * NS_PER_MS);
-    settle(c);
+    struct end *newcomer = come(c, HOST(1));
+    stage_sleep(&c->stage, ENTRY_TURN_NS / 2);
     assert_false(end_is_greeted(newcomer));
     assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 1);
-    stage_sleep(&c->stage, 60 * NS_PER_MS);
+    stage_sleep(&c->stage, 2 * ENTRY_TURN_NS);
     settle(c);
     assert_true(end_is_greeted(newcomer));
     assert_int_equal(stage_verdict(&c->stage, VERDICT_PROBATION), 1);

@@ -77,9 +77,40 @@ struct session *entry_pick(const struct worker_gate *wg)
     return wg->worker->now_ns - s->accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
 }
 
+static struct session *of_peer(struct list *in_peer_entry)
+{
+    return LIST_ENTRY(in_peer_entry, struct session, in_peer_entry);
+}
+
+/* Of a source's unfinished handshakes that wait for their client the one to end first: one that has said nothing though
+ * it had a turn, else the one that has not moved on for longest. NULL: none waits. *ret_awaiting: how many do. */
+static struct session *first_to_go(const struct peer *p, unsigned *ret_awaiting)
+{
+    struct session *first = NULL, *silent = NULL;
+    *ret_awaiting = 0;
+    LIST_FOREACH(n, &p->half_open)
+    {
+        struct session *s = of_peer(n);
+        if (!opening_awaits_client(s))
+            continue;
+        ++*ret_awaiting;
+        if (!first)
+            first = s;
+        if (!silent && opening_is_silent(s) && s->wg->worker->now_ns - s->opening->moved_ns >= ENTRY_TURN_NS)
+            silent = s;
+    }
+    return silent ? silent : first;
+}
+
+/* The one that gives way in a full source: what waits for the application only if all do. */
 static struct session *oldest_of(const struct peer *p)
 {
-    return LIST_ENTRY(p->half_open.next, struct session, in_peer_entry);
+    LIST_FOREACH(n, &p->half_open)
+    {
+        if (opening_awaits_client(of_peer(n)))
+            return of_peer(n);
+    }
+    return of_peer(p->half_open.next);
 }
 
 /* Whether there are source.connections.half_open of its source; those of other workers make no room here. */
@@ -129,7 +160,7 @@ static void let_in(struct session *s)
     s->half_open = true;
     list_push(&s->wg->half_open[s->standing][false], &s->opening->in_half_open);
     s->wg->half_open_count++;
-    s->opened_ns = s->wg->worker->now_ns;
+    s->opened_ns = s->opening->moved_ns = s->wg->worker->now_ns;
     list_push(&s->peer->half_open, &s->in_peer_entry);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->half_open, 1);
@@ -137,8 +168,20 @@ static void let_in(struct session *s)
     opening_start(s);
 }
 
+/* The rate's token comes back: this connection is none of those that come to nothing. */
+static void give_token_back(struct session *s)
+{
+    const struct limits *l = session_limits(s);
+    gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
+    gcra_refund(word, &l->source.connection_rate, 1);
+    if (l->shadow)
+        gcra_refund(word, &l->shadow->source.connection_rate, 1);
+}
+
 static void end_half_open(struct session *s)
 {
+    if (!s->opening->asked)
+        give_token_back(s);
     s->wg->half_open_count--;
     s->half_open = false;
     list_del(&s->opening->in_half_open);
@@ -169,34 +212,20 @@ static uint64_t ask_rate(struct session *s)
     return rate_is_unlimited(r) ? 0 : gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->now_ns);
 }
 
-/* When this handshake has to give way to whoever waits. */
-static uint64_t gives_way_ns(const struct session *s)
-{
-    return s->opened_ns + (opening_is_silent(s) ? ENTRY_SILENT_NS : ENTRY_TURN_NS);
-}
-
 /* The same for a place among the handshakes of a source on probation; *ret_instead has to end for it. */
 static uint64_t ask_place(struct session *s, struct session **ret_instead)
 {
     uint64_t now_ns = s->wg->worker->now_ns;
-    struct session *first = NULL;
-    unsigned unproven = 0;
+    unsigned awaiting;
     *ret_instead = NULL;
     if (!probation_holds(s->source, session_limits(s), now_ns))
         return 0;
-    LIST_FOREACH(n, &s->peer->half_open)
-    {
-        struct session *other = LIST_ENTRY(n, struct session, in_peer_entry);
-        if (!opening_awaits_client(other))
-            continue;
-        unproven++;
-        if (!first || gives_way_ns(other) < gives_way_ns(first))
-            first = other;
-    }
-    if (unproven < ENTRY_PROBATION_PLACES)
+    struct session *first = first_to_go(s->peer, &awaiting);
+    if (awaiting < ENTRY_PROBATION_PLACES)
         return 0;
-    if (gives_way_ns(first) > now_ns)
-        return gives_way_ns(first) - now_ns;
+    uint64_t until_ns = first->opening->moved_ns + ENTRY_TURN_NS;
+    if (until_ns > now_ns)
+        return until_ns - now_ns;
     *ret_instead = first;
     return 0;
 }
@@ -220,7 +249,7 @@ static uint64_t ask_own(const struct session *s)
         return 0;
     if (!opening_awaits_client(own))
         return ENTRY_CROWDED_NS;
-    return own->opened_ns + ENTRY_OWN_NS > now_ns ? own->opened_ns + ENTRY_OWN_NS - now_ns : 0;
+    return own->opening->moved_ns + ENTRY_OWN_NS > now_ns ? own->opening->moved_ns + ENTRY_OWN_NS - now_ns : 0;
 }
 
 /* Nanoseconds until this newcomer may come in; 0: now. */
@@ -242,11 +271,11 @@ static struct session *first_in_line(const struct peer *p)
 {
     LIST_FOREACH(n, &p->line)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in_peer_entry);
+        struct session *s = of_peer(n);
         if (s->front.readable)
             return s;
     }
-    return list_empty(&p->line) ? NULL : LIST_ENTRY(p->line.next, struct session, in_peer_entry);
+    return list_empty(&p->line) ? NULL : of_peer(p->line.next);
 }
 
 static void leave_line(struct session *s)
@@ -321,13 +350,18 @@ void entry_note_turn(struct session *s, bool awaits_app)
         go_on(s->wg);
 }
 
+void entry_note_move(struct session *s)
+{
+    if (!s->half_open)
+        return;
+    s->opening->moved_ns = s->wg->worker->now_ns;
+    list_del(&s->in_peer_entry);
+    list_push(&s->peer->half_open, &s->in_peer_entry);
+}
+
 void entry_done(struct session *s)
 {
-    const struct limits *l = session_limits(s);
-    gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
-    gcra_refund(word, &l->source.connection_rate, 1);
-    if (l->shadow)
-        gcra_refund(word, &l->shadow->source.connection_rate, 1);
+    give_token_back(s);
 }
 
 void entry_came_to_nothing(struct session *s)

@@ -8,22 +8,25 @@
  * refused: whoever waited longest would otherwise make room for
  * whoever came last, and a source whose clients all come back at once would never get one in. Of those in line, one who
  * has said something goes before one who keeps silent, as no libzmq client does. The rate is for those who come to
- * nothing: a handshake that is done gives its token back, and takes it again if the connection ends within
- * ENTRY_USED_NS without a message. So a host with a connection for each request is never held up, nor one that starts
- * hundreds of idle workers.
+ * nothing at the application: a handshake that is done gives its token back, and takes it again if the connection ends
+ * within ENTRY_USED_NS without a message; one that ends before the application is asked gives it back too, since it has
+ * cost the application nothing. So a host with a connection for each request is never held up, nor one that starts
+ * hundreds of idle workers, nor the neighbours of one that stalls.
  *
  * Newcomers of a source on probation (probation.h) stand in the same line while ENTRY_PROBATION_PLACES handshakes of it
- * wait for their client. A handshake that another newcomer waits for gives way: one that has said nothing after
- * ENTRY_SILENT_NS, else the oldest after ENTRY_TURN_NS. While nobody waits, none does; and what waits for the
- * application takes no place. So an honest newcomer gets in within moments, whatever its neighbours do.
+ * wait for their client. For each that comes then one gives way: one that has said nothing for ENTRY_TURN_NS, else the
+ * one that has not moved on for longest, if that is ENTRY_TURN_NS. So how long a silence may be depends on how many
+ * come: with 32 places and 200 newcomers a second 160 ms. While nobody waits, none gives way; and what waits for the
+ * application takes no place. An honest handshake moves on each few milliseconds, or once in a round trip.
  *
  * From there on a session is half-open until its handshake is over. When there are too many of a source, or too many of
  * the gate and most are of the newcomer's own source, newcomers of it wait in line until one is done, or its client has
- * not moved for ENTRY_OWN_NS: that one makes room. When there are too many of the gate (each worker has its share of
- * connections.half_open), one that has the next move itself makes room before one that waits for the application, and
- * those whose source was of no use lately before others (strangers.h). Who waits for a routing id that is in use
- * (claim.h) is among those who make room first. If all that are there wait for the application,
- * newcomers wait in the kernel's queue, as they would at the application itself; one of no use is refused.
+ * not moved on for ENTRY_OWN_NS: that one makes room, and what waits for the application only if all do. When there are
+ * too many of the gate (each worker has its share of connections.half_open), one that has the next move itself makes
+ * room before one that waits for the application, and those whose source was of no use lately before others
+ * (strangers.h). Who waits for a routing id that is in use (claim.h) is among those who make room first. If all that
+ * are there wait for the application, newcomers wait in the kernel's queue, as they would at the application itself;
+ * one of no use is refused.
  */
 #ifndef WEIR_RELAY_ENTRY_H
 #define WEIR_RELAY_ENTRY_H
@@ -31,9 +34,8 @@
 #include "relay/session.h"
 
 /* Of each worker. */
-#define ENTRY_PROBATION_PLACES 4u
-#define ENTRY_SILENT_NS        (20 * NS_PER_MS)
-#define ENTRY_TURN_NS          (250 * NS_PER_MS)
+#define ENTRY_PROBATION_PLACES 32u
+#define ENTRY_TURN_NS          (20 * NS_PER_MS)
 
 /* A handshake gives way to a newcomer of its own source when its client has let this much time pass. */
 #define ENTRY_OWN_NS NS_PER_S
@@ -59,6 +61,9 @@ void entry_wake_all(struct worker_gate *wg);
 
 /* Whether nothing but the application is missing in a half-open session now. */
 void entry_note_turn(struct session *s, bool awaits_app);
+
+/* A half-open handshake has moved on: it has its turn anew. */
+void entry_note_move(struct session *s);
 
 /* Why a newcomer of this source would find no place in line; PASS: it would. */
 enum verdict entry_refuses(struct worker_gate *wg, const struct source *source);

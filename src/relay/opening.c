@@ -158,6 +158,7 @@ static void connect_now(struct session *s)
     }
     s->back.watch.fd = fd;
     o->asked_ns = s->wg->worker->now_ns;
+    o->asked = true;
     int error = worker_watch(s->wg->worker, &s->back.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     if (error < 0) {
         session_close(s, VERDICT_NO_DESCRIPTORS);
@@ -448,6 +449,10 @@ static void note_turn(struct session *s)
         if (handshake_to_app(h).len == 0)
             connects_give_back(s->wg, &o->connect);
     }
+    unsigned steps = handshake_client_steps(h);
+    if (steps != o->steps || apps_turn != o->apps_turn)
+        entry_note_move(s);
+    o->steps = (uint8_t)steps;
     if (apps_turn != o->apps_turn)
         switch_turn(s, apps_turn);
     hold_ready(s);

@@ -33,9 +33,12 @@ struct opening {
     bool no_place;      /* the application may not have one more connection now */
     bool held;          /* the breaker holds it back */
     bool connected;
-    bool checked;   /* the routing id was entered */
-    bool late;      /* the application's greeting was missed */
-    bool apps_turn; /* it is the application's turn: left_ns[] */
+    bool checked;      /* the routing id was entered */
+    bool late;         /* the application's greeting was missed */
+    bool apps_turn;    /* it is the application's turn: left_ns[] */
+    bool asked;        /* a connection to the application was begun, be it still there or not */
+    uint8_t steps;     /* handshake_client_steps() at the last look */
+    uint64_t moved_ns; /* when the handshake last moved on, or was begun */
     struct reach_part reach;
     bool met;                      /* the application has shown its greeting */
     enum socket_type shown_socket; /* and this of itself */

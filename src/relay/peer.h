@@ -20,7 +20,7 @@ struct peer {
     struct source *source;
     struct list sessions;  /* newest last */
     struct list line;      /* who waits to be let in, first come first */
-    struct list half_open; /* oldest first */
+    struct list half_open; /* who moved on last comes last */
     struct list leaving;   /* farewells of which the application was not told (farewell.h), oldest first */
     uint32_t count;
     uint16_t waiting;   /* at most source.connections.half_open, below 65536 */

@@ -670,6 +670,11 @@ bool handshake_is_silent(const struct handshake *h)
     return h->client_bytes < ZMTP_SIGNATURE_BYTES;
 }
 
+unsigned handshake_client_steps(const struct handshake *h)
+{
+    return (unsigned)!handshake_is_silent(h) + h->client_greeted;
+}
+
 struct bytes handshake_rest_of_client(const struct handshake *h)
 {
     return queue_bytes(&h->from_client);

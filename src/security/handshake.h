@@ -160,6 +160,10 @@ bool handshake_done(const struct handshake *h);
  */
 bool handshake_is_silent(const struct handshake *h);
 
+/* How far the client's own words have got before the mechanism: nothing, the signature, the greeting. No more often
+ * than that does it go up, however many pieces they come in. */
+unsigned handshake_client_steps(const struct handshake *h);
+
 /* Who initiates, as far as the application has shown it in this handshake. */
 enum initiator handshake_shown_initiator(const struct handshake *h);
 

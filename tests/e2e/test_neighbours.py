@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """Sixty clients behind one address, and one each of everything that goes wrong there: the others notice nothing. Unmodified libzmq."""
+import collections
 import contextlib
 import os
 import statistics
@@ -17,6 +18,7 @@ from harness.peers import Monitor
 
 ADDRESS = "127.9.7.7"
 RESERVED_FLAGS = b"\x80\x01x"
+GREETED = zmtp.greeting() + zmtp.command("READY", zmtp.properties(("Socket-Type", "DEALER"), ("Identity", b"")))
 HTTP = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 TLS = bytes.fromhex("16030100a5010000a10303") + bytes(160)
 LOGIN = {"PLAIN_USERNAME": b"ann", "PLAIN_PASSWORD": b"right"}
@@ -450,3 +452,56 @@ def test_a_process_that_opens_hundreds_of_sockets_at_once(start_weir, peers, pat
     assert all(subscriber.recv() == b"job 1" for subscriber in subscribers)
     assert weir.metric("weir_connections_established_total") == count
     assert weir.metric("weir_verdicts_total", verdict="too_many_half_open") == weir.metric("weir_verdicts_total", verdict="half_open_give_way") == 0
+
+
+# ---- handshakes that stall ----
+
+def stalling(way_in, end, offend):
+    """Two hundred a second say twenty bytes of a greeting and no more; with `offend` one of twenty breaks the protocol."""
+    held = collections.deque()
+    for n, _ in enumerate(until(end, 0.005)):
+        with contextlib.suppress(OSError):
+            s = way_in()
+            held.append(s)
+            s.sendall(GREETED + RESERVED_FLAGS if offend and n % 20 == 0 else zmtp.greeting()[:20])
+        if len(held) > 600:
+            held.popleft().close()
+    for s in held:
+        s.close()
+
+
+@pytest.mark.parametrize("offend", [False, True], ids=["stalls", "stalls-and-offends"])
+def test_a_neighbour_that_stalls(offend, start_app, start_weir, peers, paths):
+    """Newcomers of the address get in as if it were not there, whether it is on probation or not."""
+    app = start_app("router", paths.ipc())
+    weir = start_weir(config={"workers": 2, **alone(app)})
+    way = Loopback(peers)
+    clients = [way.client(weir, zmq.DEALER) for _ in range(20)]
+    for client in clients:
+        timed(client, b"hello")
+    watches = [Monitor(client) for client in clients[:4]]
+    end = threading.Event()
+    neighbour = threading.Thread(target=stalling, args=(lambda: way.raw(weir), end, offend))
+    neighbour.start()
+    try:
+        weir.wait_metric("weir_verdicts_total", 50, verdict="probation") if offend else weir.wait_metric("weir_connections_half_open", 300)
+        times = []
+        for n in range(60):
+            newcomer = way.client(weir, zmq.DEALER)
+            # No second chance: libzmq would come back by itself.
+            watch = Monitor(newcomer)
+            times.append(timed(newcomer, b"new"))
+            assert watch.count("DISCONNECTED") == 0
+            watch.stop()
+            newcomer.close()
+            time.sleep(0.02)
+    finally:
+        end.set()
+        neighbour.join()
+    figures("newcomers beside one that stalls", times)
+    # Against the second and more that a line took.
+    assert statistics.median(times) < 0.5 and max(times) < net.PATIENCE / 3
+    assert weir.metric("weir_verdicts_total", verdict="over_connection_rate") == 0
+    assert sum(watch.count("DISCONNECTED") for watch in watches) == 0
+    for watch in watches:
+        watch.stop()

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Honest newcomers of a source at which others begin handshakes and never end them, in virtual time. */
+#include "relay/entry.h"
+
+#include "relay/crowd.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define LONG_MS        10000u
+#define HONEST_EACH_MS 50u
+#define SPOKEN_IN      3u /* round trips */
+
+static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
+
+/* Who is there now. */
+struct guest {
+    struct end end;
+    uint64_t begun_ns;
+    unsigned spoken;
+    bool honest;
+};
+
+static struct scene {
+    struct crowd crowd;
+    struct guest guests[CROWD_MAX];
+    unsigned guest_count, came, served, refused;
+    uint64_t took_ns, rtt_ns;
+} scene;
+
+/* The defaults, with bans as they are by default too, or none. */
+static struct scene *scene_new(unsigned strikes)
+{
+    memset(&scene, 0, sizeof(scene));
+    stage_init(&scene.crowd.stage, "tcp://127.0.0.1:*");
+    scene.crowd.stage.limits->ban.strikes.strikes = strikes;
+    stage_start(&scene.crowd.stage);
+    return &scene;
+}
+
+static void scene_free(struct scene *s)
+{
+    for (unsigned i = 0; i < s->guest_count; i++)
+        end_close(&s->guests[i].end);
+    for (unsigned i = 0; i < s->crowd.client_count; i++)
+        end_close(&s->crowd.clients[i]);
+    settle(&s->crowd);
+    for (unsigned i = 0; i < s->crowd.app_count; i++)
+        end_close(&s->crowd.apps[i]);
+    s->crowd.app_count = 0;
+    settle(&s->crowd);
+    settle(&s->crowd);
+    stage_assert_empty(&s->crowd.stage);
+    for (unsigned i = 0; i < s->crowd.app_count; i++)
+        end_close(&s->crowd.apps[i]);
+    stage_fini(&s->crowd.stage);
+}
+
+static void put_on_probation(struct scene *s)
+{
+    come(&s->crowd, HOST(1));
+    settle(&s->crowd);
+    while (stage_cell(&s->crowd.stage, CELL_PROBATIONS) == 0) {
+        struct end *e = come(&s->crowd, HOST(1));
+        settle(&s->crowd);
+        stream_put(&e->out, reserved_flags, sizeof(reserved_flags));
+        end_write(e, SIZE_MAX);
+        settle(&s->crowd);
+        end_close(e);
+        s->crowd.client_count--;
+    }
+}
+
+/* Twenty bytes of the greeting, and no more ever; or all, a round trip after each part. */
+static void arrive(struct scene *s, bool honest)
+{
+    assert_true(s->guest_count < CROWD_MAX);
+    struct guest *g = &s->guests[s->guest_count++];
+    *g = (struct guest){.begun_ns = stage_now_ns(), .honest = honest};
+    end_connect(&g->end, &s->crowd.stage, HOST(1));
+    end_greet(&g->end, "DEALER", NULL);
+    if (!honest)
+        end_write(&g->end, 20);
+    s->came += honest;
+}
+
+static void speak(struct scene *s, struct guest *g)
+{
+    static const size_t parts[SPOKEN_IN] = {10, 54, SIZE_MAX};
+    if (g->honest && g->spoken < SPOKEN_IN && stage_now_ns() >= g->begun_ns + g->spoken * s->rtt_ns)
+        end_write(&g->end, parts[g->spoken++]);
+    end_read(&g->end, SIZE_MAX);
+}
+
+/* Returns whether it has gone. */
+static bool leaves(struct scene *s, struct guest *g)
+{
+    bool greeted = g->honest && end_is_greeted(&g->end);
+    if (!greeted && !g->end.over)
+        return false;
+    s->served += greeted;
+    s->refused += g->honest && !greeted;
+    s->took_ns += greeted ? stage_now_ns() - g->begun_ns : 0;
+    end_close(&g->end);
+    return true;
+}
+
+static void let_come(struct scene *s, unsigned stallers_a_second)
+{
+    for (unsigned ms = 0; ms < LONG_MS; ms++) {
+        if (ms % (1000 / stallers_a_second) == 0)
+            arrive(s, false);
+        if (ms % HONEST_EACH_MS == 0)
+            arrive(s, true);
+        for (unsigned i = 0; i < s->guest_count;) {
+            speak(s, &s->guests[i]);
+            if (leaves(s, &s->guests[i]))
+                s->guests[i] = s->guests[--s->guest_count];
+            else
+                i++;
+        }
+        stage_sleep(&s->crowd.stage, NS_PER_MS);
+        serve(&s->crowd);
+    }
+}
+
+/* All of the honest are served but those that have just come, within 100 ms and what they take themselves. */
+static void nobody_is_held_up(bool probation, unsigned stallers_a_second, uint64_t rtt_ns)
+{
+    struct scene *s = scene_new(probation ? 10 : 0);
+    if (probation)
+        put_on_probation(s);
+    s->rtt_ns = rtt_ns;
+    let_come(s, stallers_a_second);
+    uint64_t own_ns = (SPOKEN_IN - 1) * rtt_ns;
+    print_message("%u of %u served, %u refused, %llu ms\n", s->served, s->came, s->refused,
+                  (unsigned long long)(s->served ? s->took_ns / s->served / NS_PER_MS : 0));
+    assert_int_equal(s->refused, 0);
+    assert_true(s->came - s->served <= 1 + (own_ns + 100 * NS_PER_MS) / (HONEST_EACH_MS * NS_PER_MS));
+    assert_true(s->took_ns / s->served <= own_ns + 100 * NS_PER_MS);
+    scene_free(s);
+}
+
+static void those_who_stall_hold_nobody_up(void **state)
+{
+    nobody_is_held_up(false, 200, 0);
+}
+
+static void nor_from_far_away(void **state)
+{
+    nobody_is_held_up(false, 200, 100 * NS_PER_MS);
+}
+
+static void on_probation_those_who_stall_hold_nobody_up(void **state)
+{
+    nobody_is_held_up(true, 200, 0);
+}
+
+static void on_probation_nor_from_far_away(void **state)
+{
+    nobody_is_held_up(true, 20, 100 * NS_PER_MS);
+    nobody_is_held_up(true, 200, 100 * NS_PER_MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(those_who_stall_hold_nobody_up),
+        cmocka_unit_test(nor_from_far_away),
+        cmocka_unit_test(on_probation_those_who_stall_hold_nobody_up),
+        cmocka_unit_test(on_probation_nor_from_far_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
