@@ -180,7 +180,7 @@ static void give_token_back(struct session *s)
 
 static void end_half_open(struct session *s)
 {
-    if (!s->opening->asked)
+    if (!s->opening->asked && !s->opening->token_back)
         give_token_back(s);
     s->wg->half_open_count--;
     s->half_open = false;
@@ -205,11 +205,42 @@ enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
     return probation_holds(source, l, wg->worker->now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }
 
+/* The tokens of those who have stood still for ENTRY_OWN_NS before the application was asked. */
+static void take_tokens_back(struct peer *p)
+{
+    LIST_FOREACH(n, &p->half_open)
+    {
+        struct session *s = of_peer(n);
+        struct opening *o = s->opening;
+        if (s->wg->worker->now_ns - o->moved_ns < ENTRY_OWN_NS)
+            break;
+        if (o->asked || o->token_back || !opening_awaits_client(s))
+            continue;
+        give_token_back(s);
+        o->token_back = true;
+    }
+}
+
+void entry_note_asked(struct session *s)
+{
+    const struct rate *r = &session_limits(s)->source.connection_rate;
+    if (s->opening->token_back && !rate_is_unlimited(r))
+        (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->now_ns);
+    s->opening->token_back = false;
+    s->opening->asked = true;
+}
+
 /* Nanoseconds until the rate lets one more of this source in; 0: now, and it is counted. */
 static uint64_t ask_rate(struct session *s)
 {
     const struct rate *r = &session_limits(s)->source.connection_rate;
-    return rate_is_unlimited(r) ? 0 : gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->now_ns);
+    gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
+    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t wait_ns = rate_is_unlimited(r) ? 0 : gcra_admit(word, r, 1, now_ns);
+    if (wait_ns == 0)
+        return 0;
+    take_tokens_back(s->peer);
+    return gcra_admit(word, r, 1, now_ns);
 }
 
 /* The same for a place among the handshakes of a source on probation; *ret_instead has to end for it. */

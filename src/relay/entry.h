@@ -9,9 +9,9 @@
  * whoever came last, and a source whose clients all come back at once would never get one in. Of those in line, one who
  * has said something goes before one who keeps silent, as no libzmq client does. The rate is for those who come to
  * nothing at the application: a handshake that is done gives its token back, and takes it again if the connection ends
- * within ENTRY_USED_NS without a message; one that ends before the application is asked gives it back too, since it has
- * cost the application nothing. So a host with a connection for each request is never held up, nor one that starts
- * hundreds of idle workers, nor the neighbours of one that stalls.
+ * within ENTRY_USED_NS without a message; one that stands still or ends before the application is asked gives it back
+ * too, since it has cost the application nothing. So a host with a connection for each request is never held up, nor
+ * one that starts hundreds of idle workers, nor the neighbours of one that stalls.
  *
  * Newcomers of a source on probation (probation.h) stand in the same line while ENTRY_PROBATION_PLACES handshakes of it
  * wait for their client. For each that comes then one gives way: one that has said nothing for ENTRY_TURN_NS, else the
@@ -61,6 +61,9 @@ void entry_wake_all(struct worker_gate *wg);
 
 /* Whether nothing but the application is missing in a half-open session now. */
 void entry_note_turn(struct session *s, bool awaits_app);
+
+/* A connection to the application is begun for it. */
+void entry_note_asked(struct session *s);
 
 /* A half-open handshake has moved on: it has its turn anew. */
 void entry_note_move(struct session *s);

@@ -158,7 +158,7 @@ static void connect_now(struct session *s)
     }
     s->back.watch.fd = fd;
     o->asked_ns = s->wg->worker->now_ns;
-    o->asked = true;
+    entry_note_asked(s);
     int error = worker_watch(s->wg->worker, &s->back.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     if (error < 0) {
         session_close(s, VERDICT_NO_DESCRIPTORS);

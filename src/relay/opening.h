@@ -37,6 +37,7 @@ struct opening {
     bool late;         /* the application's greeting was missed */
     bool apps_turn;    /* it is the application's turn: left_ns[] */
     bool asked;        /* a connection to the application was begun, be it still there or not */
+    bool token_back;   /* its token of the rate was given back, until the application is asked */
     uint8_t steps;     /* handshake_client_steps() at the last look */
     uint64_t moved_ns; /* when the handshake last moved on, or was begun */
     struct reach_part reach;
