@@ -126,7 +126,7 @@ static const struct schema_key gate_keys[] = {
 
     {"connections.max", SCHEMA_NUMBER, GATE(limits.connections.max), .min = "1", .max = "1000000", .preset = "960",
      .doc = "Client connections of the gate. The default keeps an application with the usual limit of 1024 descriptors clear of it; Weir's own descriptor limit may lower it.",
-     .reached = "An unfinished handshake gives way to a newcomer, else a connection on which no message has passed yet; nobody who was served does, unless its source holds more than half of the gate and leaves it idle. If there is none, the newcomer is refused. Up to a 16th is kept for sources that were served and have left, within ban.standing."},
+     .reached = "An unfinished handshake gives way to a newcomer, else a connection on which no message has passed yet, the youngest first; else one that has been idle for more than 10 s for each message that has passed on it (at most 10 minutes), of the source that holds most, or, for a newcomer in good standing, any. If there is none, the newcomer is refused. Up to a 16th is kept for sources in good standing (ban.standing) that hold at most 8 connections."},
     {"connections.half_open", SCHEMA_NUMBER, GATE(limits.connections.half_open), .min = "1", .max = "1000000", .preset = "512",
      .doc = "Of those, connections whose handshake is not finished.",
      .reached = "A handshake whose client has the next move makes room, the longest first, else one of a source whose connections were of no use lately. While all wait for the application, newcomers wait in the kernel."},

@@ -92,9 +92,9 @@ struct gate {
     _Atomic uint32_t app_room;        /* connections for which that leaves room; UINT32_MAX: not known */
     _Atomic int app_process;          /* whose limit that is; 0: not known */
     _Atomic uint32_t open, half_open;
-    _Atomic uint32_t regulars_away; /* sources that have passed messages and have no connection now, roughly */
-    struct visits useless;          /* sources whose connections were of no use lately (strangers.h) */
-    _Atomic uint32_t prefixes[GATE_PREFIX_SLOTS]; /* sessions of no use yet, by a hash of the prefix */
+    _Atomic uint32_t regulars;                    /* sources that came into good standing since the start, roughly */
+    struct visits useless;                        /* sources whose connections were of no use lately (strangers.h) */
+    _Atomic uint32_t prefixes[GATE_PREFIX_SLOTS]; /* recent arrivals by a hash of the prefix (strangers.c) */
     _Atomic bool listening;
 
     /* what is known of the application */

@@ -401,6 +401,8 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
 
 static void note_served(struct session *s)
 {
+    if (!s->served)
+        strangers_note_served(s);
     s->served = true;
     source_note_good(s->source, s->wg->worker->now_ns);
 }
@@ -560,8 +562,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     count(l, s, &r);
     if (UNLIKELY(c.shadow != NULL))
         shadow_end(s, c.shadow);
-    if (UNLIKELY(s->stranger_at) && (s->served || s->topics.count))
-        strangers_leave(s);
+    if (UNLIKELY(!s->proven) && (s->served || s->topics.count))
+        strangers_prove(s);
     if (r.shed.len)
         shedding_done(s, r.shed);
     if (s->state == SESSION_CLOSED)

@@ -36,29 +36,42 @@ void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum
 
 /* ---- a full gate ---- */
 
-/* One in so many connections is kept for sources that were served before. */
+/* One in so many connections is kept for sources in good standing. */
 #define RESERVE_SHARE 16u
 
 /* Newcomers let in on the promise of another worker that somebody gives way there. */
 #define ASKED_MOST 8u
 
 /* The connections that a newcomer may be one of. */
-static uint32_t connections_for(const struct gate *g, enum standing standing)
+static uint32_t connections_for(const struct gate *g, const struct source *source, enum standing standing)
 {
-    uint32_t max = atomic_load(&g->max_connections), away = atomic_load(&g->regulars_away);
-    uint32_t kept = max / RESERVE_SHARE < away ? max / RESERVE_SHARE : away;
-    return standing == STANDING_GOOD ? max : max - kept;
+    uint32_t max = atomic_load(&g->max_connections), regulars = atomic_load(&g->regulars);
+    uint32_t kept = max / RESERVE_SHARE < regulars ? max / RESERVE_SHARE : regulars;
+    return standing == STANDING_GOOD && strangers_holds_few(source) ? max : max - kept;
 }
 
-/* Closes who is of least use here. False: nobody is of none. */
-static bool give_way_here(struct worker_gate *wg)
+static bool closes(struct session *s)
 {
-    struct session *s = entry_pick(wg);
-    if (!s)
-        s = strangers_pick(wg);
     if (s)
         session_close(s, VERDICT_GIVE_WAY);
     return s != NULL;
+}
+
+/* Closes who is of no use here. False: nobody is. */
+static bool useless_gives_way(struct worker_gate *wg)
+{
+    return closes(entry_pick(wg)) || closes(strangers_pick(wg, false));
+}
+
+/* ... or who is of least use, for a newcomer of this source (NULL: one of another worker). */
+static bool idle_gives_way(struct worker_gate *wg, const struct source *source, enum standing standing)
+{
+    return closes(strangers_pick_idle(wg, source, standing)) || closes(strangers_pick(wg, true));
+}
+
+static bool give_way_here(struct worker_gate *wg)
+{
+    return useless_gives_way(wg) || idle_gives_way(wg, NULL, STANDING_STRANGER);
 }
 
 static bool ask_elsewhere(struct worker_gate *wg)
@@ -89,16 +102,14 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
 {
     struct gate *g = wg->gate;
     enum standing standing = strangers_judge(wg, source);
-    if (atomic_load(&g->open) < connections_for(g, standing))
+    uint32_t open = atomic_load(&g->open), most = connections_for(g, source, standing);
+    if (open < most)
         return true;
     if (standing == STANDING_USELESS || atomic_load(&g->max_connections) == 1)
         return false;
-    if (give_way_here(wg) || ask_elsewhere(wg))
-        return true;
-    struct session *idle = strangers_pick_of_dominant(wg, source);
-    if (idle)
-        session_close(idle, VERDICT_GIVE_WAY);
-    return idle != NULL;
+    /* Whoever was asked may have nobody. */
+    return useless_gives_way(wg) || (open < most + ASKED_MOST && ask_elsewhere(wg)) ||
+           idle_gives_way(wg, source, standing);
 }
 
 static enum verdict admit(struct worker_gate *wg, const struct source *source)

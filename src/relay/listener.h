@@ -5,10 +5,9 @@
  *
  * When the gate is full (connections.max, or the application's descriptors), or Weir has no descriptor left, an
  * unfinished handshake gives way, else a session that has passed no message yet (strangers.h), here or at another
- * worker. If there is none the newcomer is refused: nobody who was served is closed for it, but for
- * idle connections of a source that holds more than half of the gate. A newcomer whose source was
- * of no use lately is refused at once. While sources that were served are away, up to a 16th of the gate is kept for
- * their return: nobody else gets the last connections.
+ * worker, else one that has stood idle for longer than what it was used for is worth (strangers.h). If there is none
+ * the newcomer is refused. A newcomer whose source was of no use lately is refused at once. Of the gate up to a 16th,
+ * but no more than sources have come into good standing, is kept for those that are, and hold few connections.
  */
 #ifndef WEIR_RELAY_LISTENER_H
 #define WEIR_RELAY_LISTENER_H

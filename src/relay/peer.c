@@ -58,8 +58,6 @@ static void peer_free(struct peer *p)
         at = &(*at)->chain;
     *at = p->chain;
     list_del(&p->in_gate);
-    if (p->wg->dominant == p)
-        p->wg->dominant = NULL;
     account_release(w->account, sizeof(*p));
     free(p);
 }

@@ -173,8 +173,6 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     s->swept = w->sweep.round;
     list_push(&w->sessions, &s->in_worker);
     peer_add(peer, s);
-    strangers_note_return(s);
-    strangers_note_dominant(wg, peer);
     atomic_fetch_add(&wg->gate->open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, 1);
@@ -267,9 +265,17 @@ static void release_all(struct session *s)
     s->opening = NULL;
     if (s->routing_id)
         tally_remove(&s->wg->gate->routing_ids, s->routing_id);
-    strangers_note_leave(s);
     peer_remove(s->peer, s);
     source_release(s->source);
+}
+
+/* Who stood for so long without a word may be a worker that waits for its first job. */
+#define STOOD_NS (10 * NS_PER_S)
+
+static bool had_its_chance(const struct session *s, enum verdict v)
+{
+    uint64_t age_ns = s->wg->worker->now_ns - s->opened_ns;
+    return age_ns < STOOD_NS && (v == VERDICT_PASS || (v == VERDICT_GIVE_WAY && age_ns >= STRANGERS_SPARED_NS));
 }
 
 /* Whether nothing became of it, and not because of the application or of Weir. */
@@ -278,7 +284,7 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
     if (s->served || s->topics.count)
         return false;
     if (s->state == SESSION_OPEN)
-        return s->up.last_read == 0 && (v == VERDICT_PASS || v == VERDICT_GIVE_WAY);
+        return s->up.last_read == 0 && had_its_chance(s, v);
     return s->half_open && !s->opening->awaits_app && !s->opening->claim.hash &&
            (v == VERDICT_HANDSHAKE_ABANDONED || v == VERDICT_HANDSHAKE_TIMEOUT || v == VERDICT_GIVE_WAY ||
             v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);

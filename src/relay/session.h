@@ -48,7 +48,7 @@ struct session {
     uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
     uint64_t moved_then;
     uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or it was held first */
-    uint32_t stranger_at; /* its number among the strangers, from 1; 0: it is none (strangers.h) */
+    uint32_t stranger_at; /* its number among the strangers, or the proven, from 1; 0: it is not there (strangers.h) */
     /* as session_ms(); 0: never */
     uint32_t struck_ms;        /* when what goes on last counted as an offence (offence.h) */
     uint32_t shadow_struck_ms; /* the same of a rule in shadow (shadow.h) */
@@ -69,6 +69,7 @@ struct session {
     uint8_t standing; /* enum standing, of its source when it came */
     bool half_open;
     bool served;           /* at least one whole message has passed, either way */
+    bool proven : 1;       /* it was served, or has subscribed (strangers.h) */
     bool shed_due : 1;     /* what it waits with is to be shed (shedding.h) */
     bool heavy : 1;        /* its last turn moved much: others go first */
     bool can_pong : 1;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */

@@ -405,8 +405,7 @@ void stage_assert_empty(struct stage *s)
     assert_true(stage_gate(s)->connecting_count == 0);
     assert_int_equal(stage_gate(s)->half_open_count, 0);
     assert_int_equal(stage_gate(s)->strangers.count, 0);
-    for (unsigned i = 0; i < GATE_PREFIX_SLOTS; i++)
-        assert_int_equal(atomic_load(&s->gate.prefixes[i]), 0);
+    assert_int_equal(stage_gate(s)->proven.count, 0);
     for (unsigned i = 0; i < STANDING_COUNT; i++)
         assert_true(list_empty(&stage_gate(s)->half_open[i][false]) && list_empty(&stage_gate(s)->half_open[i][true]) &&
                     list_empty(&stage_gate(s)->connect_line[i]));

@@ -6,17 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How long after its handshake a session has had its chance to say something. */
-#define SPARED_NS (200 * NS_PER_MS)
-
 /* A GOOD source may keep so many connections in reserve, idle ones too. */
 #define FEW_CONNECTIONS 8u
 
 /* How long it is remembered that a connection was of no use. */
 #define USELESS_NS (60 * NS_PER_S)
 
-/* A connection of a source that holds most of the gate may go when nothing has moved on it for so long. */
-#define IDLE_NS NS_PER_S
+/* For so long a connection may be idle for each message that has passed on it, of so many. */
+#define IDLE_A_MESSAGE_NS (10 * NS_PER_S)
+#define MESSAGES_MOST     60u
+
+/* ... and one of a source that holds most of the gate. */
+#define IDLE_OF_DOMINANT_NS NS_PER_S
+
+/* Recent arrivals of a prefix are halved each 2^33 ns (8.6 s): after a minute a hundredth is left. Kept as ticks, in
+ * the high half, and a count. */
+#define ARRIVALS_TICK_LOG2_NS 33u
+#define ARRIVALS_MOST         0xffffu
 
 #define FIRST_CAPACITY 64u
 
@@ -50,33 +56,17 @@ void strangers_note_useless(const struct session *s)
         visits_note(&s->wg->gate->useless, hash_of(s->wg->gate, key_of(s->source)), s->wg->worker->now_ns);
 }
 
-static bool is_only_one(const struct session *s)
+/* Roughly: one that was in good standing, and is again after ban.standing, counts twice. */
+void strangers_note_served(const struct session *s)
 {
-    return s->peer->count == 1;
+    if (!source_is_shared(s->source) &&
+        !source_in_good_standing(s->source, SOURCE_STANDING_MAX_NS, s->wg->worker->now_ns))
+        atomic_fetch_add(&s->wg->gate->regulars, 1);
 }
 
-/* Roughly: a source whose entry is evicted meanwhile stays counted, and one with connections to several workers counts
- * at each. */
-void strangers_note_return(const struct session *s)
-{
-    _Atomic uint32_t *away = &s->wg->gate->regulars_away;
-    uint32_t n = atomic_load(away);
-    if (s->standing != STANDING_GOOD || !is_only_one(s))
-        return;
-    while (n && !atomic_compare_exchange_weak(away, &n, n - 1))
-        ;
-}
+/* ---- who is there ---- */
 
-void strangers_note_leave(const struct session *s)
-{
-    if ((s->served || s->standing == STANDING_GOOD) && is_only_one(s))
-        atomic_fetch_add(&s->wg->gate->regulars_away, 1);
-}
-
-/* ---- candidates ---- */
-
-/* How many there are in its prefix. */
-static _Atomic uint32_t *in_prefix(const struct session *s)
+static _Atomic uint32_t *arrivals_of(const struct session *s)
 {
     struct source_key k = key_of(s->source);
     if (!source_is_shared(s->source))
@@ -84,9 +74,36 @@ static _Atomic uint32_t *in_prefix(const struct session *s)
     return &s->wg->gate->prefixes[hash_of(s->wg->gate, k) % GATE_PREFIX_SLOTS];
 }
 
-static bool has_room(struct worker_gate *wg)
+static uint32_t arrivals_tick(const struct session *s)
 {
-    struct strangers *x = &wg->strangers;
+    return (uint32_t)(s->wg->worker->now_ns >> ARRIVALS_TICK_LOG2_NS) & 0xffff;
+}
+
+/* The clocks of two workers may differ by a tick. */
+static uint32_t arrivals_left(uint32_t word, uint32_t tick)
+{
+    uint32_t age = (tick - (word >> 16)) & 0xffff;
+    return age == 0xffff ? word & 0xffff : age > 15 ? 0 : (word & 0xffff) >> age;
+}
+
+static uint32_t recent_arrivals(const struct session *s)
+{
+    return arrivals_left(atomic_load_explicit(arrivals_of(s), memory_order_relaxed), arrivals_tick(s));
+}
+
+static void note_arrival(const struct session *s)
+{
+    _Atomic uint32_t *at = arrivals_of(s);
+    uint32_t word = atomic_load_explicit(at, memory_order_relaxed), tick = arrivals_tick(s), n;
+    do {
+        n = arrivals_left(word, tick);
+        n += n < ARRIVALS_MOST;
+    } while (
+        !atomic_compare_exchange_weak_explicit(at, &word, tick << 16 | n, memory_order_relaxed, memory_order_relaxed));
+}
+
+static bool has_room(struct worker_gate *wg, struct strangers *x)
+{
     if (x->count < x->capacity)
         return true;
     uint32_t capacity = x->capacity ? 2 * x->capacity : FIRST_CAPACITY;
@@ -106,104 +123,173 @@ static bool has_room(struct worker_gate *wg)
     return true;
 }
 
-static void free_array(struct worker_gate *wg)
+static void free_array(struct worker_gate *wg, struct strangers *x)
 {
-    struct strangers *x = &wg->strangers;
     account_release(wg->worker->account, x->capacity * sizeof(*x->at));
     free(x->at);
     x->at = NULL;
     x->capacity = 0;
 }
 
-void strangers_enter(struct session *s)
+static struct strangers *array_of(const struct session *s)
 {
-    struct worker_gate *wg = s->wg;
-    struct strangers *x = &wg->strangers;
-    if (s->stranger_at || !has_room(wg))
+    return s->proven ? &s->wg->proven : &s->wg->strangers;
+}
+
+static void publish(struct worker_gate *wg)
+{
+    atomic_store_explicit(&wg->stranger_count, wg->strangers.count, memory_order_relaxed);
+}
+
+static void add(struct session *s)
+{
+    struct strangers *x = array_of(s);
+    if (s->stranger_at || !has_room(s->wg, x))
         return;
     x->at[x->count] = s;
     s->stranger_at = ++x->count;
-    atomic_store_explicit(&wg->stranger_count, x->count, memory_order_relaxed);
-    atomic_fetch_add_explicit(in_prefix(s), 1, memory_order_relaxed);
+    publish(s->wg);
+}
+
+void strangers_enter(struct session *s)
+{
+    if (!s->stranger_at)
+        note_arrival(s);
+    add(s);
 }
 
 void strangers_leave(struct session *s)
 {
-    struct strangers *x = &s->wg->strangers;
+    struct strangers *x = array_of(s);
     if (!s->stranger_at)
         return;
     struct session *last = x->at[--x->count];
     x->at[s->stranger_at - 1] = last;
     last->stranger_at = s->stranger_at;
     s->stranger_at = 0;
-    atomic_store_explicit(&s->wg->stranger_count, x->count, memory_order_relaxed);
-    atomic_fetch_sub_explicit(in_prefix(s), 1, memory_order_relaxed);
+    publish(s->wg);
     if (x->count == 0)
-        free_array(s->wg);
+        free_array(s->wg, x);
 }
 
-static bool is_protected(const struct session *s)
+void strangers_prove(struct session *s)
 {
-    return strangers_judge(s->wg, s->source) == STANDING_GOOD && atomic_load(&s->source->refs) <= FEW_CONNECTIONS;
-}
-
-/* Higher goes first: who has said nothing at all, then who has had its chance, then the larger prefix. */
-static uint64_t rank_of(const struct session *s)
-{
-    return atomic_load_explicit(in_prefix(s), memory_order_relaxed) +
-           (s->wg->worker->now_ns - s->opened_ns >= SPARED_NS ? UINT64_C(1) << 32 : 0) +
-           (s->up.last_read == 0 ? UINT64_C(1) << 33 : 0);
+    if (s->proven)
+        return;
+    strangers_leave(s);
+    s->proven = true;
+    add(s);
 }
 
 /* SplitMix64 (Steele, Lea and Flood, 2014), seeded by the gate's secret. */
 static uint64_t draw(struct worker_gate *wg)
 {
+    if (wg->strangers.random == 0)
+        wg->strangers.random = hash_bytes(&wg->gate->traffic.key, &wg->worker->index, sizeof(wg->worker->index)) | 1;
     uint64_t z = wg->strangers.random += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return z ^ z >> 31;
 }
 
-struct session *strangers_pick(struct worker_gate *wg)
+/* The `i`-th of those that are looked at, of `count`: all of a few. */
+static uint32_t look_at(struct worker_gate *wg, uint32_t i, uint32_t count)
+{
+    return count <= STRANGERS_LOOKED_AT ? i : (uint32_t)(draw(wg) % count);
+}
+
+/* ---- strangers ---- */
+
+bool strangers_holds_few(const struct source *source)
+{
+    return atomic_load(&source->refs) <= FEW_CONNECTIONS;
+}
+
+static bool is_protected(const struct session *s)
+{
+    return strangers_judge(s->wg, s->source) == STANDING_GOOD && strangers_holds_few(s->source);
+}
+
+/* 63 - log2 of its age in seconds: younger is higher. */
+static uint64_t youth_of(const struct session *s)
+{
+    uint64_t age_s = (s->wg->worker->now_ns - s->opened_ns) / NS_PER_S;
+    return (uint64_t)__builtin_clzll(age_s | 1) - (age_s != 0);
+}
+
+static bool is_spared(const struct session *s)
+{
+    return s->wg->worker->now_ns - s->opened_ns < STRANGERS_SPARED_NS;
+}
+
+/* Higher goes first. */
+static uint64_t rank_of(const struct session *s)
+{
+    return recent_arrivals(s) + (s->up.last_read == 0 ? UINT64_C(1) << 16 : 0) + (youth_of(s) << 17) +
+           (is_spared(s) ? 0 : UINT64_C(1) << 32);
+}
+
+struct session *strangers_pick(struct worker_gate *wg, bool spared_too)
 {
     struct strangers *x = &wg->strangers;
     struct session *first = NULL;
-    if (x->random == 0)
-        x->random = hash_bytes(&wg->gate->traffic.key, &wg->worker->index, sizeof(wg->worker->index)) | 1;
-    for (unsigned i = 0; i < STRANGERS_LOOKED_AT && x->count; i++) {
-        struct session *s = x->at[draw(wg) % x->count];
-        if (!is_protected(s) && (!first || rank_of(s) > rank_of(first)))
+    for (uint32_t i = 0; i < STRANGERS_LOOKED_AT && i < x->count; i++) {
+        struct session *s = x->at[look_at(wg, i, x->count)];
+        if (!is_protected(s) && (spared_too || !is_spared(s)) && (!first || rank_of(s) > rank_of(first)))
             first = s;
     }
     return first;
 }
 
-/* ---- a source that holds most of the gate ---- */
+/* ---- the idle ---- */
 
-static bool dominates(const struct worker_gate *wg, const struct source *s)
+static bool dominates(const struct session *s)
 {
-    return atomic_load(&s->refs) > atomic_load(&wg->gate->max_connections) / 2;
+    return !source_is_shared(s->source) &&
+           atomic_load(&s->source->refs) > atomic_load(&s->wg->gate->max_connections) / 2;
 }
 
-void strangers_note_dominant(struct worker_gate *wg, struct peer *p)
+static uint64_t idle_ns(const struct session *s)
 {
-    if (dominates(wg, p->source))
-        wg->dominant = p;
+    return s->wg->worker->now_ns - s->active_ns;
 }
 
-struct session *strangers_pick_of_dominant(struct worker_gate *wg, const struct source *newcomer)
+static bool is_overdue(const struct session *s)
 {
-    struct peer *p = wg->dominant;
-    struct session *longest = NULL;
-    if (!p || p->source == newcomer || !dominates(wg, p->source) || atomic_load(&newcomer->refs) > FEW_CONNECTIONS)
-        return NULL;
-    /* Who was looked at stands at the end. */
-    for (unsigned i = 0; i < STRANGERS_LOOKED_AT && i < p->count; i++) {
-        struct list *n = list_pop(&p->sessions);
-        struct session *s = LIST_ENTRY(n, struct session, in_peer);
-        list_push(&p->sessions, n);
-        if (!longest || s->active_ns < longest->active_ns)
-            longest = s;
+    /* A request and its reply are one exchange. */
+    uint64_t messages = s->up.messages > s->down.messages ? s->up.messages : s->down.messages;
+    messages = messages > MESSAGES_MOST ? MESSAGES_MOST : messages ? messages : 1;
+    return idle_ns(s) >= (dominates(s) ? IDLE_OF_DOMINANT_NS : messages * IDLE_A_MESSAGE_NS);
+}
+
+/* How many connections its source holds, if these are more than a few and more than the newcomer's holds; else 0. */
+static uint32_t excess_of(const struct session *s, const struct source *newcomer)
+{
+    uint32_t held = source_is_shared(s->source) ? 0 : atomic_load(&s->source->refs);
+    bool many = held > FEW_CONNECTIONS || dominates(s);
+    return many && held > (newcomer ? atomic_load(&newcomer->refs) : 1) ? held : 0;
+}
+
+static bool goes_before(const struct session *s, const struct session *other, const struct source *newcomer)
+{
+    uint32_t n = excess_of(s, newcomer), m = excess_of(other, newcomer);
+    if (n != m)
+        return n > m;
+    return n ? idle_ns(s) > idle_ns(other) : s->opened_ns > other->opened_ns;
+}
+
+struct session *strangers_pick_idle(struct worker_gate *wg, const struct source *newcomer, enum standing standing)
+{
+    struct session *first = NULL;
+    uint32_t strangers = wg->strangers.count, count = strangers + wg->proven.count;
+    bool regular = newcomer && standing == STANDING_GOOD && strangers_holds_few(newcomer);
+    for (uint32_t i = 0; i < STRANGERS_LOOKED_AT && i < count; i++) {
+        uint32_t k = look_at(wg, i, count);
+        struct session *s = k < strangers ? wg->strangers.at[k] : wg->proven.at[k - strangers];
+        if (s->source == newcomer || !is_overdue(s) || !(regular || excess_of(s, newcomer)))
+            continue;
+        if (!first || goes_before(s, first, newcomer))
+            first = s;
     }
-    return longest && wg->worker->now_ns - longest->active_ns >= IDLE_NS ? longest : NULL;
+    return first;
 }

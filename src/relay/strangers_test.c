@@ -223,6 +223,137 @@ static void a_source_with_most_of_the_gate_gives_way_where_it_is_idle(void **sta
     crowd_free(c);
 }
 
+/* Three sources that hold the gate with one message on each connection, beside who was there before. */
+static void idle_connections_of_few_sources_give_way(void **state)
+{
+    struct crowd *c = crowd_new(40);
+    for (unsigned i = 0; i < 4; i++)
+        come_and_speak(c, NET(2, 1 + i));
+    for (unsigned i = 0; i < 34; i++)
+        come_and_speak(c, NET(1, 1 + i % 3));
+    assert_false(gets_in(c, NET(3, 1)));
+    stage_sleep(&c->stage, 11 * NS_PER_S);
+    for (unsigned i = 4; i < 10; i++)
+        speak(c, &c->clients[i]);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(gets_in(c, NET(10 + i, 1)));
+        speak(c, &c->clients[c->client_count - 1]);
+    }
+    assert_int_equal(over(c, 0, 10), 0);
+    assert_int_equal(over(c, 10, 38), 8);
+    assert_in_range(atomic_load(&c->stage.gate.open), 36, 40);
+    crowd_free(c);
+}
+
+/* Newcomers that come at once do not push one another out before they have said anything. */
+static void who_has_just_come_is_not_the_one_that_goes(void **state)
+{
+    struct crowd *c = crowd_new(20);
+    for (unsigned i = 0; i < 19; i++)
+        come_and_speak(c, NET(1, 1 + i / 10));
+    stage_sleep(&c->stage, 11 * NS_PER_S);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(gets_in(c, NET(10 + i, 1)));
+    assert_int_equal(over(c, 0, 19), 3);
+    assert_int_equal(over(c, 19, c->client_count), 0);
+    crowd_free(c);
+}
+
+/* A thousand sources with one message each: who was served before comes in, and takes the place of who came last. */
+static void one_message_is_worth_ten_seconds(void **state)
+{
+    struct crowd *c = crowd_new(12);
+    end_close(come_and_speak(c, NET(9, 1)));
+    settle(c);
+    for (unsigned i = 0; i < 4; i++)
+        come_and_speak(c, NET(2, 1 + i));
+    for (unsigned i = 0; i < 8; i++)
+        come_and_speak(c, NET(20 + i, 1));
+    assert_false(gets_in(c, NET(9, 1)));
+    stage_sleep(&c->stage, 11 * NS_PER_S);
+    assert_false(gets_in(c, NET(3, 1)));
+    assert_true(gets_in(c, NET(9, 1)));
+    assert_true(gets_in(c, NET(9, 1)));
+    assert_int_equal(over(c, 1, 5), 0);
+    assert_int_equal(over(c, 5, 13), 2);
+    crowd_free(c);
+}
+
+/* ... and so are those of a source that was served once and holds few. */
+static void idle_connections_of_good_sources_give_way_to_the_good(void **state)
+{
+    struct crowd *c = crowd_new(8);
+    for (unsigned i = 0; i < 9; i++)
+        end_close(come_and_speak(c, NET(20 + i, 1))), settle(c);
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(gets_in(c, NET(20 + i, 1)));
+    assert_false(gets_in(c, NET(28, 1)));
+    stage_sleep(&c->stage, 11 * NS_PER_S);
+    assert_false(gets_in(c, NET(3, 1)));
+    assert_true(gets_in(c, NET(28, 1)));
+    crowd_free(c);
+}
+
+static void who_was_served_more_stays_longer(void **state)
+{
+    struct crowd *c = crowd_new(3);
+    end_close(come_and_speak(c, NET(9, 1)));
+    settle(c);
+    for (unsigned i = 0; i < 3; i++) {
+        come_and_speak(c, NET(20 + i, 1));
+        for (unsigned n = 0; n < 5; n++)
+            speak(c, &c->clients[1 + i]);
+    }
+    stage_sleep(&c->stage, 50 * NS_PER_S);
+    assert_false(gets_in(c, NET(9, 1)));
+    stage_sleep(&c->stage, 11 * NS_PER_S);
+    assert_true(gets_in(c, NET(9, 1)));
+    crowd_free(c);
+}
+
+/* The last connections are for the good, whether others of theirs are there or not. */
+static void room_is_kept_for_who_is_connected(void **state)
+{
+    struct crowd *c = crowd_new(32);
+    for (unsigned i = 0; i < 2; i++)
+        come_and_speak(c, NET(9, 1 + i));
+    for (unsigned i = 0; i < 28; i++)
+        come_and_speak(c, NET(1 + i, 7));
+    assert_false(gets_in(c, NET(50, 1)));
+    assert_true(gets_in(c, NET(9, 1)));
+    assert_true(gets_in(c, NET(9, 2)));
+    assert_int_equal(stage_verdict(&c->stage, VERDICT_GIVE_WAY), 0);
+    crowd_free(c);
+}
+
+/* Workers of one prefix that wait for their first job, and a flood from everywhere that finishes its handshakes. */
+static void who_stood_before_the_flood_goes_last(void **state)
+{
+    struct crowd *c = crowd_new(60);
+    for (unsigned i = 0; i < 12; i++)
+        assert_true(gets_in(c, NET(1, 1 + i)));
+    stage_sleep(&c->stage, 4 * NS_PER_S);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_true(gets_in(c, NET(10 + i, 1)));
+        stage_sleep(&c->stage, 20 * NS_PER_MS);
+    }
+    assert_in_range(over(c, 0, 12), 0, 1);
+    assert_true(stage_verdict(&c->stage, VERDICT_GIVE_WAY) >= 150);
+    crowd_free(c);
+}
+
+static void who_stood_awhile_may_come_again(void **state)
+{
+    struct crowd *c = crowd_new(1 + 1);
+    assert_true(gets_in(c, NET(1, 1)) && gets_in(c, NET(1, 2)));
+    stage_sleep(&c->stage, 11 * NS_PER_S);
+    assert_true(gets_in(c, NET(2, 1)));
+    assert_int_equal(over(c, 0, 2), 1);
+    stage_sleep(&c->stage, AWHILE);
+    assert_true(gets_in(c, NET(1, c->clients[0].over ? 1 : 2)));
+    crowd_free(c);
+}
+
 /* When it is Weir's descriptors that are out, the same give way. */
 static void who_was_never_useful_gives_its_descriptor(void **state)
 {
@@ -275,6 +406,14 @@ int main(void)
         cmocka_unit_test(a_good_source_may_be_idle),
         cmocka_unit_test(who_was_of_no_use_pushes_nobody_out),
         cmocka_unit_test(a_source_with_most_of_the_gate_gives_way_where_it_is_idle),
+        cmocka_unit_test(idle_connections_of_few_sources_give_way),
+        cmocka_unit_test(who_has_just_come_is_not_the_one_that_goes),
+        cmocka_unit_test(one_message_is_worth_ten_seconds),
+        cmocka_unit_test(idle_connections_of_good_sources_give_way_to_the_good),
+        cmocka_unit_test(who_was_served_more_stays_longer),
+        cmocka_unit_test(room_is_kept_for_who_is_connected),
+        cmocka_unit_test(who_stood_before_the_flood_goes_last),
+        cmocka_unit_test(who_stood_awhile_may_come_again),
         cmocka_unit_test(who_was_never_useful_gives_its_descriptor),
         cmocka_unit_test(a_gate_for_one_keeps_who_is_there),
     };

@@ -55,7 +55,7 @@ struct peer;
 struct survey;
 struct session;
 
-/* Sessions that have been of no use yet (strangers.h). */
+/* Open sessions of one kind (strangers.h). */
 struct strangers {
     struct session **at;
     uint32_t count, capacity;
@@ -75,10 +75,10 @@ struct worker_gate {
     struct list half_open[STANDING_COUNT][2]; /* sessions before the end of their handshake, whose next move is the
                                                  client's, and the application's; longest first (entry.h) */
     unsigned half_open_count;
-    bool crowded_out; /* newcomers wait in the kernel until a handshake ends */
-    struct strangers strangers;
-    _Atomic uint32_t stranger_count; /* the same, for other workers */
-    struct peer *dominant;           /* the source that held more than half of the gate when it last came, or NULL */
+    bool crowded_out;                /* newcomers wait in the kernel until a handshake ends */
+    struct strangers strangers;      /* sessions that have been of no use yet */
+    struct strangers proven;         /* the other open ones */
+    _Atomic uint32_t stranger_count; /* strangers.count, for other workers */
     _Atomic uint32_t asked;          /* so many of them shall give way to newcomers of other workers */
     struct list woken;               /* who was given a turn; under the valve's lock */
     struct alarm accept_again;       /* after descriptors ran out */
