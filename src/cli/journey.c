@@ -147,7 +147,8 @@ static void walk_source_connections(struct journey *j, const struct journey_ques
              q->connections, l->source.half_open);
     else if (left)
         step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
-             "%llu of %u come in at once, the others wait for their turn", (unsigned long long)at_once, q->connections);
+             "%llu of %u come in at once, the others as soon as these have shaken hands", (unsigned long long)at_once,
+             q->connections);
     else if (!in_shadow && limits_hold(l, RULE_CONNECTIONS))
         step(j, "source.connections.rate", JOURNEY_PASSES, VERDICT_PASS, "%u at once", q->connections);
 }
