@@ -47,14 +47,6 @@ static struct crowd *crowd_new(uint32_t half_open)
     return &c;
 }
 
-static void crowd_free(struct crowd *c)
-{
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    stage_fini(&c->stage);
-}
-
 static struct end *claim(struct crowd *c, uint32_t host, const char *id)
 {
     struct end *e = come_silently(c, host);

@@ -49,3 +49,15 @@ void settle(struct crowd *c)
         for (unsigned n = 0; n < 2 && c->clients[i].fd >= 0; n++)
             end_read(&c->clients[i], SIZE_MAX);
 }
+
+void crowd_free(struct crowd *c)
+{
+    for (unsigned i = 0; i < c->client_count; i++)
+        end_close(&c->clients[i]);
+    settle(c);
+    settle(c);
+    stage_assert_empty(&c->stage);
+    for (unsigned i = 0; i < c->app_count; i++)
+        end_close(&c->apps[i]);
+    stage_fini(&c->stage);
+}

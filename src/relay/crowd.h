@@ -26,4 +26,7 @@ void serve(struct crowd *c);
 /* Time goes by, the application greets who comes and lets go who leaves, and everybody reads. */
 void settle(struct crowd *c);
 
+/* Everybody leaves, nothing may be left of them, and the stage ends. */
+void crowd_free(struct crowd *c);
+
 #endif

@@ -21,18 +21,6 @@ static struct crowd *crowd_new(void)
     return &c;
 }
 
-static void crowd_free(struct crowd *c)
-{
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    settle(c);
-    stage_assert_empty(&c->stage);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    stage_fini(&c->stage);
-}
-
 static unsigned open_now(const struct crowd *c)
 {
     return atomic_load(&c->stage.gate.open);

@@ -31,18 +31,6 @@ static struct crowd *crowd_new(void)
     return &c;
 }
 
-static void crowd_free(struct crowd *c)
-{
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    settle(c);
-    stage_assert_empty(&c->stage);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    stage_fini(&c->stage);
-}
-
 static void say(struct end *e, const void *bytes, size_t len)
 {
     stream_put(&e->out, bytes, len);

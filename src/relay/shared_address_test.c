@@ -17,18 +17,6 @@ static struct crowd *crowd_new(void)
     return &c;
 }
 
-static void crowd_free(struct crowd *c)
-{
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    settle(c);
-    stage_assert_empty(&c->stage);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    stage_fini(&c->stage);
-}
-
 static void come_many(struct crowd *c, uint32_t host, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {

@@ -28,18 +28,6 @@ static struct crowd *crowd_new(unsigned max)
     return &c;
 }
 
-static void crowd_free(struct crowd *c)
-{
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    settle(c);
-    stage_assert_empty(&c->stage);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    stage_fini(&c->stage);
-}
-
 /* It says something, and that goes on to the application. */
 static void speak(struct crowd *c, struct end *e)
 {
