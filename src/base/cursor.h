@@ -63,4 +63,18 @@ static inline uint32_t cursor_be32(struct cursor *c)
     return b.len ? (uint32_t)b.at[0] << 24 | (uint32_t)b.at[1] << 16 | (uint32_t)b.at[2] << 8 | b.at[3] : 0;
 }
 
+static inline uint64_t cursor_be64(struct cursor *c)
+{
+    uint64_t high = cursor_be32(c);
+    return high << 32 | cursor_be32(c);
+}
+
+/* Writes the low `bytes` of a number, the highest first. Returns what is behind them. */
+static inline uint8_t *cursor_put(uint8_t *at, uint64_t value, unsigned bytes)
+{
+    for (unsigned i = 0; i < bytes; i++)
+        at[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
+    return at + bytes;
+}
+
 #endif

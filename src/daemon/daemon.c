@@ -149,7 +149,7 @@ static int serve_kept(struct house *h)
     h->kernel = kernel_new(h->config, h->relay); /* forks, so it comes before the threads */
     source_routes_settle(&routes);
     struct log_writer *lines = log_writer_start();
-    struct keeper *k = lines ? keeper_start(h->config->state_file, bans) : NULL;
+    struct keeper *k = lines ? keeper_start(h->config->state_file, bans, NULL) : NULL;
     kernel_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;

@@ -177,7 +177,7 @@ void log_writer_stop(struct log_writer *w)
 {
 }
 
-struct keeper *keeper_start(const char *path, struct bans *bans)
+struct keeper *keeper_start(const char *path, struct bans *bans, const struct keeper_claims *claims)
 {
     return fake.keeper_fails ? NULL : (struct keeper *)&fake;
 }

@@ -3,58 +3,40 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/kept_file.h"
 #include "policy/ban_state.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#define ROUND_S        1
-#define WRITE_EVERY_NS (2 * NS_PER_S)
-#define PAGE           1024u
-
-/* The path of the configuration, and what is put behind it. */
-#define PATH_MOST 512
-
-/* Longer files are none of Weir's. */
-#define FILE_MOST (64u << 20)
+#define ROUND_S         1
+#define BANS_EVERY_NS   (2 * NS_PER_S)
+#define CLAIMS_EVERY_NS (10 * NS_PER_S)
+#define PAGE            1024u
 
 struct keeper {
-    const char *path;
+    struct kept_file bans_file, claims_file;
     struct bans *bans;
+    const struct keeper_claims *claims; /* NULL: none */
+    bool writes;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t woken;
     bool stop;
-    uint64_t written_seq; /* of the table, when it was last written */
-    uint64_t written_ns;
-    int last_error; /* said once, until it changes */
+    uint64_t bans_seq, bans_ns;        /* of the table, and when, it was last written */
+    uint64_t claims_served, claims_ns; /* the same of the claims */
 };
 
-/* ---- reading ---- */
+/* ---- bans ---- */
 
-static void set_aside(const struct keeper *k, const char *why)
-{
-    char aside[PATH_MOST];
-    snprintf(aside, sizeof(aside), "%s.damaged", k->path);
-    if (rename(k->path, aside) == 0)
-        LOG_WARN("state file %s %s: set aside as %s; starting without bans", k->path, why, aside);
-    else
-        LOG_WARN("state file %s %s and cannot be set aside (%s); starting without bans", k->path, why, strerror(errno));
-}
-
-static void restore(struct keeper *k, const uint8_t *bytes, size_t len)
+static void restore_bans(struct keeper *k, const uint8_t *bytes, size_t len)
 {
     size_t count = 0, kept = 0;
     uint64_t now_ns = clock_now_ns(), wall_ns = clock_wall_ns();
     enum ban_state_fault fault = ban_state_check(bytes, len, &count);
     if (fault != BAN_STATE_SOUND) {
-        set_aside(k, fault == BAN_STATE_NEWER ? "was written by a newer Weir" : "is damaged");
+        kept_file_set_aside(&k->bans_file, fault == BAN_STATE_NEWER ? "was written by a newer Weir" : "is damaged");
         return;
     }
     for (size_t i = 0; i < count; i++) {
@@ -63,49 +45,9 @@ static void restore(struct keeper *k, const uint8_t *bytes, size_t len)
             continue;
         kept += bans_restore(k->bans, &b, now_ns);
     }
-    LOG_INFO("state file %s: %zu sources remembered, %llu of them banned", k->path, kept,
+    LOG_INFO("state file %s: %zu sources remembered, %llu of them banned", k->bans_file.path, kept,
              (unsigned long long)bans_seq(k->bans));
 }
-
-static uint8_t *read_file(FILE *f, size_t *ret_len)
-{
-    size_t cap = ban_state_bytes(0), len = 0;
-    uint8_t *bytes = NULL;
-    for (;;) {
-        uint8_t *more = cap <= FILE_MOST ? realloc(bytes, cap) : NULL;
-        if (!more) {
-            free(bytes);
-            return NULL;
-        }
-        bytes = more;
-        len += fread(bytes + len, 1, cap - len, f);
-        if (len < cap)
-            break;
-        cap *= 2;
-    }
-    *ret_len = len;
-    return bytes;
-}
-
-static void load(struct keeper *k)
-{
-    size_t len = 0;
-    FILE *f = fopen(k->path, "re");
-    if (!f) {
-        if (errno != ENOENT)
-            LOG_WARN("state file %s cannot be read: %s; starting without bans", k->path, strerror(errno));
-        return;
-    }
-    uint8_t *bytes = read_file(f, &len);
-    if (bytes && !ferror(f))
-        restore(k, bytes, len);
-    else
-        LOG_WARN("state file %s cannot be read; starting without bans", k->path);
-    free(bytes);
-    fclose(f);
-}
-
-/* ---- writing ---- */
 
 /* Networks of a list come from there again, and must not outlive it: only what is known of them besides is kept. */
 static size_t without_listed(struct ban *list, size_t count)
@@ -141,88 +83,70 @@ static bool gather(struct keeper *k, uint64_t now_ns, struct ban **ret, size_t *
     return true;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        bytes += n > 0 ? n : 0;
-        len -= n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
-/* Else a power cut could leave the old name with neither file. */
-static void flush_folder(const char *path)
-{
-    char folder[PATH_MOST];
-    snprintf(folder, sizeof(folder), "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (!slash)
-        return;
-    slash[slash == folder] = '\0';
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)!fsync(fd);
-    close(fd);
-}
-
-static int replace(const char *path, const uint8_t *bytes, size_t len)
-{
-    char beside[PATH_MOST];
-    snprintf(beside, sizeof(beside), "%s.new", path);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    int error = write_all(fd, bytes, len);
-    if (close(fd) < 0 && !error)
-        error = -errno;
-    if (!error && rename(beside, path) < 0)
-        error = -errno;
-    if (error)
-        unlink(beside);
-    else
-        flush_folder(path);
-    return error;
-}
-
-static int save(struct keeper *k)
+static uint8_t *bytes_of_bans(struct keeper *k, size_t *ret_len)
 {
     struct ban *list = NULL;
     size_t count = 0;
     uint64_t now_ns = clock_now_ns();
     if (!gather(k, now_ns, &list, &count))
-        return -ENOMEM;
-    uint8_t *bytes = malloc(ban_state_bytes(count));
-    int error = -ENOMEM;
-    if (bytes) {
+        return NULL;
+    *ret_len = ban_state_bytes(count);
+    uint8_t *bytes = malloc(*ret_len);
+    if (bytes)
         ban_state_write(bytes, list, count, now_ns, clock_wall_ns());
-        error = replace(k->path, bytes, ban_state_bytes(count));
-    }
-    free(bytes);
     free(list);
-    return error;
+    return bytes;
 }
 
-static void save_if_changed(struct keeper *k, bool at_once)
+static void save_bans(struct keeper *k, bool at_once)
 {
     uint64_t seq = bans_seq(k->bans), now_ns = clock_now_ns();
-    if (!k->path[0] || seq == k->written_seq || (!at_once && now_ns - k->written_ns < WRITE_EVERY_NS))
+    size_t len = 0;
+    if (!k->writes || seq == k->bans_seq || (!at_once && now_ns - k->bans_ns < BANS_EVERY_NS))
         return;
-    int error = save(k);
-    k->written_ns = now_ns;
-    if (!error)
-        k->written_seq = seq;
-    if (error && error != k->last_error)
-        LOG_WARN("state file %s cannot be written: %s; bans would not outlive a restart", k->path, strerror(-error));
-    if (!error && k->last_error)
-        LOG_INFO("state file %s is written again", k->path);
-    k->last_error = error;
+    uint8_t *bytes = bytes_of_bans(k, &len);
+    k->bans_ns = now_ns;
+    if (kept_file_write(&k->bans_file, bytes, len))
+        k->bans_seq = seq;
+    free(bytes);
+}
+
+/* ---- claims ---- */
+
+static void restore_claims(struct keeper *k, const uint8_t *bytes, size_t len)
+{
+    const char *fault = k->claims->read(k->claims->of, bytes, len);
+    if (fault)
+        kept_file_set_aside(&k->claims_file, fault);
+}
+
+/* They change all the time, a little; so the file is written less often, and not while nobody is served. */
+static void save_claims(struct keeper *k, bool at_once)
+{
+    uint64_t now_ns = clock_now_ns();
+    size_t len = 0;
+    if (!k->writes || !k->claims || (!at_once && now_ns - k->claims_ns < CLAIMS_EVERY_NS))
+        return;
+    uint64_t served = k->claims->served(k->claims->of);
+    if (served == k->claims_served)
+        return;
+    uint8_t *bytes = k->claims->write(k->claims->of, &len);
+    k->claims_ns = now_ns;
+    if (kept_file_write(&k->claims_file, bytes, len))
+        k->claims_served = served;
+    free(bytes);
 }
 
 /* ---- the thread ---- */
+
+static void load(struct kept_file *f, struct keeper *k, void (*restore)(struct keeper *, const uint8_t *, size_t))
+{
+    size_t len = 0;
+    uint8_t *bytes = kept_file_read(f, &len);
+    if (bytes)
+        restore(k, bytes, len);
+    free(bytes);
+}
 
 /* Waits for the next round. True: it is the last. */
 static bool rest(struct keeper *k)
@@ -243,28 +167,37 @@ static void *keeper_main(void *arg)
     struct keeper *k = arg;
     while (!rest(k)) {
         bans_sweep(k->bans, clock_now_ns());
-        save_if_changed(k, false);
+        save_bans(k, false);
+        save_claims(k, false);
     }
-    save_if_changed(k, true);
+    save_bans(k, true);
+    save_claims(k, true);
     return NULL;
 }
 
-struct keeper *keeper_start(const char *path, struct bans *bans)
+struct keeper *keeper_start(const char *path, struct bans *bans, const struct keeper_claims *claims)
 {
     pthread_condattr_t attr;
     struct keeper *k = calloc(1, sizeof(*k));
     if (!k)
         return NULL;
-    k->path = path;
+    kept_file_init(&k->bans_file, path, "", "bans");
+    kept_file_init(&k->claims_file, path, ".claims", "claims");
     k->bans = bans;
+    k->claims = claims;
+    k->writes = path[0] != '\0';
     pthread_mutex_init(&k->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&k->woken, &attr);
     pthread_condattr_destroy(&attr);
-    if (path[0])
-        load(k);
-    k->written_seq = bans_seq(bans);
+    if (k->writes)
+        load(&k->bans_file, k, restore_bans);
+    if (k->writes && claims)
+        load(&k->claims_file, k, restore_claims);
+    k->bans_seq = bans_seq(bans);
+    k->claims_served = claims ? claims->served(claims->of) : 0;
+    k->claims_ns = clock_now_ns();
     if (pthread_create(&k->thread, NULL, keeper_main, k)) {
         pthread_cond_destroy(&k->woken);
         pthread_mutex_destroy(&k->lock);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static char folder[64], path[128], aside[160], beside[160];
+static char folder[64], path[128], aside[160], beside[160], claims_path[160], claims_aside[192];
 
 static int setup(void **state)
 {
@@ -28,6 +28,8 @@ static int setup(void **state)
     snprintf(path, sizeof(path), "%s/state", folder);
     snprintf(aside, sizeof(aside), "%s.damaged", path);
     snprintf(beside, sizeof(beside), "%s.new", path);
+    snprintf(claims_path, sizeof(claims_path), "%s.claims", path);
+    snprintf(claims_aside, sizeof(claims_aside), "%s.damaged", claims_path);
     return 0;
 }
 
@@ -35,6 +37,8 @@ static int teardown(void **state)
 {
     unlink(path);
     unlink(aside);
+    unlink(claims_path);
+    unlink(claims_aside);
     return rmdir(folder); /* nothing else was left */
 }
 
@@ -48,7 +52,7 @@ static struct bans *new_table(void)
 
 static struct keeper *start(struct bans *t)
 {
-    struct keeper *k = keeper_start(path, t);
+    struct keeper *k = keeper_start(path, t, NULL);
     assert_non_null(k);
     return k;
 }
@@ -182,11 +186,11 @@ static void a_damaged_file_is_set_aside(void **state)
 static void out_of_reach_is_no_reason_to_stop(void **state)
 {
     struct bans *t = new_table();
-    struct keeper *k = keeper_start("/nonexistent/folder/state", t);
+    struct keeper *k = keeper_start("/nonexistent/folder/state", t, NULL);
     assert_non_null(k);
     ban(t, "192.0.2.1");
     keeper_stop(k);
-    k = keeper_start(folder, t); /* a folder is no file */
+    k = keeper_start(folder, t, NULL); /* a folder is no file */
     assert_non_null(k);
     ban(t, "192.0.2.2");
     keeper_stop(k);
@@ -196,11 +200,93 @@ static void out_of_reach_is_no_reason_to_stop(void **state)
 static void none_is_asked_for(void **state)
 {
     struct bans *t = new_table();
-    struct keeper *k = keeper_start("", t);
+    struct keeper *k = keeper_start("", t, NULL);
     assert_non_null(k);
     ban(t, "192.0.2.1");
     keeper_stop(k);
     keeper_stop(NULL);
+    bans_free(t);
+}
+
+/* ---- claims ---- */
+
+/* Something that has claims. */
+struct holder {
+    char text[32];
+    uint64_t served;
+    const char *fault;
+    bool out_of_memory;
+    unsigned writes;
+};
+
+static uint64_t holder_served(void *of)
+{
+    return ((struct holder *)of)->served;
+}
+
+static uint8_t *holder_write(void *of, size_t *ret_len)
+{
+    struct holder *h = of;
+    h->writes++;
+    *ret_len = strlen(h->text);
+    return h->out_of_memory ? NULL : (uint8_t *)strdup(h->text);
+}
+
+static const char *holder_read(void *of, const uint8_t *bytes, size_t len)
+{
+    struct holder *h = of;
+    snprintf(h->text, sizeof(h->text), "%.*s", (int)len, (const char *)bytes);
+    return h->fault;
+}
+
+static struct keeper *start_with(struct bans *t, struct holder *h, struct keeper_claims *claims)
+{
+    *claims = (struct keeper_claims){h, holder_served, holder_write, holder_read};
+    struct keeper *k = keeper_start(path, t, claims);
+    assert_non_null(k);
+    return k;
+}
+
+static void claims_outlive_the_process(void **state)
+{
+    struct stat st;
+    struct keeper_claims claims;
+    struct holder before = {.text = "who was served"}, after = {.text = ""};
+    struct bans *t = new_table();
+    struct keeper *k = start_with(t, &before, &claims);
+    before.served = 7;
+    keeper_stop(k);
+    assert_int_equal(before.writes, 1);
+    assert_int_equal(stat(claims_path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(access(path, F_OK), -1); /* no bans have changed */
+    k = start_with(t, &after, &claims);
+    assert_string_equal(after.text, "who was served");
+    keeper_stop(k);
+    assert_int_equal(after.writes, 0); /* nobody was served since */
+    bans_free(t);
+}
+
+static void damaged_claims_are_set_aside_and_bans_stay(void **state)
+{
+    struct keeper_claims claims;
+    struct holder holder = {.text = "nonsense", .served = 0};
+    struct bans *t = new_table();
+    struct keeper *k = start_with(t, &holder, &claims);
+    ban(t, "192.0.2.1");
+    holder.served = 1;
+    keeper_stop(k);
+    bans_free(t);
+    holder.fault = "is damaged";
+    t = new_table();
+    k = start_with(t, &holder, &claims);
+    assert_true(is_banned(t, 1));
+    assert_int_equal(access(claims_path, F_OK), -1);
+    assert_int_equal(access(claims_aside, F_OK), 0);
+    holder.served = 2;
+    holder.out_of_memory = true;
+    keeper_stop(k);
+    assert_int_equal(access(claims_path, F_OK), -1);
     bans_free(t);
 }
 
@@ -214,6 +300,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_list_says_is_not_written, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_reach_is_no_reason_to_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(claims_outlive_the_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_claims_are_set_aside_and_bans_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(none_is_asked_for, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,14 @@ struct calm_time {
 
 void calm_time_init(struct calm_time *c, uint64_t now_ns);
 
+/* So many stretches were calm before a restart, as far as they matter: means go on over as much time as before. At the
+ * beginning only. */
+static inline void calm_time_resume(struct calm_time *c, uint64_t stretches)
+{
+    uint64_t most = CALM_TIME_MOST_NS / CALM_STRETCH_NS;
+    c->calm = stretches < most ? stretches : most;
+}
+
 /* Goes on to the stretch of `now_ns`. */
 void calm_time_advance(struct calm_time *c, uint64_t now_ns);
 

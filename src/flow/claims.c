@@ -10,6 +10,8 @@
 #define HALF_LIFE_FACTOR 1.4427 /* of a half-life: the time constant */
 #define SURE_STRETCHES   120u   /* a minute of calm time: a mean over less is not kept for hours */
 #define LEAST_RATE       1e-9   /* a microsecond in a quarter of an hour */
+#define KEPT_UNIT        0x1p40
+#define KEPT_MOST        1e6 /* a million servers: no gate has served more */
 
 static double claims_fade(double rate, uint64_t at_ns, uint64_t now_ns)
 {
@@ -49,6 +51,30 @@ double claim_update(struct claim *c, const struct calm_time *calm, uint64_t now_
     return c->rate - before;
 }
 
+/* What a mean goes on by, up to a minute. */
+static uint16_t claims_calm(const struct calm_time *calm)
+{
+    return (uint16_t)(calm->calm < SURE_STRETCHES ? calm->calm : SURE_STRETCHES);
+}
+
+/* Means over less than a minute have gone on without service since there were `then` calm stretches. */
+static double claims_thin(uint16_t then, const struct calm_time *calm)
+{
+    uint16_t now = claims_calm(calm);
+    return then < now ? (double)then / now : 1;
+}
+
+double claims_update(struct claims_source *s, struct claim *c, const struct calm_time *calm, uint64_t now_ns)
+{
+    bool had = c->rate > 0;
+    double change = claim_update(c, calm, now_ns);
+    s->claimants += (uint32_t)(c->rate > 0) - (uint32_t)had;
+    s->live_rate += change;
+    s->live_at_ns = now_ns;
+    s->live_calm = claims_calm(calm);
+    return change;
+}
+
 int claims_init(struct claims *c, size_t capacity)
 {
     size_t sets = 1;
@@ -64,11 +90,17 @@ void claims_fini(struct claims *c)
     c->table = NULL;
 }
 
-/* Brings what was left behind up to date. */
-static void claims_settle(struct claims_source *s, uint64_t now_ns)
+double claims_left(const struct claims_source *s, const struct calm_time *calm, uint64_t now_ns)
 {
-    s->left_rate = claims_fade(s->left_rate, s->left_at_ns, now_ns);
-    s->left_recent = claims_fade(s->left_recent, s->left_at_ns, now_ns);
+    return claims_fade(s->left_rate * claims_thin(s->left_calm, calm), s->left_at_ns, now_ns);
+}
+
+/* Brings what was left behind up to date. */
+static void claims_settle(struct claims_source *s, const struct calm_time *calm, uint64_t now_ns)
+{
+    s->left_rate = claims_left(s, calm, now_ns);
+    s->left_recent = claims_fade(s->left_recent * claims_thin(s->left_calm, calm), s->left_at_ns, now_ns);
+    s->left_calm = claims_calm(calm);
     s->left_debt_ns = bucket_level(&(struct faded_sum){s->left_debt_ns, s->left_at_ns}, s->left_rate, now_ns);
     s->left_at_ns = now_ns;
     if (s->left_rate <= 0)
@@ -94,7 +126,7 @@ struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t no
 
 double claims_inherit(struct claims_source *s, struct claim *claim, const struct calm_time *calm, uint64_t now_ns)
 {
-    claims_settle(s, now_ns);
+    claims_settle(s, calm, now_ns);
     *claim = (struct claim){.stretch = calm->stretch, .calm = calm->calm, .first = calm->calm, .at_ns = now_ns};
     if (!s->left)
         return 0;
@@ -107,19 +139,82 @@ double claims_inherit(struct claims_source *s, struct claim *claim, const struct
     s->left_debt_ns -= debt_ns;
     s->left--;
     s->live_rate += claim->rate;
+    s->live_at_ns = now_ns;
+    s->live_calm = claims_calm(calm);
+    s->claimants += claim->rate > 0;
     return debt_ns;
 }
 
-void claims_release(struct claims_source *s, const struct claim *claim, double debt_ns, double work_ns, uint64_t now_ns)
+void claims_release(struct claims_source *s, const struct claim *claim, double debt_ns, double work_ns,
+                    const struct calm_time *calm, uint64_t now_ns)
 {
-    claims_settle(s, now_ns);
+    claims_settle(s, calm, now_ns);
     faded_sum_add(&s->work, CLAIMS_WORK_NS, work_ns, now_ns);
     s->live -= s->live > 0;
     s->live_rate = s->live_rate > claim->rate && s->live ? s->live_rate - claim->rate : 0;
     if (claim->rate <= 0)
         return;
+    s->claimants -= s->claimants > 0;
     s->left++;
     s->left_rate += claim->rate;
     s->left_recent += claim->recent;
     s->left_debt_ns += debt_ns;
+}
+
+/* ---- over a restart ---- */
+
+static bool claims_keep(const struct claims_source *s, const struct calm_time *calm, uint64_t now_ns,
+                        struct claims_kept *ret)
+{
+    double live = s->claimants ? s->live_rate * claims_thin(s->live_calm, calm) : 0;
+    double left = s->left ? claims_left(s, calm, now_ns) : 0, rate;
+    live = claims_fade(live, s->live_at_ns, now_ns);
+    rate = live + left;
+    *ret = (struct claims_kept){
+        .rate = (uint64_t)((rate < KEPT_MOST ? rate : KEPT_MOST) * KEPT_UNIT),
+        .key = s->key,
+        .count = (live > 0 ? s->claimants : 0) + (left > 0 ? s->left : 0),
+    };
+    return s->key && ret->rate && ret->count;
+}
+
+size_t claims_page(const struct claims *c, size_t *cursor, const struct calm_time *calm, uint64_t now_ns,
+                   struct claims_kept *rows, size_t most)
+{
+    size_t count = 0, end = c->sets * WAYS, i = *cursor;
+    for (size_t last = end - i < most ? end : i + most; i < last; i++)
+        count += claims_keep(&c->table[i], calm, now_ns, &rows[count]);
+    *cursor = i == end ? CLAIMS_END : i;
+    return count;
+}
+
+/* The entry of this source, or an unused one. */
+static struct claims_source *claims_place(struct claims *c, uint64_t key)
+{
+    struct claims_source *set = &c->table[key % c->sets * WAYS], *unused = NULL;
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (set[i].key == key)
+            return &set[i];
+        if (!set[i].key && !unused)
+            unused = &set[i];
+    }
+    return unused;
+}
+
+double claims_restore(struct claims *c, const struct claims_kept *kept, const struct calm_time *calm,
+                      uint64_t passed_ns, uint64_t now_ns)
+{
+    bool sure = calm->calm >= SURE_STRETCHES;
+    double rate = (double)kept->rate / KEPT_UNIT;
+    rate = claims_fade(rate < KEPT_MOST ? rate : KEPT_MOST, 0, passed_ns);
+    struct claims_source *s = kept->key && kept->count && rate > 0 ? claims_place(c, kept->key) : NULL;
+    if (!s)
+        return 0;
+    if (!s->key)
+        *s = (struct claims_source){.key = kept->key, .left_at_ns = now_ns};
+    claims_settle(s, calm, now_ns);
+    s->left += kept->count < UINT32_MAX - s->left ? kept->count : UINT32_MAX - s->left;
+    s->left_rate += rate;
+    s->left_recent += sure ? 0 : rate; /* a sure one stands by itself; its mean of the last minute begins anew */
+    return rate;
 }

@@ -69,8 +69,7 @@ static void reqcost_classify(struct reqlimit *l, struct reqlimit_conn *c, uint64
 void reqcost_update(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     calm_time_advance(&l->calm, now_ns);
-    double change = claim_update(&c->claim, &l->calm, now_ns);
-    c->source->live_rate += change;
+    double change = claims_update(c->source, &c->claim, &l->calm, now_ns);
     if (c->source->busy)
         l->active_rate += change;
     bucket_add(&c->debt, c->share, 0, c->debt.value, now_ns);

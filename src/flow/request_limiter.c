@@ -49,6 +49,7 @@ void reqlimit_join(struct reqlimit *l, struct reqlimit_conn *c, uint64_t source_
     list_init(&c->woken);
     calm_time_advance(&l->calm, now_ns);
     c->source = claims_acquire(&l->claims, source_key, now_ns);
+    l->stats.connections++;
     double debt_ns = claims_inherit(c->source, &c->claim, &l->calm, now_ns);
     c->debt = (struct faded_sum){debt_ns, now_ns};
     if (c->source->busy)
@@ -111,13 +112,35 @@ static void reqlimit_pass(struct reqlimit *l, struct reqlimit_conn *c, uint32_t 
         plain_service_passed(&l->plain, c, calm, now_ns);
 }
 
+/* Some of those that wait go on, or are gone. */
+static void reqlimit_unhold(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool passed)
+{
+    n = n < c->held ? n : c->held;
+    c->held -= n;
+    l->stats.waiting -= n;
+    l->stats.passed_held[c->proof] += passed ? n : 0;
+}
+
+/* What waits of it now: each message is counted once, by what the refusal of the first one rests on. */
+static void reqlimit_hold(struct reqlimit *l, struct reqlimit_conn *c)
+{
+    uint32_t waits = c->waiter.messages;
+    if (waits < c->held)
+        reqlimit_unhold(l, c, c->held - waits, false);
+    if (!c->held)
+        c->proof = l->by_counter ? PROOF_COUNTER : PROOF_LATENCY;
+    l->stats.held[c->proof] += waits - c->held;
+    l->stats.waiting += waits - c->held;
+    c->held = waits;
+}
+
 static void reqlimit_grant(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint32_t left = c->waiter.messages - n;
     fair_queue_remove(&l->queue, &c->waiter);
     reqlimit_pass(l, c, n, now_ns);
     c->granted += n;
-    l->stats.passed_held += n;
+    reqlimit_unhold(l, c, n, true);
     if (list_empty(&c->woken))
         list_push(&l->woken, &c->woken);
     fair_queue_push(&l->queue, &c->waiter, left, reqcost_level(l, c, now_ns), now_ns);
@@ -238,10 +261,12 @@ uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n,
     c->lease = c->lease < LEASE_MOST ? c->lease : LEASE_MOST;
     if (at_once) {
         fair_queue_remove(&l->queue, &c->waiter);
+        reqlimit_unhold(l, c, at_once, true);
         reqlimit_pass(l, c, at_once, now_ns);
     }
     fair_queue_push(&l->queue, &c->waiter, n - at_once, reqcost_level(l, c, now_ns), now_ns);
     reqlimit_look(l, now_ns);
+    reqlimit_hold(l, c);
     list_del(&c->woken);
     at_once += c->granted;
     c->granted = 0;
@@ -253,6 +278,7 @@ void reqlimit_rest(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
     if (!c->waiter.messages)
         return;
     fair_queue_remove(&l->queue, &c->waiter);
+    reqlimit_unhold(l, c, c->held, false);
     reqlimit_look(l, now_ns);
 }
 
@@ -276,13 +302,15 @@ void reqlimit_leave(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns
         l->counter.untaken -= l->counter.untaken < c->granted ? l->counter.untaken : c->granted;
     }
     fair_queue_remove(&l->queue, &c->waiter);
+    reqlimit_unhold(l, c, c->held, false);
+    l->stats.connections--;
     uint32_t in_hand = atomic_exchange(&c->in_hand, 0);
     atomic_fetch_sub(&l->in_hand, in_hand);
     bucket_add(&l->left, reqlimit_pace(l), in_hand - (in_hand < c->granted ? in_hand : c->granted), LEFT_MOST, now_ns);
     plain_service_forget(&l->plain, c);
     reqcost_forget(l, c);
     claims_release(c->source, &c->claim, bucket_level(&c->debt, c->share, now_ns),
-                   faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), now_ns);
+                   faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), &l->calm, now_ns);
     reqlimit_look(l, now_ns);
 }
 
@@ -357,6 +385,5 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     reqlimit_look(l, now_ns);
     atomic_store(&l->sampling, !l->queue.count && (l->plain.state == PLAIN_UNKNOWN || l->plain.sampling ||
                                                    l->calm.stretch % PLAIN_PART == 0));
-    l->stats.held = l->queue.count;
     return now_ns + (l->queue.count || l->latency.state == LATENCY_HOLDING ? TICK_HELD_NS : TICK_QUIET_NS);
 }

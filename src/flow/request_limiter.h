@@ -24,7 +24,7 @@
  * meets no limit costs two atomic additions for each read window and no lock; the books are brought up to date
  * (reqlimit_fold()) after REQLIMIT_FOLD messages or REQLIMIT_FOLD_NS.
  *
- * Memory: the table of sources (claims.h), 13 KiB, and 304 bytes in each connection. Nothing is ever refused: when the
+ * Memory: the table of sources (claims.h), 13 KiB, and 312 bytes in each connection. Nothing is ever refused: when the
  * table is full, sources share entries.
  */
 #ifndef WEIR_FLOW_REQUEST_LIMITER_H
@@ -51,6 +51,9 @@
 #define REQLIMIT_PROBES    64u
 
 enum limit_state { LIMIT_NONE, LIMIT_PROBING, LIMIT_ACTIVE };
+
+/* What a hold rests on: that messages lie untaken, or that latency rises while throughput does not. */
+enum hold_proof { PROOF_NONE, PROOF_COUNTER, PROOF_LATENCY, PROOF_COUNT };
 
 /* A message whose cost is being measured. */
 struct reqlimit_sample {
@@ -82,8 +85,10 @@ struct reqlimit_conn {
     double cost_ns; /* of one message; 0: not known */
     struct reqlimit_sample sample;
     uint64_t used_ns, silent_ns;
-    uint32_t granted;   /* may be passed; counted as passed */
-    uint32_t unsampled; /* messages since a sample was taken */
+    uint32_t granted;      /* may be passed; counted as passed */
+    uint32_t held;         /* messages that wait, as far as they are counted in the stats */
+    enum hold_proof proof; /* of its present hold */
+    uint32_t unsampled;    /* messages since a sample was taken */
     bool established, over, is_active;
     bool replies; /* something has come back to it */
 };
@@ -96,9 +101,10 @@ struct reqlimit_probe {
 };
 
 struct reqlimit_stats {
-    uint64_t held, passed_held; /* connections in line; messages that were */
-    uint64_t stuck;             /* holds that kept an idle application from working */
-    uint32_t established, over;
+    uint64_t held[PROOF_COUNT], passed_held[PROOF_COUNT]; /* messages that had to wait; of these, that went on */
+    uint64_t waiting;                                     /* messages that wait */
+    uint64_t stuck;                                       /* holds that kept an idle application from working */
+    uint32_t connections, established, over;
 };
 
 struct reqlimit {

@@ -30,13 +30,6 @@ static uint64_t checksum(const uint8_t *bytes, size_t len)
 
 /* ---- writing ---- */
 
-static uint8_t *put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
-    return at + bytes;
-}
-
 static uint64_t left(uint64_t at_ns, uint64_t now_ns)
 {
     return at_ns == BAN_FOR_EVER ? BAN_FOR_EVER : at_ns > now_ns ? at_ns - now_ns : 0;
@@ -44,24 +37,24 @@ static uint64_t left(uint64_t at_ns, uint64_t now_ns)
 
 static uint8_t *put_entry(uint8_t *at, const struct ban *b, uint64_t now_ns)
 {
-    at = put(at, b->who.kind, 1);
-    at = put(at, b->who.bits, 1);
-    at = put(at, b->reason, 1);
-    at = put(at, b->level, 1);
+    at = cursor_put(at, b->who.kind, 1);
+    at = cursor_put(at, b->who.bits, 1);
+    at = cursor_put(at, b->reason, 1);
+    at = cursor_put(at, b->level, 1);
     memcpy(at, b->who.bytes, sizeof(b->who.bytes));
-    at = put(at + sizeof(b->who.bytes), left(b->until_ns, now_ns), 8);
-    at = put(at, left(b->fade_at_ns, now_ns), 8);
-    at = put(at, b->fade_ns, 8);
-    return put(at, now_ns - b->since_ns, 8);
+    at = cursor_put(at + sizeof(b->who.bytes), left(b->until_ns, now_ns), 8);
+    at = cursor_put(at, left(b->fade_at_ns, now_ns), 8);
+    at = cursor_put(at, b->fade_ns, 8);
+    return cursor_put(at, now_ns - b->since_ns, 8);
 }
 
 void ban_state_write(uint8_t *dst, const struct ban *bans, size_t count, uint64_t now_ns, uint64_t wall_ns)
 {
     uint8_t *at = dst;
     memcpy(at, magic, sizeof(magic));
-    at = put(at + sizeof(magic), BAN_STATE_VERSION, 4);
-    at = put(at, count, 4);
-    at = put(at, wall_ns, 8);
+    at = cursor_put(at + sizeof(magic), BAN_STATE_VERSION, 4);
+    at = cursor_put(at, count, 4);
+    at = cursor_put(at, wall_ns, 8);
     for (size_t i = 0; i < count; i++)
         at = put_entry(at, &bans[i], now_ns);
     ban_state_seal(dst, (size_t)(at - dst) + SUM_BYTES);
@@ -69,16 +62,10 @@ void ban_state_write(uint8_t *dst, const struct ban *bans, size_t count, uint64_
 
 void ban_state_seal(uint8_t *bytes, size_t len)
 {
-    put(bytes + len - SUM_BYTES, checksum(bytes, len - SUM_BYTES), SUM_BYTES);
+    cursor_put(bytes + len - SUM_BYTES, checksum(bytes, len - SUM_BYTES), SUM_BYTES);
 }
 
 /* ---- reading ---- */
-
-static uint64_t take_u64(struct cursor *c)
-{
-    uint64_t high = cursor_be32(c);
-    return high << 32 | cursor_be32(c);
-}
 
 static size_t entry_bytes(uint32_t version)
 {
@@ -104,7 +91,7 @@ enum ban_state_fault ban_state_check(const uint8_t *bytes, size_t len, size_t *r
     if (c.failed || version == 0 || len != HEAD_BYTES + count * entry_bytes(version) + SUM_BYTES)
         return BAN_STATE_DAMAGED;
     c = cursor_over(bytes + len - SUM_BYTES, SUM_BYTES);
-    if (take_u64(&c) != checksum(bytes, len - SUM_BYTES))
+    if (cursor_be64(&c) != checksum(bytes, len - SUM_BYTES))
         return BAN_STATE_DAMAGED;
     *ret_count = count;
     return BAN_STATE_SOUND;
@@ -146,18 +133,18 @@ bool ban_state_entry(const uint8_t *bytes, size_t index, uint64_t now_ns, uint64
     struct cursor head = cursor_over(bytes + HEAD_BYTES - 8, 8);
     uint32_t version = version_of(bytes);
     struct cursor c = cursor_over(bytes + HEAD_BYTES + index * entry_bytes(version), entry_bytes(version));
-    uint64_t written_ns = take_u64(&head), passed_ns = wall_ns > written_ns ? wall_ns - written_ns : 0;
+    uint64_t written_ns = cursor_be64(&head), passed_ns = wall_ns > written_ns ? wall_ns - written_ns : 0;
     struct ban b = {.since_ns = now_ns};
     b.who.kind = cursor_u8(&c);
     b.who.bits = cursor_u8(&c);
     b.reason = cursor_u8(&c);
     b.level = cursor_u8(&c);
     memcpy(b.who.bytes, cursor_take(&c, sizeof(b.who.bytes)).at, sizeof(b.who.bytes));
-    b.until_ns = when(take_u64(&c), passed_ns, now_ns);
-    uint64_t fade_left_ns = take_u64(&c);
-    b.fade_ns = take_u64(&c);
+    b.until_ns = when(cursor_be64(&c), passed_ns, now_ns);
+    uint64_t fade_left_ns = cursor_be64(&c);
+    b.fade_ns = cursor_be64(&c);
     if (version > 1)
-        b.since_ns = now_ns - take_u64(&c) - passed_ns; /* may lie before this boot: see bans.h */
+        b.since_ns = now_ns - cursor_be64(&c) - passed_ns; /* may lie before this boot: see bans.h */
     fade(&b, fade_left_ns, passed_ns, now_ns);
     if (!is_possible(&b) || (b.until_ns == 0 && b.level == 0))
         return false;

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/kept_file.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIRST_BYTES 4096u
+
+/* Longer files are none of Weir's. */
+#define FILE_MOST (64u << 20)
+
+/* With what is put behind it. */
+#define PATH_MOST (KEPT_FILE_PATH_MAX + 16)
+
+void kept_file_init(struct kept_file *f, const char *path, const char *suffix, const char *without)
+{
+    *f = (struct kept_file){.without = without};
+    snprintf(f->path, sizeof(f->path), "%s%s", path, suffix);
+}
+
+/* ---- reading ---- */
+
+void kept_file_set_aside(const struct kept_file *f, const char *why)
+{
+    char aside[PATH_MOST];
+    snprintf(aside, sizeof(aside), "%s.damaged", f->path);
+    if (rename(f->path, aside) == 0)
+        LOG_WARN("state file %s %s: set aside as %s; starting without %s", f->path, why, aside, f->without);
+    else
+        LOG_WARN("state file %s %s and cannot be set aside (%s); starting without %s", f->path, why, strerror(errno),
+                 f->without);
+}
+
+static uint8_t *read_all(FILE *f, size_t *ret_len)
+{
+    size_t cap = FIRST_BYTES, len = 0;
+    uint8_t *bytes = NULL;
+    for (;;) {
+        uint8_t *more = cap <= FILE_MOST ? realloc(bytes, cap) : NULL;
+        if (!more) {
+            free(bytes);
+            return NULL;
+        }
+        bytes = more;
+        len += fread(bytes + len, 1, cap - len, f);
+        if (len < cap)
+            break;
+        cap *= 2;
+    }
+    *ret_len = len;
+    return bytes;
+}
+
+uint8_t *kept_file_read(struct kept_file *f, size_t *ret_len)
+{
+    FILE *file = fopen(f->path, "re");
+    if (!file) {
+        if (errno != ENOENT)
+            LOG_WARN("state file %s cannot be read: %s; starting without %s", f->path, strerror(errno), f->without);
+        return NULL;
+    }
+    uint8_t *bytes = read_all(file, ret_len);
+    if (!bytes || ferror(file)) {
+        LOG_WARN("state file %s cannot be read; starting without %s", f->path, f->without);
+        free(bytes);
+        bytes = NULL;
+    }
+    fclose(file);
+    return bytes;
+}
+
+/* ---- writing ---- */
+
+static int write_all(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        bytes += n > 0 ? n : 0;
+        len -= n > 0 ? (size_t)n : 0;
+    }
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* Else a power cut could leave the old name with neither file. */
+static void flush_folder(const char *path)
+{
+    char folder[PATH_MOST];
+    snprintf(folder, sizeof(folder), "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (!slash)
+        return;
+    slash[slash == folder] = '\0';
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!fsync(fd);
+    close(fd);
+}
+
+static int replace(const char *path, const uint8_t *bytes, size_t len)
+{
+    char beside[PATH_MOST];
+    snprintf(beside, sizeof(beside), "%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    int error = write_all(fd, bytes, len);
+    if (close(fd) < 0 && !error)
+        error = -errno;
+    if (!error && rename(beside, path) < 0)
+        error = -errno;
+    if (error)
+        unlink(beside);
+    else
+        flush_folder(path);
+    return error;
+}
+
+bool kept_file_write(struct kept_file *f, const uint8_t *bytes, size_t len)
+{
+    int error = bytes ? replace(f->path, bytes, len) : -ENOMEM;
+    if (error && error != f->last_error)
+        LOG_WARN("state file %s cannot be written: %s; %s would not outlive a restart", f->path, strerror(-error),
+                 f->without);
+    if (!error && f->last_error)
+        LOG_INFO("state file %s is written again", f->path);
+    f->last_error = error;
+    return !error;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What the request limiter does at the moment, in few words, for whoever looks: the metrics of a gate, and the row of a
+ * connection. Pure copies, a few hundred nanoseconds; under the limiter's lock.
+ *
+ * Each hold rests on a proof (enum hold_proof). Where there is none, nothing is held, and nothing could be.
+ */
+#ifndef WEIR_FLOW_REQLIMIT_REPORT_H
+#define WEIR_FLOW_REQLIMIT_REPORT_H
+
+#include "flow/request_limiter.h"
+
+struct reqlimit_report {
+    enum limit_state state;
+    enum hold_proof proof; /* of the present holds, or on which one would rest; PROOF_NONE: nothing can be held */
+    enum taken_state counter;
+    enum plain_state plain;
+    uint32_t connections, established, over; /* strangers: connections - established */
+    uint32_t in_line;                        /* connections */
+    uint64_t waiting;                        /* messages of these, as far as they are read */
+    uint64_t since_ns;                       /* somebody has been in line since then, without a break; 0: nobody is */
+    uint64_t untaken;                        /* by the counter; 0 without one */
+    uint64_t in_hand;                        /* passed and not answered, of connections that await answers */
+    uint64_t untaken_window;                 /* so many may lie untaken; 0 without a counter */
+    uint64_t in_hand_window;                 /* so many may be in hand; 0: not limited */
+    uint64_t held[PROOF_COUNT], passed_held[PROOF_COUNT]; /* messages, in all, by the proof of the hold */
+    uint64_t without_progress; /* holds, in all, that kept an idle application from working */
+};
+
+void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret);
+
+/* Why a connection's next message waits. */
+struct reqlimit_hold {
+    enum hold_proof proof; /* PROOF_NONE: it does not wait */
+    uint64_t since_ns;
+    uint32_t messages;
+    bool established; /* it has a claim, and is far above it */
+};
+
+void reqlimit_hold_of(const struct reqlimit_conn *c, struct reqlimit_hold *ret);
+
+/* "none", "probing", "active"; "none", "counter", "latency". */
+const char *limit_state_word(enum limit_state s);
+const char *hold_proof_word(enum hold_proof p);
+
+/* Why nothing is held and nothing could be, as the end of a sentence; NULL: something could. */
+const char *reqlimit_report_why_not(const struct reqlimit_report *r);
+
+#endif
