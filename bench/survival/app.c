@@ -2,14 +2,16 @@
 /*
  * The application that is flooded: an ordinary libzmq program with library defaults and the habitual 1024 descriptors.
  *
- *   app rep|router|router8|pull ENDPOINT WORK_US REPORT
+ *   app [--counter PATH] rep|router|router8|pull ENDPOINT WORK_US REPORT
  *   app pub|xpub ENDPOINT WORK_US REPORT RATE SIZE
  *
  * rep and router send every message back, from one thread that works WORK_US of its CPU time on each; router8 gives
  * them to eight workers that sleep instead. pull notes the stamped messages in REPORT ("got CLIENT SEQ INTENDED_NS
  * NS") and how many it took in all ("total COUNT NS", ten times a second). pub and xpub publish RATE messages of SIZE
  * bytes a second, stamped with the time at which each was due; xpub also reads a few of its subscribers' messages after
- * each. "ready" (for publishers: "ready START_NS PERIOD_NS"); ends when it is killed, after LIFE_SECONDS at most.
+ * each. With --counter it says what it takes at PATH (weir/taken.h); router8 then passes messages on in a loop of its
+ * own, because what zmq_proxy() takes cannot be counted. "ready" (for publishers: "ready START_NS PERIOD_NS"); ends
+ * when it is killed, after LIFE_SECONDS at most.
  */
 #include "../../demo/demo.h"
 #include "curve.h"
@@ -22,6 +24,8 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#include <weir/taken.h>
+
 #define LIFE_SECONDS   60
 #define WORKERS        8
 #define TOPIC_BYTES    8 /* before the stamp of a publication */
@@ -31,6 +35,7 @@
 #define SECOND_NS      UINT64_C(1000000000)
 
 static void *context;
+static struct weir_taken *counter; /* NULL: nothing is counted */
 static unsigned work_us;
 static FILE *report;
 
@@ -61,12 +66,12 @@ static void sleep_until(uint64_t when_ns)
 }
 
 /* Gives every frame back as it comes; the work is done before the last one. A reply that finds no room is dropped. */
-static void echo(void *socket, void (*do_work)(void))
+static void echo(void *socket, void (*do_work)(void), struct weir_taken *counted)
 {
     zmq_msg_t msg;
     for (;;) {
         zmq_msg_init(&msg);
-        if (zmq_msg_recv(&msg, socket, 0) < 0)
+        if (weir_taken_recv(counted, &msg, socket, 0) < 0)
             return;
         int more = zmq_msg_more(&msg);
         if (!more)
@@ -101,7 +106,7 @@ static void pull(void *socket)
 {
     zmq_msg_t msg;
     zmq_msg_init(&msg);
-    for (uint64_t count = 0; zmq_msg_recv(&msg, socket, 0) >= 0;) {
+    for (uint64_t count = 0; weir_taken_recv(counter, &msg, socket, 0) >= 0;) {
         if (zmq_msg_more(&msg))
             continue;
         work();
@@ -146,7 +151,7 @@ static void *worker(void *unused)
 {
     void *socket = zmq_socket(context, ZMQ_REP);
     if (socket && zmq_connect(socket, "inproc://workers") == 0)
-        echo(socket, sleeping_work);
+        echo(socket, sleeping_work, NULL);
     return NULL;
 }
 
@@ -158,6 +163,31 @@ static void start_workers(void *back)
     for (int i = 0; i < WORKERS; i++) {
         if (pthread_create(&thread, NULL, worker, NULL) != 0)
             exit(1);
+    }
+}
+
+static void pass_on(void *from, void *to, struct weir_taken *counted)
+{
+    zmq_msg_t msg;
+    int more = 1;
+    while (more) {
+        zmq_msg_init(&msg);
+        if (weir_taken_recv(counted, &msg, from, 0) < 0)
+            exit(1);
+        more = zmq_msg_more(&msg);
+        if (zmq_msg_send(&msg, to, more ? ZMQ_SNDMORE : 0) < 0)
+            zmq_msg_close(&msg);
+    }
+}
+
+static void proxy(void *front, void *back)
+{
+    zmq_pollitem_t items[] = {{.socket = front, .events = ZMQ_POLLIN}, {.socket = back, .events = ZMQ_POLLIN}};
+    while (weir_taken_poll(counter, front, items, 2, -1) >= 0) {
+        if (items[0].revents)
+            pass_on(front, back, counter);
+        if (items[1].revents)
+            pass_on(back, front, NULL);
     }
 }
 
@@ -183,12 +213,14 @@ static void serve(const struct pattern *p, void *socket, char **argv)
     if (back)
         start_workers(back);
     say_ready();
-    if (back)
+    if (back && counter)
+        proxy(socket, back);
+    else if (back)
         zmq_proxy(socket, back, NULL);
     else if (p->socket_type == ZMQ_PULL)
         pull(socket);
     else
-        echo(socket, work);
+        echo(socket, work, counter);
 }
 
 static const struct pattern *find(int argc, char **argv)
@@ -208,9 +240,14 @@ static bool has_publication(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const char *path = argc > 2 && strcmp(argv[1], "--counter") == 0 ? argv[2] : NULL;
+    argc -= path ? 2 : 0;
+    argv += path ? 2 : 0;
     const struct pattern *p = find(argc, argv);
     if (!p || !has_publication(argc, argv)) {
-        fputs("usage: app rep|router|router8|pull ENDPOINT WORK_US REPORT | app pub|xpub ... RATE SIZE\n", stderr);
+        fputs("usage: app [--counter PATH] rep|router|router8|pull ENDPOINT WORK_US REPORT | app pub|xpub ... RATE "
+              "SIZE\n",
+              stderr);
         return 2;
     }
     alarm(LIFE_SECONDS);
@@ -220,8 +257,10 @@ int main(int argc, char **argv)
     work_us = (unsigned)strtoul(argv[3], NULL, 10);
     report = fopen(argv[4], "w");
     context = zmq_ctx_new();
+    if (path && !(counter = weir_taken_open(path)))
+        perror(path);
     void *socket = zmq_socket(context, p->socket_type);
-    if (!report || !socket || !curve_serve(socket) || zmq_bind(socket, argv[2]) < 0) {
+    if ((path && !counter) || !report || !socket || !curve_serve(socket) || zmq_bind(socket, argv[2]) < 0) {
         perror(argv[2]);
         return 1;
     }

@@ -56,7 +56,7 @@ static void taken_counter_contradict(struct taken_counter *c, const struct taken
         c->answered_most += (uint64_t)untaken;
     if (untaken < 0 || (c->idle && untaken > 0 && now_ns > passed_at_ns + TAKEN_SETTLE_NS)) {
         c->ahead = (int64_t)((uint64_t)c->ahead + (uint64_t)untaken);
-        c->contradictions++;
+        c->contradictions += c->was_idle;
         untaken = 0;
     }
     c->untaken = (uint64_t)untaken;
@@ -84,6 +84,7 @@ void taken_counter_read(struct taken_counter *c, const struct taken_page *page, 
         return;
     bool empty = v.empty_polls != c->empty_polls, took = v.taken != c->taken;
     c->idle = v.idle_since_ns != 0 || (empty && !took);
+    c->was_idle |= c->idle;
     c->short_batch = empty && took;
     c->idle_since_ns = v.idle_since_ns;
     c->empty_polls = v.empty_polls;

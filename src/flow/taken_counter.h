@@ -8,6 +8,8 @@
  *   BELIEVED  page stale or gone                                              ABSENT
  *   BELIEVED  another generation                                              BELIEVED, as from ABSENT
  *   BELIEVED  more taken than passed                                          BELIEVED; the excess is forgotten
+ *   BELIEVED  the same before it was idle for the first time                  the same, and no contradiction: older
+ *                                                                             messages still lay in its pipes
  *   BELIEVED  idle, nothing passed for TAKEN_SETTLE_NS, some seem untaken     BELIEVED; these count as taken
  *   BELIEVED  more than TAKEN_CONTRADICTIONS + 1/64 of the takes like that    DOUBTED until the generation ends
  *   BELIEVED  a plain service answered TAKEN_ANSWERS_MOST more than taken     DOUBTED until the generation ends
@@ -43,6 +45,7 @@ struct taken_facts {
 struct taken_counter {
     enum taken_state state;
     bool idle;          /* it waits for a message, or asks again and again and finds none */
+    bool was_idle;      /* since the generation began: nothing from before it lies in its pipes */
     bool short_batch;   /* it found nothing more, and went to work on what it had, since the last look */
     uint64_t untaken;   /* passed and not taken; some may still be under way */
     uint64_t allowance; /* SLOW: so many more may be untaken */

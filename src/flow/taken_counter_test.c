@@ -76,6 +76,21 @@ static void weir_is_woken_when_it_wished(void **state)
     assert_false(taken_page_found_nothing(&page, false, NS_PER_S));
 }
 
+static void who_waits_no_more_is_not_idle(void **state)
+{
+    struct taken_counter c;
+    struct taken_facts f = {0};
+    begin(&c, &f, NS_PER_S);
+    assert_false(taken_page_found_nothing(&page, true, NS_PER_S));
+    taken_counter_read(&c, &page, &f, NS_PER_S + 1);
+    assert_true(c.idle);
+    /* The wait has ended without a message: it goes on to something else, until it asks again. */
+    assert_false(taken_page_found_nothing(&page, false, NS_PER_S + 2));
+    taken_counter_read(&c, &page, &f, NS_PER_S + 3);
+    taken_counter_read(&c, &page, &f, NS_PER_S + 4);
+    assert_false(c.idle);
+}
+
 static void one_that_counts_too_high_is_resynchronised(void **state)
 {
     struct taken_counter c;
@@ -85,10 +100,32 @@ static void one_that_counts_too_high_is_resynchronised(void **state)
         assert_false(take(NS_PER_S));
     taken_counter_read(&c, &page, &f, NS_PER_S);
     assert_int_equal(c.untaken, 0);
+    assert_int_equal(c.contradictions, 0); /* these were passed before it came */
+    assert_false(taken_page_found_nothing(&page, true, NS_PER_S));
+    taken_counter_read(&c, &page, &f, NS_PER_S);
+    f.passed += 2;
+    for (unsigned i = 0; i < 3; i++)
+        assert_false(take(NS_PER_S));
+    taken_counter_read(&c, &page, &f, NS_PER_S);
+    assert_int_equal(c.untaken, 0);
     assert_int_equal(c.contradictions, 1);
     f.passed += 2;
     taken_counter_read(&c, &page, &f, NS_PER_S);
     assert_int_equal(c.untaken, 2);
+}
+
+/* Weir has started again before an application with full queues. */
+static void a_backlog_of_before_is_no_lie(void **state)
+{
+    struct taken_counter c;
+    struct taken_facts f = {0};
+    begin(&c, &f, NS_PER_S);
+    for (unsigned i = 0; i < 1000; i++) {
+        f.passed += i % 3 == 0;
+        assert_false(take(NS_PER_S));
+        taken_counter_read(&c, &page, &f, NS_PER_S);
+        assert_true(taken_counter_holds(&c) && c.untaken <= 1);
+    }
 }
 
 static void one_that_counts_too_low_is_resynchronised_when_idle(void **state)
@@ -166,7 +203,9 @@ int main(void)
         cmocka_unit_test(no_page_is_no_counter),
         cmocka_unit_test(untaken_is_passed_less_taken),
         cmocka_unit_test(weir_is_woken_when_it_wished),
+        cmocka_unit_test(who_waits_no_more_is_not_idle),
         cmocka_unit_test(one_that_counts_too_high_is_resynchronised),
+        cmocka_unit_test(a_backlog_of_before_is_no_lie),
         cmocka_unit_test(one_that_counts_too_low_is_resynchronised_when_idle),
         cmocka_unit_test(one_that_stands_still_gets_an_allowance_that_doubles),
         cmocka_unit_test(answers_without_takes_are_a_lie),

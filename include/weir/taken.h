@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The counter: an application tells the Weir in front of it (`counter: PATH`) how many messages it has taken from a
+ * socket, and when it found none. Weir then knows which messages are worked on and which would only lie in libzmq's
+ * queues, and during a flood it holds back no more than that. Without a counter the same application is served as
+ * before; a counter that is wrong costs protection, never throughput.
+ *
+ * One file, C11 and POSIX on Linux, with _GNU_SOURCE or -std=gnu11 (from C++: include it in a C file of its own). Link
+ * with -pthread. What an application that includes zmq.h first has to write:
+ *
+ *     struct weir_taken *counter = weir_taken_open("/run/weir/main.taken");  // NULL and errno: see there
+ *     weir_taken_recv(counter, &msg, socket, 0);                             // for zmq_msg_recv(&msg, socket, 0)
+ *     weir_taken_poll(counter, socket, items, 2, -1);                        // for zmq_poll(items, 2, -1)
+ *
+ * Whoever receives in another way calls weir_taken_asked(), weir_taken_took() and weir_taken_found_nothing() itself.
+ *
+ * Threads: one counter for each socket, used by the thread that has the socket; a second thread, of this file, keeps up
+ * the heartbeat and finds a Weir that starts, or starts again, at any time. Open it after fork(2), not before.
+ *
+ * Cost: some 40 ns a message (one clock reading); a write(2) only when Weir waits for it. Nothing here ever blocks but
+ * weir_taken_open(), for a second at most. All functions accept NULL and then do nothing.
+ *
+ * Between the two: PATH is a Unix socket of Weir. Whoever connects gets a struct taken_hello and with it two
+ * descriptors: the taken page, memory of 4224 bytes whose size nobody can change, and an eventfd that wakes Weir. The
+ * connection stands as long as the counter is there. A second application is told EBUSY.
+ *
+ * The page:
+ *
+ *   field        written by  means
+ *   magic, size  counter     what this is; written last when the page is made
+ *   generation   counter     one more each time a counter begins (a new process, a new socket); 0: no counter yet
+ *   heartbeat    counter     CLOCK_MONOTONIC, at least each TAKEN_BEAT_NS, from a thread of its own: the process lives.
+ *                            Not a sign that it takes. Older than TAKEN_STALE_NS: there is no counter
+ *   taken        counter     whole messages taken since the generation began
+ *   empty_polls  counter     times that the application asked, found nothing and went on without waiting (any more)
+ *   idle_since   counter     since when it waits for a message in a blocking call; 0: it does not, or not known to
+ *   takes[]      counter     when the last TAKEN_RING messages were taken, and when the application had asked for them:
+ *                            it was busy from one `at` to the next `asked`
+ *   wake_taken   Weir        wake me when `taken` is at least this; UINT64_MAX: never
+ *   wake_idle    Weir        wake me when a poll finds nothing
+ *
+ * Ordering: one thread writes at a time (a ZeroMQ socket belongs to one). The ring entry is stored first, then `taken`
+ * with release; readers load `taken` with acquire, then entries, and drop those that may have been overwritten
+ * meanwhile. wake_* and what they are compared with are stored and loaded seq_cst: either Weir sees the take, or the
+ * counter sees the wish.
+ */
+#ifndef WEIR_TAKEN_PAGE
+#define WEIR_TAKEN_PAGE
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TAKEN_MAGIC    0x57544b31u /* "WTK1" */
+#define TAKEN_RING     256u
+#define TAKEN_BEAT_NS  UINT64_C(500000000)
+#define TAKEN_STALE_NS UINT64_C(10000000000)
+#define TAKEN_MUST_USE __attribute__((warn_unused_result))
+
+struct taken_entry {
+    _Atomic uint64_t at_ns, asked_ns;
+};
+
+struct taken_page {
+    _Atomic uint32_t magic, size;
+    _Atomic uint64_t generation, heartbeat_ns;
+    _Atomic uint64_t taken, empty_polls, idle_since_ns;
+    uint64_t reserved[2];
+    _Alignas(64) _Atomic uint64_t wake_taken;
+    _Atomic uint32_t wake_idle;
+    _Alignas(64) struct taken_entry takes[TAKEN_RING];
+};
+
+/* What Weir says to who connects. error 0: the descriptors of the page and of the eventfd come with it, in this order;
+ * else an errno. */
+struct taken_hello {
+    uint32_t magic, size; /* of the page */
+    int32_t error;
+    uint32_t reserved;
+};
+
+static inline void taken_page_beat(struct taken_page *p, uint64_t now_ns)
+{
+    atomic_store_explicit(&p->heartbeat_ns, now_ns, memory_order_relaxed);
+}
+
+/* A counter begins. */
+static inline void taken_page_begin(struct taken_page *p, uint64_t now_ns)
+{
+    atomic_store(&p->taken, 0);
+    atomic_store(&p->empty_polls, 0);
+    atomic_store(&p->idle_since_ns, 0);
+    taken_page_beat(p, now_ns);
+    atomic_fetch_add(&p->generation, 1);
+    atomic_store(&p->size, sizeof(*p));
+    atomic_store(&p->magic, TAKEN_MAGIC);
+}
+
+/* A message was taken, for which the application had asked at `asked_ns`. Whether Weir wants to be woken. */
+TAKEN_MUST_USE static inline bool taken_page_took(struct taken_page *p, uint64_t asked_ns, uint64_t now_ns)
+{
+    uint64_t n = atomic_load_explicit(&p->taken, memory_order_relaxed);
+    struct taken_entry *e = &p->takes[n % TAKEN_RING];
+    atomic_store_explicit(&e->at_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&e->asked_ns, asked_ns, memory_order_relaxed);
+    atomic_store_explicit(&p->idle_since_ns, 0, memory_order_relaxed);
+    atomic_store(&p->taken, n + 1);
+    return n + 1 >= atomic_load(&p->wake_taken);
+}
+
+/* A poll found nothing, and the application waits in it or goes on. Whether Weir wants to be woken. */
+TAKEN_MUST_USE static inline bool taken_page_found_nothing(struct taken_page *p, bool waits, uint64_t now_ns)
+{
+    bool waited = atomic_load_explicit(&p->idle_since_ns, memory_order_relaxed) != 0;
+    if (!waits) {
+        atomic_fetch_add(&p->empty_polls, 1);
+        if (waited)
+            atomic_store(&p->idle_since_ns, 0);
+    } else if (!waited) {
+        atomic_store(&p->idle_since_ns, now_ns);
+    }
+    return atomic_load(&p->wake_idle) != 0;
+}
+
+#endif
+
+/* ---- an application's counter; Weir itself includes only what stands above ---- */
+
+#if !defined(WEIR_TAKEN_PAGE_ALONE) && !defined(WEIR_TAKEN_H)
+#define WEIR_TAKEN_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Where the descriptors of a page are: with the thread of the heartbeat, which has received them and waits for who
+ * counts to take them over, or in place. */
+enum weir_taken_offer { WEIR_TAKEN_NONE, WEIR_TAKEN_OFFERED, WEIR_TAKEN_ADOPTING };
+
+struct weir_taken {
+    struct taken_page *page; /* one address for good; first memory of its own, then each Weir's page */
+    uint64_t asked_ns;       /* for the next message; 0: not yet */
+    int wake_fd;             /* -1: none yet */
+    bool within;             /* a message of which more parts come */
+
+    _Atomic int offer; /* enum weir_taken_offer */
+    int offered_page_fd, offered_wake_fd;
+
+    /* of the thread of the heartbeat */
+    pthread_t thread;
+    struct sockaddr_un address;
+    int line;    /* the connection with Weir; -1: none */
+    int stop[2]; /* a pipe: closed at the end */
+};
+
+static inline uint64_t weir_taken_now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+static inline void weir_taken_shut(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* ---- the connection with Weir ---- */
+
+/* Waits for what is to be read there. False: it took too long, or the counter ends. */
+static inline bool weir_taken_wait(const struct weir_taken *c, int fd, int ms)
+{
+    struct pollfd p[2] = {{.fd = c->stop[0], .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    return poll(p, 2, ms) > 0 && !p[0].revents && p[1].revents;
+}
+
+/* 0, or -errno. */
+static inline int weir_taken_hear(int fd, int ret_fds[2])
+{
+    struct taken_hello hello;
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct iovec bytes = {.iov_base = &hello, .iov_len = sizeof(hello)};
+    struct msghdr m = {
+        .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+    struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    bool has_both =
+        h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(2 * sizeof(int));
+    if (has_both) {
+        memcpy(ret_fds, CMSG_DATA(h), 2 * sizeof(int));
+        (void)fcntl(ret_fds[0], F_SETFD, FD_CLOEXEC);
+        (void)fcntl(ret_fds[1], F_SETFD, FD_CLOEXEC);
+    }
+    if (n <= 0)
+        return n < 0 ? -errno : -ECONNRESET;
+    if (n == (ssize_t)sizeof(hello) && hello.magic == TAKEN_MAGIC && hello.error)
+        return -hello.error;
+    if (has_both && n == (ssize_t)sizeof(hello) && hello.magic == TAKEN_MAGIC &&
+        hello.size == sizeof(struct taken_page))
+        return 0;
+    if (has_both) {
+        close(ret_fds[0]);
+        close(ret_fds[1]);
+    }
+    return -EPROTO;
+}
+
+/* Asks Weir for a page; what comes is offered to who counts. 0, or -errno: -ENOENT, -ECONNREFUSED and others when there
+ * is no Weir now, -EBUSY when another counter is there. */
+static inline int weir_taken_dial(struct weir_taken *c)
+{
+    int fds[2], fd = socket(AF_UNIX, SOCK_STREAM, 0), error;
+    if (fd < 0)
+        return -errno;
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (connect(fd, (const struct sockaddr *)(const void *)&c->address, sizeof(c->address)) < 0)
+        error = -errno;
+    else
+        error = weir_taken_wait(c, fd, 1000) ? weir_taken_hear(fd, fds) : -ETIMEDOUT;
+    if (error) {
+        close(fd);
+        return error;
+    }
+    c->line = fd;
+    c->offered_page_fd = fds[0];
+    c->offered_wake_fd = fds[1];
+    atomic_store(&c->offer, WEIR_TAKEN_OFFERED);
+    return 0;
+}
+
+/* The connection has ended: Weir has. Nobody is to be woken any more. */
+static inline void weir_taken_hang_up(struct weir_taken *c)
+{
+    int offered = WEIR_TAKEN_OFFERED;
+    weir_taken_shut(&c->line);
+    if (atomic_compare_exchange_strong(&c->offer, &offered, WEIR_TAKEN_NONE)) {
+        weir_taken_shut(&c->offered_page_fd);
+        weir_taken_shut(&c->offered_wake_fd);
+    }
+    atomic_store(&c->page->wake_taken, UINT64_MAX);
+    atomic_store(&c->page->wake_idle, 0);
+}
+
+static inline void *weir_taken_live(void *arg)
+{
+    struct weir_taken *c = (struct weir_taken *)arg;
+    struct pollfd p[2] = {{.fd = c->stop[0], .events = POLLIN}};
+    for (;;) {
+        p[1] = (struct pollfd){.fd = c->line, .events = POLLIN};
+        (void)poll(p, 2, (int)(TAKEN_BEAT_NS / 1000000));
+        if (p[0].revents)
+            return NULL;
+        if (c->line >= 0 && p[1].revents) /* Weir says nothing more: it has closed */
+            weir_taken_hang_up(c);
+        else if (c->line < 0 && atomic_load(&c->offer) == WEIR_TAKEN_NONE)
+            (void)weir_taken_dial(c);
+        taken_page_beat(c->page, weir_taken_now_ns());
+    }
+}
+
+/* ---- who counts ---- */
+
+/* Puts Weir's page in the place of the one before it. Until the application asks again after a restart of Weir, that
+ * Weir has no counter. */
+static inline void weir_taken_adopt(struct weir_taken *c)
+{
+    int offered = WEIR_TAKEN_OFFERED;
+    if (!atomic_compare_exchange_strong(&c->offer, &offered, WEIR_TAKEN_ADOPTING))
+        return;
+    void *at = mmap(c->page, sizeof(*c->page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, c->offered_page_fd, 0);
+    if (at != MAP_FAILED) {
+        weir_taken_shut(&c->wake_fd);
+        c->wake_fd = c->offered_wake_fd;
+        c->offered_wake_fd = -1;
+        taken_page_begin(c->page, weir_taken_now_ns());
+    }
+    weir_taken_shut(&c->offered_page_fd);
+    weir_taken_shut(&c->offered_wake_fd);
+    atomic_store(&c->offer, WEIR_TAKEN_NONE);
+}
+
+static inline void weir_taken_wake(const struct weir_taken *c)
+{
+    uint64_t one = 1;
+    int before = errno;
+    ssize_t ignored = write(c->wake_fd, &one, sizeof(one));
+    (void)ignored;
+    errno = before;
+}
+
+/* The application is about to receive, or to poll. When it asks again and again, the first time counts: then it was
+ * done with the message before. */
+static inline void weir_taken_asked(struct weir_taken *c)
+{
+    if (!c)
+        return;
+    if (atomic_load_explicit(&c->offer, memory_order_relaxed) == WEIR_TAKEN_OFFERED)
+        weir_taken_adopt(c);
+    if (!c->asked_ns)
+        c->asked_ns = weir_taken_now_ns();
+}
+
+/* It has taken a message: the last of its parts. */
+static inline void weir_taken_took(struct weir_taken *c)
+{
+    if (!c)
+        return;
+    uint64_t now_ns = weir_taken_now_ns();
+    if (taken_page_took(c->page, c->asked_ns ? c->asked_ns : now_ns, now_ns))
+        weir_taken_wake(c);
+    c->asked_ns = 0;
+}
+
+/* It has asked and there was no message. `waits`: it goes on to wait for one in a call that blocks; when that ends
+ * without a message: once more, with false. */
+static inline void weir_taken_found_nothing(struct weir_taken *c, bool waits)
+{
+    if (c && taken_page_found_nothing(c->page, waits, weir_taken_now_ns()))
+        weir_taken_wake(c);
+}
+
+/* ---- beginning and end ---- */
+
+static inline bool weir_taken_is_lasting(int error)
+{
+    return error == -EACCES || error == -EPERM || error == -EBUSY || error == -EPROTO;
+}
+
+static inline void weir_taken_free(struct weir_taken *c)
+{
+    weir_taken_shut(&c->line);
+    weir_taken_shut(&c->wake_fd);
+    weir_taken_shut(&c->offered_page_fd);
+    weir_taken_shut(&c->offered_wake_fd);
+    weir_taken_shut(&c->stop[0]);
+    weir_taken_shut(&c->stop[1]);
+    if (c->page)
+        munmap(c->page, sizeof(*c->page));
+    free(c);
+}
+
+static inline int weir_taken_prepare(struct weir_taken *c, const char *path)
+{
+    if (strlen(path) >= sizeof(c->address.sun_path))
+        return -ENAMETOOLONG;
+    c->address.sun_family = AF_UNIX;
+    memcpy(c->address.sun_path, path, strlen(path) + 1);
+    void *page = mmap(NULL, sizeof(*c->page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return -errno;
+    c->page = (struct taken_page *)page;
+    atomic_store(&c->page->wake_taken, UINT64_MAX);
+    if (pipe(c->stop) < 0)
+        return -errno;
+    (void)fcntl(c->stop[0], F_SETFD, FD_CLOEXEC);
+    (void)fcntl(c->stop[1], F_SETFD, FD_CLOEXEC);
+    int error = weir_taken_dial(c);
+    if (error && weir_taken_is_lasting(error))
+        return error;
+    weir_taken_adopt(c);
+    return 0;
+}
+
+/* No signal of the application is delivered to the thread. */
+static inline int weir_taken_start(struct weir_taken *c)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&c->thread, NULL, weir_taken_live, c);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
+/* A counter for the gate with `counter: PATH`. When no Weir is there yet, it is found when it comes. NULL with errno:
+ * EBUSY, another counter has the page and its heart beats; EACCES, this user may not connect to PATH (it has to be in
+ * the socket's group); EPROTO, a Weir with another layout; ENAMETOOLONG; or no memory, descriptors or threads. An
+ * application may well go on with NULL. */
+static inline struct weir_taken *weir_taken_open(const char *path)
+{
+    struct weir_taken *c = (struct weir_taken *)calloc(1, sizeof(*c));
+    if (!c)
+        return NULL;
+    c->wake_fd = c->offered_page_fd = c->offered_wake_fd = c->line = c->stop[0] = c->stop[1] = -1;
+    int error = weir_taken_prepare(c, path);
+    if (!error)
+        error = weir_taken_start(c);
+    if (!error)
+        return c;
+    weir_taken_free(c);
+    errno = -error;
+    return NULL;
+}
+
+static inline void weir_taken_close(struct weir_taken *c)
+{
+    if (!c)
+        return;
+    weir_taken_shut(&c->stop[1]);
+    pthread_join(c->thread, NULL);
+    weir_taken_free(c);
+}
+
+/* ---- in place of libzmq's functions ---- */
+
+#ifdef ZMQ_VERSION
+
+/* As zmq_msg_recv(). */
+static inline int weir_taken_recv(struct weir_taken *c, zmq_msg_t *msg, void *socket, int flags)
+{
+    if (!c)
+        return zmq_msg_recv(msg, socket, flags);
+    if (!c->within)
+        weir_taken_asked(c);
+    int bytes = zmq_msg_recv(msg, socket, flags | ZMQ_DONTWAIT);
+    if (bytes < 0 && errno == EAGAIN) {
+        bool waits = !(flags & ZMQ_DONTWAIT);
+        weir_taken_found_nothing(c, waits);
+        if (waits)
+            bytes = zmq_msg_recv(msg, socket, flags);
+        if (waits && bytes < 0)
+            weir_taken_found_nothing(c, false);
+    }
+    if (bytes < 0)
+        return bytes;
+    c->within = zmq_msg_more(msg) != 0;
+    if (!c->within)
+        weir_taken_took(c);
+    return bytes;
+}
+
+static inline bool weir_taken_is_readable(void *socket, const zmq_pollitem_t *items, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (items[i].socket == socket && (items[i].revents & ZMQ_POLLIN))
+            return true;
+    return false;
+}
+
+/* As zmq_poll(), where `socket` is among the items; then receive with weir_taken_recv(). */
+static inline int weir_taken_poll(struct weir_taken *c, void *socket, zmq_pollitem_t *items, int count, long timeout_ms)
+{
+    if (!c)
+        return zmq_poll(items, count, timeout_ms);
+    weir_taken_asked(c);
+    int ready = zmq_poll(items, count, 0);
+    if (ready < 0 || weir_taken_is_readable(socket, items, count))
+        return ready;
+    bool waits = ready == 0 && timeout_ms != 0;
+    weir_taken_found_nothing(c, waits);
+    if (!waits)
+        return ready;
+    ready = zmq_poll(items, count, timeout_ms);
+    if (ready <= 0 || !weir_taken_is_readable(socket, items, count))
+        weir_taken_found_nothing(c, false);
+    return ready;
+}
+
+#endif
+#endif
