@@ -25,7 +25,7 @@ check_clang() {
 # Style opinions are left to clang-format. pointerSize: free buffers hold the link of their list in their first bytes.
 check_cppcheck() {
     cppcheck --quiet --error-exitcode=1 -j "$(nproc)" --std=c11 --enable=warning,portability --inline-suppr \
-        --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=pointerSize --suppress='*:*_test.c' -D_GNU_SOURCE -D__linux__ -I src src bench demo
+        --suppress=missingIncludeSystem --suppress=unknownMacro --suppress=pointerSize --suppress='*:*_test.c' -D_GNU_SOURCE -D__linux__ -I src -I include src include bench demo
 }
 
 # Calls that cannot be bounded, or that cannot tell a number from garbage.

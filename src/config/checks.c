@@ -315,6 +315,40 @@ static void check_listeners(const struct config *c, const struct section_given *
                                c->gates[i].listen_text, gates[j].at.line);
 }
 
+static bool same_place(const char *path, const struct endpoint *at)
+{
+    return at->kind == ENDPOINT_IPC && !strcmp(at->un.sun_path, path);
+}
+
+/* Each socket has a counter of its own, at a path of its own. */
+static void check_counter(const struct config *c, size_t i, const struct section_given *gates, struct report *r)
+{
+    const struct config_gate *g = &c->gates[i];
+    struct place at = gate_given(&gates[i], "counter")->at;
+    if (strlen(g->counter) >= sizeof(g->listen.un.sun_path))
+        report_mistake(r, at, "counter is too long for a Unix socket: %zu bytes, allowed up to %zu", strlen(g->counter),
+                       sizeof(g->listen.un.sun_path) - 1);
+    if (g->socket == SOCKET_PUB || g->socket == SOCKET_PUSH)
+        report_warning(r, at, "counter has no effect: a %s socket takes no messages", socket_type_name(g->socket));
+    for (size_t j = 0; j < c->gate_count; j++) {
+        const struct config_gate *other = &c->gates[j];
+        if (j < i && has(&gates[j], "counter") && !strcmp(g->counter, other->counter))
+            report_mistake(r, at, "counter is taken: %s, also the gate at line %u; each gate needs a path of its own",
+                           g->counter, gates[j].at.line);
+        if ((has(&gates[j], "listen") && same_place(g->counter, &other->listen)) ||
+            (has(&gates[j], "forward") && same_place(g->counter, &other->forward)))
+            report_mistake(r, at, "counter is taken: %s is where the gate at line %u listens or forwards to",
+                           g->counter, gates[j].at.line);
+    }
+}
+
+static void check_counters(const struct config *c, const struct section_given *gates, struct report *r)
+{
+    for (size_t i = 0; i < c->gate_count; i++)
+        if (has(&gates[i], "counter"))
+            check_counter(c, i, gates, r);
+}
+
 /* The gate whose listener gate `from` forwards to, or the count when it is none. */
 static size_t next_gate(const struct config *c, const struct section_given *gates, size_t from)
 {
@@ -376,6 +410,7 @@ void checks_between(struct config *c, const struct section_given *top, const str
 {
     check_names(c, gates, r);
     check_listeners(c, gates, r);
+    check_counters(c, gates, r);
     check_circles(c, gates, r);
     check_table(c, top, r);
     if (!c->admin.enabled)

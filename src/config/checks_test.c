@@ -254,6 +254,34 @@ static void test_listeners_do_not_share(void **state)
     listeners("ipc:///run/x", "ipc://@/run/x", false);
 }
 
+static void counters(const char *first, const char *second, const char *said)
+{
+    char a[512], b[512];
+    snprintf(a, sizeof(a), "name: a, listen: 'ipc:///a', forward: 'ipc:///x', counter: %s", first);
+    snprintf(b, sizeof(b), "name: b, listen: 'ipc:///b', forward: 'ipc:///x', %s", second);
+    two(a, b, said);
+}
+
+static void test_counters_have_places_of_their_own(void **state)
+{
+    char much[160], said[256];
+    counters("/run/a", "counter: /run/b", "");
+    counters("/run/a", "counter: /run/a",
+             "weir.yaml:3:63: counter is taken: /run/a, also the gate at line 2; each gate needs a path of its own\n");
+    counters("/run/a", "counter: /a",
+             "weir.yaml:3:63: counter is taken: /a is where the gate at line 2 listens or forwards to\n");
+    counters("/run/a", "counter: /b",
+             "weir.yaml:3:63: counter is taken: /b is where the gate at line 3 listens or forwards to\n");
+    counters("/run/a", "counter: b",
+             "weir.yaml:3:63: counter is not an absolute path: \"b\", allowed a file below a folder, up to 255 "
+             "characters, such as "
+             "/var/lib/weir/state\n");
+    snprintf(much, sizeof(much), "counter: /%0100d/main.taken", 0);
+    snprintf(said, sizeof(said),
+             "weir.yaml:3:63: counter is too long for a Unix socket: 112 bytes, allowed up to 107\n");
+    counters("/run/a", much, said);
+}
+
 static void leads_back(const char *listen, const char *forward, bool back)
 {
     char text[512], said[512] = "";
@@ -323,6 +351,7 @@ int main(void)
         cmocka_unit_test(test_settings_without_effect),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_listeners_do_not_share),
+        cmocka_unit_test(test_counters_have_places_of_their_own),
         cmocka_unit_test(test_circles),
         cmocka_unit_test(test_admin_address),
     };

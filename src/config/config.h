@@ -80,8 +80,9 @@ struct config_gate {
     struct endpoint listen;
     struct endpoint forward;
     enum upstream_source upstream_source;
-    enum socket_type socket; /* what the application binds; AUTO: learned from its first handshake */
-    bool zmtp2;              /* accept ZMTP 2.0 clients */
+    char counter[CONFIG_PATH_MAX]; /* where the application's counter connects; absolute; "": none */
+    enum socket_type socket;       /* what the application binds; AUTO: learned from its first handshake */
+    bool zmtp2;                    /* accept ZMTP 2.0 clients */
     struct limits limits;
     uint32_t enforce; /* of the rules that do not say: limits.enforce has it */
     struct breaker_params breaker;

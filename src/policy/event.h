@@ -83,6 +83,8 @@ enum event_field {
           "the circuit breaker of the application has opened")                                                         \
     EVENT(BREAKER_HALF_OPEN, "breaker_half_open", EVENT_BREAKER, "newcomers try the application, a few at a time")     \
     EVENT(BREAKER_CLOSED, "breaker_closed", EVENT_BREAKER, "the application works again")                              \
+    EVENT(COUNTER, "counter", EVENT_BREAKER,                                                                           \
+          "the counter of the application (the key counter) has come, has gone, or is not believed any more")          \
     EVENT(RELOADED, "reloaded", EVENT_HAS(DETAIL), "the configuration was read again and is in force")                 \
     EVENT(RELOAD_REFUSED, "reload_refused", EVENT_HAS(DETAIL),                                                         \
           "the configuration was read again and refused; the old one stays in force")                                  \

@@ -163,6 +163,11 @@ void event_log_breaker(struct worker_gate *wg, enum event_kind k, uint64_t for_n
     tell(wg, &e);
 }
 
+void event_log_counter(struct worker_gate *wg, const char *detail)
+{
+    event_log_breaker(wg, EVENT_COUNTER, 0, detail);
+}
+
 void event_log_note(struct event_log *log, enum event_kind k, const char *detail)
 {
     struct event e = {.kind = (uint8_t)k};

@@ -47,6 +47,9 @@ void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum ver
 /* A breaker has changed; open for so long. */
 void event_log_breaker(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail);
 
+/* The application's counter has come, has gone, or is not believed. */
+void event_log_counter(struct worker_gate *wg, const char *detail);
+
 /* What has no limit and concerns Weir as a whole. `log` may be NULL. */
 void event_log_note(struct event_log *log, enum event_kind k, const char *detail);
 

@@ -117,6 +117,8 @@ struct gate {
     struct breaker breaker;         /* see health.h */
     _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
 
+    _Atomic uint32_t counter_state; /* enum taken_state of the application's counter (counter.h) */
+
     struct bans *bans;          /* of all gates; NULL: nobody is banned, and no strikes are counted */
     struct event_log *events;   /* of all gates; NULL: events are not written down (event_log.h) */
     _Atomic uint32_t unnamed;   /* connections whose PROXY protocol header has not come (proxied.h) */

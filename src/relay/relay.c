@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "policy/ban_reach.h"
 #include "relay/banned.h"
+#include "relay/counter.h"
 #include "relay/listed.h"
 #include "relay/health.h"
 #include "relay/listener.h"
@@ -122,11 +123,19 @@ static uint64_t places_of_proxied(const struct policies *p)
     return sum;
 }
 
+static uint64_t places_of_counters(const struct policies *p)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < p->count; i++)
+        sum += p->gates[i].config->counter[0] ? COUNTER_DESCRIPTORS : 0;
+    return sum;
+}
+
 /* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
 static void fit_connections(const struct relay *r, struct policies *p)
 {
     uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + p->count * (r->worker_count + 1);
-    reserve += fit_tarpits(r, p) + places_of_proxied(p);
+    reserve += fit_tarpits(r, p) + places_of_proxied(p) + places_of_counters(p);
     uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
     for (size_t i = 0; i < p->count; i++)
         wanted += p->gates[i].limits.connections.max;
@@ -263,6 +272,20 @@ static bool listen_all(struct relay *r, FILE *errors)
     return true;
 }
 
+static bool open_counters(struct relay *r, FILE *errors)
+{
+    for (size_t i = 0; i < r->gate_count; i++) {
+        const struct config_gate *c = r->gates[i].config;
+        int error = c->counter[0] ? counter_open(&r->workers[0]->gates[i], c->counter) : 0;
+        if (error < 0) {
+            fprintf(errors, "weir: gate %s: counter: cannot listen on %s: %s%s\n", c->name, c->counter,
+                    strerror(-error), hint(error));
+            return false;
+        }
+    }
+    return true;
+}
+
 struct relay *relay_new(const struct config *c, FILE *errors)
 {
     struct relay *r = calloc(1, sizeof(*r));
@@ -286,7 +309,7 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     error = make_workers(r);
     if (error < 0)
         goto fail;
-    if (listen_all(r, errors))
+    if (listen_all(r, errors) && open_counters(r, errors))
         return r;
     relay_free(r);
     return NULL;
@@ -539,6 +562,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_REQUESTS_LIMIT] = valve.limited ? valve.limit : 0;
     ret->cells[CELL_REQUESTS_KEPT] = valve.kept;
     ret->cells[CELL_IN_LINE] = valve.waiting;
+    ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);
     ret->cells[CELL_UNFINISHED] = unfinished_held(&g->traffic.unfinished);
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }

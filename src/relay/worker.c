@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "relay/admission.h"
 #include "relay/connects.h"
+#include "relay/counter.h"
 #include "relay/banned.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
@@ -148,11 +149,17 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     return open_descriptors(w);
 }
 
+static void end_gate(struct worker_gate *wg)
+{
+    listener_stop(wg);
+    counter_close(wg);
+}
+
 void worker_fini(struct worker *w)
 {
     survey_drop(w);
     for (size_t i = 0; i < w->gate_count; i++)
-        listener_stop(&w->gates[i]);
+        end_gate(&w->gates[i]);
     if (w->wake.fd >= 0)
         close(w->wake.fd);
     if (w->epoll_fd >= 0)
@@ -240,6 +247,11 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
         break;
     case WATCH_PROXIED:
         proxied_on_event(watch, events);
+        break;
+    case WATCH_COUNTER_DOOR:
+    case WATCH_COUNTER_LINE:
+    case WATCH_COUNTER_WAKE:
+        counter_on_event(watch);
         break;
     case WATCH_FRONT: {
         struct session *s = (struct session *)(void *)((char *)watch - offsetof(struct session, front));

@@ -29,7 +29,18 @@
 #define SCRATCH_READ_BYTES (256u * 1024u)
 #define SCRATCH_HEAD_BYTES 65536u
 
-enum watch_kind { WATCH_WAKE, WATCH_LISTENER, WATCH_FRONT, WATCH_BACK, WATCH_FAREWELL, WATCH_TARPIT, WATCH_PROXIED };
+enum watch_kind {
+    WATCH_WAKE,
+    WATCH_LISTENER,
+    WATCH_FRONT,
+    WATCH_BACK,
+    WATCH_FAREWELL,
+    WATCH_TARPIT,
+    WATCH_PROXIED,
+    WATCH_COUNTER_DOOR,
+    WATCH_COUNTER_LINE,
+    WATCH_COUNTER_WAKE
+};
 
 /* What epoll hands back: the first member of everything that owns a descriptor. */
 struct watch {
@@ -51,6 +62,7 @@ struct stall_watch {
 };
 
 struct worker;
+struct counter;
 struct peer;
 struct survey;
 struct session;
@@ -91,6 +103,7 @@ struct worker_gate {
     struct list leaving; /* farewells of which the application was not told, oldest first */
     struct alarm leave;  /* the next of them */
     struct stall_watch stalls;
+    struct counter *counter; /* of worker 0; NULL: the application has none (counter.h) */
 };
 
 struct worker {

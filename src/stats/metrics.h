@@ -75,6 +75,11 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(REQUESTS_KEPT, "weir_requests_kept_total", METRIC_COUNTER, "",                                                \
          "Requests that the application kept while it answered others (long polls); they count as in hand no longer.") \
     CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that waits for its turn.") \
+    CELL(COUNTER_STATE, "weir_counter_state", METRIC_GAUGE, "",                                                        \
+         "The counter of the application (the key counter): 0 absent, 1 believed, 2 slow (nothing is taken although "  \
+         "messages lie there), 3 doubted (it contradicts what passes, and is ignored).")                               \
+    CELL(COUNTER_TAKEN, "weir_counter_taken_messages_total", METRIC_COUNTER, "",                                       \
+         "Messages that the application has taken, as its counter says.")                                              \
     CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
     CELL(LEAVING, "weir_subscribers_leaving", METRIC_GAUGE, "",                                                        \

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/counter.h"
+
+#include "base/clock.h"
+#include "flow/taken_counter.h"
+#include "relay/event_log.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static const struct rate wakes = {
+    .count = COUNTER_WAKES, .period_ns = NS_PER_S, .burst = COUNTER_WAKES * COUNTER_PAUSE_NS / NS_PER_S};
+
+#define OF(member, at) ((struct counter *)(void *)((char *)(at)-offsetof(struct counter, member)))
+
+/* ---- the gate's limiter ---- */
+
+static void attach(struct counter *c, struct taken_page *page)
+{
+    (void)c;
+    (void)page;
+}
+
+static void look(struct counter *c)
+{
+    (void)c;
+}
+
+static enum taken_state belief(const struct counter *c)
+{
+    struct taken_view v;
+    return taken_page_read(c->page, c->wg->worker->now_ns, &v) ? TAKEN_BELIEVED : TAKEN_ABSENT;
+}
+
+/* ---- what is told ---- */
+
+static const char *const sentences[] = {
+    [COUNTER_CAME] = "the application's counter is here",
+    [COUNTER_WENT] = "the application's counter is gone: until it is back, messages pass as without one",
+    [COUNTER_DOUBTED] = "the application's counter contradicts what passes here: it is not believed until the "
+                        "application opens it again",
+    [COUNTER_REFUSED] = "a second application wants to count, and is refused: the heart of the first one's counter "
+                        "beats",
+};
+
+void counter_note(struct counter *c, enum counter_notice n, const struct addr *who)
+{
+    char text[ADDR_TEXT_MAX] = "";
+    enum log_level level = n == COUNTER_CAME ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+    if (n != COUNTER_REFUSED)
+        event_log_counter(c->wg, sentences[n]);
+    if (who)
+        addr_format(text, sizeof(text), who);
+    LOG_LIMITED(&c->notices[n], c->wg->worker->now_ns, level, "gate %s: %s%s%s", c->wg->gate->config->name,
+                sentences[n], who ? " from " : "", text);
+}
+
+/* From nobody to SLOW and between BELIEVED and SLOW there is nothing to say. */
+static void tell_state(struct counter *c, enum taken_state now)
+{
+    enum taken_state was = (enum taken_state)c->state;
+    c->state = now;
+    atomic_store_explicit(&c->wg->gate->counter_state, now, memory_order_relaxed);
+    if (now == was)
+        return;
+    if (now == TAKEN_DOUBTED)
+        counter_note(c, COUNTER_DOUBTED, NULL);
+    else if (now == TAKEN_ABSENT)
+        counter_note(c, COUNTER_WENT, NULL);
+    else if (was == TAKEN_ABSENT || was == TAKEN_DOUBTED)
+        counter_note(c, COUNTER_CAME, NULL);
+}
+
+/* What a page says cannot make the sum jump back, or about. */
+static void count_taken(struct counter *c)
+{
+    struct taken_view v;
+    if (!taken_page_read(c->page, c->wg->worker->now_ns, &v))
+        return;
+    if (v.taken > c->taken && v.taken - c->taken <= UINT32_MAX)
+        cell_add(c->wg->cells, CELL_COUNTER_TAKEN, v.taken - c->taken);
+    c->taken = v.taken;
+}
+
+static void take_stock(struct counter *c)
+{
+    look(c);
+    count_taken(c);
+    tell_state(c, belief(c));
+}
+
+static void on_look(struct alarm *a)
+{
+    struct counter *c = OF(look, a);
+    take_stock(c);
+    timer_arm(&c->wg->worker->timers, &c->look.timer, c->wg->worker->now_ns + COUNTER_LOOK_NS);
+}
+
+/* ---- wake-ups ---- */
+
+static void on_wake_again(struct alarm *a)
+{
+    struct counter *c = OF(wake_again, a);
+    worker_watch_again(c->wg->worker, &c->wake, EPOLLIN);
+    look(c);
+}
+
+void counter_on_wake(struct counter *c)
+{
+    struct worker *w = c->wg->worker;
+    look(c);
+    if (gcra_charge(&c->wakes, &wakes, 1, w->now_ns) == 0)
+        return;
+    worker_watch_again(w, &c->wake, 0);
+    timer_arm(&w->timers, &c->wake_again.timer, w->now_ns + COUNTER_PAUSE_NS);
+}
+
+/* ---- beginning and end ---- */
+
+void counter_init(struct counter *c, struct worker_gate *wg)
+{
+    *c = (struct counter){.wg = wg};
+    c->wake = (struct watch){.kind = WATCH_COUNTER_WAKE, .fd = -1};
+    timer_init(&c->look.timer);
+    timer_init(&c->wake_again.timer);
+    c->look.ring = on_look;
+    c->wake_again.ring = on_wake_again;
+}
+
+int counter_begin(struct counter *c, struct taken_page *page, int wake_fd)
+{
+    struct worker *w = c->wg->worker;
+    c->wake.fd = wake_fd;
+    int error = worker_watch(w, &c->wake, EPOLLIN);
+    if (error < 0) {
+        c->wake.fd = -1;
+        return error;
+    }
+    c->page = page;
+    c->taken = 0;
+    attach(c, page);
+    timer_arm(&w->timers, &c->look.timer, w->now_ns);
+    return 0;
+}
+
+void counter_end(struct counter *c)
+{
+    if (!c->page)
+        return;
+    count_taken(c);
+    attach(c, NULL);
+    munmap(c->page, sizeof(*c->page));
+    c->page = NULL;
+    timer_disarm(&c->look.timer);
+    timer_disarm(&c->wake_again.timer);
+    worker_unwatch(c->wg->worker, &c->wake);
+    close(c->wake.fd);
+    c->wake.fd = -1;
+    take_stock(c);
+}
+
+bool counter_lives(const struct counter *c)
+{
+    struct taken_view v;
+    return c->page && (!atomic_load_explicit(&c->page->magic, memory_order_relaxed) ||
+                       taken_page_read(c->page, c->wg->worker->now_ns, &v));
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/counter.h"
+
+#include "flow/taken_counter.h"
+#include "relay/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define OF(member, at) ((struct counter *)(void *)((char *)(at)-offsetof(struct counter, member)))
+
+/* ---- a page ---- */
+
+/* Memory that nobody can make smaller: a read of what is not there any more would be the end of Weir (SIGBUS). */
+static int make_memory(void)
+{
+    int fd = memfd_create("weir-taken", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, sizeof(struct taken_page)) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        return fd;
+    int error = -errno;
+    close(fd);
+    return error;
+}
+
+static struct taken_page *map_page(int fd, uint64_t generation)
+{
+    void *at = mmap(NULL, sizeof(struct taken_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    struct taken_page *page = at;
+    atomic_store(&page->generation, generation);
+    taken_page_wish(page, UINT64_MAX, false);
+    return page;
+}
+
+/* ---- who comes ---- */
+
+static int say(int fd, int error, const int *descriptors)
+{
+    struct taken_hello hello = {.magic = TAKEN_MAGIC, .size = sizeof(struct taken_page), .error = error};
+    struct iovec bytes = {.iov_base = &hello, .iov_len = sizeof(hello)};
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control = {.bytes = {0}};
+    struct msghdr m = {.msg_iov = &bytes, .msg_iovlen = 1};
+    if (descriptors) {
+        m.msg_control = control.bytes;
+        m.msg_controllen = sizeof(control.bytes);
+        struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN(2 * sizeof(int));
+        memcpy(CMSG_DATA(h), descriptors, 2 * sizeof(int));
+    }
+    /* Into an empty buffer: all of it, or the other side has gone. */
+    return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(hello) ? 0 : -EPIPE;
+}
+
+static void hang_up(struct counter *c)
+{
+    if (c->line.fd < 0)
+        return;
+    worker_unwatch(c->wg->worker, &c->line);
+    close(c->line.fd);
+    c->line.fd = -1;
+    counter_end(c);
+}
+
+/* It says nothing, so whatever is to be read is the end, or nonsense. */
+static bool has_ended(const struct counter *c)
+{
+    char byte;
+    return c->line.fd < 0 || recv(c->line.fd, &byte, 1, MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+/* 0, or -errno; then nothing is left of it, and `fd` is the caller's. */
+static int hand_over(struct counter *c, int fd)
+{
+    int wake = -1, memory = make_memory();
+    struct taken_page *page = memory < 0 ? NULL : map_page(memory, c->pages);
+    int error = memory < 0 ? memory : page ? 0 : -ENOMEM;
+    if (!error)
+        wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (!error && wake < 0)
+        error = -errno;
+    if (!error)
+        error = counter_begin(c, page, wake);
+    if (error < 0 && page)
+        munmap(page, sizeof(*page));
+    if (error < 0 && wake >= 0)
+        close(wake);
+    if (!error) {
+        c->line.fd = fd;
+        error = worker_watch(c->wg->worker, &c->line, EPOLLIN | EPOLLRDHUP);
+        if (!error)
+            error = say(fd, 0, (const int[]){memory, wake});
+        if (error < 0) {
+            c->line.fd = -1;
+            counter_end(c);
+        }
+    }
+    c->pages++;
+    if (memory >= 0)
+        close(memory);
+    return error;
+}
+
+static void welcome(struct counter *c, int fd, const struct addr *who)
+{
+    int error = 0;
+    if (has_ended(c) || !counter_lives(c))
+        hang_up(c);
+    else
+        error = -EBUSY;
+    if (error)
+        counter_note(c, COUNTER_REFUSED, who);
+    else
+        error = hand_over(c, fd);
+    if (!error)
+        return;
+    (void)say(fd, -error, NULL);
+    close(fd);
+}
+
+static void on_door(struct counter *c)
+{
+    struct worker *w = c->wg->worker;
+    for (unsigned i = 0; i < COUNTER_ACCEPTS; i++) {
+        struct addr who;
+        int fd = net_accept(c->door.fd, ENDPOINT_IPC, &who);
+        if (fd == -EAGAIN)
+            return;
+        if (fd < 0)
+            break;
+        welcome(c, fd, &who);
+    }
+    timer_arm(&w->timers, &c->door_again.timer, w->now_ns + COUNTER_PAUSE_NS);
+}
+
+static void on_door_again(struct alarm *a)
+{
+    on_door(OF(door_again, a));
+}
+
+void counter_on_event(struct watch *watch)
+{
+    struct counter *c;
+    switch (watch->kind) {
+    case WATCH_COUNTER_WAKE:
+        counter_on_wake(OF(wake, watch));
+        break;
+    case WATCH_COUNTER_DOOR:
+        c = OF(door, watch);
+        /* A storm of connections is met at its own pace. */
+        if (!c->door_again.timer.expires_ns)
+            on_door(c);
+        break;
+    default:
+        c = OF(line, watch);
+        if (has_ended(c))
+            hang_up(c);
+    }
+}
+
+/* ---- the door ---- */
+
+/* Whatever umask is in force: this user and its group. */
+static int listen_at(struct counter *c)
+{
+    char text[CONFIG_PATH_MAX + 8];
+    struct endpoint e;
+    struct stat st;
+    snprintf(text, sizeof(text), "ipc://%s", c->path);
+    int error = endpoint_parse(&e, text, true, NULL), fd = error ? error : net_listen(&e, true, false);
+    if (fd < 0)
+        return fd;
+    c->door.fd = fd;
+    if (chmod(c->path, 0660) < 0 || lstat(c->path, &st) < 0)
+        return -errno;
+    c->device = st.st_dev;
+    c->inode = st.st_ino;
+    return worker_watch(c->wg->worker, &c->door, EPOLLIN);
+}
+
+int counter_open(struct worker_gate *wg, const char *path)
+{
+    struct counter *c = malloc(sizeof(*c));
+    if (!c)
+        return -ENOMEM;
+    counter_init(c, wg);
+    c->door = (struct watch){.kind = WATCH_COUNTER_DOOR, .fd = -1};
+    c->line = (struct watch){.kind = WATCH_COUNTER_LINE, .fd = -1};
+    timer_init(&c->door_again.timer);
+    c->door_again.ring = on_door_again;
+    snprintf(c->path, sizeof(c->path), "%s", path);
+    wg->counter = c;
+    return listen_at(c);
+}
+
+/* Not what another Weir has put there meanwhile. */
+static void remove_socket(const struct counter *c)
+{
+    struct stat st;
+    if (c->inode && lstat(c->path, &st) == 0 && st.st_dev == c->device && st.st_ino == c->inode)
+        unlink(c->path);
+}
+
+void counter_close(struct worker_gate *wg)
+{
+    struct counter *c = wg->counter;
+    if (!c)
+        return;
+    c->state = TAKEN_ABSENT; /* that it goes now is no news */
+    hang_up(c);
+    counter_end(c);
+    timer_disarm(&c->door_again.timer);
+    remove_socket(c);
+    if (c->door.fd >= 0)
+        close(c->door.fd);
+    free(c);
+    wg->counter = NULL;
+}
