@@ -116,6 +116,17 @@ void unfinished_release(struct unfinished *u, uint64_t id, uint64_t bytes)
     atomic_fetch_sub_explicit(&u->bytes, bytes - beyond, memory_order_relaxed);
 }
 
+void unfinished_end_waits(struct unfinished *u, uint64_t id, uint64_t bytes)
+{
+    atomic_fetch_add_explicit(&u->ends, bytes, memory_order_relaxed);
+    unfinished_release(u, id, bytes);
+}
+
+void unfinished_end_goes(struct unfinished *u, uint64_t bytes)
+{
+    atomic_fetch_sub_explicit(&u->ends, bytes, memory_order_relaxed);
+}
+
 uint64_t unfinished_least(struct unfinished *u, uint64_t id, uint64_t least, uint64_t now_ns)
 {
     uint64_t fastest = 0, longest_ns = 0;
@@ -148,5 +159,5 @@ bool unfinished_wanted(const struct unfinished *u, uint64_t now_ns, uint64_t wit
 uint64_t unfinished_held(const struct unfinished *u)
 {
     return atomic_load_explicit(&u->bytes, memory_order_relaxed) +
-           atomic_load_explicit(&u->beyond, memory_order_relaxed);
+           atomic_load_explicit(&u->beyond, memory_order_relaxed) + unfinished_ends(u);
 }

@@ -7,11 +7,16 @@
  *
  * The pool (message.unfinished) takes what fits into it. What does not may go beyond it, one connection at a time: it
  * holds the pass. What goes by the pass does not count in the pool, so that a message larger than the pool takes
- * nothing from those that fit. The application holds at most the pool and one message.
+ * nothing from those that fit. The application holds at most the pool and one message of what is on its way.
  *
  * Who is refused by both waits in line, a source once, however many connections it has. First comes who will be through
  * first, of those who came at the same time: the key is when it came, and the time that its message will take at the
  * pace at which its beginning came. So whoever is slow stands behind, but not for ever.
+ *
+ * A message that is whole but for its last octet, which Weir keeps back until the application may have one more message
+ * (traffic.h), is not on its way any more, and gives its room back: nobody may have to wait for a turn of somebody
+ * else's. What the application holds of such messages is counted apart, and while it is `message.unfinished` no further
+ * message begins that would have to wait at its end. So the application holds at most twice the pool and one message.
  *
  * Who holds a reservation while others wait must move: unfinished_least() says how fast. It rises fourfold each
  * second that somebody waits, up to a quarter of the pace of the fastest that waits: a holder at that pace is never
@@ -62,6 +67,7 @@ struct unfinished_turn {
 struct unfinished {
     _Atomic uint64_t bytes;     /* reserved in the pool */
     _Atomic uint64_t beyond;    /* reserved by who holds the pass, outside the pool */
+    _Atomic uint64_t ends;      /* of messages whose last octet waits for its turn, outside the pool */
     _Atomic uint64_t pass;      /* id of the connection that holds it, or 0 */
     _Atomic uint64_t wanted_ns; /* when somebody was last refused */
     pthread_mutex_t lock;       /* of what follows, and of taking the pass */
@@ -82,6 +88,17 @@ MUST_USE bool unfinished_reserve(struct unfinished *u, uint64_t limit_bytes, str
 
 /* Gives back all that `id` has reserved, and the pass if it holds it. */
 void unfinished_release(struct unfinished *u, uint64_t id, uint64_t bytes);
+
+/* All of a message but its last octet is there, which waits: what `id` has reserved for it counts as `ends` from now
+ * on, until unfinished_end_goes(). Any thread. */
+void unfinished_end_waits(struct unfinished *u, uint64_t id, uint64_t bytes);
+void unfinished_end_goes(struct unfinished *u, uint64_t bytes);
+
+/* What lies in the application of messages whose end waits. */
+static inline uint64_t unfinished_ends(const struct unfinished *u)
+{
+    return atomic_load_explicit(&u->ends, memory_order_relaxed);
+}
 
 /* The bytes per second that `id`, which holds a reservation, must move now; 0: nobody waits for it. `least`: the first
  * step. */

@@ -66,6 +66,24 @@ static void who_goes_beyond_takes_nothing_from_the_pool(void **state)
     assert_int_equal(unfinished_held(&u), 0);
 }
 
+/* Neither the pool nor the pass is held by what waits at its end. */
+static void whose_end_waits_is_in_nobodys_way(void **state)
+{
+    assert_true(reserve(1, 1, 100 * LIMIT));
+    assert_true(reserve(1, 2, LIMIT));
+    unfinished_end_waits(&u, 1, 100 * LIMIT);
+    assert_int_equal(u.pass, 0);
+    unfinished_end_waits(&u, 2, LIMIT);
+    assert_int_equal(unfinished_ends(&u), 101 * LIMIT);
+    assert_int_equal(unfinished_held(&u), 101 * LIMIT);
+    assert_true(reserve(2, 3, LIMIT));
+    assert_true(reserve(2, 4, LIMIT));
+    unfinished_end_goes(&u, 100 * LIMIT);
+    unfinished_end_goes(&u, LIMIT);
+    assert_int_equal(unfinished_ends(&u), 0);
+    assert_int_equal(unfinished_held(&u), 2 * LIMIT);
+}
+
 /* What a message has in the pool stays there when the rest of it goes by the pass. */
 static void one_at_a_time_goes_beyond(void **state)
 {
@@ -320,6 +338,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(within_the_limit_nobody_waits),
+        TEST(whose_end_waits_is_in_nobodys_way),
         TEST(who_goes_beyond_takes_nothing_from_the_pool),
         TEST(one_at_a_time_goes_beyond),
         TEST(many_connections_of_a_source_are_one_in_the_line),

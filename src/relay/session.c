@@ -65,6 +65,7 @@ struct traffic_context session_context(struct session *s)
         .source = s->source,
         .topics = &s->topics,
         .commands = &s->down.traffic.user_messages,
+        .twin = &s->down.traffic,
         .id = s->id,
         .turns = VALVE_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,
@@ -500,7 +501,7 @@ static enum verdict message_in_the_way(struct session *s)
 {
     const struct lane *l = &s->up;
     uint64_t now = s->wg->worker->now_ns, least = session_limits(s)->message.min_rate;
-    if (l->traffic.reserved == 0) {
+    if (l->traffic.reserved == 0 || traffic_end_waits(&l->traffic)) {
         s->check_ns = 0;
         return VERDICT_PASS;
     }

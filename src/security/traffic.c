@@ -10,6 +10,10 @@
 #define CURVE_NAME_BYTES  8u
 #define CURVE_FRAME_BYTES 33u
 
+/* ... and in it the heartbeats of libzmq, which have no context: "\4PING" with a TTL, "\4PONG". */
+#define CURVE_PING_BYTES (CURVE_FRAME_BYTES + 7u)
+#define CURVE_PONG_BYTES (CURVE_FRAME_BYTES + 5u)
+
 /* What a frame from a subscriber costs an XPUB besides its bytes. */
 #define USER_MESSAGE_BYTES 96u
 
@@ -26,7 +30,11 @@ void traffic_init(struct traffic *t, bool inbound, bool zmtp2, bool curve, bool 
 
 static void release_reserved(struct traffic *t, const struct traffic_context *c)
 {
-    if (t->reserved)
+    if (t->reserved == 0)
+        return;
+    if (traffic_end_waits(t))
+        unfinished_end_goes(&c->gate->unfinished, t->reserved);
+    else
         unfinished_release(&c->gate->unfinished, c->id, t->reserved);
     t->reserved = 0;
 }
@@ -219,13 +227,32 @@ static bool judge_frame(struct judgement *j)
     return j->watched ? charge_frame(j, charged) : true;
 }
 
+/* Whether a frame inside CURVE is no message of its own (see the header). */
+static bool goes_along(const struct judgement *j)
+{
+    const struct traffic *t = j->t;
+    struct traffic *twin = j->c->twin;
+    if (t->led && t->dec.size != CURVE_FRAME_BYTES)
+        return true;
+    if (t->dec.size != CURVE_PONG_BYTES || !twin || !twin->pinged)
+        return false;
+    twin->pinged = false;
+    return true;
+}
+
 /* Uses one of the turns that the application has left for this client. */
 static bool take_turn(struct judgement *j)
 {
+    if (UNLIKELY(j->t->curve) && goes_along(j)) {
+        j->t->led = false;
+        return true;
+    }
     j->r->awaits_turn = j->r->turns >= j->c->turns;
     if (j->r->awaits_turn)
         return false;
     j->r->turns++;
+    if (UNLIKELY(j->t->curve))
+        j->t->led = j->t->dec.size == CURVE_FRAME_BYTES;
     return true;
 }
 
@@ -245,6 +272,15 @@ static bool gives_way(const struct judgement *j)
     return long_enough && unfinished_wanted(&c->gate->unfinished, c->now_ns, NS_PER_S) && is_stranger(c);
 }
 
+/* While much lies in the application whose ends wait for their turns, no more comes to it that would have to wait. What
+ * has begun goes on: it holds room that others want. */
+static bool may_begin(const struct judgement *j)
+{
+    const struct traffic_context *c = j->c;
+    return j->r->turns < c->turns || j->t->reserved ||
+           unfinished_ends(&c->gate->unfinished) < c->limits->message.unfinished_bytes;
+}
+
 /* Reserves what the message is about to put into the application; while that is refused, the bytes wait. */
 static bool reserve_wanted(struct judgement *j)
 {
@@ -256,7 +292,8 @@ static bool reserve_wanted(struct judgement *j)
         return true;
     if (gives_way(j))
         return refuse(j, VERDICT_MESSAGE_GIVES_WAY);
-    if (!unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
+    if (!may_begin(j) ||
+        !unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
         return false;
     }
@@ -285,7 +322,7 @@ static bool begin_stream(struct judgement *j)
     struct traffic *t = j->t;
     uint64_t want = still_to_reserve(t);
     t->gathers = false;
-    if (unfinished_take(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, want)) {
+    if (may_begin(j) && unfinished_take(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, want)) {
         t->mode = TRAFFIC_STREAM;
         t->reserved += want;
         return true;
@@ -420,12 +457,13 @@ static void end_message(struct judgement *j)
 {
     struct traffic *t = j->t;
     j->last_charge = t->size;
+    release_reserved(t, j->c);
+    t->complete = false;
     t->frames = 0;
     t->delimited = false;
     t->size = 0;
     t->mode = TRAFFIC_HOLD;
     t->gathers = false;
-    release_reserved(t, j->c);
 }
 
 /* The bytes of the current frame, when they are complete and held in one piece. */
@@ -443,8 +481,22 @@ static bool skip_frame(struct judgement *j, bool last)
     return leave_out(j);
 }
 
-/* The message is whole. One that streams is with the application already: it is counted, and does not wait. Were it to
- * wait at its beginning, those that never end would hold the turns of others. */
+/* There is no turn for the message. Of one that streams all but the last octet may go on, and its room is others'. */
+static bool await_turn(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    bool waited = t->complete;
+    t->complete = true;
+    if (t->mode != TRAFFIC_STREAM)
+        return false;
+    j->item = j->at - 1;
+    if (!waited)
+        unfinished_end_waits(&j->c->gate->unfinished, j->c->id, t->reserved);
+    return false;
+}
+
+/* The message is whole, and waits if it must: one that streams at its end. Were it to wait at its beginning, those that
+ * never end would hold the turns of others. */
 static bool finish_message(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -453,10 +505,8 @@ static bool finish_message(struct judgement *j)
             return false;
         return skip_frame(j, true);
     }
-    t->complete = t->mode == TRAFFIC_HOLD && !take_turn(j);
-    if (t->complete)
-        return false;
-    j->r->turns += t->mode == TRAFFIC_STREAM;
+    if (!take_turn(j))
+        return await_turn(j);
     j->item = j->at;
     j->r->messages++;
     j->r->frames += t->frames;
@@ -494,8 +544,24 @@ static bool on_client_frame(struct judgement *j)
     return j->r->wait_ns == 0;
 }
 
+/* Counted as the client's frames are. */
+static void count_curve_answer(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    bool empty = t->dec.size == CURVE_FRAME_BYTES, along = t->led && !empty;
+    t->led = empty;
+    if (!along && t->dec.size == CURVE_PING_BYTES && j->c->now_ns - t->pinged_ns >= TRAFFIC_CURVE_PING_NS) {
+        t->pinged = true;
+        t->pinged_ns = j->c->now_ns;
+        return;
+    }
+    j->r->turns += !along;
+}
+
 static bool on_app_frame(struct judgement *j)
 {
+    if (UNLIKELY(j->t->curve))
+        count_curve_answer(j);
     j->r->frames++;
     j->r->messages += !(j->t->dec.flags & ZMTP_FLAG_MORE);
     j->item = j->at;
@@ -576,11 +642,17 @@ static bool on_need(struct judgement *j)
     return false;
 }
 
+/* What has begun to go on, and CURVE, can only be closed. */
+static bool is_to_be_shed(const struct judgement *j)
+{
+    bool stays = j->t->curve || traffic_end_waits(j->t);
+    return j->c->shed == SHED_CLOSE || (j->c->shed == SHED_DROP && !stays);
+}
+
 /* It has waited for too long. */
 static bool shed(struct judgement *j)
 {
     enum action over = j->c->shed == SHED_DROP ? ACTION_DROP : ACTION_CLOSE;
-    j->t->complete = false;
     j->r->shed = (struct bytes){j->item, (size_t)(j->at - j->item)};
     return traffic_rule(j, VERDICT_OVERLOADED, over) != RULING_CLOSE && skip_frame(j, true);
 }
@@ -591,7 +663,7 @@ static bool resume(struct judgement *j)
 {
     struct traffic *t = j->t;
     if (t->complete)
-        return j->c->shed ? shed(j) : finish_message(j);
+        return is_to_be_shed(j) ? shed(j) : finish_message(j);
     if (t->withheld) {
         t->withheld = WITHHELD_NOTHING;
         if (!t->dec.in_body)

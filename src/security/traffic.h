@@ -9,11 +9,22 @@
  * is no room, or what one read brought while the connection has to wait) and shows it again, in one piece, before new
  * bytes. Each byte is decoded once.
  *
+ * A message goes on when the application may have one more (`turns`). One that is held waits whole. One that streams
+ * goes on as it comes, but for its last octet, without which the receiver has no message: that octet waits as a held
+ * message does, and the room of the message is others' meanwhile (policy/unfinished.h). So a large message is worth
+ * what a small one is, however many parts it has, and nothing waits at a beginning whose end may never come. Only a
+ * large message can never be left out any more.
+ *
  * Rules in shadow change nothing of this. What they would have done is counted beside it (traffic_shadow.c), as if it
  * had been done: a message that would have been held back or refused is charged to no limiter in shadow.
  *
  * CURVE passing through: message boundaries are inside the boxes, so every frame counts as a message and nothing is
- * ever dropped: `drop` becomes `pause`, or `close` where waiting would not help.
+ * ever dropped: `drop` becomes `pause`, or `close` where waiting would not help. Turns are for frames, then, but two
+ * sizes tell more. An empty frame is the delimiter of a request or reply as a rule, and takes the frame behind it along
+ * (who abuses that has two messages for one). And what has the size of libzmq's PING is one when the application sends
+ * it, at most each TRAFFIC_CURVE_PING_NS, and the next of the size of a PONG is its answer. Other heartbeats and parts
+ * count as messages: what is counted too much is noticed where the application is idle (flow/taken_counter.h), and
+ * costs protection only.
  */
 #ifndef WEIR_SECURITY_TRAFFIC_H
 #define WEIR_SECURITY_TRAFFIC_H
@@ -68,6 +79,9 @@
 /* In such a message a stranger waits for so long after each so many frames. */
 #define TRAFFIC_MANY_FRAMES_NS (50 * NS_PER_MS)
 
+/* Inside CURVE one PING of the application in so much time is not counted as an answer. */
+#define TRAFFIC_CURVE_PING_NS (50 * NS_PER_MS)
+
 /* How long a connection waits before it asks again for room for a large message. */
 #define TRAFFIC_UNFINISHED_RETRY_NS (5 * NS_PER_MS)
 
@@ -105,19 +119,24 @@ struct traffic {
     uint8_t mode; /* enum traffic_mode, of the current message */
     bool inbound; /* from the client: limits apply. Outbound traffic is only followed */
     bool curve;
-    bool subscriber;         /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
-    bool wants_delimiter;    /* the application is REP: it throws away what has no envelope (RFC 28) */
-    bool delimited;          /* the current message has one */
-    bool judged;             /* the current frame was judged by its header */
-    uint8_t awaits;          /* enum traffic_awaits, of the current frame */
-    uint8_t pace_log2;       /* of the bytes per second at which it came as far as it was gathered; 0: not known */
-    bool grace;              /* the next message passes whatever the rates say (heartbeat.max_pause) */
-    bool complete : 1;       /* a whole message waits for its turn */
-    bool shadowed : 1;       /* a rule in shadow would have kept the current message out */
-    uint8_t withheld : 2;    /* enum traffic_withheld: what was judged and has to be judged again */
-    bool gathers : 1;        /* the current message is held although it is larger than what is held, for want of room */
-    uint32_t frames;         /* of the current message */
-    uint64_t size;           /* of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
+    bool subscriber;      /* the client is SUB or XSUB: frames beginning with 00 or 01 are subscriptions */
+    bool wants_delimiter; /* the application is REP: it throws away what has no envelope (RFC 28) */
+    bool delimited;       /* the current message has one */
+    bool judged;          /* the current frame was judged by its header */
+    uint8_t awaits;       /* enum traffic_awaits, of the current frame */
+    uint8_t pace_log2;    /* of the bytes per second at which it came as far as it was gathered; 0: not known */
+    bool grace;           /* the next message passes whatever the rates say (heartbeat.max_pause) */
+    bool complete : 1;    /* a message waits for its turn: whole, or its last octet (traffic_end_waits()) */
+    bool led : 1;         /* CURVE: the last frame was empty, and the next one belongs to it */
+    bool pinged : 1;      /* CURVE, outbound: there was a PING, and no PONG yet */
+    bool shadowed : 1;    /* a rule in shadow would have kept the current message out */
+    uint8_t withheld : 2; /* enum traffic_withheld: what was judged and has to be judged again */
+    bool gathers : 1;     /* the current message is held although it is larger than what is held, for want of room */
+    uint32_t frames;      /* of the current message */
+    union {
+        uint64_t size;      /* inbound: of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
+        uint64_t pinged_ns; /* CURVE, outbound: the last PING that was not counted */
+    };
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */
     gcra_word user_messages; /* inbound: of a subscriber. Outbound: the client's commands, for its inbound twin */
@@ -130,6 +149,7 @@ struct traffic_context {
     struct source *source;
     struct topics *topics;         /* of this connection */
     gcra_word *commands;           /* the same; NULL: they are not paced */
+    struct traffic *twin;          /* the other direction of the connection; NULL: not known */
     struct traffic_shadow *shadow; /* added to; NULL: limits->shadow is not looked at */
     uint64_t id;                   /* of this connection, not 0 */
     uint32_t turns;                /* messages that the application may be given now */
@@ -160,7 +180,7 @@ struct traffic_result {
     enum verdict drop_reason;            /* of the last message dropped */
     uint32_t drops;                      /* rulings to drop a message or command */
     uint32_t messages, frames, commands; /* passed */
-    uint32_t turns;                      /* used */
+    uint32_t turns;                      /* used; outbound and CURVE: what came, counted in the same way */
     bool awaits_turn;                    /* a message is there, and no turn was left: call again when there is one */
     uint32_t dropped;                    /* messages whose end was dropped */
     struct bytes shed;                   /* the message that was shed, as it came; empty: none */
@@ -191,7 +211,14 @@ void traffic_judge(struct traffic *t, const struct traffic_context *c, const uin
 /* Whether the bytes that were admitted so far end between two messages, so that a frame of Weir's own may follow. */
 static inline bool traffic_at_boundary(const struct traffic *t)
 {
-    return zmtp_at_boundary(&t->dec) || t->mode == TRAFFIC_HOLD || t->mode == TRAFFIC_SKIP;
+    bool between = zmtp_at_boundary(&t->dec) && !t->complete;
+    return between || t->mode == TRAFFIC_HOLD || t->mode == TRAFFIC_SKIP;
+}
+
+/* Whether all of a message but its last octet has gone on, which waits for its turn. It cannot be left out any more. */
+static inline bool traffic_end_waits(const struct traffic *t)
+{
+    return t->complete && t->mode == TRAFFIC_STREAM;
 }
 
 /* Whether something that was decoded waits for room or for its turn. */

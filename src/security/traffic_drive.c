@@ -71,8 +71,9 @@ static struct traffic_context context_of(struct line *l)
         .commands = l->paced ? &l->pace : NULL,
         .shadow = shadow,
         .id = l->id,
-        .turns = UINT32_MAX,
-        .shed = SHED_NOTHING,
+        .twin = l->twin,
+        .turns = l->stinted ? l->turns : UINT32_MAX,
+        .shed = l->shed,
         .gather_bytes = s->gather_bytes,
         .now_ns = s->now_ns,
     };
@@ -130,6 +131,8 @@ static void take_counts(struct line *l, const struct traffic_result *r)
     l->commands += r->commands;
     l->drops += r->drops;
     l->dropped += r->dropped;
+    l->turns_used += r->turns;
+    l->turns -= l->stinted ? r->turns : 0;
     l->made_room |= r->make_room;
     if (r->drops)
         l->drop_reason = r->drop_reason;
@@ -154,12 +157,27 @@ static size_t keeps_at_most(const struct line *l)
            (l->traffic.subscriber ? lim->subscriptions.topic_bytes + TRAFFIC_LATER_TOPIC_BYTES : 0);
 }
 
+/* What waits for a turn is whole; of what streams, all but the last octet has gone on. True: it gets one. */
+static bool gets_a_turn(struct line *l, const struct traffic_result *r)
+{
+    bool streams = traffic_end_waits(&l->traffic);
+    REQUIRE(l->stinted && l->traffic.complete && traffic_waits(&l->traffic));
+    REQUIRE(!streams || r->scanned - r->keep == 1);
+    REQUIRE(streams == !traffic_at_boundary(&l->traffic));
+    l->turns_awaited++;
+    l->waiting = l->patience == STOPS;
+    l->turns += !l->waiting;
+    return !l->waiting;
+}
+
 /* True when the judge has to be asked again at once, as next_window() in relay/lane.c has it. */
 static bool goes_on(struct line *l, const struct traffic_result *r, const uint8_t *end)
 {
     bool more = r->scanned < end || l->traffic.want || l->traffic.withheld;
     if (r->verdict != VERDICT_PASS)
         return false;
+    if (r->awaits_turn)
+        return gets_a_turn(l, r);
     if (r->wait_ns == 0) {
         /* Whoever asks for neither time nor space has looked at all there is: the caller would spin. */
         REQUIRE(!more || r->again);

@@ -47,7 +47,11 @@ struct line {
     gcra_word pace;
     bool paced; /* its commands are, when those of all are many */
     enum patience patience;
-    bool waiting; /* for room, or STOPS */
+    bool waiting; /* for room, or STOPS, or for a turn */
+    bool stinted; /* it has no turns but these, and waits when there are none; SLEEPS, INSISTS: it gets one then */
+    uint32_t turns;
+    enum traffic_shed shed; /* what becomes of the message that waits for its turn */
+    struct traffic *twin;
 
     uint8_t *kept;
     size_t kept_len, scanned, most_kept;
@@ -56,6 +60,7 @@ struct line {
     size_t out_len, out_cap;
     enum verdict verdict, wait_reason, drop_reason; /* the last of each */
     uint64_t messages, frames, commands, drops, dropped, waits, waited_ns;
+    uint64_t turns_used, turns_awaited;
     bool made_room;
     struct traffic_ping ping;
 };

@@ -120,6 +120,174 @@ static void what_is_gathered_streams_when_there_is_room(void **state)
     assert_int_equal(line.messages, 1);
 }
 
+/* ---- turns ---- */
+
+#define LARGE 1000u /* bytes of a message that streams */
+
+/* Feeds `sent` in pieces to a line that has no turns, as far as it goes. */
+static void feed_without_turns(size_t most)
+{
+    line.stinted = true;
+    line.patience = STOPS;
+    (void)!line_feed_by(&line, sent.bytes, sent.len, most);
+    assert_true(line.waiting && traffic_waits(&line.traffic));
+}
+
+static void give_turns(struct line *l, uint32_t n)
+{
+    l->turns += n;
+    (void)!line_feed(l, NULL, 0);
+}
+
+static void expect_passed(size_t len)
+{
+    assert_int_equal(line.out_len, len);
+    assert_memory_equal(line.out, sent.bytes, len);
+}
+
+/* `sent` holds a message that streams, and a small one behind it. */
+static void expect_its_last_octet_to_wait(size_t large)
+{
+    const size_t pieces[] = {1, 2, 9, 301, 700}; /* one that comes all at once is held */
+    for (size_t i = 0; i < ARRAY_LEN(pieces); i++) {
+        again(0);
+        feed_without_turns(pieces[i]);
+        expect_passed(large - 1);
+        assert_true(traffic_end_waits(&line.traffic) && !traffic_at_boundary(&line.traffic));
+        assert_int_equal(line.messages, 0);
+        assert_int_equal(line.scanned, 1);
+        assert_true(line.kept_len <= pieces[i]);
+        give_turns(&line, 1);
+        assert_int_equal(line.messages, 1);
+        expect_passed(large);
+        assert_true(traffic_at_boundary(&line.traffic));
+    }
+    sent.len = 0;
+}
+
+static void a_large_message_waits_at_its_end(void **state)
+{
+    stream_frame(&sent, 0, 'l', LARGE);
+    size_t large = sent.len;
+    stream_frame(&sent, 0, 's', 5);
+    expect_its_last_octet_to_wait(large);
+}
+
+/* The unit is the message. */
+static void of_many_parts_the_last_one_waits(void **state)
+{
+    for (size_t last = 0; last <= LARGE; last += LARGE / 2) {
+        for (int i = 0; i < 5; i++)
+            stream_frame(&sent, MORE, 'p', LARGE / 4);
+        stream_frame(&sent, 0, 'l', last);
+        size_t large = sent.len;
+        stream_frame(&sent, 0, 's', 5);
+        expect_its_last_octet_to_wait(large);
+    }
+}
+
+static void commands_in_and_behind_a_large_message_keep_their_places(void **state)
+{
+    stream_frame(&sent, MORE, 'l', LARGE);
+    stream_command(&sent, "PING", "\0\1abc", 5);
+    stream_frame(&sent, 0, 'l', 10);
+    size_t large = sent.len;
+    stream_command(&sent, "PING", "\0\1def", 5);
+    feed_without_turns(7);
+    expect_passed(large - 1);
+    assert_int_equal(line.commands, 1);
+    size_t fed = line.out_len + line.kept_len;
+    give_turns(&line, 1);
+    assert_true(line_feed_by(&line, sent.bytes + fed, sent.len - fed, 7));
+    expect_passed(sent.len);
+    assert_int_equal(line.commands, 2);
+}
+
+/* A turn for each message, whichever its size. */
+static void turns_are_for_messages(void **state)
+{
+    for (int i = 0; i < 10; i++) {
+        stream_frame(&sent, MORE, 'l', i % 2 ? LARGE : 3);
+        stream_frame(&sent, 0, 'l', i % 3 ? LARGE : 3);
+    }
+    line.stinted = true;
+    assert_true(line_feed_by(&line, sent.bytes, sent.len, 64));
+    expect_passed(sent.len);
+    assert_int_equal(line.turns_used, 10);
+    assert_int_equal(line.turns_awaited, 10);
+}
+
+/* What waits for somebody else's turn is in nobody's way. */
+static void whose_end_waits_has_given_its_room_back(void **state)
+{
+    struct line other;
+    stand.limits.message.unfinished_bytes = 1500;
+    stream_frame(&sent, 0, 'l', LARGE);
+    feed_without_turns(100);
+    assert_int_equal(unfinished_ends(&stand.gate.unfinished), LARGE);
+    line_init(&other, &stand, 0);
+    assert_true(line_feed_by(&other, sent.bytes, 900, 100));
+    assert_int_equal(stand.gate.unfinished.pass, 0);
+    assert_true(line_feed_by(&other, sent.bytes + 900, sent.len - 900, 100));
+    assert_int_equal(other.messages, 1);
+    give_turns(&line, 1);
+    assert_int_equal(unfinished_held(&stand.gate.unfinished), 0);
+    line_fini(&other);
+}
+
+/* The same with the pass: of a message that is larger than the pool. */
+static void whose_end_waits_has_given_the_pass_back(void **state)
+{
+    stand.limits.message.unfinished_bytes = 100;
+    stream_frame(&sent, 0, 'l', LARGE);
+    feed_without_turns(100);
+    assert_int_equal(stand.gate.unfinished.pass, 0);
+    assert_int_equal(unfinished_ends(&stand.gate.unfinished), LARGE);
+    line_fini(&line);
+    assert_int_equal(unfinished_held(&stand.gate.unfinished), 0);
+    line_init(&line, &stand, 0);
+}
+
+/* While so much waits at its end no more comes to it, but from who need not wait. */
+static void what_would_wait_at_its_end_does_not_begin_without_bounds(void **state)
+{
+    struct line second, third, free_one;
+    stand.limits.message.unfinished_bytes = 1500;
+    stream_frame(&sent, 0, 'l', LARGE);
+    feed_without_turns(100);
+    line_init(&second, &stand, 0);
+    line_init(&third, &stand, 0);
+    line_init(&free_one, &stand, 0);
+    second.stinted = third.stinted = true;
+    second.patience = third.patience = STOPS;
+    assert_false(line_feed_by(&second, sent.bytes, sent.len, 100));
+    assert_true(traffic_end_waits(&second.traffic));
+    assert_false(line_feed_by(&third, sent.bytes, sent.len, 100));
+    assert_true(third.waiting && third.out_len == 0);
+    assert_true(line_feed_by(&free_one, sent.bytes, sent.len, 100));
+    give_turns(&line, 1);
+    assert_true(line_feed(&third, NULL, 0));
+    assert_true(third.out_len > 0);
+    line_fini(&second);
+    line_fini(&third);
+    line_fini(&free_one);
+}
+
+/* It has begun to go on: it waits where others are left out, or is closed. */
+static void what_waits_at_its_end_is_not_left_out(void **state)
+{
+    stream_frame(&sent, 0, 'l', LARGE);
+    feed_without_turns(100);
+    line.shed = SHED_DROP;
+    give_turns(&line, 0);
+    assert_true(line.waiting);
+    assert_int_equal(line.verdict, VERDICT_PASS);
+    line.shed = SHED_CLOSE;
+    give_turns(&line, 0);
+    assert_int_equal(line.verdict, VERDICT_OVERLOADED);
+    assert_int_equal(line.out_len, sent.len - 1);
+}
+
 /* ---- the pace of commands ---- */
 
 /* So many PINGs, over `seconds`. Returns how long the line had to wait in all. */
@@ -281,12 +449,25 @@ int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_message_is_gathered_while_there_is_no_room), TEST(a_giant_waits_when_its_beginning_is_gathered),
-        TEST(what_is_gathered_streams_when_there_is_room),  TEST(commands_are_paced_while_there_are_many),
-        TEST(a_request_without_a_delimiter_is_left_out),    TEST(pings_between_frames_pass_in_their_place),
-        TEST(a_long_request_without_a_delimiter_closes),    TEST(a_message_cut_short_is_dropped_alone),
-        TEST(pings_do_not_make_a_held_message_grow),        TEST(other_commands_between_frames_are_refused),
+        TEST(a_message_is_gathered_while_there_is_no_room),
+        TEST(a_giant_waits_when_its_beginning_is_gathered),
+        TEST(what_is_gathered_streams_when_there_is_room),
+        TEST(commands_are_paced_while_there_are_many),
+        TEST(a_request_without_a_delimiter_is_left_out),
+        TEST(pings_between_frames_pass_in_their_place),
+        TEST(a_long_request_without_a_delimiter_closes),
+        TEST(a_message_cut_short_is_dropped_alone),
+        TEST(pings_do_not_make_a_held_message_grow),
+        TEST(other_commands_between_frames_are_refused),
         TEST(a_command_too_large_is_refused_by_its_header),
+        TEST(a_large_message_waits_at_its_end),
+        TEST(of_many_parts_the_last_one_waits),
+        TEST(whose_end_waits_has_given_its_room_back),
+        TEST(turns_are_for_messages),
+        TEST(whose_end_waits_has_given_the_pass_back),
+        TEST(what_waits_at_its_end_is_not_left_out),
+        TEST(commands_in_and_behind_a_large_message_keep_their_places),
+        TEST(what_would_wait_at_its_end_does_not_begin_without_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
