@@ -7,7 +7,7 @@ DESTDIR ?=
 export BUILD
 
 .NOTPARALLEL:
-.PHONY: all weir demo test e2e e2e-asan asan tsan sim lint bench bench-quick survival install clean help
+.PHONY: all weir demo test e2e e2e-asan asan tsan sim lint bench bench-quick survival zoo install clean help
 
 all: weir
 
@@ -64,6 +64,11 @@ survival: ## every flood against a bare application, Weir, HAProxy, zmq_proxy an
 	@scripts/deps.sh build bench survival
 	@scripts/build.sh $(BUILD) -Dbench=true
 	@bench/survival.py --write $(ARGS)
+
+zoo: ## protocols of the field, each bare and behind Weir (half an hour); writes bench/results/
+	@scripts/deps.sh build test
+	@scripts/build.sh $(BUILD) -Dtests=true -Dbench=true
+	@WEIR=$(abspath $(BUILD))/weir /usr/bin/python3 tests/zoo/run.py --write $(ARGS)
 
 install: weir ## install: make install PREFIX=/usr DESTDIR=/tmp/stage
 	@scripts/build.sh $(BUILD) --target weir -Dprefix=$(PREFIX)
