@@ -13,42 +13,41 @@
 #define KEPT_UNIT        0x1p40
 #define KEPT_MOST        1e6 /* a million servers: no gate has served more */
 
-static double claims_fade(double rate, uint64_t at_ns, uint64_t now_ns)
+static double claims_fade(double rate, uint64_t elapsed_ns)
 {
-    double faded = rate * decay_factor(elapsed_since(at_ns, now_ns), (uint64_t)(HALF_LIFE_FACTOR * HOUR_NS));
+    double faded = rate * decay_factor(elapsed_ns, (uint64_t)(HALF_LIFE_FACTOR * HOUR_NS));
     return faded < LEAST_RATE ? 0 : faded;
 }
 
-/* The mean over up to 60 s goes on by one calm stretch in which `cost_ns` was spent, and by some without any. */
-static void claim_fold(struct claim *c, const struct calm_time *calm, double cost_ns, uint64_t quiet)
+/* The mean over up to 60 s goes on by one calm stretch in which `cost_ns` was spent, and by `quiet` without any. */
+static double claim_fold(double recent, const struct calm_time *calm, double cost_ns, uint32_t quiet)
 {
     double weight = (double)CALM_STRETCH_NS / (double)calm_time_ns(calm);
     if (cost_ns > 0)
-        c->recent += weight * (cost_ns / CALM_STRETCH_NS - c->recent);
+        recent += weight * (cost_ns / CALM_STRETCH_NS - recent);
     if (quiet > 0 && calm->calm <= CALM_TIME_MOST_NS / CALM_STRETCH_NS)
-        c->recent *= quiet < calm->calm ? 1 - (double)quiet / (double)calm->calm : 0;
+        recent *= quiet < calm->calm ? 1 - (double)quiet / (double)calm->calm : 0;
     else if (quiet > 0)
-        c->recent *= decay_factor(quiet * CALM_STRETCH_NS, calm_time_ns(calm));
+        recent *= decay_factor(quiet * CALM_STRETCH_NS, calm_time_ns(calm));
+    return recent < LEAST_RATE ? 0 : recent;
 }
 
-double claim_update(struct claim *c, const struct calm_time *calm, uint64_t now_ns)
+double claim_update(struct claim *c, const struct calm_time *calm)
 {
-    if (c->stretch == calm->stretch)
+    uint32_t stretches = (uint32_t)calm->stretch - c->stretch, more = (uint32_t)calm->calm - c->calm;
+    if (!stretches)
         return 0;
-    double before = c->rate;
-    bool sure = c->calm >= SURE_STRETCHES;
-    bool counts = calm_time_was_calm(calm, c->stretch) && c->pending > 0;
-    claim_fold(c, calm, counts ? c->pending : 0, calm->calm - c->calm - (counts && calm->calm > c->calm));
+    double before = (double)c->rate, rate = 0;
+    bool counts = calm_time_was_calm(calm, calm->stretch - stretches) && c->pending > 0;
+    double recent = claim_fold((double)c->recent, calm, counts ? (double)c->pending : 0, more - (counts && more));
+    if (c->calm >= SURE_STRETCHES)
+        rate = claims_fade((double)c->rate, stretches * CALM_STRETCH_NS);
     c->pending = 0;
-    c->stretch = calm->stretch;
-    c->calm = calm->calm;
-    c->rate = sure ? claims_fade(c->rate, c->at_ns, now_ns) : 0;
-    c->at_ns = now_ns;
-    if (c->recent < LEAST_RATE)
-        c->recent = 0;
-    if (c->rate < c->recent)
-        c->rate = c->recent;
-    return c->rate - before;
+    c->stretch = (uint32_t)calm->stretch;
+    c->calm = (uint32_t)calm->calm;
+    c->recent = (float)recent;
+    c->rate = (float)(rate < recent ? recent : rate);
+    return (double)c->rate - before;
 }
 
 /* What a mean goes on by, up to a minute. */
@@ -67,7 +66,7 @@ static double claims_thin(uint16_t then, const struct calm_time *calm)
 double claims_update(struct claims_source *s, struct claim *c, const struct calm_time *calm, uint64_t now_ns)
 {
     bool had = c->rate > 0;
-    double change = claim_update(c, calm, now_ns);
+    double change = claim_update(c, calm);
     s->claimants += (uint32_t)(c->rate > 0) - (uint32_t)had;
     s->live_rate += change;
     s->live_at_ns = now_ns;
@@ -92,19 +91,20 @@ void claims_fini(struct claims *c)
 
 double claims_left(const struct claims_source *s, const struct calm_time *calm, uint64_t now_ns)
 {
-    return claims_fade(s->left_rate * claims_thin(s->left_calm, calm), s->left_at_ns, now_ns);
+    return claims_fade(s->left_rate * claims_thin(s->left_calm, calm), elapsed_since(s->left_at_ns, now_ns));
 }
 
 /* Brings what was left behind up to date. */
 static void claims_settle(struct claims_source *s, const struct calm_time *calm, uint64_t now_ns)
 {
+    uint64_t elapsed_ns = elapsed_since(s->left_at_ns, now_ns);
     s->left_rate = claims_left(s, calm, now_ns);
-    s->left_recent = claims_fade(s->left_recent * claims_thin(s->left_calm, calm), s->left_at_ns, now_ns);
+    s->left_recent = claims_fade(s->left_recent * claims_thin(s->left_calm, calm), elapsed_ns);
     s->left_calm = claims_calm(calm);
     s->left_debt_ns = bucket_level(&(struct faded_sum){s->left_debt_ns, s->left_at_ns}, s->left_rate, now_ns);
-    s->left_at_ns = now_ns;
-    if (s->left_rate <= 0)
-        s->left = 0;
+    s->left_at_ns += elapsed_ns;
+    if (s->left_rate <= 0 || !s->left)
+        s->left_rate = s->left_recent = s->left_debt_ns = s->left = 0;
 }
 
 struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t now_ns)
@@ -127,18 +127,19 @@ struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t no
 double claims_inherit(struct claims_source *s, struct claim *claim, const struct calm_time *calm, uint64_t now_ns)
 {
     claims_settle(s, calm, now_ns);
-    *claim = (struct claim){.stretch = calm->stretch, .calm = calm->calm, .first = calm->calm, .at_ns = now_ns};
+    uint32_t calm_before = (uint32_t)calm->calm;
+    *claim = (struct claim){.stretch = (uint32_t)calm->stretch, .calm = calm_before, .first = calm_before};
     if (!s->left)
         return 0;
     double debt_ns = s->left_debt_ns / s->left;
-    claim->rate = s->left_rate / s->left;
-    claim->recent = s->left_recent / s->left;
-    claim->first = calm->calm > CLAIM_RIPE ? calm->calm - CLAIM_RIPE : 0;
-    s->left_rate -= claim->rate;
-    s->left_recent -= claim->recent;
+    claim->rate = (float)(s->left_rate / s->left);
+    claim->recent = (float)(s->left_recent / s->left);
+    claim->first = calm_before > CLAIM_RIPE ? calm_before - CLAIM_RIPE : 0;
+    s->left_rate -= (double)claim->rate;
+    s->left_recent -= (double)claim->recent;
     s->left_debt_ns -= debt_ns;
     s->left--;
-    s->live_rate += claim->rate;
+    s->live_rate += (double)claim->rate;
     s->live_at_ns = now_ns;
     s->live_calm = claims_calm(calm);
     s->claimants += claim->rate > 0;
@@ -151,13 +152,14 @@ void claims_release(struct claims_source *s, const struct claim *claim, double d
     claims_settle(s, calm, now_ns);
     faded_sum_add(&s->work, CLAIMS_WORK_NS, work_ns, now_ns);
     s->live -= s->live > 0;
-    s->live_rate = s->live_rate > claim->rate && s->live ? s->live_rate - claim->rate : 0;
-    if (claim->rate <= 0)
+    double rate = (double)claim->rate;
+    s->live_rate = s->live_rate > rate && s->live ? s->live_rate - rate : 0;
+    if (rate <= 0)
         return;
     s->claimants -= s->claimants > 0;
     s->left++;
-    s->left_rate += claim->rate;
-    s->left_recent += claim->recent;
+    s->left_rate += rate;
+    s->left_recent += (double)claim->recent;
     s->left_debt_ns += debt_ns;
 }
 
@@ -168,7 +170,7 @@ static bool claims_keep(const struct claims_source *s, const struct calm_time *c
 {
     double live = s->claimants ? s->live_rate * claims_thin(s->live_calm, calm) : 0;
     double left = s->left ? claims_left(s, calm, now_ns) : 0, rate;
-    live = claims_fade(live, s->live_at_ns, now_ns);
+    live = claims_fade(live, elapsed_since(s->live_at_ns, now_ns));
     rate = live + left;
     *ret = (struct claims_kept){
         .rate = (uint64_t)((rate < KEPT_MOST ? rate : KEPT_MOST) * KEPT_UNIT),
@@ -206,7 +208,7 @@ double claims_restore(struct claims *c, const struct claims_kept *kept, const st
 {
     bool sure = calm->calm >= SURE_STRETCHES;
     double rate = (double)kept->rate / KEPT_UNIT;
-    rate = claims_fade(rate < KEPT_MOST ? rate : KEPT_MOST, 0, passed_ns);
+    rate = claims_fade(rate < KEPT_MOST ? rate : KEPT_MOST, passed_ns);
     struct claims_source *s = kept->key && kept->count && rate > 0 ? claims_place(c, kept->key) : NULL;
     if (!s)
         return 0;

@@ -13,7 +13,7 @@
  *
  * The table of sources is what outlives connections, and its largest claims outlive the process (claims_state.h). There
  * a source is its key alone, so what else may have claims (an identity) needs no other table: it is another key.
- * Memory: 96 bytes for each of `capacity` sources, fixed, touched as they come, in sets of 8. When all of a set are in
+ * Memory: 112 bytes for each of `capacity` sources, fixed, touched as they come, in sets of 8. When all of a set are in
  * use, a newcomer shares the entry of another source, with what is left there; otherwise the one with the smallest
  * claim gives way. Nobody is refused. One owner at a time.
  */
@@ -22,6 +22,7 @@
 
 #include "base/attr.h"
 #include "flow/calm_time.h"
+#include "flow/codel.h"
 #include "flow/decay.h"
 
 #include <stdbool.h>
@@ -32,17 +33,16 @@
 
 /* All zero at the beginning. */
 struct claim {
-    double rate;      /* cost a nanosecond; 0: none */
-    double recent;    /* mean of up to 60 s of calm time; at least this is claimed */
-    double pending;   /* cost in the present stretch, which may not stay calm */
-    uint64_t stretch; /* the present one */
-    uint64_t calm;    /* calm stretches counted so far */
-    uint64_t first;   /* and before it came */
-    uint64_t at_ns;   /* when `rate` was last brought up to date */
+    float rate;       /* cost a nanosecond; 0: none */
+    float recent;     /* mean of up to 60 s of calm time; at least this is claimed */
+    float pending;    /* cost in the present stretch, which may not stay calm */
+    uint32_t stretch; /* the present one; all before are counted */
+    uint32_t calm;    /* calm stretches counted so far */
+    uint32_t first;   /* and before it came */
 };
 
 /* Counts the stretches that are over; calm_time_advance() first. Returns by how much the rate changed. */
-double claim_update(struct claim *c, const struct calm_time *calm, uint64_t now_ns);
+double claim_update(struct claim *c, const struct calm_time *calm);
 
 /* Whether it is to be heeded: a flood that begins slowly has claims as well, but young ones. */
 static inline bool claim_is_ripe(const struct claim *c)
@@ -53,7 +53,7 @@ static inline bool claim_is_ripe(const struct claim *c)
 /* `cost_ns` was spent on it; negative: less than charged before. After claim_update(). */
 static inline void claim_spend(struct claim *c, double cost_ns)
 {
-    c->pending += cost_ns;
+    c->pending += (float)cost_ns;
 }
 
 #define CLAIMS_WORK_NS (5 * NS_PER_S) /* for how long attained cost counts */
@@ -74,6 +74,7 @@ struct claims_source {
     double left_debt_ns;   /* what their owners had drawn in advance */
     uint64_t left_at_ns;   /* when the two were last brought up to date */
     struct faded_sum work; /* attained by connections that are gone */
+    struct codel codel;    /* the request limiter's: of all its connections */
 };
 
 struct claims {

@@ -4,12 +4,15 @@
  * to date when they are touched; nothing runs in the background. No libm: the exponential is a fraction that is within
  * 4 % of it, never negative and never rising.
  *
- * 16 bytes each; whoever embeds them owns them.
+ * 16 bytes each; whoever embeds them owns them. Where many are kept, their clocks are coarse: 4 bytes.
  */
 #ifndef WEIR_FLOW_DECAY_H
 #define WEIR_FLOW_DECAY_H
 
 #include <stdint.h>
+
+#define COARSE_SHIFT  18 /* 262 us */
+#define COARSE_BEHIND 4096
 
 struct faded_sum {
     double value;
@@ -29,6 +32,29 @@ static inline uint64_t elapsed_since(uint64_t at_ns, uint64_t now_ns)
     return now_ns > at_ns ? now_ns - at_ns : 0;
 }
 
+/* A coarse clock goes round in 13 days; what lies more than half of that back is taken for now when it is touched. */
+static inline uint32_t coarse_clock(uint64_t now_ns)
+{
+    return (uint32_t)(now_ns >> COARSE_SHIFT);
+}
+
+static inline uint64_t coarse_elapsed(uint32_t at, uint64_t now_ns)
+{
+    int32_t ticks = (int32_t)(coarse_clock(now_ns) - at);
+    return ticks > 0 ? (uint64_t)ticks << COARSE_SHIFT : 0;
+}
+
+/* Goes on to `now_ns` and returns what has elapsed. A clock that is a little behind does not set it back: the same time
+ * would elapse twice. */
+static inline uint64_t coarse_advance(uint32_t *at, uint64_t now_ns)
+{
+    uint32_t now = coarse_clock(now_ns);
+    uint64_t ns = coarse_elapsed(*at, now_ns);
+    if (ns || *at - now > COARSE_BEHIND)
+        *at = now;
+    return ns;
+}
+
 static inline double faded_sum(const struct faded_sum *s, uint64_t constant_ns, uint64_t now_ns)
 {
     return s->value * decay_factor(elapsed_since(s->at_ns, now_ns), constant_ns);
@@ -37,7 +63,7 @@ static inline double faded_sum(const struct faded_sum *s, uint64_t constant_ns, 
 static inline void faded_sum_add(struct faded_sum *s, uint64_t constant_ns, double value, uint64_t now_ns)
 {
     double sum = faded_sum(s, constant_ns, now_ns) + value;
-    *s = (struct faded_sum){sum > 0 ? sum : 0, now_ns};
+    *s = (struct faded_sum){sum > 0 ? sum : 0, now_ns > s->at_ns ? now_ns : s->at_ns};
 }
 
 /* What is left of a bucket that leaks `rate` a nanosecond. */
@@ -50,7 +76,7 @@ static inline double bucket_level(const struct faded_sum *b, double rate, uint64
 static inline void bucket_add(struct faded_sum *b, double rate, double value, double most, uint64_t now_ns)
 {
     double sum = bucket_level(b, rate, now_ns) + value;
-    *b = (struct faded_sum){sum < 0 ? 0 : sum > most ? most : sum, now_ns};
+    *b = (struct faded_sum){sum < 0 ? 0 : sum > most ? most : sum, now_ns > b->at_ns ? now_ns : b->at_ns};
 }
 
 /* The largest whole n with 2^n <= x, between the two bounds. */

@@ -8,15 +8,16 @@
 
 void fair_queue_init(struct fair_queue *q)
 {
-    *q = (struct fair_queue){.used = 0};
-    for (unsigned i = 0; i < FAIR_LEVELS; i++)
-        list_init(&q->levels[i]);
+    *q = (struct fair_queue){.count = 0};
+    for (unsigned p = 0; p < FAIR_PRIORITIES; p++)
+        for (unsigned i = 0; i < FAIR_LEVELS; i++)
+            list_init(&q->ranks[p].levels[i]);
     list_init(&q->review);
 }
 
 void fair_waiter_init(struct fair_waiter *w)
 {
-    *w = (struct fair_waiter){.messages = 0};
+    *w = (struct fair_waiter){.priority = FAIR_PRIORITY, .weight = 1};
     list_init(&w->node);
     list_init(&w->review);
 }
@@ -40,18 +41,20 @@ int fair_level_after(int level, uint64_t waited_ns, uint64_t patience_ns)
 
 static void fair_queue_enter(struct fair_queue *q, struct fair_waiter *w, int level)
 {
+    struct fair_rank *r = &q->ranks[w->priority];
     w->level = (int8_t)(level < FAIR_FIRST ? FAIR_FIRST : level > FAIR_LAST ? FAIR_LAST : level);
     unsigned at = (unsigned)(w->level - FAIR_FIRST);
-    list_push(&q->levels[at], &w->node);
-    q->used |= 1u << at;
+    list_push(w->turn ? r->levels[at].next : &r->levels[at], &w->node);
+    r->used |= 1u << at;
 }
 
 static void fair_queue_quit(struct fair_queue *q, struct fair_waiter *w)
 {
+    struct fair_rank *r = &q->ranks[w->priority];
     unsigned at = (unsigned)(w->level - FAIR_FIRST);
     list_del(&w->node);
-    if (list_empty(&q->levels[at]))
-        q->used &= ~(1u << at);
+    if (list_empty(&r->levels[at]))
+        r->used &= ~(1u << at);
 }
 
 void fair_queue_push(struct fair_queue *q, struct fair_waiter *w, uint32_t messages, int level, uint64_t now_ns)
@@ -59,7 +62,7 @@ void fair_queue_push(struct fair_queue *q, struct fair_waiter *w, uint32_t messa
     if (!messages)
         return;
     if (!w->messages) {
-        w->since_ns = now_ns;
+        w->since = coarse_clock(now_ns);
         fair_queue_enter(q, w, level);
         list_push(&q->review, &w->review);
         q->count++;
@@ -71,25 +74,72 @@ void fair_queue_move(struct fair_queue *q, struct fair_waiter *w, int level)
 {
     if (!w->messages || level == w->level)
         return;
+    w->turn = 0;
     fair_queue_quit(q, w);
     fair_queue_enter(q, w, level);
 }
 
-void fair_queue_remove(struct fair_queue *q, struct fair_waiter *w)
+static void fair_queue_take_out(struct fair_queue *q, struct fair_waiter *w)
 {
-    if (!w->messages)
-        return;
     w->messages = 0;
     fair_queue_quit(q, w);
     list_del(&w->review);
     q->count--;
 }
 
+void fair_queue_remove(struct fair_queue *q, struct fair_waiter *w)
+{
+    w->turn = 0;
+    if (w->messages)
+        fair_queue_take_out(q, w);
+}
+
+void fair_queue_class(struct fair_queue *q, struct fair_waiter *w, uint8_t weight, uint8_t priority)
+{
+    w->turn = 0;
+    if (w->messages)
+        fair_queue_quit(q, w);
+    w->weight = weight;
+    w->priority = priority;
+    if (w->messages)
+        fair_queue_enter(q, w, w->level);
+}
+
+/* The next priority from `p` on in which somebody waits; FAIR_PRIORITIES: none. */
+static unsigned fair_queue_waited(const struct fair_queue *q, unsigned p)
+{
+    while (p < FAIR_PRIORITIES && !q->ranks[p].used)
+        p++;
+    return p;
+}
+
 struct fair_waiter *fair_queue_first(const struct fair_queue *q)
 {
-    if (!q->used)
+    unsigned p = fair_queue_waited(q, 0), behind;
+    if (p == FAIR_PRIORITIES)
         return NULL;
-    return LIST_ENTRY(q->levels[__builtin_ctz(q->used)].next, struct fair_waiter, node);
+    while (q->ranks[p].ahead >= FAIR_BEHIND && (behind = fair_queue_waited(q, p + 1)) < FAIR_PRIORITIES)
+        p = behind;
+    return LIST_ENTRY(q->ranks[p].levels[__builtin_ctz(q->ranks[p].used)].next, struct fair_waiter, node);
+}
+
+void fair_queue_serve(struct fair_queue *q, struct fair_waiter *w, uint32_t n)
+{
+    for (unsigned p = 0; p < w->priority; p++)
+        q->ranks[p].ahead = q->ranks[p].used ? 0 : q->ranks[p].ahead;
+    if (fair_queue_waited(q, w->priority + 1u) < FAIR_PRIORITIES)
+        q->ranks[w->priority].ahead += n;
+    w->turn = w->turn ? w->turn : w->weight;
+    w->turn -= n < w->turn ? (uint8_t)n : w->turn;
+    fair_queue_take_out(q, w);
+}
+
+unsigned fair_queue_below(const struct fair_queue *q, const struct fair_waiter *w)
+{
+    for (unsigned lowest = FAIR_PRIORITIES - 1; lowest > w->priority; lowest--)
+        if (q->ranks[lowest].used)
+            return lowest - w->priority;
+    return 0;
 }
 
 struct fair_waiter *fair_queue_review(struct fair_queue *q)

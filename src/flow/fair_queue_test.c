@@ -92,13 +92,87 @@ static void the_first_has_the_least_level(void **state)
     }
 }
 
+static void enter(struct fair_queue *q, struct fair_waiter *w, uint8_t weight, uint8_t priority)
+{
+    fair_waiter_init(w);
+    fair_queue_class(q, w, weight, priority);
+    fair_queue_push(q, w, 1, 0, 0);
+}
+
+/* Who goes first of `w` and waits anew. */
+static unsigned serve(struct fair_queue *q, struct fair_waiter *w)
+{
+    struct fair_waiter *first = fair_queue_first(q);
+    fair_queue_serve(q, first, 1);
+    fair_queue_push(q, first, 1, 0, 0);
+    return (unsigned)(first - w);
+}
+
+/* One in eight is for those behind, and of these again one in eight for those behind them. */
+static void a_priority_goes_first_and_starves_nobody(void **state)
+{
+    struct fair_queue q;
+    struct fair_waiter w[4];
+    unsigned served[4] = {0};
+    fair_queue_init(&q);
+    enter(&q, &w[0], 1, 0);
+    enter(&q, &w[1], 1, 1);
+    enter(&q, &w[2], 1, 3);
+    assert_int_equal(fair_queue_below(&q, &w[0]), 3);
+    assert_int_equal(fair_queue_below(&q, &w[1]), 2);
+    assert_int_equal(fair_queue_below(&q, &w[2]), 0);
+    for (unsigned n = 0; n < 640; n++)
+        served[serve(&q, w)]++;
+    assert_int_equal(served[0], 560);
+    assert_int_equal(served[1], 70);
+    assert_int_equal(served[2], 10);
+    fair_queue_remove(&q, &w[2]);
+    assert_int_equal(fair_queue_below(&q, &w[0]), 1);
+    fair_queue_remove(&q, &w[0]);
+    assert_int_equal(serve(&q, w), 1);
+}
+
+/* Who is alone in a priority owes nothing to those that come later. */
+static void nothing_is_owed_from_before(void **state)
+{
+    struct fair_queue q;
+    struct fair_waiter w[2];
+    fair_queue_init(&q);
+    enter(&q, &w[0], 1, 0);
+    for (unsigned n = 0; n < 100; n++)
+        assert_int_equal(serve(&q, w), 0);
+    enter(&q, &w[1], 1, 2);
+    for (unsigned n = 0; n < FAIR_BEHIND; n++)
+        assert_int_equal(serve(&q, w), 0);
+    assert_int_equal(serve(&q, w), 1);
+    assert_int_equal(serve(&q, w), 0);
+}
+
+static void a_weight_is_so_many_messages_a_turn(void **state)
+{
+    struct fair_queue q;
+    struct fair_waiter w[3];
+    unsigned served[3] = {0};
+    fair_queue_init(&q);
+    enter(&q, &w[0], 4, 1);
+    enter(&q, &w[1], 1, 1);
+    enter(&q, &w[2], 100, 1);
+    for (unsigned n = 0; n < 1050; n++)
+        served[serve(&q, w)]++;
+    assert_int_equal(served[0], 40);
+    assert_int_equal(served[1], 10);
+    assert_int_equal(served[2], 1000);
+    fair_queue_class(&q, &w[2], 1, 0);
+    assert_int_equal(serve(&q, w), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_are_powers_of_two_of_the_share),
-        cmocka_unit_test(each_wait_is_one_level),
-        cmocka_unit_test(who_was_not_served_for_longest_is_next),
-        cmocka_unit_test(the_first_has_the_least_level),
+        cmocka_unit_test(levels_are_powers_of_two_of_the_share),    cmocka_unit_test(each_wait_is_one_level),
+        cmocka_unit_test(who_was_not_served_for_longest_is_next),   cmocka_unit_test(the_first_has_the_least_level),
+        cmocka_unit_test(a_priority_goes_first_and_starves_nobody), cmocka_unit_test(nothing_is_owed_from_before),
+        cmocka_unit_test(a_weight_is_so_many_messages_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

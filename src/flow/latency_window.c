@@ -55,7 +55,7 @@ bool latency_window_allows(struct latency_window *w, uint64_t in_hand)
 static void latency_window_note(struct latency_window *w, const struct latency_facts *f, uint64_t now_ns)
 {
     uint64_t step = now_ns / LATENCY_STEP_NS;
-    if (step - w->step > LATENCY_STEPS)
+    if (step > w->step + LATENCY_STEPS)
         w->step = step - LATENCY_STEPS;
     while (w->step < step)
         w->rates[++w->step % LATENCY_STEPS] = f->answered;
@@ -95,7 +95,7 @@ static void latency_window_watch(struct latency_window *w, const struct latency_
 {
     uint64_t answers = f->answered - w->answered_at_step;
     bool suspicious = latency_window_is_suspicious(w);
-    bool late = now_ns - w->at_ns > latency_greater(100.0 * NS_PER_MS, 10 * w->calm_ns);
+    bool late = (double)elapsed_since(w->at_ns, now_ns) > latency_greater(100.0 * NS_PER_MS, 10 * w->calm_ns);
     w->peak = latency_greater(w->peak, (double)f->in_hand);
     double rate = latency_window_rate(w, f, latency_greater(100.0 * NS_PER_MS, 2 * w->calm_ns));
     if (!suspicious && rate > w->best)
@@ -106,7 +106,7 @@ static void latency_window_watch(struct latency_window *w, const struct latency_
     }
     if (w->hit && ((!suspicious && (double)answers >= w->window / 2) || late)) {
         w->window *= 2;
-    } else if (!w->hit && now_ns - w->peak_at_ns > 5 * NS_PER_S) {
+    } else if (!w->hit && elapsed_since(w->peak_at_ns, now_ns) > 5 * NS_PER_S) {
         w->window = latency_greater(LEAST, w->window < 3 * w->peak ? w->window : 3 * w->peak);
         w->peak = (double)f->in_hand;
         w->peak_at_ns = now_ns;
@@ -177,7 +177,7 @@ static void latency_window_experiment(struct latency_window *w, const struct lat
 {
     if (f->held)
         w->held_at_ns = now_ns;
-    if (!f->plain || now_ns - w->held_at_ns > NS_PER_S) {
+    if (!f->plain || elapsed_since(w->held_at_ns, now_ns) > NS_PER_S) {
         w->state = LATENCY_WATCHING;
         w->window = latency_greater(FIRST, 2 * w->window);
         w->at_ns = w->peak_at_ns = now_ns;
@@ -194,7 +194,7 @@ static void latency_window_experiment(struct latency_window *w, const struct lat
         w->drained_at_ns = now_ns;
     }
     double stretch_ns = latency_window_stretch(w, w->reference);
-    if (!w->drained || (double)(now_ns - w->drained_at_ns) <= stretch_ns)
+    if (!w->drained || (double)elapsed_since(w->drained_at_ns, now_ns) <= stretch_ns)
         return;
     double rate = latency_window_rate(w, f, stretch_ns);
     if (!w->judged)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "flow/release_window.h"
 
+#include "flow/decay.h"
+
 #define LOST_PART         100u /* one part in so many */
 #define LOST_PART_PATIENT 4u
 #define COST_MOST_NS      1e12
@@ -50,8 +52,8 @@ void release_window_grow(struct release_window *w)
 
 static void release_window_lose(struct release_window *w, uint64_t until_ns, uint64_t now_ns)
 {
-    uint64_t span_ns = now_ns - w->since_ns;
-    w->lost_ns += until_ns > w->idle_from_ns ? until_ns - w->idle_from_ns : 0;
+    uint64_t span_ns = elapsed_since(w->since_ns, now_ns);
+    w->lost_ns += elapsed_since(w->idle_from_ns, until_ns);
     w->idle_from_ns = now_ns;
     if (w->lost_ns <=
         (span_ns > 10 * NS_PER_MS ? span_ns : 10 * NS_PER_MS) / (w->patient ? LOST_PART_PATIENT : LOST_PART))
@@ -64,7 +66,7 @@ static void release_window_lose(struct release_window *w, uint64_t until_ns, uin
 void release_window_look(struct release_window *w, bool starves, uint64_t taken_ns, uint64_t now_ns)
 {
     uint64_t until_ns = taken_ns && taken_ns < now_ns ? taken_ns : now_ns;
-    if (w->idle && (!starves || taken_ns || now_ns - w->idle_from_ns > RELEASE_LOST_NS))
+    if (w->idle && (!starves || taken_ns || elapsed_since(w->idle_from_ns, now_ns) > RELEASE_LOST_NS))
         release_window_lose(w, until_ns, now_ns);
     if (starves && !w->idle)
         w->idle_from_ns = now_ns;

@@ -36,13 +36,13 @@ void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret)
     }
 }
 
-void reqlimit_hold_of(const struct reqlimit_conn *c, struct reqlimit_hold *ret)
+void reqlimit_hold_of(const struct reqlimit_conn *c, uint64_t now_ns, struct reqlimit_hold *ret)
 {
     *ret = (struct reqlimit_hold){.proof = PROOF_NONE};
     if (!c->waiter.messages)
         return;
-    ret->proof = c->proof;
-    ret->since_ns = c->waiter.since_ns;
+    ret->proof = (enum hold_proof)c->proof;
+    ret->waited_ns = coarse_elapsed(c->waiter.since, now_ns);
     ret->messages = c->waiter.messages;
     ret->established = c->established;
 }

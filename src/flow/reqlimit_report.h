@@ -32,12 +32,12 @@ void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret);
 /* Why a connection's next message waits. */
 struct reqlimit_hold {
     enum hold_proof proof; /* PROOF_NONE: it does not wait */
-    uint64_t since_ns;
+    uint64_t waited_ns;
     uint32_t messages;
     bool established; /* it has a claim, and is far above it */
 };
 
-void reqlimit_hold_of(const struct reqlimit_conn *c, struct reqlimit_hold *ret);
+void reqlimit_hold_of(const struct reqlimit_conn *c, uint64_t now_ns, struct reqlimit_hold *ret);
 
 /* "none", "probing", "active"; "none", "counter", "latency". */
 const char *limit_state_word(enum limit_state s);

@@ -158,9 +158,9 @@ static void a_hold_by_the_counter_is_shown_as_such(void **state)
     assert_int_equal(r.without_progress, 0);
     unsigned seen = 0;
     for (unsigned i = 0; i < PEERS; i++) {
-        reqlimit_hold_of(&s->c[i], &hold);
+        reqlimit_hold_of(&s->c[i], s->now_ns, &hold);
         seen += hold.proof == PROOF_COUNTER;
-        assert_true(hold.proof == PROOF_NONE || (!hold.established && hold.since_ns >= flood_ns));
+        assert_true(hold.proof == PROOF_NONE || (!hold.established && hold.waited_ns <= s->now_ns - flood_ns));
     }
     assert_int_equal(seen, r.in_line);
     scene_free(s);

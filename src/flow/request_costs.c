@@ -2,6 +2,8 @@
 #include "flow/request_costs.h"
 
 #define UNKNOWN_COST_NS (100.0 * NS_PER_US)
+#define COST_MOST_NS    (100.0 * NS_PER_S) /* what a wrong counter or a clock may make of one message */
+#define SETTLE_NS       (2 * NS_PER_MS)
 #define BUCKET_NS       ((double)NS_PER_S)
 #define HEADROOM        1.5  /* times its claim that an established connection may always have */
 #define BURST           4.0  /* buckets of a second that an equal may be short of */
@@ -10,6 +12,7 @@
 #define PAIRED_LEAST    12u
 #define PAIRED_MOST     64u
 #define SILENT_NS       (20 * NS_PER_S)
+#define BOUNDED_NS      ((double)NS_PER_S) /* with an operator's limit nobody is given up sooner */
 #define LAZY_FOR_NS     (10 * NS_PER_S)
 #define PATIENCE_NS     (200 * NS_PER_MS)
 #define REVIEW_LEAST    16u
@@ -27,8 +30,20 @@ bool reqcost_is_lazy(const struct reqlimit *l, uint64_t now_ns)
 
 double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
-    double ns = c->cost_ns > 0 ? c->cost_ns : c->source->cost_ns > 0 ? (double)c->source->cost_ns : l->cost_ns;
+    double ns = c->cost_ns > 0 ? (double)c->cost_ns : c->source->cost_ns > 0 ? (double)c->source->cost_ns : l->cost_ns;
     return ns > 0 ? ns : UNKNOWN_COST_NS;
+}
+
+/* What was attained fades, what was drawn in advance leaks at the share; in steps that a float does not lose. */
+static void reqcost_settle(struct reqlimit_conn *c, uint64_t now_ns)
+{
+    uint64_t elapsed_ns = coarse_elapsed(c->settled_at, now_ns);
+    if (elapsed_ns && elapsed_ns < SETTLE_NS)
+        return;
+    elapsed_ns = coarse_advance(&c->settled_at, now_ns);
+    double debt_ns = (double)c->debt_ns - (double)c->share * (double)elapsed_ns;
+    c->work_ns = (float)((double)c->work_ns * decay_factor(elapsed_ns, CLAIMS_WORK_NS));
+    c->debt_ns = debt_ns > 0 ? (float)debt_ns : 0;
 }
 
 /* What is left of the capacity when all claims are met, for each active source. */
@@ -41,25 +56,29 @@ static double reqcost_surplus(const struct reqlimit *l)
 static double reqcost_share(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
     const struct claims_source *s = c->source;
-    double mean = s->live ? s->live_rate / s->live : 0, own = reqcost_greater(c->claim.rate, mean);
+    double mean = s->live ? s->live_rate / s->live : 0, own = reqcost_greater((double)c->claim.rate, mean);
     own += 2 * square_root(own * reqcost_expected(l, c) / (double)calm_time_ns(&l->calm));
-    return HEADROOM * own + reqcost_surplus(l) / (s->busy ? s->busy : 1);
+    return HEADROOM * own + c->waiter.weight * reqcost_surplus(l) / (s->busy ? s->busy : 1);
+}
+
+/* What it may have drawn in advance and still pass at once. */
+static double reqcost_bucket(const struct reqlimit *l, const struct reqlimit_conn *c)
+{
+    return HEADROOM * (double)c->claim.rate * BUCKET_NS + 2 * reqcost_expected(l, c);
 }
 
 /* Far above what it was ever served: in a burst, or over seconds. */
-static bool reqcost_is_unequal(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+static bool reqcost_is_unequal(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
-    double burst_ns = HEADROOM * c->claim.rate * BUCKET_NS + 2 * reqcost_expected(l, c);
-    if (bucket_level(&c->debt, c->share, now_ns) > BURST * burst_ns)
-        return true;
-    double share = c->share * CLAIMS_WORK_NS;
-    return fair_level(faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), reqcost_expected(l, c), share, true) > FAIR_EQUAL;
+    double share = (double)c->share * CLAIMS_WORK_NS;
+    return (double)c->debt_ns > BURST * reqcost_bucket(l, c) ||
+           fair_level((double)c->work_ns, reqcost_expected(l, c), share, true) > FAIR_EQUAL;
 }
 
-static void reqcost_classify(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+static void reqcost_classify(struct reqlimit *l, struct reqlimit_conn *c)
 {
     bool established = claim_is_ripe(&c->claim);
-    bool over = c->is_active && (!established || (!reqcost_credit(l, c, now_ns) && reqcost_is_unequal(l, c, now_ns)));
+    bool over = c->is_active && (!established || (!reqcost_credit(l, c) && reqcost_is_unequal(l, c)));
     l->stats.established += (uint32_t)established - (uint32_t)c->established;
     l->stats.over += (uint32_t)over - (uint32_t)c->over;
     c->established = established;
@@ -72,9 +91,9 @@ void reqcost_update(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns
     double change = claims_update(c->source, &c->claim, &l->calm, now_ns);
     if (c->source->busy)
         l->active_rate += change;
-    bucket_add(&c->debt, c->share, 0, c->debt.value, now_ns);
-    c->share = reqcost_share(l, c);
-    reqcost_classify(l, c, now_ns);
+    reqcost_settle(c, now_ns);
+    c->share = (float)reqcost_share(l, c);
+    reqcost_classify(l, c);
 }
 
 static void reqcost_activate(struct reqlimit *l, struct reqlimit_conn *c)
@@ -101,10 +120,12 @@ static void reqcost_deactivate(struct reqlimit *l, struct reqlimit_conn *c)
 
 static void reqcost_spend(struct reqlimit *l, struct reqlimit_conn *c, double cost_ns, uint64_t now_ns)
 {
+    double most_ns = 2 * BUCKET_NS * (double)c->share + 10 * reqcost_expected(l, c);
+    reqcost_settle(c, now_ns);
     claim_spend(&c->claim, cost_ns);
-    faded_sum_add(&c->work, CLAIMS_WORK_NS, cost_ns, now_ns);
-    double most = 2 * BUCKET_NS * c->share + 10 * reqcost_expected(l, c);
-    bucket_add(&c->debt, c->share, cost_ns, most, now_ns);
+    double work_ns = (double)c->work_ns + cost_ns, debt_ns = (double)c->debt_ns + cost_ns;
+    c->work_ns = work_ns > 0 ? (float)work_ns : 0;
+    c->debt_ns = debt_ns < 0 ? 0 : (float)(debt_ns > most_ns ? most_ns : debt_ns);
     l->charged += cost_ns;
 }
 
@@ -112,6 +133,8 @@ static void reqcost_spend(struct reqlimit *l, struct reqlimit_conn *c, double co
 static void reqcost_write(struct reqlimit *l, double cost_ns, uint32_t n)
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
+    if (l->costs_count > passed) /* some were taken back */
+        l->costs_count = passed;
     if (passed - l->costs_count > REQLIMIT_COSTS)
         l->costs_count = passed - REQLIMIT_COSTS;
     while (l->costs_count < passed) {
@@ -133,11 +156,10 @@ double reqcost_untaken(const struct reqlimit *l)
 
 static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
-    uint32_t forgotten = atomic_exchange(&c->in_hand, 0);
-    atomic_fetch_sub(&l->in_hand, forgotten);
-    atomic_store(&c->awaited, 0);
     atomic_store(&c->silent, true);
-    c->silent_ns = now_ns;
+    reqlimit_end_in_hand(l, c, UINT32_MAX);
+    atomic_store(&c->awaited, 0);
+    c->silenced_at = coarse_clock(now_ns);
 }
 
 /* A connection of which a good part is not answered does not ask: an answer does not tell which message it is for. */
@@ -159,8 +181,8 @@ void reqcost_charge(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uin
     double expected_ns = reqcost_expected(l, c);
     if (!c->is_active)
         reqcost_activate(l, c);
-    c->used_ns = now_ns;
-    c->unsampled += n;
+    c->used_at = coarse_clock(now_ns);
+    c->unsampled = (uint8_t)(c->unsampled + n < STANDS_MOST ? c->unsampled + n : STANDS_MOST);
     reqcost_pair(l, c, n, now_ns);
     reqcost_update(l, c, now_ns);
     reqcost_spend(l, c, n * expected_ns, now_ns);
@@ -170,16 +192,16 @@ void reqcost_charge(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uin
 void reqcost_start(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     uint64_t index = atomic_load_explicit(&l->passed, memory_order_relaxed) - 1;
-    uint32_t stands_for = c->unsampled < STANDS_MOST ? c->unsampled : STANDS_MOST;
     bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
     if (taken_counter_holds(&l->counter) && (silent || !c->replies) && l->probe_count < REQLIMIT_PROBES) {
         l->probes[(l->probe_first + l->probe_count++) % REQLIMIT_PROBES] =
-            (struct reqlimit_probe){c, index, reqcost_expected(l, c), stands_for};
+            (struct reqlimit_probe){c, index, reqcost_expected(l, c), c->unsampled};
         c->unsampled = 0;
     }
     if (silent || atomic_load_explicit(&c->awaited, memory_order_relaxed))
         return;
-    c->sample = (struct reqlimit_sample){index, now_ns, reqcost_expected(l, c), stands_for};
+    c->sample = (struct reqlimit_sample){now_ns, (uint32_t)index, (float)reqcost_expected(l, c)};
+    c->stands_for = c->unsampled;
     c->unsampled = 0;
     atomic_store_explicit(&c->awaited, atomic_load(&c->in_hand), memory_order_relaxed);
 }
@@ -198,9 +220,9 @@ static bool reqcost_is_calm(const struct reqlimit *l)
 static void reqcost_learn(struct reqlimit *l, struct reqlimit_conn *c, double ns, double expected_ns,
                           uint32_t stands_for, uint64_t now_ns)
 {
-    ns = reqcost_greater(ns, NS_PER_US);
+    ns = reqcost_greater(ns < COST_MOST_NS ? ns : COST_MOST_NS, NS_PER_US);
     reqcost_spend(l, c, (ns - expected_ns) * (stands_for ? stands_for : 1), now_ns);
-    c->cost_ns = reqcost_follow(c->cost_ns, ns);
+    c->cost_ns = (float)reqcost_follow((double)c->cost_ns, ns);
     c->source->cost_ns = (float)reqcost_follow((double)c->source->cost_ns, ns);
     l->cost_ns += (l->cost_ns > 0 ? 0.02 : 1) * (ns - l->cost_ns);
     if (!reqcost_is_calm(l))
@@ -213,14 +235,14 @@ void reqcost_answered(struct reqlimit *l, struct reqlimit_conn *c, uint64_t befo
 {
     const struct reqlimit_sample *s = &c->sample;
     uint64_t taken_ns = s->passed_ns, asked_ns, from_ns = before_ns > s->passed_ns ? before_ns : s->passed_ns;
+    uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
+    uint64_t index = passed - (uint32_t)((uint32_t)passed - s->index);
     bool known = taken_counter_holds(&l->counter) &&
-                 taken_page_entry(l->page, taken_counter_index(&l->counter, s->index), &taken_ns, &asked_ns);
-    if (known && taken_ns > now_ns)
-        taken_ns = now_ns;
+                 taken_page_entry(l->page, taken_counter_index(&l->counter, index), &taken_ns, &asked_ns);
     if (known && (reqcost_is_lazy(l, now_ns) || !latency_window_is_suspicious(&l->latency)))
         from_ns = taken_ns;
-    reqcost_learn(l, c, (double)(now_ns - from_ns), s->expected_ns, s->stands_for, now_ns);
-    latency_window_sample(&l->latency, now_ns - taken_ns, reqlimit_state(l) == LIMIT_NONE);
+    reqcost_learn(l, c, (double)elapsed_since(from_ns, now_ns), (double)s->expected_ns, c->stands_for, now_ns);
+    latency_window_sample(&l->latency, elapsed_since(taken_ns, now_ns), reqlimit_state(l) == LIMIT_NONE);
 }
 
 /* How long the application was busy with the message; false: not known yet. */
@@ -257,41 +279,39 @@ void reqcost_look(struct reqlimit *l, uint64_t now_ns)
     }
 }
 
-uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
-    double expected_ns = reqcost_expected(l, c), most = HEADROOM * c->claim.rate * BUCKET_NS + 2 * expected_ns;
-    double left = most - bucket_level(&c->debt, c->share, now_ns);
-    if (!c->established || left < 0)
+    double left_ns = reqcost_bucket(l, c) - (double)c->debt_ns;
+    if (!c->established || left_ns < 0)
         return 0;
-    double n = 1 + left / expected_ns;
+    double n = 1 + left_ns / reqcost_expected(l, c);
     return n < 1e9 ? (uint32_t)n : 1000000000;
 }
 
 int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
-    double expected_ns = reqcost_expected(l, c), share = c->share * CLAIMS_WORK_NS;
-    double work = faded_sum(&c->work, CLAIMS_WORK_NS, now_ns);
+    double expected_ns = reqcost_expected(l, c), share = (double)c->share * CLAIMS_WORK_NS;
+    double work = (double)c->work_ns * decay_factor(coarse_elapsed(c->settled_at, now_ns), CLAIMS_WORK_NS);
     if (!c->established)
         work += faded_sum(&c->source->work, CLAIMS_WORK_NS, now_ns) / (c->source->busy ? c->source->busy : 1);
     int level = fair_level(work, expected_ns, share, c->established);
-    double patience_ns = PATIENCE_NS + 2 * expected_ns / reqcost_greater(c->share, 1e-6);
+    double patience_ns = PATIENCE_NS + 2 * expected_ns / reqcost_greater((double)c->share, 1e-6);
     if (!c->waiter.messages)
         return level;
-    return fair_level_after(level, elapsed_since(c->waiter.since_ns, now_ns), (uint64_t)patience_ns);
+    return fair_level_after(level, coarse_elapsed(c->waiter.since, now_ns), (uint64_t)patience_ns);
 }
 
 /* Messages of a connection that are not answered for long are not waited for: it does not ask. */
 static void reqcost_review_answers(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
-    uint64_t last_ns = atomic_load_explicit(&c->answered_ns, memory_order_relaxed);
-    double patience_ns = reqcost_greater(100.0 * NS_PER_MS, 10 * l->latency.lately_ns);
-    if (silent && now_ns - c->silent_ns > SILENT_NS)
+    uint64_t ns = coarse_elapsed(atomic_load_explicit(&c->answered_at, memory_order_relaxed), now_ns);
+    uint64_t sample_ns = elapsed_since(c->sample.passed_ns, now_ns);
+    double patience_ns = reqcost_greater(l->most ? BOUNDED_NS : 100.0 * NS_PER_MS, 10 * l->latency.lately_ns);
+    if (silent && coarse_elapsed(c->silenced_at, now_ns) > SILENT_NS)
         atomic_store_explicit(&c->silent, false, memory_order_relaxed);
-    if (last_ns < c->sample.passed_ns)
-        last_ns = c->sample.passed_ns;
-    if (silent || !atomic_load(&c->awaited) || l->latency.lately_ns <= 0 ||
-        (double)elapsed_since(last_ns, now_ns) <= patience_ns)
+    ns = ns < sample_ns ? ns : sample_ns;
+    if (silent || !atomic_load(&c->awaited) || (l->latency.lately_ns <= 0 && !l->most) || (double)ns <= patience_ns)
         return;
     reqcost_silence(l, c, now_ns);
 }
@@ -305,7 +325,7 @@ void reqcost_review(struct reqlimit *l, uint64_t now_ns)
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, active);
         list_push(&l->active, node);
         reqcost_review_answers(l, c, now_ns);
-        if (!c->waiter.messages && elapsed_since(c->used_ns, now_ns) > REQLIMIT_ACTIVE_NS)
+        if (!c->waiter.messages && coarse_elapsed(c->used_at, now_ns) > REQLIMIT_ACTIVE_NS)
             reqcost_deactivate(l, c);
         reqcost_update(l, c, now_ns);
     }

@@ -36,8 +36,8 @@ void reqcost_answered(struct reqlimit *l, struct reqlimit_conn *c, uint64_t befo
 /* Measures what is not answered by what the counter says. */
 void reqcost_look(struct reqlimit *l, uint64_t now_ns);
 
-/* How many messages it may pass at once, since it is within its claim. */
-uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns);
+/* How many messages it may pass at once, since it is within its claim. After reqcost_update(). */
+uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c);
 
 /* Its level in line, after its wait. */
 int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns);

@@ -9,7 +9,8 @@
 #define TICK_QUIET_NS (50 * NS_PER_MS)
 #define CALM_AFTER_NS (100 * NS_PER_MS)
 #define LAZY_AFTER_NS (2 * NS_PER_MS)
-#define REVIEWED      4u /* waiters looked at again for each release */
+#define REVIEWED      4u   /* waiters looked at again for each release */
+#define RELEASED_MOST 256u /* in one go, so that the lock is not held for long */
 #define LEFT_MOST     65536
 #define LEASE_MOST    64u
 #define PLAIN_PART    16u /* once it is known, one stretch of so many is sampled */
@@ -26,7 +27,7 @@ int reqlimit_init(struct reqlimit *l, size_t sources, uint64_t now_ns)
     list_init(&l->active);
     list_init(&l->woken);
     l->capacity = 1;
-    l->empty_ns = l->kept_ns = l->capacity_ns = now_ns;
+    l->tick_ns = l->empty_ns = l->kept_ns = l->capacity_ns = now_ns;
     atomic_store(&l->free_until, UINT64_MAX);
     return claims_init(&l->claims, sources);
 }
@@ -36,9 +37,16 @@ void reqlimit_fini(struct reqlimit *l)
     claims_fini(&l->claims);
 }
 
+void reqlimit_bound(struct reqlimit *l, uint32_t most)
+{
+    l->most = most;
+    atomic_store(&l->free_until, most ? 0 : UINT64_MAX);
+}
+
 void reqlimit_attach(struct reqlimit *l, struct taken_page *page)
 {
     l->page = page;
+    l->counter = (struct taken_counter){.state = TAKEN_ABSENT};
 }
 
 void reqlimit_join(struct reqlimit *l, struct reqlimit_conn *c, uint64_t source_key, uint64_t now_ns)
@@ -47,14 +55,26 @@ void reqlimit_join(struct reqlimit *l, struct reqlimit_conn *c, uint64_t source_
     fair_waiter_init(&c->waiter);
     list_init(&c->active);
     list_init(&c->woken);
+    c->settled_at = coarse_clock(now_ns);
+    c->folded_at = c->settled_at - (uint32_t)(2 * REQLIMIT_FOLD_NS >> COARSE_SHIFT); /* its first message is offered */
     calm_time_advance(&l->calm, now_ns);
     c->source = claims_acquire(&l->claims, source_key, now_ns);
     l->stats.connections++;
-    double debt_ns = claims_inherit(c->source, &c->claim, &l->calm, now_ns);
-    c->debt = (struct faded_sum){debt_ns, now_ns};
+    c->debt_ns = (float)claims_inherit(c->source, &c->claim, &l->calm, now_ns);
     if (c->source->busy)
-        l->active_rate += c->claim.rate;
+        l->active_rate += (double)c->claim.rate;
     reqcost_update(l, c, now_ns);
+}
+
+void reqlimit_class(struct reqlimit *l, struct reqlimit_conn *c, unsigned weight, unsigned priority)
+{
+    fair_queue_class(&l->queue, &c->waiter,
+                     (uint8_t)(weight < 1           ? 1
+                               : weight < UINT8_MAX ? weight
+                                                    : UINT8_MAX),
+                     (uint8_t)(priority < 1                 ? 0
+                               : priority < FAIR_PRIORITIES ? priority - 1
+                                                            : FAIR_PRIORITIES - 1));
 }
 
 enum limit_state reqlimit_state(const struct reqlimit *l)
@@ -88,17 +108,21 @@ static uint64_t reqlimit_in_hand(const struct reqlimit *l, uint64_t now_ns)
 
 static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
+    l->by_counter = false;
+    if (l->most && reqlimit_in_hand(l, now_ns) >= l->most && !atomic_load(&c->silent))
+        return false;
     if (reqlimit_state(l) != LIMIT_ACTIVE)
         return true;
     bool counter = taken_counter_holds(&l->counter);
-    l->by_counter = false;
     if (l->plain.state == PLAIN_YES && !(counter && reqcost_is_lazy(l, now_ns)) && !atomic_load(&c->silent) &&
         !latency_window_allows(&l->latency, reqlimit_in_hand(l, now_ns)))
         return false;
     l->by_counter = counter;
-    uint64_t untaken = l->counter.untaken > l->counter.allowance ? l->counter.untaken - l->counter.allowance : 0;
-    return !counter ||
-           release_window_allows(&l->release, untaken, l->counter.idle, reqcost_untaken(l), reqcost_expected(l, c));
+    /* It stands still: whatever the window is, so much more may lie there. */
+    if (!counter || l->counter.untaken < l->counter.allowance)
+        return true;
+    return release_window_allows(&l->release, l->counter.untaken - l->counter.allowance, l->counter.idle,
+                                 reqcost_untaken(l), reqcost_expected(l, c));
 }
 
 static void reqlimit_pass(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
@@ -134,16 +158,42 @@ static void reqlimit_hold(struct reqlimit *l, struct reqlimit_conn *c)
     c->held = waits;
 }
 
-static void reqlimit_grant(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+static void reqlimit_tick_by(struct reqlimit *l, uint64_t at_ns)
+{
+    l->tick_ns = at_ns < l->tick_ns ? at_ns : l->tick_ns;
+}
+
+static void reqlimit_line_up(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    bool begins = n && !c->waiter.messages;
+    fair_queue_push(&l->queue, &c->waiter, n, reqcost_level(l, c, now_ns), now_ns);
+    if (!begins)
+        return;
+    codel_waits(&c->source->codel, &l->shed, now_ns);
+    reqlimit_tick_by(l, now_ns + TICK_HELD_NS);
+}
+
+/* `in_turn`: it is the first in line; otherwise it is within its claim. */
+static void reqlimit_grant(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool in_turn, uint64_t now_ns)
 {
     uint32_t left = c->waiter.messages - n;
-    fair_queue_remove(&l->queue, &c->waiter);
+    codel_served(&c->source->codel, &l->shed, coarse_elapsed(c->waiter.since, now_ns), now_ns);
+    if (in_turn)
+        fair_queue_serve(&l->queue, &c->waiter, n);
+    else
+        fair_queue_remove(&l->queue, &c->waiter);
     reqlimit_pass(l, c, n, now_ns);
     c->granted += n;
     reqlimit_unhold(l, c, n, true);
     if (list_empty(&c->woken))
         list_push(&l->woken, &c->woken);
-    fair_queue_push(&l->queue, &c->waiter, left, reqcost_level(l, c, now_ns), now_ns);
+    reqlimit_line_up(l, c, left, now_ns);
+}
+
+/* What it may pass whatever else is true. */
+static uint32_t reqlimit_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
+{
+    return l->most ? 0 : reqcost_credit(l, c);
 }
 
 static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
@@ -152,9 +202,9 @@ static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
         struct fair_waiter *w = fair_queue_review(&l->queue);
         struct reqlimit_conn *c = LIST_ENTRY(w, struct reqlimit_conn, waiter);
         reqcost_update(l, c, now_ns);
-        uint32_t credit = reqcost_credit(l, c, now_ns);
+        uint32_t credit = reqlimit_credit(l, c);
         if (credit)
-            reqlimit_grant(l, c, credit < w->messages ? credit : w->messages, now_ns);
+            reqlimit_grant(l, c, credit < w->messages ? credit : w->messages, false, now_ns);
         else
             fair_queue_move(&l->queue, w, reqcost_level(l, c, now_ns));
     }
@@ -163,13 +213,16 @@ static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
 static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
 {
     struct fair_waiter *w;
+    unsigned n = 0;
     reqlimit_review(l, now_ns);
-    while ((w = fair_queue_first(&l->queue))) {
+    for (; n < RELEASED_MOST && (w = fair_queue_first(&l->queue)); n++) {
         struct reqlimit_conn *c = LIST_ENTRY(w, struct reqlimit_conn, waiter);
         if (!reqlimit_allows(l, c, now_ns))
             break;
-        reqlimit_grant(l, c, 1, now_ns);
+        reqlimit_grant(l, c, reqlimit_state(l) == LIMIT_ACTIVE || l->most ? 1 : w->messages, true, now_ns);
     }
+    if (n == RELEASED_MOST)
+        reqlimit_tick_by(l, now_ns);
     if (!l->queue.count)
         l->empty_ns = now_ns;
 }
@@ -178,8 +231,9 @@ static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
 static void reqlimit_settle(struct reqlimit *l)
 {
     enum limit_state state = reqlimit_state(l);
-    atomic_store_explicit(&l->free_until, l->queue.count || state == LIMIT_ACTIVE ? 0 : UINT64_MAX,
+    atomic_store_explicit(&l->free_until, l->most || l->queue.count || state == LIMIT_ACTIVE ? 0 : UINT64_MAX,
                           memory_order_relaxed);
+    atomic_store_explicit(&l->by_hand, l->queue.count && !l->by_counter, memory_order_relaxed);
     if (!l->page || !taken_counter_holds(&l->counter))
         return;
     uint64_t wanted = l->counter.taken + (l->counter.untaken >= l->release.messages && l->release.messages
@@ -195,7 +249,7 @@ static void reqlimit_look_at_pipes(struct reqlimit *l, uint64_t now_ns)
     if (!taken_counter_holds(&l->counter) || passed - l->counter.untaken >= l->kept_index) {
         l->kept_index = passed;
         l->kept_ns = now_ns;
-    } else if (now_ns - l->kept_ns > LAZY_AFTER_NS) {
+    } else if (elapsed_since(l->kept_ns, now_ns) > LAZY_AFTER_NS) {
         l->lazy_ns = now_ns;
     }
 }
@@ -226,7 +280,7 @@ static void reqlimit_count_stuck(struct reqlimit *l)
     l->was_stuck = stuck;
 }
 
-void reqlimit_look(struct reqlimit *l, uint64_t now_ns)
+static void reqlimit_look_once(struct reqlimit *l, uint64_t now_ns)
 {
     struct taken_facts facts = reqlimit_facts(l);
     taken_counter_read(&l->counter, l->page, &facts, now_ns);
@@ -239,9 +293,17 @@ void reqlimit_look(struct reqlimit *l, uint64_t now_ns)
     reqlimit_settle(l);
 }
 
+/* What the application did before the counter was told when to wake us is not told any more. */
+void reqlimit_look(struct reqlimit *l, uint64_t now_ns)
+{
+    reqlimit_look_once(l, now_ns);
+    if (l->queue.count && taken_counter_is_behind(&l->counter, l->page))
+        reqlimit_look_once(l, now_ns);
+}
+
 void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
-    c->folded_ns = now_ns;
+    c->folded_at = coarse_clock(now_ns);
     if (c->passed)
         reqcost_charge(l, c, c->passed, now_ns);
     else
@@ -249,22 +311,43 @@ void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
     c->passed = 0;
 }
 
+static void reqlimit_lease(struct reqlimit_conn *c, uint32_t n)
+{
+    c->lease = (uint16_t)(n < LEASE_MOST ? n : LEASE_MOST);
+}
+
+void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    reqlimit_fold(l, c, now_ns);
+    if (!c->is_active)
+        reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    reqlimit_lease(c, reqlimit_credit(l, c));
+    reqlimit_look(l, now_ns);
+}
+
+void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    reqlimit_fold(l, c, now_ns);
+    reqlimit_pass(l, c, n, now_ns);
+    reqlimit_lease(c, c->lease < n ? 0 : c->lease - n);
+    reqlimit_look(l, now_ns);
+}
+
 uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
     if (!c->is_active)
         reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
-    uint32_t credit = reqcost_credit(l, c, now_ns);
-    uint32_t at_once = reqlimit_state(l) != LIMIT_ACTIVE && !l->queue.count ? n : credit;
+    uint32_t credit = reqlimit_credit(l, c);
+    uint32_t at_once = reqlimit_state(l) != LIMIT_ACTIVE && !l->queue.count && !l->most ? n : credit;
     at_once = at_once < n ? at_once : n;
-    c->lease = credit > at_once ? credit - at_once : 0;
-    c->lease = c->lease < LEASE_MOST ? c->lease : LEASE_MOST;
+    reqlimit_lease(c, credit > at_once ? credit - at_once : 0);
     if (at_once) {
         fair_queue_remove(&l->queue, &c->waiter);
         reqlimit_unhold(l, c, at_once, true);
         reqlimit_pass(l, c, at_once, now_ns);
     }
-    fair_queue_push(&l->queue, &c->waiter, n - at_once, reqcost_level(l, c, now_ns), now_ns);
+    reqlimit_line_up(l, c, n - at_once, now_ns);
     reqlimit_look(l, now_ns);
     reqlimit_hold(l, c);
     list_del(&c->woken);
@@ -282,48 +365,105 @@ void reqlimit_rest(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
     reqlimit_look(l, now_ns);
 }
 
-struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages)
+void reqlimit_shed_by(struct reqlimit *l, const struct codel_params *p)
+{
+    l->shed = *p;
+}
+
+bool reqlimit_sheds(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns, uint64_t *ret_again_ns)
+{
+    const struct fair_waiter *w = &c->waiter;
+    *ret_again_ns = UINT64_MAX;
+    if (!w->messages)
+        return false;
+    uint64_t since_ns = now_ns - coarse_elapsed(w->since, now_ns);
+    if (!codel_sheds(&c->source->codel, &l->shed, since_ns, fair_queue_below(&l->queue, w), now_ns, ret_again_ns))
+        return false;
+    reqlimit_rest(l, c, now_ns);
+    return true;
+}
+
+struct reqlimit_conn *reqlimit_next_woken(struct reqlimit *l)
 {
     struct list *node = list_pop(&l->woken);
-    if (!node)
-        return NULL;
-    struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
-    *ret_messages = c->granted;
+    return node ? LIST_ENTRY(node, struct reqlimit_conn, woken) : NULL;
+}
+
+uint32_t reqlimit_take(struct reqlimit_conn *c)
+{
+    uint32_t n = c->granted;
+    list_del(&c->woken);
     c->granted = 0;
+    return n;
+}
+
+struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages)
+{
+    struct reqlimit_conn *c = reqlimit_next_woken(l);
+    if (c)
+        *ret_messages = reqlimit_take(c);
     return c;
+}
+
+/* Never sent on. */
+static void reqlimit_uncount(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n)
+{
+    uint64_t passed = atomic_fetch_sub(&l->passed, n) - n;
+    if (l->costs_count > passed)
+        l->costs_count = passed;
+    if (l->kept_index > passed)
+        l->kept_index = passed;
+    reqlimit_end_in_hand(l, c, n);
+    l->counter.untaken -= l->counter.untaken < n ? l->counter.untaken : n;
+}
+
+void reqlimit_give_back(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    if (!n)
+        return;
+    reqlimit_uncount(l, c, n);
+    atomic_store(&c->awaited, 0); /* the sample may have been one of them */
+    reqlimit_look(l, now_ns);
+}
+
+void reqlimit_begin_anew(struct reqlimit *l, bool plain, uint64_t now_ns)
+{
+    release_window_init(&l->release, now_ns);
+    latency_window_init(&l->latency, now_ns);
+    plain_service_init(&l->plain);
+    if (plain)
+        plain_service_is(&l->plain, true);
+    l->lazy_ns = 0;
+    reqlimit_look(l, now_ns);
 }
 
 void reqlimit_leave(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
     list_del(&c->woken);
-    if (c->granted) { /* never sent on */
-        atomic_fetch_sub(&l->passed, c->granted);
-        l->counter.untaken -= l->counter.untaken < c->granted ? l->counter.untaken : c->granted;
-    }
+    reqlimit_uncount(l, c, c->granted);
     fair_queue_remove(&l->queue, &c->waiter);
     reqlimit_unhold(l, c, c->held, false);
     l->stats.connections--;
-    uint32_t in_hand = atomic_exchange(&c->in_hand, 0);
-    atomic_fetch_sub(&l->in_hand, in_hand);
-    bucket_add(&l->left, reqlimit_pace(l), in_hand - (in_hand < c->granted ? in_hand : c->granted), LEFT_MOST, now_ns);
+    bucket_add(&l->left, reqlimit_pace(l), atomic_load(&c->in_hand), LEFT_MOST, now_ns);
+    reqlimit_end_in_hand(l, c, UINT32_MAX);
     plain_service_forget(&l->plain, c);
     reqcost_forget(l, c);
-    claims_release(c->source, &c->claim, bucket_level(&c->debt, c->share, now_ns),
-                   faded_sum(&c->work, CLAIMS_WORK_NS, now_ns), &l->calm, now_ns);
+    claims_release(c->source, &c->claim, (double)c->debt_ns, (double)c->work_ns, &l->calm, now_ns);
     reqlimit_look(l, now_ns);
 }
 
 void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns)
 {
-    uint32_t in_hand = atomic_load_explicit(&c->in_hand, memory_order_relaxed), less = in_hand < n ? in_hand : n;
+    uint32_t in_hand = atomic_load_explicit(&c->in_hand, memory_order_relaxed);
     uint64_t before_ns = atomic_exchange_explicit(&l->answered_ns, now_ns, memory_order_relaxed);
     uint32_t awaited = atomic_load_explicit(&c->awaited, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&c->in_hand, less, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&l->in_hand, less, memory_order_relaxed);
+    if (in_hand && awaited > in_hand)
+        awaited = in_hand; /* some were answered, or forgotten, before the sample was taken */
+    reqlimit_end_in_hand(l, c, n);
     atomic_fetch_add_explicit(&l->answered, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&c->got, n, memory_order_relaxed);
-    atomic_store_explicit(&c->answered_ns, now_ns, memory_order_relaxed);
+    atomic_store_explicit(&c->answered_at, coarse_clock(now_ns), memory_order_relaxed);
     atomic_store_explicit(&c->awaited, awaited > n ? awaited - n : 0, memory_order_relaxed);
     if (!locked)
         return;
@@ -347,9 +487,9 @@ static bool reqlimit_is_disturbed(const struct reqlimit *l, uint64_t now_ns)
 
 static void reqlimit_tick_capacity(struct reqlimit *l, bool disturbed, uint64_t now_ns)
 {
-    if (now_ns - l->capacity_ns < TICK_QUIET_NS)
+    if (elapsed_since(l->capacity_ns, now_ns) < TICK_QUIET_NS)
         return;
-    double rate = l->charged / (double)(now_ns - l->capacity_ns);
+    double rate = l->charged / (double)elapsed_since(l->capacity_ns, now_ns);
     if (disturbed)
         l->capacity += 0.1 * (rate - l->capacity);
     if (l->capacity < 0.05)
@@ -371,9 +511,9 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     uint64_t stuck = l->latency.stuck;
     calm_time_advance(&l->calm, now_ns);
     bool disturbed = reqlimit_is_disturbed(l, now_ns);
-    uint64_t passed = atomic_load(&l->passed);
+    uint64_t passed = atomic_load(&l->passed); /* less than before, when some were taken back */
     if (!disturbed && !l->queue.count)
-        plain_service_count(&l->plain, passed - l->counted_passed, facts.answered - l->counted_answered);
+        plain_service_count(&l->plain, elapsed_since(l->counted_passed, passed), facts.answered - l->counted_answered);
     l->counted_passed = passed;
     l->counted_answered = facts.answered;
     if (disturbed)
@@ -382,8 +522,11 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     reqcost_review(l, now_ns);
     latency_window_look(&l->latency, &facts, now_ns);
     l->stats.stuck += l->latency.stuck - stuck;
+    l->tick_ns = UINT64_MAX;
     reqlimit_look(l, now_ns);
     atomic_store(&l->sampling, !l->queue.count && (l->plain.state == PLAIN_UNKNOWN || l->plain.sampling ||
                                                    l->calm.stretch % PLAIN_PART == 0));
-    return now_ns + (l->queue.count || l->latency.state == LATENCY_HOLDING ? TICK_HELD_NS : TICK_QUIET_NS);
+    bool held = l->queue.count || l->latency.state == LATENCY_HOLDING;
+    reqlimit_tick_by(l, now_ns + (held ? TICK_HELD_NS : TICK_QUIET_NS));
+    return l->tick_ns;
 }

@@ -24,6 +24,7 @@ struct bench {
     uint32_t queue[4096], first, last; /* passed, not taken */
     int serves;                        /* a connection, or -1 */
     uint64_t done_ns, now_ns, tick_ns;
+    uint64_t skew_ns; /* the clock of each third connection's worker is behind, of each other third ahead by this */
     bool counts, answers;
 };
 
@@ -57,6 +58,11 @@ static void bench_free(struct bench *b)
     free(b);
 }
 
+static uint64_t bench_clock(const struct bench *b, unsigned i)
+{
+    return b->now_ns + b->skew_ns - i % 3 * b->skew_ns;
+}
+
 static void bench_pass(struct bench *b, unsigned i, uint32_t n)
 {
     assert_true(n <= b->offered[i]);
@@ -77,10 +83,10 @@ static void bench_drain(struct bench *b)
 static void bench_offer(struct bench *b, unsigned i, uint32_t n)
 {
     b->offered[i] += n;
-    if (!b->c[i].waiter.messages && reqlimit_quick(&b->l, &b->c[i], b->offered[i], b->now_ns))
+    if (!b->c[i].waiter.messages && reqlimit_quick(&b->l, &b->c[i], b->offered[i], bench_clock(b, i)))
         bench_pass(b, i, b->offered[i]);
     else
-        bench_pass(b, i, reqlimit_offer(&b->l, &b->c[i], b->offered[i], b->now_ns));
+        bench_pass(b, i, reqlimit_offer(&b->l, &b->c[i], b->offered[i], bench_clock(b, i)));
     bench_drain(b);
 }
 
@@ -88,7 +94,7 @@ static void bench_serve(struct bench *b)
 {
     if (b->serves >= 0 && b->now_ns >= b->done_ns) {
         if (b->answers)
-            reqlimit_answered(&b->l, &b->c[b->serves], 1, true, b->now_ns);
+            reqlimit_answered(&b->l, &b->c[b->serves], 1, true, bench_clock(b, (unsigned)b->serves));
         b->serves = -1;
     }
     if (b->serves < 0 && b->first != b->last) {
@@ -199,24 +205,42 @@ static void equals_are_served_equally(void **state)
 
 /* Invariants 1 and 3, over whatever connections do: within its credit nothing waits; the application never has nothing
  * to do for more than a look while something waits. */
+static void bench_check(const struct bench *b)
+{
+    uint64_t in_hand = 0;
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        const struct reqlimit_conn *c = &b->c[i];
+        in_hand += atomic_load(&c->in_hand);
+        assert_true(c->debt_ns >= 0 && c->debt_ns < 1e16f);
+        assert_true(c->work_ns >= 0 && c->work_ns < 1e18f);
+        assert_true(c->share > 0 && c->share < 1e6f);
+        assert_true(c->claim.rate >= 0 && c->claim.rate < 1e6f);
+        assert_true(reqcost_expected(&b->l, c) > 0 && reqcost_expected(&b->l, c) <= 1e11);
+    }
+    assert_int_equal(in_hand, atomic_load(&b->l.in_hand));
+    assert_true(b->l.capacity > 0 && b->l.capacity < 1e6);
+    assert_true(b->l.charged > -1e18 && b->l.charged < 1e18);
+}
+
 static void anything_may_happen(void **state)
 {
     struct property_rng r = property_rng_new("request_limiter");
     for (unsigned round = 0; round < 12; round++) {
         struct bench *b = bench_new(round % 3 != 0, round % 2);
+        b->skew_ns = round % 4 == 3 ? 3 * NS_PER_MS : 0;
         bench_calm(b, 4 * NS_PER_S);
         for (unsigned n = 0, idle = 0; n < 20000; n++) {
             unsigned i = (unsigned)property_below(&r, CONNECTIONS);
             switch (property_below(&r, 40)) {
             case 0:
-                reqlimit_leave(&b->l, &b->c[i], b->now_ns);
-                reqlimit_join(&b->l, &b->c[i], 1 + property_below(&r, CONNECTIONS), b->now_ns);
+                reqlimit_leave(&b->l, &b->c[i], bench_clock(b, i));
+                reqlimit_join(&b->l, &b->c[i], 1 + property_below(&r, CONNECTIONS), bench_clock(b, i));
                 b->offered[i] = 0;
                 bench_drain(b);
                 break;
             case 1:
                 b->offered[i] = 0;
-                reqlimit_rest(&b->l, &b->c[i], b->now_ns);
+                reqlimit_rest(&b->l, &b->c[i], bench_clock(b, i));
                 bench_drain(b);
                 break;
             case 2:
@@ -226,7 +250,7 @@ static void anything_may_happen(void **state)
                 if (b->last - b->first > 3000 || b->offered[i] > 100)
                     break;
                 bench_offer(b, i, 1 + (uint32_t)property_below(&r, 4));
-                assert_true(!b->offered[i] || !reqcost_credit(&b->l, &b->c[i], b->now_ns));
+                assert_true(!b->offered[i] || !reqcost_credit(&b->l, &b->c[i]));
                 break;
             default:
                 bench_step(b);
@@ -235,6 +259,8 @@ static void anything_may_happen(void **state)
             assert_int_equal(b->offered[i], b->c[i].waiter.messages);
             idle = b->counts && b->l.queue.count && b->serves < 0 && b->first == b->last ? idle + 1 : 0;
             assert_true(idle < 200);
+            if (n % 64 == 0)
+                bench_check(b);
         }
         bench_free(b);
     }
@@ -262,6 +288,151 @@ static void an_established_one_that_floods_is_held(void **state)
     assert_true(late < looks / 20);
     assert_int_equal(reqlimit_state(&b->l), LIMIT_ACTIVE);
     bench_free(b);
+}
+
+/* Connections from `first` on always have a message; each is shed when it is time. */
+static void bench_flood(struct bench *b, unsigned first, uint64_t for_ns, unsigned *shed)
+{
+    for (uint64_t end_ns = b->now_ns + for_ns; b->now_ns < end_ns; bench_step(b))
+        for (unsigned i = first; i < CONNECTIONS; i++) {
+            uint64_t again_ns;
+            if (b->offered[i] < 2)
+                bench_offer(b, i, 2);
+            if (!reqlimit_sheds(&b->l, &b->c[i], b->now_ns, &again_ns)) {
+                assert_true(!b->l.shed.target_ns || !b->offered[i] || again_ns < b->now_ns + NS_PER_S);
+                continue;
+            }
+            assert_false(b->c[i].waiter.messages);
+            b->offered[i] = 0;
+            shed[i]++;
+            bench_drain(b);
+        }
+}
+
+/* Strangers that all wait for longer than the target lose what has waited for twice as long; who is within its claim
+ * never stands in line. */
+static void what_waits_too_long_is_shed(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    unsigned shed[CONNECTIONS] = {0};
+    bench_calm(b, 6 * NS_PER_S);
+    bench_flood(b, 4, NS_PER_S, shed);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        assert_int_equal(shed[i], 0); /* nobody asked for it */
+    reqlimit_shed_by(&b->l, &(struct codel_params){3 * NS_PER_MS, 100 * NS_PER_MS});
+    bench_flood(b, 4, 50 * NS_PER_MS, shed);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        assert_int_equal(shed[i], 0); /* an interval has to be over */
+    bench_flood(b, 4, NS_PER_S, shed);
+    for (unsigned i = 4; i < CONNECTIONS; i++)
+        assert_true(shed[i] > 10);
+    bench_flood(b, CONNECTIONS - 1, 2 * NS_PER_S, shed);
+    unsigned before = shed[CONNECTIONS - 1];
+    bench_flood(b, CONNECTIONS - 1, 2 * NS_PER_S, shed);
+    assert_int_equal(shed[CONNECTIONS - 1], before); /* alone it is served within the target */
+    bench_free(b);
+}
+
+static void bench_served(struct bench *b, uint64_t for_ns, uint32_t *served)
+{
+    unsigned shed[CONNECTIONS] = {0};
+    bench_flood(b, 4, for_ns / 2, shed);
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        served[i] = b->passed[i];
+    for (uint64_t end_ns = b->now_ns + for_ns, next_ns = b->now_ns; b->now_ns < end_ns;) {
+        bench_flood(b, 4, 10 * NS_PER_MS, shed);
+        for (; b->now_ns >= next_ns; next_ns += 40 * NS_PER_MS) {
+            bench_offer(b, 0, 1);
+            assert_int_equal(b->offered[0], 0);
+        }
+    }
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        served[i] = b->passed[i] - served[i];
+}
+
+/* Of strangers that always want more, four of weight 4 are served four times what four of weight 1 are. Who is within
+ * its claim passes at once, in the last class. */
+static void weights_count_among_those_that_wait(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    uint32_t served[CONNECTIONS], heavy = 0, light = 0;
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        reqlimit_class(&b->l, &b->c[i], i >= 4 && i < 8 ? 4 : 1, i == 0 ? 4 : 2);
+    bench_calm(b, 6 * NS_PER_S);
+    bench_served(b, 8 * NS_PER_S, served);
+    for (unsigned i = 4; i < CONNECTIONS; i++)
+        *(i < 8 ? &heavy : &light) += served[i];
+    assert_true(heavy > 3 * light && heavy < 5 * light);
+    bench_free(b);
+}
+
+static void priorities_count_among_those_that_wait(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    uint32_t served[CONNECTIONS], first = 0, last = 0;
+    for (unsigned i = 0; i < CONNECTIONS; i++)
+        reqlimit_class(&b->l, &b->c[i], 1, i < 4 ? 4 : i < 8 ? 1 : 3);
+    bench_calm(b, 6 * NS_PER_S);
+    bench_served(b, 4 * NS_PER_S, served);
+    for (unsigned i = 4; i < CONNECTIONS; i++)
+        *(i < 8 ? &first : &last) += served[i];
+    assert_true(first > 6 * last && first < 8 * last);
+    bench_free(b);
+}
+
+/* The clock of one worker is behind by a fifth of a service, of another ahead: what is measured and who waits is as
+ * with one clock. */
+static void clocks_that_differ_change_nothing(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    uint32_t served[CONNECTIONS];
+    b->skew_ns = SERVICE / 5;
+    bench_calm(b, 6 * NS_PER_S);
+    bench_check(b);
+    for (unsigned i = 0; i < 4; i++)
+        assert_true(reqcost_expected(&b->l, &b->c[i]) < 5.0 * SERVICE);
+    bench_served(b, 4 * NS_PER_S, served);
+    bench_check(b);
+    for (unsigned i = 4; i < CONNECTIONS; i++) {
+        assert_true(reqcost_expected(&b->l, &b->c[i]) < 5.0 * SERVICE);
+        assert_true(served[i] > 250);
+    }
+    bench_free(b);
+}
+
+/* What the page says is anything: books stay finite, who is within its claim passes at once, nobody waits for long. */
+static void a_page_may_say_anything(void **state)
+{
+    struct property_rng r = property_rng_new("request_limiter page");
+    for (unsigned round = 0; round < 6; round++) {
+        struct bench *b = bench_new(true, round % 2);
+        uint64_t since_ns[CONNECTIONS] = {0};
+        bench_calm(b, 4 * NS_PER_S);
+        _Atomic uint64_t *words = (_Atomic uint64_t *)(void *)&b->page;
+        b->counts = false;
+        for (unsigned n = 0; n < 8000; n++) {
+            size_t at = 1 + property_below(&r, sizeof(b->page) / sizeof(*words) - 1);
+            if (n % 5 == 0 && (round % 3 || n < 4000))
+                atomic_store(&words[property_below(&r, 2) ? at : 1 + at % 6], property_magnitude(&r, 64));
+            for (unsigned i = 4; i < CONNECTIONS; i++) {
+                since_ns[i] = b->offered[i] ? since_ns[i] : b->now_ns;
+                if (!b->offered[i])
+                    bench_offer(b, i, 1);
+                assert_true(b->now_ns - since_ns[i] < 12 * NS_PER_S);
+            }
+            if (n % 10 == 0) {
+                bench_offer(b, n % 4, 1);
+                assert_true(!b->offered[n % 4] || !reqcost_credit(&b->l, &b->c[n % 4]));
+            }
+            b->now_ns += 5 * NS_PER_MS;
+            b->first = b->last; /* all done */
+            b->tick_ns = reqlimit_tick(&b->l, b->now_ns);
+            bench_drain(b);
+            bench_check(b);
+        }
+        b->serves = -1;
+        bench_free(b);
+    }
 }
 
 static void a_healthy_gate_takes_no_lock(void **state)
@@ -362,6 +533,11 @@ int main(void)
         cmocka_unit_test(equals_are_served_equally),
         cmocka_unit_test(anything_may_happen),
         cmocka_unit_test(an_established_one_that_floods_is_held),
+        cmocka_unit_test(what_waits_too_long_is_shed),
+        cmocka_unit_test(weights_count_among_those_that_wait),
+        cmocka_unit_test(priorities_count_among_those_that_wait),
+        cmocka_unit_test(clocks_that_differ_change_nothing),
+        cmocka_unit_test(a_page_may_say_anything),
         cmocka_unit_test(a_healthy_gate_takes_no_lock),
         cmocka_unit_test(workers_share_a_gate),
     };

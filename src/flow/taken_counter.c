@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "flow/taken_counter.h"
 
+#include "flow/decay.h"
+
 #define GAP_FADES 64u /* takes after which half of a gap is forgotten, about */
 
 static void taken_counter_begin(struct taken_counter *c, const struct taken_view *v, const struct taken_facts *f,
@@ -20,7 +22,7 @@ static void taken_counter_begin(struct taken_counter *c, const struct taken_view
 static void taken_counter_progress(struct taken_counter *c, const struct taken_view *v, const struct taken_facts *f,
                                    uint64_t now_ns)
 {
-    uint64_t gap_ns = c->untaken ? now_ns - c->taken_at_ns : 0;
+    uint64_t gap_ns = c->untaken ? elapsed_since(c->taken_at_ns, now_ns) : 0;
     c->gap_ns -= c->gap_ns / GAP_FADES;
     if (gap_ns > c->gap_ns)
         c->gap_ns = gap_ns;
@@ -38,7 +40,7 @@ static void taken_counter_wait(struct taken_counter *c, uint64_t now_ns)
         return;
     }
     uint64_t patience_ns = 8 * c->gap_ns > TAKEN_SLOW_NS ? 8 * c->gap_ns : TAKEN_SLOW_NS;
-    uint64_t late_ns = now_ns > c->taken_at_ns ? now_ns - c->taken_at_ns : 0;
+    uint64_t late_ns = elapsed_since(c->taken_at_ns, now_ns);
     if (late_ns < patience_ns)
         return;
     uint64_t steps = (late_ns - patience_ns) / TAKEN_SLOW_STEP_NS;

@@ -61,6 +61,14 @@ struct taken_counter {
 void taken_counter_read(struct taken_counter *c, const struct taken_page *page, const struct taken_facts *facts,
                         uint64_t now_ns);
 
+/* Whether the page has gone on since it was read. */
+static inline bool taken_counter_is_behind(const struct taken_counter *c, const struct taken_page *page)
+{
+    return (c->state == TAKEN_BELIEVED || c->state == TAKEN_SLOW) &&
+           (atomic_load(&page->taken) != c->taken || atomic_load(&page->empty_polls) != c->empty_polls ||
+            atomic_load(&page->idle_since_ns) != c->idle_since_ns);
+}
+
 static inline bool taken_counter_holds(const struct taken_counter *c)
 {
     return c->state == TAKEN_BELIEVED || c->state == TAKEN_SLOW;
