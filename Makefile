@@ -39,12 +39,10 @@ e2e: ## end to end alone: make e2e ARGS="-k churn"
 e2e-asan: asan ## end to end against the sanitized program
 	@WEIR=$(abspath $(BUILD)-asan)/weir scripts/test.sh e2e $(ARGS)
 
-sim: ## floods in virtual time, 10^6 sources (under a minute); writes build/sim/*.csv and docs/img/*.svg
+sim: ## when messages wait, in virtual time: a table over random applications, clients and floods (some minutes)
 	@scripts/deps.sh build test
 	@scripts/build.sh $(BUILD) -Dtests=true
-	@mkdir -p $(BUILD)/sim
-	@$(BUILD)/tests/sim/sim --full --csv $(BUILD)/sim
-	@scripts/plot_sim.py $(BUILD)/sim docs/img
+	@$(BUILD)/tests/sim/admission_sim --draws 10000 500
 
 lint: ## format, clang -Werror, cppcheck, forbidden calls, licence lines, floors
 	@scripts/deps.sh build test lint

@@ -132,7 +132,7 @@ static void test_defaults_of_a_gate(void **state)
     assert_int_equal(l->heartbeat.interval_ns, 200 * NS_PER_MS);
     assert_int_equal(l->heartbeat.max_pause_ns, 5 * NS_PER_S);
     assert_int_equal(l->concurrency.limit, CONCURRENCY_LIMIT_AUTO);
-    assert_int_equal(l->concurrency.max, 65536);
+    assert_int_equal(l->concurrency.max, 0);
     assert_int_equal(l->duplicate_ids, DUPLICATE_IDS_REFUSE);
     assert_int_equal(l->ban.strikes.strikes, 10);
     assert_int_equal(l->ban.strikes.within_ns, 10 * NS_PER_S);
@@ -192,7 +192,7 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
     assert_int_equal(l->subscriptions.source_bytes, 1 << 30);
     assert_int_equal(l->subscriptions.trie_bytes, 48 << 20);
     assert_int_equal(l->subscriptions.rate.count, 0);
-    assert_rate(&l->subscriptions.total_rate, 64 << 20, NS_PER_S, 1 << 20);
+    assert_rate(&l->subscriptions.total_rate, 64 << 20, NS_PER_S, 4 << 20);
     assert_int_equal(l->subscriptions.over, ACTION_PAUSE);
     assert_true(rate_is_unlimited(&l->subscriptions.messages.rate));
     assert_rate(&l->subscriptions.messages_total, 2 << 20, NS_PER_S, 16 << 20);

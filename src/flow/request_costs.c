@@ -11,6 +11,7 @@
 #define STANDS_MOST     64u
 #define PAIRED_LEAST    12u
 #define PAIRED_MOST     64u
+#define SENT_MOST       16384u /* at a time */
 #define SILENT_NS       (20 * NS_PER_S)
 #define BOUNDED_NS      ((double)NS_PER_S) /* with an operator's limit nobody is given up sooner */
 #define LAZY_FOR_NS     (10 * NS_PER_S)
@@ -173,7 +174,8 @@ static void reqcost_pair(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n
         c->sent /= 2;
         atomic_store_explicit(&c->got, got / 2, memory_order_relaxed);
     }
-    c->sent += judges ? n : 0;
+    if (judges)
+        c->sent = (uint16_t)(c->sent + (n < SENT_MOST ? n : SENT_MOST));
 }
 
 void reqcost_charge(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)

@@ -84,9 +84,11 @@ struct reqlimit_conn {
     _Atomic uint32_t awaited; /* answers to come before the sample's is there; 0: no sample */
     _Atomic uint32_t answered_at;
     _Atomic uint32_t got; /* answers, and messages sent, lately and while nobody waited: does it ask? */
-    uint32_t sent;        /* under the lock */
-    _Atomic bool silent;  /* what it sends is not answered: not counted as in hand */
-    bool replies;         /* something has come back to it; written by its worker under the lock */
+    uint16_t sent;        /* under the lock */
+    bool established : 1, over : 1, is_active : 1; /* the same */
+    uint8_t proof;                                 /* the same: enum hold_proof of its present hold */
+    _Atomic bool silent;                           /* what it sends is not answered: not counted as in hand */
+    bool replies; /* something has come back to it; written by its worker under the lock */
     /* under the lock */
     uint8_t stands_for; /* messages that the sample stands for */
     uint8_t unsampled;  /* since it was taken, up to 64 */
@@ -103,8 +105,6 @@ struct reqlimit_conn {
     uint32_t silenced_at;
     uint32_t granted; /* may be passed; counted as passed */
     uint32_t held;    /* messages that wait, as far as they are counted in the stats */
-    uint8_t proof;    /* enum hold_proof of its present hold */
-    bool established : 1, over : 1, is_active : 1;
 };
 _Static_assert(sizeof(struct reqlimit_conn) <= 200, "an idle connection may cost 1024 bytes in all");
 

@@ -88,7 +88,7 @@ struct limits {
     } heartbeat;
     struct {
         enum concurrency_limit limit;
-        uint32_t max; /* requests in hand, whatever was learned */
+        uint32_t max; /* messages in hand; 0: no such limit */
         struct {
             enum shed_over over;
             uint64_t target_ns, interval_ns; /* see flow/codel.h */

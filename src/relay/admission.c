@@ -3,43 +3,116 @@
 
 #include "relay/session.h"
 #include "relay/shedding.h"
+#include "zmtp/decoder.h"
 
-_Static_assert(CLASS_COUNT_MAX <= sizeof(struct source), "addresses of entries leave room for the class");
-_Static_assert(CLASS_PRIORITIES <= TURNS_PRIORITIES, "each priority has a line");
+/* So many messages are asked for at once, if the session holds so many. */
+#define OFFERED_MOST 64u
 
-/* What has been with the application for so long, and so many times its mean latency, is taken for answered when the
- * client takes no answers. */
-#define EXCUSED_NS    (1 * NS_PER_MS)
-#define EXCUSED_MEANS 2u
-
-/* A source that the valve hears of for the first time is given the idle time that its connection may have saved. One
- * whose connections are of several classes (an IPv6 /64 with two networks in it, an entry that stands for many) stands
- * in line once for each. */
-static struct turns_client client_of(const struct session *s)
+static uint64_t now_of(const struct session *s)
 {
-    static const struct class_info nobody = {.weight = 1, .priority = CLASS_PRIORITY_DEFAULT};
-    const struct classes *classes = s->wg->gate->config->class_table;
-    const struct class_info *class = classes ? &classes->at[s->class] : &nobody;
-    return (struct turns_client){
-        .owner = (uintptr_t)s->source + s->class,
-        .age_ns = s->wg->worker->now_ns - s->opened_ns,
-        .weight = (uint16_t)(class->weight * TURNS_WEIGHT_ONE),
-        .priority = (uint8_t)(class->priority - 1),
-    };
+    return s->wg->worker->now_ns;
 }
 
-static struct session *session_of(struct valve_client *c)
+static struct session *session_of(struct reqlimit_conn *c)
 {
     return (struct session *)(void *)((char *)c - offsetof(struct session, admission));
 }
 
-void admission_wake(struct valve_client *c)
+/* ---- the limiter and its workers ---- */
+
+int admission_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns)
 {
-    struct worker_gate *wg = session_of(c)->wg;
-    list_push(&wg->woken, &c->turn.node);
-    /* A worker that is awake looks before it sleeps. */
-    if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->asleep))
-        worker_signal(wg->worker, &wg->worker->turns);
+    pthread_mutex_init(&g->lock, NULL);
+    g->key = *key;
+    return reqlimit_init(&g->limit, ADMISSION_SOURCES, now_ns);
+}
+
+void admission_fini(struct gate_limiter *g)
+{
+    reqlimit_fini(&g->limit);
+    pthread_mutex_destroy(&g->lock);
+}
+
+/* Who was granted messages is told by its own worker. One that is awake looks before it sleeps. */
+static void hand_out(struct gate_limiter *g)
+{
+    for (struct reqlimit_conn *c; (c = reqlimit_next_woken(&g->limit));) {
+        struct worker_gate *wg = session_of(c)->wg;
+        list_push(&wg->woken, &c->woken);
+        if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->asleep))
+            worker_signal(wg->worker, &wg->worker->turns);
+    }
+}
+
+static struct reqlimit *lock(struct gate_limiter *g)
+{
+    pthread_mutex_lock(&g->lock);
+    return &g->limit;
+}
+
+/* While anybody is active, the limiter is looked at from time to time. */
+static void unlock(struct gate_limiter *g, struct worker_gate *wg)
+{
+    uint64_t tick_ns = g->limit.tick_ns, now_ns = wg->worker->now_ns;
+    if (now_ns >= tick_ns)
+        tick_ns = reqlimit_tick(&g->limit, now_ns);
+    hand_out(g);
+    atomic_store_explicit(&g->waiting, g->limit.queue.count, memory_order_relaxed);
+    bool active = g->limit.active_count || g->limit.queue.count;
+    pthread_mutex_unlock(&g->lock);
+    struct timer *t = &wg->limiter_tick.timer;
+    if (active && (t->expires_ns == 0 || tick_ns < t->expires_ns))
+        timer_arm(&wg->worker->timers, t, tick_ns);
+}
+
+void admission_look(struct worker_gate *wg)
+{
+    struct gate_limiter *g = &wg->gate->limiter;
+    reqlimit_look(lock(g), wg->worker->now_ns);
+    unlock(g, wg);
+}
+
+static void on_tick(struct alarm *a)
+{
+    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, limiter_tick));
+    lock(&wg->gate->limiter);
+    unlock(&wg->gate->limiter, wg);
+}
+
+void admission_watch(struct worker_gate *wg)
+{
+    list_init(&wg->woken);
+    timer_init(&wg->limiter_tick.timer);
+    wg->limiter_tick.ring = on_tick;
+}
+
+void admission_attach(struct gate *g, struct taken_page *page)
+{
+    reqlimit_attach(lock(&g->limiter), page);
+    hand_out(&g->limiter);
+    pthread_mutex_unlock(&g->limiter.lock);
+}
+
+void admission_begin_anew(struct gate_limiter *g, enum socket_type app, uint64_t now_ns)
+{
+    reqlimit_begin_anew(lock(g), app == SOCKET_REP, now_ns);
+    hand_out(g);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void wake_those_of(struct worker_gate *wg)
+{
+    struct gate_limiter *g = &wg->gate->limiter;
+    lock(g);
+    for (struct list *node; (node = list_pop(&wg->woken));) {
+        struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
+        struct session *s = session_of(c);
+        s->granted += reqlimit_take(c);
+        s->in_queue = c->waiter.messages != 0;
+        s->in_line = false;
+        session_wake(s);
+    }
+    unlock(g, wg);
 }
 
 void admission_wake_all(struct worker *w)
@@ -47,122 +120,140 @@ void admission_wake_all(struct worker *w)
     if (!atomic_exchange(&w->turns, false))
         return;
     for (size_t i = 0; i < w->gate_count; i++)
-        for (struct valve_client *c; (c = valve_pop(&w->gates[i].gate->valve, &w->gates[i].woken));)
-            session_wake(session_of(c));
+        wake_those_of(&w->gates[i]);
+}
+
+/* ---- a session ---- */
+
+static uint64_t source_key(const struct session *s)
+{
+    const struct source *source = s->source;
+    uint64_t words[2] = {source->bits, source->kind};
+    return hash_bytes(&s->wg->gate->limiter.key, words, sizeof(words));
 }
 
 void admission_begin(struct session *s)
 {
-    valve_client_init(&s->admission);
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    const struct classes *classes = s->wg->gate->config->class_table;
+    const struct class_info *class = classes ? &classes->at[s->class] : NULL;
+    if (!s->takes_turns)
+        return;
+    struct reqlimit *l = lock(g);
+    reqlimit_join(l, &s->admission, source_key(s), now_of(s));
+    if (class)
+        reqlimit_class(l, &s->admission, class->weight, class->priority);
+    unlock(g, s->wg);
 }
 
 void admission_end(struct session *s)
 {
-    tenure_leave(s);
-    if (s->takes_turns || s->one_way)
-        valve_leave(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
-}
-
-bool admission_waits(const struct session *s)
-{
-    return atomic_load_explicit(&s->admission.waits, memory_order_relaxed);
-}
-
-bool admission_holds_back(const struct session *s)
-{
-    return admission_waits(s) || s->tenure.until_ns != 0;
-}
-
-bool admission_may_read(struct session *s)
-{
-    return !admission_waits(s) && (!s->one_way || tenure_allows(s));
-}
-
-void admission_wrote(struct session *s, uint64_t bytes, bool blocked)
-{
-    if (s->one_way)
-        tenure_passed(s, bytes, blocked);
-}
-
-void admission_line_up(struct session *s)
-{
-    uint64_t now = s->wg->worker->now_ns;
-    struct turns_client who = client_of(s);
-    valve_wait(&s->wg->gate->valve, &s->admission, &who, now);
-    s->up.held_back = true;
-    session_hold(s);
-    shedding_look(s);
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    if (!s->takes_turns)
+        return;
+    struct reqlimit *l = lock(g);
+    reqlimit_give_back(l, &s->admission, s->granted, now_of(s));
+    reqlimit_leave(l, &s->admission, now_of(s));
+    unlock(g, s->wg);
 }
 
 uint32_t admission_allows(struct session *s)
 {
-    if (s->one_way)
-        return tenure_messages(s);
-    return s->takes_turns ? valve_allows(&s->wg->gate->valve, &s->admission) : VALVE_UNLIMITED;
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    if (!s->takes_turns)
+        return ADMISSION_UNLIMITED;
+    if (s->granted)
+        return s->granted;
+    if (reqlimit_is_due(&s->admission, now_of(s))) {
+        reqlimit_arrive(lock(g), &s->admission, now_of(s));
+        unlock(g, s->wg);
+    }
+    return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : s->admission.lease;
 }
 
-static void watch(struct session *s)
+/* The message that waits, and those that lie whole behind it. */
+static uint32_t messages_there(const struct session *s)
 {
-    uint64_t at_ns = valve_look_at(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
-    if (at_ns)
-        session_arm(s, at_ns);
+    const struct lane *l = &s->up;
+    struct bytes ahead = {l->buf + l->scanned, l->end - l->scanned};
+    return 1 + zmtp_whole_messages(ahead.at, ahead.len, OFFERED_MOST - 1);
+}
+
+static bool line_up(struct session *s)
+{
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    struct reqlimit *l = lock(g);
+    s->granted += reqlimit_offer(l, &s->admission, messages_there(s), now_of(s));
+    s->in_queue = s->admission.waiter.messages != 0;
+    unlock(g, s->wg);
+    s->in_line = s->granted == 0;
+    if (!s->in_line)
+        return true;
+    s->up.held_back = true;
+    session_hold(s);
+    shedding_look(s);
+    return false;
 }
 
 bool admission_passed(struct session *s, const struct traffic_result *r)
 {
-    struct valve *v = &s->wg->gate->valve;
-    uint64_t now = s->wg->worker->now_ns;
-    if (r->turns && s->takes_turns) {
-        valve_passed(v, &s->admission, r->turns, now);
-        watch(s);
-        if (s->down.blocked)
-            admission_blocked(s);
-    }
-    if (!r->awaits_turn)
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    if (!s->takes_turns)
         return true;
-    admission_line_up(s);
-    return false;
+    uint32_t of_granted = r->turns < s->granted ? r->turns : s->granted, others = r->turns - of_granted;
+    s->granted -= of_granted;
+    if (others && !reqlimit_quick(&g->limit, &s->admission, others, now_of(s))) {
+        reqlimit_passed(lock(g), &s->admission, others, now_of(s));
+        unlock(g, s->wg);
+    }
+    return !r->awaits_turn || line_up(s);
 }
 
 void admission_rest(struct session *s)
 {
-    if (s->one_way)
-        tenure_rest(s);
-    else if (s->takes_turns)
-        valve_rest(&s->wg->gate->valve, &s->admission, s->wg->worker->now_ns);
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    if (!s->in_queue && !s->granted)
+        return;
+    struct reqlimit *l = lock(g);
+    reqlimit_rest(l, &s->admission, now_of(s));
+    reqlimit_give_back(l, &s->admission, s->granted + reqlimit_take(&s->admission), now_of(s));
+    unlock(g, s->wg);
+    s->granted = 0;
+    s->in_queue = s->in_line = false;
+}
+
+bool admission_owes(const struct session *s)
+{
+    const struct reqlimit_conn *c = &s->admission;
+    return atomic_load_explicit(&c->in_hand, memory_order_relaxed) != 0 ||
+           atomic_load_explicit(&c->silent, memory_order_relaxed);
+}
+
+void admission_shed_by(struct gate_limiter *g, const struct codel_params *p)
+{
+    reqlimit_shed_by(lock(g), p);
+    pthread_mutex_unlock(&g->lock);
+}
+
+bool admission_sheds(struct session *s, uint64_t *ret_again_ns)
+{
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    bool sheds = reqlimit_sheds(lock(g), &s->admission, now_of(s), ret_again_ns);
+    unlock(g, s->wg);
+    if (sheds)
+        s->in_queue = s->in_line = false;
+    return sheds;
 }
 
 void admission_answered(struct session *s, uint32_t n)
 {
-    if (s->takes_turns && n)
-        valve_answered(&s->wg->gate->valve, &s->admission, n, s->wg->worker->now_ns);
-}
-
-/* Its client does not take its answers, so that Weir does not see them: what it has in hand counts for as long as the
- * application needs for it, as with everybody else, and no longer. */
-void admission_blocked(struct session *s)
-{
-    struct valve *v = &s->wg->gate->valve;
-    uint64_t now = s->wg->worker->now_ns, asked_ns = s->admission.asked.at_ns;
-    if (!s->takes_turns || s->admission.asked.in_hand == 0)
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    if (!s->takes_turns || !n)
         return;
-    uint64_t needed_ns = EXCUSED_MEANS * atomic_load_explicit(&v->answers.mean_ns, memory_order_relaxed);
-    uint64_t since_ns = asked_ns > s->laggard.since_ns ? asked_ns : s->laggard.since_ns;
-    uint64_t until_ns = since_ns + (needed_ns > EXCUSED_NS ? needed_ns : EXCUSED_NS);
-    if (now >= until_ns)
-        valve_excuse(v, &s->admission, now);
-    else
-        session_arm(s, until_ns);
-}
-
-void admission_on_alarm(struct session *s)
-{
-    struct valve *v = &s->wg->gate->valve;
-    if (s->down.blocked)
-        admission_blocked(s);
-    if (s->one_way)
-        tenure_on_alarm(s);
-    uint64_t at_ns = s->takes_turns ? valve_look(v, &s->admission, s->wg->worker->now_ns) : 0;
-    if (at_ns)
-        session_arm(s, at_ns);
+    if (!reqlimit_answer_needs_lock(&g->limit, &s->admission, n)) {
+        reqlimit_answered(&g->limit, &s->admission, n, false, now_of(s));
+        return;
+    }
+    reqlimit_answered(lock(g), &s->admission, n, true, now_of(s));
+    unlock(g, s->wg);
 }

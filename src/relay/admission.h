@@ -1,43 +1,64 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session at the valve of its gate (flow/valve.h): whether it may pass messages to the application now, or stands in
- * line while others have theirs. Runs on the session's worker; turns that another worker gives away come by way of
- * admission_wake_all().
+ * A session at the request limiter of its gate (flow/request_limiter.h): whether it may pass messages to the
+ * application now, or stands in line.
+ *
+ *   state of a session   event                                                        next
+ *   PASSES               a message is whole, and the limiter allows it                PASSES
+ *   PASSES               a message is whole, and the limiter does not allow it        IN LINE: not read, not judged
+ *   IN LINE              the limiter grants it messages (any worker finds out)        PASSES, on its own worker
+ *   IN LINE              it ends                                                      what it offered is dropped
+ *   PASSES               it runs dry, or is paused, with messages granted             these are given back
+ *
+ * Locks: the limiter's own (struct gate_limiter), held for one call of it at a time and by any worker; what belongs to
+ * the session is touched by its worker alone. A connection that meets no limit takes the lock once in 10 ms or 512
+ * messages. Whoever holds the lock when it is time brings the limiter up to date (reqlimit_tick()); each worker whose
+ * connections are active has a timer for it, and an idle gate has none.
  */
 #ifndef WEIR_RELAY_ADMISSION_H
 #define WEIR_RELAY_ADMISSION_H
 
+#include "flow/codel.h"
 #include "relay/worker.h"
 
 struct session;
 struct traffic_result;
 
-/* Called by the valve. */
-void admission_wake(struct valve_client *c);
+#define ADMISSION_UNLIMITED UINT32_MAX
+
+/* Sources whose claims are remembered, each 80 bytes. */
+#define ADMISSION_SOURCES 16384u
+
+/* 0 or -ENOMEM. */
+MUST_USE int admission_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns);
+void admission_fini(struct gate_limiter *g);
+
+/* The application's counter is there; NULL: gone. Main thread. */
+void admission_attach(struct gate *g, struct taken_page *page);
+
+/* The counter has called. */
+void admission_look(struct worker_gate *wg);
+
+/* The application is of another type than before. Any worker. */
+void admission_begin_anew(struct gate_limiter *g, enum socket_type app, uint64_t now_ns);
+
+/* A worker that has a gate. */
+void admission_watch(struct worker_gate *wg);
+
+/* Whether somebody is in line. Any thread. */
+static inline bool admission_holds(const struct gate *g)
+{
+    return atomic_load_explicit(&g->limiter.waiting, memory_order_relaxed) != 0;
+}
 
 /* The session opens, ends. */
 void admission_begin(struct session *s);
 void admission_end(struct session *s);
 
-/* Whether it stands in line: nothing is read or judged meanwhile. */
-bool admission_waits(const struct session *s);
-
-/* Whether its client is not read for a while, and would take the application for dead. */
-bool admission_holds_back(const struct session *s);
-
-/* Whether the session may read from its client now. */
-bool admission_may_read(struct session *s);
-
-/* It has to wait for its turn. */
-void admission_line_up(struct session *s);
-
-/* The application took `bytes`; `blocked`: and takes no more now. */
-void admission_wrote(struct session *s, uint64_t bytes, bool blocked);
-
-/* Messages that may pass now. */
+/* Messages that may pass now; the limiter is asked again when it was not for a while. */
 uint32_t admission_allows(struct session *s);
 
-/* Counts what passed; lines up when a message has to wait. False: it waits. */
+/* Counts what passed; when a message has to wait, asks for it. False: it waits. */
 bool admission_passed(struct session *s, const struct traffic_result *r);
 
 /* There is nothing more to pass at the moment. */
@@ -46,13 +67,17 @@ void admission_rest(struct session *s);
 /* `n` messages came back from the application. */
 void admission_answered(struct session *s, uint32_t n);
 
-/* Its client takes no answers now: what it has in hand is waited for no longer than the application needs for it. */
-void admission_blocked(struct session *s);
+/* Whether an earlier message of its client may still be answered. */
+bool admission_owes(const struct session *s);
 
-/* At the session's alarm: looks at requests that were not answered for long. */
-void admission_on_alarm(struct session *s);
+/* From now on messages in line are shed by these. Any worker. */
+void admission_shed_by(struct gate_limiter *g, const struct codel_params *p);
 
-/* Wakes the sessions of this worker that were given turns. */
+/* Whether the session has been in line for so long that what it waits with is to be shed: then it is not any more, and
+ * is not woken. If not, *ret_again_ns is when to ask again; UINT64_MAX: not before it lines up anew. */
+MUST_USE bool admission_sheds(struct session *s, uint64_t *ret_again_ns);
+
+/* Wakes the sessions of this worker that were granted messages. */
 void admission_wake_all(struct worker *w);
 
 #endif

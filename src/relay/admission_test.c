@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Sessions that take turns: before an application that answers, and before one from which nothing comes back. */
+/* Sessions at the request limiter: with an operator's limit, with the application's counter, and without any proof. */
 #include "relay/admission.h"
 #include "relay/session.h"
 #include "relay/stage.h"
@@ -11,11 +11,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define CLIENTS  12u
-#define REQUESTS 3u
-#define BODY     10u
-#define WIRE     (2u + BODY + 2u) /* with its delimiter */
-#define KIB      1024u
+#define CLIENTS   12u
+#define REQUESTS  3u
+#define BODY      10u
+#define WIRE      (2u + BODY + 2u) /* with its delimiter */
+#define STRANGERS 5u
 
 struct play {
     struct stage stage;
@@ -161,73 +161,34 @@ static void who_stands_in_line_is_kept_alive(void **state)
     play_fini(&p);
 }
 
-/* A request that nobody answers holds its place for a while only. */
+/* An application that never answers is not waited for either. */
+static void an_operators_limit_ends_where_nothing_is_answered(void **state)
+{
+    struct play p;
+    play_init(&p, 3, "PUSH", "PULL", 1);
+    for (unsigned i = 0; i < 3; i++)
+        ask(&p, i, 20);
+    stage_rounds(&p.stage, 10);
+    assert_int_equal(all_got(&p), WIRE);
+    stage_sleep(&p.stage, 4 * NS_PER_S);
+    assert_int_equal(all_got(&p), 60 * WIRE);
+    play_fini(&p);
+}
+
+/* Of a connection that is not answered for long nothing is waited for. */
 static void what_is_not_answered_is_forgotten(void **state)
 {
     struct play p;
-    play_init(&p, 2, "REQ", "REP", 1);
-    ask(&p, 0, 1);
-    stage_rounds(&p.stage, 4);
-    ask(&p, 1, 1);
-    stage_sleep(&p.stage, ANSWERS_FORGET_NS / 2);
-    assert_int_equal(all_got(&p), WIRE);
-    stage_sleep(&p.stage, ANSWERS_FORGET_NS);
-    assert_int_equal(all_got(&p), 2 * WIRE);
-    play_fini(&p);
-}
-
-/* To the first client: larger than what lies between the two, so it does not end before the client takes it. */
-static void reply_at_length(struct play *p)
-{
-    stream_frame(&p->apps[0].out, ZMTP_FLAG_MORE, 0, 0);
-    stream_frame(&p->apps[0].out, 0, 'r', 4096 * KIB);
-    for (unsigned n = 0; n < 50; n++) {
-        end_write(&p->apps[0], SIZE_MAX);
-        stage_round(&p->stage);
-    }
-    assert_int_equal(stage_cell(&p->stage, CELL_BLOCKED_OUT), 1);
-}
-
-/* A client that does not take its answers holds no place for longer than the application needs. */
-static void who_takes_no_answers_holds_no_place(void **state)
-{
-    struct play p;
-    play_init(&p, 3, "DEALER", "REP", 1);
-    ask(&p, 0, 3);
-    stage_rounds(&p.stage, 4);
-    ask(&p, 1, 1);
-    stage_rounds(&p.stage, 4);
-    assert_int_equal(all_got(&p), WIRE);
-    reply_at_length(&p);
-    stage_sleep(&p.stage, 50 * NS_PER_MS);
-    assert_int_equal(got(&p.apps[1]), WIRE);
-    reply(&p, 1);
+    play_init(&p, 3, "DEALER", "ROUTER", 1);
     ask(&p, 2, 1);
-    stage_sleep(&p.stage, 50 * NS_PER_MS);
-    assert_int_equal(got(&p.apps[2]), WIRE);
-    /* It takes them after all, and goes on. */
+    stage_rounds(&p.stage, 4);
     reply(&p, 2);
-    for (unsigned n = 0; n < 200; n++) {
-        end_write(&p.apps[0], SIZE_MAX);
-        stage_round(&p.stage);
-        end_read(&p.clients[0], SIZE_MAX);
-    }
-    assert_true(got(&p.apps[0]) >= 2 * WIRE);
-    play_fini(&p);
-}
-
-/* The same when nobody stood in line yet as it began not to take them. */
-static void who_takes_no_answers_is_not_waited_for_by_those_who_come_later(void **state)
-{
-    struct play p;
-    play_init(&p, 2, "DEALER", "REP", 1);
     ask(&p, 0, 1);
     stage_rounds(&p.stage, 4);
-    assert_int_equal(got(&p.apps[0]), WIRE);
-    reply_at_length(&p);
     ask(&p, 1, 1);
-    for (unsigned n = 0; n < 10; n++)
-        stage_sleep(&p.stage, NS_PER_MS);
+    stage_sleep(&p.stage, 50 * NS_PER_MS);
+    assert_int_equal(got(&p.apps[1]), 0);
+    stage_sleep(&p.stage, NS_PER_S);
     assert_int_equal(got(&p.apps[1]), WIRE);
     play_fini(&p);
 }
@@ -246,7 +207,8 @@ static void who_leaves_gives_its_place_to_others(void **state)
     assert_int_equal(got(&p.apps[2]), 0);
     end_close(&p.clients[0]); /* its request is in hand */
     end_close(&p.apps[0]);
-    stage_rounds(&p.stage, 10);
+    stage_sleep(&p.stage, 20 * NS_PER_MS);
+    stage_rounds(&p.stage, 4);
     assert_int_equal(got(&p.apps[2]), WIRE);
     play_fini(&p);
 }
@@ -321,298 +283,206 @@ static void classes_are_counted(void **state)
     play_fini(&p);
 }
 
-/* All always want more. One turn in eight is for those without priority; of these one in six for each without weight.
- */
-static void classes_are_served_by_priority_and_weight(void **state)
+/* ---- with the application's counter ---- */
+
+/* The application takes messages and says so. */
+struct counted {
+    struct play play;
+    struct taken_page page;
+    size_t taken[CLIENTS]; /* bytes of each connection */
+    const char *client_type, *app_type;
+};
+
+/* One client is there. */
+static void counted_init(struct counted *c, const char *client_type, const char *app_type)
 {
-    struct play p;
-    unsigned answered[CLIENTS] = {0};
-    play_classes(&p, 6);
-    for (unsigned i = 0; i < 6; i++)
-        ask(&p, i, 600);
-    stage_rounds(&p.stage, 10);
-    stage_sleep(&p.stage, 100 * NS_PER_MS); /* nobody has idle time left */
-    for (unsigned n = 0; n < 960; n++)
-        assert_true(reply_to_one(&p, answered));
-    unsigned first = answered[0] + answered[1], heavy = answered[2] + answered[3], others = answered[4] + answered[5];
-    assert_in_range(first, 830, 850);
-    assert_in_range(heavy, 3 * others, 5 * others);
-    assert_in_range(answered[0], first / 2 - 10, first / 2 + 10);
-    play_fini(&p);
+    c->client_type = client_type;
+    c->app_type = app_type;
+    memset(&c->page, 0, sizeof(c->page));
+    memset(c->taken, 0, sizeof(c->taken));
+    play_init(&c->play, 1, client_type, app_type, 0);
+    taken_page_begin(&c->page, stage_now_ns());
+    admission_attach(&c->play.stage.gate, &c->page);
 }
 
-/* ---- where nothing comes back ---- */
-
-/* Fills what the kernel takes of a client. */
-static void push_much(struct play *p, unsigned client)
+/* For a while: its heart beats. */
+static void counted_sleep(struct counted *c, uint64_t ns)
 {
-    for (unsigned i = 0; i < 16; i++)
-        stream_frame(&p->clients[client].out, 0, 'p', 64 * KIB);
-    end_write(&p->clients[client], SIZE_MAX);
-}
-
-static void write_all(struct play *p)
-{
-    for (unsigned i = 0; i < p->count; i++)
-        end_write(&p->clients[i], SIZE_MAX);
-    stage_sleep(&p->stage, NS_PER_MS);
-}
-
-/* The application takes nothing: no more than TENURES_MOST of its queues fill up. One who says little is heard, and
- * when it takes what it has, everybody is. */
-static void full_queues_are_limited(void **state)
-{
-    struct play p;
-    play_init(&p, CLIENTS, "PUSH", "PULL", 65536);
-    for (unsigned i = 0; i < CLIENTS - 1; i++)
-        push_much(&p, i);
-    for (unsigned i = 0; i < 200; i++)
-        write_all(&p);
-    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), TENURES_MOST);
-    ask(&p, CLIENTS - 1, 1);
-    stage_rounds(&p.stage, 4);
-    assert_int_equal(got(&p.apps[CLIENTS - 1]), WIRE);
-    size_t all = (CLIENTS - 1) * (16 * (64 * KIB + 9)) + WIRE;
-    for (unsigned i = 0; i < 5000 && all_got(&p) < all; i++)
-        write_all(&p);
-    assert_int_equal(all_got(&p), all);
-    play_fini(&p);
-}
-
-/* A few bytes may be a thousand messages, and the application's work is for messages. */
-static void many_tiny_messages_are_not_little(void **state)
-{
-    struct play p;
-    play_init(&p, TENURES_MOST + 2, "PUSH", "PULL", 65536);
-    for (unsigned i = 0; i <= TENURES_MOST; i++)
-        push_much(&p, i);
-    for (unsigned i = 0; i < 200; i++)
-        write_all(&p);
-    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), TENURES_MOST);
-    struct end *tiny = &p.clients[TENURES_MOST + 1], *app = &p.apps[TENURES_MOST + 1];
-    for (unsigned i = 0; i < 1000; i++)
-        stream_frame(&tiny->out, 0, 't', 1);
-    end_write(tiny, SIZE_MAX);
-    for (unsigned i = 0; i < 100; i++)
-        stage_sleep(&p.stage, NS_PER_MS);
-    assert_int_equal(got(app), 3 * TENURE_LITTLE_MESSAGES);
-    for (unsigned i = 0; i < 5000 && got(app) < 3000; i++) {
-        all_got(&p);
-        write_all(&p);
+    for (uint64_t end_ns = stage_now_ns() + ns; stage_now_ns() < end_ns;) {
+        taken_page_beat(&c->page, stage_now_ns());
+        stage_sleep(&c->play.stage, NS_PER_MS);
     }
-    assert_int_equal(got(app), 3000);
-    play_fini(&p);
 }
 
-/* All queues that may fill are full, and somebody waits. */
-static void crowd(struct play *p, unsigned count)
+/* The application takes up to `most` messages, answers each if it is to, and waits for more. Returns how many. */
+static unsigned counted_take(struct counted *c, unsigned most, bool answers)
 {
-    play_init(p, count, "PUSH", "PULL", 65536);
-    for (unsigned i = 0; i <= TENURES_MOST; i++)
-        push_much(p, i);
-    for (unsigned i = 0; i < 200; i++)
-        write_all(p);
-    assert_int_equal(stage_cell(&p->stage, CELL_BLOCKED_IN), TENURES_MOST);
-}
-
-/* Says 250 small messages in a second, more than TENURE_LITTLE_RATE. Returns how often it was not heard within two
- * milliseconds. */
-static unsigned unheard(struct play *p, unsigned client)
-{
-    size_t said = 0;
     unsigned n = 0;
-    for (unsigned i = 0; i < 50; i++) {
-        for (unsigned k = 0; k < 5; k++)
-            stream_frame(&p->clients[client].out, 0, 'l', 64);
-        end_write(&p->clients[client], SIZE_MAX);
-        said += 5 * (64 + 2);
-        stage_sleep(&p->stage, 2 * NS_PER_MS);
-        n += got(&p->apps[client]) != said;
-        stage_sleep(&p->stage, 18 * NS_PER_MS);
-    }
-    return n;
-}
-
-/* Its queue in the application is empty again before it says more, however full those of others are. */
-static void who_says_less_than_the_application_takes_of_a_queue_does_not_wait(void **state)
-{
-    struct play p;
-    crowd(&p, TENURES_MOST + 2);
-    pace_note(&p.stage.gate.queue_pace, 200000, 200, NS_PER_S, stage_now_ns()); /* a thousand messages a second */
-    assert_int_equal(unheard(&p, TENURES_MOST + 1), 0);
-    play_fini(&p);
-}
-
-static void who_says_more_than_the_application_takes_of_a_queue_waits(void **state)
-{
-    struct play p;
-    crowd(&p, TENURES_MOST + 2);
-    pace_note(&p.stage.gate.queue_pace, 20000, 200, NS_PER_S, stage_now_ns()); /* a hundred */
-    assert_in_range(unheard(&p, TENURES_MOST + 1), 1, 40);
-    play_fini(&p);
-}
-
-/* In batches, as libzmq reads on when half of its queue is empty: what comes in one of them is no pace. */
-static void the_pace_is_what_is_taken_from_full_to_full(void **state)
-{
-    struct play p;
-    uint64_t most = 0;
-    crowd(&p, TENURES_MOST + 1);
-    for (unsigned i = 0; i < 10; i++) {
-        stage_sleep(&p.stage, 2000 * NS_PER_MS);
-        for (unsigned k = 0; k <= TENURES_MOST; k++) {
-            for (unsigned chunk = 0; chunk < 32; chunk++) {
-                end_read(&p.apps[k], 8 * KIB);
-                stage_sleep(&p.stage, 100 * NS_PER_US);
-                uint64_t pace = pace_bytes(&p.stage.gate.queue_pace, stage_now_ns());
-                most = pace > most ? pace : most;
-            }
-            push_much(&p, k);
+    for (unsigned i = 0; i < c->play.count && n < most; i++)
+        for (; n < most && c->taken[i] + WIRE <= got(&c->play.apps[i]); n++) {
+            c->taken[i] += WIRE;
+            if (taken_page_took(&c->page, stage_now_ns(), stage_now_ns()))
+                admission_look(stage_gate(&c->play.stage));
+            if (answers)
+                reply(&c->play, i);
         }
-    }
-    assert_in_range(most, 80 * KIB, 600 * KIB); /* 128 KiB a second, and the first has doubled once */
-    play_fini(&p);
-}
-
-/* Its message has begun, and then it waits for its turn longer than a message may take. */
-static void who_stands_in_line_is_not_late(void **state)
-{
-    struct play p;
-    play_init(&p, TENURES_MOST + 1, "PUSH", "PULL", 65536);
-    p.stage.in_force->message.complete_within_ns = NS_PER_S;
-    for (unsigned i = 0; i < TENURES_MOST; i++)
-        push_much(&p, i);
-    for (unsigned i = 0; i < 200; i++)
-        write_all(&p);
-    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), TENURES_MOST);
-    stream_frame(&p.clients[TENURES_MOST].out, 0, 'p', 64 * KIB);
-    end_write(&p.clients[TENURES_MOST], KIB);
-    stage_rounds(&p.stage, 4);
-    for (unsigned i = 0; i < 50; i++) {
-        end_write(&p.clients[TENURES_MOST], SIZE_MAX);
-        stage_sleep(&p.stage, 100 * NS_PER_MS);
-    }
-    assert_int_equal(got(&p.apps[TENURES_MOST]), KIB);
-    size_t all = (TENURES_MOST * 16 + 1) * (64 * KIB + 9);
-    for (unsigned i = 0; i < 5000 && all_got(&p) < all; i++)
-        write_all(&p);
-    assert_int_equal(all_got(&p), all);
-    assert_int_equal(stage_verdict(&p.stage, VERDICT_MESSAGE_TOO_SLOW), 0);
-    play_fini(&p);
-}
-
-static unsigned muted_sessions(const struct play *p)
-{
-    unsigned n = 0;
-    for (const struct list *node = p->stage.worker.sessions.next; node != &p->stage.worker.sessions; node = node->next)
-        n += LIST_ENTRY(node, struct session, in_worker)->front.muted;
+    if (n < most && taken_page_found_nothing(&c->page, true, stage_now_ns()))
+        admission_look(stage_gate(&c->play.stage));
+    stage_rounds(&c->play.stage, 4);
     return n;
 }
 
-/* Each segment of one that is not read would wake the worker. When it is read again, it has lost nothing, and is heard.
- */
-static void who_stands_in_line_does_not_wake_the_worker(void **state)
+/* The first asks now and then, and nobody else. */
+static void counted_calm(struct counted *c, bool answers)
+{
+    for (unsigned n = 0; n < 100; n++) {
+        ask(&c->play, 0, 1);
+        stage_rounds(&c->play.stage, 4);
+        counted_sleep(c, NS_PER_MS);
+        assert_int_equal(counted_take(c, UINT32_MAX, answers), 1);
+        counted_sleep(c, 50 * NS_PER_MS);
+    }
+}
+
+/* What connections 1 and more have sent on to the application. */
+static size_t strangers_got(struct counted *c)
+{
+    size_t sum = 0;
+    for (unsigned i = 1; i < c->play.count; i++)
+        sum += got(&c->play.apps[i]);
+    return sum;
+}
+
+/* Strangers wait while the application works on something; who was there before does not. */
+static void strangers_wait(struct counted *c, bool answers)
+{
+    counted_calm(c, answers);
+    ask(&c->play, 0, 1);
+    stage_rounds(&c->play.stage, 4);
+    assert_int_equal(counted_take(c, 1, false), 1);
+    for (; c->play.count < 1 + STRANGERS; c->play.count++)
+        stage_pair(&c->play.stage, &c->play.clients[c->play.count], &c->play.apps[c->play.count], c->client_type,
+                   c->app_type);
+    for (unsigned i = 1; i < c->play.count; i++)
+        ask(&c->play, i, 50);
+    counted_sleep(c, 100 * NS_PER_MS);
+    size_t held = STRANGERS * 50 * WIRE;
+    assert_true(strangers_got(c) < held / 4);
+    assert_true(admission_holds(&c->play.stage.gate));
+    size_t before = got(&c->play.apps[0]);
+    ask(&c->play, 0, 1);
+    stage_rounds(&c->play.stage, 4);
+    assert_int_equal(got(&c->play.apps[0]), before + WIRE);
+}
+
+/* Whatever is held reaches an application that takes it. */
+static void all_of_it_passes(struct counted *c, bool answers)
+{
+    size_t all = STRANGERS * 50 * WIRE;
+    for (unsigned n = 0; n < 20000 && strangers_got(c) < all; n++) {
+        counted_sleep(c, NS_PER_MS);
+        counted_take(c, 2, answers);
+    }
+    assert_int_equal(strangers_got(c), all);
+    counted_sleep(c, 2 * NS_PER_MS);
+    assert_false(admission_holds(&c->play.stage.gate));
+    assert_int_equal(c->play.stage.gate.limiter.limit.stats.stuck, 0);
+}
+
+static void strangers_wait_for_an_application_that_answers(void **state)
+{
+    struct counted c;
+    counted_init(&c, "DEALER", "ROUTER");
+    strangers_wait(&c, true);
+    all_of_it_passes(&c, true);
+    play_fini(&c.play);
+}
+
+static void strangers_wait_for_an_application_that_only_takes(void **state)
+{
+    struct counted c;
+    counted_init(&c, "PUSH", "PULL");
+    strangers_wait(&c, false);
+    all_of_it_passes(&c, false);
+    play_fini(&c.play);
+}
+
+/* A counter that stands still, or whose process is gone, holds nobody for good. */
+static void a_counter_that_stands_still_lets_all_pass(void **state)
+{
+    struct counted c;
+    counted_init(&c, "PUSH", "PULL");
+    strangers_wait(&c, false);
+    counted_sleep(&c, 4 * NS_PER_S);
+    assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
+    play_fini(&c.play);
+}
+
+static void a_counter_that_is_gone_lets_all_pass(void **state)
+{
+    struct counted c;
+    counted_init(&c, "PUSH", "PULL");
+    strangers_wait(&c, false);
+    admission_attach(&c.play.stage.gate, NULL);
+    stage_sleep(&c.play.stage, 20 * NS_PER_MS);
+    assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
+    play_fini(&c.play);
+}
+
+/* What a connection has offered leaves with it. */
+static void who_leaves_while_it_waits_is_forgotten(void **state)
+{
+    struct counted c;
+    counted_init(&c, "DEALER", "ROUTER");
+    strangers_wait(&c, true);
+    for (unsigned i = 1; i < c.play.count; i++) {
+        end_close(&c.play.apps[i]);
+        end_close(&c.play.clients[i]);
+    }
+    stage_rounds(&c.play.stage, 20);
+    assert_false(admission_holds(&c.play.stage.gate));
+    c.play.count = 1;
+    while (counted_take(&c, UINT32_MAX, true))
+        ;
+    counted_calm(&c, true);
+    play_fini(&c.play);
+}
+
+/* ---- without any proof ---- */
+
+static void nothing_waits_without_proof(const char *client_type, const char *app_type)
 {
     struct play p;
-    play_init(&p, TENURES_MOST + 1, "PUSH", "PULL", 65536);
-    for (unsigned i = 0; i < TENURES_MOST; i++)
-        push_much(&p, i);
-    for (unsigned i = 0; i < 200; i++)
-        write_all(&p);
-    struct end *client = &p.clients[TENURES_MOST], *app = &p.apps[TENURES_MOST];
-    pace_note(&p.stage.gate.queue_pace, 2000, 200, NS_PER_S, stage_now_ns());
-    for (unsigned i = 0; i < 300; i++) {
-        stream_frame(&client->out, 0, 'k', KIB);
-        end_write(client, 100);
-        stage_sleep(&p.stage, NS_PER_MS);
+    play_init(&p, CLIENTS, client_type, app_type, 0);
+    for (unsigned n = 0; n < 100; n++) {
+        ask(&p, 0, 1);
+        stage_sleep(&p.stage, 50 * NS_PER_MS);
     }
-    assert_int_equal(muted_sessions(&p), 1);
-    size_t all = 300 * (KIB + 9);
-    for (unsigned i = 0; i < 5000 && got(app) < all; i++) {
-        all_got(&p);
-        write_all(&p);
-    }
-    assert_int_equal(got(app), all);
-    for (unsigned i = 0; i < 5000 && all_got(&p) < all + TENURES_MOST * 16 * (64 * KIB + 9); i++)
-        write_all(&p);
-    assert_int_equal(muted_sessions(&p), 0);
-    ask(&p, TENURES_MOST, 1);
+    for (unsigned i = 1; i < CLIENTS; i++)
+        ask(&p, i, 200);
+    stage_rounds(&p.stage, 20);
+    assert_int_equal(all_got(&p), (100 + (CLIENTS - 1) * 200) * WIRE);
+    assert_false(admission_holds(&p.stage.gate));
+    play_fini(&p);
+}
+
+static void a_message_is_not_a_request(void **state)
+{
+    nothing_waits_without_proof("DEALER", "ROUTER");
+    nothing_waits_without_proof("PUSH", "PULL");
+    nothing_waits_without_proof("DEALER", "DEALER");
+}
+
+/* The limiter has no work while nobody says anything. */
+static void an_idle_gate_does_not_wake_up(void **state)
+{
+    struct play p;
+    play_init(&p, 2, "REQ", "REP", 0);
+    ask(&p, 0, 1);
     stage_rounds(&p.stage, 4);
-    assert_int_equal(got(app), all + WIRE);
-    play_fini(&p);
-}
-
-#define MUCH (80u * KIB)
-
-/* How many of the clients were heard. */
-static unsigned heard(struct play *p)
-{
-    unsigned n = 0;
-    for (unsigned round = 0; round < 20; round++) {
-        stage_round(&p->stage);
-        all_got(p);
-    }
-    for (unsigned i = 0; i < p->count; i++)
-        n += got(&p->apps[i]) > MUCH;
-    return n;
-}
-
-/* All places are taken by clients that had much to say and fall silent; one more waits in line. */
-static void say_much(struct play *p)
-{
-    play_init(p, TENURES_MOST + 1, "PUSH", "PULL", 65536);
-    for (unsigned i = 0; i <= TENURES_MOST; i++) {
-        for (unsigned n = 0; n < 8; n++)
-            stream_frame(&p->clients[i].out, 0, 'p', MUCH / 8);
-        end_write(&p->clients[i], SIZE_MAX);
-    }
-    assert_int_equal(heard(p), TENURES_MOST);
-}
-
-/* Else the place would go round, and every queue would be filled with what a kernel held. */
-static void who_had_much_to_say_is_given_a_moment(void **state)
-{
-    struct play p;
-    say_much(&p);
-    stage_sleep(&p.stage, 2 * NS_PER_MS);
-    assert_int_equal(heard(&p), TENURES_MOST);
-    stage_sleep(&p.stage, 10 * NS_PER_MS);
-    assert_int_equal(heard(&p), TENURES_MOST + 1);
-    play_fini(&p);
-}
-
-/* At the pace that was seen a moment ago the application works on what each has said for a second. */
-static void what_was_said_by_those_who_left_is_worked_on_first(void **state)
-{
-    struct play p;
-    say_much(&p);
-    pace_note(&p.stage.gate.queue_pace, MUCH, MUCH, NS_PER_S, stage_now_ns());
-    for (unsigned i = 0; i < p.count; i++)
-        end_close(&p.clients[i]);
-    stage_sleep(&p.stage, 500 * NS_PER_MS);
-    assert_int_equal(heard(&p), TENURES_MOST);
-    stage_sleep(&p.stage, 600 * NS_PER_MS);
-    assert_int_equal(heard(&p), TENURES_MOST + 1);
-    play_fini(&p);
-}
-
-/* A queue that was full, and nobody else who would want the place. */
-static void nobody_waits_for_those_who_left_when_nobody_wants_their_place(void **state)
-{
-    struct play p;
-    play_init(&p, 1, "PUSH", "PULL", 65536);
-    for (unsigned i = 0; i < 50; i++) {
-        push_much(&p, 0);
-        stage_round(&p.stage);
-    }
-    assert_int_equal(stage_cell(&p.stage, CELL_BLOCKED_IN), 1);
-    stage_sleep(&p.stage, 100 * NS_PER_MS);
-    end_close(&p.clients[0]);
-    for (unsigned i = 0; i < 1000 && !p.apps[0].over; i++) {
-        end_read(&p.apps[0], SIZE_MAX);
-        stage_round(&p.stage);
-    }
-    assert_true(p.apps[0].over);
+    reply(&p, 0);
+    stage_sleep(&p.stage, 5 * NS_PER_S);
+    assert_true(stage_sleep_as_told(&p.stage, 10 * NS_PER_S) < 20);
     play_fini(&p);
 }
 
@@ -623,22 +493,17 @@ int main(void)
         cmocka_unit_test(connections_take_turns),
         cmocka_unit_test(who_stands_in_line_is_kept_alive),
         cmocka_unit_test(what_is_not_answered_is_forgotten),
-        cmocka_unit_test(who_takes_no_answers_holds_no_place),
-        cmocka_unit_test(who_takes_no_answers_is_not_waited_for_by_those_who_come_later),
+        cmocka_unit_test(an_operators_limit_ends_where_nothing_is_answered),
         cmocka_unit_test(who_leaves_gives_its_place_to_others),
         cmocka_unit_test(switched_off_nothing_waits),
         cmocka_unit_test(classes_are_counted),
-        cmocka_unit_test(classes_are_served_by_priority_and_weight),
-        cmocka_unit_test(full_queues_are_limited),
-        cmocka_unit_test(many_tiny_messages_are_not_little),
-        cmocka_unit_test(who_says_less_than_the_application_takes_of_a_queue_does_not_wait),
-        cmocka_unit_test(who_says_more_than_the_application_takes_of_a_queue_waits),
-        cmocka_unit_test(the_pace_is_what_is_taken_from_full_to_full),
-        cmocka_unit_test(who_stands_in_line_is_not_late),
-        cmocka_unit_test(who_stands_in_line_does_not_wake_the_worker),
-        cmocka_unit_test(who_had_much_to_say_is_given_a_moment),
-        cmocka_unit_test(what_was_said_by_those_who_left_is_worked_on_first),
-        cmocka_unit_test(nobody_waits_for_those_who_left_when_nobody_wants_their_place),
+        cmocka_unit_test(strangers_wait_for_an_application_that_answers),
+        cmocka_unit_test(strangers_wait_for_an_application_that_only_takes),
+        cmocka_unit_test(a_counter_that_stands_still_lets_all_pass),
+        cmocka_unit_test(a_counter_that_is_gone_lets_all_pass),
+        cmocka_unit_test(who_leaves_while_it_waits_is_forgotten),
+        cmocka_unit_test(a_message_is_not_a_request),
+        cmocka_unit_test(an_idle_gate_does_not_wake_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

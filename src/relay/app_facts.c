@@ -1,44 +1,26 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/app_facts.h"
 
-#include "relay/tenure.h"
+#include "relay/admission.h"
 
 #define KNOWN           (UINT64_C(1) << 63)
 #define INITIATOR_SHIFT 32u
 #define INITIATOR_BITS  (UINT64_C(3) << INITIATOR_SHIFT)
 
-void app_facts_init(struct app_facts *f, enum socket_type configured, struct valve *valve)
+void app_facts_init(struct app_facts *f, enum socket_type configured, struct gate_limiter *limiter)
 {
-    f->valve = valve;
+    f->limiter = limiter;
     f->configured = configured;
     atomic_store(&f->socket, configured);
 }
 
-/* ---- the valve ---- */
+/* ---- the limiter ---- */
 
-static bool is_strict(enum socket_type t)
+/* What was learned of an application of another type says nothing of this one. */
+static void shape_limiter(struct app_facts *f, enum socket_type t, uint64_t now_ns)
 {
-    return t == SOCKET_REP;
-}
-
-static bool is_fixed(enum socket_type t)
-{
-    return t == SOCKET_PULL || t == SOCKET_SUB || t == SOCKET_XSUB;
-}
-
-/* REP answers each request, and what only takes gets a fixed number of places; of all others the valve learns by
- * itself, and as if it had never seen one, if the application was of another type before. */
-static void shape_valve(struct app_facts *f, enum socket_type t, uint64_t now_ns)
-{
-    enum socket_type before = (enum socket_type)atomic_exchange(&f->shapes, t);
-    if (before == t)
-        return;
-    if (is_strict(before) || is_fixed(before))
-        valve_be_learning(f->valve, now_ns);
-    if (is_strict(t))
-        valve_be_strict(f->valve);
-    else if (is_fixed(t))
-        valve_be_fixed(f->valve, TENURES_MOST);
+    if ((enum socket_type)atomic_exchange(&f->shapes, t) != t)
+        admission_begin_anew(f->limiter, t, now_ns);
 }
 
 /* ---- learning ---- */
@@ -48,7 +30,7 @@ static void learn_socket(struct app_facts *f, enum socket_type t, uint64_t now_n
     if (f->configured == SOCKET_AUTO)
         atomic_store_explicit(&f->socket, t, memory_order_relaxed);
     atomic_store_explicit(&f->socket_at_ns, now_ns, memory_order_relaxed);
-    shape_valve(f, t, now_ns);
+    shape_limiter(f, t, now_ns);
 }
 
 /* The greeting in one word. */
@@ -80,7 +62,7 @@ void app_facts_forget(struct app_facts *f, uint64_t now_ns)
 {
     atomic_store_explicit(&f->greeting, 0, memory_order_release);
     atomic_store(&f->socket, f->configured);
-    shape_valve(f, SOCKET_AUTO, now_ns);
+    shape_limiter(f, SOCKET_AUTO, now_ns);
 }
 
 /* ---- looking ---- */

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * What was learned of a gate's application: what its greeting says, its socket type, and what follows from the type for
- * the gate's valve. This is the only place that holds it: whatever a handshake shows is learned here, and when the
- * application turns out to be another, all of it is forgotten here.
+ * the gate's request limiter. This is the only place that holds it: whatever a handshake shows is learned here, and
+ * when the application turns out to be another, all of it is forgotten here.
  *
  * Any worker. A few atomic words in struct gate; nothing is allocated.
  */
 #ifndef WEIR_RELAY_APP_FACTS_H
 #define WEIR_RELAY_APP_FACTS_H
 
-#include "flow/valve.h"
 #include "security/handshake.h"
 
 #include <stdatomic.h>
@@ -21,16 +20,18 @@
  * decides: it may have come back as another. */
 #define APP_FACTS_TYPE_NS NS_PER_S
 
+struct gate_limiter;
+
 struct app_facts {
-    struct valve *valve;
+    struct gate_limiter *limiter;
     enum socket_type configured;   /* AUTO: to be learned */
     _Atomic uint64_t greeting;     /* packed; 0: not known */
     _Atomic uint32_t socket;       /* enum socket_type: configured, or seen last */
     _Atomic uint64_t socket_at_ns; /* when it was */
-    _Atomic uint32_t shapes;       /* the type that the valve was told of last */
+    _Atomic uint32_t shapes;       /* the type that the limiter was told of last */
 };
 
-void app_facts_init(struct app_facts *f, enum socket_type configured, struct valve *valve);
+void app_facts_init(struct app_facts *f, enum socket_type configured, struct gate_limiter *limiter);
 
 /* A connection has shown this: its greeting and, unless `socket` is AUTO, its READY. `initiator` UNKNOWN says nothing
  * new, unless the greeting is another. */

@@ -101,7 +101,7 @@ static void begin_look(struct tally_holder *h, void *arg)
 
 static void end_look(struct tally_holder *h, void *arg)
 {
-    const struct claim *c = arg;
+    const struct id_claim *c = arg;
     if (h && h->number == c->number && --h->waiting == 0)
         keep_asking(h);
 }
@@ -127,25 +127,25 @@ static const void *owner_of(const struct session *s)
     return source_is_shared(s->source) ? NULL : s->source;
 }
 
-static void note_end(struct session *s, struct claim *c, const struct look *l)
+static void note_end(struct session *s, struct id_claim *c, const struct look *l)
 {
     c->ended = l->ended;
     if (l->ended)
         session_notice(s, VERDICT_HOLDER_VANISHED, 1);
 }
 
-static enum claim_result begin(struct session *s, struct claim *c, uint64_t hash)
+static enum claim_result begin(struct session *s, struct id_claim *c, uint64_t hash)
 {
     struct look l = {.owner = owner_of(s), .now_ns = s->wg->worker->now_ns};
     tally_ask(&s->wg->gate->routing_ids, hash, begin_look, &l);
     if (l.result != CLAIM_WAITS)
         return CLAIM_REFUSED;
-    *c = (struct claim){.hash = hash, .since_ns = l.now_ns, .number = l.number};
+    *c = (struct id_claim){.hash = hash, .since_ns = l.now_ns, .number = l.number};
     note_end(s, c, &l);
     return CLAIM_WAITS;
 }
 
-static enum claim_result go_on(struct session *s, struct claim *c)
+static enum claim_result go_on(struct session *s, struct id_claim *c)
 {
     struct look l = {.for_ns = s->wg->worker->now_ns - c->since_ns, .number = c->number};
     if (l.for_ns >= CLAIM_MOST_NS)
@@ -157,7 +157,7 @@ static enum claim_result go_on(struct session *s, struct claim *c)
     return l.result;
 }
 
-enum claim_result claim_routing_id(struct session *s, struct claim *c, uint64_t hash, bool look_at_holder)
+enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64_t hash, bool look_at_holder)
 {
     struct tally_holder mine = {
         .owner = owner_of(s),
@@ -178,7 +178,7 @@ enum claim_result claim_routing_id(struct session *s, struct claim *c, uint64_t 
     return c->hash ? go_on(s, c) : begin(s, c, hash);
 }
 
-void claim_end(struct session *s, struct claim *c)
+void claim_end(struct session *s, struct id_claim *c)
 {
     if (c->hash)
         tally_ask(&s->wg->gate->routing_ids, c->hash, end_look, c);

@@ -42,7 +42,7 @@ struct session;
 #define CLAIM_WAITING_MOST 2u
 
 /* Of a newcomer: the id that it claims. All zero: it claims none. */
-struct claim {
+struct id_claim {
     uint64_t hash;
     uint64_t since_ns;
     uint32_t number; /* of the holder that it waits for */
@@ -53,10 +53,10 @@ enum claim_result { CLAIM_MINE, CLAIM_WAITS, CLAIM_REFUSED, CLAIM_NO_MEMORY };
 
 /* Makes the id the session's, or has it wait: ask again after CLAIM_AGAIN_NS. `look`: whether the holder is looked at;
  * else an id in use is refused at once. */
-enum claim_result claim_routing_id(struct session *s, struct claim *c, uint64_t hash, bool look);
+enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64_t hash, bool look);
 
 /* The claimant has what it claimed, or ends. */
-void claim_end(struct session *s, struct claim *c);
+void claim_end(struct session *s, struct id_claim *c);
 
 /* Its descriptor is about to be closed: nobody looks at it any more. */
 void claim_let_go(struct session *s);

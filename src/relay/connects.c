@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/connects.h"
 
+#include "relay/admission.h"
 #include "relay/session.h"
 
 void connect_init(struct connect *c, struct session *who)
@@ -36,7 +37,7 @@ static void stop_counting(struct worker_gate *wg, struct connect *c)
 
 bool connects_are_paced(const struct worker_gate *wg)
 {
-    return valve_is_wanted(&wg->gate->valve);
+    return admission_holds(wg->gate);
 }
 
 /* The line that is served next; NULL: nobody waits. The good go first and the useless last, but now and then it is the

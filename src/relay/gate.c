@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/gate.h"
 
+#include "base/clock.h"
 #include "relay/admission.h"
 
 #include <errno.h>
@@ -9,9 +10,6 @@
 
 /* Would-be bans that a gate remembers. When they are too many, some count again before their time. */
 #define SHADOW_BANS 4096u
-
-/* Sources that can wait for an application at the same time, each with an entry of its own. */
-#define VALVE_SOURCES 16384u
 
 int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
               struct account *account, struct bans *bans)
@@ -26,7 +24,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     unfinished_init(&g->traffic.unfinished);
     topic_tree_init(&g->traffic.topics, account);
     tally_init(&g->routing_ids, account);
-    app_facts_init(&g->app, config->socket, &g->valve);
+    app_facts_init(&g->app, config->socket, &g->limiter);
     atomic_store(&g->max_connections, config->limits.connections.max);
     atomic_store(&g->app_room, UINT32_MAX);
     atomic_store(&g->up, true);
@@ -36,7 +34,8 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
     if (config->class_table)
         g->class_cells = aligned_alloc(64, workers * sizeof(*g->class_cells));
-    int error = valve_init(&g->valve, config->limits.concurrency.max, VALVE_SOURCES, admission_wake);
+    int error = admission_init(&g->limiter, &g->traffic.key, clock_now_ns());
+    reqlimit_bound(&g->limiter.limit, config->limits.concurrency.max);
     if (error || !g->sources || !g->shadow_bans || !g->cells || (config->class_table && !g->class_cells))
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));
@@ -50,7 +49,7 @@ void gate_fini(struct gate *g)
     unfinished_fini(&g->traffic.unfinished);
     topic_tree_fini(&g->traffic.topics);
     tally_fini(&g->routing_ids);
-    valve_fini(&g->valve);
+    admission_fini(&g->limiter);
     source_table_free(g->sources);
     bans_free(g->shadow_bans);
     free(g->cells);

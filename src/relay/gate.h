@@ -11,8 +11,7 @@
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/lag.h"
-#include "flow/pace.h"
-#include "flow/valve.h"
+#include "flow/request_limiter.h"
 #include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/tally.h"
@@ -23,6 +22,7 @@
 #include "security/traffic.h"
 #include "stats/metrics.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -71,6 +71,14 @@ struct event_log;
 /* What is known of a source when it comes: of no use a moment ago; nothing; good (strangers.h). In this order. */
 enum standing { STANDING_USELESS, STANDING_STRANGER, STANDING_GOOD, STANDING_COUNT };
 
+/* The request limiter of a gate, see admission.h. */
+struct gate_limiter {
+    pthread_mutex_t lock;
+    struct reqlimit limit;    /* under the lock, but for what is atomic */
+    _Atomic uint32_t waiting; /* connections in line, when the lock was last given back */
+    struct hash_key key;      /* of sources, in its table */
+};
+
 struct gate {
     const struct config_gate *config; /* of the start: names, addresses, classes; what can change: worker_gate.policy */
     struct endpoint listen;           /* the real address */
@@ -78,13 +86,11 @@ struct gate {
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
     struct traffic_gate traffic;
-    gcra_word removals;        /* of topics from the application (subscribers.h) */
-    _Atomic uint32_t leaving;  /* farewells that wait for that */
-    _Atomic uint32_t emptying; /* places that were given up and are still taken (tenure.c) */
-    struct pace queue_pace;    /* of the application with one queue (tenure.c) */
-    struct lag lag;            /* of its subscribers */
+    gcra_word removals;       /* of topics from the application (subscribers.h) */
+    _Atomic uint32_t leaving; /* farewells that wait for that */
+    struct lag lag;           /* of its subscribers */
     struct tally routing_ids;
-    struct valve valve;
+    struct gate_limiter limiter;
     struct cells *cells;             /* one a worker */
     struct class_cells *class_cells; /* the same; NULL: there are no classes */
 

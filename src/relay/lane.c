@@ -147,13 +147,13 @@ static void mark_blocked(struct lane *l, struct session *s)
     if (l->traffic.inbound)
         return;
     session_begin_lag(s);
-    admission_blocked(s);
 }
 
 /* Time that the receiver took, or Weir, does not count against the sender of the message that is on its way. */
 static void restart_clock(struct lane *l, struct session *s)
 {
-    l->begun_ns = l->begun_ns ? s->wg->worker->now_ns : 0;
+    if (l->traffic.inbound && s->begun_ns)
+        s->begun_ns = s->wg->worker->now_ns;
 }
 
 static void mark_flowing(struct lane *l, struct session *s)
@@ -161,9 +161,10 @@ static void mark_flowing(struct lane *l, struct session *s)
     if (!l->blocked)
         return;
     l->blocked = false;
-    l->flowing_ns = s->wg->worker->now_ns;
+    if (!l->traffic.inbound)
+        s->flowing_ns = s->wg->worker->now_ns;
     if (s->lags && !l->traffic.inbound)
-        session_arm(s, l->flowing_ns + SESSION_CAUGHT_UP_NS);
+        session_arm(s, s->flowing_ns + SESSION_CAUGHT_UP_NS);
     session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     restart_clock(l, s);
@@ -188,7 +189,7 @@ static void on_write_error(struct lane *l, struct session *s)
     l->eof = l->shut = true;
     mark_flowing(l, s);
     resume(l, s);
-    l->begun_ns = 0;
+    s->begun_ns = 0;
     lane_to(l, s)->readable = true;
 }
 
@@ -229,9 +230,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     l->passed += (uint64_t)n;
     if (n > 0 && l->blocked)
         l->blocked_ns = s->wg->worker->now_ns;
-    if (l->traffic.inbound)
-        admission_wrote(s, (uint64_t)n, (size_t)n < total);
-    else if (s->broadcast && !s->lags)
+    if (!l->traffic.inbound && s->broadcast && !s->lags)
         lag_told(&s->wg->gate->lag, (uint64_t)n, atomic_load_explicit(&s->wg->gate->established, memory_order_relaxed));
     if ((size_t)n < total)
         mark_blocked(l, s);
@@ -290,7 +289,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
         side_was_emptied(from, s->wg->worker);
     if ((size_t)n == room && l->read_log2 < LANE_READ_LOG2_MAX)
         l->read_log2++;
-    l->moved += (uint64_t)n;
+    s->moved += l->traffic.inbound ? (uint64_t)n : 0;
     l->last_read = (uint32_t)n;
     s->active_ns = s->wg->worker->now_ns;
     cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
@@ -433,7 +432,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         wait_ns = session_limits(s)->heartbeat.max_pause_ns;
         l->traffic.grace = true;
     }
-    l->resume_ns = s->wg->worker->now_ns + wait_ns;
+    s->resume_ns = s->wg->worker->now_ns + wait_ns;
     if (!l->paused) {
         l->paused = true;
         if (l->read_log2 > LANE_READ_LOG2_MIN)
@@ -444,7 +443,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
             session_notice(s, r->wait_reason, 1);
         offence_paused(s, r->wait_reason);
     }
-    session_arm(s, l->resume_ns);
+    session_arm(s, s->resume_ns);
     session_hold(s);
     /* A turn that it cannot use now is somebody else's. */
     if (l->traffic.inbound)
@@ -456,8 +455,8 @@ static bool end_pause(struct lane *l, struct session *s)
 {
     if (!l->paused)
         return true;
-    if (s->wg->worker->now_ns < l->resume_ns) {
-        session_arm(s, l->resume_ns);
+    if (s->wg->worker->now_ns < s->resume_ns) {
+        session_arm(s, s->resume_ns);
         return false;
     }
     resume(l, s);
@@ -468,7 +467,7 @@ static bool end_pause(struct lane *l, struct session *s)
 /* Whether it is this lane's turn. */
 static bool has_turn(struct lane *l, struct session *s)
 {
-    if (l->traffic.inbound && !admission_may_read(s)) {
+    if (l->traffic.inbound && s->in_line) {
         l->held_back = true;
         return false;
     }
@@ -484,24 +483,24 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
     if (!l->traffic.inbound)
         return;
     if (!traffic_in_message(&l->traffic)) {
-        l->begun_ns = 0;
+        s->begun_ns = 0;
         return;
     }
     if (l->traffic.reserved && s->check_ns == 0)
         session_arm(s, s->wg->worker->now_ns);
-    if (l->begun_ns != 0 && r->messages == 0 && r->dropped == 0)
+    if (s->begun_ns != 0 && r->messages == 0 && r->dropped == 0)
         return;
-    l->begun_ns = s->wg->worker->now_ns;
-    l->moved = 0;
+    s->begun_ns = s->wg->worker->now_ns;
+    s->moved = 0;
     l->noted_late = false;
-    session_arm(s, l->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
+    session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
 }
 
 /* While a client is paused, the application's PINGs are answered for it. */
 static void answer_ping(struct session *s, const struct traffic_ping *ping)
 {
     uint8_t pong[ZMTP_PONG_MAX];
-    if (!s->can_pong || (!s->up.paused && !admission_holds_back(s)))
+    if (!s->can_pong || (!s->up.paused && !s->in_line))
         return;
     size_t len = zmtp_put_pong(pong, (struct bytes){ping->context, ping->context_len});
     if (lane_inject(&s->up, s, pong, len))
@@ -602,8 +601,6 @@ static void finish(struct lane *l, struct session *s)
 {
     if (l->shut || l->start < l->ready || l->scanned < l->end || traffic_waits(&l->traffic))
         return;
-    if (l->traffic.inbound && s->one_way && !tenure_may_end(s))
-        return;
     l->shut = true;
     if (!l->traffic.inbound) {
         /* The application has closed: what it said was passed on, and nobody is there for what the client may still
@@ -633,7 +630,7 @@ static bool speaks_for_nobody(const struct lane *l, const struct session *s)
 bool lane_run(struct lane *l, struct session *s)
 {
     struct window w;
-    l->turn_bytes = 0;
+    uint32_t turn_bytes = 0;
     if (speaks_for_nobody(l, s)) {
         session_close(s, VERDICT_PASS);
         return false;
@@ -650,10 +647,11 @@ bool lane_run(struct lane *l, struct session *s)
                 finish(l, s);
             return false;
         }
-        l->turn_bytes += (uint32_t)(w.end - w.scan);
+        turn_bytes += (uint32_t)(w.end - w.scan);
+        s->turn_bytes += (uint32_t)(w.end - w.scan);
         if (!judge_window(l, s, &w))
             return false;
-        if (l->turn_bytes >= (s->heavy ? TURN_BYTES : SESSION_HEAVY_BYTES))
+        if (turn_bytes >= (s->heavy ? TURN_BYTES : SESSION_HEAVY_BYTES))
             return true;
     }
     return false;

@@ -30,21 +30,16 @@ struct lane {
     struct traffic traffic;
     uint8_t *buf;
     uint32_t cap, start, ready, scanned, end;
+    uint32_t last_read; /* what the last read brought */
     uint8_t read_log2;
-    uint32_t last_read;  /* what the last read brought */
-    uint32_t turn_bytes; /* what the last turn moved */
     bool eof;            /* the sender has closed, and everything was read */
     bool shut;           /* ... and the receiver was told */
     bool blocked;        /* the receiver takes nothing */
-    bool paused;         /* a limit says so, until resume_ns */
+    bool paused;         /* a limit says so, until the session's resume_ns */
     bool noted_late;     /* the message now incomplete is late for a rule in shadow, and counted */
     bool pressed;        /* not read for want of memory (memory.h) */
     bool held_back;      /* it is not its turn (admission.h) */
-    uint64_t resume_ns;
-    uint64_t begun_ns;   /* when the message now incomplete began; 0: none */
-    uint64_t moved;      /* bytes read since then */
     uint64_t blocked_ns; /* while it is blocked: when the receiver last took something, or was blocked */
-    uint64_t flowing_ns; /* when it was last seen to take everything */
     uint64_t messages;
     uint64_t passed; /* bytes written */
 };

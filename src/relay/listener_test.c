@@ -104,7 +104,8 @@ static void newcomers_come_slowly_to_a_busy_application(void **state)
     stage_start(&c->stage);
     come(c, HOST(1));
     settle(c);
-    atomic_store(&c->stage.gate.valve.waiting, 1);
+    c->stage.gate.limiter.limit.queue.count = 1; /* somebody */
+    atomic_store(&c->stage.gate.limiter.waiting, 1);
     for (unsigned i = 0; i < 9; i++) {
         come(c, HOST(2 + i));
         stage_rounds(&c->stage, 4);
@@ -122,7 +123,7 @@ static void newcomers_come_slowly_to_a_busy_application(void **state)
             ;
         assert_int_equal(greeted(c), 1 + in);
     }
-    atomic_store(&c->stage.gate.valve.waiting, 0);
+    c->stage.gate.limiter.limit.queue.count = 0;
     crowd_free(c);
 }
 

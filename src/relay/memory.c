@@ -154,7 +154,7 @@ static uint32_t cuttable(const struct session *s)
     uint32_t bytes = 0;
     if (s->state != SESSION_OPEN)
         return 0;
-    if (up->begun_ns != 0 && !up->blocked && !up->traffic.complete)
+    if (s->begun_ns != 0 && !up->blocked && !up->traffic.complete)
         bytes += up->cap;
     if (down->blocked && !s->pushes_back)
         bytes += down->cap;
@@ -168,7 +168,7 @@ static bool is_heavier(const struct session *a, const struct session *b)
         return a->peer->held > b->peer->held;
     if (cuttable(a) != cuttable(b))
         return cuttable(a) > cuttable(b);
-    return a->up.begun_ns < b->up.begun_ns;
+    return a->begun_ns < b->begun_ns;
 }
 
 static struct session *heaviest_of(const struct peer *p, struct session *most)

@@ -26,12 +26,12 @@ struct opening {
     uint64_t held_ns;         /* since when the client's READY waits for the application's; 0: it does not */
     uint64_t asked_ns;        /* when the connection to the application was begun; 0: there is none */
     struct connect connect;
-    struct claim claim; /* to a routing id in use */
-    uint64_t place;     /* among the trials of the gate's breaker; 0: none */
-    bool awaits_app;    /* half-open, and the next move is not the client's */
-    bool connecting;    /* a connect is pending */
-    bool no_place;      /* the application may not have one more connection now */
-    bool held;          /* the breaker holds it back */
+    struct id_claim claim; /* to a routing id in use */
+    uint64_t place;        /* among the trials of the gate's breaker; 0: none */
+    bool awaits_app;       /* half-open, and the next move is not the client's */
+    bool connecting;       /* a connect is pending */
+    bool no_place;         /* the application may not have one more connection now */
+    bool held;             /* the breaker holds it back */
     bool connected;
     bool checked;      /* the routing id was entered */
     bool late;         /* the application's greeting was missed */

@@ -94,24 +94,20 @@ static void another_type_is_learned_from_its_own_ready(void **state)
 }
 
 /* What follows from the type goes with it. */
-static void the_valve_is_told_of_another_type(void **state)
+static void the_limiter_is_told_of_another_type(void **state)
 {
     struct stage s;
-    struct answers *a = &s.gate.valve.answers;
+    struct reqlimit *l = &s.gate.limiter.limit;
     stage_init(&s, NULL);
     stage_start(&s);
     live_once(&s, "REQ", "REP");
-    assert_true(atomic_load(&a->strict) && answers_are(a, ANSWERS_LIMITED));
+    assert_int_equal(l->plain.state, PLAIN_YES);
     live_once(&s, "DEALER", "ROUTER");
-    assert_true(!atomic_load(&a->strict) && answers_are(a, ANSWERS_UNDECIDED));
+    assert_int_equal(l->plain.state, PLAIN_UNKNOWN);
+    live_once(&s, "REQ", "REP");
+    assert_int_equal(l->plain.state, PLAIN_YES);
     live_once(&s, "PUSH", "PULL");
-    assert_true(a->fixed == TENURES_MOST && answers_are(a, ANSWERS_LIMITED));
-    live_once(&s, "DEALER", "ROUTER");
-    assert_true(a->fixed == 0 && answers_are(a, ANSWERS_UNDECIDED));
-    /* An application that answers is LIMITED by itself; one that only takes then gets its fixed places all the same. */
-    atomic_store(&a->mode, ANSWERS_LIMITED);
-    live_once(&s, "PUSH", "PULL");
-    assert_int_equal(a->fixed, TENURES_MOST);
+    assert_int_equal(l->plain.state, PLAIN_UNKNOWN);
     stage_fini(&s);
 }
 
@@ -185,7 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_backlog_is_no_fault_of_the_application),
         cmocka_unit_test(another_type_is_learned_from_its_own_ready),
-        cmocka_unit_test(the_valve_is_told_of_another_type),
+        cmocka_unit_test(the_limiter_is_told_of_another_type),
         cmocka_unit_test(a_client_of_the_wrong_type_is_no_failure_of_the_application),
         cmocka_unit_test(a_ready_is_not_held_for_ever),
     };

@@ -556,13 +556,9 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->max_connections = atomic_load(&g->max_connections);
     sum_cells(r, g, ret);
     sum_classes(r, g, ret);
-    struct valve_stats valve;
-    valve_stats(&g->valve, &valve);
-    ret->cells[CELL_REQUESTS_IN_HAND] = valve.in_hand;
-    ret->cells[CELL_REQUESTS_LIMIT] = valve.limited ? valve.limit : 0;
-    ret->cells[CELL_REQUESTS_KEPT] = valve.kept;
-    ret->cells[CELL_IN_LINE] = valve.waiting;
     ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);
+    ret->cells[CELL_REQUESTS_IN_HAND] = atomic_load(&g->limiter.limit.in_hand);
+    ret->cells[CELL_IN_LINE] = atomic_load(&g->limiter.waiting);
     ret->cells[CELL_UNFINISHED] = unfinished_held(&g->traffic.unfinished);
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }

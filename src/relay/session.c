@@ -48,11 +48,11 @@ static void on_alarm(struct alarm *a);
 #define IN_THE_WAY_LOOK_NS (2 * NS_PER_S)
 
 /* Bytes per second of the message that is on its way, as far as it has come. */
-static uint64_t pace_of(const struct lane *l, uint64_t now_ns)
+static uint64_t pace_of(const struct session *s, uint64_t now_ns)
 {
-    if (l->begun_ns == 0)
+    if (s->begun_ns == 0)
         return 0;
-    double pace = (double)l->moved / (double)(now_ns - l->begun_ns + NS_PER_MS) * (double)NS_PER_S;
+    double pace = (double)s->moved / (double)(now_ns - s->begun_ns + NS_PER_MS) * (double)NS_PER_S;
     return pace < 1 ? 1 : (uint64_t)pace;
 }
 
@@ -67,9 +67,9 @@ struct traffic_context session_context(struct session *s)
         .commands = &s->down.traffic.user_messages,
         .twin = &s->down.traffic,
         .id = s->id,
-        .turns = VALVE_UNLIMITED,
+        .turns = ADMISSION_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,
-        .pace = pace_of(&s->up, s->wg->worker->now_ns),
+        .pace = pace_of(s, s->wg->worker->now_ns),
         .now_ns = s->wg->worker->now_ns,
     };
 }
@@ -346,11 +346,6 @@ static bool answers_requests(enum socket_type app)
     return app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
 }
 
-static bool only_takes(enum socket_type app)
-{
-    return app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
-}
-
 static bool publishes(enum socket_type app)
 {
     return app == SOCKET_PUB || app == SOCKET_XPUB;
@@ -367,10 +362,9 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
     bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO;
-    /* Inside CURVE heartbeats look like requests, and like replies: they cannot be counted. */
-    s->takes_turns = limited && s->answers && !curve;
-    s->one_way = limited && only_takes(gate_socket(s->wg->gate));
     s->broadcast = publishes(gate_socket(s->wg->gate));
+    /* Inside CURVE heartbeats look like requests, and like replies: they cannot be counted. */
+    s->takes_turns = limited && !s->broadcast && !curve;
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
 }
@@ -442,9 +436,10 @@ void session_run(struct session *s)
         opening_run(s);
     if (s->state == SESSION_OPEN) {
         memory_resume(s);
+        s->turn_bytes = 0;
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
-        s->heavy = s->up.turn_bytes + s->down.turn_bytes >= SESSION_HEAVY_BYTES;
+        s->heavy = s->turn_bytes >= SESSION_HEAVY_BYTES;
         if (more)
             session_wake(s);
     }
@@ -476,13 +471,12 @@ bool session_is_held(const struct session *s)
  * will hardly end. Time during which Weir or the application made it wait does not count. */
 static bool message_is_late(struct session *s, const struct limits *lim)
 {
-    struct lane *l = &s->up;
     uint64_t now = s->wg->worker->now_ns, allowed = lim->message.complete_within_ns;
-    if (l->begun_ns == 0)
+    if (s->begun_ns == 0)
         return false;
     if (session_is_held(s))
-        l->begun_ns = now;
-    uint64_t since = l->begun_ns > s->active_ns ? l->begun_ns : s->active_ns;
+        s->begun_ns = now;
+    uint64_t since = s->begun_ns > s->active_ns ? s->begun_ns : s->active_ns;
     if (now - since >= allowed)
         return true;
     session_arm(s, since + allowed);
@@ -492,7 +486,7 @@ static bool message_is_late(struct session *s, const struct limits *lim)
 static void begin_look(struct session *s)
 {
     s->check_ns = s->wg->worker->now_ns;
-    s->moved_then = s->up.moved;
+    s->moved_then = (uint32_t)s->moved;
 }
 
 /* Whoever holds room for a large message while others wait for it must use it (unfinished_least()). Only time in which
@@ -506,13 +500,13 @@ static enum verdict message_in_the_way(struct session *s)
         return VERDICT_PASS;
     }
     session_arm(s, now + IN_THE_WAY_LOOK_NS);
-    if (s->check_ns == 0 || session_is_held(s) || l->pressed || l->begun_ns > s->check_ns) {
+    if (s->check_ns == 0 || session_is_held(s) || l->pressed || s->begun_ns > s->check_ns) {
         begin_look(s);
         return VERDICT_PASS;
     }
     if (now - s->check_ns < IN_THE_WAY_LOOK_NS)
         return VERDICT_PASS;
-    double per_s = (double)(l->moved - s->moved_then) / (double)(now - s->check_ns) * (double)NS_PER_S;
+    double per_s = (double)((uint32_t)s->moved - s->moved_then) / (double)(now - s->check_ns) * (double)NS_PER_S;
     uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->id, least, now);
     begin_look(s);
     if (per_s >= (double)asked)
@@ -584,7 +578,7 @@ void session_hold(struct session *s)
  * does is, and hundreds of clients in line would wake its I/O thread for nothing. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked && !s->up.pressed && !admission_holds_back(s))
+    if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->in_line)
         return;
     /* The alarm rings for other things as well. */
     uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
@@ -597,7 +591,7 @@ static void keep_alive(struct session *s)
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->app_listens && s->state == SESSION_OPEN && (s->up.paused || s->up.pressed || admission_holds_back(s)))
+    if (s->app_listens && s->state == SESSION_OPEN && (s->up.paused || s->up.pressed || s->in_line))
         send_pong(&s->up, s);
 }
 
@@ -628,8 +622,7 @@ static void check_open(struct session *s)
     const struct limits *lim = session_limits(s);
     lane_try_starved(&s->up, s);
     lane_try_starved(&s->down, s);
-    admission_on_alarm(s);
-    if (!s->down.blocked && s->wg->worker->now_ns - s->down.flowing_ns >= SESSION_CAUGHT_UP_NS)
+    if (!s->down.blocked && s->wg->worker->now_ns - s->flowing_ns >= SESSION_CAUGHT_UP_NS)
         end_lag(s);
     shedding_look(s);
     if (lim->shadow)
@@ -657,9 +650,9 @@ static void reconsider_open(struct session *s)
     const struct limits *l = session_limits(s);
     uint64_t now = s->wg->worker->now_ns;
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
-    s->up.resume_ns = now;
-    if (s->up.begun_ns)
-        session_arm(s, s->up.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
+    s->resume_ns = now;
+    if (s->begun_ns)
+        session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
     look_again(s);
     shedding_look(s);
     session_wake(s);

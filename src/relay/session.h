@@ -18,7 +18,6 @@
 #include "relay/lane.h"
 #include "relay/peer.h"
 #include "relay/side.h"
-#include "relay/tenure.h"
 #include "relay/worker.h"
 
 struct opening;
@@ -42,11 +41,14 @@ struct session {
     struct alarm alarm;
     uint64_t id;
     uint64_t accepted_ns;
-    uint64_t opened_ns;  /* when its handshake was done; until then: when it was begun */
-    uint64_t active_ns;  /* last byte either way */
-    uint64_t routing_id; /* hash in the gate's tally; 0: none */
-    uint64_t check_ns;   /* when a large message was last looked at, and how much of it had come */
-    uint64_t moved_then;
+    uint64_t opened_ns;   /* when its handshake was done; until then: when it was begun */
+    uint64_t active_ns;   /* last byte either way */
+    uint64_t routing_id;  /* hash in the gate's tally; 0: none */
+    uint64_t check_ns;    /* when a large message was last looked at */
+    uint64_t begun_ns;    /* when the client's message that is now incomplete began; 0: there is none */
+    uint64_t moved;       /* bytes read of the client since then */
+    uint64_t resume_ns;   /* while its client is paused: until then */
+    uint64_t flowing_ns;  /* when the client was last seen to take everything */
     uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or it was held first */
     uint32_t stranger_at; /* its number among the strangers, or the proven, from 1; 0: it is not there (strangers.h) */
     /* as session_ms(); 0: never */
@@ -54,21 +56,23 @@ struct session {
     uint32_t shadow_struck_ms; /* the same of a rule in shadow (shadow.h) */
     uint32_t over_since_ms;    /* paused over and over since then */
     struct lane up, down;
-    struct valve_client admission;
-    struct tenure tenure;
-    gcra_word little;       /* limiter of what it may say without a place while others wait for one (tenure.c) */
-    struct laggard laggard; /* while it lags */
+    struct reqlimit_conn admission; /* see admission.h */
+    uint32_t granted;               /* messages that may pass, and count as passed */
+    uint32_t turn_bytes;            /* what the last turn moved */
+    struct laggard laggard;         /* while it lags */
     struct topics topics;
     struct addr addr;
+    uint32_t moved_then;   /* `moved` at check_ns */
     uint32_t swept;        /* the sweep that last looked at it (sweep.h) */
     uint8_t state;         /* enum session_state */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
-    bool of_balancer; /* its PROXY protocol header names nobody (proxied.h): it offends nobody, and no ban closes it */
-    uint8_t standing; /* enum standing, of its source when it came */
-    bool half_open;
-    bool served;           /* at least one whole message has passed, either way */
+    uint8_t standing;      /* enum standing, of its source when it came */
+    bool of_balancer : 1; /* its PROXY protocol header names nobody (proxied.h): it offends nobody, and no ban closes it
+                           */
+    bool half_open : 1;
+    bool served : 1;       /* at least one whole message has passed, either way */
     bool proven : 1;       /* it was served, or has subscribed (strangers.h) */
     bool shed_due : 1;     /* what it waits with is to be shed (shedding.h) */
     bool heavy : 1;        /* its last turn moved much: others go first */
@@ -76,8 +80,9 @@ struct session {
     bool app_listens : 1;  /* the application would give up a client of which it hears nothing: one of them has sent
                               PINGs */
     bool awaits_reply : 1; /* a request/reply client: for each message in one comes back */
-    bool takes_turns : 1;  /* its requests are counted and limited (admission.h) */
-    bool one_way : 1;      /* nothing comes back from the application (tenure.h) */
+    bool takes_turns : 1;  /* its messages are counted, and may be held (admission.h) */
+    bool in_line : 1;      /* one of them is, and it is not read meanwhile */
+    bool in_queue : 1;     /* the limiter may grant it messages */
     bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
     bool broadcast : 1;    /* the application publishes: what it sends others it holds back for one that lags */
     bool lags : 1;         /* its client has not kept up (flow/lag.h) */

@@ -12,32 +12,32 @@ static enum shed_over over_of(const struct session *s)
     return session_limits(s)->concurrency.shed.over;
 }
 
-/* Every worker tells the valve the same. */
+/* Every worker tells the limiter the same. */
 void shedding_adopt(struct worker_gate *wg)
 {
     const struct limits *l = &wg->policy->limits;
     bool sheds = l->concurrency.shed.over != SHED_OVER_WAIT;
-    valve_shed_by(&wg->gate->valve, &(struct codel_params){
-                                        .target_ns = sheds ? l->concurrency.shed.target_ns : 0,
-                                        .interval_ns = l->concurrency.shed.interval_ns,
-                                    });
+    admission_shed_by(&wg->gate->limiter, &(struct codel_params){
+                                              .target_ns = sheds ? l->concurrency.shed.target_ns : 0,
+                                              .interval_ns = l->concurrency.shed.interval_ns,
+                                          });
 }
 
 static bool may_answer(struct session *s)
 {
-    return s->admission.asked.in_hand == 0 && lane_may_inject(&s->down, s);
+    return !admission_owes(s) && lane_may_inject(&s->down, s);
 }
 
 void shedding_look(struct session *s)
 {
     uint64_t now = s->wg->worker->now_ns, again_ns;
-    if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !admission_waits(s))
+    if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !s->in_line)
         return;
     if (over_of(s) == SHED_OVER_REPLY && !may_answer(s)) {
         session_arm(s, now + session_limits(s)->concurrency.shed.target_ns);
         return;
     }
-    s->shed_due = valve_sheds(&s->wg->gate->valve, &s->admission, now, &again_ns);
+    s->shed_due = admission_sheds(s, &again_ns);
     if (s->shed_due)
         session_wake(s);
     else if (again_ns != UINT64_MAX)

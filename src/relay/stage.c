@@ -397,8 +397,8 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(atomic_load(&s->gate.lag.lagging), 0);
     assert_int_equal(unfinished_held(&s->gate.traffic.unfinished), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.pass), 0);
-    assert_int_equal(atomic_load(&s->gate.valve.in_hand), 0);
-    assert_int_equal(s->gate.valve.turns.waiting, 0);
+    assert_int_equal(atomic_load(&s->gate.limiter.limit.in_hand), 0);
+    assert_int_equal(s->gate.limiter.limit.queue.count, 0);
     assert_int_equal(topic_tree_cost(&s->gate.traffic.topics), 0);
     assert_int_equal(s->gate.routing_ids.count, 0);
     assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run) && list_empty(&s->worker.run_new));

@@ -189,7 +189,7 @@ static bool is_paused(const struct session *s)
 {
     if (s->state != SESSION_OPEN)
         return s->state == SESSION_WAITING;
-    return s->up.paused || s->up.pressed || admission_holds_back(s);
+    return s->up.paused || s->up.pressed || s->in_line;
 }
 
 static enum connection_state state_of(const struct session *s)

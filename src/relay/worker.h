@@ -92,7 +92,8 @@ struct worker_gate {
     struct strangers proven;         /* the other open ones */
     _Atomic uint32_t stranger_count; /* strangers.count, for other workers */
     _Atomic uint32_t asked;          /* so many of them shall give way to newcomers of other workers */
-    struct list woken;               /* who was given a turn; under the valve's lock */
+    struct list woken;               /* sessions that were granted messages; under the limiter's lock */
+    struct alarm limiter_tick;       /* see admission.h */
     struct alarm accept_again;       /* after descriptors ran out */
     struct list connect_line[STANDING_COUNT], connecting; /* see connects.h; oldest first */
     unsigned connecting_count;

@@ -70,10 +70,6 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")               \
     CELL(REQUESTS_IN_HAND, "weir_requests_in_hand", METRIC_GAUGE, "",                                                  \
          "Requests passed to the application and not answered yet.")                                                   \
-    CELL(REQUESTS_LIMIT, "weir_requests_limit", METRIC_GAUGE, "",                                                      \
-         "Requests that the application may have in hand now (learned); 0 while nothing is limited.")                  \
-    CELL(REQUESTS_KEPT, "weir_requests_kept_total", METRIC_COUNTER, "",                                                \
-         "Requests that the application kept while it answered others (long polls); they count as in hand no longer.") \
     CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that waits for its turn.") \
     CELL(COUNTER_STATE, "weir_counter_state", METRIC_GAUGE, "",                                                        \
          "The counter of the application (the key counter): 0 absent, 1 believed, 2 slow (nothing is taken although "  \

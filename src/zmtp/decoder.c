@@ -130,3 +130,18 @@ size_t zmtp_put_header(uint8_t dst[static ZMTP_HEADER_MAX], unsigned flags, uint
         dst[1 + i] = (uint8_t)(size >> (8 * (7 - i)));
     return 9;
 }
+
+uint32_t zmtp_whole_messages(const uint8_t *at, size_t len, uint32_t most)
+{
+    struct zmtp_decoder d;
+    const uint8_t *end = at + len;
+    uint32_t n = 0;
+    zmtp_decoder_init(&d, false);
+    while (n < most && at < end) {
+        enum zmtp_item item = zmtp_next(&d, &at, end);
+        if (item == ZMTP_NEED || item == ZMTP_BAD)
+            break;
+        n += item == ZMTP_FRAME && !zmtp_is_command(&d) && !(d.flags & ZMTP_FLAG_MORE);
+    }
+    return n;
+}

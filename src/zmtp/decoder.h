@@ -60,6 +60,10 @@ struct zmtp_decoder {
 
 void zmtp_decoder_init(struct zmtp_decoder *d, bool zmtp2);
 
+/* How many whole messages lie in front of a decoder that stands between two, `most` at most. Commands are no messages.
+ * What breaks the protocol ends the count. */
+MUST_USE uint32_t zmtp_whole_messages(const uint8_t *at, size_t len, uint32_t most);
+
 /* Slow path of zmtp_next(): headers in pieces, violations. */
 enum zmtp_item zmtp_next_slow(struct zmtp_decoder *d, const uint8_t **at, const uint8_t *end);
 
