@@ -58,7 +58,7 @@ bench-quick: ## the same in under a minute, for a first look; writes nothing
 	@scripts/build.sh $(BUILD) -Dbench=true
 	@bench/run.py --quick
 
-survival: ## every flood against a bare application, Weir, HAProxy, zmq_proxy and nftables (15 minutes); writes bench/results/
+survival: ## every flood against a bare application, Weir, HAProxy, zmq_proxy and nftables (half an hour); writes bench/results/
 	@scripts/deps.sh build bench survival
 	@scripts/build.sh $(BUILD) -Dbench=true
 	@bench/survival.py --write $(ARGS)

@@ -18,7 +18,7 @@ from pathlib import Path
 from run import ROOT, Failed, machine
 from survival import drawn, figures, report
 from survival.cell import Cell, ask_for_short_slices
-from survival.contenders import CONTENDERS, NotRun, runs
+from survival.contenders import CONTENDERS, NotRun, bring_up, runs
 from survival.rows import ROWS
 
 
@@ -31,7 +31,10 @@ def selected(options):
     unknown += [word for word in words or [] if not any(word in row.name for row in every)]
     if unknown:
         sys.exit(f"survival: no such row or contender: {', '.join(unknown)}; rows: --list; contenders: {', '.join(CONTENDERS)}")
-    rows = [row for row in every if any(word in row.name for word in words)] if words else [row for row in every if row.quick or not options.quick]
+    if words:
+        rows = [row for row in every if any(word in row.name for word in words)]
+    else:
+        rows = [row for row in every if (row.quick or not options.quick) and (options.full or not row.extra)]
     return [(row, wanted or runs(row, options.full)) for row in rows]
 
 
@@ -45,7 +48,7 @@ def one(build, row, name, repeats):
     calmest = None
     for _ in range(1 + repeats):
         try:
-            found = figures.of(Cell(build, row, name).measure(CONTENDERS[name]))
+            found = figures.of(Cell(build, row, name).measure(bring_up))
         except NotRun as reason:
             return f"not run: {reason}"
         except Failed as failure:
@@ -69,13 +72,15 @@ def measured_row(build, row, names, options, label):
         good = [run for run in all_runs if not isinstance(run, str)]
         results.append((name, figures.median_run(good) if good else all_runs[0]))
     bare = dict(results).get("bare")
-    for _, result in results:
-        if isinstance(result, str) or not bare or isinstance(bare, str):
+    for name, result in results:
+        if isinstance(result, str) or not isinstance(bare, figures.Figures):
             continue
         if row.busy:
             figures.compare_speed(result, bare)
-        if row.against_bare:
+        if row.against_bare and name != "bare":
             figures.compare_with_bare(result, bare)
+        if row.promise_ms and name == report.COUNTER:
+            figures.keep_promise(result, row)
     return results
 
 
@@ -93,7 +98,7 @@ def parse():
     options.add_argument("--rows", help="only rows whose name contains one of these words")
     options.add_argument("--contenders", help=f"only these, also for rows that they usually skip: {', '.join(CONTENDERS)}")
     options.add_argument("--quick", action="store_true", help="a few rows, for a first look")
-    options.add_argument("--full", action="store_true", help="every contender for every row")
+    options.add_argument("--full", action="store_true", help="every row, and every contender for each")
     options.add_argument("--rounds", type=int, default=1, help="of each row; the median counts")
     options.add_argument("--repeat", type=int, default=1, help="times that a run is repeated which other work on this machine disturbed")
     options.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the rows whose parameters are drawn at each run")
@@ -112,7 +117,7 @@ def main():
     chosen = selected(options)
     if options.list:
         for row, names in chosen:
-            print(f"{row.name:<26}{row.app:<9}{row.what} ({', '.join(names)})")
+            print(f"{row.name:<27}{row.app:<12}{row.what} ({', '.join(names)})")
         return
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     signal.signal(signal.SIGINT, stop)

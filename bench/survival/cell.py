@@ -20,11 +20,13 @@ from pathlib import Path
 
 from run import TICK_S, Failed, Process
 
-QUIET_S, RECOVERY_S, AFTER_S, SLACK_S = 0.7, 1.0, 0.5, 0.2
+from .row import ONE_WAY
+
+RECOVERY_S, AFTER_S, SLACK_S = 1.0, 0.5, 0.2
+EARLY_S = 0.5  # that a flood has before the first client, where it comes first
 NEVER = float("inf")
 ATTACKER = "127.66.0.1"
 SHARED = "127.50.0.1"  # of the clients that stand behind one address
-PUBLISHERS = ("pub", "xpub")
 
 
 def cores():
@@ -131,7 +133,7 @@ class Cell:
         self.build, self.row, self.contender = build, row, contender
         self.flood_core, self.app_core = cores()
         self.children, self.prefix = [], ()
-        self.relay = self.admin_port = None
+        self.relay = self.admin_port = self.counter = None
         self.metrics = {}
 
     def start(self, *command, **how):
@@ -142,8 +144,10 @@ class Cell:
 
     def start_application(self, endpoint):
         """Returns where it listens."""
-        publication = map(str, self.row.publish) if self.row.app in PUBLISHERS else ()
-        self.application = self.start(self.build / "bench/survival_app", self.row.app, endpoint, self.row.work_us, f"{self.folder}/report",
+        publication = map(str, self.row.publish) if self.row.publishes else ()
+        work = f"{self.row.work_us}:{self.row.others_us}" if self.row.others_us else self.row.work_us
+        counter = ["--counter", self.counter] if self.counter else []
+        self.application = self.start(self.build / "bench/survival_app", *counter, self.row.app, endpoint, work, f"{self.folder}/report",
                                       *publication, core=self.app_core)
         self.published = list(map(int, self.application.line("ready")))
         return endpoint
@@ -168,17 +172,23 @@ class Cell:
         return self
 
     def _drive(self):
-        total_s = QUIET_S + self.row.flood_s + SLACK_S + RECOVERY_S + AFTER_S
+        calm_s = 0 if self.row.early else self.row.calm_s
+        total_s = calm_s + self.row.flood_s + SLACK_S + RECOVERY_S + AFTER_S
         options = [f"-{key}{value}" for key, value in self.row.clients.items()]
+        flood = self._begin_flood() if self.row.early else None
+        if flood:
+            time.sleep(EARLY_S)
         clients = self.start(self.build / "bench/survival_clients", *options, self.row.app, self.front.rsplit(":", 1)[1], total_s,
                              core=self.flood_core)
         self.start_ns = int(clients.line("start")[0])
-        time.sleep(max(0, self.start_ns / 1e9 + QUIET_S - time.monotonic()))
+        time.sleep(max(0, self.start_ns / 1e9 + calm_s - time.monotonic()))
         watched = [Memory(process) for process in (self.application, self.relay) if process]
         for memory in watched:
             memory.start()
+        if self.row.stalls:
+            self.application.process.send_signal(signal.SIGUSR1)
         self.flood_start_ns = time.monotonic_ns()
-        self.flood_line = self._flood()
+        self.flood_line = self._end_flood(flood or self._begin_flood())
         self.flood_end_ns = time.monotonic_ns()
         self.end_ns = self.start_ns + int(total_s * 1e9)
         lines = clients.rest(total_s + 10)
@@ -190,21 +200,29 @@ class Cell:
         self._scrape()
         self._collect(lines, Path(self.folder, "report").read_text().splitlines())
 
-    def _flood(self):
-        """What the flood tool said last."""
+    def _begin_flood(self):
+        """The process that floods; None where there is none."""
+        within_s = self.row.flood_s + 1 + EARLY_S * self.row.early
         if self.row.busy:
-            busy = self.start(self.build / "bench/bench_peer", "push", self.target, self.row.busy, self.row.flood_s, core=self.flood_core)
-            busy.rest(self.row.flood_s + 5)
-        elif self.row.flood:
-            flood = self.start(self.build / "tests/e2e/attacks/flood", *shlex.split(self.row.flood), "--to", self.target, "--from", SHARED if self.row.neighbour else ATTACKER,
-                               "--seconds", self.row.flood_s + 1, core=self.flood_core, nice=10)
-            ends_s = self.flood_start_ns / 1e9 + self.row.flood_s
-            lines = flood.end_by(ends_s)
-            time.sleep(max(0, ends_s - time.monotonic()))  # a flood that is refused in full ends early; the phases stay what they are
-            return lines[-1] if lines else "the flood did not end by itself"
-        else:
-            time.sleep(self.row.flood_s)
-        return ""
+            return self.start(self.build / "bench/bench_peer", "push", self.target, self.row.busy, self.row.flood_s, core=self.flood_core)
+        if self.row.askers:
+            return self.start(self.build / "bench/survival_askers", self.target.rsplit(":", 1)[1], within_s, *self.row.askers.split(),
+                              core=self.flood_core, nice=10)
+        if self.row.flood:
+            source = SHARED if self.row.neighbour else ATTACKER
+            return self.start(self.build / "tests/e2e/attacks/flood", *shlex.split(self.row.flood), "--to", self.target, "--from", source,
+                              "--seconds", int(within_s + 0.5), core=self.flood_core, nice=10)
+        return None
+
+    def _end_flood(self, flood):
+        """What the flood said last, at its end."""
+        ends_s = self.flood_start_ns / 1e9 + self.row.flood_s
+        if self.row.busy:
+            flood.rest(self.row.flood_s + 5)
+            return ""
+        lines = flood.end_by(ends_s) if flood else [""]
+        time.sleep(max(0, ends_s - time.monotonic()))  # a flood that is refused in full ends early; the phases stay what they are
+        return lines[-1] if lines else "the flood did not end by itself"
 
     def _scrape(self):
         if not self.admin_port or not self.relay_alive:
@@ -234,9 +252,9 @@ class Cell:
                 heard[fields[1], int(fields[2])] = int(fields[3])
                 continue
             client, seq, latency = fields[1], fields[2] if fields[0] == "work" else "0", int(fields[-1])
-            latency = arrived.get((client, seq), NEVER) if self.row.app == "pull" else latency if latency >= 0 else NEVER
+            latency = arrived.get((client, seq), NEVER) if self.row.app in ONE_WAY else latency if latency >= 0 else NEVER
             (self.work if fields[0] == "work" else self.newcomers).append((int(fields[-2]), latency))
-        if self.row.app in PUBLISHERS:
+        if self.row.publishes:
             self._expect_publications(heard)
 
     def _expect_publications(self, heard):

@@ -4,12 +4,12 @@
  * address of its own (127.50.x.y). A client that must wait does not stop the clock: each piece of work has an intended
  * time from the start, and latency counts from it.
  *
- *   clients rep|router|pull|pub PORT SECONDS [-n CLIENTS] [-r RATE] [-z SIZE] [-b BURST] [-1]
+ *   clients rep|router|pull|dealer|mute|pub PORT SECONDS [-n CLIENTS] [-r RATE] [-z SIZE] [-b BURST] [-1]
  *
  * RATE: messages a second of each client, BURST at once. -1: all of them behind one address. A newcomer sends one
  * message, of 4 KiB at most. Prints "start NS", and at the end a line for each piece of work: "work CLIENT SEQ
- * INTENDED_NS LATENCY_NS|-1", "new ID INTENDED_NS LATENCY_NS|-1". What pull received it knows itself; the clients of
- * pub print "got CLIENT SEQ LATENCY_NS".
+ * INTENDED_NS LATENCY_NS|-1", "new ID INTENDED_NS LATENCY_NS|-1". What pull, dealer and mute received they know
+ * themselves; the clients of pub print "got CLIENT SEQ LATENCY_NS".
  */
 #include "../../demo/demo.h"
 #include "curve.h"
@@ -54,6 +54,7 @@ static unsigned newcomer_count;
 
 static void *context;
 static enum kind kind;
+static int socket_type;
 static const char *port;
 static unsigned client_count = 8, burst = 1;
 static uint64_t rate = 50;
@@ -74,10 +75,9 @@ static size_t add_item(unsigned client, unsigned seq, uint64_t intended_ns)
 /* `host`: the last two bytes of the address that the client comes from. */
 static void *open_socket(unsigned host)
 {
-    static const int types[] = {ZMQ_DEALER, ZMQ_PUSH, ZMQ_SUB};
     char endpoint[80];
     int linger = 0;
-    void *socket = zmq_socket(context, types[kind]);
+    void *socket = zmq_socket(context, socket_type);
     snprintf(endpoint, sizeof(endpoint), "tcp://127.50.%u.%u:0;127.0.0.1:%s", host / 250, 1 + host % 250, port);
     if (!socket || !curve_ask(socket) || zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger)) < 0 ||
         (kind == KIND_SUB && zmq_setsockopt(socket, ZMQ_SUBSCRIBE, "news", 4) < 0) ||
@@ -257,15 +257,23 @@ static void report(void)
 
 static bool set_kind(const char *word)
 {
-    if (strncmp(word, "router", 6) == 0 || strcmp(word, "rep") == 0)
-        kind = KIND_ECHO;
-    else if (strcmp(word, "pull") == 0)
-        kind = KIND_PUSH;
-    else if (strcmp(word, "pub") == 0 || strcmp(word, "xpub") == 0)
-        kind = KIND_SUB;
-    else
-        return false;
-    return true;
+    static const struct {
+        const char *word;
+        enum kind kind;
+        int socket_type;
+    } words[] = {
+        {"rep", KIND_ECHO, ZMQ_DEALER},  {"router", KIND_ECHO, ZMQ_DEALER}, {"router-some", KIND_ECHO, ZMQ_DEALER},
+        {"pull", KIND_PUSH, ZMQ_PUSH},   {"dealer", KIND_PUSH, ZMQ_DEALER}, {"router8", KIND_ECHO, ZMQ_DEALER},
+        {"mute", KIND_PUSH, ZMQ_DEALER}, {"pub", KIND_SUB, ZMQ_SUB},        {"xpub", KIND_SUB, ZMQ_SUB},
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(word, words[i].word) != 0)
+            continue;
+        kind = words[i].kind;
+        socket_type = words[i].socket_type;
+        return true;
+    }
+    return false;
 }
 
 static bool set_options(int argc, char **argv)
@@ -294,9 +302,9 @@ int main(int argc, char **argv)
     bool good = set_options(argc, argv);
     double seconds = good ? strtod(argv[optind + 2], NULL) : 0;
     if (seconds <= 0 || seconds > 50) {
-        fputs(
-            "usage: clients [-n N] [-r RATE] [-z SIZE] [-b BURST] [-1] rep|router|pull|pub PORT SECONDS (at most 50)\n",
-            stderr);
+        fputs("usage: clients [-n N] [-r RATE] [-z SIZE] [-b BURST] [-1] rep|router|pull|dealer|mute|pub PORT SECONDS "
+              "(at most 50)\n",
+              stderr);
         return 2;
     }
     port = argv[optind + 1];

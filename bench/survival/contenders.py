@@ -34,9 +34,14 @@ def start_ideal(cell):
     cell.start(cell.build / "bench/survival_sink", cell.target, core=cell.flood_core, nice=10).line("ready")
 
 
-def _behind(cell):
-    cell.back = cell.start_application(f"ipc://{cell.folder}/app.sock")
+def _choose_ends(cell):
+    cell.back = f"ipc://{cell.folder}/app.sock"
     cell.front = cell.target = _tcp()
+
+
+def _behind(cell):
+    _choose_ends(cell)
+    cell.start_application(cell.back)
 
 
 def start_haproxy(cell):
@@ -53,12 +58,36 @@ def start_zmq_proxy(cell):
     cell.relay.line("ready")
 
 
+def _serve(cell):
+    """Weir with no option but the admin port; what the row or the column asks for beyond that stands in a file."""
+    cell.admin_port = free_port()
+    keys = {"listen": cell.front, "forward": cell.back}
+    if cell.counter:
+        keys["counter"] = cell.counter
+    if cell.row.proxied:
+        keys["proxy_protocol"] = "{from: [127.0.0.1]}"
+    if len(keys) == 2:
+        how = ["--listen", cell.front, "--forward", cell.back]
+    else:
+        Path(cell.folder, "weir.yaml").write_text("gates:\n  - name: main\n" + "".join(f"    {key}: {value}\n" for key, value in keys.items()))
+        how = ["-c", f"{cell.folder}/weir.yaml"]
+    cell.relay = cell.start(cell.build / "weir", "serve", *how, "--admin", f"127.0.0.1:{cell.admin_port}", core=cell.app_core)
+    cell.relay.line("weir:")
+
+
 def start_weir(cell):
     _behind(cell)
-    cell.admin_port = free_port()
-    cell.relay = cell.start(cell.build / "weir", "serve", "--listen", cell.front, "--forward", cell.back, "--admin",
-                            f"127.0.0.1:{cell.admin_port}", core=cell.app_core)
-    cell.relay.line("weir:")
+    _serve(cell)
+
+
+def start_weir_with_counter(cell):
+    """The application itself writes how many messages it has taken; Weir reads that page, and is there first."""
+    if cell.row.publishes:
+        raise NotRun("a publisher takes no messages")
+    _choose_ends(cell)
+    cell.counter = f"{cell.folder}/counter"
+    _serve(cell)
+    cell.start_application(cell.back)
 
 
 def _namespace_of(pid):
@@ -98,15 +127,39 @@ def start_nftables(cell):
         raise NotRun("nft: " + (loaded.stderr.strip().splitlines() or ["failed"])[0])
 
 
+def start_balancer(cell):
+    """A load balancer before everything else; only Weir is told who its clients are."""
+    if not shutil.which("haproxy"):
+        raise NotRun("haproxy is missing")
+    tells = cell.contender.startswith("weir")
+    behind, cell.front = cell.front, _tcp()
+    cell.target = cell.front
+    path = Path(cell.folder, "balancer.cfg")
+    path.write_text((HERE / "balancer.cfg").read_text().replace("SEND_PROXY", "send-proxy-v2" if tells else ""))
+    process = cell.start("haproxy", "-q", "-db", "-f", path, core=cell.app_core, env={"FRONT": cell.front[6:], "BACK": behind[6:]})
+    wait_listening(_port(cell.front), process)
+
+
 CONTENDERS = {"bare": start_bare, "haproxy": start_haproxy, "zmq_proxy": start_zmq_proxy, "nftables": start_nftables, "weir": start_weir,
-              "ideal": start_ideal}
-VARIANTS = ("bare", "weir")  # who runs the rows that are variants of another row
+              "weir+counter": start_weir_with_counter, "ideal": start_ideal}
+
+
+def bring_up(cell):
+    CONTENDERS[cell.contender](cell)
+    if cell.row.proxied:
+        start_balancer(cell)
+
+
+OURS = ("bare", "weir", "weir+counter")  # the others run the rows that are to compare them, unless --full
 
 
 def runs(row, full):
     """The contenders that a row is for. Without a flood there is nothing that `ideal` could be spared."""
-    usual = [name for name in CONTENDERS if name != "ideal" and (full or not row.variant or name in VARIANTS)]
-    return usual + ["ideal"] * (not row.honest and (full or (row.control and not row.variant)))
+    usual = [name for name in CONTENDERS if name in OURS or (name != "ideal" and (row.compared or full) and not row.proxied)]
+    if row.publishes or (row.uncounted and not full):
+        usual.remove("weir+counter")
+    spared = (row.control or full) and row.flood and not (row.proxied or row.askers or row.stalls)
+    return usual + ["ideal"] * bool(spared)
 
 
-__all__ = ["CONTENDERS", "NotRun", "Failed", "ROOT", "runs"]
+__all__ = ["CONTENDERS", "NotRun", "Failed", "ROOT", "bring_up", "runs"]

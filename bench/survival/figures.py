@@ -45,7 +45,8 @@ class Figures:
     metrics: dict
     flood: dict
     others: float  # cores that other work on this machine, or its host, kept busy meanwhile
-    broken: list
+    rules: list   # of survival that were broken
+    broken: list  # what the row is judged by: these rules, or others
 
     @property
     def disturbed(self):
@@ -65,11 +66,12 @@ def of(cell):
     new_during = [w for w in cell.newcomers if cell.flood_start_ns <= w[0] < cell.flood_end_ns]
     new_after = [w for w in cell.newcomers if w[0] >= after_ns]
     figures = Figures(
-        goodput(during) / max(goodput(quiet), 0.01), percentile_ms(quiet, 0.99), percentile_ms(during, 0.99),
+        goodput(during) / (max(goodput(quiet), 0.01) if quiet else 1), percentile_ms(quiet, 0.99) if quiet else 0, percentile_ms(during, 0.99),
         percentile_ms([w for w in during if w[0] < cell.flood_start_ns + ONSET_NS], 1.0), goodput(new_during),
         cell.memory.first, cell.memory.peak, percentile_ms(after, 0.95), cell.relay_memory.peak if cell.relay_memory else 0,
-        cell.throughput() if cell.row.busy else None, cell.metrics, _json(cell.flood_line), cell.others, [])
-    figures.broken = _broken(cell, figures, goodput(after), goodput(new_after))
+        cell.throughput() if cell.row.busy else None, cell.metrics, _json(cell.flood_line), cell.others, [], [])
+    figures.rules = _broken(cell, figures, goodput(after), goodput(new_after))
+    figures.broken = list(figures.rules)
     return figures
 
 
@@ -104,6 +106,12 @@ def compare_speed(figures, bare):
     """An honest client at full speed must be nearly as fast as without protection."""
     if figures.throughput and bare.throughput and figures.throughput < HONEST_SPEED * bare.throughput:
         figures.broken.append("slowed")
+
+
+def keep_promise(figures, row):
+    """What Weir with the counter promises beyond being no worse than the bare application."""
+    rules = [("promise: work lost", figures.goodput < GOODPUT), (f"promise: p99 above {row.promise_ms:.1f} ms", figures.p99_ms > row.promise_ms)]
+    figures.broken += [word for word, wrong in rules if wrong]
 
 
 def compare_with_bare(figures, bare):

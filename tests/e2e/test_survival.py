@@ -17,7 +17,9 @@ def survival(*args):
 def test_rows_are_listed():
     done = survival("--list")
     assert done.returncode == 0
-    assert "costly-router-50" in done.stdout and "honest-nat" in done.stdout
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert "weir, weir+counter" in rows["costly-router-50"] and "nat-costly-proxied" in rows
+    assert "counter" not in rows["topics"], "a publisher takes nothing that could be counted"
 
 
 def test_a_seed_repeats_a_draw():

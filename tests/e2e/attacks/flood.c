@@ -74,7 +74,7 @@ static void run(int ep, struct peer *peers, const struct options *o)
 
     while (!is_over(o, now, end_ns)) {
         open_missing(ep, peers, o, now, start_ns);
-        for (uint32_t i = 0; o->every_ns && i < o->connections; i++)
+        for (uint32_t i = 0; (o->every_ns || o->read_every_ns) && i < o->connections; i++)
             peer_on_time(ep, &peers[i], o, now);
         int n = epoll_wait(ep, events, 256, 10);
 

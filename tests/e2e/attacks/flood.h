@@ -44,14 +44,15 @@ struct options {
     uint64_t each;        /* units (messages, frames, commands) a connection sends; 0: no end */
     uint64_t bytes;       /* in all */
     uint64_t within_ns;
-    uint64_t size;     /* bytes of a frame, topic or context */
-    uint64_t announce; /* bytes that a huge frame says it has */
-    uint64_t every_ns; /* pause between two writes of a connection */
-    uint32_t chunk;    /* bytes of one write at most */
-    uint32_t frames;   /* of a message */
-    bool as_messages;  /* subscriptions as messages 01/00 instead of commands */
-    bool cancels;      /* a CANCEL of a topic never held behind every SUBSCRIBE */
-    bool never_read;   /* nothing after the handshake */
+    uint64_t size;          /* bytes of a frame, topic or context */
+    uint64_t announce;      /* bytes that a huge frame says it has */
+    uint64_t every_ns;      /* pause between two writes of a connection */
+    uint64_t read_every_ns; /* pause between two reads of a connection, each at a time of its own; 0: none */
+    uint32_t chunk;         /* bytes of one write at most */
+    uint32_t frames;        /* of a message */
+    bool as_messages;       /* subscriptions as messages 01/00 instead of commands */
+    bool cancels;           /* a CANCEL of a topic never held behind every SUBSCRIBE */
+    bool never_read;        /* nothing after the handshake */
     enum flood_start start;
     enum flood_end end;
     const uint8_t *raw; /* for the flood "bytes" */
@@ -63,7 +64,7 @@ struct peer {
     enum peer_stage stage;
     uint64_t units; /* sent on this connection */
     uint64_t body;  /* bytes of the current frame that are still to come */
-    uint64_t next_ns;
+    uint64_t next_ns, read_ns;
     uint64_t random;
     size_t in_len, out_len, out_off;
     uint8_t in[PEER_IN_BYTES];

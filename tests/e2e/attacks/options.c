@@ -10,18 +10,31 @@
 #define TOPIC_MAX 16384
 
 static const struct option long_options[] = {
-    {"to", required_argument, NULL, 't'},        {"from", required_argument, NULL, 'f'},
-    {"sources", required_argument, NULL, 'n'},   {"connections", required_argument, NULL, 'c'},
-    {"opens", required_argument, NULL, 'o'},     {"each", required_argument, NULL, 'e'},
-    {"bytes", required_argument, NULL, 'b'},     {"seconds", required_argument, NULL, 's'},
-    {"size", required_argument, NULL, 'z'},      {"announce", required_argument, NULL, 'a'},
-    {"every-ms", required_argument, NULL, 'm'},  {"chunk", required_argument, NULL, 'k'},
-    {"frames", required_argument, NULL, 'r'},    {"type", required_argument, NULL, 'y'},
-    {"mechanism", required_argument, NULL, 'q'}, {"minor", required_argument, NULL, 'i'},
-    {"hex", required_argument, NULL, 'x'},       {"start", required_argument, NULL, 'S'},
-    {"end", required_argument, NULL, 'E'},       {"as-messages", no_argument, NULL, 'M'},
-    {"cancels", no_argument, NULL, 'C'},         {"never-read", no_argument, NULL, 'N'},
-    {"rate", required_argument, NULL, 'p'},      {NULL, 0, NULL, 0},
+    {"to", required_argument, NULL, 't'},
+    {"from", required_argument, NULL, 'f'},
+    {"sources", required_argument, NULL, 'n'},
+    {"connections", required_argument, NULL, 'c'},
+    {"opens", required_argument, NULL, 'o'},
+    {"each", required_argument, NULL, 'e'},
+    {"bytes", required_argument, NULL, 'b'},
+    {"seconds", required_argument, NULL, 's'},
+    {"size", required_argument, NULL, 'z'},
+    {"announce", required_argument, NULL, 'a'},
+    {"every-ms", required_argument, NULL, 'm'},
+    {"chunk", required_argument, NULL, 'k'},
+    {"frames", required_argument, NULL, 'r'},
+    {"type", required_argument, NULL, 'y'},
+    {"mechanism", required_argument, NULL, 'q'},
+    {"minor", required_argument, NULL, 'i'},
+    {"hex", required_argument, NULL, 'x'},
+    {"start", required_argument, NULL, 'S'},
+    {"end", required_argument, NULL, 'E'},
+    {"as-messages", no_argument, NULL, 'M'},
+    {"cancels", no_argument, NULL, 'C'},
+    {"never-read", no_argument, NULL, 'N'},
+    {"rate", required_argument, NULL, 'p'},
+    {"read-every-ms", required_argument, NULL, 'R'},
+    {NULL, 0, NULL, 0},
 };
 
 int options_usage(const char *why)
@@ -110,6 +123,9 @@ static bool set_number(struct options *o, int c, uint64_t v)
         return true;
     case 'm':
         o->every_ns = v * NS_PER_MS;
+        return true;
+    case 'R':
+        o->read_every_ns = v * NS_PER_MS;
         return true;
     case 'k':
         o->chunk = (uint32_t)v;

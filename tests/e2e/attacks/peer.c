@@ -10,6 +10,7 @@
 
 #define READY_ROOM    512
 #define WRITES_A_TURN 8
+#define READS_A_TURN  1024 /* of a connection that reads now and then: all that is there, with an end */
 #define RETRY_NS      (10 * NS_PER_MS)
 
 struct figures figures;
@@ -18,7 +19,7 @@ struct figures figures;
 
 static void watch(int ep, struct peer *p, const struct options *o)
 {
-    bool reads = !o->never_read || p->stage < PEER_FLOODING;
+    bool reads = (!o->never_read && !o->read_every_ns) || p->stage < PEER_FLOODING;
     bool writes = p->stage == PEER_CONNECTING || p->out_len > 0 || (p->stage == PEER_FLOODING && o->every_ns == 0);
     struct epoll_event event = {.events = (reads ? EPOLLIN : 0u) | (writes ? EPOLLOUT : 0u) | EPOLLRDHUP,
                                 .data.ptr = p};
@@ -43,6 +44,7 @@ void peer_open(int ep, struct peer *p, const struct options *o, uint64_t now)
     p->stage = PEER_CONNECTING;
     p->units = p->body = p->next_ns = 0;
     p->in_len = p->out_len = p->out_off = 0;
+    p->read_ns = o->read_every_ns ? now + p->random % o->read_every_ns : 0; /* no two read together */
     epoll_ctl(ep, EPOLL_CTL_ADD, p->fd, &event);
 }
 
@@ -233,12 +235,30 @@ void peer_on_event(int ep, struct peer *p, const struct options *o, uint32_t eve
         watch(ep, p, o);
 }
 
-/* Floods with a pause between writes are driven by the clock, not by room in the socket. */
+/* Reads all that has come. False when the peer has ended the connection. */
+static bool read_all(struct peer *p, const struct options *o, uint64_t now)
+{
+    p->read_ns = now + o->read_every_ns;
+    for (int turn = 0; turn < READS_A_TURN; turn++) {
+        uint64_t before = figures.received_bytes;
+
+        if (!drain(p, o))
+            return false;
+        if (figures.received_bytes == before)
+            return true;
+    }
+    return true;
+}
+
+/* Floods with a pause between writes are driven by the clock, not by room in the socket; so is reading with one. */
 void peer_on_time(int ep, struct peer *p, const struct options *o, uint64_t now)
 {
-    if (p->stage != PEER_FLOODING || now < p->next_ns)
+    bool writes = o->every_ns && p->stage == PEER_FLOODING && now >= p->next_ns;
+    bool reads = o->read_every_ns && p->stage >= PEER_FLOODING && now >= p->read_ns;
+
+    if (!writes && !reads)
         return;
-    if (!pump(p, o, now))
+    if ((reads && !read_all(p, o, now)) || (writes && !pump(p, o, now)))
         lost(p, now);
     if (p->stage != PEER_CLOSED)
         watch(ep, p, o);
