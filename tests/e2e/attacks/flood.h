@@ -47,7 +47,7 @@ struct options {
     uint64_t size;          /* bytes of a frame, topic or context */
     uint64_t announce;      /* bytes that a huge frame says it has */
     uint64_t every_ns;      /* pause between two writes of a connection */
-    uint64_t read_every_ns; /* pause between two reads of a connection, each at a time of its own; 0: none */
+    uint64_t read_every_ns; /* a connection reads in a quarter of such a time, no two in the same; 0: always */
     uint32_t chunk;         /* bytes of one write at most */
     uint32_t frames;        /* of a message */
     bool as_messages;       /* subscriptions as messages 01/00 instead of commands */

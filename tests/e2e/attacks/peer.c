@@ -11,6 +11,7 @@
 #define READY_ROOM    512
 #define WRITES_A_TURN 8
 #define READS_A_TURN  1024 /* of a connection that reads now and then: all that is there, with an end */
+#define READING_PART  4    /* of its time: one part in so many */
 #define RETRY_NS      (10 * NS_PER_MS)
 
 struct figures figures;
@@ -33,7 +34,10 @@ void peer_open(int ep, struct peer *p, const struct options *o, uint64_t now)
 
     if (figures.opened + figures.failed >= o->opens)
         return;
-    p->fd = target_connect(&o->target, figures.opened + figures.failed, o->never_read ? 4096 : 0);
+    p->fd = target_connect(&o->target, figures.opened + figures.failed,
+                           o->never_read      ? 4096
+                           : o->read_every_ns ? 65536
+                                              : 0);
     if (p->fd < 0) {
         figures.failed++;
         p->next_ns = now + RETRY_NS;
@@ -238,7 +242,10 @@ void peer_on_event(int ep, struct peer *p, const struct options *o, uint32_t eve
 /* Reads all that has come. False when the peer has ended the connection. */
 static bool read_all(struct peer *p, const struct options *o, uint64_t now)
 {
-    p->read_ns = now + o->read_every_ns;
+    if (now >= p->read_ns + o->read_every_ns / READING_PART) {
+        p->read_ns += o->read_every_ns;
+        return true;
+    }
     for (int turn = 0; turn < READS_A_TURN; turn++) {
         uint64_t before = figures.received_bytes;
 
