@@ -63,8 +63,9 @@ survival: ## every flood against a bare application, Weir, HAProxy, zmq_proxy an
 	@scripts/build.sh $(BUILD) -Dbench=true
 	@bench/survival.py --write $(ARGS)
 
-zoo: ## protocols of the field, each bare and behind Weir (half an hour); writes bench/results/
-	@scripts/deps.sh build test
+zoo: ## protocols and programs of the field, each bare and behind Weir (an hour and a half); writes bench/results/
+	@scripts/deps.sh build test zoo
+	@scripts/interop-deps.sh
 	@scripts/build.sh $(BUILD) -Dtests=true -Dbench=true
 	@WEIR=$(abspath $(BUILD))/weir /usr/bin/python3 tests/zoo/run.py --write $(ARGS)
 

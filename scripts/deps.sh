@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MPL-2.0
-# Installs the Debian packages that the named sets need: scripts/deps.sh build test demo bench survival lint. Silent when nothing is missing.
+# Installs the Debian packages that the named sets need: scripts/deps.sh build test demo bench survival zoo lint. Silent when nothing is missing.
 set -euo pipefail
 
 BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev libjansson-dev libnftables-dev)
@@ -9,6 +9,8 @@ TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest pyth
 DEMO_PACKAGES=(libzmq3-dev)
 BENCH_PACKAGES=(libzmq3-dev haproxy python3)
 SURVIVAL_PACKAGES=(libzmq3-dev haproxy nftables iproute2 util-linux coreutils python3)
+# Programs that speak ZeroMQ; what a protocol lacks is left out of the table.
+ZOO_PACKAGES=(libzmq3-dev python3 python3-zmq python3-yaml libjeromq-java iproute2 util-linux python3-ipykernel python3-jupyter-client python3-locust rsyslog-czmq)
 LINT_PACKAGES=(clang clang-format cppcheck)
 
 wanted=()
@@ -23,9 +25,14 @@ for set in "$@"; do
     demo) wanted+=("${DEMO_PACKAGES[@]}") ;;
     bench) wanted+=("${BENCH_PACKAGES[@]}") ;;
     survival) wanted+=("${SURVIVAL_PACKAGES[@]}") ;;
+    zoo)
+        wanted+=("${ZOO_PACKAGES[@]}")
+        command -v node >/dev/null || wanted+=(nodejs npm)
+        command -v javac >/dev/null || wanted+=(default-jdk-headless)
+        ;;
     lint) wanted+=("${LINT_PACKAGES[@]}") ;;
     *)
-        echo "deps: unknown set '$set' (build, test, demo, bench, survival, lint)" >&2
+        echo "deps: unknown set '$set' (build, test, demo, bench, survival, zoo, lint)" >&2
         exit 2
         ;;
     esac

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MPL-2.0
-# Puts what tests/interop needs beside the build directory (build-interop/, or $WEIR_INTEROP): the npm package zeromq as locked, and the
+# Puts what tests/interop and the zoo need beside the build directory (build-interop/, or $WEIR_INTEROP): the npm package zeromq as locked, and the
 # compiled Java peer. Does nothing when all is there. In CI (CI set) whatever is missing is an error; otherwise those tests are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,9 +24,9 @@ node_package() {
     cp "$here/package-lock.json" "$there/installed-lock.json"
 }
 
-java_peer() {
-    local source=tests/interop/java/Peer.java there=$into/java
-    [ "$there/Peer.class" -nt "$source" ] && return 0
+java_peer() { # SOURCE
+    local source=$1 there=$into/java
+    [ "$there/$(basename "$source" .java).class" -nt "$source" ] && return 0
     command -v javac >/dev/null || { absent "javac is missing; tests with JeroMQ are left out"; return; }
     [ -e "$jeromq" ] || { absent "$jeromq is missing (Debian: libjeromq-java); tests with JeroMQ are left out"; return; }
     mkdir -p "$there"
@@ -34,4 +34,5 @@ java_peer() {
 }
 
 node_package
-java_peer
+java_peer tests/interop/java/Peer.java
+java_peer tests/zoo/foreign/ZooPeer.java
