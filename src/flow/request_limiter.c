@@ -512,8 +512,7 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     calm_time_advance(&l->calm, now_ns);
     bool disturbed = reqlimit_is_disturbed(l, now_ns);
     uint64_t passed = atomic_load(&l->passed); /* less than before, when some were taken back */
-    /* A flood's first burst, that nobody had held yet, says nothing of the service. */
-    if (!disturbed && !l->queue.count && reqlimit_state(l) == LIMIT_NONE)
+    if (!disturbed && !l->queue.count)
         plain_service_count(&l->plain, elapsed_since(l->counted_passed, passed), facts.answered - l->counted_answered);
     l->counted_passed = passed;
     l->counted_answered = facts.answered;

@@ -167,7 +167,6 @@ uint32_t admission_allows(struct session *s)
     if (reqlimit_is_due(&s->admission, now_of(s))) {
         reqlimit_arrive(lock(g), &s->admission, now_of(s));
         unlock(g, s->wg);
-        s->arrived = true;
     }
     return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : s->admission.lease;
 }
@@ -188,7 +187,6 @@ static bool line_up(struct session *s)
     s->in_queue = s->admission.waiter.messages != 0;
     unlock(g, s->wg);
     s->in_line = s->granted == 0;
-    s->arrived = false;
     if (!s->in_line)
         return true;
     s->up.held_back = true;
@@ -204,11 +202,9 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
         return true;
     uint32_t of_granted = r->turns < s->granted ? r->turns : s->granted, others = r->turns - of_granted;
     s->granted -= of_granted;
-    /* What passes first after the limiter was asked is a sample of what messages cost. */
-    if (others && (s->arrived || !reqlimit_quick(&g->limit, &s->admission, others, now_of(s)))) {
+    if (others && !reqlimit_quick(&g->limit, &s->admission, others, now_of(s))) {
         reqlimit_passed(lock(g), &s->admission, others, now_of(s));
         unlock(g, s->wg);
-        s->arrived = false;
     }
     return !r->awaits_turn || line_up(s);
 }

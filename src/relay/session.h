@@ -82,7 +82,6 @@ struct session {
     bool awaits_reply : 1; /* a request/reply client: for each message in one comes back */
     bool takes_turns : 1;  /* its messages are counted, and may be held (admission.h) */
     bool in_line : 1;      /* one of them is, and it is not read meanwhile */
-    bool arrived : 1;      /* the limiter was asked, and not told yet what passed */
     bool in_queue : 1;     /* the limiter may grant it messages */
     bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
     bool broadcast : 1;    /* the application publishes: what it sends others it holds back for one that lags */
