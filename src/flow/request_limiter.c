@@ -91,6 +91,7 @@ static struct taken_facts reqlimit_facts(const struct reqlimit *l)
         .answered = atomic_load_explicit(&l->answered, memory_order_relaxed),
         .passed_at_ns = atomic_load_explicit(&l->passed_ns, memory_order_relaxed),
         .plain = l->plain.state == PLAIN_YES,
+        .passing = &l->passed,
     };
 }
 

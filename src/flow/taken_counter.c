@@ -3,6 +3,7 @@
 
 #include "flow/decay.h"
 
+#define LOST_MOST 8u  /* of what is lost at a time, so many count */
 #define GAP_FADES 64u /* takes after which half of a gap is forgotten, about */
 
 static void taken_counter_begin(struct taken_counter *c, const struct taken_view *v, const struct taken_facts *f,
@@ -48,18 +49,39 @@ static void taken_counter_wait(struct taken_counter *c, uint64_t now_ns)
     c->allowance = 1ull << (steps < 30 ? steps : 30);
 }
 
+/* More were taken than passed. Those that were assumed to be taken, when it waited, were still under way: that is no
+ * lie. */
+static void taken_counter_exceeds(struct taken_counter *c, uint64_t excess)
+{
+    uint64_t assumed = excess < c->assumed ? excess : c->assumed;
+    c->assumed -= assumed;
+    c->answered_most -= c->answered_most < excess ? c->answered_most : excess;
+    c->contradictions += excess > assumed && c->was_idle;
+    c->ahead = (int64_t)((uint64_t)c->ahead - excess);
+}
+
+/* It waits, and nothing is under way any more: what seems to lie there does not. */
+static void taken_counter_assume(struct taken_counter *c, uint64_t untaken)
+{
+    c->assumed += untaken;
+    c->answered_most += untaken;
+    c->ahead = (int64_t)((uint64_t)c->ahead + untaken);
+}
+
 static void taken_counter_contradict(struct taken_counter *c, const struct taken_facts *f, uint64_t now_ns)
 {
     uint64_t passed_at_ns = f->passed_at_ns > c->idle_since_ns ? f->passed_at_ns : c->idle_since_ns;
+    uint64_t quiet_ns = c->idle ? elapsed_since(passed_at_ns, now_ns) : 0;
     int64_t untaken = (int64_t)(f->passed - (uint64_t)c->ahead - c->taken);
     if (untaken < 0)
-        c->answered_most -= c->answered_most < 0 - (uint64_t)untaken ? c->answered_most : 0 - (uint64_t)untaken;
-    else if (c->idle && untaken > 0 && now_ns > passed_at_ns + TAKEN_SETTLE_NS)
-        c->answered_most += (uint64_t)untaken;
-    if (untaken < 0 || (c->idle && untaken > 0 && now_ns > passed_at_ns + TAKEN_SETTLE_NS)) {
-        c->ahead = (int64_t)((uint64_t)c->ahead + (uint64_t)untaken);
-        c->contradictions += c->was_idle;
+        taken_counter_exceeds(c, 0 - (uint64_t)untaken);
+    else if (untaken > 0 && quiet_ns > TAKEN_SETTLE_NS)
+        taken_counter_assume(c, (uint64_t)untaken);
+    if (untaken < 0 || quiet_ns > TAKEN_SETTLE_NS)
         untaken = 0;
+    if (quiet_ns > TAKEN_LOST_NS) {
+        c->contradictions += c->assumed < LOST_MOST ? c->assumed : LOST_MOST;
+        c->assumed = 0;
     }
     c->untaken = (uint64_t)untaken;
     if (c->contradictions > TAKEN_CONTRADICTIONS + c->taken / 64)
@@ -74,14 +96,19 @@ void taken_counter_read(struct taken_counter *c, const struct taken_page *page, 
                         uint64_t now_ns)
 {
     struct taken_view v;
-    if (!taken_page_read(page, now_ns, &v)) {
+    struct taken_facts f = *facts;
+    bool there = taken_page_read(page, now_ns, &v);
+    /* After the page: what was passed and taken in between must not seem to be taken before. */
+    if (f.passing)
+        f.passed = atomic_load(f.passing);
+    if (!there) {
         c->state = TAKEN_ABSENT;
         c->idle = false;
         c->untaken = 0;
         return;
     }
     if (c->state == TAKEN_ABSENT || v.generation != c->generation || v.taken < c->taken)
-        taken_counter_begin(c, &v, facts, now_ns);
+        taken_counter_begin(c, &v, &f, now_ns);
     if (c->state == TAKEN_DOUBTED)
         return;
     bool empty = v.empty_polls != c->empty_polls, took = v.taken != c->taken;
@@ -91,8 +118,8 @@ void taken_counter_read(struct taken_counter *c, const struct taken_page *page, 
     c->idle_since_ns = v.idle_since_ns;
     c->empty_polls = v.empty_polls;
     if (took)
-        taken_counter_progress(c, &v, facts, now_ns);
+        taken_counter_progress(c, &v, &f, now_ns);
     else
         taken_counter_wait(c, now_ns);
-    taken_counter_contradict(c, facts, now_ns);
+    taken_counter_contradict(c, &f, now_ns);
 }

@@ -10,7 +10,9 @@
  *   BELIEVED  more taken than passed                                          BELIEVED; the excess is forgotten
  *   BELIEVED  the same before it was idle for the first time                  the same, and no contradiction: older
  *                                                                             messages still lay in its pipes
- *   BELIEVED  idle, nothing passed for TAKEN_SETTLE_NS, some seem untaken     BELIEVED; these count as taken
+ *   BELIEVED  idle, nothing passed for TAKEN_SETTLE_NS, some seem untaken     BELIEVED; these are assumed to be taken
+ *   BELIEVED  they are taken after all (a busy machine)                       BELIEVED; no contradiction
+ *   BELIEVED  they are not, and it is idle and quiet for TAKEN_LOST_NS        BELIEVED; they were missed
  *   BELIEVED  more than TAKEN_CONTRADICTIONS + 1/64 of the takes like that    DOUBTED until the generation ends
  *   BELIEVED  a plain service answered TAKEN_ANSWERS_MOST more than taken     DOUBTED until the generation ends
  *   BELIEVED  some untaken, none taken for max(1 s, 8 x the longest gap)      SLOW
@@ -19,7 +21,7 @@
  * In SLOW the allowance doubles each quarter of a second: an application that stands still for some seconds gets a few
  * hundred messages more, and a counter that stands still costs three seconds once. DOUBTED is as ABSENT.
  *
- * Memory: 96 bytes. One owner at a time.
+ * Memory: 120 bytes. One owner at a time.
  */
 #ifndef WEIR_FLOW_TAKEN_COUNTER_H
 #define WEIR_FLOW_TAKEN_COUNTER_H
@@ -27,6 +29,7 @@
 #include "flow/taken_page.h"
 
 #define TAKEN_SETTLE_NS      (2 * NS_PER_MS)
+#define TAKEN_LOST_NS        (250 * NS_PER_MS)
 #define TAKEN_ANSWERS_MOST   64u
 #define TAKEN_CONTRADICTIONS 16u
 #define TAKEN_SLOW_NS        NS_PER_S
@@ -36,9 +39,10 @@ enum taken_state { TAKEN_ABSENT, TAKEN_BELIEVED, TAKEN_SLOW, TAKEN_DOUBTED };
 
 /* What the gate has seen itself. */
 struct taken_facts {
-    uint64_t passed, answered; /* messages, in all */
-    uint64_t passed_at_ns;     /* the last one */
-    bool plain;                /* each is known to be answered once */
+    uint64_t passed, answered;       /* messages, in all */
+    uint64_t passed_at_ns;           /* the last one */
+    bool plain;                      /* each is known to be answered once */
+    const _Atomic uint64_t *passing; /* or NULL: where `passed` is, for who passes without a lock */
 };
 
 /* All zero at the beginning. */
@@ -53,6 +57,7 @@ struct taken_counter {
     int64_t ahead; /* passed before or missed by the counter, less counted twice */
     uint64_t taken, empty_polls;
     uint64_t answered_most;       /* besides what it has counted: passed before the generation, or missed */
+    uint64_t assumed;             /* of those in `ahead`: seemed untaken while it was idle, and may be yet to come */
     uint64_t idle_since_ns;       /* 0: it is not idle */
     uint64_t taken_at_ns, gap_ns; /* last progress; the longest without, lately */
     uint64_t contradictions;

@@ -142,6 +142,66 @@ static void one_that_counts_too_low_is_resynchronised_when_idle(void **state)
     assert_int_equal(c.untaken, 0);
 }
 
+/* On a busy machine a message may take longer to be taken than an idle application should need. */
+static void one_that_is_late_is_no_liar(void **state)
+{
+    struct taken_counter c;
+    struct taken_facts f = {0};
+    uint64_t now_ns = NS_PER_S;
+    begin(&c, &f, now_ns);
+    for (unsigned i = 0; i < 1000; i++) {
+        taken_page_beat(&page, now_ns);
+        assert_false(taken_page_found_nothing(&page, true, now_ns));
+        f.passed++;
+        f.passed_at_ns = now_ns;
+        now_ns += 20 * NS_PER_MS;
+        taken_counter_read(&c, &page, &f, now_ns);
+        assert_int_equal(c.untaken, 0);
+        assert_false(take(now_ns));
+        taken_counter_read(&c, &page, &f, now_ns);
+        assert_true(taken_counter_holds(&c) && c.untaken == 0 && c.contradictions == 0);
+    }
+    f.passed += 3;
+    taken_counter_read(&c, &page, &f, now_ns);
+    assert_int_equal(c.untaken, 3);
+}
+
+static void one_that_misses_each_second_is_not_believed(void **state)
+{
+    struct taken_counter c;
+    struct taken_facts f = {0};
+    uint64_t now_ns = NS_PER_S;
+    begin(&c, &f, now_ns);
+    for (unsigned i = 0; i < 100 && taken_counter_holds(&c); i++) {
+        taken_page_beat(&page, now_ns);
+        f.passed += 2;
+        f.passed_at_ns = now_ns;
+        assert_false(take(now_ns));
+        assert_false(taken_page_found_nothing(&page, true, now_ns));
+        taken_counter_read(&c, &page, &f, now_ns + 10 * NS_PER_MS);
+        assert_int_equal(c.untaken, 0);
+        now_ns += NS_PER_S;
+        taken_counter_read(&c, &page, &f, now_ns);
+    }
+    assert_int_equal(c.state, TAKEN_DOUBTED);
+}
+
+/* While it was read another thread has passed one, and the application has taken it. */
+static void what_passes_meanwhile_is_no_lie(void **state)
+{
+    struct taken_counter c;
+    _Atomic uint64_t passed = 1;
+    struct taken_facts f = {.passing = &passed};
+    begin(&c, &f, NS_PER_S);
+    assert_false(taken_page_found_nothing(&page, true, NS_PER_S));
+    taken_counter_read(&c, &page, &f, NS_PER_S);
+    atomic_store(&passed, 2);
+    assert_false(take(NS_PER_S));
+    taken_counter_read(&c, &page, &f, NS_PER_S);
+    assert_int_equal(c.contradictions, 0);
+    assert_int_equal(c.untaken, 0);
+}
+
 static void one_that_stands_still_gets_an_allowance_that_doubles(void **state)
 {
     struct taken_counter c;
@@ -207,6 +267,9 @@ int main(void)
         cmocka_unit_test(one_that_counts_too_high_is_resynchronised),
         cmocka_unit_test(a_backlog_of_before_is_no_lie),
         cmocka_unit_test(one_that_counts_too_low_is_resynchronised_when_idle),
+        cmocka_unit_test(one_that_is_late_is_no_liar),
+        cmocka_unit_test(one_that_misses_each_second_is_not_believed),
+        cmocka_unit_test(what_passes_meanwhile_is_no_lie),
         cmocka_unit_test(one_that_stands_still_gets_an_allowance_that_doubles),
         cmocka_unit_test(answers_without_takes_are_a_lie),
         cmocka_unit_test(a_page_of_garbage_does_no_harm),
