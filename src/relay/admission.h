@@ -33,7 +33,7 @@ struct traffic_result;
 MUST_USE int admission_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns);
 void admission_fini(struct gate_limiter *g);
 
-/* The application's counter is there; NULL: gone. Main thread. */
+/* The application's counter is there; NULL: gone, and what was there is not read any more. Any thread. */
 void admission_attach(struct gate *g, struct taken_page *page);
 
 /* The counter has called. */

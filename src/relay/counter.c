@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "flow/taken_counter.h"
+#include "relay/admission.h"
 #include "relay/event_log.h"
 
 #include <errno.h>
@@ -18,21 +19,25 @@ static const struct rate wakes = {
 
 /* ---- the gate's limiter ---- */
 
-static void attach(struct counter *c, struct taken_page *page)
-{
-    (void)c;
-    (void)page;
-}
-
 static void look(struct counter *c)
 {
-    (void)c;
+    admission_look(c->wg);
+}
+
+/* The page that was there before is not read any more. */
+static void attach(struct counter *c, struct taken_page *page)
+{
+    admission_attach(c->wg->gate, page);
+    look(c);
 }
 
 static enum taken_state belief(const struct counter *c)
 {
-    struct taken_view v;
-    return taken_page_read(c->page, c->wg->worker->now_ns, &v) ? TAKEN_BELIEVED : TAKEN_ABSENT;
+    struct gate_limiter *l = &c->wg->gate->limiter;
+    pthread_mutex_lock(&l->lock);
+    enum taken_state state = l->limit.counter.state;
+    pthread_mutex_unlock(&l->lock);
+    return state;
 }
 
 /* ---- what is told ---- */

@@ -189,32 +189,36 @@ def test_it_is_told(gate, paths):
 
 # ---- it stands still, it lies: nobody is worse off ----
 
-def rate(endpoint, peers, clients=8, seconds=1.5):
-    """Requests a second of clients in lockstep, each from an address of its own."""
-    sockets = [peers.client(zmq.REQ, from_source(f"127.77.3.{n + 1}", endpoint)) for n in range(clients)]
-    poller = zmq.Poller()
-    for s in sockets:
-        poller.register(s, zmq.POLLIN)
-        s.send(b"work")
-    answers, begin = 0, time.monotonic()
-    while time.monotonic() < begin + seconds:
-        for s, _ in poller.poll(1000):
+def answers(peers, endpoints, clients=8, seconds=1.5):
+    """How many answers as many clients in lockstep get at each endpoint, at the same time, each from an address of its own."""
+    counts, at, poller = [0] * len(endpoints), {}, zmq.Poller()
+    for place, endpoint in enumerate(endpoints):
+        for n in range(clients):
+            s = peers.client(zmq.REQ, from_source(f"127.77.3.{n + 1}", endpoint))
+            at[s] = place
+            poller.register(s, zmq.POLLIN)
+            s.send(b"work")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for s, _ in poller.poll(100):
             s.recv()
             s.send(b"work")
-            answers += 1
-    for s in sockets:
+            counts[at[s]] += 1
+    for s in at:
         s.close(linger=0)
-    return answers / (time.monotonic() - begin)
+    return counts
 
 
 @pytest.mark.parametrize("lie", ["double", "half", "none"])
 def test_a_lie_costs_nobody_anything(gate, counted, peers, lie):
-    """As many answers as without Weir, from an application that works 1 ms on each."""
-    bare = counted("rep", "tcp://127.0.0.1:*", work_us=1000)
-    g = gate("rep", work_us=1000, lie=lie)
-    exchange(peers.client(zmq.REQ, g.weir.endpoint), 20)
-    through, without = rate(g.weir.endpoint, peers), rate(bare.endpoint, peers)
-    assert through >= 0.8 * without, f"{through:.0f} a second, {without:.0f} without Weir"
+    """As many answers as without Weir, from an application that works 2 ms on each."""
+    bare = counted("rep", "tcp://127.0.0.1:*", work_us=2000)
+    g = gate("rep", work_us=2000, lie=lie)
+    exchange(peers.client(zmq.REQ, g.weir.endpoint), 200)
+    g.wait_state(DOUBTED)
+    assert "counter contradicts what passes here" in g.weir.stderr()
+    through, without = answers(peers, [g.weir.endpoint, bare.endpoint])
+    assert through >= 0.8 * without, f"{through} answers, {without} without Weir"
     assert refusals(g.weir) == {}
 
 
@@ -223,9 +227,10 @@ def test_an_application_that_stands_still_loses_nothing(gate, peers):
     client = peers.client(zmq.PUSH, g.weir.endpoint, SNDHWM=0)
     client.send(b"first")
     g.weir.wait_metric("weir_counter_taken_messages_total", 1)
-    g.app.ask("stall 3000")
+    g.app.ask("stall 2000")
     for _ in range(5000):
         client.send(b"more")
+    g.wait_state(SLOW)
     wait_until(lambda: g.app.stats()["messages"] == 5001, "all messages")
     g.weir.wait_metric("weir_counter_taken_messages_total", 5001)
     assert refusals(g.weir) == {}
@@ -235,14 +240,15 @@ def test_an_application_that_stands_still_loses_nothing(gate, peers):
 # ---- a flood ----
 
 class Steady(threading.Thread):
-    """Clients with a request every 25 ms, or as soon as the one before is answered; each from an address of its own."""
+    """Clients with a message every 50 ms each, from an address of their own; those that ask wait for the answer first."""
 
-    EVERY_S = 0.025
+    EVERY_S = 0.05
+    USUAL = 160  # a second, of eight
 
-    def __init__(self, peers, endpoint, clients=8):
+    def __init__(self, peers, app, endpoint, kind, clients=8):
         super().__init__(daemon=True)
-        self.sockets = [peers.client(zmq.REQ, from_source(f"127.77.4.{n + 1}", endpoint)) for n in range(clients)]
-        self.answers, self.over = 0, threading.Event()
+        self.app, self.asks, self.over = app, kind == zmq.REQ, threading.Event()
+        self.sockets = [peers.client(kind, from_source(f"127.77.4.{n + 1}", endpoint)) for n in range(clients)]
 
     def run(self):
         poller, due, idle = zmq.Poller(), {s: time.monotonic() for s in self.sockets}, set(self.sockets)
@@ -252,19 +258,31 @@ class Steady(threading.Thread):
             now = time.monotonic()
             for s in [s for s in idle if due[s] <= now]:
                 s.send(b"steady")
-                idle.remove(s)
                 due[s] = max(due[s] + self.EVERY_S, now)
+                if self.asks:
+                    idle.remove(s)
             for s, _ in poller.poll(2):
                 s.recv()
-                self.answers += 1
                 idle.add(s)
         for s in self.sockets:
             s.close(linger=0)
 
+    def served(self):
+        stats = self.app.stats()
+        return stats["messages"] - stats["large"]
+
     def rate(self, seconds):
-        before, begin = self.answers, time.monotonic()
+        """Messages of theirs a second that the application has worked on."""
+        before, begin = self.served(), time.monotonic()
         time.sleep(seconds)
-        return (self.answers - before) / (time.monotonic() - begin)
+        return (self.served() - before) / (time.monotonic() - begin)
+
+    def wait_usual(self):
+        """Until they are served as if nothing were, for a while: the tests may not have the machine for themselves."""
+        rates = []
+        while len(rates) < 2 or min(rates[-2:]) < 0.75 * self.USUAL:
+            assert len(rates) < 12, f"served a second: {[round(rate) for rate in rates]}, {self.USUAL} without a flood"
+            rates.append(self.rate(0.7))
 
     def stop(self):
         self.over.set()
@@ -275,8 +293,8 @@ class Steady(threading.Thread):
 def steady(peers):
     started = []
 
-    def start(endpoint):
-        started.append(Steady(peers, endpoint))
+    def start(app, endpoint, kind):
+        started.append(Steady(peers, app, endpoint, kind))
         started[-1].start()
         return started[-1]
 
@@ -285,18 +303,36 @@ def steady(peers):
         s.stop()
 
 
-FLOOD = {"size": 200, "connections": 40, "sources": 40, "opens": 100000}
 COSTLY = {"work_us": 500, "large": 10000}
+CROWD = {"size": 200, "connections": 40, "sources": 40, "opens": 100000}
+# The application, its clients, and what the strangers send, in messages of 10 ms.
+PATTERNS = [pytest.param("router", zmq.REQ, {"name": "requests"}, id="router"), pytest.param("pull", zmq.PUSH, {"name": "messages", "type": "PUSH"}, id="pull")]
 
 
-def test_a_flood_of_costly_requests_bare(counted, flood, steady):
-    """Forty strangers, each with requests of 10 ms: whoever was there before hardly gets a turn."""
-    app = counted("router", "tcp://127.0.0.1:*", **COSTLY)
-    clients = steady(app.endpoint)
-    quiet = clients.rate(1)
-    f = flood("requests", app.endpoint, **FLOOD)
+@pytest.mark.parametrize("kind, client, strangers", PATTERNS)
+def test_a_flood_of_costly_messages_bare(counted, flood, steady, kind, client, strangers):
+    """Forty strangers: whoever was there before hardly gets a turn."""
+    app = counted(kind, "tcp://127.0.0.1:*", **COSTLY)
+    clients = steady(app, app.endpoint, client)
+    clients.wait_usual()
+    f = flood(endpoint=app.endpoint, **CROWD, **strangers)
     wait_until(lambda: app.stats()["large"] > 20, "the flood to be worked on")
-    assert clients.rate(2) < 0.5 * quiet
+    assert max(clients.rate(0.7) for _ in range(3)) < 0.5 * clients.USUAL
+    f.stop()
+
+
+@pytest.mark.parametrize("kind, client, strangers", PATTERNS)
+def test_a_flood_of_costly_messages_through(gate, flood, steady, kind, client, strangers):
+    """Behind Weir with a counter those who were there before are served as if nothing were."""
+    g = gate(kind, **COSTLY)
+    clients = steady(g.app, g.weir.endpoint, client)
+    clients.rate(2.5)  # what is seen in calm time is theirs
+    clients.wait_usual()
+    f = flood(endpoint=g.weir.endpoint, **CROWD, **strangers)
+    wait_until(lambda: g.app.stats()["large"] > 20, "the flood to be worked on")
+    clients.wait_usual()
+    assert g.weir.metric("weir_counter_state") == BELIEVED and g.weir.metric("weir_connections_in_line") > 10
+    assert f.alive()
     f.stop()
 
 
@@ -366,7 +402,7 @@ def test_a_hostile_writer_costs_protection_only(start_weir, counted, peers, path
     for t in threads:
         t.start()
     served = 0
-    while time.monotonic() < begin + 3 or served < 50:
+    while time.monotonic() < begin + 2 or served < 50:
         exchange(client)
         served += 1
     over.set()
