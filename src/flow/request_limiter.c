@@ -314,7 +314,7 @@ void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 
 static void reqlimit_lease(struct reqlimit_conn *c, uint32_t n)
 {
-    c->lease = (uint16_t)(n < LEASE_MOST ? n : LEASE_MOST);
+    c->lease = (uint8_t)(n < LEASE_MOST ? n : LEASE_MOST);
 }
 
 void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
@@ -322,6 +322,7 @@ void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_n
     reqlimit_fold(l, c, now_ns);
     if (!c->is_active)
         reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    c->tells = true;
     reqlimit_lease(c, reqlimit_credit(l, c));
     reqlimit_look(l, now_ns);
 }
@@ -329,6 +330,7 @@ void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_n
 void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
+    c->tells = false;
     reqlimit_pass(l, c, n, now_ns);
     reqlimit_lease(c, c->lease < n ? 0 : c->lease - n);
     reqlimit_look(l, now_ns);
@@ -339,6 +341,7 @@ uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n,
     reqlimit_fold(l, c, now_ns);
     if (!c->is_active)
         reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    c->tells = false;
     uint32_t credit = reqlimit_credit(l, c);
     uint32_t at_once = reqlimit_state(l) != LIMIT_ACTIVE && !l->queue.count && !l->most ? n : credit;
     at_once = at_once < n ? at_once : n;
@@ -513,7 +516,7 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     calm_time_advance(&l->calm, now_ns);
     bool disturbed = reqlimit_is_disturbed(l, now_ns);
     uint64_t passed = atomic_load(&l->passed); /* less than before, when some were taken back */
-    if (!disturbed && !l->queue.count)
+    if (!disturbed && reqlimit_state(l) == LIMIT_NONE)
         plain_service_count(&l->plain, elapsed_since(l->counted_passed, passed), facts.answered - l->counted_answered);
     l->counted_passed = passed;
     l->counted_answered = facts.answered;

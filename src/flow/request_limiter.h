@@ -76,7 +76,8 @@ struct reqlimit_sample {
 /* Times are on the coarse clock (decay.h): 200 bytes stand in each session, and most sessions are idle. */
 struct reqlimit_conn {
     /* its worker's */
-    uint16_t lease;  /* messages that it may pass without asking */
+    uint8_t lease;   /* messages that it may pass without asking */
+    bool tells;      /* what it passes next is told under the lock, so that it may be measured */
     uint16_t passed; /* since the last fold */
     uint32_t folded_at;
     /* its worker's, or under the lock */
@@ -273,9 +274,9 @@ MUST_USE static inline bool reqlimit_quick(struct reqlimit *l, struct reqlimit_c
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
     bool due = c->passed + n > REQLIMIT_FOLD || coarse_elapsed(c->folded_at, now_ns) > REQLIMIT_FOLD_NS;
-    if (due || (c->lease < n && passed + n > atomic_load_explicit(&l->free_until, memory_order_relaxed)))
+    if (due || c->tells || (c->lease < n && passed + n > atomic_load_explicit(&l->free_until, memory_order_relaxed)))
         return false;
-    c->lease = (uint16_t)(c->lease < n ? 0 : c->lease - n);
+    c->lease = (uint8_t)(c->lease < n ? 0 : c->lease - n);
     c->passed = (uint16_t)(c->passed + n);
     reqlimit_count_passed(l, c, n, now_ns);
     return true;

@@ -435,6 +435,47 @@ static void a_page_may_say_anything(void **state)
     }
 }
 
+/* A relay asks before it knows how many messages there are: what passes then is measured all the same. */
+static void who_asks_first_is_measured(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    unsigned locked = 0;
+    for (unsigned n = 0; n < 200; n++) {
+        if (reqlimit_is_due(&b->c[0], b->now_ns))
+            reqlimit_arrive(&b->l, &b->c[0], b->now_ns);
+        if (!reqlimit_quick(&b->l, &b->c[0], 1, b->now_ns)) {
+            reqlimit_passed(&b->l, &b->c[0], 1, b->now_ns);
+            locked++;
+        }
+        b->offered[0]++;
+        bench_pass(b, 0, 1);
+        for (unsigned i = 0; i < 40; i++)
+            bench_step(b);
+    }
+    assert_true(locked < 60);
+    assert_true(b->c[0].cost_ns > 0.8f * SERVICE && b->c[0].cost_ns < 1.2f * SERVICE);
+    assert_true(b->l.latency.samples >= 20);
+    bench_free(b);
+}
+
+/* A flood that is not answered says nothing about how the service answers. */
+static void a_flood_does_not_tell_what_the_service_is(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    unsigned k = 0;
+    bench_calm(b, 6 * NS_PER_S);
+    double messages = b->l.plain.messages, answers = b->l.plain.answers;
+    assert_true(answers > 0.9 * messages);
+    for (unsigned i = 4; i < CONNECTIONS; i++) /* all at once, before a tick */
+        for (unsigned n = 0; n < 300; n++)
+            bench_offer(b, i, 1);
+    for (uint64_t end_ns = b->now_ns + 300 * NS_PER_MS; b->now_ns < end_ns; bench_step(b))
+        if (b->now_ns % (10 * SERVICE) == 0)
+            bench_offer(b, k++ % 4, 1);
+    assert_true(b->l.plain.answers > 0.9 * b->l.plain.messages);
+    bench_free(b);
+}
+
 static void a_healthy_gate_takes_no_lock(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -538,6 +579,8 @@ int main(void)
         cmocka_unit_test(priorities_count_among_those_that_wait),
         cmocka_unit_test(clocks_that_differ_change_nothing),
         cmocka_unit_test(a_page_may_say_anything),
+        cmocka_unit_test(who_asks_first_is_measured),
+        cmocka_unit_test(a_flood_does_not_tell_what_the_service_is),
         cmocka_unit_test(a_healthy_gate_takes_no_lock),
         cmocka_unit_test(workers_share_a_gate),
     };
