@@ -12,8 +12,9 @@
  * and xpub publish RATE messages of SIZE bytes a second, stamped with the time at which each was due; xpub also reads a
  * few of its subscribers' messages after each. On SIGUSR1 the thread that works stands still for STALL_SECONDS, as one
  * does that waits for a disk; those of libzmq go on. With --counter it says what it takes at PATH (weir/taken.h);
- * router8 then passes messages on in a loop of its own, because what zmq_proxy() takes cannot be counted. "ready" (for
- * publishers: "ready START_NS PERIOD_NS"); ends when it is killed, after LIFE_SECONDS at most.
+ * router8 then passes messages on in a loop of its own, because what zmq_proxy() takes cannot be counted, and each
+ * counts as taken when a worker is free for it. "ready" (for publishers: "ready START_NS PERIOD_NS"); ends when it is
+ * killed, after LIFE_SECONDS at most.
  */
 #include "../../demo/demo.h"
 #include "curve.h"
@@ -245,25 +246,47 @@ static void start_workers(void *back)
 }
 
 /* One whole message. */
-static void pass_on(void *from, void *to, struct weir_taken *counted)
+static void pass_on(void *from, void *to)
 {
     zmq_msg_t msg;
-    for (bool more = true; more && take(from, &msg, counted);) {
+    for (bool more = true; more && take(from, &msg, NULL);) {
         more = zmq_msg_more(&msg);
         if (zmq_msg_send(&msg, to, more ? ZMQ_SNDMORE : 0) < 0)
             zmq_msg_close(&msg);
     }
 }
 
+/* As many as there are workers are worked on, the others wait before them. What Weir is to know is how many wait, so
+ * each counts as taken when a worker is free for it. */
+static void count(uint64_t passed, uint64_t answered)
+{
+    static uint64_t counted;
+    for (; counted < passed && counted < answered + WORKERS; counted++) {
+        weir_taken_asked(counter);
+        weir_taken_took(counter);
+    }
+    if (counted == answered + WORKERS)
+        return;
+    weir_taken_asked(counter);
+    weir_taken_found_nothing(counter, true);
+}
+
 /* What zmq_proxy() does, counted. */
 static void proxy(void *front, void *back)
 {
     zmq_pollitem_t items[] = {{.socket = front, .events = ZMQ_POLLIN}, {.socket = back, .events = ZMQ_POLLIN}};
-    while (weir_taken_poll(counter, front, items, 2, -1) >= 0 || zmq_errno() == EINTR) {
-        if (items[0].revents)
-            pass_on(front, back, counter);
-        if (items[1].revents)
-            pass_on(back, front, NULL);
+    uint64_t passed = 0, answered = 0;
+    count(passed, answered);
+    while (zmq_poll(items, 2, -1) >= 0 || zmq_errno() == EINTR) {
+        if (items[1].revents & ZMQ_POLLIN) {
+            pass_on(back, front);
+            answered++;
+        }
+        if (items[0].revents & ZMQ_POLLIN) {
+            pass_on(front, back);
+            passed++;
+        }
+        count(passed, answered);
     }
 }
 

@@ -191,10 +191,10 @@ def drawn_bursts(draw):
 
 @drawn
 def drawn_laggards(draw):
-    period_ms, size = draw.randint(1500, 4000), draw.randint(40_000, 60_000)
+    period_ms, size = draw.randint(6000, 9000), draw.randint(80_000, 120_000)
     return Row("drawn-laggards", "pub", f"20 subscribers that read in a quarter of each {period_ms / 1000} s, out of step; 100 publications of {size} B a second",
                f"subscriptions --type SUB --size 0 --each 1 {_sources(20)} --read-every-ms {period_ms}", clients={"n": 2}, publish=(100, size),
-               flood_s=LONG_S + 3, calm_s=BRIEF_S, against_bare=True,
+               flood_s=12, calm_s=BRIEF_S, against_bare=True,
                note="The application may hold back slow_reader.behind (64 MiB) for all of them together; half of it before strangers give way.")
 
 
