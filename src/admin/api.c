@@ -225,6 +225,22 @@ static void list_connections(const struct api *a, const struct api_request *q, s
     list(a, q, SURVEY_CONNECTIONS, ret);
 }
 
+static void list_gates(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX];
+    if (request_parse_no_args(&q->args, why)) {
+        complain(ret, BAD, "%s", why);
+        return;
+    }
+    json_t *rows = json_array();
+    for (size_t i = 0; i < relay_gate_count(a->relay); i++) {
+        struct gate_snapshot g;
+        relay_gate_snapshot(a->relay, i, &g);
+        json_array_append_new(rows, json_of_gate(&g));
+    }
+    answer(ret, OK, json_pack("{s: o}", "gates", rows));
+}
+
 static void kick(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX], whom[NETWORK_TEXT_MAX], what[64];
@@ -300,13 +316,10 @@ static const struct {
     bool takes_body;
     void (*run)(const struct api *a, const struct api_request *q, struct api_reply *ret);
 } routes[] = {
-    {PREFIX "bans", "GET", false, list_bans},
-    {PREFIX "bans", "PUT", true, set_ban},
-    {PREFIX "bans", "POST", true, set_ban},
-    {PREFIX "bans", "DELETE", false, lift_ban},
-    {PREFIX "sources", "GET", false, list_sources},
-    {PREFIX "connections", "GET", false, list_connections},
-    {PREFIX "kick", "POST", true, kick},
+    {PREFIX "bans", "GET", false, list_bans},       {PREFIX "bans", "PUT", true, set_ban},
+    {PREFIX "bans", "POST", true, set_ban},         {PREFIX "bans", "DELETE", false, lift_ban},
+    {PREFIX "sources", "GET", false, list_sources}, {PREFIX "connections", "GET", false, list_connections},
+    {PREFIX "gates", "GET", false, list_gates},     {PREFIX "kick", "POST", true, kick},
     {PREFIX "reload", "POST", true, reload},
 };
 

@@ -88,14 +88,25 @@ static json_t *seconds(uint64_t ns)
     return json_real((double)(ns / NS_PER_MS) / 1000.0);
 }
 
+/* Why its next message waits, and since when; null: it does not. */
+static json_t *hold_of(const struct connection_row *c)
+{
+    if (c->hold.proof == PROOF_NONE)
+        return json_null();
+    return json_pack("{s: s, s: o, s: o, s: b}", "proof", hold_proof_word(c->hold.proof), "seconds",
+                     seconds(c->hold.waited_ns), "messages", number(c->hold.messages), "established",
+                     c->hold.established);
+}
+
 json_t *json_of_connection(const struct connection_row *c, const char *gate)
 {
     char peer[ADDR_TEXT_MAX];
     json_t *socket = c->socket == SOCKET_AUTO ? json_null() : string_of(socket_type_name(c->socket));
-    return json_pack("{s: o, s: o, s: o, s: s, s: o, s: b, s: b, s: o, s: o, s: o}", "id", number(c->id), "gate",
+    return json_pack("{s: o, s: o, s: o, s: s, s: o, s: b, s: b, s: o, s: o, s: o, s: o}", "id", number(c->id), "gate",
                      string_of(gate), "peer", string_of(addr_format(peer, sizeof(peer), &c->addr)), "state",
-                     state_word(c->state), "socket", socket, "paused", c->paused, "blocked", c->blocked, "age_seconds",
-                     seconds(c->age_ns), "idle_seconds", seconds(c->idle_ns), "traffic", sums(&c->sums));
+                     state_word(c->state), "socket", socket, "paused", c->paused, "blocked", c->blocked, "hold",
+                     hold_of(c), "age_seconds", seconds(c->age_ns), "idle_seconds", seconds(c->idle_ns), "traffic",
+                     sums(&c->sums));
 }
 
 json_t *json_of_source(const struct source_row *s, const char *gate, bool banned)
@@ -104,6 +115,38 @@ json_t *json_of_source(const struct source_row *s, const char *gate, bool banned
                      string_of(gate), "connections", number(s->connections), "paused", number(s->paused), "strikes",
                      number(s->strikes), "banned", banned, "probation", s->probation, "exempt", s->exempt, "traffic",
                      sums(&s->sums));
+}
+
+static const char *counter_word(enum taken_state s)
+{
+    static const char *const words[] = {
+        [TAKEN_ABSENT] = "none", [TAKEN_BELIEVED] = "believed", [TAKEN_SLOW] = "slow", [TAKEN_DOUBTED] = "doubted"};
+    return words[s];
+}
+
+static json_t *limiter_of(const struct gate_snapshot *g)
+{
+    const struct reqlimit_report *r = &g->limiter;
+    const char *why_not = g->limiter_off ? "concurrency.limit is off" : reqlimit_report_why_not(r);
+    const char *plain = r->plain == PLAIN_YES ? "yes" : r->plain == PLAIN_NO ? "no" : "unknown";
+    return json_pack("{s: s, s: s, s: o, s: s, s: s, s: o, s: o, s: o, s: o, s: o, s: o, s: o}", "state",
+                     g->limiter_off ? "off" : limit_state_word(r->state), "proof",
+                     g->limiter_off ? "none" : hold_proof_word(r->proof), "why_not",
+                     why_not ? string_of(why_not) : json_null(), "counter", counter_word(r->counter), "plain", plain,
+                     "established", number(r->established), "strangers", number(r->connections - r->established),
+                     "in_line", number(r->in_line), "held", number(r->waiting), "held_seconds",
+                     r->in_line ? seconds(g->held_ns) : json_null(), "window",
+                     number(r->proof == PROOF_COUNTER ? r->untaken_window
+                            : r->proof == PROOF_MAX   ? r->most
+                                                      : r->in_hand_window),
+                     "without_progress", number(r->without_progress));
+}
+
+json_t *json_of_gate(const struct gate_snapshot *g)
+{
+    return json_pack("{s: o, s: o, s: o, s: b, s: o, s: o}", "gate", string_of(g->name), "listen", string_of(g->listen),
+                     "forward", string_of(g->forward), "up", g->upstream_up, "connections", number(g->cells[CELL_OPEN]),
+                     "limiter", limiter_of(g));
 }
 
 static int write_part(const char *bytes, size_t len, void *o)

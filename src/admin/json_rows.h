@@ -9,6 +9,7 @@
 
 #include "base/attr.h"
 #include "policy/bans.h"
+#include "relay/relay.h"
 #include "relay/survey.h"
 #include "stats/text_out.h"
 
@@ -31,6 +32,7 @@ MUST_USE json_t *json_of_time(uint64_t wall_ns);
 
 MUST_USE json_t *json_of_ban(const struct ban *b, const struct json_now *now);
 MUST_USE json_t *json_of_connection(const struct connection_row *c, const char *gate);
+MUST_USE json_t *json_of_gate(const struct gate_snapshot *g);
 MUST_USE json_t *json_of_source(const struct source_row *s, const char *gate, bool banned);
 
 /* Writes the document and a line's end. */

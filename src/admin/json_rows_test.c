@@ -78,9 +78,14 @@ static void connections_and_sources(void **state)
                                .sums = {1, 2, 3, UINT64_MAX}};
     assert_written(json_of_connection(&c, "main"),
                    "{\"id\":769,\"gate\":\"main\",\"peer\":\"192.0.2.1:5\",\"state\":\"open\",\"socket\":\"dealer\","
-                   "\"paused\":true,\"blocked\":false,\"age_seconds\":1234.567,\"idle_seconds\":0.5,"
+                   "\"paused\":true,\"blocked\":false,\"hold\":null,\"age_seconds\":1234.567,\"idle_seconds\":0.5,"
                    "\"traffic\":{\"messages_in\":1,\"messages_out\":2,\"bytes_in\":3,"
                    "\"bytes_out\":9223372036854775807}}\n");
+    c.hold = (struct reqlimit_hold){.proof = PROOF_COUNTER, .messages = 3, .waited_ns = 1500 * NS_PER_MS};
+    json_t *held = json_of_connection(&c, "main");
+    assert_written(json_incref(json_object_get(held, "hold")),
+                   "{\"proof\":\"counter\",\"seconds\":1.5,\"messages\":3,\"established\":false}\n");
+    json_decref(held);
     struct source_row s = {
         .text = "2001:db8::/64", .connections = 4, .paused = 1, .strikes = 7, .exempt = true, .probation = true};
     assert_written(
@@ -88,6 +93,40 @@ static void connections_and_sources(void **state)
         "{\"source\":\"2001:db8::/64\",\"gate\":\"main\",\"connections\":4,\"paused\":1,\"strikes\":7,"
         "\"banned\":true,\"probation\":true,\"exempt\":true,\"traffic\":{\"messages_in\":0,\"messages_out\":0,"
         "\"bytes_in\":0,\"bytes_out\":0}}\n");
+}
+
+static void gates(void **state)
+{
+    struct gate_snapshot g = {
+        .name = "main", .listen = "tcp://127.0.0.1:5", .forward = "ipc:///a", .upstream_up = true};
+    g.cells[CELL_OPEN] = 9;
+    g.limiter = (struct reqlimit_report){.connections = 9, .established = 4, .plain = PLAIN_NO};
+    assert_written(json_of_gate(&g),
+                   "{\"gate\":\"main\",\"listen\":\"tcp://127.0.0.1:5\",\"forward\":\"ipc:///a\",\"up\":true,"
+                   "\"connections\":9,\"limiter\":{\"state\":\"none\",\"proof\":\"none\",\"why_not\":\"no counter, "
+                   "and it was seen not to be a plain request/reply service\",\"counter\":\"none\",\"plain\":\"no\","
+                   "\"established\":4,\"strangers\":5,\"in_line\":0,\"held\":0,\"held_seconds\":null,\"window\":0,"
+                   "\"without_progress\":0}}\n");
+    g.limiter = (struct reqlimit_report){.state = LIMIT_ACTIVE,
+                                         .proof = PROOF_COUNTER,
+                                         .counter = TAKEN_BELIEVED,
+                                         .in_line = 2,
+                                         .waiting = 5,
+                                         .untaken_window = 3,
+                                         .without_progress = 1};
+    g.held_ns = 2500 * NS_PER_MS;
+    json_t *row = json_of_gate(&g);
+    assert_written(json_incref(json_object_get(row, "limiter")),
+                   "{\"state\":\"active\",\"proof\":\"counter\",\"why_not\":null,\"counter\":\"believed\",\"plain\":"
+                   "\"unknown\",\"established\":0,\"strangers\":0,\"in_line\":2,\"held\":5,\"held_seconds\":2.5,"
+                   "\"window\":3,\"without_progress\":1}\n");
+    json_decref(row);
+    g.limiter_off = true;
+    row = json_of_gate(&g);
+    json_t *limiter = json_object_get(row, "limiter");
+    assert_string_equal(json_string_value(json_object_get(limiter, "state")), "off");
+    assert_string_equal(json_string_value(json_object_get(limiter, "why_not")), "concurrency.limit is off");
+    json_decref(row);
 }
 
 /* Any bytes: what goes out is ASCII without control characters, and reads as JSON that says the same, if they were
@@ -158,7 +197,8 @@ static void memory_out_is_no_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bans),  cmocka_unit_test(connections_and_sources), cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(bans),  cmocka_unit_test(connections_and_sources),
+        cmocka_unit_test(gates), cmocka_unit_test(hostile_bytes),
         cmocka_unit_test(times), cmocka_unit_test(memory_out_is_no_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

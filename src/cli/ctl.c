@@ -216,8 +216,12 @@ static void tell_of_the_rest(const json_t *document, const json_t *rows)
 
 static const struct {
     const char *what;
+    bool chooses, history; /* --gate, --network and --limit; --history */
     bool (*show)(const json_t *rows, FILE *out);
-} lists[] = {{"bans", ctl_show_bans}, {"sources", ctl_show_sources}, {"connections", ctl_show_connections}};
+} lists[] = {{"bans", false, true, ctl_show_bans},
+             {"sources", true, false, ctl_show_sources},
+             {"connections", true, false, ctl_show_connections},
+             {"gates", false, false, ctl_show_gates}};
 
 static int ctl_show(struct ctl *c, const char *what)
 {
@@ -226,13 +230,13 @@ static int ctl_show(struct ctl *c, const char *what)
     while (i < ARRAY_LEN(lists) && strcmp(lists[i].what, what) != 0)
         i++;
     if (i == ARRAY_LEN(lists))
-        return usage_error("ctl", "there is nothing called \"%s\" to show, allowed bans, sources, connections",
+        return usage_error("ctl", "there is nothing called \"%s\" to show, allowed bans, sources, connections, gates",
                            text_escape(shown, sizeof(shown), what, strlen(what)));
-    if (ctl_refuse_options(&c->args, false, i > 0, i > 0, i == 0) ||
+    if (ctl_refuse_options(&c->args, false, lists[i].chooses, lists[i].chooses, lists[i].history) ||
         (c->args.limit && ctl_check_limit(c->args.limit)) ||
         (c->args.network && ctl_check_network(c->args.network, "", normal)))
         return EXIT_USAGE;
-    json_t *document = i == 0 ? all_bans(c) : rows_of_survey(c, what);
+    json_t *document = lists[i].history ? all_bans(c) : rows_of_survey(c, what);
     if (!document)
         return EXIT_FAILED;
     const json_t *rows = json_object_get(document, what);
@@ -256,7 +260,7 @@ static const struct verb {
     {"ban", "a NETWORK", true, false, ctl_ban},
     {"unban", "a NETWORK", false, false, ctl_unban},
     {"kick", "a NETWORK or the ID of a connection", false, true, ctl_kick},
-    {"show", "bans, sources or connections", false, false, ctl_show},
+    {"show", "bans, sources, connections or gates", false, false, ctl_show},
     {"reload", NULL, false, false, NULL},
 };
 
@@ -303,7 +307,8 @@ const struct command command_ctl = {
         "  kick NETWORK|ID [--gate NAME]     close connections without a ban; their clients may come again\n"
         "  show bans [--history]             who is banned; with --history also who was\n"
         "  show sources                      who has connections, those that have moved most first\n"
-        "  show connections                  the same, one by one\n"
+        "  show connections                  the same, one by one, and why the next message of one waits\n"
+        "  show gates                        what the gates hold back, and on what proof\n"
         "  reload                            read the configuration again, as SIGHUP does, and tell what came of it\n\n"
         "  -c, --config FILE       take the address and the token file from this configuration\n"
         "      --admin ADDR:PORT   where Weir's admin server listens (" CTL_ADDRESS_DEFAULT ")\n"

@@ -90,6 +90,24 @@ static void put_words(struct table *t, const json_t *row, const char *const *nam
     table_put(t, len ? text : "-");
 }
 
+/* Why Weir does not read it now, or its receiver takes nothing: "in line 3s (counter)", "paused", "blocked". */
+static void put_held(struct table *t, const json_t *row)
+{
+    const json_t *hold = json_object_get(row, "hold");
+    const char *proof = json_string_value(json_object_get(hold, "proof"));
+    const char *blocked = json_is_true(json_object_get(row, "blocked")) ? "blocked" : "";
+    const char *paused = json_is_true(json_object_get(row, "paused")) ? "paused" : "";
+    char text[TABLE_CELL_MAX], length[32] = "-", in_line[64] = "";
+    uint64_t n;
+    if (proof && number_of(hold, "seconds", &n))
+        ctl_show_seconds(length, sizeof(length), n);
+    if (proof)
+        snprintf(in_line, sizeof(in_line), "in line %s (%.16s)", length, proof);
+    const char *first = proof ? in_line : paused;
+    snprintf(text, sizeof(text), "%s%s%s", first, *first && *blocked ? "," : "", blocked);
+    table_put(t, *text ? text : "-");
+}
+
 /* ---- tables ---- */
 
 bool ctl_show_bans(const json_t *rows, FILE *out)
@@ -142,7 +160,6 @@ bool ctl_show_connections(const json_t *rows, FILE *out)
 {
     static const char *const heads[] = {"ID",   "GATE",    "PEER",     "STATE", "SOCKET", "AGE",
                                         "IDLE", "MSGS IN", "MSGS OUT", "IN",    "OUT",    "HELD"};
-    static const char *const words[] = {"paused", "blocked"};
     struct table t;
     size_t i;
     const json_t *row;
@@ -157,7 +174,44 @@ bool ctl_show_connections(const json_t *rows, FILE *out)
         put_seconds(&t, row, "age_seconds");
         put_seconds(&t, row, "idle_seconds");
         put_traffic(&t, row);
-        put_words(&t, row, words, ARRAY_LEN(words));
+        put_held(&t, row);
     }
     return table_print(&t, 0x7e1, out);
+}
+
+bool ctl_show_gates(const json_t *rows, FILE *out)
+{
+    static const char *const heads[] = {"GATE",    "CONNECTIONS", "LIMITER", "PROOF",  "ESTABLISHED",     "STRANGERS",
+                                        "IN LINE", "HELD",        "FOR",     "WINDOW", "WITHOUT PROGRESS"};
+    struct table t;
+    size_t i;
+    const json_t *row;
+    table_init(&t, heads, ARRAY_LEN(heads));
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        const json_t *limiter = json_object_get(row, "limiter");
+        put_text(&t, row, "gate");
+        put_number(&t, row, "connections");
+        put_text(&t, limiter, "state");
+        put_text(&t, limiter, "proof");
+        put_number(&t, limiter, "established");
+        put_number(&t, limiter, "strangers");
+        put_number(&t, limiter, "in_line");
+        put_number(&t, limiter, "held");
+        put_seconds(&t, limiter, "held_seconds");
+        put_number(&t, limiter, "window");
+        put_number(&t, limiter, "without_progress");
+    }
+    if (!table_print(&t, 0x7f2, out))
+        return false;
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        const char *why = json_string_value(json_object_get(json_object_get(row, "limiter"), "why_not"));
+        const char *name = json_string_value(json_object_get(row, "gate"));
+        char shown[TABLE_CELL_MAX], reason[256];
+        if (why && name)
+            fprintf(out, "%s: nothing is held, and could not be: %s\n", plain_text(shown, sizeof(shown), name),
+                    plain_text(reason, sizeof(reason), why));
+    }
+    return true;
 }

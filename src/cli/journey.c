@@ -342,6 +342,30 @@ static bool walk_messages(struct journey *j, const struct journey_question *q, e
     return ok;
 }
 
+/* ---- whether it may have to wait for others ---- */
+
+/* Whatever else is there decides that; said is on what it could rest. */
+static void walk_limiter(struct journey *j, const struct journey_question *q)
+{
+    enum socket_type app = j->gate->socket;
+    bool one_way = app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
+    bool publishes = app == SOCKET_PUB || app == SOCKET_XPUB;
+    if (!q->has_message || is_over(j))
+        return;
+    if (j->force.concurrency.limit == CONCURRENCY_LIMIT_OFF || publishes)
+        step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS, "it never waits for others");
+    else if (j->force.concurrency.max)
+        step(j, "concurrency.max", JOURNEY_SAYS, VERDICT_PASS,
+             "waits while so many are not answered, whoever sent them");
+    else if (one_way)
+        step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
+             "waits for others only where the application's counter proves it; without one, never");
+    else
+        step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
+             "waits for others only on proof, by counter or%s latency, and not within what it was served in calm time",
+             app == SOCKET_REP ? "" : ", if it is seen to be plain,");
+}
+
 /* ---- the whole ---- */
 
 /* What usually talks to such an application. */
@@ -385,7 +409,9 @@ bool journey_walk(struct journey *ret, const struct config *c, const struct conf
     if (ok)
         walk_topic(ret, q, &t);
     trial_fini(&t);
-    return ok && walk_messages(ret, q, type);
+    ok = ok && walk_messages(ret, q, type);
+    walk_limiter(ret, q);
+    return ok;
 }
 
 /* Rules of bans that hold for it; those in shadow have the same numbers. */

@@ -138,18 +138,36 @@ static int serve(struct house *h)
     return 0;
 }
 
+/* ---- claims, for the keeper ---- */
+
+static uint64_t claims_served(void *relay)
+{
+    return relay_claims_served(relay);
+}
+
+static uint8_t *claims_write(void *relay, size_t *ret_len)
+{
+    return relay_claims_write(relay, ret_len);
+}
+
+static const char *claims_read(void *relay, const uint8_t *bytes, size_t len)
+{
+    return relay_claims_read(relay, bytes, len);
+}
+
 /* With the writer of the log, the keeper, who tells the kernel, and, where there is an event log, its writer. */
 static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
+    const struct keeper_claims claims = {h->relay, claims_served, claims_write, claims_read};
     struct source_routes routes;
     if (source_routes_start(&routes, h->config, stderr) < 0)
         return 1;
     h->kernel = kernel_new(h->config, h->relay); /* forks, so it comes before the threads */
     source_routes_settle(&routes);
     struct log_writer *lines = log_writer_start();
-    struct keeper *k = lines ? keeper_start(h->config->state_file, bans, NULL) : NULL;
+    struct keeper *k = lines ? keeper_start(h->config->state_file, bans, &claims) : NULL;
     kernel_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;

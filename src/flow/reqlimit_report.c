@@ -5,7 +5,9 @@ static enum hold_proof reqlimit_proof(const struct reqlimit *l)
 {
     bool counter = taken_counter_holds(&l->counter);
     if (l->queue.count)
-        return l->by_counter ? PROOF_COUNTER : PROOF_LATENCY;
+        return (enum hold_proof)LIST_ENTRY(l->queue.review.next, struct reqlimit_conn, waiter.review)->proof;
+    if (l->most)
+        return PROOF_MAX;
     return counter ? PROOF_COUNTER : l->plain.state == PLAIN_YES ? PROOF_LATENCY : PROOF_NONE;
 }
 
@@ -28,6 +30,7 @@ void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret)
         .in_hand = atomic_load_explicit(&l->in_hand, memory_order_relaxed),
         .untaken_window = counter ? l->release.messages : 0,
         .in_hand_window = latency && l->latency.window < 1e9 ? (uint64_t)l->latency.window : 0,
+        .most = l->most,
         .without_progress = l->stats.stuck,
     };
     for (unsigned p = 0; p < PROOF_COUNT; p++) {
@@ -54,7 +57,8 @@ const char *limit_state_word(enum limit_state s)
 
 const char *hold_proof_word(enum hold_proof p)
 {
-    return p == PROOF_COUNTER ? "counter" : p == PROOF_LATENCY ? "latency" : "none";
+    static const char *const words[PROOF_COUNT] = {"none", "counter", "latency", "max"};
+    return words[p];
 }
 
 const char *reqlimit_report_why_not(const struct reqlimit_report *r)

@@ -22,6 +22,7 @@ struct reqlimit_report {
     uint64_t untaken;                        /* by the counter; 0 without one */
     uint64_t in_hand;                        /* passed and not answered, of connections that await answers */
     uint64_t untaken_window;                 /* so many may lie untaken; 0 without a counter */
+    uint64_t most;                           /* the operator's limit on messages in hand; 0: none */
     uint64_t in_hand_window;                 /* so many may be in hand; 0: not limited */
     uint64_t held[PROOF_COUNT], passed_held[PROOF_COUNT]; /* messages, in all, by the proof of the hold */
     uint64_t without_progress; /* holds, in all, that kept an idle application from working */
@@ -39,7 +40,7 @@ struct reqlimit_hold {
 
 void reqlimit_hold_of(const struct reqlimit_conn *c, uint64_t now_ns, struct reqlimit_hold *ret);
 
-/* "none", "probing", "active"; "none", "counter", "latency". */
+/* "none", "probing", "active"; "none", "counter", "latency", "max". */
 const char *limit_state_word(enum limit_state s);
 const char *hold_proof_word(enum hold_proof p);
 

@@ -85,6 +85,9 @@ enum event_field {
     EVENT(BREAKER_CLOSED, "breaker_closed", EVENT_BREAKER, "the application works again")                              \
     EVENT(COUNTER, "counter", EVENT_BREAKER,                                                                           \
           "the counter of the application (the key counter) has come, has gone, or is not believed any more")          \
+    EVENT(HOLD_WITHOUT_PROGRESS, "hold_without_progress", EVENT_HAS(GATE) | EVENT_SOME | EVENT_HAS(DETAIL),            \
+          "messages were held back while the application had nothing to do: such a hold ends by itself, and is worth " \
+          "a look")                                                                                                    \
     EVENT(RELOADED, "reloaded", EVENT_HAS(DETAIL), "the configuration was read again and is in force")                 \
     EVENT(RELOAD_REFUSED, "reload_refused", EVENT_HAS(DETAIL),                                                         \
           "the configuration was read again and refused; the old one stays in force")                                  \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/admission.h"
 
+#include "base/log.h"
+#include "relay/event_log.h"
 #include "relay/session.h"
 #include "relay/shedding.h"
 #include "zmtp/decoder.h"
@@ -50,6 +52,21 @@ static struct reqlimit *lock(struct gate_limiter *g)
     return &g->limit;
 }
 
+/* An alarm: it should not be, and ends by itself. */
+static void tell_no_progress(struct worker_gate *wg, uint64_t count)
+{
+    struct gate_limiter *g = &wg->gate->limiter;
+    if (count <= atomic_exchange(&g->told, count))
+        return;
+    char detail[64];
+    snprintf(detail, sizeof(detail), "%llu since the start", (unsigned long long)count);
+    event_log_gate(wg, EVENT_HOLD_WITHOUT_PROGRESS, 0, detail);
+    LOG_LIMITED(&g->notice, wg->worker->now_ns, LOG_LEVEL_WARN,
+                "gate %s: messages were held although the application had nothing to do (%s); such a hold ends by "
+                "itself, see weir_holds_without_progress_total",
+                wg->gate->config->name, detail);
+}
+
 /* While anybody is active, the limiter is looked at from time to time. */
 static void unlock(struct gate_limiter *g, struct worker_gate *wg)
 {
@@ -59,7 +76,10 @@ static void unlock(struct gate_limiter *g, struct worker_gate *wg)
     hand_out(g);
     atomic_store_explicit(&g->waiting, g->limit.queue.count, memory_order_relaxed);
     bool active = g->limit.active_count || g->limit.queue.count;
+    uint64_t no_progress = g->limit.stats.stuck;
     pthread_mutex_unlock(&g->lock);
+    if (no_progress != atomic_load_explicit(&g->told, memory_order_relaxed))
+        tell_no_progress(wg, no_progress);
     struct timer *t = &wg->limiter_tick.timer;
     if (active && (t->expires_ns == 0 || tick_ns < t->expires_ns))
         timer_arm(&wg->worker->timers, t, tick_ns);
@@ -227,6 +247,14 @@ bool admission_owes(const struct session *s)
     const struct reqlimit_conn *c = &s->admission;
     return atomic_load_explicit(&c->in_hand, memory_order_relaxed) != 0 ||
            atomic_load_explicit(&c->silent, memory_order_relaxed);
+}
+
+void admission_hold_of(const struct session *s, struct reqlimit_hold *ret)
+{
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    lock(g);
+    reqlimit_hold_of(&s->admission, now_of(s), ret);
+    pthread_mutex_unlock(&g->lock);
 }
 
 void admission_shed_by(struct gate_limiter *g, const struct codel_params *p)

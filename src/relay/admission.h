@@ -19,6 +19,7 @@
 #define WEIR_RELAY_ADMISSION_H
 
 #include "flow/codel.h"
+#include "flow/reqlimit_report.h"
 #include "relay/worker.h"
 
 struct session;
@@ -69,6 +70,9 @@ void admission_answered(struct session *s, uint32_t n);
 
 /* Whether an earlier message of its client may still be answered. */
 bool admission_owes(const struct session *s);
+
+/* Why the session is in line. */
+void admission_hold_of(const struct session *s, struct reqlimit_hold *ret);
 
 /* From now on messages in line are shed by these. Any worker. */
 void admission_shed_by(struct gate_limiter *g, const struct codel_params *p);

@@ -154,7 +154,7 @@ void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum ver
     tell(wg, &e);
 }
 
-void event_log_breaker(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail)
+void event_log_gate(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail)
 {
     if (!wg->gate->events)
         return;
@@ -165,7 +165,7 @@ void event_log_breaker(struct worker_gate *wg, enum event_kind k, uint64_t for_n
 
 void event_log_counter(struct worker_gate *wg, const char *detail)
 {
-    event_log_breaker(wg, EVENT_COUNTER, 0, detail);
+    event_log_gate(wg, EVENT_COUNTER, 0, detail);
 }
 
 void event_log_note(struct event_log *log, enum event_kind k, const char *detail)

@@ -44,8 +44,8 @@ void event_log_probation(struct session *s, enum verdict v, uint64_t for_ns);
 /* A newcomer is not let in. */
 void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);
 
-/* A breaker has changed; open for so long. */
-void event_log_breaker(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail);
+/* Of a gate: a breaker has changed (open for so long), or what else concerns its application. */
+void event_log_gate(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail);
 
 /* The application's counter has come, has gone, or is not believed. */
 void event_log_counter(struct worker_gate *wg, const char *detail);

@@ -34,7 +34,11 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
     if (config->class_table)
         g->class_cells = aligned_alloc(64, workers * sizeof(*g->class_cells));
-    int error = admission_init(&g->limiter, &g->traffic.key, clock_now_ns());
+    /* A key of its own, since it is kept over a restart: nobody can aim at the other tables by it. */
+    struct hash_key claims_key;
+    hash_key_random(&claims_key);
+    int error = admission_init(&g->limiter, &claims_key, clock_now_ns());
+    atomic_store(&g->limiter.off, config->limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
     reqlimit_bound(&g->limiter.limit, config->limits.concurrency.max);
     if (error || !g->sources || !g->shadow_bans || !g->cells || (config->class_table && !g->class_cells))
         return -ENOMEM;

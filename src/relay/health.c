@@ -55,11 +55,11 @@ static void tell_change(struct worker_gate *wg, enum breaker_change c, uint64_t 
     const struct gate *g = wg->gate;
     uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
     if (c == BREAKER_NOW_OPEN)
-        event_log_breaker(wg, EVENT_BREAKER_OPENED, until_ns > now_ns ? until_ns - now_ns : 0,
-                          cause_words(breaker_cause(&g->breaker)));
+        event_log_gate(wg, EVENT_BREAKER_OPENED, until_ns > now_ns ? until_ns - now_ns : 0,
+                       cause_words(breaker_cause(&g->breaker)));
     else
-        event_log_breaker(wg, c == BREAKER_NOW_HALF_OPEN ? EVENT_BREAKER_HALF_OPEN : EVENT_BREAKER_CLOSED, 0,
-                          g->config->forward_text);
+        event_log_gate(wg, c == BREAKER_NOW_HALF_OPEN ? EVENT_BREAKER_HALF_OPEN : EVENT_BREAKER_CLOSED, 0,
+                       g->config->forward_text);
 }
 
 static void note_change(struct worker_gate *wg, enum breaker_change c)

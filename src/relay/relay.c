@@ -6,6 +6,7 @@
 #include "policy/ban_reach.h"
 #include "relay/banned.h"
 #include "relay/counter.h"
+#include "relay/kept_claims.h"
 #include "relay/listed.h"
 #include "relay/health.h"
 #include "relay/listener.h"
@@ -421,6 +422,8 @@ int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_li
     /* Not before: a worker that still charged at the old rate would have a source owe it again. */
     for (size_t i = 0; i < r->gate_count; i++)
         gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
+    for (size_t i = 0; i < r->gate_count; i++)
+        atomic_store(&r->gates[i].limiter.off, p->gates[i].limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
     signal_all(r, false);
     apply_lists(r, was->config, c, ret_lists);
     reclaim(r);
@@ -538,6 +541,35 @@ static void sum_classes(const struct relay *r, const struct gate *g, struct gate
     }
 }
 
+static void read_limiter(struct gate *g, struct gate_snapshot *ret)
+{
+    struct reqlimit_report *r = &ret->limiter;
+    uint64_t now_ns = clock_now_ns();
+    pthread_mutex_lock(&g->limiter.lock);
+    reqlimit_report(&g->limiter.limit, r);
+    pthread_mutex_unlock(&g->limiter.lock);
+    ret->limiter_off = atomic_load(&g->limiter.off);
+    ret->held_ns = r->since_ns && now_ns > r->since_ns ? now_ns - r->since_ns : 0;
+    ret->cells[CELL_LIMITER_STATE] = r->state;
+    ret->cells[CELL_LIMITER_ESTABLISHED] = r->established;
+    ret->cells[CELL_LIMITER_STRANGERS] = r->connections - r->established;
+    ret->cells[CELL_LIMITER_OVER] = r->over;
+    ret->cells[CELL_IN_LINE] = r->in_line;
+    ret->cells[CELL_HELD_MESSAGES] = r->waiting;
+    ret->cells[CELL_HELD_BY_COUNTER] = r->held[PROOF_COUNTER];
+    ret->cells[CELL_HELD_BY_LATENCY] = r->held[PROOF_LATENCY];
+    ret->cells[CELL_PASSED_BY_COUNTER] = r->passed_held[PROOF_COUNTER];
+    ret->cells[CELL_PASSED_BY_LATENCY] = r->passed_held[PROOF_LATENCY];
+    ret->cells[CELL_HELD_BY_MAX] = r->held[PROOF_MAX];
+    ret->cells[CELL_PASSED_BY_MAX] = r->passed_held[PROOF_MAX];
+    ret->cells[CELL_NO_PROGRESS] = r->without_progress;
+    ret->cells[CELL_WINDOW_UNTAKEN] = r->untaken_window;
+    ret->cells[CELL_WINDOW_IN_HAND] = r->in_hand_window;
+    ret->cells[CELL_UNTAKEN] = r->untaken;
+    ret->cells[CELL_UNANSWERED] = r->in_hand;
+    ret->cells[CELL_PLAIN_SERVICE] = r->plain;
+}
+
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
 {
     struct gate *g = &r->gates[gate];
@@ -557,8 +589,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     sum_cells(r, g, ret);
     sum_classes(r, g, ret);
     ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);
-    ret->cells[CELL_REQUESTS_IN_HAND] = atomic_load(&g->limiter.limit.in_hand);
-    ret->cells[CELL_IN_LINE] = atomic_load(&g->limiter.waiting);
+    read_limiter(g, ret);
     ret->cells[CELL_UNFINISHED] = unfinished_held(&g->traffic.unfinished);
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }
@@ -573,6 +604,21 @@ struct event_log *relay_events(struct relay *r)
 struct bans *relay_bans(struct relay *r)
 {
     return r->bans;
+}
+
+uint64_t relay_claims_served(struct relay *r)
+{
+    return kept_claims_served(r->gates, r->gate_count);
+}
+
+uint8_t *relay_claims_write(struct relay *r, size_t *ret_len)
+{
+    return kept_claims_write(r->gates, r->gate_count, ret_len);
+}
+
+const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len)
+{
+    return kept_claims_read(r->gates, r->gate_count, bytes, len);
 }
 
 struct kernel_bans *relay_kernel_bans(struct relay *r)

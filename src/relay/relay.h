@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "policy/bans.h"
 #include "flow/pressure.h"
+#include "flow/reqlimit_report.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 #include "relay/event_log.h"
@@ -61,6 +62,13 @@ void relay_free(struct relay *r);
  * restoring before relay_start(), and for reading. */
 struct bans *relay_bans(struct relay *r);
 
+/* What of claims outlives a restart (relay/kept_claims.h): the keeper's. The first grows whenever somebody is served;
+ * the second gives bytes to be freed, or NULL when memory is out; the third takes them over before relay_start(), and
+ * returns NULL or what is the matter with them. */
+uint64_t relay_claims_served(struct relay *r);
+MUST_USE uint8_t *relay_claims_write(struct relay *r, size_t *ret_len);
+MUST_USE const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len);
+
 /* An operator's ban, BAN_FOR_EVER or from now on; connections of `who` are closed. False: the table has no room. And
  * its end: false when exactly this network was not banned. */
 bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
@@ -100,6 +108,9 @@ struct gate_snapshot {
     uint64_t cells[CELL_COUNT]; /* gauges are non-negative */
     uint64_t verdicts[VERDICT_COUNT];
     uint64_t shadow_verdicts[VERDICT_COUNT]; /* what rules in shadow would have said */
+    struct reqlimit_report limiter;          /* why messages are held, if any are */
+    uint64_t held_ns;                        /* for how long somebody has been in line; 0: nobody is */
+    bool limiter_off;                        /* concurrency.limit */
     size_t class_count;                      /* 0: none are configured */
     struct class_snapshot classes[CLASS_COUNT_MAX];
 };

@@ -213,6 +213,8 @@ static void keep_connection(struct survey_part *to, const struct session *s, uin
     row.state = state_of(s);
     row.socket = (enum socket_type)s->client_socket;
     row.paused = is_paused(s);
+    if (s->in_line)
+        admission_hold_of(s, &row.hold);
     row.blocked = s->up.blocked || s->down.blocked;
     row.age_ns = now_ns - s->accepted_ns;
     row.idle_ns = now_ns - s->active_ns;

@@ -18,6 +18,7 @@
 #include "base/addr.h"
 #include "base/attr.h"
 #include "base/network.h"
+#include "flow/reqlimit_report.h"
 #include "stats/heaviest.h"
 #include "zmtp/socket_type.h"
 
@@ -52,9 +53,10 @@ struct connection_row {
     struct addr addr;
     uint32_t gate;
     enum connection_state state;
-    enum socket_type socket; /* of the client; AUTO: not seen (yet) */
-    bool paused;             /* Weir does not read it now: a limit, its turn, or memory */
-    bool blocked;            /* its receiver takes nothing, either way */
+    enum socket_type socket;   /* of the client; AUTO: not seen (yet) */
+    bool paused;               /* Weir does not read it now: a limit, its turn, or memory */
+    bool blocked;              /* its receiver takes nothing, either way */
+    struct reqlimit_hold hold; /* why its next message waits */
     uint64_t age_ns, idle_ns;
     struct traffic_sums sums;
 };

@@ -68,14 +68,55 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(TOPIC_BYTES, "weir_topic_bytes", METRIC_GAUGE, "",                                                            \
          "Memory of the application that the topics subscribed through this gate take, estimated.")                    \
     CELL(SUBSCRIPTIONS, "weir_subscriptions", METRIC_GAUGE, "", "Subscriptions held through this gate.")               \
-    CELL(REQUESTS_IN_HAND, "weir_requests_in_hand", METRIC_GAUGE, "",                                                  \
-         "Requests passed to the application and not answered yet.")                                                   \
-    CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that waits for its turn.") \
+    CELL(LIMITER_STATE, "weir_limiter_state", METRIC_GAUGE, "",                                                        \
+         "What the request limiter does: 0 none (nobody is over its claim, or concurrency.limit is off), 1 probing "   \
+         "(somebody is, and there is no proof to hold on), 2 active (messages may be held).")                          \
+    CELL(LIMITER_ESTABLISHED, "weir_limiter_connections", METRIC_GAUGE, "standing=\"established\"",                    \
+         "Connections in the request limiter, by standing: established ones were served in calm time.")                \
+    CELL(LIMITER_STRANGERS, "weir_limiter_connections", METRIC_GAUGE, "standing=\"stranger\"",                         \
+         "Connections in the request limiter, by standing: established ones were served in calm time.")                \
+    CELL(LIMITER_OVER, "weir_limiter_connections_over", METRIC_GAUGE, "",                                              \
+         "Active connections that are strangers, or far above what they were ever served.")                            \
+    CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that is held back.")       \
+    CELL(HELD_MESSAGES, "weir_held_messages", METRIC_GAUGE, "",                                                        \
+         "Messages of these connections, as far as they are read.")                                                    \
+    CELL(HELD_BY_COUNTER, "weir_held_messages_total", METRIC_COUNTER, "proof=\"counter\"",                             \
+         "Messages that had to wait for others, by what the hold rested on: the application's counter, latency, or "   \
+         "concurrency.max.")                                                                                           \
+    CELL(HELD_BY_LATENCY, "weir_held_messages_total", METRIC_COUNTER, "proof=\"latency\"",                             \
+         "Messages that had to wait for others, by what the hold rested on: the application's counter, latency, or "   \
+         "concurrency.max.")                                                                                           \
+    CELL(HELD_BY_MAX, "weir_held_messages_total", METRIC_COUNTER, "proof=\"max\"",                                     \
+         "Messages that had to wait for others, by what the hold rested on: the application's counter, latency, or "   \
+         "concurrency.max.")                                                                                           \
+    CELL(PASSED_BY_COUNTER, "weir_held_messages_passed_total", METRIC_COUNTER, "proof=\"counter\"",                    \
+         "Of these, messages that went on; the others wait, or their clients have left.")                              \
+    CELL(PASSED_BY_LATENCY, "weir_held_messages_passed_total", METRIC_COUNTER, "proof=\"latency\"",                    \
+         "Of these, messages that went on; the others wait, or their clients have left.")                              \
+    CELL(PASSED_BY_MAX, "weir_held_messages_passed_total", METRIC_COUNTER, "proof=\"max\"",                            \
+         "Of these, messages that went on; the others wait, or their clients have left.")                              \
+    CELL(NO_PROGRESS, "weir_holds_without_progress_total", METRIC_COUNTER, "",                                         \
+         "Times that messages were held while the application had nothing to do. Such a hold ends by itself; each is " \
+         "worth a look.")                                                                                              \
+    CELL(WINDOW_UNTAKEN, "weir_limiter_window_messages", METRIC_GAUGE, "proof=\"counter\"",                            \
+         "Messages that may lie untaken (counter) or be unanswered (latency) while others are held; 0 where that "     \
+         "limits nothing now, or, with a counter, where one goes on when the last was taken.")                         \
+    CELL(WINDOW_IN_HAND, "weir_limiter_window_messages", METRIC_GAUGE, "proof=\"latency\"",                            \
+         "Messages that may lie untaken (counter) or be unanswered (latency) while others are held; 0 where that "     \
+         "limits nothing now, or, with a counter, where one goes on when the last was taken.")                         \
+    CELL(UNTAKEN, "weir_untaken_messages", METRIC_GAUGE, "",                                                           \
+         "Messages passed to the application that it has not taken yet, by its counter; 0 without one.")               \
+    CELL(UNANSWERED, "weir_unanswered_messages", METRIC_GAUGE, "",                                                     \
+         "Messages passed to the application and not answered yet, of connections that are answered. Nothing is held " \
+         "for them alone.")                                                                                            \
     CELL(COUNTER_STATE, "weir_counter_state", METRIC_GAUGE, "",                                                        \
          "The counter of the application (the key counter): 0 absent, 1 believed, 2 slow (nothing is taken although "  \
          "messages lie there), 3 doubted (it contradicts what passes, and is ignored).")                               \
     CELL(COUNTER_TAKEN, "weir_counter_taken_messages_total", METRIC_COUNTER, "",                                       \
          "Messages that the application has taken, as its counter says.")                                              \
+    CELL(PLAIN_SERVICE, "weir_plain_service", METRIC_GAUGE, "",                                                        \
+         "Whether the application is a plain request/reply service: 0 not known, 1 yes, 2 no. Without a counter only " \
+         "such a one is limited.")                                                                                     \
     CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
     CELL(LEAVING, "weir_subscribers_leaving", METRIC_GAUGE, "",                                                        \
