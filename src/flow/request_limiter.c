@@ -9,8 +9,9 @@
 #define TICK_QUIET_NS (50 * NS_PER_MS)
 #define CALM_AFTER_NS (100 * NS_PER_MS)
 #define LAZY_AFTER_NS (2 * NS_PER_MS)
-#define REVIEWED      4u   /* waiters looked at again for each release */
-#define RELEASED_MOST 256u /* in one go, so that the lock is not held for long */
+#define REVIEWED      4u              /* waiters looked at again for each release */
+#define RELEASED_MOST 256u            /* in one go, so that the lock is not held for long */
+#define KNOWN_FOR_NS  (10 * NS_PER_S) /* the established are there to be protected */
 #define LEFT_MOST     65536
 #define LEASE_MOST    64u
 #define PLAIN_PART    16u /* once it is known, one stretch of so many is sampled */
@@ -107,9 +108,26 @@ static uint64_t reqlimit_in_hand(const struct reqlimit *l, uint64_t now_ns)
     return atomic_load(&l->in_hand) + (uint64_t)bucket_level(&l->left, reqlimit_pace(l), now_ns);
 }
 
+/* How many of the messages up to the last one of the established are untaken. */
+static uint64_t reqlimit_guarded(const struct reqlimit *l)
+{
+    uint64_t taken = atomic_load_explicit(&l->passed, memory_order_relaxed) - l->counter.untaken;
+    uint64_t guarded = atomic_load_explicit(&l->guarded, memory_order_relaxed);
+    return guarded > taken && l->counter.untaken >= l->counter.allowance ? guarded - taken : 0;
+}
+
+/* A connection has passed what is within its claim. */
+static void reqlimit_guard(struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    if (!c->established)
+        return;
+    atomic_store_explicit(&l->guarded, atomic_load(&l->passed), memory_order_relaxed);
+    l->known_ns = now_ns;
+}
+
 static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
-    l->by_counter = false;
+    l->by_counter = l->by_guard = false;
     if (l->most && reqlimit_in_hand(l, now_ns) >= l->most && !atomic_load(&c->silent))
         return false;
     if (reqlimit_state(l) != LIMIT_ACTIVE)
@@ -122,6 +140,9 @@ static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, u
     /* It stands still: whatever the window is, so much more may lie there. */
     if (!counter || l->counter.untaken < l->counter.allowance)
         return true;
+    l->by_guard = !c->established && reqlimit_guarded(l);
+    if (l->by_guard)
+        return false;
     return release_window_allows(&l->release, l->counter.untaken - l->counter.allowance, l->counter.idle,
                                  reqcost_untaken(l), reqcost_expected(l, c));
 }
@@ -205,6 +226,13 @@ static uint32_t reqlimit_credit(const struct reqlimit *l, const struct reqlimit_
     return l->most ? 0 : reqcost_credit(l, c);
 }
 
+/* It is within its claim by now. */
+static void reqlimit_go_on(struct reqlimit *l, struct reqlimit_conn *c, uint32_t credit, uint64_t now_ns)
+{
+    reqlimit_grant(l, c, credit < c->waiter.messages ? credit : c->waiter.messages, false, now_ns);
+    reqlimit_guard(l, c, now_ns);
+}
+
 static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
 {
     for (unsigned i = 0; i < REVIEWED && l->queue.count; i++) {
@@ -213,7 +241,7 @@ static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
         reqcost_update(l, c, now_ns);
         uint32_t credit = reqlimit_credit(l, c);
         if (credit)
-            reqlimit_grant(l, c, credit < w->messages ? credit : w->messages, false, now_ns);
+            reqlimit_go_on(l, c, credit, now_ns);
         else
             fair_queue_move(&l->queue, w, reqcost_level(l, c, now_ns));
     }
@@ -248,6 +276,8 @@ static void reqlimit_settle(struct reqlimit *l)
     uint64_t wanted = l->counter.taken + (l->counter.untaken >= l->release.messages && l->release.messages
                                               ? l->counter.untaken - l->release.messages + 1
                                               : 1);
+    uint64_t guarded = l->counter.taken + (l->by_guard ? reqlimit_guarded(l) : 0);
+    wanted = wanted < guarded ? guarded : wanted;
     taken_page_wish(l->page, l->queue.count ? wanted : UINT64_MAX, l->queue.count || l->refilling);
 }
 
@@ -266,8 +296,9 @@ static void reqlimit_look_at_pipes(struct reqlimit *l, uint64_t now_ns)
 static void reqlimit_look_at_window(struct reqlimit *l, uint64_t now_ns)
 {
     bool held = l->queue.count != 0, idle = taken_counter_holds(&l->counter) && l->counter.idle;
-    bool starves = idle && ((held && l->by_counter) || (l->refilling && l->counter.untaken));
-    if (held && l->by_counter && l->counter.short_batch)
+    bool by_window = held && l->by_counter && !l->by_guard;
+    bool starves = idle && (by_window || (l->refilling && l->counter.untaken));
+    if (by_window && l->counter.short_batch)
         release_window_grow(&l->release);
     uint64_t taken_ns = 0, asked_ns;
     if (l->release.idle && l->counter.taken != l->idle_taken &&
@@ -276,7 +307,7 @@ static void reqlimit_look_at_window(struct reqlimit *l, uint64_t now_ns)
     l->idle_taken = l->counter.taken;
     const struct fair_waiter *first = fair_queue_first(&l->queue);
     bool strangers = first && !LIST_ENTRY(first, struct reqlimit_conn, waiter)->established;
-    l->release.patient = strangers;
+    l->release.patient = strangers && elapsed_since(l->known_ns, now_ns) < KNOWN_FOR_NS;
     release_window_look(&l->release, starves, taken_ns, now_ns);
     l->refilling = starves;
 }
@@ -322,7 +353,7 @@ void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 
 static void reqlimit_lease(struct reqlimit_conn *c, uint32_t n)
 {
-    c->lease = (uint16_t)(n < LEASE_MOST ? n : LEASE_MOST);
+    c->lease = (uint8_t)(n < LEASE_MOST ? n : LEASE_MOST);
 }
 
 void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
@@ -330,6 +361,7 @@ void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_n
     reqlimit_fold(l, c, now_ns);
     if (!c->is_active)
         reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    c->tells = true;
     reqlimit_lease(c, reqlimit_credit(l, c));
     reqlimit_look(l, now_ns);
 }
@@ -337,32 +369,52 @@ void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_n
 void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
+    c->tells = false;
     reqlimit_pass(l, c, n, now_ns);
     reqlimit_lease(c, c->lease < n ? 0 : c->lease - n);
     reqlimit_look(l, now_ns);
 }
 
-uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+uint32_t reqlimit_take(struct reqlimit_conn *c)
 {
-    reqlimit_fold(l, c, now_ns);
-    if (!c->is_active)
-        reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    uint32_t n = c->granted;
+    list_del(&c->woken);
+    c->granted = 0;
+    return n;
+}
+
+static uint32_t reqlimit_offer_anew(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
     uint32_t credit = reqlimit_credit(l, c);
     uint32_t at_once = reqlimit_state(l) != LIMIT_ACTIVE && !l->queue.count && !l->most ? n : credit;
     at_once = at_once < n ? at_once : n;
     reqlimit_lease(c, credit > at_once ? credit - at_once : 0);
     if (at_once) {
-        fair_queue_remove(&l->queue, &c->waiter);
         reqlimit_unhold(l, c, at_once, true);
         reqlimit_pass(l, c, at_once, now_ns);
+        reqlimit_guard(l, c, now_ns);
     }
+    return at_once;
+}
+
+uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    uint32_t granted = reqlimit_take(c), at_once = 0, credit; /* of these `n`, by whoever saw that they may go on */
+    reqlimit_fold(l, c, now_ns);
+    if (!c->is_active)
+        reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    c->tells = false;
+    n -= granted < n ? granted : n;
+    if (c->waiter.messages && (!n || reqlimit_credit(l, c)))
+        fair_queue_remove(&l->queue, &c->waiter);
+    if (n)
+        at_once = reqlimit_offer_anew(l, c, n, now_ns);
     reqlimit_line_up(l, c, n - at_once, now_ns);
     reqlimit_look(l, now_ns);
+    if (c->waiter.messages && (credit = reqlimit_credit(l, c)) != 0) /* it was measured meanwhile, and costs less */
+        reqlimit_go_on(l, c, credit, now_ns);
     reqlimit_hold(l, c, now_ns);
-    list_del(&c->woken);
-    at_once += c->granted;
-    c->granted = 0;
-    return at_once;
+    return granted + at_once + reqlimit_take(c);
 }
 
 void reqlimit_rest(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
@@ -396,14 +448,6 @@ struct reqlimit_conn *reqlimit_next_woken(struct reqlimit *l)
 {
     struct list *node = list_pop(&l->woken);
     return node ? LIST_ENTRY(node, struct reqlimit_conn, woken) : NULL;
-}
-
-uint32_t reqlimit_take(struct reqlimit_conn *c)
-{
-    uint32_t n = c->granted;
-    list_del(&c->woken);
-    c->granted = 0;
-    return n;
 }
 
 struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages)
@@ -521,7 +565,7 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     calm_time_advance(&l->calm, now_ns);
     bool disturbed = reqlimit_is_disturbed(l, now_ns);
     uint64_t passed = atomic_load(&l->passed); /* less than before, when some were taken back */
-    if (!disturbed && !l->queue.count)
+    if (!disturbed && reqlimit_state(l) == LIMIT_NONE)
         plain_service_count(&l->plain, elapsed_since(l->counted_passed, passed), facts.answered - l->counted_answered);
     l->counted_passed = passed;
     l->counted_answered = facts.answered;

@@ -32,6 +32,10 @@
  * What waits in line for too long may be shed (codel.h, for each source), if that was asked for: its owner asks
  * reqlimit_sheds() when it is time.
  *
+ * With a counter no stranger goes on while a message of the established lies untaken. libzmq reads its pipes in turn,
+ * and a pipe that is filled again before its turn keeps its place: strangers would overtake for as long as the round
+ * is.
+ *
  * Clocks: each call has its worker's, which may be a little ahead of another's or behind it. What lies in the future
  * has not elapsed.
  *
@@ -77,7 +81,8 @@ struct reqlimit_sample {
 /* Times are on the coarse clock (decay.h): 200 bytes stand in each session, and most sessions are idle. */
 struct reqlimit_conn {
     /* its worker's */
-    uint16_t lease;  /* messages that it may pass without asking */
+    uint8_t lease;   /* messages that it may pass without asking */
+    bool tells;      /* what it passes next is told under the lock, so that it may be measured */
     uint16_t passed; /* since the last fold */
     uint32_t folded_at;
     /* its worker's, or under the lock */
@@ -127,8 +132,9 @@ struct reqlimit {
     _Atomic uint64_t passed, answered, in_hand;
     _Atomic uint64_t free_until; /* `passed` may grow to this without a lock */
     _Atomic uint64_t passed_ns, answered_ns;
-    _Atomic bool sampling; /* answers are to be reported under the lock */
-    _Atomic bool by_hand;  /* somebody waits until others are answered: the same */
+    _Atomic uint64_t guarded; /* `passed` when the established last passed something */
+    _Atomic bool sampling;    /* answers are to be reported under the lock */
+    _Atomic bool by_hand;     /* somebody waits until others are answered: the same */
     /* under the lock */
     struct taken_page *page; /* or NULL */
     uint32_t most;           /* an operator's limit on messages in hand; 0: none */
@@ -153,7 +159,9 @@ struct reqlimit {
     uint64_t lazy_ns;             /* it was last seen to leave messages in its pipes: what it takes, it works on */
     uint64_t capacity_ns;
     uint64_t counted_passed, counted_answered; /* at the last tick */
+    uint64_t known_ns;                         /* the established last passed something */
     bool by_counter;                           /* the last refusal was the release window's */
+    bool by_guard;                             /* it was for the established, not for the window's size */
     bool refilling;                            /* it found nothing, and what was released is on its way */
     bool was_stuck;
     uint64_t idle_taken;          /* taken at the last look */
@@ -274,10 +282,13 @@ MUST_USE static inline bool reqlimit_quick(struct reqlimit *l, struct reqlimit_c
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
     bool due = c->passed + n > REQLIMIT_FOLD || coarse_elapsed(c->folded_at, now_ns) > REQLIMIT_FOLD_NS;
-    if (due || (c->lease < n && passed + n > atomic_load_explicit(&l->free_until, memory_order_relaxed)))
+    uint64_t free_until = atomic_load_explicit(&l->free_until, memory_order_relaxed);
+    if (due || c->tells || (c->lease < n && passed + n > free_until))
         return false;
-    c->lease = (uint16_t)(c->lease < n ? 0 : c->lease - n);
+    c->lease = (uint8_t)(c->lease < n ? 0 : c->lease - n);
     c->passed = (uint16_t)(c->passed + n);
+    if (!free_until)
+        atomic_store_explicit(&l->guarded, passed + n, memory_order_relaxed);
     reqlimit_count_passed(l, c, n, now_ns);
     return true;
 }

@@ -435,6 +435,108 @@ static void a_page_may_say_anything(void **state)
     }
 }
 
+/* However many may lie untaken: while one of the established does, no stranger goes on. */
+static void no_stranger_overtakes_the_established(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    unsigned shed[CONNECTIONS] = {0}, others = 0;
+    bench_calm(b, 6 * NS_PER_S);
+    bench_flood(b, 4, NS_PER_S, shed);
+    for (unsigned n = 0; n < 100; n++) {
+        b->l.release.messages = 4;
+        b->l.release.cost_ns = 1e9;
+        bench_flood(b, 4, 5 * SERVICE, shed);
+        others += b->last - b->first;
+        bench_offer(b, n % 4, 1);
+        assert_int_equal(b->offered[n % 4], 0);
+        for (uint32_t last = b->last; last - b->first < 1000 && last != b->first; bench_flood(b, 4, 1, shed))
+            assert_int_equal(b->last, last);
+    }
+    assert_true(others > 100); /* that lay there before it */
+    bench_free(b);
+}
+
+/* The established are known, but none of them says anything: strangers lose nothing for them. */
+static void nothing_is_lost_for_those_that_are_silent(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    unsigned shed[CONNECTIONS] = {0};
+    bench_calm(b, 6 * NS_PER_S);
+    bench_flood(b, 4, NS_PER_S, shed);
+    assert_true(b->l.release.patient);
+    bench_flood(b, 4, 11 * NS_PER_S, shed);
+    assert_int_equal(reqlimit_state(&b->l), LIMIT_ACTIVE);
+    assert_false(b->l.release.patient);
+    uint32_t from = b->first;
+    bench_flood(b, 4, 4 * NS_PER_S, shed);
+    assert_true(b->first - from > 4000 * 0.9);
+    bench_free(b);
+}
+
+/* What another worker let go of, and nobody has fetched yet, is among those that are offered again. */
+static void what_was_granted_is_not_granted_twice(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    unsigned shed[CONNECTIONS] = {0}, seen = 0;
+    bench_calm(b, 6 * NS_PER_S);
+    for (unsigned n = 0; n < 200; n++) {
+        bench_flood(b, 4, 20 * SERVICE, shed);
+        b->l.release.messages = 6;
+        b->l.release.cost_ns = 1e9;
+        b->tick_ns = reqlimit_tick(&b->l, b->now_ns);
+        for (unsigned i = 4; i < CONNECTIONS; i++) {
+            seen += b->c[i].granted != 0;
+            b->offered[i]++;
+            bench_pass(b, i, reqlimit_offer(&b->l, &b->c[i], b->offered[i], b->now_ns));
+            assert_int_equal(b->c[i].waiter.messages, b->offered[i]);
+        }
+        bench_drain(b);
+    }
+    assert_true(seen > 10);
+    bench_free(b);
+}
+
+/* A relay asks before it knows how many messages there are: what passes then is measured all the same. */
+static void who_asks_first_is_measured(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    unsigned locked = 0;
+    for (unsigned n = 0; n < 200; n++) {
+        if (reqlimit_is_due(&b->c[0], b->now_ns))
+            reqlimit_arrive(&b->l, &b->c[0], b->now_ns);
+        if (!reqlimit_quick(&b->l, &b->c[0], 1, b->now_ns)) {
+            reqlimit_passed(&b->l, &b->c[0], 1, b->now_ns);
+            locked++;
+        }
+        b->offered[0]++;
+        bench_pass(b, 0, 1);
+        for (unsigned i = 0; i < 40; i++)
+            bench_step(b);
+    }
+    assert_true(locked < 60);
+    assert_true(b->c[0].cost_ns > 0.8f * SERVICE && b->c[0].cost_ns < 1.2f * SERVICE);
+    assert_true(b->l.latency.samples >= 20);
+    bench_free(b);
+}
+
+/* A flood that is not answered says nothing about how the service answers. */
+static void a_flood_does_not_tell_what_the_service_is(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    unsigned k = 0;
+    bench_calm(b, 6 * NS_PER_S);
+    double messages = b->l.plain.messages, answers = b->l.plain.answers;
+    assert_true(answers > 0.9 * messages);
+    for (unsigned i = 4; i < CONNECTIONS; i++) /* all at once, before a tick */
+        for (unsigned n = 0; n < 300; n++)
+            bench_offer(b, i, 1);
+    for (uint64_t end_ns = b->now_ns + 300 * NS_PER_MS; b->now_ns < end_ns; bench_step(b))
+        if (b->now_ns % (10 * SERVICE) == 0)
+            bench_offer(b, k++ % 4, 1);
+    assert_true(b->l.plain.answers > 0.9 * b->l.plain.messages);
+    bench_free(b);
+}
+
 static void a_healthy_gate_takes_no_lock(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -538,6 +640,11 @@ int main(void)
         cmocka_unit_test(priorities_count_among_those_that_wait),
         cmocka_unit_test(clocks_that_differ_change_nothing),
         cmocka_unit_test(a_page_may_say_anything),
+        cmocka_unit_test(no_stranger_overtakes_the_established),
+        cmocka_unit_test(nothing_is_lost_for_those_that_are_silent),
+        cmocka_unit_test(what_was_granted_is_not_granted_twice),
+        cmocka_unit_test(who_asks_first_is_measured),
+        cmocka_unit_test(a_flood_does_not_tell_what_the_service_is),
         cmocka_unit_test(a_healthy_gate_takes_no_lock),
         cmocka_unit_test(workers_share_a_gate),
     };

@@ -34,24 +34,33 @@ bool app_idle(const struct world *w)
 static void app_ring_push(struct world *w, uint32_t i)
 {
     struct application *a = &w->app;
-    w->conns[i].turn = NOBODY;
-    if (a->ring_count++)
-        w->conns[a->ring_last].turn = i;
-    else
-        a->ring_first = i;
-    a->ring_last = i;
+    a->ring_count++;
+    if (w->conns[i].in_ring)
+        return;
+    w->conns[i].in_ring = true;
+    a->ring[a->ring_active++] = i;
+}
+
+static void app_ring_drop(struct world *w)
+{
+    struct application *a = &w->app;
+    uint32_t i = a->ring[a->ring_at];
+    w->conns[i].in_ring = false;
+    a->ring[a->ring_at] = a->ring[--a->ring_active];
+    if (a->ring_at == a->ring_active)
+        a->ring_at = 0;
 }
 
 static uint32_t app_take(struct world *w)
 {
     struct application *a = &w->app;
-    uint32_t i = a->ring_first;
+    while (!w->conns[a->ring[a->ring_at]].pipe.count)
+        app_ring_drop(w);
+    uint32_t i = a->ring[a->ring_at];
     struct conn *c = &w->conns[i];
-    a->ring_first = c->turn;
-    a->ring_count--;
     uint32_t m = fifo_pop(w, &c->pipe);
-    if (c->pipe.count)
-        app_ring_push(w, i);
+    a->ring_count -= !c->pipe.count;
+    a->ring_at = (a->ring_at + 1) % a->ring_active;
     gate_taken(w, i, a->asked_ns ? a->asked_ns : w->now_ns);
     a->asked_ns = 0;
     return m;
@@ -59,6 +68,8 @@ static uint32_t app_take(struct world *w)
 
 static void app_asks_in_vain(struct world *w, bool waits)
 {
+    while (w->app.ring_active)
+        app_ring_drop(w);
     if (waits && !w->app.asked_ns)
         w->app.asked_ns = w->now_ns;
     gate_empty(w, waits);

@@ -7,10 +7,11 @@
 #include "chance.h"
 #include "world.h"
 
-#define NOBODY  UINT32_MAX
-#define WIRE_NS 15000u
-#define GATE_NS 20000u
-#define WAKE_NS 10000u
+#define CONNS_MOST 1024u
+#define NOBODY     UINT32_MAX
+#define WIRE_NS    15000u
+#define GATE_NS    20000u
+#define WAKE_NS    10000u
 
 enum client_kind {
     CLIENT_LOCKSTEP,
@@ -50,7 +51,7 @@ struct conn {
     double think_ns, interval_ns, cost_ns;
     struct fifo gate, pipe;
     uint32_t under_way; /* passed, not taken */
-    uint32_t turn;      /* next in the application's ring */
+    bool in_ring;       /* of the application */
     uint64_t ready_ns;  /* the last message passed has arrived */
     uint32_t done;
     struct fifo open; /* copies of what was sent and is not done */
@@ -81,7 +82,8 @@ struct event {
 };
 
 struct application {
-    uint32_t ring_first, ring_last, ring_count;
+    uint32_t ring[CONNS_MOST], ring_active, ring_at; /* as libzmq's: those read empty stay until their turn */
+    uint32_t ring_count;                             /* of these, with messages */
     uint32_t busy;
     struct fifo queue, jobs, polls, batch; /* of its own */
     struct fifo workers;                   /* messages that say who is free */

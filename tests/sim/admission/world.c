@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNS_MOST 1024u
-
 static void world_event(struct world *w, const struct event *e)
 {
     switch (e->kind) {
