@@ -263,7 +263,7 @@ static const struct schema_key gate_keys[] = {
     {"heartbeat.interval", SCHEMA_DURATION, GATE(limits.heartbeat.interval_ns), .min = "10ms", .max = "1m", .preset = "200ms",
      .doc = "How often Weir answers for a connection that it pauses, so that neither end takes the other for dead."},
     {"heartbeat.max_pause", SCHEMA_DURATION, GATE(limits.heartbeat.max_pause_ns), .min = "10ms", .max = "1h", .preset = "5s",
-     .doc = "Longest pause of a connection whose heartbeats Weir cannot answer (CURVE passing through).",
+     .doc = "Longest pause of a connection whose heartbeats Weir cannot answer: with CURVE passing through, and while a large message waits at its last octet for an application that sends PINGs.",
      .reached = "The connection is read on, a little at a time."},
 
     {"routing_ids.duplicates", SCHEMA_CHOICE, GATE(limits.duplicate_ids), .preset = "refuse", .choices = duplicates,
@@ -310,7 +310,7 @@ static const struct schema_key gate_keys[] = {
      .doc = "Messages that the application may have in hand at most, for one of which you know how many requests it works on at a time. 0: no such limit. Connections whose messages are not answered do not count.",
      .reached = "Messages wait in Weir, in the order of what their senders were served."},
     {"concurrency.shed.over", SCHEMA_CHOICE, GATE(limits.concurrency.shed.over), .preset = "wait", .choices = over_wait,
-     .doc = "What becomes of a request that has waited for its turn for twice concurrency.shed.target, while no request of its source was served within the target for concurrency.shed.interval: wait leaves it in line; reply answers it with concurrency.shed.reply (not while earlier requests of the connection are unanswered); close ends its connection; drop leaves it out. Where classes have priorities, the lowest that waits is shed first: each above has twice the patience of the one below. What waits for a PULL or SUB, and CURVE, is never shed."},
+     .doc = "What becomes of a request that has waited for its turn for twice concurrency.shed.target, while no request of its source was served within the target for concurrency.shed.interval: wait leaves it in line; reply answers it with concurrency.shed.reply (not while earlier requests of the connection are unanswered); close ends its connection; drop leaves it out. Where classes have priorities, the lowest that waits is shed first: each above has twice the patience of the one below. What waits for a PULL or SUB, and CURVE, is never shed; what is larger than message.hold only by close."},
     {"concurrency.shed.target", SCHEMA_DURATION, GATE(limits.concurrency.shed.target_ns), .min = "1ms", .max = "1h", .preset = "5ms",
      .doc = "A wait for a turn that is no cause for concern."},
     {"concurrency.shed.interval", SCHEMA_DURATION, GATE(limits.concurrency.shed.interval_ns), .min = "1ms", .max = "1h", .preset = "100ms",

@@ -6,6 +6,8 @@
 #define SAMPLES_MOST  4000
 #define MESSAGES_MOST 1000
 #define OTHERS        0.25 /* answers to others a message: above, it is no plain service */
+#define ANSWERS_LEAST 10
+#define ANSWERS_MOST  1.5 /* answers a message: a plain service has one for each */
 
 void plain_service_init(struct plain_service *p)
 {
@@ -37,9 +39,10 @@ static void plain_service_decide(struct plain_service *p)
         return;
     double mean = p->sum / p->samples, variance = p->squares / p->samples - mean * mean;
     double error = square_root((variance > 0.01 ? variance : 0.01) / p->samples);
-    if (mean - error > OTHERS)
+    bool unasked = p->answers > ANSWERS_MOST * p->messages + ANSWERS_LEAST;
+    if (mean - error > OTHERS || unasked)
         p->state = PLAIN_NO;
-    else if (mean + error < OTHERS && p->answers > 0.5 * p->messages && p->answers > 10)
+    else if (mean + error < OTHERS && p->answers > 0.5 * p->messages && p->answers > ANSWERS_LEAST)
         p->state = PLAIN_YES;
     if (p->samples > SAMPLES_MOST) {
         p->samples /= 2;

@@ -7,7 +7,7 @@
  *
  *   state    proof (mean of at least PLAIN_SAMPLES, with its standard error)              next
  *   UNKNOWN  mean + error < 0.25, and at least half of what came is answered              YES
- *   UNKNOWN  mean - error > 0.25                                                          NO
+ *   UNKNOWN  mean - error > 0.25, or half as much again is answered as came               NO
  *   YES, NO  the opposite proof                                                           NO, YES
  *
  * Samples fade. A window in which more answers came than are remembered is no sample, so a gate that is too fast to be

@@ -81,6 +81,19 @@ static void independent_answers_are_no_sign(void **state)
     assert_int_equal(p.state, PLAIN_YES);
 }
 
+/* A publisher inside CURVE: few messages come to it, and much goes out to whoever has sent one. */
+static void who_says_more_than_it_is_asked_is_no_plain_service(void **state)
+{
+    struct plain_service p;
+    plain_service_init(&p);
+    uint64_t now_ns = NS_PER_S;
+    for (unsigned i = 0; i < 200; i++) {
+        now_ns = drive(&p, 1, 0, true, true, now_ns);
+        plain_service_count(&p, 0, 1);
+    }
+    assert_int_equal(p.state, PLAIN_NO);
+}
+
 static void a_gate_that_is_too_fast_stays_unknown(void **state)
 {
     struct plain_service p;
@@ -102,6 +115,7 @@ int main(void)
         cmocka_unit_test(what_is_not_answered_is_not_plain),
         cmocka_unit_test(nothing_is_learned_while_somebody_waits),
         cmocka_unit_test(independent_answers_are_no_sign),
+        cmocka_unit_test(who_says_more_than_it_is_asked_is_no_plain_service),
         cmocka_unit_test(a_gate_that_is_too_fast_stays_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,7 @@ static struct taken_facts reqlimit_facts(const struct reqlimit *l)
         .passed_at_ns = atomic_load_explicit(&l->passed_ns, memory_order_relaxed),
         .plain = l->plain.state == PLAIN_YES,
         .passing = &l->passed,
+        .frames = l->frames,
     };
 }
 
@@ -479,6 +480,16 @@ void reqlimit_give_back(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n,
     reqlimit_look(l, now_ns);
 }
 
+uint64_t reqlimit_waits_ns(const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    return c->waiter.messages ? coarse_elapsed(c->waiter.since, now_ns) : 0;
+}
+
+void reqlimit_count_frames(struct reqlimit *l)
+{
+    l->frames = true;
+}
+
 void reqlimit_begin_anew(struct reqlimit *l, bool plain, uint64_t now_ns)
 {
     release_window_init(&l->release, now_ns);
@@ -487,6 +498,7 @@ void reqlimit_begin_anew(struct reqlimit *l, bool plain, uint64_t now_ns)
     if (plain)
         plain_service_is(&l->plain, true);
     l->lazy_ns = 0;
+    l->frames = false;
     reqlimit_look(l, now_ns);
 }
 

@@ -137,6 +137,7 @@ struct reqlimit {
     _Atomic bool by_hand;     /* somebody waits until others are answered: the same */
     /* under the lock */
     struct taken_page *page; /* or NULL */
+    bool frames;             /* what is passed are frames: not each is a message, nor is each ever taken */
     uint32_t most;           /* an operator's limit on messages in hand; 0: none */
     struct taken_counter counter;
     struct release_window release;
@@ -223,6 +224,12 @@ void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, ui
 
 /* `n` messages that an offer or a wake-up allowed were not passed after all. Lock. */
 void reqlimit_give_back(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
+
+/* For how long a connection has been in line, to some milliseconds. Lock. */
+uint64_t reqlimit_waits_ns(const struct reqlimit_conn *c, uint64_t now_ns);
+
+/* From now on what is counted may be frames (CURVE). Lock. */
+void reqlimit_count_frames(struct reqlimit *l);
 
 /* The application is another than before: what was learned of it is not true any more; claims stay. `plain`: it answers
  * each message on its connection (REP). Lock. */

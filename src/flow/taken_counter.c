@@ -84,6 +84,8 @@ static void taken_counter_contradict(struct taken_counter *c, const struct taken
         c->assumed = 0;
     }
     c->untaken = (uint64_t)untaken;
+    if (f->frames)
+        return;
     if (c->contradictions > TAKEN_CONTRADICTIONS + c->taken / 64)
         c->state = TAKEN_DOUBTED;
     if (f->plain && f->answered > c->answered_most + c->taken + TAKEN_ANSWERS_MOST) {

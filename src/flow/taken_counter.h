@@ -18,6 +18,9 @@
  *   BELIEVED  some untaken, none taken for max(1 s, 8 x the longest gap)      SLOW
  *   SLOW      a message is taken                                              BELIEVED
  *
+ * Where frames are counted (CURVE), their number is not that of messages: that is resolved in the same way, and nothing
+ * is DOUBTED for it.
+ *
  * In SLOW the allowance doubles each quarter of a second: an application that stands still for some seconds gets a few
  * hundred messages more, and a counter that stands still costs three seconds once. DOUBTED is as ABSENT.
  *
@@ -43,6 +46,7 @@ struct taken_facts {
     uint64_t passed_at_ns;           /* the last one */
     bool plain;                      /* each is known to be answered once */
     const _Atomic uint64_t *passing; /* or NULL: where `passed` is, for who passes without a lock */
+    bool frames;                     /* these are frames: parts and heartbeats, too, which nobody takes */
 };
 
 /* All zero at the beginning. */

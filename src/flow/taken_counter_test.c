@@ -257,6 +257,29 @@ static void a_page_of_garbage_does_no_harm(void **state)
     }
 }
 
+/* Half of what is passed is parts and heartbeats: the number is put right whenever the application is idle. */
+static void frames_are_more_than_messages(void **state)
+{
+    for (unsigned frames = 0; frames < 2; frames++) {
+        struct taken_counter c;
+        struct taken_facts f = {.frames = frames};
+        uint64_t now_ns = NS_PER_S;
+        begin(&c, &f, now_ns);
+        for (unsigned i = 0; i < 100; i++, now_ns += NS_PER_S) {
+            taken_page_beat(&page, now_ns);
+            f.passed += 2;
+            f.passed_at_ns = now_ns;
+            taken_counter_read(&c, &page, &f, now_ns);
+            (void)!take(now_ns + NS_PER_US);
+            (void)!taken_page_found_nothing(&page, true, now_ns + 2 * NS_PER_US);
+            taken_counter_read(&c, &page, &f, now_ns + 2 * TAKEN_SETTLE_NS);
+            assert_int_equal(c.untaken, 0);
+            taken_counter_read(&c, &page, &f, now_ns + 2 * TAKEN_LOST_NS);
+        }
+        assert_int_equal(taken_counter_holds(&c), frames);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +296,7 @@ int main(void)
         cmocka_unit_test(one_that_stands_still_gets_an_allowance_that_doubles),
         cmocka_unit_test(answers_without_takes_are_a_lie),
         cmocka_unit_test(a_page_of_garbage_does_no_harm),
+        cmocka_unit_test(frames_are_more_than_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,8 @@
     VERDICT(MESSAGE_GIVES_WAY, "message_gives_way", NONE, 0,                                                           \
             "a message that comes too slowly for others that wait for its room, or a stranger's that goes on and on")  \
     VERDICT(MESSAGE_ABANDONED, "message_abandoned", NONE, 0, "the peer left in the middle of a message")               \
+    VERDICT(ASKER_LEFT, "asker_left", NONE, 0,                                                                         \
+            "the client left while its request was held back, and nobody is there for the answer")                     \
     VERDICT(NO_DELIMITER, "no_delimiter", MISTAKE, 0,                                                                  \
             "a request to a REP without the empty frame that ends its envelope (RFC 28)")                              \
     VERDICT(BAD_CURVE_FRAME, "bad_curve_frame", PROTOCOL, 5, "a frame that is not a CURVE MESSAGE")                    \

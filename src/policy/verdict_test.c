@@ -71,6 +71,7 @@ static void offences_are_of_the_protocol_or_of_excess(void **state)
                                         VERDICT_TABLE_FULL,
                                         VERDICT_HANDSHAKE_ABANDONED,
                                         VERDICT_MESSAGE_ABANDONED,
+                                        VERDICT_ASKER_LEFT,
                                         VERDICT_SLOW_READER,
                                         VERDICT_DUPLICATE_ROUTING_ID,
                                         VERDICT_TOPICS_TOO_LARGE,

@@ -163,6 +163,8 @@ void admission_begin(struct session *s)
     reqlimit_join(l, &s->admission, source_key(s), now_of(s));
     if (class)
         reqlimit_class(l, &s->admission, class->weight, class->priority);
+    if (s->up.traffic.curve)
+        reqlimit_count_frames(l);
     unlock(g, s->wg);
 }
 
@@ -212,6 +214,7 @@ static bool line_up(struct session *s)
     s->up.held_back = true;
     session_hold(s);
     shedding_look(s);
+    admission_on_alarm(s);
     return false;
 }
 
@@ -227,6 +230,44 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
         unlock(g, s->wg);
     }
     return !r->awaits_turn || line_up(s);
+}
+
+/* Whether an application that sends PINGs would give its client up: nobody can answer them in its name. Inside CURVE
+ * they are not seen. */
+static bool is_mute(const struct session *s)
+{
+    return s->up.traffic.curve || (s->app_listens && traffic_end_waits(&s->up.traffic));
+}
+
+/* One message passes whatever the limiter says, and is charged as any other. */
+static void pass_one(struct session *s)
+{
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    struct reqlimit *l = lock(g);
+    reqlimit_rest(l, &s->admission, now_of(s));
+    s->granted += reqlimit_take(&s->admission);
+    if (s->granted == 0) {
+        reqlimit_passed(l, &s->admission, 1, now_of(s));
+        s->granted = 1;
+    }
+    unlock(g, s->wg);
+    s->in_queue = s->in_line = false;
+    session_wake(s);
+}
+
+void admission_on_alarm(struct session *s)
+{
+    if (!s->in_line || !is_mute(s))
+        return;
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    lock(g);
+    uint64_t waits_ns = reqlimit_waits_ns(&s->admission, now_of(s));
+    pthread_mutex_unlock(&g->lock);
+    uint64_t most_ns = session_limits(s)->heartbeat.max_pause_ns;
+    if (waits_ns >= most_ns)
+        pass_one(s);
+    else
+        session_arm(s, now_of(s) + most_ns - waits_ns);
 }
 
 void admission_rest(struct session *s)

@@ -7,6 +7,9 @@
  *   PASSES               a message is whole, and the limiter allows it                PASSES
  *   PASSES               a message is whole, and the limiter does not allow it        IN LINE: not read, not judged
  *   IN LINE              the limiter grants it messages (any worker finds out)        PASSES, on its own worker
+ *   IN LINE              heartbeat.max_pause is over, and nobody can answer PINGs     PASSES one message
+ *                        in the client's name: inside CURVE, or in front of the last
+ *                        octet of a large message (security/traffic.h)
  *   IN LINE              it ends                                                      what it offered is dropped
  *   PASSES               it runs dry, or is paused, with messages granted             these are given back
  *
@@ -61,6 +64,9 @@ uint32_t admission_allows(struct session *s);
 
 /* Counts what passed; when a message has to wait, asks for it. False: it waits. */
 bool admission_passed(struct session *s, const struct traffic_result *r);
+
+/* At the session's alarm: it may have been in line for long enough. */
+void admission_on_alarm(struct session *s);
 
 /* There is nothing more to pass at the moment. */
 void admission_rest(struct session *s);

@@ -584,7 +584,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (l->traffic.inbound)
         flowing &= admission_passed(s, &r);
     else
-        admission_answered(s, r.messages);
+        admission_answered(s, l->traffic.curve ? r.turns : r.messages);
     if (r.wait_ns)
         pause_lane(l, s, &r);
     if (r.ping.seen)

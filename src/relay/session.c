@@ -363,8 +363,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->answers = answers_requests(gate_socket(s->wg->gate));
     bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO;
     s->broadcast = publishes(gate_socket(s->wg->gate));
-    /* Inside CURVE heartbeats look like requests, and like replies: they cannot be counted. */
-    s->takes_turns = limited && !s->broadcast && !curve;
+    s->takes_turns = limited && !s->broadcast;
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
 }
@@ -427,6 +426,14 @@ static void drain(struct session *s)
         session_arm(s, s->wg->worker->now_ns + DRAIN_QUIET_NS / 2);
 }
 
+/* Whether what its client waits in line with is asked by nobody any more: a REQ that has closed takes no answer, nor
+ * does a connection that was reset. Anybody else may have said what wants no answer, and closed. */
+static bool asker_has_left(const struct session *s)
+{
+    bool gone = s->front.reset || (s->front.hup && s->client_socket == SOCKET_REQ);
+    return gone && s->answers && s->in_line;
+}
+
 void session_run(struct session *s)
 {
     /* Who leaves the line takes nobody's turn. */
@@ -443,6 +450,8 @@ void session_run(struct session *s)
         if (more)
             session_wake(s);
     }
+    if (s->state == SESSION_OPEN && asker_has_left(s))
+        session_close(s, VERDICT_ASKER_LEFT);
     if (s->wg->worker->drain_from_ns && s->state != SESSION_CLOSED)
         drain(s);
 }
@@ -625,6 +634,7 @@ static void check_open(struct session *s)
     if (!s->down.blocked && s->wg->worker->now_ns - s->flowing_ns >= SESSION_CAUGHT_UP_NS)
         end_lag(s);
     shedding_look(s);
+    admission_on_alarm(s);
     if (lim->shadow)
         check_shadow(s);
     enum verdict in_the_way = message_in_the_way(s);

@@ -8,6 +8,10 @@
  *   OPEN      two lanes of judged traffic (lane.c)
  *   CLOSED    descriptors closed, unlinked; freed when the round of events is done
  *
+ * A client that leaves while what it said waits in line (admission.h) is heard to the end, as a DEALER or PUSH that
+ * sends and closes must be. What a REQ said, or what was said on a connection that was reset, is not passed on any more
+ * (asker_left): its answer would reach nobody. What was passed on before stays charged to its source.
+ *
  * Under 900 bytes, charged to the memory account; buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_SESSION_H

@@ -28,10 +28,17 @@ static bool may_answer(struct session *s)
     return !admission_owes(s) && lane_may_inject(&s->down, s);
 }
 
+/* Nothing is left out of CURVE, nor of what has begun to go on. */
+static bool can_be_shed(const struct session *s)
+{
+    const struct traffic *t = &s->up.traffic;
+    return !t->curve && (!traffic_end_waits(t) || over_of(s) == SHED_OVER_CLOSE);
+}
+
 void shedding_look(struct session *s)
 {
     uint64_t now = s->wg->worker->now_ns, again_ns;
-    if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !s->in_line)
+    if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !s->in_line || !can_be_shed(s))
         return;
     if (over_of(s) == SHED_OVER_REPLY && !may_answer(s)) {
         session_arm(s, now + session_limits(s)->concurrency.shed.target_ns);

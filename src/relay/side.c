@@ -46,6 +46,8 @@ void side_note(struct side *side, struct worker *w, uint32_t events, bool held)
         side->readable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         side->hup = true;
+    if (events & EPOLLERR)
+        side->reset = true;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         side->writable = true;
 }

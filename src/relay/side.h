@@ -19,6 +19,7 @@ struct side {
     struct watch watch;
     bool readable, writable;
     bool hup;     /* the other end has closed: read on until 0 comes */
+    bool reset;   /* ... and takes nothing any more */
     bool starved; /* the kernel had no memory for what was to be written: it will tell of none, so it is tried again */
     bool muted;   /* not watched for bytes to read */
     uint8_t knocks; /* times that more came since it is not read */

@@ -3,11 +3,13 @@
  * An ordinary libzmq application, one thread and one socket with library defaults, that says with weir/taken.h what it
  * has taken.
  *
- *   counted rep|router|pull ENDPOINT WORK_US [--large WORK_US] [--counter PATH] [--lie double|half|none] [--blocking]
+ *   counted rep|router|pull ENDPOINT WORK_US [--large WORK_US] [--counter PATH] [--lie double|half|none] [--curve KEY]
+ *           [--blocking]
  *
  * It sleeps WORK_US on each message (on one of more than LARGE_BYTES: that of --large), then sends it back (pull: not).
- * --lie: it counts each message twice, each second one, or none at all. --blocking: it waits in zmq_msg_recv() in place
- * of zmq_poll(), and then hears no commands.
+ * --curve: it is a CURVE server with this secret key (Z85) and lets everybody in. --lie: it counts each message twice,
+ * each second one, or none at all. --blocking: it waits in zmq_msg_recv() in place of zmq_poll(), and then hears no
+ * commands.
  *
  * Says "counter ok" or "counter ERROR", and "ready ENDPOINT". Answers each line on stdin with a line of JSON: "stats";
  * "stall MS" stands still for so long afterwards; "close" and "open" the counter; "quit" ends it.
@@ -33,7 +35,7 @@ struct counted {
     void *socket;
     bool answers, blocking;
     unsigned work_us, large_us;
-    const char *path;
+    const char *path, *curve_key;
     enum lie lie;
     struct weir_taken *counter;
     unsigned long long messages, bytes, large;
@@ -153,6 +155,8 @@ static bool read_options(struct counted *a, char **argv)
             a->large_us = (unsigned)strtoul(*++o, NULL, 10);
         else if (strcmp(*o, "--counter") == 0)
             a->path = *++o;
+        else if (strcmp(*o, "--curve") == 0)
+            a->curve_key = *++o;
         else if (strcmp(*o, "--lie") == 0)
             for (enum lie l = (o++, DOUBLE); l <= NONE; l++)
                 a->lie = strcmp(*o, lies[l]) == 0 ? l : a->lie;
@@ -170,6 +174,17 @@ static int type_of(const char *name)
                                          : -1;
 }
 
+static void *open_socket(const struct counted *a, void *context, int type)
+{
+    void *socket = zmq_socket(context, type);
+    int yes = 1;
+    if (socket && a->curve_key &&
+        (zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof(yes)) < 0 ||
+         zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, a->curve_key, strlen(a->curve_key) + 1) < 0))
+        return NULL;
+    return socket;
+}
+
 int main(int argc, char **argv)
 {
     struct counted a = {0};
@@ -177,7 +192,7 @@ int main(int argc, char **argv)
     size_t size = sizeof(endpoint);
     if (argc < 4 || type_of(argv[1]) < 0 || !read_options(&a, argv)) {
         fputs("usage: counted rep|router|pull ENDPOINT WORK_US [--large WORK_US] [--counter PATH] "
-              "[--lie double|half|none] [--blocking]\n",
+              "[--lie double|half|none] [--curve KEY] [--blocking]\n",
               stderr);
         return 2;
     }
@@ -186,7 +201,7 @@ int main(int argc, char **argv)
         open_counter(&a);
     a.answers = type_of(argv[1]) != ZMQ_PULL;
     void *context = zmq_ctx_new();
-    a.socket = zmq_socket(context, type_of(argv[1]));
+    a.socket = open_socket(&a, context, type_of(argv[1]));
     if (!a.socket || zmq_bind(a.socket, argv[2]) < 0 ||
         zmq_getsockopt(a.socket, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0) {
         perror(argv[2]);
