@@ -6,6 +6,7 @@ Usage: demo/run.py [--build DIR]. Everything runs on loopback addresses of this 
 """
 
 import argparse
+import json
 import os
 import resource
 import socket
@@ -18,13 +19,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-QUIET_S, FLOOD_S, RECOVERY_S, AFTER_S = 0.8, 2.0, 1.0, 0.5
+QUIET_S, FLOOD_S, RECOVERY_S, AFTER_S = 0.8, 2.0, 1.0, 1.0
+KNOWN_S = 3.0  # quiet before a flood that is held back behind clients who were served before
 ANSWER_WITHIN_NS = 1_000_000_000  # an answer that comes later is no answer
 FLOODS = [
     ("messages", "valid messages, 60 connections at full speed"),
     ("endless", "multipart messages that never end, 8 connections"),
     ("halfopen", "2000 connections that never finish their handshake"),
 ]
+ARMS = {"messages": ("bare", "Weir", "counter"), "endless": ("bare", "Weir"), "halfopen": ("bare", "Weir")}
+NAMES = {"bare": "bare", "Weir": "behind Weir", "counter": "and a counter"}
 NEVER = float("inf")
 CALM = 0.1  # cores that other work on the machine may take before latencies are compared with the bare run instead of 5 ms
 MIB = 1 << 20
@@ -105,20 +109,32 @@ class Processes:
 
 
 class Run:
-    """One flood against one application, bare or behind Weir."""
+    """One flood against one application: bare, behind Weir, or behind Weir and telling it what it takes (include/weir/taken.h)."""
 
-    def __init__(self, build, behind_weir, flood):
-        self.build, self.behind_weir, self.flood = build, behind_weir, flood
+    def __init__(self, build, arm, flood):
+        self.build, self.arm, self.flood = build, arm, flood
+        self.behind_weir = arm != "bare"
+        self.quiet_s = KNOWN_S if flood == "messages" else QUIET_S
 
     def start_application(self, processes, folder, ports):
         fronts = [f"tcp://127.0.0.1:{port}" for port in ports]
         own = [f"ipc://{folder}/rep.sock", f"ipc://{folder}/pull.sock"] if self.behind_weir else fronts
-        app = processes.start_ready(self.build / "demo/demo_app", *own, f"{folder}/arrivals")
+        counters = [f"{folder}/rep.taken", f"{folder}/pull.taken"] if self.arm == "counter" else []
         weirs = []
         if self.behind_weir:
-            for listen, forward in zip(fronts, own):
-                weirs.append(processes.start_ready(self.build / "weir", "serve", "--listen", listen, "--forward", forward))
+            weirs.append(processes.start_ready(self.build / "weir", "serve", "-c", self.configuration(folder, fronts, own, counters)))
+        app = processes.start_ready(self.build / "demo/demo_app", *own, f"{folder}/arrivals", *counters)
         return app, weirs
+
+    @staticmethod
+    def configuration(folder, fronts, own, counters):
+        """Where to listen, where to forward, and nothing else but where the counter is."""
+        gates = [{"name": name, "listen": front, "forward": forward} for name, front, forward in zip(("rep", "pull"), fronts, own)]
+        for gate, counter in zip(gates, counters):
+            gate["counter"] = counter
+        path = Path(folder, "weir.yaml")
+        path.write_text(json.dumps({"gates": gates}))  # JSON is YAML
+        return path
 
     def measure(self):
         began, machine_s, own_s = time.monotonic(), *busy_s()
@@ -135,10 +151,10 @@ class Run:
     def drive(self, processes, folder):
         ports = free_ports(2)
         app, weirs = self.start_application(processes, folder, ports)
-        total = QUIET_S + FLOOD_S + RECOVERY_S + AFTER_S
+        total = self.quiet_s + FLOOD_S + RECOVERY_S + AFTER_S
         clients = processes.start(self.build / "demo/demo_clients", ports[0], ports[1], total)
         start_ns = int(clients.stdout.readline().split()[1])
-        time.sleep(max(0, start_ns / 1e9 + QUIET_S - time.monotonic()))
+        time.sleep(max(0, start_ns / 1e9 + self.quiet_s - time.monotonic()))
 
         memory, weir_memory = Memory([app.pid]), Memory([w.pid for w in weirs])
         memory.start(), weir_memory.start()
@@ -174,6 +190,8 @@ class Run:
 
 
 def goodput(work):
+    if not work:
+        sys.exit("demo: this machine is too busy: the flood took so long that nothing was asked after it")
     return sum(w[2] <= ANSWER_WITHIN_NS for w in work) / len(work)
 
 
@@ -210,16 +228,16 @@ def verdict(run, quiet_p99_ms, bare=None):
 
 
 def print_row(*cells):
-    widths = (10, 6, 9, 10, 11, 16)
+    widths = (10, 9, 9, 10, 11, 16)
     print("  " + "".join(f"{cell:<{width}}" for cell, width in zip(cells, widths)) + "".join(cells[len(widths):]))
 
 
 def print_table(runs):
-    quiet = {arm: [w for run in runs for w in run.quiet if run.behind_weir == arm] for arm in (False, True)}
+    quiet = {arm: [w for run in runs for w in run.quiet if run.behind_weir == (arm == "Weir")] for arm in ("bare", "Weir")}
     print_row("flood", "", "goodput", "p99", "newcomers", "app memory", "verdict")
-    for arm in (False, True):
+    for arm in quiet:
         newcomers = [w for w in quiet[arm] if w[0] == "new"]
-        print_row("none", "Weir" if arm else "bare", f"{goodput(quiet[arm]):.1%}", show_ms(p99_ms(quiet[arm])),
+        print_row("none", arm, f"{goodput(quiet[arm]):.1%}", show_ms(p99_ms(quiet[arm])),
                   f"{goodput(newcomers):.0%}", "", "")
     for name, _ in FLOODS:
         rows = [r for r in runs if r.flood == name]
@@ -227,9 +245,9 @@ def print_table(runs):
         for run in rows:
             newcomers = [w for w in run.during if w[0] == "new"]
             print_row(
-                name, "Weir" if run.behind_weir else "bare", f"{goodput(run.during):.1%}", show_ms(p99_ms(run.during)),
+                name, run.arm, f"{goodput(run.during):.1%}", show_ms(p99_ms(run.during)),
                 f"{goodput(newcomers):.0%}", f"{run.before_bytes / MIB:.0f} -> {run.peak_bytes / MIB:.0f} MiB",
-                verdict(run, p99_ms(quiet[False]), bare if run.behind_weir else None))
+                verdict(run, p99_ms(quiet["bare"]), bare if run.behind_weir else None))
 
 
 def main():
@@ -241,11 +259,11 @@ def main():
     print("A libzmq application (REP and PULL, library defaults, 20 to 30 us of work a message) serves 8 clients and ten newcomers a")
     print(f"second: 610 pieces of work a second. Then comes a flood of {FLOOD_S:.0f} s, from loopback, from other addresses than the clients'.\n")
     runs = []
-    for behind_weir in (False, True):
-        for name, what in FLOODS:
-            print(f"{'behind Weir' if behind_weir else 'bare':<12}{what} ...", flush=True)
-            runs.append(Run(build, behind_weir, name).measure())
-            print(f"{'':<12}{runs[-1].flood_line}", flush=True)
+    for name, what in FLOODS:
+        for arm in ARMS[name]:
+            print(f"{NAMES[arm]:<14}{what} ...", flush=True)
+            runs.append(Run(build, arm, name).measure())
+            print(f"{'':<14}{runs[-1].flood_line}", flush=True)
     print()
     print_table(runs)
     others = max(run.others for run in runs)
@@ -253,6 +271,9 @@ def main():
         print(f"""
   Other work kept up to {others:.1f} cores of this machine busy meanwhile, which makes every row slower: compare the two rows of a flood with
   each other, not with 5 ms.""")
+    print("""
+  counter: the same application tells Weir what it has taken (include/weir/taken.h, ten lines). Without that Weir cannot see what a PULL
+  has done and what lies in front of it, and passes everything on: such a flood is then as without Weir.""")
     weir_peak = max(run.weir_bytes for run in runs)
     print(f"""
   goodput: work answered within 1 s. p99: from the intended send time, unanswered work counts as never. app memory: before -> peak.

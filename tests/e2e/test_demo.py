@@ -17,10 +17,11 @@ def demo():
 
 
 @pytest.mark.skipif(not (BUILD / "demo" / "demo_app").exists(), reason="this build has no demo (-Dbench=true)")
-@pytest.mark.parametrize("flood", ["messages", "endless", "halfopen"])
-def test_behind_weir_nothing_is_lost(flood):
+@pytest.mark.parametrize("arm, flood", [("counter", "messages"), ("Weir", "endless"), ("Weir", "halfopen")])
+def test_behind_weir_nothing_is_lost(arm, flood):
+    """Messages that an application only takes are held back where it says what it has taken."""
     d = demo()
-    run = d.Run(BUILD, True, flood).measure()
+    run = d.Run(BUILD, arm, flood).measure()
     assert d.verdict(run, quiet_p99_ms=d.NEVER) == "survived", run.flood_line
 
 
