@@ -46,10 +46,14 @@ bool latency_window_is_suspicious(const struct latency_window *w)
 
 bool latency_window_allows(struct latency_window *w, uint64_t in_hand)
 {
-    if ((double)in_hand < w->window)
-        return true;
-    w->hit = true;
-    return false;
+    double worked_on = latency_greater(0, w->reference * w->least_ns - 1);
+    if (w->state != LATENCY_HOLDING || !w->drained)
+        w->full = false;
+    if (w->full && (double)in_hand > worked_on)
+        return false;
+    w->full = (double)in_hand >= w->window;
+    w->hit |= w->full;
+    return !w->full;
 }
 
 static void latency_window_note(struct latency_window *w, const struct latency_facts *f, uint64_t now_ns)

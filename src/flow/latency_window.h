@@ -13,6 +13,11 @@
  *   HOLDING   each second, latency still higher: window / 1.5 for a while     kept if the rate did not fall
  *   HOLDING   nothing held for a second, or the service is not plain          WATCHING
  *
+ * While it holds, messages go on in batches: when the window is full, none before the application has nothing left but
+ * what it works on (rate x least latency - 1). libzmq reads its pipes in turn, and one that was read empty keeps its
+ * place until its turn or until all are empty. If some message always lay there, whoever comes would wait for a round
+ * of all connections that sent lately, not for the window.
+ *
  * "Calm" is what was measured while nobody was there who could be held back.
  *
  * Memory: 1.2 KiB. One owner at a time.
@@ -49,6 +54,7 @@ struct latency_window {
     double reference, best;              /* answers a nanosecond */
     bool hit;                            /* somebody was refused since the last step */
     bool drained, judged, probing;
+    bool full; /* HOLDING: the window was reached, and what waits in the application's pipes is not worked off yet */
     double before_probe, fullest; /* the highest rate while something was held */
     uint64_t at_ns, peak_at_ns;   /* WATCHING: the last step */
     uint64_t drained_at_ns, stuck_at_ns, probe_at_ns, held_at_ns;

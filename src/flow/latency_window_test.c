@@ -90,10 +90,29 @@ static void few_samples_say_nothing(void **state)
     assert_false(latency_window_is_suspicious(&w));
 }
 
+/* The pipes run empty again and again, at no cost. */
+static void messages_go_on_in_batches(void **state)
+{
+    struct drive d = begin(true);
+    unsigned empty = 0, most = 0;
+    run(&d, 5 * NS_PER_S, 1000);
+    uint64_t from = d.f.answered;
+    for (unsigned n = 0; n < 2000; n++) {
+        run(&d, NS_PER_MS, 1000);
+        empty += d.f.in_hand == 0;
+        most = d.f.in_hand > most ? (unsigned)d.f.in_hand : most;
+    }
+    assert_int_equal(d.w.state, LATENCY_HOLDING);
+    assert_true(most > 1);
+    assert_true(empty > 30);
+    assert_true(d.f.answered - from > 1900);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_of_a_plain_service_is_held),
+        cmocka_unit_test(messages_go_on_in_batches),
         cmocka_unit_test(what_is_not_plain_is_never_held_for_latency),
         cmocka_unit_test(a_hold_without_answers_ends),
         cmocka_unit_test(few_samples_say_nothing),
