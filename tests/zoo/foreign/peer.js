@@ -25,7 +25,7 @@ async function application(kind, endpoint) {
   await socket.bind(endpoint)
   if (kind !== "publish") for await (const frames of socket) await socket.send(frames)
   for (;;) {
-    for (let i = 0; i < 20; i++) await socket.send(["news", stamp()])
+    for (let i = 0; i < 8; i++) await socket.send(["news", stamp()])
     await sleep(20)
   }
 }

@@ -27,14 +27,14 @@ def echo(side, kind=zmq.REP, work_s=0.0, **options):
 
 @row
 class ManySmallClients(Protocol):
-    """REP, and many REQ clients that think for 50 ms."""
-    loads = {"low": {"clients": 5}, "normal": {"clients": 50}, "full": {"clients": 150}}
+    """REP, and many REQ clients that think for 200 ms."""
+    loads = {"low": {"clients": 5}, "normal": {"clients": 40}, "full": {"clients": 150}}
 
     def application(self, side):
         echo(side)
 
     def peers(self, side):
-        Asker(side, zmq.REQ, side.load["clients"], think_s=0.05).run()
+        Asker(side, zmq.REQ, side.load["clients"], think_s=0.2).run()
 
 
 @row
@@ -51,11 +51,11 @@ class RepInLockstep(Protocol):
 
 @row
 class PipelinedRouter(Protocol):
-    """ROUTER that echoes, DEALERs with a window of requests."""
-    loads = {"low": {"clients": 2, "depth": 2}, "normal": {"clients": 4, "depth": 8}, "full": {"clients": 8, "depth": 64}}
+    """ROUTER that works 2 ms on each, DEALERs with a window of requests."""
+    loads = {"low": {"clients": 2, "depth": 2}, "normal": {"clients": 4, "depth": 8}, "full": {"clients": 8, "depth": 32}}
 
     def application(self, side):
-        echo(side, zmq.ROUTER, work_s=0.0005)
+        echo(side, zmq.ROUTER, work_s=0.002)
 
     def peers(self, side):
         Asker(side, zmq.DEALER, side.load["clients"], depth=side.load["depth"]).run()
@@ -80,7 +80,7 @@ class ReqRelaxed(Protocol):
 
     def peers(self, side):
         options = {"REQ_RELAXED": 1, "REQ_CORRELATE": 1}
-        Asker(side, zmq.REQ, side.load["clients"], think_s=0.03, give_up_s=0.1, options=options).run()
+        Asker(side, zmq.REQ, side.load["clients"], think_s=0.06, give_up_s=0.15, options=options).run()
 
 
 @row
@@ -125,7 +125,7 @@ class OneInSevenUnanswered(Protocol):
 @row
 class ConnectionPerRequest(Protocol):
     """Short-lived REQ: each request on a connection of its own, all from one address."""
-    loads = {"low": {"per_s": 10}, "normal": {"per_s": 80}, "full": {"per_s": 200}}
+    loads = {"low": {"per_s": 10}, "normal": {"per_s": 80}, "full": {"per_s": 150}}
 
     def application(self, side):
         echo(side)
@@ -162,7 +162,7 @@ class ConnectionPerRequest(Protocol):
 @row
 class StateSnapshots(Protocol):
     """State snapshots: a small request, an answer of 20 MiB in two parts; beside it quick requests of others."""
-    loads = {"low": {"large": 1, "small": 1}, "normal": {"large": 2, "small": 5}, "full": {"large": 3, "small": 20}}
+    loads = {"low": {"large": 1, "small": 1}, "normal": {"large": 2, "small": 5}, "full": {"large": 3, "small": 10}}
     seconds = 2.0
     size = 20 << 20
 
@@ -181,8 +181,8 @@ class StateSnapshots(Protocol):
             side.expect("octets of a snapshot", sum(map(len, frames[1:])), self.size)
             return True
 
-        large = Asker(side, zmq.DEALER, side.load["large"], think_s=0.4, request=lambda c, n: [stamp(n), b"state"], answered=whole)
-        small = Asker(side, zmq.DEALER, side.load["small"], think_s=0.02, request=lambda c, n: [stamp(n), b"ping"])
+        large = Asker(side, zmq.DEALER, side.load["large"], think_s=1.0, request=lambda c, n: [stamp(n), b"state"], answered=whole)
+        small = Asker(side, zmq.DEALER, side.load["small"], think_s=0.05, request=lambda c, n: [stamp(n), b"ping"])
         large.begin()
         small.run()
         large.end()
@@ -191,7 +191,7 @@ class StateSnapshots(Protocol):
 @row
 class HundredsOfParts(Protocol):
     """Messages of 300 parts, there and back."""
-    loads = {"low": {"clients": 1}, "normal": {"clients": 5}, "full": {"clients": 15}}
+    loads = {"low": {"clients": 1}, "normal": {"clients": 3}, "full": {"clients": 8}}
 
     def application(self, side):
         echo(side, zmq.ROUTER)
@@ -201,7 +201,7 @@ class HundredsOfParts(Protocol):
             side.expect("parts", len(frames), 301)
             return True
 
-        Asker(side, zmq.DEALER, side.load["clients"], think_s=0.05, request=lambda c, n: [stamp(n), *[b"part"] * 300], answered=whole).run()
+        Asker(side, zmq.DEALER, side.load["clients"], think_s=0.15, request=lambda c, n: [stamp(n), *[b"part"] * 300], answered=whole).run()
 
 
 @row
@@ -245,7 +245,7 @@ class ThreadPoolBehindProxy(Protocol):
             socket.connect("inproc://pool")
             while True:
                 frames = socket.recv_multipart()
-                time.sleep(0.01)
+                time.sleep(0.02)
                 socket.send_multipart(frames)
 
         for _ in range(self.threads):
@@ -263,7 +263,7 @@ class DealerToDealer(Protocol):
     loads = {"low": {"depth": 1}, "normal": {"depth": 8}, "full": {"depth": 64}}
 
     def application(self, side):
-        echo(side, zmq.DEALER, work_s=0.001)
+        echo(side, zmq.DEALER, work_s=0.002)
 
     def peers(self, side):
         Asker(side, zmq.DEALER, 1, depth=side.load["depth"]).run()
@@ -272,7 +272,7 @@ class DealerToDealer(Protocol):
 @row
 class PairBothSpeak(Protocol):
     """PAIR: both sides speak whenever they like."""
-    loads = {"low": {"per_s": 20}, "normal": {"per_s": 200}, "full": {"per_s": 1000}}
+    loads = {"low": {"per_s": 20}, "normal": {"per_s": 100}, "full": {"per_s": 250}}
 
     def application(self, side):
         socket = side.socket(zmq.PAIR, bind="main")
@@ -330,7 +330,7 @@ class CurveRequestReply(Protocol):
     def peers(self, side):
         public, secret = zmq.curve_keypair()
         options = {"CURVE_SERVERKEY": SERVER_PUBLIC, "CURVE_PUBLICKEY": public, "CURVE_SECRETKEY": secret}
-        Asker(side, zmq.REQ, side.load["clients"], think_s=0.02, options=options).run()
+        Asker(side, zmq.REQ, side.load["clients"], think_s=0.05, options=options).run()
 
 
 @row
@@ -350,4 +350,4 @@ class PlainRequestReply(Protocol):
 
     def peers(self, side):
         options = {"PLAIN_USERNAME": b"alice", "PLAIN_PASSWORD": b"open sesame"}
-        Asker(side, zmq.REQ, side.load["clients"], think_s=0.02, options=options).run()
+        Asker(side, zmq.REQ, side.load["clients"], think_s=0.05, options=options).run()

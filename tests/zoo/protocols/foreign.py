@@ -18,7 +18,7 @@ PEER_C = ROOT / os.environ.get("BUILD", "build") / "tests/zoo/foreign/zoo_peer"
 
 class Mixed(Protocol):
     """Base: one side or both are a program. program_side() says which command each is; None is the side written here."""
-    loads = {"low": {"clients": 2, "think_ms": 20.0}, "normal": {"clients": 15, "think_ms": 20.0}, "full": {"clients": 40, "think_ms": 10.0}}
+    loads = {"low": {"clients": 2, "think_ms": 50.0}, "normal": {"clients": 12, "think_ms": 50.0}, "full": {"clients": 40, "think_ms": 50.0}}
     environment = {}
     settle_s = 1.5
 
@@ -59,7 +59,7 @@ class WithC(Mixed):
         return None if PEER_C.exists() else f"{PEER_C} is not built (-Dbench=true)"
 
     def pool(self, at):
-        return [PEER_C, "pool", at["main"], 8, 5000]
+        return [PEER_C, "pool", at["main"], 8, 20000]
 
     def ask(self, at, load):
         return [PEER_C, "ask", at["main"], load["clients"], round(load["think_ms"] * 1000)]
@@ -68,7 +68,6 @@ class WithC(Mixed):
 @row
 class ThreadPoolInC(WithC):
     """C on both sides: a ROUTER before eight REP threads, joined by zmq_proxy, and REQ clients."""
-    quick = True
 
     def application_command(self, at):
         return self.pool(at)
@@ -119,8 +118,8 @@ class NodeRouterCClients(WithNode):
 
 @row
 class NodePubSub(WithNode):
-    """zeromq.js: a Publisher of 1000 messages/s, and its Subscribers."""
-    loads = {"low": {"clients": 1, "think_ms": 0.0}, "normal": {"clients": 3, "think_ms": 0.0}, "full": {"clients": 6, "think_ms": 0.0}}
+    """zeromq.js: a Publisher of 400 messages/s, and its Subscribers."""
+    loads = {"low": {"clients": 1, "think_ms": 0.0}, "normal": {"clients": 2, "think_ms": 0.0}, "full": {"clients": 4, "think_ms": 0.0}}
 
     def application_command(self, at):
         return self.node("publish", at["main"])
@@ -131,7 +130,7 @@ class NodePubSub(WithNode):
 
 class WithJava(Mixed):
     """Base: foreign/ZooPeer.java."""
-    loads = {"low": {"clients": 2, "think_ms": 20.0}, "normal": {"clients": 8, "think_ms": 20.0}, "full": {"clients": 20, "think_ms": 10.0}}
+    loads = {"low": {"clients": 2, "think_ms": 50.0}, "normal": {"clients": 8, "think_ms": 50.0}, "full": {"clients": 25, "think_ms": 50.0}}
     settle_s = 2.0
 
     def needs(self):

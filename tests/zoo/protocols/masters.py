@@ -12,7 +12,7 @@ from zoo.loop import Protocol, row, sent_at, stamp
 @row
 class JobMasterWithBeats(Protocol):
     """A ROUTER master keeps two jobs at each worker; workers (DEALER) accept, report three times, beat each 50 ms, and return the result."""
-    loads = {"low": {"workers": 2, "job_s": 0.02}, "normal": {"workers": 10, "job_s": 0.02}, "full": {"workers": 20, "job_s": 0.02}}
+    loads = {"low": {"workers": 2, "job_s": 0.05}, "normal": {"workers": 8, "job_s": 0.05}, "full": {"workers": 20, "job_s": 0.05}}
 
     def application(self, side):
         socket = side.socket(zmq.ROUTER, bind="main")
@@ -67,8 +67,8 @@ class JobMasterWithBeats(Protocol):
 class WorkersThatAsk(Protocol):
     """LRU workers: REQ sockets that ask for work and bring their last result with the next question. Jobs come in at a rate of their own, so
     that the questions are kept, or jobs wait."""
-    loads = {"low": {"workers": 4, "jobs_per_s": 20}, "normal": {"workers": 10, "jobs_per_s": 200}, "full": {"workers": 20, "jobs_per_s": 1500}}
-    work_s = 0.01
+    loads = {"low": {"workers": 4, "jobs_per_s": 20}, "normal": {"workers": 10, "jobs_per_s": 150}, "full": {"workers": 20, "jobs_per_s": 900}}
+    work_s = 0.04
 
     def application(self, side):
         socket = side.socket(zmq.ROUTER, bind="main")
@@ -216,7 +216,7 @@ class UnequalWorkersRcvhwm1(Protocol):
 @row
 class EngineRanks(Protocol):
     """ROUTER to ROUTER with fixed identities, two little-endian octets each (engine ranks: rank 0 is 00 00)."""
-    loads = {"low": {"peers": 2, "depth": 1}, "normal": {"peers": 8, "depth": 4}, "full": {"peers": 16, "depth": 16}}
+    loads = {"low": {"peers": 2, "depth": 1}, "normal": {"peers": 6, "depth": 2}, "full": {"peers": 12, "depth": 3}}
 
     def application(self, side):
         socket = side.socket(zmq.ROUTER, bind="main", ROUTING_ID=b"hub", ROUTER_MANDATORY=1)
@@ -237,7 +237,7 @@ class EngineRanks(Protocol):
                 waiting[0] -= 1
                 side.done(sent_at(frames[1]))
                 if side.asking():
-                    side.loop.after(0.01, ask, socket)
+                    side.loop.after(0.05, ask, socket)
 
             side.loop.on(socket, hear)
             return socket
@@ -257,7 +257,7 @@ class JupyterPorts(Protocol):
     """A kernel's five sockets: shell ROUTER, iopub PUB, stdin ROUTER, control ROUTER and a REP that echoes beats; front ends that execute,
     watch the output, answer a question from stdin, and ask control something now and then."""
     gates = ("shell", "iopub", "stdin", "control", "beat")
-    loads = {"low": {"frontends": 1}, "normal": {"frontends": 4}, "full": {"frontends": 10}}
+    loads = {"low": {"frontends": 1}, "normal": {"frontends": 3}, "full": {"frontends": 6}}
     seconds = 2.0
 
     def application(self, side):

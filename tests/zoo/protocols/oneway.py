@@ -47,7 +47,7 @@ class Pushers(Protocol):
 @row
 class TelemetryFanIn(Pushers):
     """200 producers of small messages."""
-    loads = {"low": {"per_s": 2}, "normal": {"per_s": 5}, "full": {"per_s": 20}}
+    loads = {"low": {"per_s": 2}, "normal": {"per_s": 3}, "full": {"per_s": 6}}
     producers = 200
 
     def peers(self, side):
@@ -69,7 +69,7 @@ class TelemetryFanIn(Pushers):
 @row
 class PushLargeAmongSmall(Pushers):
     """Four producers: frames of 1 to 8 MiB mixed with small messages on the same connections."""
-    loads = {"low": {"every_s": 0.5}, "normal": {"every_s": 0.25}, "full": {"every_s": 0.15}}
+    loads = {"low": {"every_s": 0.5}, "normal": {"every_s": 0.35}, "full": {"every_s": 0.2}}
 
     def peers(self, side):
         sockets = [side.socket(zmq.PUSH, connect="main") for _ in range(4)]
@@ -84,7 +84,7 @@ class PushLargeAmongSmall(Pushers):
         large = bytes(8 << 20)
         for i, socket in enumerate(sockets):
             side.loop.every(side.load["every_s"], send, socket, lambda: memoryview(large)[:side.random.randint(1, 8) << 20], first=0.03 * i)
-            side.loop.every(0.01, send, socket, lambda: b"small")
+            side.loop.every(0.02, send, socket, lambda: b"small")
         side.whole_load()
         self.arrived(side, sent[0])
 
@@ -92,7 +92,7 @@ class PushLargeAmongSmall(Pushers):
 @row
 class ShortLivedPush(Pushers):
     """Each producer connects, pushes ten messages, and is gone."""
-    loads = {"low": {"per_s": 5}, "normal": {"per_s": 40}, "full": {"per_s": 120}}
+    loads = {"low": {"per_s": 5}, "normal": {"per_s": 30}, "full": {"per_s": 80}}
 
     def peers(self, side):
         sent = [0]
@@ -116,7 +116,7 @@ class ShortLivedPush(Pushers):
 @row
 class CurvePush(TelemetryFanIn):
     """30 producers inside CURVE."""
-    loads = {"low": {"per_s": 5}, "normal": {"per_s": 20}, "full": {"per_s": 60}}
+    loads = {"low": {"per_s": 5}, "normal": {"per_s": 12}, "full": {"per_s": 30}}
     producers = 30
 
     def __init__(self):
@@ -186,8 +186,8 @@ class Publisher(Protocol):
 class MarketData(Publisher):
     """Thousands of instruments, a topic each; subscribers that want a third of them, one by one."""
     settle_s = 2.5
-    loads = {"low": {"topics": 300, "per_s": 300, "subscribers": 2}, "normal": {"topics": 3000, "per_s": 1500, "subscribers": 4},
-             "full": {"topics": 15000, "per_s": 3000, "subscribers": 6}}
+    loads = {"low": {"topics": 300, "per_s": 300, "subscribers": 2}, "normal": {"topics": 3000, "per_s": 800, "subscribers": 3},
+             "full": {"topics": 15000, "per_s": 1500, "subscribers": 3}}
 
     def publish(self, side, socket):
         count = [0]
@@ -226,7 +226,7 @@ class MarketData(Publisher):
 @row
 class PubNearAndFar(Publisher):
     """Bursts of 100 messages of 10 kB for subscribers that read at once, and for one that reads slowly. The near ones count."""
-    loads = {"low": {"near": 1, "every_s": 0.5}, "normal": {"near": 4, "every_s": 0.25}, "full": {"near": 8, "every_s": 0.15}}
+    loads = {"low": {"near": 1, "every_s": 0.5}, "normal": {"near": 3, "every_s": 0.25}, "full": {"near": 5, "every_s": 0.2}}
     options = {"SNDHWM": 1000}
 
     def publish(self, side, socket):
@@ -271,7 +271,7 @@ class PubNearAndFar(Publisher):
 @row
 class ConflatingSub(Publisher):
     """ZMQ_CONFLATE: subscribers that look each 20 ms and want the newest only."""
-    loads = {"low": {"subscribers": 1, "per_s": 100}, "normal": {"subscribers": 5, "per_s": 1000}, "full": {"subscribers": 10, "per_s": 1000}}
+    loads = {"low": {"subscribers": 1, "per_s": 100}, "normal": {"subscribers": 4, "per_s": 300}, "full": {"subscribers": 8, "per_s": 400}}
 
     def publish(self, side, socket):
         count = [0]
@@ -311,7 +311,7 @@ class ConflatingSub(Publisher):
 class XsubThatBinds(Protocol):
     """An XSUB that binds, and publishers that connect to it (collectors of logs)."""
     gates = ("main", "asked")
-    loads = {"low": {"publishers": 2, "per_s": 20}, "normal": {"publishers": 20, "per_s": 50}, "full": {"publishers": 50, "per_s": 60}}
+    loads = {"low": {"publishers": 2, "per_s": 20}, "normal": {"publishers": 15, "per_s": 20}, "full": {"publishers": 40, "per_s": 20}}
 
     def application(self, side):
         socket = side.socket(zmq.XSUB, bind="main")
@@ -347,7 +347,7 @@ class XsubThatBinds(Protocol):
 @row
 class XpubMessageBus(Protocol):
     """XPUB that binds; subscribers (XSUB) send messages upstream, which the application publishes to all."""
-    loads = {"low": {"members": 2, "per_s": 10}, "normal": {"members": 5, "per_s": 50}, "full": {"members": 5, "per_s": 150}}
+    loads = {"low": {"members": 2, "per_s": 10}, "normal": {"members": 4, "per_s": 30}, "full": {"members": 5, "per_s": 60}}
 
     def application(self, side):
         socket = side.socket(zmq.XPUB, bind="main")

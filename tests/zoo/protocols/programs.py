@@ -115,7 +115,7 @@ def rsyslog_needed():
 @protocol("logs", settle_s=1.0, needs=rsyslog_needed)
 def rsyslog_czmq(cell):
     """rsyslog: hosts whose omczmq pushes their log to the imczmq of a collector; each line is counted where the collector passes it on."""
-    hosts, per_s = {"low": (1, 50), "normal": (3, 200), "full": (5, 400)}[cell.load]
+    hosts, per_s = {"low": (1, 50), "normal": (3, 60), "full": (5, 120)}[cell.load]
     cell.says(f"{hosts} hosts, {per_s} lines/s each")
     out = free_port()
     ins = [free_port() for _ in range(hosts)]

@@ -17,8 +17,8 @@ def keeping(side, answer_after):
 
 @row
 class BatchesOf32(Protocol):
-    """A server that takes up to 32 requests at a time, each 10 ms (inference, group commit)."""
-    loads = {"low": {"clients": 4}, "normal": {"clients": 32}, "full": {"clients": 96}}
+    """A server that takes up to 32 requests at a time, each 40 ms (inference, group commit)."""
+    loads = {"low": {"clients": 4}, "normal": {"clients": 20}, "full": {"clients": 60}}
     largest = 32
 
     def application(self, side):
@@ -30,7 +30,7 @@ class BatchesOf32(Protocol):
                 socket.send_multipart(queue.popleft())
 
         side.loop.on(socket, queue.append)
-        side.loop.every(0.01, work)
+        side.loop.every(0.04, work)
         side.loop.run()
 
     def peers(self, side):
@@ -39,7 +39,7 @@ class BatchesOf32(Protocol):
 
 @row
 class SixtyFourSlots(Protocol):
-    """A server with 64 slots of 5 to 95 ms each; what does not find one waits in the server."""
+    """A server with 64 slots of 20 to 380 ms each; what does not find one waits in the server."""
     loads = {"low": {"clients": 8}, "normal": {"clients": 48}, "full": {"clients": 128}}
     slots = 64
 
@@ -49,7 +49,7 @@ class SixtyFourSlots(Protocol):
 
         def start(frames):
             free[0] -= 1
-            side.loop.after(side.random.uniform(0.005, 0.095), finish, frames)
+            side.loop.after(side.random.uniform(0.02, 0.38), finish, frames)
 
         def finish(frames):
             socket.send_multipart(frames)
@@ -66,9 +66,9 @@ class SixtyFourSlots(Protocol):
 
 @row
 class TokenStreams(Protocol):
-    """Inference with 60 slots: each request gets 8 to 24 tokens, one each 20 ms, as messages of their own."""
-    loads = {"low": {"clients": 4}, "normal": {"clients": 25}, "full": {"clients": 70}}
-    slots = 60
+    """Inference with 40 slots: each request gets 4 to 12 tokens, one each 50 ms, as messages of their own."""
+    loads = {"low": {"clients": 4}, "normal": {"clients": 15}, "full": {"clients": 50}}
+    slots = 40
     seconds = 2.0
 
     def application(self, side):
@@ -77,14 +77,14 @@ class TokenStreams(Protocol):
 
         def step():
             while queue and len(running) < self.slots:
-                running.append([queue.popleft(), side.random.randint(8, 24)])
+                running.append([queue.popleft(), side.random.randint(4, 12)])
             for job in running:
                 job[1] -= 1
                 socket.send_multipart([*job[0][:2], b"token" if job[1] else b"end"])
             running[:] = [job for job in running if job[1]]
 
         side.loop.on(socket, queue.append)
-        side.loop.every(0.02, step)
+        side.loop.every(0.05, step)
         side.loop.run()
 
     def peers(self, side):
@@ -102,7 +102,7 @@ class TokenStreams(Protocol):
 @row
 class LongPolls(Protocol):
     """Polls that are kept for 0.8 s, among quick requests on other connections."""
-    loads = {"low": {"polls": 4, "quick": 2}, "normal": {"polls": 30, "quick": 10}, "full": {"polls": 120, "quick": 30}}
+    loads = {"low": {"polls": 4, "quick": 2}, "normal": {"polls": 20, "quick": 8}, "full": {"polls": 80, "quick": 15}}
     seconds = 2.0
 
     def application(self, side):
@@ -134,7 +134,7 @@ class PollAndCallsTogether(Protocol):
 @row
 class DoublingAnswers(Protocol):
     """One request, 1, 2, 4, ... 64 answers."""
-    loads = {"low": {"clients": 2}, "normal": {"clients": 8}, "full": {"clients": 20}}
+    loads = {"low": {"clients": 2}, "normal": {"clients": 6}, "full": {"clients": 12}}
 
     def application(self, side):
         socket = side.socket(zmq.ROUTER, bind="main")
@@ -157,7 +157,7 @@ class DoublingAnswers(Protocol):
             side.expect("answers", bin(got.pop(client)).count("1"), 1)
             return True
 
-        Asker(side, zmq.DEALER, side.load["clients"], think_s=0.05, request=lambda c, n: [stamp(n), b"%d" % (1 << n % 7)],
+        Asker(side, zmq.DEALER, side.load["clients"], think_s=0.2, request=lambda c, n: [stamp(n), b"%d" % (1 << n % 7)],
               answered=answered).run()
 
 
@@ -186,7 +186,8 @@ class AnswersInBursts(Protocol):
 @row
 class NotesAndCalls(Protocol):
     """JSON-RPC: each DEALER sends notes that nobody answers, and a call after every fifth."""
-    loads = {"low": {"clients": 10, "calls_per_s": 1}, "normal": {"clients": 10, "calls_per_s": 10}, "full": {"clients": 20, "calls_per_s": 20}}
+    quick = True
+    loads = {"low": {"clients": 10, "calls_per_s": 1}, "normal": {"clients": 10, "calls_per_s": 10}, "full": {"clients": 20, "calls_per_s": 8}}
     notes = 5
 
     def application(self, side):
@@ -225,8 +226,8 @@ class NotesAndCalls(Protocol):
 
 @row
 class BeatsAndTelemetry(Protocol):
-    """DEALERs that beat each 100 ms and report each 50 ms to a ROUTER, which answers the beats only."""
-    loads = {"low": {"clients": 4}, "normal": {"clients": 20}, "full": {"clients": 60}}
+    """DEALERs that beat each 100 ms and report each 80 ms to a ROUTER, which answers the beats only."""
+    loads = {"low": {"clients": 4}, "normal": {"clients": 12}, "full": {"clients": 40}}
 
     def application(self, side):
         socket = side.socket(zmq.ROUTER, bind="main")
@@ -249,6 +250,6 @@ class BeatsAndTelemetry(Protocol):
                 for socket in asker.sockets:
                     socket.send_multipart([stamp(), body])
 
-        side.loop.every(0.05, report)
+        side.loop.every(0.08, report)
         asker.run()
         side.loop.run(0.1)
