@@ -362,7 +362,7 @@ static void walk_limiter(struct journey *j, const struct journey_question *q)
              "waits for others only where the application's counter proves it; without one, never");
     else
         step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
-             "waits for others only on proof, by counter or%s latency, and not within what it was served in calm time",
+             "waits for others only on proof, by counter or%s latency, and not within its claim",
              app == SOCKET_REP ? "" : ", if it is seen to be plain,");
 }
 

@@ -2,6 +2,7 @@
 /* What offenders and honest clients leave in the event log. */
 #include "relay/event_log.h"
 
+#include "relay/admission.h"
 #include "relay/crowd.h"
 
 #include <setjmp.h>
@@ -70,6 +71,28 @@ static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len
     assert_true(e->over || stage_cell(&c->stage, CELL_TARPITTED) == 1);
     end_close(e);
     c->client_count--;
+}
+
+/* A hold that kept an idle application from working is told once, however often the limiter is looked at. */
+static void holds_without_progress_are_told(void **state)
+{
+    struct crowd *c = scene_new();
+    struct gate_limiter *l = &c->stage.gate.limiter;
+    struct event e;
+    scene_start(c);
+    admission_look(&c->stage.worker.gates[0]);
+    assert_false(take(c, &e));
+    for (unsigned n = 1; n <= 2; n++) {
+        l->limit.stats.stuck++;
+        admission_look(&c->stage.worker.gates[0]);
+        admission_look(&c->stage.worker.gates[0]);
+        assert_next(c, EVENT_HOLD_WITHOUT_PROGRESS, VERDICT_PASS, EVENT_DEED_NOTHING, &e);
+        assert_int_equal(e.text_len, strlen("1 since the start"));
+        assert_int_equal(e.text[0], '0' + n);
+        assert_false(take(c, &e));
+    }
+    assert_int_equal(atomic_load(&l->told), 2);
+    scene_free(c);
 }
 
 /* From a source in good standing: nobody who follows the events must ban it. */
@@ -275,6 +298,7 @@ static void a_full_queue_keeps_a_place_for_what_matters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(holds_without_progress_are_told),
         cmocka_unit_test(from_offence_to_ban),
         cmocka_unit_test(from_offence_to_probation),
         cmocka_unit_test(honest_clients_are_not_told),
