@@ -17,6 +17,7 @@ static void taken_counter_begin(struct taken_counter *c, const struct taken_view
         .empty_polls = v->empty_polls,
         .answered_most = f->passed > v->taken ? f->passed - v->taken : 0,
         .taken_at_ns = now_ns,
+        .settle_ns = TAKEN_SETTLE_NS,
     };
 }
 
@@ -30,6 +31,7 @@ static void taken_counter_progress(struct taken_counter *c, const struct taken_v
     c->taken = v->taken;
     c->taken_at_ns = now_ns;
     c->allowance = 0;
+    c->settle_ns = TAKEN_SETTLE_NS;
     c->state = TAKEN_BELIEVED;
 }
 
@@ -63,6 +65,7 @@ static void taken_counter_exceeds(struct taken_counter *c, uint64_t excess)
 /* It waits, and nothing is under way any more: what seems to lie there does not. */
 static void taken_counter_assume(struct taken_counter *c, uint64_t untaken)
 {
+    c->settle_ns = c->settle_ns < TAKEN_SETTLE_MOST_NS ? 2 * c->settle_ns : TAKEN_SETTLE_MOST_NS;
     c->assumed += untaken;
     c->answered_most += untaken;
     c->ahead = (int64_t)((uint64_t)c->ahead + untaken);
@@ -71,13 +74,13 @@ static void taken_counter_assume(struct taken_counter *c, uint64_t untaken)
 static void taken_counter_contradict(struct taken_counter *c, const struct taken_facts *f, uint64_t now_ns)
 {
     uint64_t passed_at_ns = f->passed_at_ns > c->idle_since_ns ? f->passed_at_ns : c->idle_since_ns;
-    uint64_t quiet_ns = c->idle ? elapsed_since(passed_at_ns, now_ns) : 0;
+    uint64_t quiet_ns = c->idle ? elapsed_since(passed_at_ns, now_ns) : 0, before_ns = c->settle_ns;
     int64_t untaken = (int64_t)(f->passed - (uint64_t)c->ahead - c->taken);
     if (untaken < 0)
         taken_counter_exceeds(c, 0 - (uint64_t)untaken);
-    else if (untaken > 0 && quiet_ns > TAKEN_SETTLE_NS)
+    else if (untaken > 0 && quiet_ns > c->settle_ns)
         taken_counter_assume(c, (uint64_t)untaken);
-    if (untaken < 0 || quiet_ns > TAKEN_SETTLE_NS)
+    if (untaken < 0 || quiet_ns > before_ns)
         untaken = 0;
     if (quiet_ns > TAKEN_LOST_NS) {
         c->contradictions += c->assumed < LOST_MOST ? c->assumed : LOST_MOST;

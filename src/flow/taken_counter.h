@@ -11,6 +11,7 @@
  *   BELIEVED  the same before it was idle for the first time                  the same, and no contradiction: older
  *                                                                             messages still lay in its pipes
  *   BELIEVED  idle, nothing passed for TAKEN_SETTLE_NS, some seem untaken     BELIEVED; these are assumed to be taken
+ *   BELIEVED  the same again, and none was taken in between                   the same, after twice the time each
  *   BELIEVED  they are taken after all (a busy machine)                       BELIEVED; no contradiction
  *   BELIEVED  they are not, and it is idle and quiet for TAKEN_LOST_NS        BELIEVED; they were missed
  *   BELIEVED  more than TAKEN_CONTRADICTIONS + 1/64 of the takes like that    DOUBTED until the generation ends
@@ -24,7 +25,7 @@
  * In SLOW the allowance doubles each quarter of a second: an application that stands still for some seconds gets a few
  * hundred messages more, and a counter that stands still costs three seconds once. DOUBTED is as ABSENT.
  *
- * Memory: 120 bytes. One owner at a time.
+ * Memory: 128 bytes. One owner at a time.
  */
 #ifndef WEIR_FLOW_TAKEN_COUNTER_H
 #define WEIR_FLOW_TAKEN_COUNTER_H
@@ -32,6 +33,7 @@
 #include "flow/taken_page.h"
 
 #define TAKEN_SETTLE_NS      (2 * NS_PER_MS)
+#define TAKEN_SETTLE_MOST_NS (256 * NS_PER_MS)
 #define TAKEN_LOST_NS        (250 * NS_PER_MS)
 #define TAKEN_ANSWERS_MOST   64u
 #define TAKEN_CONTRADICTIONS 16u
@@ -62,6 +64,7 @@ struct taken_counter {
     uint64_t taken, empty_polls;
     uint64_t answered_most;       /* besides what it has counted: passed before the generation, or missed */
     uint64_t assumed;             /* of those in `ahead`: seemed untaken while it was idle, and may be yet to come */
+    uint64_t settle_ns;           /* idle for so long, what seems to lie there is assumed to be taken */
     uint64_t idle_since_ns;       /* 0: it is not idle */
     uint64_t taken_at_ns, gap_ns; /* last progress; the longest without, lately */
     uint64_t contradictions;

@@ -166,6 +166,23 @@ static void one_that_is_late_is_no_liar(void **state)
     assert_int_equal(c.untaken, 3);
 }
 
+/* The application waits, and does not run: what is passed meanwhile lies there, whatever is assumed. */
+static void one_that_is_not_scheduled_is_not_filled(void **state)
+{
+    struct taken_counter c;
+    struct taken_facts f = {0};
+    begin(&c, &f, NS_PER_S);
+    assert_false(taken_page_found_nothing(&page, true, NS_PER_S));
+    for (uint64_t now_ns = NS_PER_S; now_ns < NS_PER_S + 300 * NS_PER_MS; now_ns += NS_PER_MS) {
+        taken_counter_read(&c, &page, &f, now_ns);
+        if (c.untaken)
+            continue;
+        f.passed++;
+        f.passed_at_ns = now_ns;
+    }
+    assert_in_range(f.passed, 5, 9);
+}
+
 static void one_that_misses_each_second_is_not_believed(void **state)
 {
     struct taken_counter c;
@@ -291,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_backlog_of_before_is_no_lie),
         cmocka_unit_test(one_that_counts_too_low_is_resynchronised_when_idle),
         cmocka_unit_test(one_that_is_late_is_no_liar),
+        cmocka_unit_test(one_that_is_not_scheduled_is_not_filled),
         cmocka_unit_test(one_that_misses_each_second_is_not_believed),
         cmocka_unit_test(what_passes_meanwhile_is_no_lie),
         cmocka_unit_test(one_that_stands_still_gets_an_allowance_that_doubles),
