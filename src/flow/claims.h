@@ -13,7 +13,7 @@
  *
  * The table of sources is what outlives connections, and its largest claims outlive the process (claims_state.h). There
  * a source is its key alone, so what else may have claims (an identity) needs no other table: it is another key.
- * Memory: 112 bytes for each of `capacity` sources, fixed, touched as they come, in sets of 8. When all of a set are in
+ * Memory: 128 bytes for each of `capacity` sources, fixed, touched as they come, in sets of 8. When all of a set are in
  * use, a newcomer shares the entry of another source, with what is left there; otherwise the one with the smallest
  * claim gives way. Nobody is refused. One owner at a time.
  */
@@ -75,6 +75,7 @@ struct claims_source {
     uint64_t left_at_ns;   /* when the two were last brought up to date */
     struct faded_sum work; /* attained by connections that are gone */
     struct codel codel;    /* the request limiter's: of all its connections */
+    struct faded_sum served;
 };
 
 struct claims {

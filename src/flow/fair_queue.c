@@ -134,6 +134,11 @@ void fair_queue_serve(struct fair_queue *q, struct fair_waiter *w, uint32_t n)
     fair_queue_take_out(q, w);
 }
 
+bool fair_queue_stands_back(const struct fair_queue *q, const struct fair_waiter *w)
+{
+    return fair_queue_waited(q, 0) < w->priority;
+}
+
 unsigned fair_queue_below(const struct fair_queue *q, const struct fair_waiter *w)
 {
     for (unsigned lowest = FAIR_PRIORITIES - 1; lowest > w->priority; lowest--)

@@ -84,6 +84,9 @@ struct fair_waiter *fair_queue_first(const struct fair_queue *q);
 /* `n` messages of fair_queue_first() go on. */
 void fair_queue_serve(struct fair_queue *q, struct fair_waiter *w, uint32_t n);
 
+/* Whether somebody of a higher priority waits. */
+bool fair_queue_stands_back(const struct fair_queue *q, const struct fair_waiter *w);
+
 /* How many steps of priority there are between one that waits and the lowest in which somebody does. */
 unsigned fair_queue_below(const struct fair_queue *q, const struct fair_waiter *w);
 

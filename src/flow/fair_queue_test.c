@@ -121,6 +121,8 @@ static void a_priority_goes_first_and_starves_nobody(void **state)
     assert_int_equal(fair_queue_below(&q, &w[0]), 3);
     assert_int_equal(fair_queue_below(&q, &w[1]), 2);
     assert_int_equal(fair_queue_below(&q, &w[2]), 0);
+    assert_false(fair_queue_stands_back(&q, &w[0]));
+    assert_true(fair_queue_stands_back(&q, &w[1]));
     for (unsigned n = 0; n < 640; n++)
         served[serve(&q, w)]++;
     assert_int_equal(served[0], 560);

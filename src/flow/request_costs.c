@@ -128,6 +128,14 @@ static void reqcost_spend(struct reqlimit *l, struct reqlimit_conn *c, double co
     c->work_ns = work_ns > 0 ? (float)work_ns : 0;
     c->debt_ns = debt_ns < 0 ? 0 : (float)(debt_ns > most_ns ? most_ns : debt_ns);
     l->charged += cost_ns;
+    faded_sum_add(&c->source->served, CLAIMS_WORK_NS, cost_ns, now_ns);
+    faded_sum_add(&l->served, CLAIMS_WORK_NS, cost_ns, now_ns);
+}
+
+bool reqcost_is_modest(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    double served = faded_sum(&c->source->served, CLAIMS_WORK_NS, now_ns);
+    return 2 * served * l->active_sources < faded_sum(&l->served, CLAIMS_WORK_NS, now_ns);
 }
 
 /* The running sum of expected costs, by index of the message; what was passed without a lock costs as in calm time. */

@@ -42,6 +42,9 @@ uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
 /* Its level in line, after its wait. */
 int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns);
 
+/* Whether its source was served less than half of an equal part lately. */
+bool reqcost_is_modest(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns);
+
 /* What the untaken messages are expected to cost. */
 double reqcost_untaken(const struct reqlimit *l);
 

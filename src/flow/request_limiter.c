@@ -441,6 +441,9 @@ bool reqlimit_sheds(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns
     uint64_t since_ns = now_ns - coarse_elapsed(w->since, now_ns);
     if (!codel_sheds(&c->source->codel, &l->shed, since_ns, fair_queue_below(&l->queue, w), now_ns, ret_again_ns))
         return false;
+    *ret_again_ns = now_ns + l->shed.target_ns;
+    if (!fair_queue_stands_back(&l->queue, w) && reqcost_is_modest(l, c, now_ns))
+        return false;
     reqlimit_rest(l, c, now_ns);
     return true;
 }

@@ -30,7 +30,8 @@
  * goes first among those in line (fair_queue.h). Whoever is within its claim passes at once, whatever its class.
  *
  * What waits in line for too long may be shed (codel.h, for each source), if that was asked for: its owner asks
- * reqlimit_sheds() when it is time.
+ * reqlimit_sheds() when it is time. Of a source that was served less than half of an equal part lately nothing is,
+ * unless it stands back for a higher priority.
  *
  * With a counter no stranger goes on while a message of the established lies untaken. libzmq reads its pipes in turn,
  * and a pipe that is filled again before its turn keeps its place: strangers would overtake for as long as the round
@@ -153,6 +154,7 @@ struct reqlimit {
     double capacity;       /* cost a nanosecond while somebody waits */
     struct faded_sum left; /* messages in hand of connections that are gone; worked off at the capacity */
     double charged;        /* since the last tick */
+    struct faded_sum served;
     double cost_ns, calm_cost_ns;
     uint64_t tick_ns;             /* reqlimit_tick() is due */
     uint64_t empty_ns;            /* the queue was last empty */

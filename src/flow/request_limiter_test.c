@@ -333,6 +333,40 @@ static void what_waits_too_long_is_shed(void **state)
     bench_free(b);
 }
 
+/* Who asks for little, beside many of one source: it is served in time, or waits, but is not shed. */
+static void the_modest_are_not_shed(void **state)
+{
+    struct bench *b = bench_new(true, true);
+    unsigned shed[CONNECTIONS] = {0};
+    reqlimit_bound(&b->l, 1);
+    reqlimit_shed_by(&b->l, &(struct codel_params){2 * NS_PER_MS, 10 * NS_PER_MS});
+    for (unsigned i = 4; i < CONNECTIONS - 1; i++) {
+        reqlimit_leave(&b->l, &b->c[i], b->now_ns);
+        reqlimit_join(&b->l, &b->c[i], 100, b->now_ns);
+    }
+    for (unsigned n = 0; n < 100; n++) {
+        bench_offer(b, CONNECTIONS - 1, 1);
+        for (unsigned k = 0; k < 120; k++) {
+            uint64_t again_ns;
+            bench_step(b);
+            assert_false(reqlimit_sheds(&b->l, &b->c[CONNECTIONS - 1], b->now_ns, &again_ns));
+            for (unsigned i = 4; i < CONNECTIONS - 1; i++) {
+                if (!b->offered[i])
+                    bench_offer(b, i, 1);
+                if (!reqlimit_sheds(&b->l, &b->c[i], b->now_ns, &again_ns))
+                    continue;
+                b->offered[i] = 0;
+                shed[i]++;
+                bench_drain(b);
+            }
+        }
+        assert_true(b->offered[CONNECTIONS - 1] < 4);
+    }
+    for (unsigned i = 4; i < CONNECTIONS - 1; i++)
+        assert_true(shed[i] > 10);
+    bench_free(b);
+}
+
 static void bench_served(struct bench *b, uint64_t for_ns, uint32_t *served)
 {
     unsigned shed[CONNECTIONS] = {0};
@@ -636,6 +670,7 @@ int main(void)
         cmocka_unit_test(anything_may_happen),
         cmocka_unit_test(an_established_one_that_floods_is_held),
         cmocka_unit_test(what_waits_too_long_is_shed),
+        cmocka_unit_test(the_modest_are_not_shed),
         cmocka_unit_test(weights_count_among_those_that_wait),
         cmocka_unit_test(priorities_count_among_those_that_wait),
         cmocka_unit_test(clocks_that_differ_change_nothing),
