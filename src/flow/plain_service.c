@@ -58,7 +58,9 @@ static void plain_service_end(struct plain_service *p, bool calm, uint64_t now_n
     if (!p->sampling || now_ns <= p->at_ns + PLAIN_WINDOW_NS)
         return;
     p->sampling = false;
-    if (!calm || !plain_service_others(p, p->at_ns, p->at_ns + PLAIN_WINDOW_NS, &after))
+    bool known = plain_service_others(p, p->at_ns, p->at_ns + PLAIN_WINDOW_NS, &after);
+    p->overrun = known ? 0 : p->overrun + (p->overrun < PLAIN_OVERRUN);
+    if (!calm || !known)
         return;
     double more = after - p->before;
     p->samples++;
@@ -85,6 +87,8 @@ void plain_service_passed(struct plain_service *p, const void *connection, bool 
     p->of = connection;
     p->at_ns = now_ns;
     p->sampling = plain_service_others(p, now_ns - PLAIN_WINDOW_NS, now_ns, &p->before);
+    if (!p->sampling)
+        p->overrun += p->overrun < PLAIN_OVERRUN;
 }
 
 void plain_service_answered(struct plain_service *p, const void *connection, uint32_t n, bool calm, uint64_t now_ns)

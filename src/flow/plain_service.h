@@ -41,13 +41,22 @@ struct plain_service {
     const void *of; /* the sampled message's connection */
     uint64_t at_ns;
     double before;
+    uint32_t overrun; /* windows in a row in which more answers came than are remembered */
     double samples, sum, squares;
     double messages, answers;
     uint64_t answer_count;
     struct plain_answer last[PLAIN_ANSWERS];
 };
 
+#define PLAIN_OVERRUN 64u
+
 void plain_service_init(struct plain_service *p);
+
+/* The gate is too fast to be measured: trying again and again costs and tells nothing. */
+static inline bool plain_service_is_overrun(const struct plain_service *p)
+{
+    return p->overrun >= PLAIN_OVERRUN;
+}
 
 /* The answer is known beforehand (a REP socket). */
 void plain_service_is(struct plain_service *p, bool plain);

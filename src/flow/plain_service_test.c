@@ -107,6 +107,25 @@ static void a_gate_that_is_too_fast_stays_unknown(void **state)
     assert_int_equal(p.state, PLAIN_UNKNOWN);
 }
 
+/* More answers than are remembered, whenever one looks: it stays unknown, and says that looking is of no use. */
+static void one_that_is_too_fast_says_so(void **state)
+{
+    struct plain_service p;
+    uint64_t now_ns = NS_PER_S;
+    plain_service_init(&p);
+    for (unsigned n = 0; n < 20000; n++, now_ns += 20 * NS_PER_US) {
+        plain_service_passed(&p, &p, true, now_ns);
+        plain_service_answered(&p, &now_ns, 16, true, now_ns + NS_PER_US);
+    }
+    assert_int_equal(p.state, PLAIN_UNKNOWN);
+    assert_true(plain_service_is_overrun(&p));
+    for (unsigned n = 0; n < 200; n++, now_ns += NS_PER_MS) {
+        plain_service_passed(&p, &p, true, now_ns);
+        plain_service_answered(&p, &p, 1, true, now_ns + 50 * NS_PER_US);
+    }
+    assert_false(plain_service_is_overrun(&p));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +136,7 @@ int main(void)
         cmocka_unit_test(independent_answers_are_no_sign),
         cmocka_unit_test(who_says_more_than_it_is_asked_is_no_plain_service),
         cmocka_unit_test(a_gate_that_is_too_fast_stays_unknown),
+        cmocka_unit_test(one_that_is_too_fast_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

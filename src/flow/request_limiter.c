@@ -592,8 +592,8 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     l->stats.stuck += l->latency.stuck - stuck;
     l->tick_ns = UINT64_MAX;
     reqlimit_look(l, now_ns);
-    atomic_store(&l->sampling, !l->queue.count && (l->plain.state == PLAIN_UNKNOWN || l->plain.sampling ||
-                                                   l->calm.stretch % PLAIN_PART == 0));
+    bool unknown = l->plain.state == PLAIN_UNKNOWN && !plain_service_is_overrun(&l->plain);
+    atomic_store(&l->sampling, !l->queue.count && (unknown || l->plain.sampling || l->calm.stretch % PLAIN_PART == 0));
     bool held = l->queue.count || l->latency.state == LATENCY_HOLDING;
     reqlimit_tick_by(l, now_ns + (held ? TICK_HELD_NS : TICK_QUIET_NS));
     return l->tick_ns;
