@@ -6,7 +6,7 @@ from zoo.roles import lazy_client
 
 BEAT_S, DEAD_S = 0.05, 0.25
 ASK_AGAIN_S = 0.2
-GONE = ("application_gone", "application_absent", "breaker_open")
+GONE = ("application_gone", "application_absent", "breaker_open", "handshake_abandoned")  # a server that ends, and clients that give it up
 
 
 class Star:

@@ -4,7 +4,7 @@ import zmq
 from zoo import protocol
 from zoo.roles import body, lazy_client, rep_server
 
-AWAY = ("application_absent", "breaker_open")  # a server that was never there
+AWAY = ("application_absent", "breaker_open", "handshake_abandoned")  # a server that was never there, and clients that give it up
 
 
 def drawn(cell):

@@ -45,7 +45,7 @@ def node(me, index, bind, peers, work_s, goodbye_s):
     me.tally("whispers", len(mine.waiting))
 
 
-@protocol(*NODES, late=NODES, allows=("application_absent",), settle_s=0.8)
+@protocol(*NODES, late=NODES, allows=("application_absent", "application_gone"), settle_s=0.8)
 def harmony(cell):
     """Peers without a centre: each has a ROUTER and a DEALER to every other; what is asked down one connection is answered down another, and all beat."""
     count, work_s = cell.draw.randint(3, 4), cell.draw.uniform(0.003, 0.006)

@@ -3,7 +3,7 @@ import zmq
 from zoo import protocol
 from zoo.roles import lazy_client
 
-GONE = ("application_gone", "application_absent", "breaker_open")
+GONE = ("application_gone", "application_absent", "breaker_open", "handshake_abandoned")  # a server that ends, and clients that give it up
 AWAY_S = 0.15
 
 
