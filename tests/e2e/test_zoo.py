@@ -52,14 +52,14 @@ def drawn(cell):
 
 def test_what_is_lost_is_named(tmp_path):
     protocol(tmp_path, "twice", "wrong", "def wrong(me, endpoint):\n    me.done(me.now())\n    me.must(False, 'an answer came twice')\n")
-    done = zoo("--protocols", tmp_path, "--seconds", 0.1, "--loads", "low", "--rounds", 1)
+    done = zoo("--protocols", tmp_path, "--quick", "--only", "twice", "--seconds", 0.1, "--loads", "low", "--rounds", 1)
     assert done.returncode == 1
     assert "bare: an answer came twice" in done.stdout and "weir: an answer came twice" in done.stdout
 
 
 def test_a_client_that_does_not_end_is_ended(tmp_path):
     protocol(tmp_path, "hangs", "forever", "def forever(me, endpoint):\n    me.done(me.now())\n    me.recv(me.socket(zmq.REQ, connect=endpoint))\n")
-    done = zoo("--protocols", tmp_path, "--seconds", 0.1, "--loads", "low", "--rounds", 1, "--patience", 0.5)
+    done = zoo("--protocols", tmp_path, "--quick", "--only", "hangs", "--seconds", 0.1, "--loads", "low", "--rounds", 1, "--patience", 0.5)
     assert done.returncode == 1 and "forever was not through" in done.stdout
 
 

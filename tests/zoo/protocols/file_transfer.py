@@ -57,7 +57,7 @@ def client(me, endpoint, chunk, credit):
         fetch.receive()
 
 
-@protocol("server", quick=True)
+@protocol("server")
 def file_transfer(cell):
     """Credit-based file transfer: clients (DEALER) ask a ROUTER for chunks, several at a time, and put the file together."""
     clients, credit = cell.draw.randint(2, 6), cell.draw.randint(2, 10)

@@ -39,7 +39,7 @@ def drawn(cell):
     return workers, clients, work_s
 
 
-@protocol("front", "back")
+@protocol("front", "back", quick=True)
 def lru_broker(cell):
     """Two ROUTERs: clients ask one, workers (REQ) offer themselves at the other, each message to the one that has been idle longest."""
     workers, clients, work_s = drawn(cell)

@@ -123,7 +123,7 @@ def drawn(cell):
     return services, clients, workers / work_s
 
 
-@protocol("broker")
+@protocol("broker", quick=True)
 def majordomo(cell):
     """Clients (REQ) and workers (DEALER) of named services at one ROUTER, with heartbeats."""
     services, clients, capacity = drawn(cell)
