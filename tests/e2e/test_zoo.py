@@ -67,9 +67,9 @@ def test_a_verdict_loses_the_row(tmp_path):
     wrong = "def wrong(me, endpoint):\n    me.socket(zmq.SUB, connect=endpoint)\n    req_client(me, endpoint)\n"
     protocol(tmp_path, "wrong_type", "wrong", wrong)
     protocol(tmp_path, "allowed", "wrong", wrong, options=', allows=("wrong_socket_type",)')
-    done = zoo("--protocols", tmp_path, "--quick", "--only", "wrong-type")
+    done = zoo("--protocols", tmp_path, "--quick", "--only", "wrong-type", "--seconds", 0.1)
     assert done.returncode == 1 and "wrong_socket_type" in done.stdout, done.stdout
-    done = zoo("--protocols", tmp_path, "--quick", "--only", "allowed")
+    done = zoo("--protocols", tmp_path, "--quick", "--only", "allowed", "--seconds", 0.1)
     assert "wrong_socket_type" not in done.stdout, done.stdout
 
 

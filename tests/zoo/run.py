@@ -28,6 +28,7 @@ from zoo import registry, report, rules  # noqa: E402
 from zoo.cell import LOADS, Cell  # noqa: E402
 
 STALL_S = 0.2
+ATTEMPTS = 3
 
 
 def parse():
@@ -82,13 +83,30 @@ def turn(within_s=60):
     time.sleep(0.03)  # or who has just measured would have the name again before the other has looked
 
 
+def short_of_buffers():
+    """How often and how long the kernel was short of memory for TCP; it drops segments then, of all, and connections stand still for seconds."""
+    with open("/proc/net/netstat") as lines:
+        names, values = [line.split() for line in lines if line.startswith("TcpExt:")]
+    return [value for name, value in zip(names, values) if name.startswith("TCPMemoryPressures")]
+
+
+def undisturbed(row, behind_weir, number, options):
+    """The outcome of a cell; one in which other work on this machine took all memory for TCP shows nothing, and is run again."""
+    for _ in range(ATTEMPTS):
+        cell = Cell(row.protocol, row.load, behind_weir, options.seconds, options.seed, number, STALL_S if options.stall else 0, options.patience)
+        with contextlib.nullcontext() if options.quick else turn():
+            before = short_of_buffers()
+            outcome = cell.run()
+        if short_of_buffers() == before:
+            break
+    return outcome
+
+
 def one_round(row, options):
     """Bare and Weir; which is first alternates."""
     number = len(row.bare)
     for behind_weir in ((False, True), (True, False))[number % 2]:
-        cell = Cell(row.protocol, row.load, behind_weir, options.seconds, options.seed, number, STALL_S if options.stall else 0, options.patience)
-        with contextlib.nullcontext() if options.quick else turn():
-            (row.weir if behind_weir else row.bare).append(cell.run())
+        (row.weir if behind_weir else row.bare).append(undisturbed(row, behind_weir, number, options))
 
 
 def measured(protocol, load, options):
