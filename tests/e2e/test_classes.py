@@ -97,18 +97,6 @@ def test_a_stranger_is_served_while_a_priority_runs_wild(crowd):
     assert refusals(g.weir).keys() <= {"message_abandoned"}
 
 
-def test_pushers_share_by_priority(gate, flood):
-    """Where nothing comes back, places are given away in the same order."""
-    g = gate("slow-pull", config={"classes": CLASSES}, work_ms=1)
-    floods = [flood("messages", g.endpoint, source=source, type="PUSH", size=64, connections=20, opens=20) for source in (FIRST, LAST)]
-    wait_until(lambda: in_line(g.weir) > 20, "pushers to stand in line")
-    before = passed(g.weir, "first"), passed(g.weir, "last")
-    wait_until(lambda: passed(g.weir, "first") - before[0] > 8000, "messages to pass")
-    assert passed(g.weir, "last") - before[1] < passed(g.weir, "first") - before[0]
-    for f in floods:
-        f.stop()
-
-
 def test_healthy_clients_of_all_classes_pass_untouched(gate, peers):
     g = gate("rep", config={"classes": CLASSES})
     clients = [peers.client(zmq.REQ, from_source(source, g.endpoint)) for source in (FIRST, HEAVY, LAST, PLAIN) for _ in range(5)]

@@ -71,4 +71,19 @@ def test_lazy_pirates(system):
     systems = system("server", [{"kind": "pirate", "count": 40, "patience_ms": 200, "cost_ms": 20}], seconds=3).finish(settled=False)
     bare, weir = (side.groups[0]["answered"] for side in systems.sides)
     assert weir >= bare - 3 * math.sqrt(bare + weir), systems.describe()
-    assert systems.verdicts().keys() <= {"handshake_abandoned"}, systems.describe()  # gave up even before
+    assert systems.verdicts().keys() <= {"handshake_abandoned", "asker_left"}, systems.describe()  # gave up even before
+
+
+def test_what_a_client_that_has_left_had_asked_for(system):
+    """In front of an application that has enough to do strangers wait in Weir; when one of them leaves, nobody works on its request. Those
+    who were there before are no worse off than without Weir."""
+    def run():
+        systems = system("server", [{"kind": "asker", "count": 3, "source": "127.9.6.1", "think_ms": 20, "cost_ms": 5},
+                                    {"kind": "asker", "count": 40, "source": "127.9.6.2", "after_ms": 2500, "cost_ms": 5},
+                                    {"kind": "leaver", "count": 40, "source": "127.9.6.3", "after_ms": 3500, "patience_ms": 80, "cost_ms": 5}],
+                         warm=2.5, seconds=2, rep=True).finish()
+        assert systems.verdicts().keys() <= {"handshake_abandoned", "asker_left"}, systems.describe()
+        bare, weir = (side.heard.get("leave", 0) for side in (systems.bare, systems.weir))
+        return [systems.describe()] if weir + 10 > bare or systems.is_slower([0]) else []
+
+    never_slower(run)

@@ -21,7 +21,7 @@ import time
 import zmq
 from loop import Loop
 
-ASK, READY, RESULT, BEAT, NOTE, REPORT, AGAIN = b"ask", b"ready", b"result", b"beat", b"note", b"report", b"again"
+ASK, READY, RESULT, BEAT, NOTE, REPORT, AGAIN, LEAVE = b"ask", b"ready", b"result", b"beat", b"note", b"report", b"again", b"leave"
 
 
 def stamp():
@@ -40,7 +40,7 @@ def spread(values):
 
 
 class App:
-    """Messages are [sender, ..., "", kind, time, ...]; `sender` is what stands before the empty frame."""
+    """A ROUTER, or with `rep` a REP. Messages are [sender, ..., "", kind, time, ...]; `sender` is what stands before the empty frame."""
 
     def __init__(self, endpoint, spec):
         self.spec = spec
@@ -49,7 +49,7 @@ class App:
         self.late = collections.defaultdict(list)
         ctx = zmq.Context()
         ctx.max_sockets = 4096
-        self.socket = ctx.socket(zmq.ROUTER)
+        self.socket = ctx.socket(zmq.REP if spec.get("rep") else zmq.ROUTER)
         self.socket.linger = 0
         self.socket.bind(endpoint)
         self.begin()
@@ -62,6 +62,7 @@ class App:
         pass
 
     def hear(self, frames):
+        frames = [b"", *frames] if self.socket.type == zmq.REP else frames
         at = frames.index(b"")
         sender, (kind, sent, *body) = tuple(frames[:at]), frames[at + 1:]
         self.heard[kind.decode()] += 1
@@ -69,7 +70,7 @@ class App:
         self.message(sender, kind, sent, body)
 
     def send(self, to, *frames):
-        self.socket.send_multipart([*to, b"", *frames])
+        self.socket.send_multipart(frames if self.socket.type == zmq.REP else [*to, b"", *frames])
 
     def tell(self, line):
         if not line or line.startswith(b"quit"):

@@ -12,6 +12,7 @@ an address to come from; `after_ms`, when they come.
     reporter   of a job master: `work_ms` for each job, `reports` on the way, a beat each `beat_ms`
     noter      `notes` and `calls` a second, evenly
     relaxed    a REQ that asks anew when it has not heard within `patience_ms`
+    leaver     a REQ that asks once, and leaves `patience_ms` later
     pirate     a REQ that is thrown away for a new one when it has not heard within `patience_ms`
 """
 import collections
@@ -21,7 +22,7 @@ import sys
 import time
 
 import zmq
-from apps import AGAIN, ASK, BEAT, NOTE, READY, REPORT, RESULT, ms_since, spread, stamp
+from apps import AGAIN, ASK, BEAT, LEAVE, NOTE, READY, REPORT, RESULT, ms_since, spread, stamp
 from loop import Loop
 
 PATIENCE = float(os.environ.get("WEIR_E2E_PATIENCE", "30"))
@@ -197,7 +198,14 @@ class Pirate(Group):
         self.begin()
 
 
-KINDS = {"asker": Asker, "flooder": Flooder, "worker": Worker, "reporter": Reporter, "noter": Noter, "relaxed": Relaxed, "pirate": Pirate}
+class Leaver(Group):
+    def make(self, n):
+        s = self.open("REQ")
+        self.ask(s, LEAVE)
+        self.later(self.spec["patience_ms"], s.close)
+
+
+KINDS = {"asker": Asker, "flooder": Flooder, "worker": Worker, "reporter": Reporter, "noter": Noter, "relaxed": Relaxed, "leaver": Leaver, "pirate": Pirate}
 
 
 class System:
