@@ -50,6 +50,22 @@ void release_window_grow(struct release_window *w)
     w->messages = !w->messages ? 1 : w->messages < RELEASE_MOST / 2 ? 2 * w->messages : RELEASE_MOST;
 }
 
+/* By what could have been worked on in the time that was lost, at most by as much again: a wait in which what was
+ * released was only late (a busy machine) says nothing of what an application can use. */
+static void release_window_widen(struct release_window *w)
+{
+    double lost_ns = (double)w->lost_ns, n = w->calm_cost_ns > 0 ? lost_ns / w->calm_cost_ns : w->messages;
+    if (w->by_cost && w->messages && lost_ns < w->cost_ns) {
+        w->grew = true;
+        w->cost_ns += lost_ns;
+    } else if (w->by_cost || n + 1 >= w->messages) {
+        release_window_grow(w);
+    } else {
+        w->grew = true;
+        w->messages += 1 + (uint32_t)n;
+    }
+}
+
 static void release_window_lose(struct release_window *w, uint64_t until_ns, uint64_t now_ns)
 {
     uint64_t span_ns = elapsed_since(w->since_ns, now_ns);
@@ -58,7 +74,7 @@ static void release_window_lose(struct release_window *w, uint64_t until_ns, uin
     if (w->lost_ns <=
         (span_ns > 10 * NS_PER_MS ? span_ns : 10 * NS_PER_MS) / (w->patient ? LOST_PART_PATIENT : LOST_PART))
         return;
-    release_window_grow(w);
+    release_window_widen(w);
     w->lost_ns = 0;
     w->since_ns = now_ns;
 }

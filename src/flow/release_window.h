@@ -3,8 +3,9 @@
  * The release window: how many messages may lie untaken in front of an application while others are held back. It is
  * sized by starvation, as byte queue limits (Linux BQL) and airtime queue limits size theirs: when the application
  * found nothing to do although something was held, and lost more than 1 % of the time by it (a quarter, when only
- * strangers were held), the window was too small and doubles; when messages lay untaken all the time, it was too large
- * and shrinks by half of the least that lay there.
+ * strangers were held), the window was too small and grows by what could have been worked on in that time, at most by
+ * as much again; when messages lay untaken all the time, it was too large and shrinks by half of the least that lay
+ * there.
  *
  *   messages  allows one more when
  *   0         nothing is untaken and the last poll found nothing
@@ -12,7 +13,7 @@
  *             ones do not stand in front of cheap ones. One may always be there
  *
  * `cost_ns` begins with what a message costs in calm time, and grows and shrinks as `messages` does, whichever refused.
- * `messages` goes from RELEASE_FIRST by doubling to RELEASE_MOST, down to 0 by shrinking each RELEASE_SHRINK_NS.
+ * `messages` goes from RELEASE_FIRST by growing to RELEASE_MOST, down to 0 by shrinking each RELEASE_SHRINK_NS.
  *
  * Memory: 80 bytes. One owner at a time.
  */

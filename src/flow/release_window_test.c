@@ -63,6 +63,24 @@ static void it_shrinks_when_messages_lie_there_all_the_time(void **state)
     assert_int_equal(w.messages, 1);
 }
 
+/* What was released is late, because the machine is busy: so much as could have been worked on meanwhile, and no more.
+ */
+static void one_long_wait_is_no_proof_of_a_large_window(void **state)
+{
+    struct release_window w;
+    release_window_init(&w, 0);
+    release_window_calm(&w, 50.0 * NS_PER_US);
+    release_window_look(&w, true, 0, NS_PER_MS);
+    for (uint64_t ns = 0; ns <= 20 * NS_PER_MS; ns += 10 * NS_PER_US)
+        release_window_look(&w, true, 0, NS_PER_MS + ns);
+    assert_in_range(w.messages, 16, 20 * NS_PER_MS / (50 * NS_PER_US) * 2);
+    w.by_cost = true;
+    double cost_ns = w.cost_ns;
+    for (uint64_t ns = 0; ns <= 20 * NS_PER_MS; ns += 10 * NS_PER_US)
+        release_window_look(&w, true, 0, 30 * NS_PER_MS + ns);
+    assert_true(w.cost_ns > 2 * cost_ns && w.cost_ns < cost_ns + 60.0 * NS_PER_MS);
+}
+
 static void it_has_bounds(void **state)
 {
     struct release_window w;
@@ -83,6 +101,7 @@ int main(void)
         cmocka_unit_test(it_grows_when_the_application_has_nothing_to_do),
         cmocka_unit_test(a_late_look_is_no_idle_time),
         cmocka_unit_test(it_shrinks_when_messages_lie_there_all_the_time),
+        cmocka_unit_test(one_long_wait_is_no_proof_of_a_large_window),
         cmocka_unit_test(it_has_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
