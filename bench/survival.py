@@ -80,7 +80,7 @@ def measured_row(build, row, names, options, label):
         if row.against_bare and name != "bare":
             figures.compare_with_bare(result, bare)
         if row.promise_ms and name == report.COUNTER:
-            figures.keep_promise(result, row)
+            figures.keep_promise(result, bare, row)
     return results
 
 

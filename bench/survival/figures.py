@@ -13,7 +13,7 @@ ALWAYS_ALLOWED_MS = 5.0
 ALLOWED_GROWTH = 64 * MIB
 HONEST_SPEED = 0.9  # of the bare application's
 ONSET_NS = 500_000_000
-LESS_GOODPUT, FEWER_NEWCOMERS, MORE_P99 = 0.02, 0.05, 1.5  # than the bare application under the same flood
+LESS_GOODPUT, FEWER_NEWCOMERS, MORE_P99, MORE_MEMORY = 0.02, 0.05, 1.5, 1.25  # than the bare application under the same flood
 CALM = 0.1  # cores that other work may take before a run counts as disturbed
 
 
@@ -108,9 +108,10 @@ def compare_speed(figures, bare):
         figures.broken.append("slowed")
 
 
-def keep_promise(figures, row):
-    """What Weir with the counter promises beyond being no worse than the bare application."""
-    rules = [("promise: work lost", figures.goodput < GOODPUT), (f"promise: p99 above {row.promise_ms:.1f} ms", figures.p99_ms > row.promise_ms)]
+def keep_promise(figures, bare, row):
+    """What Weir with the counter promises beyond being no worse than the bare application. A load balancer adds its own to both."""
+    bound_ms = max(row.promise_ms, MORE_P99 * bare.p99_ms) if row.proxied else row.promise_ms
+    rules = [("promise: work lost", figures.goodput < GOODPUT), (f"promise: p99 above {bound_ms:.1f} ms", figures.p99_ms > bound_ms)]
     figures.broken += [word for word, wrong in rules if wrong]
 
 
@@ -121,7 +122,7 @@ def compare_with_bare(figures, bare):
         ("work lost", figures.goodput < bare.goodput - LESS_GOODPUT),
         ("slow", figures.p99_ms > max(MORE_P99 * bare.p99_ms, ALWAYS_ALLOWED_MS)),
         ("newcomers shut out", figures.newcomers < bare.newcomers - FEWER_NEWCOMERS),
-        ("memory", growth > max(bare_growth, ALLOWED_GROWTH)),
+        ("memory", growth > max(MORE_MEMORY * bare_growth, ALLOWED_GROWTH)),
     ]
     died = [word for word in figures.broken if word.endswith("died") or word == "over its own memory"]
     figures.broken = [word for word, wrong in rules if wrong] + died
