@@ -271,7 +271,7 @@ static void workers_share_a_gate_that_holds(void **state)
                 assert_int_equal(g->w[k].c[i].waiter.messages + g->w[k].c[i].granted, g->w[k].offered[i]);
             }
         }
-        assert_true(g->l.stats.passed_held[PROOF_COUNTER] > 0);
+        assert_true(g->l.stats.held[PROOF_COUNTER] > 0);
         assert_int_equal(atomic_load(&g->l.passed), passed + granted);
         assert_int_equal(atomic_load(&g->l.answered), answered);
         assert_int_equal(atomic_load(&g->l.in_hand), in_hand);

@@ -30,7 +30,7 @@ struct traffic_result;
 
 #define ADMISSION_UNLIMITED UINT32_MAX
 
-/* Sources whose claims are remembered, each 80 bytes. */
+/* Sources whose claims are remembered, each 128 bytes. */
 #define ADMISSION_SOURCES 16384u
 
 /* 0 or -ENOMEM. */
