@@ -126,6 +126,17 @@ static void reqlimit_guard(struct reqlimit *l, const struct reqlimit_conn *c, ui
     l->known_ns = now_ns;
 }
 
+/* What a message of the connection would wait for. libzmq serves connections in turn: of what one of them poured in
+ * before anything was held, a connection that has nothing in hand waits for one message. */
+static uint64_t reqlimit_ahead(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    int32_t busy = atomic_load_explicit(&l->busy, memory_order_relaxed);
+    uint64_t in_hand = reqlimit_in_hand(l, now_ns), left = in_hand - atomic_load(&l->in_hand);
+    if (l->latency.drained || atomic_load(&c->in_hand) || left > in_hand)
+        return in_hand;
+    return left + (busy > 0 ? (uint64_t)busy : 0);
+}
+
 static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
     l->by_counter = l->by_guard = false;
@@ -135,7 +146,7 @@ static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, u
         return true;
     bool counter = taken_counter_holds(&l->counter);
     if (l->plain.state == PLAIN_YES && !(counter && reqcost_is_lazy(l, now_ns)) && !atomic_load(&c->silent) &&
-        !latency_window_allows(&l->latency, reqlimit_in_hand(l, now_ns)))
+        !latency_window_allows(&l->latency, reqlimit_ahead(l, c, now_ns)))
         return false;
     l->by_counter = counter;
     /* It stands still: whatever the window is, so much more may lie there. */

@@ -131,6 +131,7 @@ struct reqlimit_stats {
 
 struct reqlimit {
     _Atomic uint64_t passed, answered, in_hand;
+    _Atomic int32_t busy;        /* connections with something in hand; below 0 for moments */
     _Atomic uint64_t free_until; /* `passed` may grow to this without a lock */
     _Atomic uint64_t passed_ns, answered_ns;
     _Atomic uint64_t guarded; /* `passed` when the established last passed something */
@@ -272,7 +273,8 @@ static inline void reqlimit_count_passed(struct reqlimit *l, struct reqlimit_con
     if (atomic_load_explicit(&c->silent, memory_order_relaxed))
         return;
     atomic_fetch_add_explicit(&l->in_hand, n, memory_order_relaxed);
-    atomic_fetch_add_explicit(&c->in_hand, n, memory_order_release);
+    if (!atomic_fetch_add_explicit(&c->in_hand, n, memory_order_release) && n)
+        atomic_fetch_add_explicit(&l->busy, 1, memory_order_relaxed);
 }
 
 /* Up to `n` are not in hand any more. Its worker ends what is answered while another, under the lock, may end all. */
@@ -284,6 +286,8 @@ static inline void reqlimit_end_in_hand(struct reqlimit *l, struct reqlimit_conn
     while (!atomic_compare_exchange_weak_explicit(&c->in_hand, &had, had - less, memory_order_acquire,
                                                   memory_order_relaxed));
     atomic_fetch_sub_explicit(&l->in_hand, less, memory_order_relaxed);
+    if (less && had == less)
+        atomic_fetch_sub_explicit(&l->busy, 1, memory_order_relaxed);
 }
 
 /* Whether all `n` messages may pass, found out without a lock; then they count as passed. Its worker. */

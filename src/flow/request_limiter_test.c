@@ -660,6 +660,25 @@ static void workers_share_a_gate(void **state)
     bench_free(s.b);
 }
 
+/* Before anything was held one connection poured in hundreds. libzmq serves connections in turn, so whoever has nothing
+ * in hand does not wait for all of these. */
+static void a_backlog_of_one_holds_up_nobody_else(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    plain_service_is(&b->l.plain, true);
+    bench_calm(b, 5 * NS_PER_S);
+    reqlimit_passed(&b->l, &b->c[8], 700, b->now_ns);
+    b->l.latency.state = LATENCY_HOLDING;
+    b->l.latency.window = 2;
+    b->l.latency.drained = false;
+    assert_int_equal(reqlimit_state(&b->l), LIMIT_ACTIVE);
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[8], 1, b->now_ns), 0);
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[9], 1, b->now_ns), 1);
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[10], 1, b->now_ns), 0);
+    assert_int_equal(atomic_load(&b->l.busy), 2);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -682,6 +701,7 @@ int main(void)
         cmocka_unit_test(a_flood_does_not_tell_what_the_service_is),
         cmocka_unit_test(a_healthy_gate_takes_no_lock),
         cmocka_unit_test(workers_share_a_gate),
+        cmocka_unit_test(a_backlog_of_one_holds_up_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
