@@ -207,7 +207,7 @@ class HundredsOfParts(Protocol):
 @row
 class HeartbeatsAndStalls(Protocol):
     """ZMQ_HEARTBEAT_* on both sides, an application that stands still for 150 ms now and then, clients that are quiet for longer than the timeout."""
-    loads = {"low": {"clients": 2}, "normal": {"clients": 20}, "full": {"clients": 60}}
+    loads = {"low": {"clients": 8}, "normal": {"clients": 20}, "full": {"clients": 60}}
     beats = {"HEARTBEAT_IVL": 50, "HEARTBEAT_TIMEOUT": 500, "HEARTBEAT_TTL": 1000}
 
     def application(self, side):

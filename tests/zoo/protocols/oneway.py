@@ -271,7 +271,7 @@ class PubNearAndFar(Publisher):
 @row
 class ConflatingSub(Publisher):
     """ZMQ_CONFLATE: subscribers that look each 20 ms and want the newest only."""
-    loads = {"low": {"subscribers": 1, "per_s": 100}, "normal": {"subscribers": 4, "per_s": 300}, "full": {"subscribers": 8, "per_s": 400}}
+    loads = {"low": {"subscribers": 2, "per_s": 200}, "normal": {"subscribers": 4, "per_s": 300}, "full": {"subscribers": 8, "per_s": 400}}
 
     def publish(self, side, socket):
         count = [0]
