@@ -69,7 +69,6 @@ def test_costly_requests_through(gate, flood, peers, crowd):
         f.stop()
 
 
-@pytest.mark.xfail(reason="with a few requests always in hand, libzmq takes of all connections in turn that sent lately, and not of those in hand alone")
 def test_who_was_there_before_a_crowd_is_served_before_it(gate, flood):
     """Counted in requests, not in time: in the bare application all of the crowd are served before."""
     g = gate("slow-rep", **COSTLY)
@@ -106,7 +105,6 @@ def test_who_shares_the_address_of_a_flood_has_an_equal_turn(gate, flood, peers)
         f.stop()
 
 
-@pytest.mark.xfail(reason="a ROUTER with one client is not seen to answer")
 def test_a_router_is_found_to_answer(gate):
     """Its type does not say so: it is learned from the customer's requests in calm time."""
     g = gate("router")
