@@ -181,7 +181,7 @@ MUST_USE int reqlimit_init(struct reqlimit *l, size_t sources, uint64_t now_ns);
 void reqlimit_fini(struct reqlimit *l);
 
 /* The application is to have no more than `most` messages in hand, whatever is known of it; 0: no such limit. Those of
- * connections that are not answered do not count. Before anything passes. */
+ * connections that are not answered do not count. Before anything passes, or before reqlimit_begin_anew(). */
 void reqlimit_bound(struct reqlimit *l, uint32_t most);
 
 /* A counter's page, or NULL when it is gone. Lock. */

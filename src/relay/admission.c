@@ -113,9 +113,18 @@ void admission_attach(struct gate *g, struct taken_page *page)
     pthread_mutex_unlock(&g->limiter.lock);
 }
 
+/* Of what is never answered nothing is in hand: an operator's limit would let one message pass for each second that it
+ * takes to see that. */
+static bool never_answers(enum socket_type app)
+{
+    return app == SOCKET_PULL || app == SOCKET_SUB;
+}
+
 void admission_begin_anew(struct gate_limiter *g, enum socket_type app, uint64_t now_ns)
 {
-    reqlimit_begin_anew(lock(g), app == SOCKET_REP, now_ns);
+    struct reqlimit *l = lock(g);
+    reqlimit_bound(l, never_answers(app) ? 0 : g->most);
+    reqlimit_begin_anew(l, app == SOCKET_REP, now_ns);
     hand_out(g);
     pthread_mutex_unlock(&g->lock);
 }

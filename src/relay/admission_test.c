@@ -165,7 +165,7 @@ static void who_stands_in_line_is_kept_alive(void **state)
 static void an_operators_limit_ends_where_nothing_is_answered(void **state)
 {
     struct play p;
-    play_init(&p, 3, "PUSH", "PULL", 1);
+    play_init(&p, 3, "DEALER", "ROUTER", 1);
     for (unsigned i = 0; i < 3; i++)
         ask(&p, i, 20);
     stage_rounds(&p.stage, 10);
@@ -224,6 +224,18 @@ static void switched_off_nothing_waits(void **state)
     stage_start(&p.stage);
     for (unsigned i = 0; i < 2; i++)
         stage_pair(&p.stage, &p.clients[i], &p.apps[i], "REQ", "REP");
+    ask(&p, 0, 100);
+    ask(&p, 1, 100);
+    stage_rounds(&p.stage, 10);
+    assert_int_equal(all_got(&p), 200 * WIRE);
+    play_fini(&p);
+}
+
+/* Nothing comes back from a PULL: an operator's limit on what is in hand would never be free again. */
+static void what_is_never_answered_is_not_in_hand(void **state)
+{
+    struct play p;
+    play_init(&p, 2, "PUSH", "PULL", 1);
     ask(&p, 0, 100);
     ask(&p, 1, 100);
     stage_rounds(&p.stage, 10);
@@ -496,6 +508,7 @@ int main(void)
         cmocka_unit_test(an_operators_limit_ends_where_nothing_is_answered),
         cmocka_unit_test(who_leaves_gives_its_place_to_others),
         cmocka_unit_test(switched_off_nothing_waits),
+        cmocka_unit_test(what_is_never_answered_is_not_in_hand),
         cmocka_unit_test(classes_are_counted),
         cmocka_unit_test(strangers_wait_for_an_application_that_answers),
         cmocka_unit_test(strangers_wait_for_an_application_that_only_takes),

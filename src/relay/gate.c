@@ -39,7 +39,8 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     hash_key_random(&claims_key);
     int error = admission_init(&g->limiter, &claims_key, clock_now_ns());
     atomic_store(&g->limiter.off, config->limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
-    reqlimit_bound(&g->limiter.limit, config->limits.concurrency.max);
+    g->limiter.most = config->limits.concurrency.max;
+    reqlimit_bound(&g->limiter.limit, g->limiter.most);
     if (error || !g->sources || !g->shadow_bans || !g->cells || (config->class_table && !g->class_cells))
         return -ENOMEM;
     memset(g->cells, 0, workers * sizeof(*g->cells));

@@ -77,6 +77,7 @@ struct gate_limiter {
     struct reqlimit limit;    /* under the lock, but for what is atomic */
     _Atomic uint32_t waiting; /* connections in line, when the lock was last given back */
     struct hash_key key;      /* of sources, in its table; outlives a restart (kept_claims.h) */
+    uint32_t most;            /* concurrency.max */
     _Atomic bool off;         /* concurrency.limit is off, for connections that begin now */
     _Atomic uint64_t told;    /* holds without progress that were told */
     struct log_limit notice;  /* of these */
