@@ -197,6 +197,17 @@ static void out_of_reach_is_no_reason_to_stop(void **state)
     bans_free(t);
 }
 
+/* A FIFO without another side: who opens it to read waits for ever. */
+static void a_fifo_is_no_file(void **state)
+{
+    struct bans *t = new_table();
+    assert_int_equal(mkfifo(path, 0600), 0);
+    alarm(20);
+    keeper_stop(start(t));
+    alarm(0);
+    bans_free(t);
+}
+
 static void none_is_asked_for(void **state)
 {
     struct bans *t = new_table();
@@ -300,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_list_says_is_not_written, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_set_aside, setup, teardown),
         cmocka_unit_test_setup_teardown(out_of_reach_is_no_reason_to_stop, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_fifo_is_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(claims_outlive_the_process, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_claims_are_set_aside_and_bans_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(none_is_asked_for, setup, teardown),

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FIRST_BYTES 4096u
@@ -57,9 +58,26 @@ static uint8_t *read_all(FILE *f, size_t *ret_len)
     return bytes;
 }
 
+/* Only a file: whoever opened a FIFO would wait for its other side, and Weir would neither start nor end. */
+static FILE *open_file(const char *path)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    errno = EINVAL;
+    FILE *file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+    if (!file) {
+        int error = errno;
+        close(fd);
+        errno = error;
+    }
+    return file;
+}
+
 uint8_t *kept_file_read(struct kept_file *f, size_t *ret_len)
 {
-    FILE *file = fopen(f->path, "re");
+    FILE *file = open_file(f->path);
     if (!file) {
         if (errno != ENOENT)
             LOG_WARN("state file %s cannot be read: %s; starting without %s", f->path, strerror(errno), f->without);
