@@ -224,7 +224,7 @@ static inline int weir_taken_hear(int fd, int ret_fds[2])
  * is no Weir now, -EBUSY when another counter is there. */
 static inline int weir_taken_dial(struct weir_taken *c)
 {
-    int fds[2], fd = socket(AF_UNIX, SOCK_STREAM, 0), error;
+    int fds[2] = {-1, -1}, fd = socket(AF_UNIX, SOCK_STREAM, 0), error;
     if (fd < 0)
         return -errno;
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
