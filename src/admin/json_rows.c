@@ -131,7 +131,7 @@ static json_t *limiter_of(const struct gate_snapshot *g)
     const char *plain = r->plain == PLAIN_YES ? "yes" : r->plain == PLAIN_NO ? "no" : "unknown";
     return json_pack("{s: s, s: s, s: o, s: s, s: s, s: o, s: o, s: o, s: o, s: o, s: o, s: o}", "state",
                      g->limiter_off ? "off" : limit_state_word(r->state), "proof",
-                     g->limiter_off ? "none" : hold_proof_word(r->proof), "why_not",
+                     g->limiter_off && !r->in_line ? "none" : hold_proof_word(r->proof), "why_not",
                      why_not ? string_of(why_not) : json_null(), "counter", counter_word(r->counter), "plain", plain,
                      "established", number(r->established), "strangers", number(r->connections - r->established),
                      "in_line", number(r->in_line), "held", number(r->waiting), "held_seconds",

@@ -126,6 +126,7 @@ static void gates(void **state)
     json_t *limiter = json_object_get(row, "limiter");
     assert_string_equal(json_string_value(json_object_get(limiter, "state")), "off");
     assert_string_equal(json_string_value(json_object_get(limiter, "why_not")), "concurrency.limit is off");
+    assert_string_equal(json_string_value(json_object_get(limiter, "proof")), "counter"); /* who is in line stays */
     json_decref(row);
 }
 

@@ -194,7 +194,8 @@ static int find_token(struct ctl *c, const char *file)
     if (!*file)
         return usage_error("ctl",
                            "the token is missing, which Weir at %s asks for: give --token-file FILE, or "
-                           "WEIR_TOKEN in the environment, or -c FILE with admin.token_file",
+                           "WEIR_TOKEN in the environment, or -c FILE with admin.token_file; a Weir without "
+                           "admin.token_file has metrics only",
                            c->address);
     return token_read(file, c->token, why) ? ctl_failed("%s", why) : EXIT_DONE;
 }

@@ -206,10 +206,14 @@ bool ctl_show_gates(const json_t *rows, FILE *out)
         return false;
     json_array_foreach((json_t *)(uintptr_t)rows, i, row)
     {
-        const char *why = json_string_value(json_object_get(json_object_get(row, "limiter"), "why_not"));
+        const json_t *limiter = json_object_get(row, "limiter");
+        const char *why = json_string_value(json_object_get(limiter, "why_not"));
         const char *name = json_string_value(json_object_get(row, "gate"));
         char shown[TABLE_CELL_MAX], reason[256];
-        if (why && name)
+        if (why && name && json_integer_value(json_object_get(limiter, "in_line")) > 0)
+            fprintf(out, "%s: nobody new is held: %s; who is in line has connected before: see weir ctl kick\n",
+                    plain_text(shown, sizeof(shown), name), plain_text(reason, sizeof(reason), why));
+        else if (why && name)
             fprintf(out, "%s: nothing is held, and could not be: %s\n", plain_text(shown, sizeof(shown), name),
                     plain_text(reason, sizeof(reason), why));
     }
