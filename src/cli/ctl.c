@@ -314,8 +314,8 @@ const struct command command_ctl = {
         "      --admin ADDR:PORT   where Weir's admin server listens (" CTL_ADDRESS_DEFAULT ")\n"
         "      --token-file FILE   the file of admin.token_file; or WEIR_TOKEN in the environment holds the token\n"
         "      --json              print what the admin server has answered\n"
-        "      --gate NAME         (kick, show) of this gate only\n"
-        "      --network NETWORK   (show) of these addresses only\n"
+        "      --gate NAME         (kick, show sources, show connections) of this gate only\n"
+        "      --network NETWORK   (show sources, show connections) of these addresses only\n"
         "      --limit N           (show) at most so many rows, 8 to 1000; of bans all are shown without it\n\n"
         "Exit code: 0 when it was done, 1 when it was not or nobody answered, 2 when the arguments are wrong.",
     .run = ctl_run,

@@ -318,7 +318,7 @@ static void walk_rate(struct journey *j, const struct journey_question *q, struc
     }
     for (size_t i = 0; i < ARRAY_LEN(limited) && run.shadow == VERDICT_PASS; i++)
         if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
-            step(j, limited[i], JOURNEY_PASSES, VERDICT_PASS, "%llu messages within %.3f s were tried",
+            step(j, limited[i], JOURNEY_PASSES, VERDICT_PASS, "none of %llu messages within %.3f s is over it",
                  (unsigned long long)run.passed, (double)run.after_ns / 1e9);
 }
 
@@ -362,8 +362,8 @@ static void walk_limiter(struct journey *j, const struct journey_question *q)
              "waits for others only where the application's counter proves it; without one, never");
     else
         step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
-             "waits for others only on proof, by counter or%s latency, and not within its claim",
-             app == SOCKET_REP ? "" : ", if it is seen to be plain,");
+             "waits for others only on proof (the counter, or%s latency), and never within its claim",
+             app == SOCKET_REP ? "" : ", of a plain request/reply service,");
 }
 
 /* ---- the whole ---- */

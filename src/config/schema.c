@@ -305,14 +305,14 @@ static const struct schema_key gate_keys[] = {
      .doc = "How strikes and bans are enforced, as in `enforce`. In shadow nobody is banned for offences at this gate, and who was banned for them elsewhere may come in; strikes and the bans that would follow are counted, also strikes for rules in shadow. Bans by an operator are always in force."},
 
     {"concurrency.limit", SCHEMA_CHOICE, GATE(limits.concurrency.limit), .preset = "auto", .choices = concurrency_limits,
-     .doc = "auto: messages of clients that were not served before, or ask for far more than they ever had, wait while the application provably has enough to do (its counter says so, or it was seen to be a plain request/reply service and answers become slower but not more); all others pass at once. off: everything is passed on as fast as each connection takes it."},
+     .doc = "auto: messages of clients that were not served before, or ask for far more than they ever had, wait while the application provably has enough to do (its counter says so, or it was seen to be a plain request/reply service and answers become slower but not more); all others pass at once. off: everything is passed on as fast as each connection takes it, and concurrency.max and concurrency.shed have no effect; connections that were there before the reload keep what they had."},
     {"concurrency.max", SCHEMA_NUMBER, GATE(limits.concurrency.max), .restart = true, .min = "0", .max = "65536", .preset = "0",
-     .doc = "Messages that the application may have in hand at most, for one of which you know how many requests it works on at a time. 0: no such limit. Connections whose messages are not answered do not count, and for a PULL or SUB the limit means nothing.",
+     .doc = "Messages that the application may have unanswered at most, for one of which you know how many requests it works on at a time. 0: no such limit. Connections whose messages are not answered do not count, and for a PULL or SUB the limit means nothing.",
      .reached = "Messages wait in Weir, in the order of what their senders were served."},
     {"concurrency.shed.over", SCHEMA_CHOICE, GATE(limits.concurrency.shed.over), .preset = "wait", .choices = over_wait,
-     .doc = "What becomes of a request that has waited for its turn for twice concurrency.shed.target, while no request of its source was served within the target for concurrency.shed.interval: wait leaves it in line; reply answers it with concurrency.shed.reply (not while earlier requests of the connection are unanswered); close ends its connection; drop leaves it out. Where classes have priorities, the lowest that waits is shed first: each above has twice the patience of the one below. What waits for a PULL or SUB, and CURVE, is never shed; what is larger than message.hold only by close."},
+     .doc = "What becomes of a request that has waited in line for twice concurrency.shed.target, while no request of its source was served within the target for concurrency.shed.interval: wait leaves it in line; reply answers it with concurrency.shed.reply (not while earlier requests of the connection are unanswered); close ends its connection; drop leaves it out. Where classes have priorities, the lowest that waits is shed first: each above has twice the patience of the one below. What waits for a PULL or SUB, and CURVE, is never shed; what is larger than message.hold only by close."},
     {"concurrency.shed.target", SCHEMA_DURATION, GATE(limits.concurrency.shed.target_ns), .min = "1ms", .max = "1h", .preset = "5ms",
-     .doc = "A wait for a turn that is no cause for concern."},
+     .doc = "A wait in line that is no cause for concern."},
     {"concurrency.shed.interval", SCHEMA_DURATION, GATE(limits.concurrency.shed.interval_ns), .min = "1ms", .max = "1h", .preset = "100ms",
      .doc = "How long all requests of a source must have waited longer than the target before any is shed: a burst is no overload."},
     {"concurrency.shed.reply", SCHEMA_TEXT, GATE(shed_reply), .preset = "overloaded",
@@ -345,9 +345,9 @@ static const struct schema_key class_keys[] = {
     {"match.networks", SCHEMA_NETWORKS, CLASS(networks), .min = "1", .max = "256", .preset_words = "required, but for the class default",
      .doc = "Networks and addresses whose clients are of this class; uid:NUMBER is a user on ipc://. Each network belongs to one class."},
     {"weight", SCHEMA_NUMBER, CLASS(weight), .min = "1", .max = "100", .preset = "1",
-     .doc = "While clients wait for turns, each source of the class that always wants more gets this many times what one with weight 1 gets."},
+     .doc = "How many messages a connection of the class may pass when it is next, among those in line that were served equally little. A client that is in no line is not concerned."},
     {"priority", SCHEMA_NUMBER, CLASS(priority), .min = "1", .max = "4", .preset = "2",
-     .doc = "While clients wait for turns, those of a lower number go first; one turn in eight is for the next number that waits, so that nobody starves. Within a priority sources with little to ask for go first, then weights count."},
+     .doc = "Of the messages in line those of a lower number go first; one in eight is for the next number that waits, so that nobody starves. Within a priority whoever was served least of what is due to it goes first, then weights count. What is within its claim passes at once, whatever its priority."},
 };
 
 /* clang-format on */

@@ -172,9 +172,9 @@ def test_where_nothing_can_be_held_it_says_so(setting, peers):
 
 
 @pytest.mark.parametrize("keys, said", [
-    ({"socket": "rep"}, "waits for others only on proof, by counter or latency"),
+    ({"socket": "rep"}, "waits for others only on proof (the counter, or latency)"),
     ({"socket": "pull"}, "waits for others only where the application's counter proves it; without one, never"),
-    ({}, "by counter or, if it is seen to be plain, latency"),
+    ({}, "or, of a plain request/reply service, latency), and never within its claim"),
     ({"concurrency": {"limit": "off"}}, "it never waits for others"),
     ({"concurrency": {"max": 3}}, "waits while so many are not answered"),
 ])
