@@ -412,8 +412,9 @@ def test_a_wrong_token_is_sent_away_and_counted(setting, header):
         assert status == 401 and got["WWW-Authenticate"] == 'Bearer realm="weir"' and "token" in answer["error"]
         assert weir.metric("weir_admin_unauthorized_total") == n + 1
     assert weir.metric("weir_reloads_total") == 0
-    assert weir.stderr().count("asked for the API with") == 1  # one line in ten seconds
+    wait_until(lambda: "asked for the API with" in weir.stderr(), "the line that says so")
     assert setting.call("GET", "/v1/bans")[0] == 200
+    assert weir.stderr().count("asked for the API with") == 1  # one line in ten seconds
     for page in ("/metrics", "/healthz", "/version"):
         assert weir.get(page)
 
