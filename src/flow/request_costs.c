@@ -175,7 +175,7 @@ static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_
 static void reqcost_pair(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint32_t got = atomic_load_explicit(&c->got, memory_order_relaxed), sent = c->sent;
-    bool judges = reqlimit_state(l) == LIMIT_NONE;
+    bool judges = reqlimit_state(l) == LIMIT_NONE && !l->most; /* with an operator's limit time alone tells */
     if (judges && sent >= PAIRED_LEAST && got < sent - sent / 4)
         reqcost_silence(l, c, now_ns);
     if (sent > PAIRED_MOST) {

@@ -161,6 +161,20 @@ static void who_stands_in_line_is_kept_alive(void **state)
     play_fini(&p);
 }
 
+/* Nobody was answered yet, and somebody asks for more and more: it is not taken for one that does not ask. */
+static void an_operators_limit_holds_who_is_not_answered_yet(void **state)
+{
+    struct play p;
+    play_init(&p, 3, "DEALER", "ROUTER", 16);
+    for (unsigned n = 0; n < 10; n++)
+        for (unsigned i = 0; i < 3; i++) {
+            ask(&p, i, 20);
+            stage_sleep(&p.stage, 10 * NS_PER_MS);
+        }
+    assert_int_equal(all_got(&p), 16 * WIRE);
+    play_fini(&p);
+}
+
 /* An application that never answers is not waited for either. */
 static void an_operators_limit_ends_where_nothing_is_answered(void **state)
 {
@@ -505,6 +519,7 @@ int main(void)
         cmocka_unit_test(connections_take_turns),
         cmocka_unit_test(who_stands_in_line_is_kept_alive),
         cmocka_unit_test(what_is_not_answered_is_forgotten),
+        cmocka_unit_test(an_operators_limit_holds_who_is_not_answered_yet),
         cmocka_unit_test(an_operators_limit_ends_where_nothing_is_answered),
         cmocka_unit_test(who_leaves_gives_its_place_to_others),
         cmocka_unit_test(switched_off_nothing_waits),

@@ -114,8 +114,9 @@ def test_unread_replies_bare(bare, flood):
 
 def test_unread_replies_through(gate, flood):
     g = gate("router")
+    g.become_known()
     f = flood("requests", g.endpoint, opens=100000, **UNREAD_REQUESTS)
-    g.withstands(f, until=g.expects(40, "slow_reader"))
+    g.withstands(f, until=g.expects(10, "slow_reader"))  # most of them wait with their requests
 
 
 def test_a_stalled_consumer_passes_untouched(start_weir, start_app, peers, paths):

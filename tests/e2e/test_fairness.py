@@ -32,15 +32,6 @@ def held(weir):
     return weir.metric("weir_held_messages_total")
 
 
-def become_known(g):
-    """The regular customer is served in calm time for long enough to have a claim: only then is there somebody to hold others back for."""
-    def known():
-        g.customers.regular.exchange()
-        time.sleep(0.01)
-        return g.weir.metric("weir_limiter_connections", standing="established") >= 1
-    wait_until(known, "the customer to be known")
-
-
 @pytest.mark.parametrize("crowd", CROWDS)
 def test_costly_requests_bare(bare, flood, peers, crowd):
     """Every connection has a turn in the application: a stranger waits for half of the others on average."""
@@ -61,7 +52,7 @@ def test_costly_requests_bare(bare, flood, peers, crowd):
 def test_costly_requests_through(gate, flood, peers, crowd):
     """Who was there before is served, and newcomers are, while the crowd stands in line."""
     g = gate("slow-rep", **COSTLY)
-    become_known(g)
+    g.become_known()
     f = flood("requests", g.endpoint, size=64, opens=100000, **crowd)
     with g.survives(held=MIB):  # what strangers had said before they left is delivered
         g.customers.serve_until(lambda: in_line(g.weir) > crowd["connections"] / 2, "the crowd to stand in line", rounds=20)
@@ -72,7 +63,7 @@ def test_costly_requests_through(gate, flood, peers, crowd):
 def test_who_was_there_before_a_crowd_is_served_before_it(gate, flood):
     """Counted in requests, not in time: in the bare application all of the crowd are served before."""
     g = gate("slow-rep", **COSTLY)
-    become_known(g)
+    g.become_known()
     f = flood("requests", g.endpoint, size=64, opens=100000, connections=200, sources=200)
     g.customers.serve_until(lambda: in_line(g.weir) > 100, "the crowd to stand in line", rounds=1)
     wait_until(lambda: g.customers.regular.exchange() or in_hand(g.weir) < 40, "the application's queues to empty")
@@ -88,7 +79,7 @@ def test_who_was_there_before_a_crowd_is_served_before_it(gate, flood):
 def test_who_shares_the_address_of_a_flood_has_an_equal_turn(gate, flood, peers):
     """One of 101 connections of one source: it is served once while each of the others is, though these have thousands of requests waiting."""
     g = gate("slow-rep", **COSTLY)
-    become_known(g)
+    g.become_known()
     f = flood("requests", g.endpoint, size=64, connections=100, opens=100000)
     with g.survives():
         g.customers.serve_until(lambda: in_line(g.weir) > 90, "the crowd to stand in line", rounds=1)

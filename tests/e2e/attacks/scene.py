@@ -3,6 +3,7 @@
 
 Use: `from attacks.scene import *` brings the fixtures bare, gate and flood into a test file."""
 import contextlib
+import time
 
 import pytest
 
@@ -64,6 +65,14 @@ class Gate:
         self.customers = Customers(peers, self.app, kind, self.endpoint, **(client_options or {}))
         self.idle_held = self.weir.metric("weir_memory_held_bytes")
         self.app_before = proc.rss_bytes(self.app.pid)
+
+    def become_known(self):
+        """The regular customer is served in calm time for long enough to have a claim: only then is there somebody to hold others back for."""
+        def known():
+            self.customers.regular.exchange()
+            time.sleep(0.01)
+            return self.weir.metric("weir_limiter_connections", standing="established") >= 1
+        wait_until(known, "the customer to be known")
 
     def verdicts(self, *labels):
         return sum(self.weir.metric("weir_verdicts_total", verdict=label) for label in labels)
