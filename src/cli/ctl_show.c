@@ -211,7 +211,7 @@ bool ctl_show_gates(const json_t *rows, FILE *out)
         const char *name = json_string_value(json_object_get(row, "gate"));
         char shown[TABLE_CELL_MAX], reason[256];
         if (why && name && json_integer_value(json_object_get(limiter, "in_line")) > 0)
-            fprintf(out, "%s: nobody new is held: %s; who is in line has connected before: see weir ctl kick\n",
+            fprintf(out, "%s: nothing is held any more: %s; who is still in line goes on in a moment\n",
                     plain_text(shown, sizeof(shown), name), plain_text(reason, sizeof(reason), why));
         else if (why && name)
             fprintf(out, "%s: nothing is held, and could not be: %s\n", plain_text(shown, sizeof(shown), name),

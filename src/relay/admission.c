@@ -188,6 +188,18 @@ void admission_end(struct session *s)
     unlock(g, s->wg);
 }
 
+void admission_reconsider(struct session *s)
+{
+    bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->broadcast;
+    if (s->takes_turns == limited)
+        return;
+    admission_end(s);
+    s->granted = 0;
+    s->in_line = s->in_queue = s->shed_due = false;
+    s->takes_turns = limited;
+    admission_begin(s);
+}
+
 uint32_t admission_allows(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;

@@ -59,6 +59,9 @@ static inline bool admission_holds(const struct gate *g)
 void admission_begin(struct session *s);
 void admission_end(struct session *s);
 
+/* Other limits are in force: who is held while nothing is to be held any more goes on, and the other way round. */
+void admission_reconsider(struct session *s);
+
 /* Messages that may pass now; the limiter is asked again when it was not for a while. */
 uint32_t admission_allows(struct session *s);
 

@@ -455,6 +455,28 @@ static void a_counter_that_is_gone_lets_all_pass(void **state)
     play_fini(&c.play);
 }
 
+/* The operator switches it off while they wait, and on again. */
+static void who_waits_goes_on_when_it_is_switched_off(void **state)
+{
+    struct counted c;
+    counted_init(&c, "DEALER", "ROUTER");
+    strangers_wait(&c, true);
+    c.play.stage.in_force->concurrency.limit = CONCURRENCY_LIMIT_OFF;
+    LIST_FOREACH(n, &c.play.stage.worker.sessions)
+    session_reconsider(LIST_ENTRY(n, struct session, in_worker));
+    stage_rounds(&c.play.stage, 6);
+    assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
+    assert_false(admission_holds(&c.play.stage.gate));
+    c.play.stage.in_force->concurrency.limit = CONCURRENCY_LIMIT_AUTO;
+    LIST_FOREACH(n, &c.play.stage.worker.sessions)
+    session_reconsider(LIST_ENTRY(n, struct session, in_worker));
+    ask(&c.play, 1, 1);
+    stage_rounds(&c.play.stage, 4);
+    assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
+    assert_true(admission_holds(&c.play.stage.gate));
+    play_fini(&c.play);
+}
+
 /* What a connection has offered leaves with it. */
 static void who_leaves_while_it_waits_is_forgotten(void **state)
 {
@@ -529,6 +551,7 @@ int main(void)
         cmocka_unit_test(strangers_wait_for_an_application_that_only_takes),
         cmocka_unit_test(a_counter_that_stands_still_lets_all_pass),
         cmocka_unit_test(a_counter_that_is_gone_lets_all_pass),
+        cmocka_unit_test(who_waits_goes_on_when_it_is_switched_off),
         cmocka_unit_test(who_leaves_while_it_waits_is_forgotten),
         cmocka_unit_test(a_message_is_not_a_request),
         cmocka_unit_test(an_idle_gate_does_not_wake_up),

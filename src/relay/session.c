@@ -664,6 +664,7 @@ static void reconsider_open(struct session *s)
     if (s->begun_ns)
         session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
     look_again(s);
+    admission_reconsider(s);
     shedding_look(s);
     session_wake(s);
 }
