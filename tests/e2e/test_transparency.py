@@ -134,8 +134,9 @@ def test_a_busy_worker(place, peers):
 def test_many_that_ask_for_much_and_take_nothing(gate, flood):
     """The twin of the two above: what they have asked for would be too much for the application."""
     g = gate("router")
+    g.become_known()
     f = flood("requests", g.endpoint, opens=100000, size=20000, connections=20, never_read=True)
-    g.withstands(f, until=g.expects(40, "slow_reader"))
+    g.withstands(f, until=g.expects(10, "slow_reader"))  # most of them wait with their requests
 
 
 # ---- large messages ----
