@@ -4,7 +4,7 @@
 #include "flow/decay.h"
 
 #define LOST_PART         100u /* one part in so many */
-#define LOST_PART_PATIENT 4u
+#define LOST_PART_PATIENT 20u
 #define COST_MOST_NS      1e12
 
 void release_window_init(struct release_window *w, uint64_t now_ns)

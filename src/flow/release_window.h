@@ -2,7 +2,7 @@
 /*
  * The release window: how many messages may lie untaken in front of an application while others are held back. It is
  * sized by starvation, as byte queue limits (Linux BQL) and airtime queue limits size theirs: when the application
- * found nothing to do although something was held, and lost more than 1 % of the time by it (a quarter, when only
+ * found nothing to do although something was held, and lost more than 1 % of the time by it (5 %, when only
  * strangers were held), the window was too small and grows by what could have been worked on in that time, at most by
  * as much again; when messages lay untaken all the time, it was too large and shrinks by half of the least that lay
  * there.
