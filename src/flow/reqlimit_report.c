@@ -14,7 +14,8 @@ static enum hold_proof reqlimit_proof(const struct reqlimit *l)
 void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret)
 {
     bool counter = taken_counter_holds(&l->counter);
-    bool latency = l->plain.state == PLAIN_YES && l->latency.state == LATENCY_HOLDING;
+    bool latency =
+        reqlimit_state(l) == LIMIT_ACTIVE && l->plain.state == PLAIN_YES && l->latency.state == LATENCY_HOLDING;
     *ret = (struct reqlimit_report){
         .state = reqlimit_state(l),
         .proof = reqlimit_proof(l),
