@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: MPL-2.0
 # scripts/test.sh STEP... [pytest arguments after e2e]: runs every step named, also after a failure, and fails if one failed.
 # In CI (CI set) gcc's warnings are errors. Lines such as "Ok: 12" and "3 passed" are the runners' own.
+# What fails is run once more by itself, if it is no more than AGAIN_MOST: a machine that others use as well delays what should be quick. It has
+# failed when it fails twice.
 set -uo pipefail
 
 BUILD=${BUILD:-build}
 werror=${CI:+-Dwerror=true}
 failed=()
+AGAIN_MOST=3
 
 # A sanitizer's finding must end the program, or a test could pass in spite of it.
 # An absurd allocation is none: tests ask for some to see them refused.
@@ -14,11 +17,19 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:strict_string_checks=1:detect
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1}
 
+is_few() {
+    [ $# -gt 0 ] && [ $# -le $AGAIN_MOST ]
+}
+
 build_and_test() { # DIR TIMEOUT_MULTIPLIER [meson options]; tests: only these
-    local dir=$1 patience=$2
+    local dir=$1 patience=$2 again
     shift 2
-    scripts/build.sh "$dir" -Dtests=true ${werror:+"$werror"} "$@" &&
-        meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$patience" "${tests[@]}"
+    scripts/build.sh "$dir" -Dtests=true ${werror:+"$werror"} "$@" || return 1
+    meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$patience" "${tests[@]}" && return 0
+    mapfile -t again < <(sed -nE 's/^ *[0-9]+\/[0-9]+ +([^ ]+) +(FAIL|TIMEOUT) .*/\1/p' "$dir/meson-logs/testlog.txt" | sort -u)
+    is_few "${again[@]}" || return 1
+    echo "test: once more: ${again[*]}"
+    meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$patience" "${again[@]}"
 }
 
 tests=()
@@ -47,7 +58,18 @@ run_e2e() {
         scripts/interop-deps.sh || return 1
     fi
     scripts/build.sh "$BUILD" -Dtests=true ${werror:+"$werror"} -Dbench=true &&
-        WEIR=${WEIR:-$(realpath "$BUILD")/weir} /usr/bin/python3 -m pytest -q -ra tests/e2e tests/interop "$@"
+        run_pytest tests/e2e tests/interop "$@"
+}
+
+run_pytest() {
+    local log=$BUILD/e2e.log again
+    local -x WEIR=${WEIR:-$(realpath "$BUILD")/weir}
+    /usr/bin/python3 -m pytest -q -ra "$@" | tee "$log"
+    [ "${PIPESTATUS[0]}" -eq 0 ] && return 0
+    mapfile -t again < <(sed -nE 's/^(FAILED|ERROR) ([^ ]+::[^ ]+)( - .*)?$/\2/p' "$log" | sort -u)
+    is_few "${again[@]}" || return 1
+    echo "test: once more: ${again[*]}"
+    /usr/bin/python3 -m pytest -q -ra "${again[@]}"
 }
 
 while [ $# -gt 0 ]; do
