@@ -9,7 +9,7 @@ set -uo pipefail
 BUILD=${BUILD:-build}
 werror=${CI:+-Dwerror=true}
 failed=()
-AGAIN_MOST=3
+AGAIN_MOST=8
 
 # A sanitizer's finding must end the program, or a test could pass in spite of it.
 # An absurd allocation is none: tests ask for some to see them refused.
