@@ -136,7 +136,8 @@ class Systems:
         """Whether anything is, than bare."""
         return any(self.group_is_slower(n, share) for n in groups or range(len(self.bare.groups))) or not all(
             on_time(self.weir.late[kind], self.bare.late[kind])
-            for kind in self.bare.late.keys() - {"ready"})  # the first word of a connection waits until the connection is made
+            # The first word of a connection waits until the connection is made; what those who leave had asked may not come at all.
+            for kind in self.bare.late.keys() - {"ready", "leave"})
 
     def group_is_slower(self, n, share):
         least = min(side.rate(n) for side in self.sides if side is not self.weir)
