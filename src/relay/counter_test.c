@@ -54,7 +54,7 @@ static int dial(void)
 /* What Weir says to it: 0, with the page, or an error. */
 static int hear(struct app *a)
 {
-    int fds[2], error = weir_taken_hear(a->line, fds);
+    int fds[2] = {-1, -1}, error = weir_taken_hear(a->line, fds);
     if (error)
         return error;
     a->page_fd = fds[0];
