@@ -159,15 +159,21 @@ static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, u
                                  reqcost_untaken(l), reqcost_expected(l, c));
 }
 
+/* Whether what passes and comes back now tells what the service is like. */
+static bool reqlimit_is_quiet(const struct reqlimit *l, uint64_t now_ns)
+{
+    return !l->queue.count && now_ns > PLAIN_FROM_NS && !latency_window_is_suspicious(&l->latency);
+}
+
 static void reqlimit_pass(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
-    bool calm = !l->queue.count && now_ns > PLAIN_FROM_NS && !latency_window_is_suspicious(&l->latency);
+    bool quiet = reqlimit_is_quiet(l, now_ns);
     reqlimit_count_passed(l, c, n, now_ns);
     l->counter.untaken += n;
     reqcost_charge(l, c, n, now_ns);
     reqcost_start(l, c, now_ns);
     if (atomic_load_explicit(&l->sampling, memory_order_relaxed))
-        plain_service_passed(&l->plain, c, calm, now_ns);
+        plain_service_passed(&l->plain, c, quiet, now_ns);
 }
 
 /* Some of those that wait go on, or are gone. */
@@ -368,11 +374,17 @@ static void reqlimit_lease(struct reqlimit_conn *c, uint32_t n)
     c->lease = (uint8_t)(n < LEASE_MOST ? n : LEASE_MOST);
 }
 
-void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+/* It has something to say: it counts from now on. */
+static void reqlimit_activate(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
     if (!c->is_active)
-        reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+        reqcost_charge(l, c, 0, now_ns);
+}
+
+void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    reqlimit_activate(l, c, now_ns);
     c->tells = true;
     reqlimit_lease(c, reqlimit_credit(l, c));
     reqlimit_look(l, now_ns);
@@ -412,9 +424,7 @@ static uint32_t reqlimit_offer_anew(struct reqlimit *l, struct reqlimit_conn *c,
 uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint32_t granted = reqlimit_take(c), at_once = 0, credit; /* of these `n`, by whoever saw that they may go on */
-    reqlimit_fold(l, c, now_ns);
-    if (!c->is_active)
-        reqcost_charge(l, c, 0, now_ns); /* it counts from now on */
+    reqlimit_activate(l, c, now_ns);
     c->tells = false;
     n -= granted < n ? granted : n;
     if (c->waiter.messages && (!n || reqlimit_credit(l, c)))
@@ -494,11 +504,6 @@ void reqlimit_give_back(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n,
     reqlimit_look(l, now_ns);
 }
 
-uint64_t reqlimit_waits_ns(const struct reqlimit_conn *c, uint64_t now_ns)
-{
-    return c->waiter.messages ? coarse_elapsed(c->waiter.since, now_ns) : 0;
-}
-
 void reqlimit_count_frames(struct reqlimit *l)
 {
     l->frames = true;
@@ -549,9 +554,8 @@ void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, 
     c->replies = true;
     if (awaited && awaited <= n)
         reqcost_answered(l, c, before_ns, now_ns);
-    bool calm = !l->queue.count && now_ns > PLAIN_FROM_NS && !latency_window_is_suspicious(&l->latency);
     if (atomic_load_explicit(&l->sampling, memory_order_relaxed))
-        plain_service_answered(&l->plain, c, n, calm, now_ns);
+        plain_service_answered(&l->plain, c, n, reqlimit_is_quiet(l, now_ns), now_ns);
     if (l->queue.count)
         reqlimit_look(l, now_ns);
 }

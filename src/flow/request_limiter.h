@@ -151,11 +151,11 @@ struct reqlimit {
     struct codel_params shed; /* target_ns 0: nothing is shed */
     struct list active, woken;
     uint32_t active_count, active_sources;
-    double active_rate;    /* claims of active sources */
-    double capacity;       /* cost a nanosecond while somebody waits */
-    struct faded_sum left; /* messages in hand of connections that are gone; worked off at the capacity */
-    double charged;        /* since the last tick */
-    struct faded_sum served;
+    double active_rate;      /* claims of active sources */
+    double capacity;         /* cost a nanosecond while somebody waits */
+    struct faded_sum left;   /* messages in hand of connections that are gone; worked off at the capacity */
+    double charged;          /* since the last tick */
+    struct faded_sum served; /* cost, of all connections, lately */
     double cost_ns, calm_cost_ns;
     uint64_t tick_ns;             /* reqlimit_tick() is due */
     uint64_t empty_ns;            /* the queue was last empty */
@@ -228,9 +228,6 @@ void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, ui
 /* `n` messages that an offer or a wake-up allowed were not passed after all. Lock. */
 void reqlimit_give_back(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
 
-/* For how long a connection has been in line, to some milliseconds. Lock. */
-uint64_t reqlimit_waits_ns(const struct reqlimit_conn *c, uint64_t now_ns);
-
 /* From now on what is counted may be frames (CURVE). Lock. */
 void reqlimit_count_frames(struct reqlimit *l);
 
@@ -294,7 +291,7 @@ static inline void reqlimit_end_in_hand(struct reqlimit *l, struct reqlimit_conn
 MUST_USE static inline bool reqlimit_quick(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
-    bool due = c->passed + n > REQLIMIT_FOLD || coarse_elapsed(c->folded_at, now_ns) > REQLIMIT_FOLD_NS;
+    bool due = c->passed + n > REQLIMIT_FOLD || reqlimit_is_due(c, now_ns);
     uint64_t free_until = atomic_load_explicit(&l->free_until, memory_order_relaxed);
     if (due || c->tells || (c->lease < n && passed + n > free_until))
         return false;

@@ -7,6 +7,8 @@
 #include "relay/shedding.h"
 #include "zmtp/decoder.h"
 
+_Static_assert(CLASS_PRIORITIES <= FAIR_PRIORITIES, "each priority has a line");
+
 /* So many messages are asked for at once, if the session holds so many. */
 #define OFFERED_MOST 64u
 
@@ -161,11 +163,18 @@ static uint64_t source_key(const struct session *s)
     return hash_bytes(&s->wg->gate->limiter.key, words, sizeof(words));
 }
 
+/* Whether its messages are counted, and may be held: what comes to a publisher are subscriptions. */
+static bool is_limited(const struct session *s)
+{
+    return session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->broadcast;
+}
+
 void admission_begin(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
     const struct classes *classes = s->wg->gate->config->class_table;
     const struct class_info *class = classes ? &classes->at[s->class] : NULL;
+    s->takes_turns = is_limited(s);
     if (!s->takes_turns)
         return;
     struct reqlimit *l = lock(g);
@@ -190,13 +199,11 @@ void admission_end(struct session *s)
 
 void admission_reconsider(struct session *s)
 {
-    bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->broadcast;
-    if (s->takes_turns == limited)
+    if (s->takes_turns == is_limited(s))
         return;
     admission_end(s);
     s->granted = 0;
     s->in_line = s->in_queue = s->shed_due = false;
-    s->takes_turns = limited;
     admission_begin(s);
 }
 
@@ -280,15 +287,13 @@ void admission_on_alarm(struct session *s)
 {
     if (!s->in_line || !is_mute(s))
         return;
-    struct gate_limiter *g = &s->wg->gate->limiter;
-    lock(g);
-    uint64_t waits_ns = reqlimit_waits_ns(&s->admission, now_of(s));
-    pthread_mutex_unlock(&g->lock);
+    struct reqlimit_hold hold;
+    admission_hold_of(s, &hold);
     uint64_t most_ns = session_limits(s)->heartbeat.max_pause_ns;
-    if (waits_ns >= most_ns)
+    if (hold.waited_ns >= most_ns)
         pass_one(s);
     else
-        session_arm(s, now_of(s) + most_ns - waits_ns);
+        session_arm(s, now_of(s) + most_ns - hold.waited_ns);
 }
 
 void admission_rest(struct session *s)

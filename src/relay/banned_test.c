@@ -82,12 +82,7 @@ static void scene_free(struct crowd *c)
     for (unsigned i = 0; i < c->app_count; i++)
         end_close(&c->apps[i]);
     c->app_count = 0;
-    settle(c);
-    settle(c);
-    stage_assert_empty(&c->stage);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    stage_fini(&c->stage);
+    crowd_free(c);
 }
 
 /* Ten strikes of five each, but for what has leaked between them. */

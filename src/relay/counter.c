@@ -7,15 +7,12 @@
 #include "relay/event_log.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static const struct rate wakes = {
     .count = COUNTER_WAKES, .period_ns = NS_PER_S, .burst = COUNTER_WAKES * COUNTER_PAUSE_NS / NS_PER_S};
-
-#define OF(member, at) ((struct counter *)(void *)((char *)(at)-offsetof(struct counter, member)))
 
 /* ---- the gate's limiter ---- */
 
@@ -99,7 +96,7 @@ static void take_stock(struct counter *c)
 
 static void on_look(struct alarm *a)
 {
-    struct counter *c = OF(look, a);
+    struct counter *c = COUNTER_OF(look, a);
     take_stock(c);
     timer_arm(&c->wg->worker->timers, &c->look.timer, c->wg->worker->now_ns + COUNTER_LOOK_NS);
 }
@@ -108,7 +105,7 @@ static void on_look(struct alarm *a)
 
 static void on_wake_again(struct alarm *a)
 {
-    struct counter *c = OF(wake_again, a);
+    struct counter *c = COUNTER_OF(wake_again, a);
     worker_watch_again(c->wg->worker, &c->wake, EPOLLIN);
     look(c);
 }

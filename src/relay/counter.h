@@ -27,6 +27,7 @@
 #include "flow/taken_page.h"
 #include "relay/worker.h"
 
+#include <stddef.h>
 #include <sys/stat.h>
 
 #define COUNTER_WAKES    50000u /* a second */
@@ -37,6 +38,9 @@
 #define COUNTER_DESCRIPTORS 5u /* at most: door, line, eventfd, memory, and who is told EBUSY */
 
 enum counter_notice { COUNTER_CAME, COUNTER_WENT, COUNTER_DOUBTED, COUNTER_REFUSED, COUNTER_NOTICES };
+
+/* The counter of which `at` is the member. */
+#define COUNTER_OF(member, at) ((struct counter *)(void *)((char *)(at)-offsetof(struct counter, member)))
 
 struct counter {
     struct worker_gate *wg;

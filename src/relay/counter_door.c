@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +14,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define OF(member, at) ((struct counter *)(void *)((char *)(at)-offsetof(struct counter, member)))
 
 /* ---- a page ---- */
 
@@ -152,7 +149,7 @@ static void on_door(struct counter *c)
 
 static void on_door_again(struct alarm *a)
 {
-    on_door(OF(door_again, a));
+    on_door(COUNTER_OF(door_again, a));
 }
 
 void counter_on_event(struct watch *watch)
@@ -160,16 +157,16 @@ void counter_on_event(struct watch *watch)
     struct counter *c;
     switch (watch->kind) {
     case WATCH_COUNTER_WAKE:
-        counter_on_wake(OF(wake, watch));
+        counter_on_wake(COUNTER_OF(wake, watch));
         break;
     case WATCH_COUNTER_DOOR:
-        c = OF(door, watch);
+        c = COUNTER_OF(door, watch);
         /* A storm of connections is met at its own pace. */
         if (!c->door_again.timer.expires_ns)
             on_door(c);
         break;
     default:
-        c = OF(line, watch);
+        c = COUNTER_OF(line, watch);
         if (has_ended(c))
             hang_up(c);
     }

@@ -361,9 +361,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->client_socket = (uint8_t)h->client_socket;
     s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
     s->answers = answers_requests(gate_socket(s->wg->gate));
-    bool limited = session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO;
     s->broadcast = publishes(gate_socket(s->wg->gate));
-    s->takes_turns = limited && !s->broadcast;
     s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
 }
