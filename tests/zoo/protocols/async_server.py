@@ -1,35 +1,15 @@
 # SPDX-License-Identifier: MPL-2.0
-import threading
 import time
 
 import zmq
 from zoo import protocol
-from zoo.roles import body
+from zoo.roles import body, serve_by_threads
 
 
-def server(me, endpoint, workers, work_s):
-    """A ROUTER for clients, a DEALER for the threads of this process."""
-    front = me.socket(zmq.ROUTER, bind=endpoint)
-    back = me.socket(zmq.DEALER, bind="inproc://workers")
-    threads = [threading.Thread(target=_worker, args=(me, work_s)) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        while True:
-            ready = me.poll(front, back)
-            if front in ready:
-                me.send(back, *front.recv_multipart())
-            if back in ready:
-                me.send(front, *back.recv_multipart())
-    finally:
-        for thread in threads:
-            thread.join()
-
-
-def _worker(me, work_s):
+def worker(me, endpoint, work_s):
     """Between one and three answers to a request, which says how many."""
     socket = me.context.socket(zmq.DEALER)
-    socket.connect("inproc://workers")
+    socket.connect(endpoint)
     while not me.shared.over:
         if socket.poll(50):
             client, answers, request = socket.recv_multipart()
@@ -77,5 +57,5 @@ def asynchronous_server(cell):
     workers, clients, credit = cell.draw.randint(2, 6), cell.draw.randint(3, 12), cell.draw.randint(1, 6)
     work_s = workers / cell.draw.uniform(150, 400)
     cell.says(f"{workers} threads, {clients} clients with {credit} requests on the way, {work_s * 1e3:.1f} ms of work")
-    cell.application(server, cell.bind("server"), workers, work_s)
+    cell.application(serve_by_threads, cell.bind("server"), workers, worker, work_s)
     cell.clients(client, cell.connect("server"), credit, count=clients, capacity=workers / work_s)

@@ -9,6 +9,18 @@ import zmq
 from zoo.loop import Protocol, row, sent_at, stamp
 
 
+def employ(side, work, stop):
+    """Each worker is a thread, work(its number), until the load is over."""
+    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(side.load["workers"])]
+    for thread in threads:
+        thread.start()
+    side.settle()
+    side.whole_load()
+    stop.set()
+    for thread in threads:
+        thread.join()
+
+
 @row
 class JobMasterWithBeats(Protocol):
     """A ROUTER master keeps two jobs at each worker; workers (DEALER) accept, report three times, beat each 50 ms, and return the result."""
@@ -137,7 +149,7 @@ class MandatoryBusyWorkers(Protocol):
     def peers(self, side):
         results = []
 
-        def work():
+        def work(_):
             socket = side.socket(zmq.DEALER, connect="main", RCVHWM=1, RCVTIMEO=100)
             socket.send_multipart([b"ready", b""])
             count = 0
@@ -152,14 +164,7 @@ class MandatoryBusyWorkers(Protocol):
             results.append(count)
 
         stop = threading.Event()
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(side.load["workers"])]
-        for thread in threads:
-            thread.start()
-        side.settle()
-        side.whole_load()
-        stop.set()
-        for thread in threads:
-            thread.join()
+        employ(side, work, stop)
         side.expect("workers without a task", results.count(0), 0)
 
 
@@ -202,14 +207,7 @@ class UnequalWorkersRcvhwm1(Protocol):
             counts.append(count)
 
         stop = threading.Event()
-        threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(side.load["workers"])]
-        for thread in threads:
-            thread.start()
-        side.settle()
-        side.whole_load()
-        stop.set()
-        for thread in threads:
-            thread.join()
+        employ(side, work, stop)
         side.expect("workers without a task", counts.count(0), 0)
 
 

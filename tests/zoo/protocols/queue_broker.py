@@ -1,18 +1,13 @@
 # SPDX-License-Identifier: MPL-2.0
 import zmq
 from zoo import protocol
-from zoo.roles import rep_worker, req_client
+from zoo.roles import forward, rep_worker, req_client
 
 
 def queue(me, front, back):
     front = me.socket(zmq.ROUTER, bind=front)
     back = me.socket(zmq.DEALER, bind=back)
-    while True:
-        ready = me.poll(front, back)
-        if front in ready:
-            me.send(back, *front.recv_multipart())
-        if back in ready:
-            me.send(front, *back.recv_multipart())
+    forward(me, front, back)
 
 
 @protocol("front", "back", quick=True)

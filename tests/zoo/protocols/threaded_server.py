@@ -1,33 +1,14 @@
 # SPDX-License-Identifier: MPL-2.0
-import threading
 import time
 
 import zmq
 from zoo import protocol
-from zoo.roles import req_client
+from zoo.roles import req_client, serve_by_threads
 
 
-def server(me, endpoint, workers, work_s):
-    front = me.socket(zmq.ROUTER, bind=endpoint)
-    back = me.socket(zmq.DEALER, bind="inproc://workers")
-    threads = [threading.Thread(target=_worker, args=(me, work_s)) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        while True:
-            ready = me.poll(front, back)
-            if front in ready:
-                me.send(back, *front.recv_multipart())
-            if back in ready:
-                me.send(front, *back.recv_multipart())
-    finally:
-        for thread in threads:
-            thread.join()
-
-
-def _worker(me, work_s):
+def worker(me, endpoint, work_s):
     socket = me.context.socket(zmq.REP)
-    socket.connect("inproc://workers")
+    socket.connect(endpoint)
     while not me.shared.over:
         if socket.poll(50):
             request = socket.recv()
@@ -42,5 +23,5 @@ def threaded_server(cell):
     workers = cell.draw.randint(2, 8)
     clients, work_s = workers * cell.draw.randint(2, 4), workers / cell.draw.uniform(200, 700)
     cell.says(f"{workers} threads, {clients} clients, {work_s * 1e3:.1f} ms of work")
-    cell.application(server, cell.bind("server"), workers, work_s)
+    cell.application(serve_by_threads, cell.bind("server"), workers, worker, work_s)
     cell.clients(req_client, cell.connect("server"), count=clients, capacity=workers / work_s)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Parts that many protocols share."""
+import threading
+
 import zmq
 
 
@@ -32,6 +34,30 @@ def _serve(me, socket, work_s):
         request = me.recv(socket)
         me.work(work_s)
         me.send(socket, *request)
+
+
+def forward(me, front, back):
+    """Requests go back, answers go to the front."""
+    while True:
+        ready = me.poll(front, back)
+        if front in ready:
+            me.send(back, *front.recv_multipart())
+        if back in ready:
+            me.send(front, *back.recv_multipart())
+
+
+def serve_by_threads(me, endpoint, workers, serve, *args):
+    """A ROUTER for clients, a DEALER for the threads of this process: serve(me, endpoint, *args) each."""
+    front = me.socket(zmq.ROUTER, bind=endpoint)
+    back = me.socket(zmq.DEALER, bind="inproc://workers")
+    threads = [threading.Thread(target=serve, args=(me, "inproc://workers", *args)) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        forward(me, front, back)
+    finally:
+        for thread in threads:
+            thread.join()
 
 
 def lazy_client(me, connects, timeout_s, tries, work=body):
