@@ -298,8 +298,18 @@ uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
     return n < 1e9 ? (uint32_t)n : 1000000000;
 }
 
+/* Until what was poured in before anything was held is worked off, a connection that has some of it there waits for its
+ * own messages, and nobody is to wait for these with it. */
+static bool reqcost_waits_for_itself(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    return l->latency.state == LATENCY_HOLDING && !l->latency.drained && atomic_load(&c->in_hand) &&
+           !(taken_counter_holds(&l->counter) && reqcost_is_lazy(l, now_ns));
+}
+
 int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
+    if (reqcost_waits_for_itself(l, c, now_ns))
+        return FAIR_LAST;
     double expected_ns = reqcost_expected(l, c), share = (double)c->share * CLAIMS_WORK_NS;
     double work = (double)c->work_ns * decay_factor(coarse_elapsed(c->settled_at, now_ns), CLAIMS_WORK_NS);
     if (!c->established)

@@ -679,6 +679,30 @@ static void a_backlog_of_one_holds_up_nobody_else(void **state)
     bench_free(b);
 }
 
+/* The one with the backlog has waited for long, and has come first in line by it: it waits for its own messages, and
+ * newcomers do not wait with it. */
+static void who_waits_for_itself_is_behind_others(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    plain_service_is(&b->l.plain, true);
+    bench_calm(b, 5 * NS_PER_S);
+    reqlimit_passed(&b->l, &b->c[8], 700, b->now_ns);
+    b->l.latency.state = LATENCY_HOLDING;
+    b->l.latency.window = 2;
+    b->l.latency.drained = false;
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[8], 1, b->now_ns), 0);
+    reqlimit_passed(&b->l, &b->c[9], 1, b->now_ns); /* the window is full: two are busy */
+    b->c[8].waiter.since -= (uint32_t)(60 * NS_PER_S >> COARSE_SHIFT);
+    reqlimit_look(&b->l, b->now_ns);
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[10], 1, b->now_ns), 0);
+    reqlimit_answered(&b->l, &b->c[9], 1, true, b->now_ns);
+    uint32_t n = 0;
+    assert_ptr_equal(reqlimit_woken(&b->l, &n), &b->c[10]);
+    assert_int_equal(n, 1);
+    assert_null(reqlimit_woken(&b->l, &n));
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -702,6 +726,7 @@ int main(void)
         cmocka_unit_test(a_healthy_gate_takes_no_lock),
         cmocka_unit_test(workers_share_a_gate),
         cmocka_unit_test(a_backlog_of_one_holds_up_nobody_else),
+        cmocka_unit_test(who_waits_for_itself_is_behind_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
