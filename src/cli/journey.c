@@ -344,6 +344,13 @@ static bool walk_messages(struct journey *j, const struct journey_question *q, e
 
 /* ---- whether it may have to wait for others ---- */
 
+static void walk_counter(struct journey *j)
+{
+    step(j, "counter", JOURNEY_SAYS, VERDICT_PASS,
+         j->gate->counter[0] ? "the application says there how many messages it has taken"
+                             : "so the application cannot say how many messages it has taken");
+}
+
 /* Whatever else is there decides that; said is on what it could rest. */
 static void walk_limiter(struct journey *j, const struct journey_question *q)
 {
@@ -352,18 +359,21 @@ static void walk_limiter(struct journey *j, const struct journey_question *q)
     bool publishes = app == SOCKET_PUB || app == SOCKET_XPUB;
     if (!q->has_message || is_over(j))
         return;
-    if (j->force.concurrency.limit == CONCURRENCY_LIMIT_OFF || publishes)
+    if (j->force.concurrency.limit == CONCURRENCY_LIMIT_OFF || publishes) {
         step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS, "it never waits for others");
-    else if (j->force.concurrency.max)
+    } else if (j->force.concurrency.max) {
         step(j, "concurrency.max", JOURNEY_SAYS, VERDICT_PASS,
              "waits while so many are not answered, whoever sent them");
-    else if (one_way)
+    } else if (one_way) {
         step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
              "waits for others only where the application's counter proves it; without one, never");
-    else
+        walk_counter(j);
+    } else {
         step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
              "waits for others only on proof (the counter, or%s latency), and never within its claim",
              app == SOCKET_REP ? "" : ", of a plain request/reply service,");
+        walk_counter(j);
+    }
 }
 
 /* ---- the whole ---- */

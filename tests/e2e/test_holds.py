@@ -185,3 +185,18 @@ def test_explain_says_on_what_a_hold_could_rest(keys, said, paths):
     done = subprocess.run([*program(), "explain", "-c", path, "--from", CUSTOMER, "--size", "10"], capture_output=True, text=True, timeout=60)
     line = next(line for line in done.stdout.splitlines() if " concurrency." in line)
     assert said in line and done.stdout.endswith("passes\n") and done.returncode == 0
+
+
+def test_explain_says_whether_there_is_a_counter(paths):
+    def explained(**keys):
+        path = paths.file("weir.yaml")
+        with open(path, "w") as f:
+            json.dump({"gates": [{"name": "main", "listen": paths.ipc(), "forward": paths.ipc(), **keys}]}, f)
+        done = subprocess.run([*program(), "explain", "-c", path, "--from", CUSTOMER, "--size", "10"], capture_output=True, text=True, timeout=60)
+        return [line.split(maxsplit=2) for line in done.stdout.splitlines() if " counter " in line]
+
+    where = paths.file("counter.sock")
+    assert explained() == [["counter", "none", "default                 so the application cannot say how many messages it has taken"]]
+    ((key, value, rest),) = explained(counter=where)
+    assert (key, value) == ("counter", where) and rest.endswith("the application says there how many messages it has taken")
+    assert explained(concurrency={"limit": "off"}) == explained(socket="pub") == []
