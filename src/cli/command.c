@@ -2,9 +2,9 @@
 #include "cli/command.h"
 
 #include "base/text.h"
+#include "config/reference.h"
 #include "config/suggest.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,17 +24,6 @@ void command_print_help(const struct command *c)
     printf("Usage: weir %s\n\n%s\n", c->synopsis, c->help);
 }
 
-int usage_error(const char *command, const char *fmt, ...)
-{
-    va_list ap;
-    fprintf(stderr, "weir%s%s: ", command ? " " : "", command ? command : "");
-    va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, "\nTry: weir %s%s--help\n", command ? command : "", command ? " " : "");
-    return EXIT_USAGE;
-}
-
 int usage_unknown_command(const char *name)
 {
     struct suggestion s = {0};
@@ -46,3 +35,46 @@ int usage_unknown_command(const char *name)
         return usage_error(NULL, "unknown command: \"%s\"", seen);
     return usage_error(NULL, "unknown command: \"%s\", did you mean \"%s\"?", seen, s.best);
 }
+
+/* ---- weir help ---- */
+
+static void print_overview(void)
+{
+    printf("Weir: flood protection for ZeroMQ, a gate in front of unmodified libzmq applications.\n\n"
+           "Usage: weir COMMAND [ARGUMENT...]\n\n");
+    for (const struct command *const *c = commands; *c; c++)
+        printf("  %-8s %s\n", (*c)->name, (*c)->summary);
+    printf("\n"
+           "  weir COMMAND --help   the options of one command\n"
+           "  weir help config      every key of the configuration file\n"
+           "  weir --version        the version, and the libraries in use\n\n"
+           "A gate without a configuration file:\n"
+           "  weir serve --listen tcp://0.0.0.0:5555 --forward tcp://127.0.0.1:5556\n");
+}
+
+static int help_run(int argc, char **argv)
+{
+    if (argc > 2)
+        return usage_error("help", "one command at a time: \"%s\" is too much", argv[2]);
+    if (argc < 2) {
+        print_overview();
+        return EXIT_DONE;
+    }
+    if (!strcmp(argv[1], "config")) {
+        reference_print(stdout);
+        return EXIT_DONE;
+    }
+    const struct command *c = command_find(argv[1]);
+    if (!c)
+        return usage_unknown_command(argv[1]);
+    command_print_help(c);
+    return EXIT_DONE;
+}
+
+const struct command command_help = {
+    .name = "help",
+    .synopsis = "help [COMMAND | config]",
+    .summary = "Describe a command, or every key of the configuration file.",
+    .help = "Describes a command. `weir help config` prints the reference of the configuration file (docs/config.md).",
+    .run = help_run,
+};

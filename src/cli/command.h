@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The subcommands: one row of commands[] and one file each. Exit codes of all: 0 done, 1 failed, 2 usage.
+ * The subcommands: one row of commands[] and one file each; `weir help`, which lists them all, stands beside the table.
  */
 #ifndef WEIR_CLI_COMMAND_H
 #define WEIR_CLI_COMMAND_H
 
-#include "base/attr.h"
-
-#define EXIT_DONE   0
-#define EXIT_FAILED 1
-#define EXIT_USAGE  2
+#include "cli/usage.h"
 
 struct command {
     const char *name;
@@ -33,9 +29,6 @@ const struct command *command_find(const char *name);
 
 /* Its whole help on standard output. */
 void command_print_help(const struct command *c);
-
-/* Says what is wrong with the arguments and where help is, both on standard error; returns EXIT_USAGE. */
-int usage_error(const char *command, const char *fmt, ...) PRINTF(2, 3);
 
 /* For an unknown command: names the nearest. Returns EXIT_USAGE. */
 int usage_unknown_command(const char *name);

@@ -4,7 +4,7 @@
 #include "admin/request.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "cli/command.h"
+#include "cli/usage.h"
 #include "config/config.h"
 
 #include <errno.h>

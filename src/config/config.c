@@ -86,8 +86,8 @@ struct config *config_from_args(const char *listen, const char *forward, FILE *e
     }
     c->gates = g;
     c->gate_count = 1;
-    schema_set_defaults(&schema_top, c);
-    schema_set_defaults(&schema_gate, g);
+    value_set_defaults(&schema_top, c);
+    value_set_defaults(&schema_gate, g);
     int bad_listen = set_option(&schema_gate, "listen", listen, g, given[1].keys, &r);
     int bad_forward = set_option(&schema_gate, "forward", forward, g, given[1].keys, &r);
     if (!bad_listen && !bad_forward) {
@@ -111,23 +111,4 @@ int config_set_admin(struct config *c, const char *text, FILE *errors)
     }
     checks_admin(c, (struct place){0}, &r);
     return 0;
-}
-
-void config_gate_fini(struct config_gate *g)
-{
-    schema_free_lists(&schema_gate, g);
-    classes_free(g->class_table);
-    g->class_table = NULL;
-}
-
-void config_free(struct config *c)
-{
-    if (!c)
-        return;
-    for (size_t i = 0; i < c->gate_count; i++)
-        config_gate_fini(&c->gates[i]);
-    schema_free_lists(&schema_top, c);
-    free(c->ban_lists.at);
-    free(c->gates);
-    free(c);
 }

@@ -129,7 +129,7 @@ static bool read_object(struct reader *r, const struct schema_key *k, void *base
         events_skip_value(&r->in);
         return false;
     }
-    schema_set_defaults(k->items, base);
+    value_set_defaults(k->items, base);
     read_section(r, &t, "");
     if (!r->in.ended)
         checks_item(k->items, base, &given, r->report);
@@ -263,7 +263,7 @@ static void read_gate(struct reader *r)
     struct target t = {.schema = &schema_gate, .base = g, .given = fits ? &r->gates[c->gate_count] : &r->spare_given};
     *g = (struct config_gate){0};
     memset(t.given, 0, sizeof(*t.given));
-    schema_set_defaults(&schema_gate, g);
+    value_set_defaults(&schema_gate, g);
     t.given->at = events_here(&r->in);
     if (r->in.event.type != YAML_MAPPING_START_EVENT) {
         if (r->in.event.type != YAML_ALIAS_EVENT)
@@ -348,7 +348,7 @@ static struct config *config_with_room(size_t gates)
         free(c);
         return NULL;
     }
-    schema_set_defaults(&schema_top, c);
+    value_set_defaults(&schema_top, c);
     return c;
 }
 

@@ -2,7 +2,6 @@
 #include "config/schema.h"
 
 #include "base/units.h"
-#include "config/value.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -387,18 +386,6 @@ const struct schema_key *schema_section(const struct schema *s, const char *path
         if (!strncmp(s->keys[i].path, path, len) && s->keys[i].path[len] == '.')
             return &s->keys[i];
     return NULL;
-}
-
-void schema_set_defaults(const struct schema *s, void *base)
-{
-    for (size_t i = 0; i < s->count; i++) {
-        if (!s->keys[i].preset)
-            continue;
-        char why[VALUE_WHY_MAX];
-        int r = value_set(&s->keys[i], s->keys[i].preset, base, why);
-        assert(r == 0); /* constants against constants; a test reads every row */
-        (void)r;
-    }
 }
 
 const char *schema_type_words(enum schema_type t)

@@ -89,9 +89,6 @@ const struct schema_key *schema_find(const struct schema *s, const char *path);
  * section. */
 const struct schema_key *schema_section(const struct schema *s, const char *path);
 
-/* Fills every field that has a default. `base` is what the table is of, zeroed. */
-void schema_set_defaults(const struct schema *s, void *base);
-
 /* "SIZE", "DURATION", ... in words: "a size", "a rate", for sentences. */
 const char *schema_type_words(enum schema_type t);
 

@@ -98,7 +98,7 @@ static void test_rows_have_fields_of_their_own(void **state)
 static void test_defaults_of_the_top_level(void **state)
 {
     struct config c = {0};
-    schema_set_defaults(&schema_top, &c);
+    value_set_defaults(&schema_top, &c);
     assert_false(c.admin.enabled);
     assert_int_equal(c.workers, 0);
     assert_int_equal(c.memory_bytes, 256 * MiB);
@@ -113,7 +113,7 @@ static void test_defaults_of_a_gate(void **state)
 {
     struct config_gate g = {0};
     const struct limits *l = &g.limits;
-    schema_set_defaults(&schema_gate, &g);
+    value_set_defaults(&schema_gate, &g);
     assert_int_equal(g.socket, SOCKET_AUTO);
     assert_true(g.zmtp2);
     assert_int_equal(l->connections.max, 960);
@@ -160,7 +160,7 @@ static void test_defaults_of_a_gate(void **state)
 static void test_defaults_of_a_class(void **state)
 {
     struct config_class c = {0};
-    schema_set_defaults(&schema_class, &c);
+    value_set_defaults(&schema_class, &c);
     assert_int_equal(c.weight, 1);
     assert_int_equal(c.priority, CLASS_PRIORITY_DEFAULT);
     assert_int_equal(c.networks.count, 0);
@@ -177,7 +177,7 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
 {
     struct config_gate g = {0};
     const struct limits *l = &g.limits;
-    schema_set_defaults(&schema_gate, &g);
+    value_set_defaults(&schema_gate, &g);
     assert_int_equal(l->source.connections, 0);
     assert_int_equal(l->source.half_open, 512);
     assert_rate(&l->source.connection_rate, 100, NS_PER_S, 200);

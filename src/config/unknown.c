@@ -78,6 +78,7 @@ void unknown_report(struct report *r, struct place at, const struct schema *sche
     char seen[VALUE_SEEN_MAX];
     const char *where = *section ? section : schema->noun;
     const struct schema *other = other_schema(schema, word);
+    const char *elsewhere = same_word_elsewhere(schema, word);
     const char *why = schema == &schema_gate && !strcmp(word, "enforce") ? always_in_force(section) : NULL;
     if (why) {
         report_mistake(r, at, "%s has no enforce of its own: %s; allowed in the sections of rules, see docs/config.md",
@@ -94,9 +95,11 @@ void unknown_report(struct report *r, struct place at, const struct schema *sche
                        (int)(s.best_len - outer - 1), s.best + outer + 1, (int)outer, s.best);
     else if (s.best)
         report_mistake(r, at, "unknown key in %s: %s, did you mean \"%.*s\"?", where, seen, (int)s.best_len, s.best);
-    else if (same_word_elsewhere(schema, word))
-        report_mistake(r, at, "unknown key in %s: %s, did you mean %s?", where, seen,
-                       same_word_elsewhere(schema, word));
+    else if (elsewhere && !strcmp(elsewhere, word)) /* without a section */
+        report_mistake(r, at, "unknown key in %s: %s, it belongs to %s itself, beside \"%s\"", where, seen,
+                       place_of_keys(schema), section);
+    else if (elsewhere)
+        report_mistake(r, at, "unknown key in %s: %s, did you mean %s?", where, seen, elsewhere);
     else if (other)
         report_mistake(r, at, "unknown key in %s: %s, it belongs to %s", where, seen, place_of_keys(other));
     else

@@ -41,4 +41,7 @@ const char *value_preset(const struct schema_key *k);
 /* Foreign bytes in quotes, escaped and cut: "ab\x01". Returns `dst`. */
 char *value_quote(char dst[static VALUE_SEEN_MAX], const char *bytes, size_t len);
 
+/* Fills every field that has a default. `base` is what the table is of, zeroed. */
+void value_set_defaults(const struct schema *s, void *base);
+
 #endif

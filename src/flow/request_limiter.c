@@ -78,13 +78,6 @@ void reqlimit_class(struct reqlimit *l, struct reqlimit_conn *c, unsigned weight
                                                             : FAIR_PRIORITIES - 1));
 }
 
-enum limit_state reqlimit_state(const struct reqlimit *l)
-{
-    if (!l->stats.over || !l->stats.established)
-        return LIMIT_NONE;
-    return taken_counter_holds(&l->counter) || l->plain.state == PLAIN_YES ? LIMIT_ACTIVE : LIMIT_PROBING;
-}
-
 static struct taken_facts reqlimit_facts(const struct reqlimit *l)
 {
     return (struct taken_facts){

@@ -248,7 +248,13 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns);
 /* `n` messages came back to a connection. `locked`: the lock is held, since reqlimit_answer_needs_lock() said so. */
 void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns);
 
-enum limit_state reqlimit_state(const struct reqlimit *l);
+/* Lock. */
+static inline enum limit_state reqlimit_state(const struct reqlimit *l)
+{
+    if (!l->stats.over || !l->stats.established)
+        return LIMIT_NONE;
+    return taken_counter_holds(&l->counter) || l->plain.state == PLAIN_YES ? LIMIT_ACTIVE : LIMIT_PROBING;
+}
 
 /* Whether reqlimit_arrive() is due before anything may pass. Its worker. */
 static inline bool reqlimit_is_due(const struct reqlimit_conn *c, uint64_t now_ns)

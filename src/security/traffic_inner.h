@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Shared by traffic.c, traffic_shadow.c and subscriptions.c only: one call of traffic_judge() at work. */
+/* Shared by traffic.c, ruling.c, traffic_shadow.c and subscriptions.c only: one call of traffic_judge() at work. */
 #ifndef WEIR_SECURITY_TRAFFIC_INNER_H
 #define WEIR_SECURITY_TRAFFIC_INNER_H
 
