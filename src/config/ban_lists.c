@@ -20,7 +20,7 @@ static void note_mistake(struct report *r, const struct ban_list_line *l)
                    value_quote(seen, l->seen, l->seen_len), l->why);
 }
 
-/* Room for one more, of at most BAN_LISTS_MOST; doubled, so that most configurations hold little. */
+/* Makes room for one more, of at most BAN_LISTS_MOST. Room is doubled, so that most configurations hold little. */
 static bool make_room(struct ban_lists *to, size_t *room)
 {
     if (to->count < *room)
@@ -58,7 +58,7 @@ static void take_all(struct ban_lists *to, size_t *room, const char *bytes, size
     }
 }
 
-/* Another process may be writing it right now: what is read is judged as it is. */
+/* Another process may be writing the file right now: the bytes that are read are judged as they are. */
 static void read_file(struct ban_lists *to, size_t *room, const char *path, struct report *r)
 {
     FILE *f = fopen(path, "re");

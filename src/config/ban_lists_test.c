@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Files of ban.lists on a real disk: what they bring about, and every word that is said about wrong ones. */
+/* Files of ban.lists on a real disk: their effect, and the whole sentence for each wrong one. */
 #include "config/ban_lists.h"
 
 #include <setjmp.h>

@@ -8,13 +8,13 @@
 #include <assert.h>
 #include <string.h>
 
-/* `low` never exceeds `high`. A low that was not given follows a smaller high, as far as its own range goes. */
+/* `low` never exceeds `high`. A low that is not given follows a smaller high, as far as its own range goes. */
 struct order {
     const char *low, *high;
     bool high_zero_is_unlimited;
 };
 
-/* In an order in which a value that follows is settled before others follow it. */
+/* Ordered so that a value that follows is settled before others follow it. */
 static const struct order orders[] = {
     {"message.frame", "message.size", false},
     {"message.hold", "message.size", false},
@@ -104,7 +104,7 @@ static void check_required(const struct section_given *given, const char *path, 
         report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path, value_range(range, k));
 }
 
-/* Rules that do not say how they are enforced are enforced as the gate says. */
+/* A rule without an `enforce` of its own is enforced as the gate says. */
 static void settle_enforcement(struct config_gate *g, const struct section_given *given)
 {
     char path[SCHEMA_PATH_MAX];
@@ -126,7 +126,7 @@ static void settle_exempt(struct config_gate *g)
     add_networks(&g->limits.ban.exempt, &g->ban_exempt);
 }
 
-/* A balancer's packets carry all of its clients: the kernel, which cannot tell them apart, lets them through. */
+/* A balancer's packets carry all of its clients. The kernel cannot tell them apart, and lets them through. */
 static void settle_balancers(struct config_gate *g)
 {
     add_networks(&g->balancers, &g->proxy_protocol_from);
@@ -253,8 +253,8 @@ static bool same_path(const struct endpoint *a, const struct endpoint *b)
     return a->len == b->len && !memcmp(&a->un, &b->un, a->len);
 }
 
-/* Two listeners on the same place: the kernel would deal connections to both in turn. A wildcard port is a new one each
- * time. */
+/* Whether two listeners are on the same place, where the kernel would deal connections to both in turn. A wildcard port
+ * is another one each time. */
 static bool listeners_collide(const struct endpoint *a, const struct endpoint *b)
 {
     if (a->kind != b->kind)
@@ -264,8 +264,8 @@ static bool listeners_collide(const struct endpoint *a, const struct endpoint *b
     return port_of(a) && port_of(a) == port_of(b) && (same_host(a, b) || (is_wildcard(a) && is_wildcard(b)));
 }
 
-/* Whether a connection to `to` arrives at the listener `at`, as far as one can tell without asking the kernel for its
- * addresses. */
+/* Whether a connection to `to` arrives at the listener `at`, as far as that can be told without asking the kernel for
+ * its addresses. */
 static bool arrives_at(const struct endpoint *to, const struct endpoint *at)
 {
     if (to->kind != at->kind)

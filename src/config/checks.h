@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What one key alone cannot show: values that contradict one another, in a gate and between gates. Also gives those
- * keys their value whose default depends on others (bursts; limits that a smaller limit covers). Pure.
+ * Checks what one key alone cannot show: values that contradict one another, in a gate and between gates. Also sets the
+ * keys whose default depends on other keys (bursts; limits that a smaller limit covers). Pure.
  */
 #ifndef WEIR_CONFIG_CHECKS_H
 #define WEIR_CONFIG_CHECKS_H
@@ -12,10 +12,10 @@
 
 #include <stdbool.h>
 
-/* What the file said of each row, by index in the schema. */
+/* What the file says of each row, by index in the schema. */
 struct given {
     struct place at; /* of the value; line 0: not given */
-    bool wrong;      /* reported already: say no more about it */
+    bool wrong;      /* reported already: to be reported no more */
 };
 
 struct section_given {
@@ -23,14 +23,14 @@ struct section_given {
     struct given keys[SCHEMA_KEYS_MAX];
 };
 
-/* Settles and checks one gate. `given` is indexed as schema_gate. */
+/* Settles and checks one gate. `given` has the indices of schema_gate. */
 void checks_gate(struct config_gate *g, const struct section_given *given, struct report *r);
 
-/* Checks one item of a list of mappings; `s` tells what it is. `given` is indexed as `s`. */
+/* Checks one item of a list of mappings of schema `s`. `given` has the indices of `s`. */
 void checks_item(const struct schema *s, void *item, const struct section_given *given, struct report *r);
 
-/* Names, addresses shared by two listeners, circles of gates. `gates[i]` belongs to c->gates[i], `top` to schema_top.
- */
+/* Checks names, addresses shared by two listeners, and circles of gates. `gates[i]` belongs to c->gates[i], `top` to
+ * schema_top. */
 void checks_between(struct config *c, const struct section_given *top, const struct section_given *gates,
                     struct report *r);
 

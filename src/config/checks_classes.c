@@ -49,7 +49,7 @@ static void check_names(const struct config_classes *all, struct report *r)
             }
 }
 
-/* Equal networks in the order of the file. */
+/* Orders networks; equal ones are in the order of the file. */
 static int compare(const void *a, const void *b)
 {
     const struct config_network *first = *(struct config_network *const *)a,

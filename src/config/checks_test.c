@@ -43,7 +43,7 @@ static void test_smaller_must_be_smaller(void **state)
          "weir.yaml:3:16: breaker.for is larger than breaker.max: 2s, allowed up to 1s\n");
 }
 
-/* A wrong value is reported once; what it would have contradicted is not. */
+/* A wrong value is reported once; values that it would have contradicted are not. */
 static void test_no_follow_up_of_a_wrong_value(void **state)
 {
     says("message: {frame: 2MiB, size: 1X}",
@@ -61,7 +61,7 @@ static void test_connections_from_clients(void **state)
     says("upstream: {source: weir}", "");
 }
 
-/* Clients on the other IP version than the application have no address of theirs to come from. */
+/* Clients on another IP version than the application have no address of theirs to come from. */
 static void test_upstream_and_ip_versions(void **state)
 {
     static const struct {
@@ -149,7 +149,7 @@ static void test_defaults_follow_smaller_limits(void **state)
     reading_free(&r);
 }
 
-/* Rules that do not say follow the gate, wherever it stands; what says goes its own way. */
+/* A rule without an `enforce` follows the gate, wherever that stands in the file; a rule with one keeps it. */
 static void test_rules_follow_the_gate(void **state)
 {
     struct reading r =

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The whole file, at most CONFIG_BYTES_MAX and one byte more, which tells that it is too large. */
+/* Reads the whole file, at most CONFIG_BYTES_MAX bytes and one more, which tells that it is too large. */
 static char *read_bytes(FILE *f, size_t *ret_len)
 {
     char *bytes = malloc(CONFIG_BYTES_MAX + 1);
@@ -58,7 +58,7 @@ struct config *config_load_placed(const char *path, FILE *errors, struct section
     return c;
 }
 
-/* An option of the command line as if it were a value of the file. */
+/* Sets an option of the command line as if it were a value of the file. */
 static int set_option(const struct schema *s, const char *path, const char *text, void *base, struct given *given,
                       struct report *r)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * One immutable snapshot of the configuration: built by config_load() or config_from_args(), then only read, from any
- * thread, until config_free(). Everything in it was checked against the schema table (config/schema.h), so its users
- * check nothing.
+ * One immutable snapshot of the configuration. config_load() or config_from_args() build it. Then it is only read, from
+ * any thread, until config_free(). Everything in it was checked against the schema table (config/schema.h), so its
+ * users check nothing.
  */
 #ifndef WEIR_CONFIG_CONFIG_H
 #define WEIR_CONFIG_CONFIG_H
@@ -25,10 +25,10 @@
 #define CONFIG_PATH_MAX  256
 #define CONFIG_TEXT_MAX  256
 
-/* What newcomers meet while the breaker is open. */
+/* What newcomers meet while the circuit breaker is open. */
 enum breaker_meets { BREAKER_MEETS_PAUSE, BREAKER_MEETS_REFUSE };
 
-/* From whose address the application is connected. */
+/* The address from which Weir connects to the application. */
 enum upstream_source { UPSTREAM_SOURCE_WEIR, UPSTREAM_SOURCE_CLIENT };
 
 struct config_network {
@@ -84,19 +84,19 @@ struct config_gate {
     enum socket_type socket;       /* what the application binds; AUTO: learned from its first handshake */
     bool zmtp2;                    /* accept ZMTP 2.0 clients */
     struct limits limits;
-    uint32_t enforce; /* of the rules that do not say: limits.enforce has it */
+    uint32_t enforce; /* of the rules that have none of their own; limits.enforce has the result */
     struct breaker_params breaker;
-    char shed_reply[CONFIG_TEXT_MAX];  /* what a request is answered that is shed */
+    char shed_reply[CONFIG_TEXT_MAX];  /* the answer to a request that is shed */
     uint64_t breaker_stall_ns;         /* 0: never */
     enum breaker_meets breaker_open;   /* what newcomers meet */
     struct config_networks ban_exempt; /* as limits.ban.exempt has them */
     struct config_networks proxy_protocol_from;
-    struct networks balancers;     /* the same: whose connections begin with a PROXY protocol header */
-    struct networks kernel_spares; /* these and ban_exempt: what bans in the kernel let through */
+    struct networks balancers;     /* the same networks: connections from them begin with a PROXY protocol header */
+    struct networks kernel_spares; /* these and ban_exempt: bans in the kernel let them through */
     enum ban_kernel ban_kernel;
     char ban_interface[CONFIG_NAME_MAX + 1]; /* "": none */
     struct config_classes classes;
-    struct classes *class_table; /* made of these; NULL: there are none */
+    struct classes *class_table; /* made of `classes`; NULL: there are none */
 };
 
 struct config {
@@ -121,29 +121,29 @@ struct config {
         struct rate source_rate;    /* the same of one source */
     } events;
     struct config_paths ban_list_files;
-    struct ban_lists ban_lists; /* what stands in them */
+    struct ban_lists ban_lists; /* the networks in those files */
     size_t gate_count;
     struct config_gate *gates;
 };
 
-/* Reads and checks a YAML file. Returns the snapshot, or NULL after writing EVERY mistake found to `errors`, one a
- * line, as "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and do not fail. Reads the
- * files of ban.lists, too. May block (names are looked up). */
+/* Reads and checks a YAML file, and the files of ban.lists. Returns the snapshot, or NULL after writing EVERY mistake
+ * found to `errors`, one a line, as "FILE:LINE:COLUMN: message (value seen, range allowed)". Warnings go there too and
+ * do not fail. May block (names are looked up). */
 MUST_USE struct config *config_load(const char *path, FILE *errors);
 
-/* The same; where the keys of each gate stand in the file goes to ret[], which has room for CONFIG_GATES_MAX
+/* The same. ret[], which has room for CONFIG_GATES_MAX, gets the places of each gate's keys in the file
  * (config/checks.h has the struct). */
 struct section_given;
 MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
 
-/* The snapshot of `--listen URL --forward URL` alone, defaults everywhere else; the gate is called "main". NULL after a
- * line to `errors`. */
+/* Makes the snapshot of `--listen URL --forward URL` alone, with defaults for the rest; the gate is called "main". NULL
+ * after a line to `errors`. */
 MUST_USE struct config *config_from_args(const char *listen, const char *forward, FILE *errors);
 
 /* Overrides admin.listen ("ADDR:PORT", "[V6]:PORT"). Returns 0 or -EINVAL after a line to `errors`. */
 MUST_USE int config_set_admin(struct config *c, const char *text, FILE *errors);
 
-/* Frees what a gate owns, and not the gate. */
+/* Frees what a gate owns, but not the gate. */
 void config_gate_fini(struct config_gate *g);
 
 /* Accepts NULL. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* No memory, at every place in turn: a sentence, no snapshot, no leak. The linker puts the functions below between the
- * code and the allocator (--wrap), and between the code and libyaml, whose own allocations then fail as it would report
- * them. */
+/* Memory runs out, at every place in turn: a sentence, no snapshot, no leak. The linker puts the functions below
+ * between the code and the allocator (--wrap), and between the code and libyaml, whose own allocations then fail as it
+ * would report them. */
 #include "config/config_testing.h"
 
 #include <setjmp.h>

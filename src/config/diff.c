@@ -45,7 +45,7 @@ static bool whole_gate(struct config_change *ret, const char *name, const char *
     return true;
 }
 
-/* A gate of `after`: what differs in it, or that it is new. */
+/* A gate of `after`: the keys that differ in it, or that `before` lacks it. */
 static bool next_of_gate(struct config_diff *d, const struct config_gate *after, struct config_change *ret)
 {
     const struct config_gate *before = config_find_gate(d->before, after->name);
@@ -56,7 +56,7 @@ static bool next_of_gate(struct config_diff *d, const struct config_gate *after,
     return whole_gate(ret, after->name, "none", after->listen_text);
 }
 
-/* A gate of `before`: whether it is gone. */
+/* A gate of `before`: whether `after` lacks it. */
 static bool next_gone(struct config_diff *d, const struct config_gate *before, struct config_change *ret)
 {
     if (d->row++ > 0 || config_find_gate(d->after, before->name))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What differs between two configurations, key by key over the schema tables: what a reload changes, and what it cannot
- * change. Gates are matched by their names; their order does not matter. Pure: steps through both and allocates
- * nothing, so it has no maximum.
+ * Finds the differences between two configurations, key by key over the schema tables: what a reload changes, and what
+ * it cannot change. Gates are matched by their names; their order does not matter. Pure: steps through both and
+ * allocates nothing, so it has no maximum.
  */
 #ifndef WEIR_CONFIG_DIFF_H
 #define WEIR_CONFIG_DIFF_H
@@ -33,14 +33,14 @@ struct config_diff {
 
 void config_diff_begin(struct config_diff *d, const struct config *before, const struct config *after);
 
-/* The next key that differs, in the order of the tables. False: there is none. */
+/* Finds the next key that differs, in the order of the tables. Returns false when there is none. */
 MUST_USE bool config_diff_next(struct config_diff *d, struct config_change *ret);
 
 /* The gate of this name, or NULL. */
 const struct config_gate *config_find_gate(const struct config *c, const char *name);
 
-/* Writes the first `most` changes as "KEY OLD -> NEW, ..." and how many more there are; those that need a restart only,
- * or all. Returns how many there are altogether. */
+/* Writes the first `most` changes as "KEY OLD -> NEW, ..." and how many more there are. With `restart_only` those alone
+ * that need a restart. Returns how many there are altogether. */
 size_t config_diff_write(FILE *out, const struct config *before, const struct config *after, bool restart_only,
                          size_t most);
 

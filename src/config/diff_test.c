@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What a reload changes: found key by key, and every row of the schema is found when it alone differs. */
+/* The changes of a reload: found key by key, and every row of the schema is found when it alone differs. */
 #include "config/diff.h"
 
 #include <setjmp.h>
@@ -161,7 +161,7 @@ static bool fill(const struct schema_key *k, void *base)
     return true;
 }
 
-/* The smallest or the largest value of the row, whichever it does not have; false for those that have no range. */
+/* The smallest or the largest value of the row, the one that it does not have; false for rows without a range. */
 static bool change(const struct schema_key *k, void *base)
 {
     char why[VALUE_WHY_MAX], was[VALUE_TEXT_MAX], now[VALUE_TEXT_MAX];

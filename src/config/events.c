@@ -32,7 +32,7 @@ struct place events_here(const struct events *in)
     return place_of(&in->event.start_mark);
 }
 
-/* libyaml names the byte, not the line, of what is no UTF-8. */
+/* For bytes that are not UTF-8 libyaml names the byte, not the line. */
 static struct place place_of_byte(const struct events *in, size_t offset)
 {
     struct place at = {.line = 1, .column = 1};

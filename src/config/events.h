@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * libyaml's events, one at a time: where each stands, and what is refused wherever it stands (aliases, anchors and
- * tags, nesting deeper than CONFIG_DEPTH_MAX, what is no YAML). Belongs to one reader.
+ * Steps through libyaml's events, one at a time: says where each stands, and refuses what is not allowed anywhere
+ * (aliases, anchors and tags, nesting deeper than CONFIG_DEPTH_MAX, bytes that are not YAML). Belongs to one reader.
  */
 #ifndef WEIR_CONFIG_EVENTS_H
 #define WEIR_CONFIG_EVENTS_H
@@ -22,7 +22,7 @@ struct events {
     bool ended; /* nothing more can be read: syntax error, too deep, no memory */
 };
 
-/* `bytes` must outlive it. False: no memory, nothing to be freed. */
+/* `bytes` must outlive it. Returns false when there is no memory, with nothing to be freed. */
 MUST_USE bool events_init(struct events *in, const char *bytes, size_t len, struct report *report);
 void events_fini(struct events *in);
 
@@ -32,10 +32,10 @@ struct place events_here(const struct events *in);
 /* Moves to the next event. Once the reading has ended the type stays YAML_NO_EVENT. */
 yaml_event_type_t events_next(struct events *in);
 
-/* From the first event of a value to its last. */
+/* Skips from the first event of a value to its last. */
 void events_skip_value(struct events *in);
 
-/* Whether the event is a value left out. */
+/* Whether the event is a value that was left out. */
 bool events_is_empty(const struct events *in);
 
 /* "nothing", "a single value", "a list", "a mapping". */

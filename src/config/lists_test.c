@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Lists inside a gate: classes and their networks, and every word that is said about wrong ones. */
+/* Lists inside a gate: classes and their networks, and the whole sentence for each wrong one. */
 #include "config/config_testing.h"
 
 #include <setjmp.h>
@@ -159,7 +159,7 @@ static void test_cut_short(void **state)
         "weir.yaml:3:1: not valid YAML: did not find expected ',' or ']' (while parsing a flow sequence at line 2)\n");
 }
 
-/* As many classes as are wanted, each with so many networks. */
+/* The given number of classes, each with the given number of networks. */
 static struct reading reading_of_crowd(unsigned classes, unsigned networks)
 {
     char *text;

@@ -36,7 +36,7 @@ static struct given *given_of(const struct target *t, const struct schema_key *k
 
 /* ---- values ---- */
 
-/* The text of the single value that the event is; NULL after a mistake. */
+/* The text of the event, which must be a single value; NULL after a mistake. */
 static const char *scalar_text(struct reader *r, const struct schema_key *k)
 {
     const yaml_event_t *e = &r->in.event;
@@ -169,7 +169,7 @@ static bool begin_list(struct reader *r, const struct target *t, const struct sc
     return true;
 }
 
-/* What is wrong is left out of the list; the reading fails anyway. */
+/* A wrong item is left out of the list; the reading fails anyway. */
 static void read_list(struct reader *r, const struct target *t, const struct schema_key *k)
 {
     size_t items = 0, most = schema_items_most(k);
@@ -196,7 +196,7 @@ static void read_list(struct reader *r, const struct target *t, const struct sch
 
 static void read_gates(struct reader *r);
 
-/* The event is the value of the key `path`. `first_lines` remembers, by row, where each key of this mapping stood. */
+/* The event is the value of the key `path`. `first_lines` has, by row, the line of each key of this mapping. */
 static void read_value(struct reader *r, const struct target *t, const char *path, struct place key_at,
                        uint32_t *first_lines)
 {

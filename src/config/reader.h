@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The YAML reader: walks libyaml's events under the schema tables and fills a struct config. It does not build a
- * document, so its memory does not grow with the file. Refused: aliases, anchors and tags (one line could expand to
- * gigabytes), keys given twice, unknown keys, nesting deeper than CONFIG_DEPTH_MAX, a second document. It reads on
- * after a mistake; only a syntax error, too deep nesting or a lack of memory end the reading.
+ * Reads the YAML file: walks libyaml's events under the schema tables and fills a struct config. It builds no document,
+ * so its memory does not grow with the file.
+ *
+ * Refused: aliases, anchors and tags (one line could expand to gigabytes), keys given twice, unknown keys, nesting
+ * deeper than CONFIG_DEPTH_MAX, a second document. It reads on after a mistake. Only a syntax error, too deep nesting
+ * or a lack of memory end the reading.
  */
 #ifndef WEIR_CONFIG_READER_H
 #define WEIR_CONFIG_READER_H
@@ -20,7 +22,7 @@
 struct section_given;
 
 /* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`.
- * ret_gates: where the keys of each gate stand, CONFIG_GATES_MAX of them; may be NULL. */
+ * ret_gates: gets the places of each gate's keys, CONFIG_GATES_MAX of them; may be NULL. */
 MUST_USE struct config *config_read(const char *bytes, size_t len, struct report *r);
 MUST_USE struct config *config_read_placed(const char *bytes, size_t len, struct report *r,
                                            struct section_given *ret_gates);

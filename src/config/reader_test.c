@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Whole files: what is read, and every word that is said about a wrong one, with its place. */
+/* Whole files: the values that are read, and the whole sentence for each mistake, with its place. */
 #include "config/config_testing.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* docs/config.md, written from the schema tables. */
+/* Writes docs/config.md from the schema tables. */
 #ifndef WEIR_CONFIG_REFERENCE_H
 #define WEIR_CONFIG_REFERENCE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Where the mistakes of one file go: a line each, "FILE:LINE:COLUMN: sentence", counted. Lives on the stack of one
+ * Collects the mistakes of one file: a line each, "FILE:LINE:COLUMN: sentence", counted. Lives on the stack of one
  * reader.
  */
 #ifndef WEIR_CONFIG_REPORT_H

@@ -413,7 +413,7 @@ const char *schema_type_words(enum schema_type t)
     return words[t];
 }
 
-/* Where in the file an item stands does not matter. */
+/* The place of an item in the file does not count. */
 static bool items_equal(const struct schema_key *list, const void *a, const void *b)
 {
     if (list->type == SCHEMA_PATHS)
@@ -427,7 +427,7 @@ static bool items_equal(const struct schema_key *list, const void *a, const void
     return true;
 }
 
-/* In another order it is another list. */
+/* The order of items counts. */
 static bool lists_equal(const struct schema_key *k, struct schema_list a, struct schema_list b)
 {
     size_t size = schema_item_size(k);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The schema: one row for each key of the configuration file, in tables (the top level, one gate, and one item of each
- * list of mappings). Names, types, ranges, defaults and documentation live here and nowhere else: the reader, the
+ * list of mappings). Names, types, ranges, defaults and documentation live here and nowhere else. The reader, the
  * defaults, docs/config.md and the tests all read the rows. Constant; any thread. Rows of one section stand together.
  */
 #ifndef WEIR_CONFIG_SCHEMA_H
@@ -40,26 +40,26 @@ struct schema_choice {
 };
 
 struct schema_key {
-    const char *path; /* "source.messages.rate", relative to what the table is of */
+    const char *path; /* "source.messages.rate", relative to the object of the table */
     enum schema_type type;
-    size_t offset;            /* of the field in what the table is of */
+    size_t offset;            /* of the field in that object */
     size_t width;             /* of the field */
     const char *min, *max;    /* as written in the file, of a list: how many; NULL where a type has no range */
     const char *preset;       /* the default, as written in the file; NULL: see preset_words */
-    const char *preset_words; /* what the absence of a default means */
+    const char *preset_words; /* the meaning of an absent default */
     const struct schema_choice *choices;
     const struct schema *items; /* of SCHEMA_OBJECTS */
-    const char *doc;            /* one sentence: what it is */
-    const char *reached;        /* what happens when it is reached; NULL for what is no limit */
+    const char *doc;            /* one sentence: what the key is */
+    const char *reached;        /* what happens when the limit is reached; NULL for a key that is no limit */
     bool restart;               /* read at the start only: a reload that changes it is refused */
 };
 
 struct schema {
     const struct schema_key *keys;
     size_t count;
-    const char *noun;   /* what has these keys, for sentences: "a gate" */
+    const char *noun;   /* the object with these keys, for sentences: "a gate" */
     const char *prefix; /* of the paths in documentation: "", "classes." */
-    size_t size;        /* of what is filled */
+    size_t size;        /* of the object */
 };
 
 /* A list as its row sees it. */
@@ -78,7 +78,7 @@ extern const struct schema schema_top;   /* offsets into struct config; without 
 extern const struct schema schema_gate;  /* offsets into struct config_gate */
 extern const struct schema schema_class; /* offsets into struct config_class */
 
-/* All of these. */
+/* All schemas. */
 #define SCHEMAS 3u
 extern const struct schema *const schemas[SCHEMAS];
 
@@ -92,14 +92,14 @@ const struct schema_key *schema_section(const struct schema *s, const char *path
 /* "SIZE", "DURATION", ... in words: "a size", "a rate", for sentences. */
 const char *schema_type_words(enum schema_type t);
 
-/* Whether the field is the same in both, as configured. */
+/* Whether the field has the same value in both, as configured. */
 bool schema_equal(const struct schema_key *k, const void *a, const void *b);
 
 /* An integer field of 4 or 8 bytes. */
 uint64_t schema_get(const struct schema_key *k, const void *base);
 void schema_put(const struct schema_key *k, void *base, uint64_t value);
 
-/* A list: bytes of one item, and how many there may be; the field itself. */
+/* Of a list: the bytes of one item, the least and the most items, and the field itself. */
 static inline bool schema_is_list(const struct schema_key *k)
 {
     return k->type == SCHEMA_NETWORKS || k->type == SCHEMA_PATHS || k->type == SCHEMA_OBJECTS;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What must hold of every row, and the defaults as literal numbers, so that a slip in the table shows. */
+/* Rules that every row keeps, and the defaults as literal numbers, so that a slip in the table shows. */
 #include "config/schema.h"
 
 #include "base/attr.h"

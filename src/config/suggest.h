@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The nearest known word to one that is unknown, by edit distance (insert, delete, replace, swap neighbours; Damerau
- * 1964, in the restricted form). Long words are never near anything, so the cost of an offer is bounded. Pure.
+ * Suggests the nearest known word for an unknown one, by edit distance (insert, delete, replace, swap neighbours;
+ * Damerau 1964, in the restricted form). Long words are never near anything, so the cost of an offer is bounded. Pure.
  */
 #ifndef WEIR_CONFIG_SUGGEST_H
 #define WEIR_CONFIG_SUGGEST_H
@@ -16,7 +16,7 @@ struct suggestion {
     unsigned distance;
 };
 
-/* Keeps `candidate` (not NUL-terminated) when it is nearer to `word` than everything before it and near enough to be
+/* Keeps `candidate` (not NUL-terminated) when it is nearer to `word` than everything before it, and near enough to be
  * meant. */
 void suggest_offer(struct suggestion *s, const char *word, const char *candidate, size_t len);
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Offers every row and section below `section`, by the name that it would have there. */
+/* Offers every row and section below `section`, by its name inside that section. */
 static void offer_keys(struct suggestion *s, const struct schema *schema, const char *section, const char *word)
 {
     size_t inside = strlen(section) + (*section != '\0');
@@ -31,14 +31,14 @@ static const char *same_word_elsewhere(const struct schema *schema, const char *
     return NULL;
 }
 
-/* The section of a candidate such as "connections.max": what comes before its last dot; 0 for a candidate without. */
+/* The length of a candidate's section, before its last dot ("connections.max"); 0 for a candidate without one. */
 static size_t section_len(const struct suggestion *s)
 {
     const char *dot = s->best ? memrchr(s->best, '.', s->best_len) : NULL;
     return dot ? (size_t)(dot - s->best) : 0;
 }
 
-/* Another table that knows it, or NULL. */
+/* Another table that has this key, or NULL. */
 static const struct schema *other_schema(const struct schema *schema, const char *word)
 {
     for (size_t i = 0; i < SCHEMAS; i++)
@@ -54,7 +54,7 @@ static const char *place_of_keys(const struct schema *s)
                                : "a class (an item of \"classes\" of a gate)";
 }
 
-/* A gate's section without rules: why there is nothing to enforce otherwise. */
+/* Why a gate's section without rules has nothing to enforce; NULL for other sections. */
 static const char *always_in_force(const char *section)
 {
     static const char *const sections[][2] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What to say about a key that no row knows: where it stands, and what was probably meant. Pure. */
+/* Words the mistake for a key that no row knows: where it stands, and which key was probably meant. Pure. */
 #ifndef WEIR_CONFIG_UNKNOWN_H
 #define WEIR_CONFIG_UNKNOWN_H
 

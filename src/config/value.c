@@ -11,7 +11,7 @@
 
 enum fault { FAULT_NONE, FAULT_FORM, FAULT_LOW, FAULT_HIGH };
 
-/* A quantity: count per period, period 1 for what is no rate, so that one comparison serves all. */
+/* A quantity: count per period. The period is 1 for everything but rates, so that one comparison serves all. */
 struct quantity {
     uint64_t count, period;
 };
@@ -83,7 +83,7 @@ static bool is_rate(const struct schema_key *k)
     return k->type == SCHEMA_RATE || k->type == SCHEMA_BYTE_RATE;
 }
 
-/* A rate of 0 is no limit, and so outside of the range. */
+/* A rate of 0 is unlimited, so its range does not apply. */
 static enum fault check_range(const struct schema_key *k, const struct quantity *q)
 {
     struct quantity min, max;
@@ -167,7 +167,7 @@ static enum fault set_name(const struct schema_key *k, const char *text, void *b
     return FAULT_NONE;
 }
 
-/* `text` is what people see, `url` what is parsed. */
+/* `text` is shown to people, `url` is parsed. */
 static int parse_endpoint(struct endpoint *ret, char ret_text[static ENDPOINT_TEXT_MAX], const char *text,
                           const char *url, bool to_bind, const char **ret_why)
 {
@@ -209,7 +209,7 @@ static int set_endpoint(const struct schema_key *k, const char *text, void *base
     return parse_endpoint(&g->forward, g->forward_text, text, text, false, ret_why);
 }
 
-/* What it looks like, for those who forgot the unit. */
+/* An example of the form, for a value without its unit. */
 static const char *example(const struct schema_key *k)
 {
     switch (k->type) {
@@ -236,7 +236,7 @@ static enum fault set_path(const char *text, char ret[static CONFIG_PATH_MAX])
     return FAULT_NONE;
 }
 
-/* One line: it stands in messages that reach people. */
+/* A text is one line: it stands in messages that reach people. */
 static enum fault set_text(const struct schema_key *k, const char *text, void *base)
 {
     size_t len = strlen(text);
@@ -335,7 +335,7 @@ static const char *word_of(const struct schema_key *k, const void *base)
     return "?";
 }
 
-/* Of those types that are kept as they were written, or as a word. */
+/* The text of types that are kept as they were written, or as a word; NULL for others. */
 static const char *text_of(const struct schema_key *k, const void *base)
 {
     const char *field = (const char *)base + k->offset;
@@ -374,7 +374,7 @@ static char *format_rate(char dst[static VALUE_TEXT_MAX], const struct rate *r, 
 
 #define CUT_OFF " ...]"
 
-/* As much as fits; returns whether that is all. */
+/* Appends as much as fits; returns whether that is all. */
 static bool add(char dst[static VALUE_TEXT_MAX], const char *text)
 {
     size_t at = strlen(dst), room = VALUE_TEXT_MAX - sizeof(CUT_OFF) - at, len = strlen(text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Each type: what it takes, and the sentence for what it does not. */
+/* Each type: the values that it takes, and the sentence for those that it does not. */
 #include "config/value.h"
 
 #include "base/attr.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of ban lists: each line is a network, a mistake inside that line, or nothing; what was read is read
- * the same again when it is written down. */
+/* libFuzzer harness of ban lists. Each line is a network, a mistake inside that line, or nothing. A network that was
+ * read and is written down is read the same again. */
 #include "policy/ban_list.h"
 
 #include <stdlib.h>

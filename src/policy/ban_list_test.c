@@ -64,7 +64,7 @@ static void mistakes_have_a_place(void **state)
     assert_told("192.0.2.1 192.0.2.2",
                 "1:11 192.0.2.2: a line has one network, and behind it nothing but a comment with # or ;|");
     assert_told("192.0.2.1,192.0.2.2", "1:1 192.0.2.1,192.0.2.2: " FORM "|");
-    assert_string_equal(told("192.0.2.1\0", 10), "1:1 192.0.2.1: " FORM "|"); /* not taken for what precedes the NUL */
+    assert_string_equal(told("192.0.2.1\0", 10), "1:1 192.0.2.1: " FORM "|"); /* not taken for the bytes before NUL */
 }
 
 static void a_long_word_is_a_mistake(void **state)

@@ -38,7 +38,7 @@ static struct range range_of(const struct network *n)
     return r;
 }
 
-/* Networks within one /64 of IPv6 are left out: they do not fill what holds 2^61 of those. */
+/* Networks inside one /64 of IPv6 are left out: they cannot fill a range that holds 2^61 of those. */
 static bool is_filled(const struct range *all, const struct network *sorted, size_t count)
 {
     uint64_t next = all->first;
@@ -71,7 +71,7 @@ bool ban_reach_leaves_nobody(const struct network *sorted, size_t count)
 
 /* ---- a table ---- */
 
-/* Of the whole address space, what clients can have of it. */
+/* How much of the whole address space clients can have. */
 static uint64_t breadth_of_clients(uint8_t kind)
 {
     uint64_t sum = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * How far bans may reach: what is refused wherever somebody asks for a ban (the API, ban.lists, a state file, the
- * firewall), because a mistake with it would shut out a large part of the world. Pure.
+ * Limits how far bans may reach. A ban that is too wide is refused at every place where bans come from (the API,
+ * ban.lists, a state file, the firewall), because such a mistake would shut out a large part of the world. Pure.
  */
 #ifndef WEIR_POLICY_BAN_REACH_H
 #define WEIR_POLICY_BAN_REACH_H
@@ -12,15 +12,16 @@
 #define BAN_REACH_V4_BITS_MIN 8u
 #define BAN_REACH_V6_BITS_MIN 16u
 
-/* Of an IP network. */
+/* Whether an IP network is too wide to be banned. */
 bool ban_reach_is_too_wide(const struct network *who);
 
-/* Whether networks, in the order of network_compare(), together hold every address that a client can have: those of
- * IPv4 but 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0/3, or those of IPv6's 2000::/3. */
+/* Whether networks, in the order of network_compare(), together hold every address that a client can have. These are
+ * all IPv4 addresses but 0.0.0.0/8, 127.0.0.0/8 and 224.0.0.0/3, or all of IPv6's 2000::/3. */
 bool ban_reach_leaves_nobody(const struct network *sorted, size_t count);
 
-/* The same of all that the table bans, and `more`. Cheap, unless the bans are wide enough that it may be so: then it
- * allocates 18 bytes a ban (without memory: no) and looks at each. Not for workers. */
+/* The same for everything that the table bans, and `more`. Cheap, unless the bans are wide enough for it to be
+ * possible. Then the function allocates 18 bytes for each entry that the table can hold, and a page of 56 KiB, and
+ * looks at each ban. Without memory it returns false. Not for workers. */
 bool ban_reach_would_leave_nobody(struct bans *t, const struct network *more, uint64_t now_ns);
 
 #endif

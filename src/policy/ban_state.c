@@ -11,7 +11,7 @@
 #define ENTRY_BYTES 52u
 #define SUM_BYTES   8u
 
-/* Of version 1. */
+/* The size of an entry of version 1. */
 #define OLD_ENTRY_BYTES 44u
 
 static const uint8_t magic[8] = {'W', 'E', 'I', 'R', 'B', 'A', 'N', 'S'};
@@ -21,7 +21,7 @@ size_t ban_state_bytes(size_t count)
     return HEAD_BYTES + count * ENTRY_BYTES + SUM_BYTES;
 }
 
-/* Against accidents, not against people: whoever may write the file may write what he likes. So the key is public. */
+/* Detects accidents, not tampering: a person who may write the file may write anything. So the key is public. */
 static uint64_t checksum(const uint8_t *bytes, size_t len)
 {
     static const struct hash_key key = {.bytes = "weir ban state."};
@@ -97,7 +97,7 @@ enum ban_state_fault ban_state_check(const uint8_t *bytes, size_t len, size_t *r
     return BAN_STATE_SOUND;
 }
 
-/* When what was `left_ns` away, `passed_ns` ago, will be; 0: it has been. */
+/* The time now of an event that was `left_ns` away `passed_ns` ago; 0: it has passed. */
 static uint64_t when(uint64_t left_ns, uint64_t passed_ns, uint64_t now_ns)
 {
     if (left_ns == BAN_FOR_EVER)
@@ -118,7 +118,7 @@ static bool is_possible(const struct ban *b)
     return network_equal(&clean, &b->who) && !ban_reach_is_too_wide(&b->who);
 }
 
-/* The times of fading that have passed since it was written each take a level. */
+/* Each fading time that has passed since the state was written takes a level away. */
 static void fade(struct ban *b, uint64_t left_ns, uint64_t passed_ns, uint64_t now_ns)
 {
     while (b->level && left_ns <= passed_ns) {

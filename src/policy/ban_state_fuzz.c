@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of the state file: bytes that are sound give entries that the table takes, and that are written as
- * the same again. The bytes are read as they are,
- * and as entries behind a right head and before a right checksum, which no fuzzer guesses. */
+/* libFuzzer harness of the state file. Sound bytes give entries that the table takes and that are written as the same
+ * again. The input is read as it is, and as entries behind a right head and before a right checksum, which no fuzzer
+ * guesses. */
 #include "policy/ban_state.h"
 
 #include <stdlib.h>

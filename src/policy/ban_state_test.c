@@ -57,11 +57,11 @@ static void bans_and_history_come_back(void **state)
     assert_int_equal(after.reason, BAN_REASON_EXCESS);
     assert_int_equal(after.fade_ns, DAY);
     assert_int_equal(BOOT - after.since_ns, 160 * NS_PER_S); /* before this boot */
-    /* Over, but not forgotten. */
+    /* The ban is over, but not forgotten. */
     assert_true(read_back(&before, WALL + 700 * NS_PER_S, &after));
     assert_int_equal(after.until_ns, 0);
     assert_int_equal(after.level, 3);
-    /* A day and more of peace takes levels away, four days all. */
+    /* A day and more without a ban takes levels away, four days take all. */
     assert_true(read_back(&before, WALL + DAY + 700 * NS_PER_S, &after));
     assert_int_equal(after.level, 2);
     assert_false(read_back(&before, WALL + 4 * DAY, &after));
@@ -114,7 +114,7 @@ static void each_changed_bit_and_each_cut_shows(void **state)
     free(bytes);
 }
 
-/* Before bans had a time at which they began. */
+/* A state of version 1, without the time at which a ban began. */
 static void files_of_the_first_version_are_read(void **state)
 {
     const struct ban bans[] = {some_ban("192.0.2.1", 600 * NS_PER_S, 3), some_ban("10.0.0.0/8", BAN_FOR_EVER, 0)};

@@ -13,28 +13,28 @@
 #define LEVEL_MAX    UINT8_MAX
 #define KINDS        (ADDR_UID + 1)
 #define LENGTHS      129u
-/* Sets that are passed over together when none of them has an entry, so that their pages are never touched. */
+/* Sets that are skipped together when none of them has an entry, so that their pages are never touched. */
 #define GROUP 64u
 
 struct shard {
-    _Alignas(64) pthread_mutex_t lock; /* of the sets s with s % SHARDS equal to the index */
+    _Alignas(64) pthread_mutex_t lock; /* protects the sets s with s % SHARDS equal to the index */
 };
 
 struct bans {
     struct ban *entries;
     size_t capacity;
-    _Atomic uint32_t *groups; /* entries of each */
+    _Atomic uint32_t *groups; /* entries in each group */
     struct hash_key key;
     struct shard shards[SHARDS];
-    /* Bans of each prefix length, so that a look-up tries only those that there are. */
+    /* Bans of each prefix length, so that a look-up tries only lengths that occur. */
     _Atomic uint32_t lengths[KINDS][LENGTHS];
     _Atomic uint64_t entry_count, banned, set[BAN_REASON_COUNT], lifted, replaced, refused;
 
-    pthread_mutex_t feed_lock; /* taken inside a shard's */
+    pthread_mutex_t feed_lock; /* protects both rings; taken inside a shard's lock */
     _Atomic uint64_t seq;
     struct ban_change feed[BANS_FEED]; /* change n at n % BANS_FEED */
     _Atomic uint64_t ended_seq;
-    struct ban ended[BANS_FEED]; /* in the same way, under the same lock */
+    struct ban ended[BANS_FEED]; /* in the same way */
 };
 
 const char *ban_reason_label(enum ban_reason r)
@@ -109,7 +109,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
-/* One entry more or less. */
+/* Counts one entry more or less. */
 static void count_entry(struct bans *t, const struct ban *e, bool more)
 {
     _Atomic uint32_t *group = &t->groups[(size_t)(e - t->entries) / WAYS / GROUP];
@@ -117,7 +117,7 @@ static void count_entry(struct bans *t, const struct ban *e, bool more)
     atomic_fetch_add_explicit(group, more ? 1 : UINT32_MAX, memory_order_relaxed);
 }
 
-/* The first set from this one on that may have an entry; the number of sets, when there is none. */
+/* The first set from `index` on that may have an entry; the number of sets when there is none. */
 static size_t next_set(const struct bans *t, size_t index)
 {
     size_t sets = t->capacity / WAYS;
@@ -144,7 +144,7 @@ static void tell_end(struct bans *t, const struct ban *e)
     pthread_mutex_unlock(&t->feed_lock);
 }
 
-/* until_ns != 0 is what `banned` and `lengths` count. */
+/* The counters `banned` and `lengths` count the entries with until_ns != 0. */
 static void set_until(struct bans *t, struct ban *e, uint64_t until_ns)
 {
     if (!e->until_ns == !until_ns) {
@@ -164,7 +164,7 @@ static void clear(struct bans *t, struct ban *e)
     count_entry(t, e, false);
 }
 
-/* Brings an entry up to date: ends what has run out, and frees it when nothing is left. */
+/* Brings an entry up to date: ends a ban that has run out, and frees the entry when nothing is left. */
 static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
 {
     if (is_free(e) || is_banned(e, now_ns))
@@ -182,7 +182,7 @@ static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
 
 /* ---- sets ---- */
 
-/* Where the entry of a network may stand: two sets of one shard. */
+/* The two sets, of one shard, where the entry of a network may stand. */
 struct home {
     size_t sets[2];
 };
@@ -228,13 +228,13 @@ static struct ban *find(struct bans *t, const struct home *h, const struct netwo
     return NULL;
 }
 
-/* Somebody has said so, and Weir would not find out by itself again. */
+/* An operator or a list asked for this ban, and Weir would not find it out by itself again. */
 static bool is_wanted(const struct ban *e)
 {
     return e->reason == BAN_REASON_OPERATOR || e->reason == BAN_REASON_LIST;
 }
 
-/* Whether `a` would be missed less than `b`. */
+/* Whether losing `a` costs less than losing `b`. */
 static bool is_worth_less(const struct ban *a, const struct ban *b)
 {
     if (!a->until_ns != !b->until_ns)
@@ -246,7 +246,7 @@ static bool is_worth_less(const struct ban *a, const struct ban *b)
     return a->until_ns < b->until_ns;
 }
 
-/* A free entry, of the emptier set; NULL: there is none. */
+/* A free entry of the emptier set; NULL: there is none. */
 static struct ban *free_way(struct bans *t, const struct home *h)
 {
     struct ban *found[2] = {NULL, NULL};
@@ -269,7 +269,8 @@ static struct ban *least_worth(struct bans *t, const struct home *h)
     return least;
 }
 
-/* A free entry, made so if it has to be. NULL: all are wanted. */
+/* A free entry; if there is none, the one that is missed least is cleared. NULL: all are bans of operators and
+ * lists. */
 static struct ban *make_room(struct bans *t, const struct home *h, uint64_t now_ns)
 {
     for (unsigned i = 0; i < 2 * WAYS; i++)
@@ -290,7 +291,7 @@ static struct ban *make_room(struct bans *t, const struct home *h, uint64_t now_
     return e;
 }
 
-/* The entry of exactly this network, made if need be, up to date. NULL: there is no room. */
+/* The entry of exactly this network, up to date, made if it is missing. NULL: there is no room. */
 static struct ban *get(struct bans *t, const struct home *h, const struct network *who, uint64_t now_ns)
 {
     struct ban *e = find(t, h, who);

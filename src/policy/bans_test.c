@@ -121,7 +121,7 @@ static void history_fades(void **state)
     uint64_t now = START;
     for (unsigned i = 0; i < 3; i++)
         now += punish(t, "192.0.2.1", NO_LESS, now); /* 1, 2, 4 minutes */
-    /* One day of peace takes one of the three away, three days all. */
+    /* One day without a ban takes one of the three away, three days take all. */
     assert_int_equal(punish(t, "192.0.2.1", NO_LESS, now + DAY), 4 * MINUTE);
     now += DAY + 4 * MINUTE;
     bans_sweep(t, now + 3 * DAY - 1);
@@ -208,7 +208,7 @@ static void changes_are_told_in_order_and_losses_too(void **state)
     bans_free(t);
 }
 
-/* More than fit: history goes first, then what ends first, and operators' bans last. */
+/* More than fit: history goes first, then bans that end first, and operators' bans last. */
 static void a_full_set_replaces_what_is_missed_least(void **state)
 {
     struct bans *t = new_table(); /* 128 sets */
@@ -235,7 +235,7 @@ static void a_full_set_replaces_what_is_missed_least(void **state)
     bans_free(t);
 }
 
-/* What a list says would not be found out again: it stays where what was found out gives way. */
+/* Weir would not find out again what a list says: it stays, and bans that Weir found out itself give way. */
 static void a_list_stays_too(void **state)
 {
     struct bans *t = new_table();
@@ -253,7 +253,7 @@ static void a_list_stays_too(void **state)
     bans_free(t);
 }
 
-/* Who has said something keeps it: where there is room for no more, the newest is refused, and that shows. */
+/* Bans of operators stay: where there is room for no more, the newest is refused, and that shows. */
 static void what_is_wanted_is_refused_or_stays(void **state)
 {
     struct bans *t = new_table();
@@ -354,7 +354,7 @@ static void pages_show_each_entry_once(void **state)
 {
     struct bans *t = new_table();
     assert_int_equal(count_pages(t, true, START, 8), 0);
-    /* So few that no set overflows, whatever the key. */
+    /* So few that no set overflows, with any key. */
     for (uint32_t i = 0; i < 90; i++) {
         struct network n = nth(i);
         struct ban b;

@@ -62,8 +62,8 @@ static bool holds(const struct network *outer, const struct network *inner)
     return outer->bits <= inner->bits && network_contains(outer, &first);
 }
 
-/* Networks lie in one another or apart. So in their order whatever holds one stands before it, and is the network
- * before it or around that. */
+/* Two networks lie one in the other, or apart. So a network that holds another stands before it in this order. It is
+ * the one directly before, or one around that. */
 void classes_settle(struct classes *c)
 {
     qsort(c->networks, c->network_count, sizeof(*c->networks), compare);
@@ -75,7 +75,7 @@ void classes_settle(struct classes *c)
     }
 }
 
-/* The networks that do not stand behind the address's own. */
+/* How many networks do not stand behind the address's own. */
 static size_t count_up_to(const struct classes *c, const struct addr *a)
 {
     struct network self = {.kind = (uint8_t)a->kind, .bits = UINT8_MAX};

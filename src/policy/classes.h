@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The classes of a gate, and whose connections belong to which: by the smallest network that holds the peer's address.
- * Class 0 is that of whoever lies in none. Built once by config/, then only read, from any thread; freed with the
- * snapshot.
+ * The classes of a gate: finds the class of a connection by the smallest network that holds the peer's address (longest
+ * prefix match). A peer in no network has class 0.
  *
- * Memory: 24 bytes a network, at most CLASSES_MAX * CLASS_NETWORKS_MAX of them. A look-up takes a binary search and the
- * networks around what it finds; it is made once for each connection.
+ * config/ builds the table once. Then it is only read, from any thread, and freed with the snapshot.
+ *
+ * Memory: 22 bytes a network, at most CLASSES_MAX * CLASS_NETWORKS_MAX of them. A look-up is a binary search and a walk
+ * through the networks around the place that it finds. It is made once for each connection.
  */
 #ifndef WEIR_POLICY_CLASSES_H
 #define WEIR_POLICY_CLASSES_H
@@ -24,14 +25,14 @@
 /* Class 0 exists whether it is configured or not. */
 #define CLASS_COUNT_MAX (CLASSES_MAX + 1)
 
-/* The priority of whoever has none: 1 goes first, CLASS_PRIORITIES last. */
+/* The priority of a class that names none: 1 goes first, CLASS_PRIORITIES last. */
 #define CLASS_PRIORITIES       4u
 #define CLASS_PRIORITY_DEFAULT 2u
 
 struct class_info {
     char name[CLASS_NAME_MAX + 1];
     uint8_t priority; /* 1 to CLASS_PRIORITIES */
-    uint16_t weight;  /* 1 is everybody's */
+    uint16_t weight;  /* 1 unless configured */
 };
 
 struct class_network {
@@ -47,22 +48,22 @@ struct classes {
     size_t network_count, room;
 };
 
-/* Only class 0, called "default", and room for `networks` of them. NULL: no memory. */
+/* Makes a table with class 0 alone, called "default", and room for `networks` networks. NULL: no memory. */
 MUST_USE struct classes *classes_new(size_t networks);
 
 /* Accepts NULL. */
 void classes_free(struct classes *c);
 
-/* Adds a class, or tells of class 0 when its name is "default". Returns its number; the caller keeps to CLASSES_MAX. */
+/* Adds a class, or sets class 0 when its name is "default". Returns its number. The caller keeps to CLASSES_MAX. */
 unsigned classes_add(struct classes *c, const char *name, uint16_t weight, uint8_t priority);
 
-/* A network of the class; each network at most once, and no more than there is room for. */
+/* Adds a network to the class: each network at most once, and no more than there is room for. */
 void classes_add_network(struct classes *c, unsigned class, const struct network *n);
 
-/* After the last network: makes the table ready for classes_find(). */
+/* Makes the table ready for classes_find(), after the last network. */
 void classes_settle(struct classes *c);
 
-/* The class of a peer. `c` may be NULL: no classes, so 0. */
+/* The class of a peer. `c` may be NULL: there are no classes, so 0. */
 unsigned classes_find(const struct classes *c, const struct addr *a);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Whose class is whose: by example, and against a search through all networks. */
+/* The class of an address: by example, and against a search through all networks. */
 #include "policy/classes.h"
 
 #include "base/property.h"

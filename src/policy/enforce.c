@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* What is lifted ends where the format of the configuration does: what has to be held whole, or counted in a word of a
- * source, stays bounded. */
+/* A lifted limit ends where the format of the configuration does. So bytes that have to be held whole, and counts in a
+ * word of a source, stay bounded. */
 #define TOPIC_BYTES_MOST   65536u
 #define SUBSCRIPTIONS_MOST 16777216u
 #define TOPICS_BYTES_MOST  (UINT64_C(1) << 30)
@@ -67,7 +67,7 @@ enum rule rule_of_verdict(enum verdict v)
 
 void enforce_key(struct hash_key *ret, const char *text)
 {
-    /* "weir enforce lots": any constant does; it only keeps these hashes apart from others of the same text. */
+    /* Any constants do: they only keep these hashes apart from others of the same text. */
     static const struct hash_key halves[2] = {{"weir lots, left "}, {"weir lots, right"}};
     uint64_t left = hash_bytes(&halves[0], text, strlen(text)), right = hash_bytes(&halves[1], text, strlen(text));
     memcpy(ret->bytes, &left, sizeof(left));

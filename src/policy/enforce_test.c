@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Which rule is in force for whom: shares, lots, and what is left of the limits. */
+/* Which rule is in force for which source: shares, lots, and the limits that remain. */
 #include "policy/enforce.h"
 
 #include "base/property.h"
@@ -116,7 +116,7 @@ static void test_a_rule_is_in_one_place_at_most(void **state)
                     assert_int_equal(limits_hold(&force, i), on);
                     assert_int_equal(limits_hold(&shadow, i), only_counted);
                 }
-                /* What sums over all clients is always in force. */
+                /* Sums over all clients are always in force. */
                 assert_int_equal(force.subscriptions.trie_bytes, 10);
                 assert_int_equal(force.subscriptions.total_rate.count, 5);
             }

@@ -52,7 +52,7 @@ void event_set_text(struct event *e, const void *bytes, size_t len)
 
 /* ---- the line ---- */
 
-/* EVENT_LINE_MAX has room for the longest of everything (a test tries it), so nothing is ever cut. */
+/* EVENT_LINE_MAX has room for the longest of all fields (a test tries it), so nothing is ever cut. */
 struct line {
     char *at, *end;
 };
@@ -70,7 +70,7 @@ static void put(struct line *l, const char *text)
 }
 
 /* RFC 8259: "All Unicode characters may be placed within the quotation marks, except for the characters that MUST be
- * escaped: quotation mark, reverse solidus, and the control characters". All that is not ASCII is escaped too, since
+ * escaped: quotation mark, reverse solidus, and the control characters". Weir escapes everything but ASCII too, since
  * bytes of a peer need not be UTF-8. */
 static void put_byte(struct line *l, uint8_t c)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The event log: what is told to machines, in one table, and one event as a line of JSON. The enum, the label, which
- * fields a line has, docs/events.md and the completeness test come from these rows.
+ * The event log: the table of all events that Weir tells to machines, and the writer of one event as a line of JSON.
+ * The enum, the label, the fields of a line, docs/events.md and the completeness test come from these rows.
  *
- * A line is ASCII whatever a peer sends: a byte that is not printable, the quote and the backslash become \u00NN, so
- * that nobody can begin another line, another field, or another address. What Weir itself says stands in front of what
- * comes from a peer. Pure.
+ * A line is ASCII for any bytes that a peer sends: a byte that is not printable, the quote and the backslash become
+ * \u00NN. So a peer cannot begin another line, another field, or another address. Fields of Weir itself stand in front
+ * of those that come from a peer. Pure.
  */
 #ifndef WEIR_POLICY_EVENT_H
 #define WEIR_POLICY_EVENT_H
@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* FIELD(NAME, key, meaning), in the order of a line; what an event does not have is left out. */
+/* FIELD(NAME, key, meaning), in the order of a line. A field that an event does not have is left out. */
 #define EVENT_FIELDS(FIELD)                                                                                            \
     FIELD(GATE, "gate", "name of the gate")                                                                            \
     FIELD(SOURCE, "source", "the peer's address, or uid:NUMBER")                                                       \
@@ -52,7 +52,8 @@ enum event_field {
 #define EVENT_SOME      (EVENT_HAS(SUPPRESSED)) /* limited by events.rate */
 #define EVENT_BREAKER   (EVENT_HAS(GATE) | EVENT_SOME | EVENT_HAS(DETAIL))
 
-/* EVENT(NAME, label, fields, sentence). Events that have SUPPRESSED among their fields are limited, others are not. */
+/* EVENT(NAME, label, fields, sentence). Events with SUPPRESSED among their fields are limited, but for SUPPRESSED and
+ * LOST. */
 #define EVENTS(EVENT)                                                                                                  \
     EVENT(OFFENCE, "offence",                                                                                          \
           EVENT_WHO | EVENT_HAS(STANDING) | EVENT_SCORE | EVENT_HAS(DONE) | EVENT_SOME | EVENT_HAS(IDENTITY),          \
@@ -134,7 +135,7 @@ struct event_field_info {
     const char *key, *meaning;
 };
 
-/* Of words or of a routing id; longer ones are cut. */
+/* The most bytes of words or of a routing id; longer ones are cut. */
 #define EVENT_TEXT_MAX 255u
 
 #define EVENT_NOTE_MAX 64u
@@ -142,25 +143,25 @@ struct event_field_info {
 /* Whether well-behaved clients are known behind a source. */
 enum event_standing { EVENT_STANDING_UNKNOWN, EVENT_STANDING_NONE, EVENT_STANDING_GOOD };
 
-/* What is zero is left out of the line. */
+/* Fields that are zero are left out of the line, but for `for_ns`. */
 struct event {
     uint64_t wall_ns; /* since the Unix epoch */
     uint64_t for_ns;  /* BAN_FOR_EVER: no end */
     uint64_t suppressed;
     const char *gate;   /* constant */
-    const char *reason; /* the same */
+    const char *reason; /* constant */
     struct addr source;
     struct network network;
     uint32_t strikes, of;
     uint8_t kind;    /* enum event_kind */
-    uint8_t of_kind; /* of SUPPRESSED: the same */
+    uint8_t of_kind; /* of EVENT_SUPPRESSED: enum event_kind */
     uint8_t verdict; /* enum verdict */
     uint8_t done;    /* enum event_deed */
     uint8_t level;
     uint8_t standing; /* of OFFENCE and WARNING: enum event_standing */
     uint8_t text_len;
     uint8_t text[EVENT_TEXT_MAX]; /* DETAIL or IDENTITY */
-    char note[EVENT_NOTE_MAX];    /* DETAIL of what has an IDENTITY as well: what does not fit the application */
+    char note[EVENT_NOTE_MAX];    /* DETAIL of an event that also has an IDENTITY: what does not fit the application */
 };
 _Static_assert(VERDICT_COUNT <= UINT8_MAX, "verdicts fit");
 
@@ -177,7 +178,7 @@ static inline bool event_is_limited(enum event_kind k)
     return k != EVENT_SUPPRESSED && k != EVENT_LOST && (event_info(k)->fields & EVENT_SOME) != 0;
 }
 
-/* Takes over the beginning of these bytes. */
+/* Copies the beginning of these bytes, at most EVENT_TEXT_MAX. */
 void event_set_text(struct event *e, const void *bytes, size_t len);
 
 /* Writes the line with its '\n', without a NUL. Returns its length. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of the event log: whatever a peer calls itself, an event is one line of ASCII, an object of strings
- * and numbers (by a parser of this file's own) whose fields are the table's, and what the peer said can be read back.
- */
+/* libFuzzer harness of the event log. For any name that a peer gives itself, an event is one line of ASCII. The line is
+ * an object of strings and numbers (by a parser of this file's own), its fields are the table's, and the peer's bytes
+ * can be read back. */
 #include "policy/event.h"
 
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static void read_number(const char **at)
         ++*at;
 }
 
-/* The field of this key, above `after`: they stand in the order of the table, none twice. */
+/* The field of this key, behind the field `after`: fields stand in the order of the table, none twice. */
 static enum event_field field_of(const uint8_t *key, size_t len, int after)
 {
     for (unsigned f = (unsigned)(after + 1); f < EVENT_FIELD_COUNT; f++) {

@@ -11,7 +11,7 @@ void event_limit_init(struct event_limit *l)
     hash_key_random(&l->key);
 }
 
-/* The port does not count, and of an IPv6 address the /64. */
+/* The port does not count, and of an IPv6 address only the /64. */
 static gcra_word *word_of_source(struct event_limit *l, const struct event *e)
 {
     const struct source_key key = source_key_of(&e->source);
@@ -19,7 +19,7 @@ static gcra_word *word_of_source(struct event_limit *l, const struct event *e)
     return &l->sources[hash_bytes(&l->key, words, sizeof(words)) % EVENT_LIMIT_SOURCES];
 }
 
-/* What the rate of the kind refuses costs the source nothing. */
+/* An event that the rate of the kind refuses costs the source nothing. */
 static bool passes(struct event_limit *l, const struct event_rates *rates, const struct event *e, uint64_t now_ns)
 {
     gcra_word *source = e->source.kind == ADDR_NONE ? NULL : word_of_source(l, e);

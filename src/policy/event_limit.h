@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Which events are written down and which are only counted, so that no peer fills a disk: a rate for each kind of event
- * and verdict, and one for each source in it, so that one offender does not hide the others. Kinds without a limit
- * (event_is_limited()) always pass.
+ * Rate-limits the event log: decides which events are written down and which are only counted, so that no peer fills a
+ * disk.
  *
- * Fixed size, about 50 KiB. Sources share EVENT_LIMIT_SOURCES words by a keyed hash: two that meet in one are limited
- * together, which only leaves lines out. Lock-free, any thread. Time is an argument.
+ * There is a rate for each kind of event and verdict, and one for each source in it, so that one offender does not hide
+ * the others. Kinds without a limit (event_is_limited()) always pass.
+ *
+ * Fixed size, about 50 KiB. Sources share EVENT_LIMIT_SOURCES words by a keyed hash. Two sources that meet in one word
+ * are limited together, which only leaves lines out. Lock-free, any thread. Time is an argument.
  */
 #ifndef WEIR_POLICY_EVENT_LIMIT_H
 #define WEIR_POLICY_EVENT_LIMIT_H
@@ -32,11 +34,12 @@ struct event_limit {
 /* Zeroes it and draws a key. */
 void event_limit_init(struct event_limit *l);
 
-/* Whether this event may be written; then e->suppressed is how many like it were not since the last that was. */
+/* Whether this event may be written. Then e->suppressed is how many events like it were left out since the last that
+ * was. */
 MUST_USE bool event_limit_pass(struct event_limit *l, const struct event_rates *rates, struct event *e,
                                uint64_t now_ns);
 
-/* Takes what was suppressed of one kind and verdict: of whom no later line has told. */
+/* Takes the number of suppressed events of one kind and verdict, of which no later line has told. */
 uint64_t event_limit_take(struct event_limit *l, enum event_kind k, enum verdict v);
 
 #endif

@@ -33,7 +33,7 @@ static struct event offence_of(uint8_t last, enum verdict v)
                           .source = {.kind = ADDR_V4, .port = last, .bytes = {192, 0, 2, last}}};
 }
 
-/* Passes so many of `n` from source `last`; *ret_suppressed is what the last of them tells. */
+/* Passes so many of `n` from source `last`; *ret_suppressed is the number that the last of them tells. */
 static unsigned pass(struct event_limit *l, uint8_t last, enum verdict v, unsigned n, uint64_t now,
                      uint64_t *ret_suppressed)
 {
@@ -56,7 +56,7 @@ static void one_source_does_not_hide_the_others(void **state)
     assert_int_equal(pass(l, 1, VERDICT_BAD_GREETING, 100, START, &suppressed), 3);
     assert_int_equal(suppressed, 0);
     assert_int_equal(pass(l, 2, VERDICT_BAD_GREETING, 1, START, &suppressed), 1);
-    assert_int_equal(suppressed, 97); /* told by the next of this kind, whoever it comes from */
+    assert_int_equal(suppressed, 97); /* told by the next of this kind, from any source */
     assert_int_equal(pass(l, 2, VERDICT_BAD_READY, 1, START, &suppressed), 1);
     assert_int_equal(suppressed, 0);
     free(l);
@@ -70,14 +70,14 @@ static void all_together_are_limited_too(void **state)
     for (unsigned s = 1; s <= 200; s++)
         passed += pass(l, (uint8_t)s, VERDICT_BAD_GREETING, 1, START, &suppressed);
     assert_int_equal(passed, 10);
-    /* Whom the kind has refused has used up nothing of its own. */
+    /* A source that the kind has refused has used up nothing of its own. */
     assert_int_equal(pass(l, 200, VERDICT_BAD_GREETING, 5, START + 10 * NS_PER_S, &suppressed), 3);
     assert_int_equal(event_limit_take(l, EVENT_OFFENCE, VERDICT_BAD_GREETING), 2);
     assert_int_equal(event_limit_take(l, EVENT_OFFENCE, VERDICT_BAD_GREETING), 0);
     free(l);
 }
 
-/* Over an hour: what is written and what is told as left out is all there was. */
+/* Over an hour: the lines that are written, and those that are told as left out, are all there were. */
 static void nothing_is_lost_without_a_word(void **state)
 {
     struct event_limit *l = new_limit();

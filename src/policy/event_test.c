@@ -116,7 +116,7 @@ static void bans_are_never_left_out(void **state)
     assert_false(event_is_limited(EVENT_SUPPRESSED) || event_is_limited(EVENT_LOST));
 }
 
-/* What Weir says of a peer and what the peer calls itself are not mixed up. */
+/* Weir's words about a peer and the peer's own name are not mixed up. */
 static void words_and_an_id(void **state)
 {
     char line[EVENT_LINE_MAX + 1];

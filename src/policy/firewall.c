@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ::, ::1 and IPv4 addresses in disguise lie here, and nothing that is routed. */
+/* ::, ::1 and IPv4 addresses in IPv6 form lie here, and nothing that is routed. */
 static bool is_special_v6(const struct network *n)
 {
     static const uint8_t zeros[8] = {0};
@@ -42,7 +42,7 @@ static uint32_t left_ms(uint64_t until_ns, uint64_t now_ns)
 {
     if (until_ns <= now_ns)
         return 0;
-    /* Rounded up: what is left of a ban is never nothing. */
+    /* Rounded up: a ban that runs never has 0 ms left. */
     uint64_t ms = (until_ns - now_ns - 1) / NS_PER_MS + 1;
     return ms < FIREWALL_LONGEST_MS ? (uint32_t)ms : FIREWALL_LONGEST_MS;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What of the ban table a firewall is told, and in which form: pure, shared by the process that follows the table and
- * the privileged helper that talks to the kernel, which checks everything again.
+ * Decides which bans a firewall is told of, and in which form. Pure. Two processes share this: the one that follows the
+ * ban table, and the privileged helper that talks to the kernel. The helper checks everything again.
  *
- * A firewall knows entries: a network and for how long. They carry the time that is left, at most FIREWALL_LONGEST_MS,
- * so that the kernel forgets each by itself whatever becomes of Weir; what lasts longer is told again by the next full
- * replacement. Lists of entries are strictly ascending by network_compare(): no network comes twice in one transaction,
- * where the second mention would make the kernel refuse all.
+ * A firewall knows entries: a network and a time. The time is what is left of the ban, at most FIREWALL_LONGEST_MS. So
+ * the kernel forgets each entry by itself, even when Weir is gone; a longer ban is told again by the next full
+ * replacement.
+ *
+ * Lists of entries are strictly ascending by network_compare(): no network comes twice in one transaction, where the
+ * second mention would make the kernel refuse all.
  *
  * No memory of its own. Any thread.
  */
@@ -18,46 +20,48 @@
 /* As many as the ban table has. */
 #define FIREWALL_ENTRIES_MAX BANS_CAPACITY
 
-/* A day. Full replacements are more frequent than half of that. */
+/* A day. Full replacements come at intervals of less than half of that. */
 #define FIREWALL_LONGEST_MS 86400000u
 
 struct firewall_entry {
     struct network who;
-    uint32_t left_ms; /* 0: banned no more */
+    uint32_t left_ms; /* 0: to be removed */
 };
 
-/* Whether a firewall may be told to drop what comes from here: an IP network, well-formed, not too large, and nothing
- * in it that is this machine's own (loopback, the unspecified addresses) or an IPv4 address in disguise. */
+/* Whether a firewall may be told to drop packets from here: a well-formed IP network, not too wide. Nothing in it may
+ * be this machine's own (loopback, the unspecified addresses) or an IPv4 address in IPv6 form. */
 bool firewall_accepts(const struct network *who);
 
-/* The entry of a ban. False: a firewall is not told of it. */
+/* Makes the entry of a ban. Returns false when a firewall is not told of it. */
 bool firewall_entry_of(const struct ban *b, uint64_t now_ns, struct firewall_entry *ret);
 
-/* What changes of the ban table, oldest first, come to in the end: at most `count` entries into `ret`, in order. Of
- * several changes of one network the last counts. Sorts `changes`. Returns how many. */
+/* Reduces changes of the ban table, oldest first, to their result: at most `count` entries in `ret`, in order. Of
+ * several changes of one network the last counts. Sorts `changes`. Returns how many entries there are. */
 size_t firewall_changes(struct ban_change *changes, size_t count, uint64_t now_ns, struct firewall_entry *ret);
 
-/* Entries of a whole table, in any order, into order; of those that come twice one remains. Returns how many. */
+/* Puts the entries of a whole table, in any order, into order. Of equal networks one remains. Returns how many
+ * remain. */
 size_t firewall_sort(struct firewall_entry *entries, size_t count);
 
-/* Whether an entry may follow one of network `before` (NULL: it is the first) in a list. */
+/* Whether an entry may follow one of network `before` in a list (NULL: it is the first). */
 bool firewall_may_follow(const struct network *before, const struct firewall_entry *e);
 
 /* ---- where it applies ---- */
 
 #define FIREWALL_GATES_MAX 64u
 
-/* What comes to this address of a gate is looked at, and nothing else: other services of the machine, the operator's
- * own shell among them, are none of Weir's business. */
+/* How the kernel is told. */
 enum firewall_means { FIREWALL_NFTABLES, FIREWALL_XDP };
 
 #define FIREWALL_INTERFACE_MAX 33u /* what the configuration can name */
 
+/* Where packets are looked at: at this address of a gate and nowhere else. Other services of the machine, such as the
+ * operator's own shell, are not touched. */
 struct firewall_gate {
     enum firewall_means means;
     char interface[FIREWALL_INTERFACE_MAX]; /* its name; with XDP only */
     struct addr to; /* with port; kind ADDR_NONE: every address of both families; all zeros: every one of the family */
-    struct networks exempt; /* these pass */
+    struct networks exempt; /* packets from these pass */
 };
 
 struct firewall_gates {
@@ -65,7 +69,7 @@ struct firewall_gates {
     struct firewall_gate at[FIREWALL_GATES_MAX];
 };
 
-/* Whether a gate that listens there can be looked after at all: it has a port. Then *ret is where. */
+/* Whether the kernel can filter for a gate that listens there: it has a TCP port. Then *ret is where. */
 bool firewall_gate_at(const struct endpoint *listen, struct addr *ret);
 
 #endif

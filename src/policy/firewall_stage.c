@@ -20,7 +20,7 @@ void firewall_stage_fini(struct firewall_stage *s)
     s->entries = NULL;
 }
 
-/* The records of a message behind `before`, at most `room`, into `to`. */
+/* Copies the records of a message, which must stand behind `before` and be at most `room`, into `to`. */
 static int take_entries(const struct firewall_message *m, const struct network *before, bool removals,
                         struct firewall_entry *to, size_t room)
 {
@@ -46,7 +46,7 @@ static int fill(struct firewall_stage *s, const struct firewall_message *m)
     return error;
 }
 
-/* Whatever is exempt only lets more through, so any network will do, the whole world included. */
+/* An exempt network only lets more through, so any network will do, the whole world included. */
 static bool is_network(const struct network *n)
 {
     struct addr a = {.kind = (enum addr_kind)n->kind};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of the helper's inlet: whatever comes in, what goes on to the kernel is in order, within bounds,
- * and made of the words and numbers of nft_script.h. The input is a list of datagrams, each behind a byte: a length in
- * units of 8, or, from 128 on, the type of a message whose head is made to fit, which no fuzzer guesses. */
+/* libFuzzer harness of the helper's inlet. For any input, entries that go on to the kernel are in order and within
+ * bounds, and made of the words and numbers of nft_script.h. The input is a list of datagrams, each behind a byte.
+ * Below 128 the byte is a length in units of 8. From 128 on it is the type of a message whose head is made to fit,
+ * which no fuzzer guesses. */
 #include "policy/firewall_stage.h"
 
 #include "policy/ban_reach.h"
@@ -49,7 +50,7 @@ static void carry_out(const struct firewall_stage *s, enum firewall_task task, s
     free(text);
 }
 
-/* The next datagram of the input into `to`; its length. */
+/* Copies the next datagram of the input into `to`; returns its length. */
 static size_t next(const uint8_t **data, size_t *size, uint8_t to[static FIREWALL_WIRE_MAX])
 {
     uint8_t first = **data;
@@ -76,7 +77,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static uint8_t datagram[FIREWALL_WIRE_MAX];
     struct firewall_gates gates = {.count = 1,
                                    .at = {{.to = {.kind = ADDR_V4, .port = 5555, .bytes = {192, 0, 2, 1}}}}};
-    static struct firewall_stage stage, *s = &stage; /* of one run after the other: its memory is what takes time */
+    static struct firewall_stage stage, *s = &stage; /* kept from run to run: allocating it takes most of the time */
     struct nft_lengths have = {0};
     require(s->entries || firewall_stage_init(s, &gates) == 0);
     s->gates = gates;

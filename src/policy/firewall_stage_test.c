@@ -127,7 +127,7 @@ static void changes(void **state)
 
 static void exempt_networks(void **state)
 {
-    struct firewall_entry own[] = {entry("127.0.0.0/8", 0), entry("0.0.0.0/0", 0)}; /* whatever they are */
+    struct firewall_entry own[] = {entry("127.0.0.0/8", 0), entry("0.0.0.0/0", 0)}; /* any networks */
     assert_int_equal(say(FIREWALL_BEGIN), 0);
     assert_int_equal(give(FIREWALL_EXEMPT, 1, own, 2), 0);
     assert_int_equal(stage.gates.at[1].exempt.count, 2);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What the follower of the ban table and the privileged helper say to each other: one message a datagram (a pair of
- * SOCK_SEQPACKET sockets), of a head of fixed size and up to FIREWALL_WIRE_RECORDS records of fixed size, all numbers
- * big-endian. The length of a message follows from its head, and one that differs is none. Every request has exactly
- * one answer, and the follower sends nothing before it has it.
+ * The wire format between the follower of the ban table and the privileged helper, over a pair of SOCK_SEQPACKET
+ * sockets.
+ *
+ * One datagram is one message: a head of fixed size and up to FIREWALL_WIRE_RECORDS records of fixed size, all numbers
+ * big-endian. The length of a message follows from its head, and a datagram of another length is no message. Every
+ * request has exactly one answer, and the follower sends nothing before it has it.
  *
  *   head   "WFW" version:1 | type:1 gate:1 count:2 | number:4 | error:4 | packets:8 | bytes:8        32 bytes
  *   record kind:1 bits:1 zero:2 | left_ms:4 | address:16                                             24 bytes
  *
- * There is no message that names a port, an address of this machine, a table or a rule: those the helper knows from
- * before it was forked. Bytes in, bytes out; any thread.
+ * No message names a port, an address of this machine, a table or a rule: the helper knows those from before it was
+ * forked. Bytes in, bytes out; any thread.
  */
 #ifndef WEIR_POLICY_FIREWALL_WIRE_H
 #define WEIR_POLICY_FIREWALL_WIRE_H
@@ -42,18 +44,19 @@ struct firewall_message {
     const uint8_t *records; /* `count` of them, inside the datagram */
 };
 
-/* The head of a message that will have m->count records, which must not be above FIREWALL_WIRE_RECORDS, into `dst`
- * (FIREWALL_WIRE_MAX bytes); the records behind it. firewall_wire_bytes() is its whole length. */
+/* Writes the head of a message that will have m->count records, at most FIREWALL_WIRE_RECORDS, into `dst`
+ * (FIREWALL_WIRE_MAX bytes). firewall_wire_put() writes the records behind it. firewall_wire_bytes() is its whole
+ * length. */
 void firewall_wire_head(uint8_t *dst, const struct firewall_message *m);
 void firewall_wire_put(uint8_t *dst, size_t index, const struct firewall_entry *e);
 size_t firewall_wire_bytes(size_t records);
 
-/* False: it is no message of this version; *ret is undefined then. Only types that carry records may have any, only
- * answers an error and counters. */
+/* Returns false when it is no message of this version; *ret is undefined then. Only types that carry records may have
+ * any, and only answers have an error and counters. */
 MUST_USE bool firewall_wire_read(const uint8_t *bytes, size_t len, struct firewall_message *ret);
 
-/* A record of a message that was read, index < count. False: it is none that anybody writes. Says nothing of whether a
- * firewall accepts it. */
+/* Reads a record of a message that was read, index < count. Returns false when no writer makes such a record. It does
+ * not say whether a firewall accepts it. */
 MUST_USE bool firewall_wire_get(const struct firewall_message *m, size_t index, struct firewall_entry *ret);
 
 #endif

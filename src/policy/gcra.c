@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Rounding. The state is in whole nanoseconds while T may be a fraction, so the cost of a call is rounded up: never
- * more passes than the rate allows, and each call costs less than 1 ns too much. The tolerance gives back what burst +
- * 1 single calls lose that way, as far as it stays below T / 2: then exactly burst + 1 pass at one instant, never one
- * more. Where T is a whole number, everything is exact.
+ * Rounding. The state is in whole nanoseconds while T may be a fraction. The cost of a call is rounded up: the limiter
+ * never passes more than the rate allows, and each call costs less than 1 ns too much. The tolerance gives back what
+ * burst + 1 single calls lose that way, as far as it stays below T / 2. Then exactly burst + 1 pass at one instant,
+ * never one more. Where T is a whole number, everything is exact.
  */
 #include "policy/gcra.h"
 
@@ -32,7 +32,7 @@ static uint64_t cost_ns(const struct rate *r, uint64_t quantity)
     return cost > NS_MAX ? NS_MAX : (uint64_t)cost;
 }
 
-/* tau: what burst + 1 cost, in one call or, within T / 2, in as many. */
+/* tau: the cost of burst + 1, in one call or, within T / 2, in as many. */
 static uint64_t tolerance_ns(const struct rate *r)
 {
     uint64_t most = r->burst + 1, at_once = cost_ns(r, most), one_by_one;
@@ -66,7 +66,8 @@ uint64_t gcra_admit(gcra_word *tat, const struct rate *r, uint64_t quantity, uin
     uint64_t cost = cost_ns(r, quantity), was = atomic_load_explicit(tat, memory_order_relaxed), next;
     do {
         next = add_saturated(later(was, now_ns), cost);
-        /* A drained limiter passes all that ever passes; it saves the divisions for those who keep to their rate. */
+        /* A drained limiter passes all that ever passes. This saves the divisions for sources that keep to their
+         * rate. */
         uint64_t wait = was <= now_ns ? 0 : wait_for(r, next, now_ns);
         if (wait)
             return wait;
@@ -74,7 +75,7 @@ uint64_t gcra_admit(gcra_word *tat, const struct rate *r, uint64_t quantity, uin
     return 0;
 }
 
-/* The arrival time may lie in the past by what the quantity costs: time gone by unused is what is saved. */
+/* The arrival time may lie in the past by the cost of the quantity: time that went by unused is what is saved. */
 uint64_t gcra_admit_saved(gcra_word *tat, const struct rate *r, uint64_t quantity, uint64_t now_ns)
 {
     if (rate_is_unlimited(r))
@@ -89,8 +90,8 @@ uint64_t gcra_admit_saved(gcra_word *tat, const struct rate *r, uint64_t quantit
     return 0;
 }
 
-/* The most that passes at once when the arrival time is `base`, itself not before now. Rounding up the cost and
- * rounding down the quantity meet: n * T <= room exactly when cost_ns(n) <= room. */
+/* The most that passes at once when the arrival time is `base`, which is not before now. The cost is rounded up and the
+ * quantity down, and both agree: n * T <= room exactly when cost_ns(n) <= room. */
 static uint64_t passing(const struct rate *r, uint64_t base, uint64_t now_ns)
 {
     uint64_t most = r->burst + 1, horizon = add_saturated(now_ns, tolerance_ns(r));

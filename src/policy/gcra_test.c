@@ -50,8 +50,8 @@ static void a_drained_limiter_passes_burst_and_one(void **state)
     }
 }
 
-/* Whatever is asked for, never more has passed than the rate allows with the burst; a wait is exact, and after a long
- * rest anything passes at once. */
+/* For any requests, never more has passed than the rate allows with the burst; a wait is exact, and after a long rest
+ * anything passes at once. */
 static void what_exceeds_the_burst_is_saved_up_for(void **state)
 {
     struct property_rng rng = property_rng_new("gcra saved");
@@ -196,7 +196,8 @@ static void agrees_with_a_token_bucket(void **state)
     assert_true(admitted > 10000 && refused > 10000);
 }
 
-/* Whatever T: over any time D, what passed took at most D + tau, and nobody who keeps to the rate is refused. */
+/* For any T: over any time D, the units that passed took at most D + tau, and a client that keeps to the rate is never
+ * refused. */
 static void a_greedy_sender_gets_the_rate_and_no_more(void **state)
 {
     static const struct rate rates[] = {
@@ -360,7 +361,7 @@ static uint64_t admitted_by_threads(const struct rate *r, int modes, uint64_t se
     return admitted;
 }
 
-/* Given back later, when another may have been charged meanwhile: each makes at most one more pass. */
+/* Given back later, when another thread may have been charged meanwhile: each refund makes at most one more pass. */
 static void what_is_given_back_later_makes_one_more_pass(void **state)
 {
     struct property_rng rng = property_rng_new("gcra given back");
@@ -419,7 +420,7 @@ static void threads_together_get_no_more_than_the_rate(void **state)
         assert_true(admitted <= bound);
         assert_true(admitted >= 50);
     }
-    /* T so long that the clock hardly matters: exactly burst + 1 pass, however many take part. */
+    /* T so long that the clock hardly matters: exactly burst + 1 pass, with any number of threads. */
     struct rate frozen = {1, INT64_MAX / 100000, 9999};
     for (int run = 0; run < 5; run++)
         assert_int_equal(admitted_by_threads(&frozen, 2, property_next(&rng)), 10000);

@@ -63,7 +63,7 @@ static void make_sets(FILE *out, const char *table, const struct firewall_entry 
 
 enum mention { NAMES_ONLY, WITH_TIMES };
 
-/* One command for all entries of a length. With times: without those to be removed. */
+/* One command for all entries of a length. WITH_TIMES leaves out the entries to be removed. */
 static void write_elements(FILE *out, const char *verb, const char *table, const struct firewall_entry *entries,
                            size_t count, uint8_t kind, uint8_t bits, enum mention mention)
 {
@@ -85,8 +85,8 @@ static void write_elements(FILE *out, const char *verb, const char *table, const
         fputs(" }\n", out);
 }
 
-/* Older kernels leave the time of an element that is there as it is, and deleting one that is not there fails: so each
- * is added, whatever it was, deleted, and added as it shall be. Nobody sees anything but the end of a transaction. */
+/* Older kernels do not change the time of an element that is there, and deleting one that is not there fails. So each
+ * element is added, deleted, and added with its time. Only the end of a transaction is visible. */
 static void write_changes(FILE *out, const char *table, const struct firewall_entry *entries, size_t count,
                           uint8_t kind, uint8_t bits)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Entries of a firewall as commands of nftables, for libnftables: pure text, made of numbers alone, so there is nothing
- * in it that anybody could have written.
+ * Writes entries of a firewall as commands of nftables, for libnftables. The entries are written as numbers alone, so
+ * no outsider can have written any of the text. Pure.
  *
  *   table inet weir
  *     counter dropped
@@ -10,11 +10,17 @@
  *     chain gate_0, gate_1, ...      ip saddr 192.0.2.0/24 accept (exempt); goto banned
  *     chain input                    hook input priority -10: ip daddr 198.51.100.1 tcp dport 5555 goto gate_0
  *
- * A set for each length and not one of intervals, because interval sets refuse what overlaps, and a banned network may
- * well have a banned address in it; and because hash tables take thousands of elements in no time. Hook input and not
- * prerouting: there the destination is that of the socket, whatever was translated on the way, nothing that is
- * forwarded is touched, and a packet dropped there leaves no entry in the connection table either. Before the
- * operator's own rules (priority 0), which an "accept" elsewhere does not shorten: a drop is final.
+ * There is a set for each length of prefix, not one set of intervals, for two reasons:
+ *   - interval sets refuse what overlaps, and a banned network may well have a banned address in it;
+ *   - hash tables take thousands of elements in no time.
+ *
+ * The hook is input, not prerouting, for three reasons:
+ *   - the destination there is that of the socket, even if it was translated on the way;
+ *   - nothing that is forwarded is touched;
+ *   - a packet dropped there leaves no entry in the connection table either.
+ *
+ * The chain comes before the operator's own rules (priority 0). An "accept" elsewhere does not cancel it: a drop is
+ * final.
  *
  * Gates that are looked after by other means are left out. Writes to a stream of the caller's, some 30 bytes an entry
  * (three times as many for changes).
@@ -26,7 +32,7 @@
 
 #include <stdio.h>
 
-/* Elements of one set: more than there are bans, since the kernel clears away what has run out a while later. */
+/* Elements of one set: more than there are bans, since the kernel clears ended elements away only a while later. */
 #define NFT_SCRIPT_SET_SIZE (2u * FIREWALL_ENTRIES_MAX)
 
 /* The lengths of prefix that have a set. */
@@ -34,17 +40,17 @@ struct nft_lengths {
     bool v4[33], v6[129];
 };
 
-/* The table, whole, in place of whatever is there under its name, in one transaction. `entries` as firewall_sort()
+/* Writes the whole table, in place of any table of its name, in one transaction. `entries` are as firewall_sort()
  * leaves them, none with left_ms 0. *ret_have: the sets that there are then. */
 void nft_script_replace(FILE *out, const char *table, const struct firewall_gates *gates,
                         const struct firewall_entry *entries, size_t count, struct nft_lengths *ret_have);
 
-/* Entries added, with a new time if they are there, or removed (left_ms 0); `entries` strictly ascending. Sets that are
- * not in *have are made, and stand in it afterwards. */
+/* Writes entries to be added, with a new time if they are there, or to be removed (left_ms 0). `entries` are strictly
+ * ascending. Sets that are not in *have are made, and stand in it afterwards. */
 void nft_script_change(FILE *out, const char *table, const struct firewall_entry *entries, size_t count,
                        struct nft_lengths *have);
 
-/* Asks for the counter; and its answer. False: that is no such answer. */
+/* Asks for the counter, and reads the answer. Returns false when that is no such answer. */
 void nft_script_ask(FILE *out, const char *table);
 bool nft_script_read_counter(const char *answer, uint64_t *ret_packets, uint64_t *ret_bytes);
 

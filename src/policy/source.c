@@ -13,8 +13,8 @@
 #define SHARDS       64u
 #define CAPACITY_MIN 1024u
 
-/* The sets s with s % SHARDS equal to the index. The lock protects who an entry belongs to; the counters of a source
- * are atomic and need none. */
+/* A shard has the sets s with s % SHARDS equal to its index. Its lock protects which key an entry belongs to. The
+ * counters of a source are atomic and need none. */
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
     _Atomic uint64_t used, created, evicted, fallbacks;
@@ -102,7 +102,7 @@ struct source_key source_key_coarser(struct source_key k)
     return (struct source_key){0, SOURCE_ALL};
 }
 
-/* When the last limiter of an entry has drained: from then on it equals a new one. */
+/* When the last limiter of an entry has drained. */
 static uint64_t drained_at(const struct source *s)
 {
     uint64_t at = 0;
@@ -113,7 +113,7 @@ static uint64_t drained_at(const struct source *s)
     return at;
 }
 
-/* Nobody holds it, and forgetting it would forget nothing but a good standing. */
+/* Whether nobody holds the entry, and forgetting it loses nothing but a good standing. */
 static bool is_evictable(const struct source *s, uint64_t now_ns)
 {
     return atomic_load_explicit(&s->refs, memory_order_acquire) == 0 && atomic_load(&s->half_open) == 0 &&
@@ -138,8 +138,8 @@ static uint8_t standing_tick(uint64_t now_ns)
     return (uint8_t)((now_ns >> SOURCE_STANDING_TICK_LOG2_NS) % 255 + 1);
 }
 
-/* In ticks. A mark from the future is another worker's clock, a little ahead: it reads as 254 and so as long ago, for
- * the moments until this clock follows. */
+/* In ticks. Another worker's clock may be a little ahead and leave a mark from the future. Such a mark reads as 254
+ * ticks, and so as long ago, until this clock follows. */
 static uint32_t standing_age(const struct source *s, uint64_t now_ns)
 {
     uint8_t good = atomic_load_explicit(&s->good, memory_order_relaxed);
@@ -160,7 +160,7 @@ bool source_in_good_standing(const struct source *s, uint64_t within_ns, uint64_
            age <= (within_ns + (UINT64_C(1) << SOURCE_STANDING_TICK_LOG2_NS) - 1) >> SOURCE_STANDING_TICK_LOG2_NS;
 }
 
-/* So that it does not look fresh when the ticks have gone round. */
+/* Forgets an old standing, so that it does not look fresh when the ticks have gone round. */
 static void forget_old_standing(struct source *s, uint64_t now_ns)
 {
     if (!source_in_good_standing(s, SOURCE_STANDING_MAX_NS, now_ns))
@@ -176,7 +176,7 @@ static bool is_missed_less(const struct source *a, const struct source *b, uint6
     return age_a != age_b ? age_a > age_b : drained_at(a) < drained_at(b);
 }
 
-/* A free entry, else of those that may be evicted the one that is missed least, else NULL. */
+/* A free entry; else the evictable one that is missed least; else NULL. */
 static struct source *find_victim(struct source *set, uint64_t now_ns)
 {
     struct source *victim = NULL;
@@ -212,7 +212,7 @@ static size_t set_of(const struct source_table *t, struct source_key k)
     return hash_bytes(&t->key, words, sizeof(words)) & (t->capacity / WAYS - 1);
 }
 
-/* The entry for exactly this key, with a reference; NULL when all entries of its set are busy. */
+/* The entry for exactly this key, with a reference; NULL when no entry of its set is free or evictable. */
 static struct source *acquire_exact(struct source_table *t, struct source_key k, uint64_t now_ns)
 {
     size_t index = set_of(t, k);
@@ -327,7 +327,7 @@ void source_table_forgive(struct source_table *t, const struct rate rates[static
     forgive(&t->all, rates, now_ns);
 }
 
-/* Looks before it writes: a store would give memory to all pages of the table that nobody has used. */
+/* Looks before it writes: a store would give memory to all unused pages of the table. */
 void source_table_pardon(struct source_table *t)
 {
     for (size_t i = 0; i < t->capacity; i++)

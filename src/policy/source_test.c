@@ -110,7 +110,7 @@ static void a_source_is_remembered_until_it_has_drained(void **state)
     assert_ptr_equal(source_acquire(t, v4(1), START), s);
     assert_true(send_one(s, START) > 0);
     source_release(s);
-    /* ... and strangers, however many, do not push the memory of it out. */
+    /* ... and strangers, in any number, do not push the memory of it out. */
     for (uint32_t i = 0; i < 100000; i++)
         source_release(source_acquire(t, v4(1000 + i), START));
     assert_ptr_equal(source_acquire(t, v4(1), START), s);
@@ -203,7 +203,7 @@ static void what_keeps_an_entry(void **state)
     }
 }
 
-/* All of the table busy: everyone is counted somewhere, nobody is refused an entry. */
+/* All of the table busy: each source is counted somewhere, and none is refused an entry. */
 static void a_table_full_of_busy_entries_falls_back_to_everyone(void **state)
 {
     struct source_table *t = new_table(0);
@@ -241,7 +241,7 @@ static size_t resident_bytes(void)
 }
 
 /* Each of a million sources connects, sends as much as it may, and leaves. Memory stays as it is, and all of them
- * together get no more than one full burst for each entry that exists: those without an entry share. */
+ * together get no more than one full burst for each entry that exists: sources without an entry share. */
 static void a_million_sources_in_fixed_memory(void **state)
 {
     struct source_table *t = new_table(1 << 16);
@@ -284,7 +284,7 @@ static void a_million_sources_fit_in_64_mib_with_room_for_each(void **state)
     assert_true(stats_of(t).memory_bytes <= (64u << 20) + 16384);
     for (uint32_t i = 0; i < MILLION / 2; i++)
         source_release(source_acquire(t, v4(i), START + i));
-    /* Half full: of drained entries all are forgettable, so nobody ever has to share. */
+    /* Half full: all drained entries are forgettable, so no source ever has to share. */
     assert_int_equal(stats_of(t).fallbacks, 0);
     source_table_free(t);
 }
@@ -347,7 +347,7 @@ static void threads_share_the_table(void **state)
         assert_int_equal(visitors[i].wrong, 0);
         admitted += visitors[i].admitted;
     }
-    /* Hardly any time passes, so each entry gives one burst at most, to whomever it stands for. */
+    /* Hardly any time passes, so each entry gives one burst at most, to any sources that it stands for. */
     assert_true(admitted <= (stats_of(t).capacity + 1) * 5);
     assert_true(admitted >= 5);
     for (uint32_t i = 0; i < GUESTS; i++) { /* all references came back */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "policy/strikes.h"
 
-/* The fullest that any bucket can be, in ticks: full, and then on probation. */
+/* The highest level of any word, in ticks: a full bucket, and then probation. */
 #define LEVEL_MAX ((uint32_t)((STRIKES_WITHIN_MAX_NS + STRIKES_PROBATION_MAX_NS) >> STRIKES_TICK_LOG2_NS))
 
 _Static_assert(LEVEL_MAX < UINT32_MAX / 8, "differences of ticks tell past from future");
@@ -27,7 +27,7 @@ static uint32_t level_of(uint32_t word, uint32_t now)
     return word == 0 || level > LEVEL_MAX ? 0 : level;
 }
 
-/* 0 stands for an empty bucket: a time that falls on it is put off by a tick. */
+/* 0 stands for an empty bucket, so a time that falls on it is put off by a tick. */
 static uint32_t word_of(uint32_t level, uint32_t now)
 {
     uint32_t word = now + level;

@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The score of a source's offences, in one 32-bit word of its entry: a leaky bucket. `strikes` within `within_ns` fill
- * it, and it leaks one strike each within_ns / strikes. As in gcra.h the word is the time at which the bucket will be
- * empty, in ticks of 2^24 ns (16.8 ms) since boot; 0: empty. Lock-free (compare-and-swap); any thread. Pure.
+ * Counts the offences of a source in a leaky bucket, and says when it is full. Then relay/offence.c bans the source or
+ * puts it on probation.
+ *
+ * The score is one 32-bit word of the source's entry. `strikes` within `within_ns` fill the bucket, and it leaks one
+ * strike each within_ns / strikes. As in gcra.h the word is the time at which the bucket will be empty, in ticks of
+ * 2^24 ns (16.8 ms) since boot; 0: empty.
+ *
+ *   State          strikes_add()                                           With time
+ *   empty          filling; or full at once: empty, STRIKES_FULL           -
+ *   filling        filling; or full: empty, STRIKES_FULL                   leaks until it is empty
+ *   on probation   the word stays as it is, STRIKES_FULL                   ends: a full bucket, which leaks
+ *
+ * strikes_begin_probation() leads to probation from any state. The word then stands above what any score can be.
+ *
+ * When full: the bucket is emptied and the caller told so, exactly once however many threads add to it. An offence
+ * during probation is one too many each time.
  *
  * Ticks wrap after 834 days and are compared by difference. A difference that no score can have is a word from the
- * past, and so an empty bucket; only one that nobody has touched for 826 to 834 days could be taken for a full one.
+ * past, and so an empty bucket. Only a word that nobody has touched for 826 to 834 days could be taken for a full one.
  *
- * When full: the bucket is emptied and the caller told so, exactly once however many threads add to it. The caller bans
- * the source, or puts it on probation: then the word stands above what any score can be, and returns to it when the
- * time is over. An offence during probation is one too many again, and leaves the word as it is.
+ * Lock-free (compare-and-swap); any thread. Pure.
  */
 #ifndef WEIR_POLICY_STRIKES_H
 #define WEIR_POLICY_STRIKES_H
@@ -44,14 +55,14 @@ enum strikes_tier {
 /* Adds `n` strikes. */
 MUST_USE enum strikes_tier strikes_add(strikes_word *w, const struct strike_rules *r, unsigned n, uint64_t now_ns);
 
-/* On probation for `for_ns` from now, at most STRIKES_PROBATION_MAX_NS. */
+/* Puts a source on probation for `for_ns` from now, at most STRIKES_PROBATION_MAX_NS. */
 void strikes_begin_probation(strikes_word *w, const struct strike_rules *r, uint64_t for_ns, uint64_t now_ns);
 bool strikes_on_probation(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns);
 
 /* Strikes in the bucket now, begun ones counted whole; at most r->strikes. */
 unsigned strikes_score(const strikes_word *w, const struct strike_rules *r, uint64_t now_ns);
 
-/* Whether forgetting the word would forget nothing. */
+/* Whether the bucket is empty, so that forgetting the word loses nothing. */
 bool strikes_are_drained(const strikes_word *w, uint64_t now_ns);
 
 #endif

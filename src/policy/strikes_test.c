@@ -183,7 +183,7 @@ static void *add_many(void *arg)
     return NULL;
 }
 
-/* At one instant nothing leaks: each ten strikes are one ban, whoever adds them. */
+/* At one instant nothing leaks: each ten strikes are one ban, from any threads. */
 static void no_strike_and_no_ban_is_lost_between_threads(void **state)
 {
     pthread_t threads[THREADS];

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A shared tally of 64-bit keyed hashes, each with its one holder among the connections of a gate. For the routing ids
- * in use.
+ * The table of routing ids in use: 64-bit keyed hashes, each with its one holder among the connections of a gate.
  *
- * 32 bytes a slot, open addressing without tombstones, charged to the memory account. Under a lock of its own:
- * handshakes are rare beside messages. When memory is out tally_claim() says so; the caller refuses.
+ * A slot is empty or held: tally_claim() fills it, tally_remove() empties it. A held one may be without a descriptor,
+ * after tally_let_go(). One lock protects the slots and their holders; handshakes are rare beside messages.
+ *
+ * 32 bytes a slot, open addressing without tombstones, charged to the memory account. When memory is out tally_claim()
+ * says so, and the caller refuses.
  */
 #ifndef WEIR_POLICY_TALLY_H
 #define WEIR_POLICY_TALLY_H
@@ -17,13 +19,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Belongs to whoever uses the tally; only looked at and changed under its lock. */
+/* Belongs to the user of the tally; looked at and changed under its lock only. */
 struct tally_holder {
-    const void *owner;   /* who is compared with it, never followed; NULL: nobody is the same */
+    const void *owner;   /* only compared, never followed; NULL: it equals nobody */
     uint32_t descriptor; /* plus one; 0: there is none, or it is about to be closed */
     uint32_t number;     /* of the holder, given by tally_claim() */
-    uint32_t asked_ms;   /* since when a sign of life is waited for; 0: it is not */
-    uint32_t waiting;    /* claims that wait for it */
+    uint32_t asked_ms;   /* since when a sign of life is awaited; 0: none is */
+    uint32_t waiting;    /* claims that wait for this holder */
 };
 
 struct tally_slot {
@@ -44,17 +46,18 @@ enum tally_result { TALLY_ADDED, TALLY_TAKEN, TALLY_NO_MEMORY };
 void tally_init(struct tally *x, struct account *account);
 void tally_fini(struct tally *x);
 
-/* The only holder of `hash` (not 0): ADDED, or TAKEN when there is one, or NO_MEMORY. `holder` is what tally_ask()
- * hands on, with a number. Any thread. */
+/* Makes `holder` the only holder of `hash` (not 0): ADDED, or TAKEN when there is one, or NO_MEMORY. `holder` is
+ * copied, gets a number, and is what tally_ask() hands on. Any thread. */
 MUST_USE enum tally_result tally_claim(struct tally *x, uint64_t hash, const struct tally_holder *holder);
 
-/* Calls `ask` with the holder, or NULL, under the lock, so that its descriptor stays open meanwhile. Any thread. */
+/* Calls `ask` with the holder, or NULL, under the lock, so that the holder's descriptor stays open meanwhile. Any
+ * thread. */
 void tally_ask(struct tally *x, uint64_t hash, void (*ask)(struct tally_holder *holder, void *arg), void *arg);
 
-/* The holder's descriptor is about to be closed. Before tally_remove(). */
+/* Notes that the holder's descriptor is about to be closed. To be called before tally_remove(). */
 void tally_let_go(struct tally *x, uint64_t hash);
 
-/* The holder is gone; harmless for a hash not held. */
+/* Removes the holder; harmless for a hash that is not held. */
 void tally_remove(struct tally *x, uint64_t hash);
 
 #endif

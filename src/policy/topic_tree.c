@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The share of the account that topics may take with their text. */
+/* Topics may take one part of so many of the account with their text. */
 #define TEXT_SHARE 8u
 
 struct topic {
@@ -13,14 +13,14 @@ struct topic {
     uint8_t text[];
 };
 
-/* Where topics part: at this byte, in this bit of it; bit 8 says whether there is a byte at all. */
+/* The place where topics part: this byte, and this bit of it. Bit 8 says whether there is a byte at all. */
 struct branch {
     uintptr_t child[2];
     uint32_t byte;
     uint8_t bit;
 };
 
-/* Where a topic hangs, and where the branch above it does. */
+/* Where a topic hangs, and where the branch above it hangs. */
 struct place {
     uintptr_t *at, *above;
     unsigned side; /* of the branch above */
@@ -52,8 +52,8 @@ static struct bytes text_of(const struct topic *x)
     return (struct bytes){x->text, x->len};
 }
 
-/* A table of libzmq's trie reaches from the lowest to the highest byte that follows; children that part in bit k are
- * less than 2^(k+1) apart. The end of a topic has no place in it. */
+/* A table of libzmq's trie reaches from the lowest to the highest byte that follows. Children that part in bit k are
+ * less than 2^(k+1) apart. The end of a topic has no place in the table. */
 static uint64_t table_bytes(unsigned bit)
 {
     return bit < 8 ? (uint64_t)sizeof(void *) << (bit + 1) : 0;
@@ -135,7 +135,7 @@ static void topic_free(struct topic_tree *t, struct topic *x)
 
 /* ---- adding ---- */
 
-/* Puts a branch with the new topic where it parts from what is there. */
+/* Puts a branch with the new topic where it parts from the topics that are there. */
 static void graft(struct topic_tree *t, struct topic *x, struct branch *b)
 {
     struct bytes topic = text_of(x);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The topics subscribed through a gate, and what they cost its application. libzmq keeps them in a trie with a node for
- * each byte, so a topic costs what it does not share with another one. The number alone would say little: 60 000 names
- * of instruments take 10 MB there, and as many random strings of 200 bytes 400 MB.
+ * Counts the topics subscribed through a gate, and what they cost its application.
  *
- * Here they stand in a crit-bit tree (D. J. Bernstein), whose branches are the places where topics part: two
- * allocations and its bytes for each topic, charged to the memory account. It gives the number of nodes of libzmq's
- * trie exactly, and the tables of its branches from above.
+ * libzmq keeps topics in a trie with a node for each byte, so a topic costs the bytes that it shares with no other one.
+ * The number of topics alone would say little: 60 000 names of instruments take 10 MB there, and as many random strings
+ * of 200 bytes 400 MB.
  *
- * Shared by the workers, under a lock of its own. When full, in cost or in bytes of text (an eighth of the account,
- * since topics that share much cost Weir more than the application): topic_tree_hold() refuses; the caller waits or
- * makes room.
+ * Weir keeps them in a crit-bit tree (D. J. Bernstein), whose branches are the places where topics part. Each topic
+ * takes two allocations and its bytes, charged to the memory account. The tree gives the number of nodes of libzmq's
+ * trie exactly, and an upper bound for the tables of its branches.
+ *
+ * When full, in cost or in bytes of text, topic_tree_hold() refuses; the caller waits or makes room. Text may take an
+ * eighth of the account, since topics that share much cost Weir more than the application.
+ *
+ * Shared by the workers. One lock protects the tree and its topics; `cost` is atomic and read without it.
  */
 #ifndef WEIR_POLICY_TOPIC_TREE_H
 #define WEIR_POLICY_TOPIC_TREE_H
@@ -43,7 +46,7 @@ struct topic_tree {
 
 enum topic_result { TOPIC_HELD, TOPIC_TREE_FULL, TOPIC_NO_MEMORY };
 
-/* What one call has found. */
+/* The result of one call. */
 struct topic_found {
     struct topic *topic;
     uint64_t cost;  /* what the application allocates for this holder, or frees */
@@ -53,15 +56,16 @@ struct topic_found {
 void topic_tree_init(struct topic_tree *t, struct account *account);
 void topic_tree_fini(struct topic_tree *t);
 
-/* One more holder of a topic, if what it costs then is within `limit_cost`. ret->topic stays where it is as long as it
+/* Adds a holder to a topic, if the cost of all stays within `limit_cost`. ret->topic stays where it is as long as it
  * has holders. */
 MUST_USE enum topic_result topic_tree_hold(struct topic_tree *t, struct bytes topic, uint64_t limit_cost,
                                            struct topic_found *ret);
 
-/* The topic, if somebody holds it; else ret->topic is NULL. Without holding it, it may be compared and no more. */
+/* Finds a topic; ret->topic is NULL when nobody holds it. A caller that does not hold it may only compare the
+ * pointer. */
 void topic_tree_find(struct topic_tree *t, struct bytes topic, struct topic_found *ret);
 
-/* One holder less. Returns what the application frees. */
+/* Removes one holder. Returns the bytes that the application frees. */
 uint64_t topic_tree_release(struct topic_tree *t, struct topic *topic);
 
 /* The same for `n` topics, as numbers (0 is skipped), under one lock. */

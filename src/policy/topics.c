@@ -6,7 +6,7 @@
 #define CAPACITY_MIN 8u
 #define CAPACITY_MAX (1u << 31)
 
-/* Numbers of topics are addresses: their upper bits have to reach the lower ones (Fibonacci hashing). */
+/* Numbers of topics are addresses, so their upper bits have to reach the lower ones (Fibonacci hashing). */
 static uint32_t home_of(uint64_t key, uint32_t mask)
 {
     return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & mask;
@@ -77,8 +77,8 @@ enum topics_result topics_add(struct topics *t, struct account *a, uint64_t topi
     return TOPICS_ADDED;
 }
 
-/* Moves up what stands behind the hole and would no longer be found (Knuth, TAOCP 6.4, algorithm R): no tombstones, so
- * endless subscribing and cancelling does not wear the set out. */
+/* Moves up entries behind the hole that would not be found any more (Knuth, TAOCP 6.4, algorithm R). There are no
+ * tombstones, so endless subscribing and cancelling does not wear the set out. */
 static void close_hole(struct topics *t, uint32_t hole)
 {
     uint32_t mask = t->capacity - 1;

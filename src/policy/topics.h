@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The subscriptions of one connection, as a set of numbers (of topics in the gate's tree), so that a CANCEL gives back
- * only what a SUBSCRIBE took (otherwise cancels of topics never held would empty the counters). libzmq keeps, per
- * topic, a set of pipes: subscribing twice is one entry, and one cancel removes it; this set does the same.
+ * The subscriptions of one connection: a set of numbers (of topics in the gate's tree), so that a CANCEL gives back
+ * only what a SUBSCRIBE took. Otherwise cancels of topics never held would empty the counters.
  *
- * Open addressing, grown by doubling; 8 bytes a slot, charged to the memory account by the owner's allocator. An empty
- * set owns nothing. When full: topics_add() refuses past `max_count`; the caller judges (the verdict is
+ * libzmq keeps a set of pipes for each topic: subscribing twice is one entry, and one cancel removes it. This set does
+ * the same.
+ *
+ * Open addressing, grown by doubling; 8 bytes a slot, charged to the memory account that the caller passes. An empty
+ * set owns nothing. When full: topics_add() refuses past `max_count`, and the caller judges (the verdict is
  * `subscriptions_too_many`).
  */
 #ifndef WEIR_POLICY_TOPICS_H
@@ -29,7 +31,7 @@ enum topics_result { TOPICS_ADDED, TOPICS_KNOWN, TOPICS_REMOVED, TOPICS_UNKNOWN,
 
 bool topics_have(const struct topics *t, uint64_t topic);
 
-/* SUBSCRIBE to a topic (not 0) of `len` bytes: ADDED, KNOWN (nothing changed), FULL (count == max_count) or NO_MEMORY
+/* SUBSCRIBE to a topic (not 0) of `len` bytes: ADDED, KNOWN (nothing changed), FULL (max_count is reached) or NO_MEMORY
  * (account or malloc). */
 MUST_USE enum topics_result topics_add(struct topics *t, struct account *a, uint64_t topic, size_t len,
                                        uint32_t max_count);

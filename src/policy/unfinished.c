@@ -20,8 +20,8 @@ static uint64_t time_of(uint64_t bytes, uint64_t pace)
     return ns < (double)UNFINISHED_SLOWEST_NS ? (uint64_t)ns : UNFINISHED_SLOWEST_NS;
 }
 
-/* The place of the client's source in the line, taken now if it had none; what is known of it is the best that any of
- * its connections asks with. NULL: the line is full. */
+/* The place of the client's source in the line, taken now if it had none. It keeps the best pace and time that any of
+ * the source's connections asks with. NULL: the line is full. */
 static struct unfinished_turn *line_up(struct unfinished *u, struct unfinished_client client, uint64_t bytes,
                                        uint64_t now_ns)
 {
@@ -105,7 +105,7 @@ bool unfinished_reserve(struct unfinished *u, uint64_t limit_bytes, struct unfin
     return true;
 }
 
-/* Only its holder gives the pass back, and nobody else adds to what goes by it. */
+/* Only its holder gives the pass back, and no other connection adds to the bytes that go by it. */
 void unfinished_release(struct unfinished *u, uint64_t id, uint64_t bytes)
 {
     uint64_t beyond = 0;

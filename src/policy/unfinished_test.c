@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The pool, the pass beyond it, whose turn it is, and what a holder must do while others wait. */
+/* The pool, the pass beyond it, the order of the line, and the pace of a holder while others wait. */
 #include "policy/unfinished.h"
 
 #include "base/property.h"
@@ -66,7 +66,7 @@ static void who_goes_beyond_takes_nothing_from_the_pool(void **state)
     assert_int_equal(unfinished_held(&u), 0);
 }
 
-/* Neither the pool nor the pass is held by what waits at its end. */
+/* A message that waits at its end holds neither the pool nor the pass. */
 static void whose_end_waits_is_in_nobodys_way(void **state)
 {
     assert_true(reserve(1, 1, 100 * LIMIT));
@@ -101,7 +101,8 @@ static void one_at_a_time_goes_beyond(void **state)
     assert_int_equal(u.pass, 0);
 }
 
-/* One source with thirty connections that each announce more than fits, and one honest client, whoever asks first. */
+/* One source with thirty connections that each announce more than fits, and one honest client, in any order of
+ * asking. */
 static void many_connections_of_a_source_are_one_in_the_line(void **state)
 {
     for (unsigned honest_asks_at = 0; honest_asks_at < 31; honest_asks_at++) {
@@ -160,7 +161,7 @@ static void who_does_not_ask_again_has_given_up(void **state)
     assert_true(reserve(2, 2, 1));
 }
 
-/* A worker whose clock is behind does not take those for gone that asked in its future. */
+/* A worker whose clock is behind does not take sources for gone that asked in its future. */
 static void clocks_may_differ(void **state)
 {
     now = NS_PER_S;
@@ -196,7 +197,8 @@ static void a_full_line_lets_in_when_somebody_was_served(void **state)
     assert_true(reserve(500, 500, 1));
 }
 
-/* At 10 bytes a second 500 bytes take longer than at once; who waits that much longer goes first all the same. */
+/* At 10 bytes a second 500 bytes take longer than at once. A source that has waited that much longer goes first all the
+ * same. */
 static void who_is_slow_stands_behind_but_not_for_ever(void **state)
 {
     assert_true(reserve(9, 90, LIMIT));

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Every judgement that Weir can pass on a peer, in one table: the enum, the metric label, the log line, the
- * documentation and the completeness test come from these rows.
+ * The table of every verdict that Weir can pass on a peer. The enum, the metric label, the log line, the documentation
+ * and the completeness test come from these rows.
  *
  * VERDICT(NAME, label, kind, strikes, sentence)
- *   label    stable name in metrics, events and documentation
- *   kind     NONE      no offence, or nobody's fault, or what an honest peer cannot help: leaving at any moment (a
- * crash, the probe of a load balancer), meeting one's own old connection after a restart, taking in slowly, and what
- * only the sum of all clients behind an address exceeds and being refused settles MISTAKE   what somebody has
- * configured or written wrongly, and what released libzmq can send: the connection ends, and nothing is held against
- * its source PROTOCOL  what no honest libzmq peer can send EXCESS    a limit was broken, where it drops or closes
- *   strikes  what one offence (PROTOCOL, EXCESS) adds to the source's score (strikes.h); 0 for the others
- *   sentence what a person reads; completes "refused: ..."
+ *
+ *   label     stable name in metrics, events and documentation
+ *   kind      NONE      no offence, or nobody's fault, or something that an honest peer cannot help:
+ *                         - leaving at any moment (a crash, the probe of a load balancer);
+ *                         - meeting its own old connection after a restart;
+ *                         - taking in slowly;
+ *                         - an excess of the sum of all clients behind an address alone, which being refused settles
+ *             MISTAKE   wrong configuration or code, and what released libzmq can send: the connection ends, and
+ *                       nothing is held against its source
+ *             PROTOCOL  what no honest libzmq peer can send
+ *             EXCESS    a limit was broken, where it drops or closes
+ *   strikes   what one offence (PROTOCOL, EXCESS) adds to the source's score (strikes.h); 0 for the others
+ *   sentence  what a person reads; completes "refused: ..."
  */
 #ifndef WEIR_POLICY_VERDICT_H
 #define WEIR_POLICY_VERDICT_H
@@ -152,7 +157,7 @@ struct verdict_info {
 /* The row of a verdict. Pure; v must be below VERDICT_COUNT. */
 const struct verdict_info *verdict_info(enum verdict v);
 
-/* The kind of a verdict, and whether it is held against the source. Pure; v must be below VERDICT_COUNT. */
+/* The kind of a verdict, and whether it counts against the source. Pure; v must be below VERDICT_COUNT. */
 enum offence verdict_offence(enum verdict v);
 static inline bool verdict_counts(enum verdict v)
 {

@@ -64,7 +64,7 @@ static void offences_are_of_the_protocol_or_of_excess(void **state)
     }
     assert_int_equal(verdict_offence(VERDICT_BAD_GREETING), OFFENCE_PROTOCOL);
     assert_int_equal(verdict_offence(VERDICT_OVER_MESSAGES), OFFENCE_EXCESS);
-    /* Weir's own refusals never feed back, and whoever only leaves or is slow is no offender. */
+    /* Weir's own refusals never feed back, and a peer that only leaves or is slow is no offender. */
     static const enum verdict none[] = {VERDICT_BANNED,
                                         VERDICT_TOO_MANY_CONNECTIONS,
                                         VERDICT_OVER_CONNECTION_RATE,
@@ -83,7 +83,7 @@ static void offences_are_of_the_protocol_or_of_excess(void **state)
         assert_int_equal(verdict_offence(none[i]), OFFENCE_NONE);
 }
 
-/* What somebody has configured wrongly, or released libzmq can send, is held against nobody. */
+/* Wrong configuration, and bytes that released libzmq can send, are held against nobody. */
 static void mistakes_are_no_offences(void **state)
 {
     static const enum verdict mistakes[] = {

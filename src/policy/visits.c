@@ -17,7 +17,7 @@ void visits_note(struct visits *v, uint64_t hash, uint64_t now_ns)
         atomic_store_explicit(&v->at[slot(hash, i)], (uint8_t)tick_of(now_ns), memory_order_relaxed);
 }
 
-/* The clocks of two workers may differ a little: a tick ahead of `now_ns` is no age at all. */
+/* The clocks of two workers may differ a little: a tick that is one ahead of `now_ns` is no age at all. */
 static bool is_fresh(uint8_t tick, uint32_t now, uint32_t within)
 {
     uint32_t age = (now + 255 - tick) % 255;

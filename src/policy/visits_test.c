@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Who was here lately, and for how long that is remembered. */
+/* Which hashes were here lately, and for how long that is remembered. */
 #include "policy/visits.h"
 
 #include "base/property.h"

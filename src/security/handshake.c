@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Room that Weir's own properties and a frame header may need beyond what the client sent. */
+/* Room for Weir's own properties and a frame header, beyond what the client sent. */
 #define REWRITE_ROOM 512u
 
-/* What a peer says of its greeting until it has told its version. */
+/* The bytes of a greeting up to its version. */
 #define VERSION_BYTES (ZMTP_SIGNATURE_BYTES + 1)
 
 static void refuse(struct handshake *h, enum verdict v)
@@ -102,16 +102,16 @@ void handshake_fini(struct handshake *h)
 
 /* ---- greetings ---- */
 
-/* The type that is believed, and the one that the application has said itself. */
+/* Whether the client's type fits the one that is believed of the application, and the one that it has said itself. */
 static bool types_fit(const struct handshake *h)
 {
     return socket_types_fit(h->client_socket, h->app.socket) && socket_types_fit(h->client_socket, h->app_socket);
 }
 
 /*
- * Who initiates PLAIN or CURVE. That is independent of who connects, and libzmq leaves as-server 0 in every greeting, a
- * server's too, so that 0 says nothing. If the application was not seen yet, it is connected now, and whoever says
- * HELLO first is the one.
+ * Settles who initiates PLAIN or CURVE. That is independent of who connects. libzmq leaves as-server 0 in every
+ * greeting, a server's too, so that 0 says nothing. If the application was not seen yet, it is connected now, and the
+ * side that says HELLO first is the initiator.
  */
 static void settle_roles(struct handshake *h)
 {
@@ -136,8 +136,8 @@ static void check_client_greeting(struct handshake *h)
         settle_roles(h);
 }
 
-/* `old`: it is the client that speaks no more than 2.0. Such a one has to be told nothing, so that it may be here
- * before the application is known. */
+/* `old`: it is the client that speaks no more than 2.0. Such a client has to be told nothing, so that its greeting may
+ * be whole before the application is known. */
 static void accept_zmtp2(struct handshake *h, bool old)
 {
     h->client_socket = socket_type_from_zmtp2(h->client.socket_code);
@@ -158,8 +158,9 @@ static void tell_version(struct handshake *h)
         h->told_version = queue_put(h, &h->to_client, &version, 1);
 }
 
-/* The rest of the greeting, once the client has said its own: an older peer would take it for frames, and libzmq, told
- * of another mechanism than its own, closes before it has said which. It says all as soon as it is told the version. */
+/* Sends the rest of the greeting, once the client has sent its own. An older peer would take it for frames. libzmq,
+ * told of another mechanism than its own, closes before it has said which; it says all as soon as it is told the
+ * version. */
 static void answer_greeting(struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_client);
@@ -173,8 +174,8 @@ static void answer_greeting(struct handshake *h)
     h->answered = queue_put(h, &h->to_client, bytes + VERSION_BYTES, ZMTP_GREETING_BYTES - VERSION_BYTES);
 }
 
-/* The client's greeting as the application gets it: its own version and role, so that both ends choose the same
- * encodings. Returns its length. */
+/* Writes the client's greeting for the application, with the client's own version and role, so that both ends choose
+ * the same encodings. Returns its length. */
 static size_t put_client_greeting(const struct handshake *h, uint8_t dst[static ZMTP_GREETING_BYTES])
 {
     if (!handshake_is_zmtp2(h)) {
@@ -185,7 +186,7 @@ static size_t put_client_greeting(const struct handshake *h, uint8_t dst[static 
     return ZMTP2_GREETING_BYTES;
 }
 
-/* What the application was not sent of it when it was asked. */
+/* Queues the part of the client's greeting that the application was not sent when it was asked. */
 static void pass_greeting_on(struct handshake *h)
 {
     uint8_t greeting[ZMTP_GREETING_BYTES];
@@ -202,8 +203,8 @@ static enum greeting_result parse_client_greeting(struct handshake *h, struct by
                                              : zmtp_greeting_parse(in.at, in.len, &h->client, ret_used);
 }
 
-/* A load balancer that the gate was not told of makes a mistake of the operator's; it is known by its first octets, for
- * which one has to wait. */
+/* A load balancer that the gate was not told of is a mistake of the operator's. Its first octets tell it, and one has
+ * to wait for them. */
 static void refuse_greeting(struct handshake *h, struct bytes in)
 {
     enum proxy_protocol_result r = proxy_protocol_begins(in);
@@ -241,8 +242,8 @@ static bool take_client_greeting(struct handshake *h)
     return h->verdict == VERDICT_PASS && h->app_known;
 }
 
-/* An application that meets a 2.0 peer, or is one, answers signature, its own major version, and RFC 15's socket-type
- * byte. */
+/* An application that meets a 2.0 peer, or is one, answers with the signature, its own major version, and RFC 15's
+ * socket-type byte. */
 static bool take_app_greeting_v2(struct handshake *h)
 {
     struct bytes in = queue_bytes(&h->from_app);
@@ -267,8 +268,8 @@ static bool take_app_greeting_v2(struct handshake *h)
     return h->app_greeted;
 }
 
-/* What it says is what the client is told; or if the client was told before and that is no longer true, only a new
- * connection helps. */
+/* The client is told what the application says. If the client was told something else before, only a new connection
+ * helps. */
 static void note_app_greeting(struct handshake *h, const struct zmtp_greeting *g)
 {
     if (!h->app_known)
@@ -313,8 +314,8 @@ static bool take_app_greeting(struct handshake *h)
 
 enum frame_result { FRAME_NEED, FRAME_WHOLE, FRAME_WRONG };
 
-/* One frame at the front of `q`: its body and whole length. Says WRONG, with the verdict, as early as the bytes allow.
- */
+/* Takes one frame at the front of `q`: its body and whole length. Returns FRAME_WRONG, with the verdict, as early as
+ * the bytes allow. */
 static enum frame_result take_frame(const struct handshake_bytes *q, bool zmtp2, uint32_t max, struct bytes *ret_body,
                                     size_t *ret_len, enum verdict *ret_why)
 {
@@ -394,7 +395,7 @@ static bool forward_rewritten(struct handshake *h, struct bytes body, struct byt
     size_t most = body.len + REWRITE_ROOM;
     if (!queue_reserve(h, &h->to_app, most + ZMTP_HEADER_MAX))
         return false;
-    /* The header's length depends on the body's: the body is made behind a long header's place first, then moved. */
+    /* The header's length depends on the body's. So the body is made behind the place of a long header, then moved. */
     uint8_t *at = h->to_app.data + h->to_app.len, *new_body = at + ZMTP_HEADER_MAX;
     memcpy(new_body, body.at, name_len);
     size_t len = put_metadata(h, new_body + name_len, most - name_len, metadata);
@@ -432,7 +433,7 @@ static bool take_client_identity(struct handshake *h, struct bytes frame, struct
     return queue_put(h, &h->to_app, frame.at, frame.len);
 }
 
-/* One command of the client, if it is its turn and the bytes are there. True when something was taken. */
+/* Takes one command of the client, if it is its turn and the bytes are there. Returns true when something was taken. */
 static bool client_step(struct handshake *h)
 {
     struct bytes body, frame = queue_bytes(&h->from_client);
@@ -477,7 +478,7 @@ static bool app_step(struct handshake *h)
     bool greeted = h->app_greeted;
     if (!h->app_open || !take_app_greeting(h))
         return false;
-    /* Its greeting may be what the client's waits for. */
+    /* The client's greeting may wait for the application's. */
     if (!greeted)
         return true;
     if (!h->client_greeted || !mechanism_app_turn(h))
@@ -505,7 +506,7 @@ static void advance(struct handshake *h)
         if (h->verdict == VERDICT_PASS)
             moved = app_step(h) || moved;
     }
-    /* All that the client may send is here, and it is not enough. */
+    /* The client may send no more, and what it has sent is not enough. */
     if (h->verdict == VERDICT_PASS && h->client_bytes >= h->max_bytes &&
         (!h->client_greeted || mechanism_client_turn(h)))
         refuse(h, VERDICT_HANDSHAKE_TOO_LARGE);
@@ -554,7 +555,7 @@ void handshake_doubt_initiator(struct handshake *h)
     h->wants_app = true;
 }
 
-/* In NULL both say READY unasked. */
+/* In NULL both sides say READY unasked. */
 bool handshake_holds_ready(const struct handshake *h)
 {
     return h->client_ready && !h->app_ready && !h->goes_on && h->app.mechanism == MECHANISM_NULL &&
@@ -580,10 +581,10 @@ uint32_t handshake_client_room(const struct handshake *h)
 {
     if (h->verdict != VERDICT_PASS)
         return 0;
-    /* The rest of its greeting depends on what the application is, and all else on that. */
+    /* The rest of the client's greeting depends on what the application is, and everything else on that. */
     if (!h->app_known)
         return h->client_greeted ? 0 : ZMTP_GREETING_BYTES - queue_len(&h->from_client);
-    /* Until the greeting is judged there is nothing to wait for; later, only in the client's turn. */
+    /* Until the greeting is judged there is nothing to wait for; later, the client may send only in its turn. */
     if (h->client_greeted && !mechanism_client_turn(h))
         return 0;
     return h->max_bytes - h->client_bytes;
@@ -607,7 +608,7 @@ void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len)
     if (h->verdict != VERDICT_PASS || !queue_put(h, &h->from_app, data, len))
         return;
     advance(h);
-    /* It says more than a command out of turn; behind its handshake it may. */
+    /* The application says more than a command out of turn. Behind its handshake it may. */
     if (!h->app_ready && queue_len(&h->from_app) > 2 * HANDSHAKE_APP_MAX)
         refuse(h, VERDICT_APPLICATION_PROTOCOL);
 }
@@ -620,7 +621,7 @@ void handshake_app_connected(struct handshake *h)
         len = put_client_greeting(h, greeting);
     else
         zmtp_greeting_put(greeting, &(struct zmtp_greeting){.major = 3});
-    /* It goes before whatever the client's commands have queued already. */
+    /* The greeting goes before everything that the client's commands have queued already. */
     if (!queue_reserve(h, &h->to_app, len))
         return;
     memmove(h->to_app.data + len, h->to_app.data, h->to_app.len);
@@ -643,7 +644,7 @@ struct bytes handshake_to_app(const struct handshake *h)
         return (struct bytes){all.at, 0};
     if (h->app_greeted && !handshake_holds_ready(h))
         return all;
-    /* Only the greeting, until the application's own has been checked, and its type. */
+    /* Only the greeting, until the application's own, and its type, have been checked. */
     all.len = h->app_greeting_left;
     return all;
 }

@@ -1,21 +1,43 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The handshake of one client connection, both sides of it, as a step machine over bytes: bytes of the client and of
- * the application go in, bytes for either come out, and three questions are answered: is the client worth a connection
- * to the application, is the handshake done, must the client go. Greetings, NULL, PLAIN, CURVE passing through,
- * ZMTP 2.0. No descriptor, no clock.
+ * Judges the handshake of one client connection, both sides of it, as a step machine over bytes. Bytes of the client
+ * and of the application go in, bytes for either come out, and three questions are answered: is the client worth a
+ * connection to the application, is the handshake done, must the client go. Greetings, NULL, PLAIN, CURVE passing
+ * through, ZMTP 2.0. No descriptor, no clock.
+ *
+ * Each side has states of its own. A verdict other than PASS ends both.
+ *
+ *   Client's state        Left when                                                              Sets
+ *   greeting              its greeting is whole, and the application is known, or the client     client_greeted
+ *                         speaks ZMTP 2.0
+ *   commands              the last command has passed (NULL: its READY; ZMTP 2.0: its identity)  client_ready
+ *   ready                 -
+ *
+ *   Application's state   Left when                                                              Sets
+ *   absent                handshake_app_connected() is called, after wants_app                   app_open
+ *   greeting              its greeting is whole, and is what the client was told                 app_greeted
+ *   commands              the last command has passed (NULL: its READY; ZMTP 2.0: its identity)  app_ready
+ *   ready                 -
+ *
+ * In PLAIN and CURVE `step` orders the commands of both (mechanism.h). The handshake is done when both are ready and
+ * everything for them was written.
  *
  * Weir answers the client's greeting with what it knows of the application (struct handshake_app), in steps, as libzmq
  * does: the signature at once, the version when the application's is known, the rest when the client's whole greeting
- * is there. If nothing is known, the client's greeting goes on to the application in the same steps, and what that
- * answers is known. Handshake commands pass one by one, each checked; the client's metadata is rewritten: reserved
- * properties are stripped, Weir's own come first.
+ * is there. If nothing is known, the client's greeting goes on to the application in the same steps, and the answer to
+ * it makes the application known. Handshake commands pass one by one, each checked. The client's metadata is rewritten:
+ * reserved properties are stripped, and Weir's own come first.
  *
- * Memory: the struct, and buffers from the worker's pool: at most max_bytes (rounded up to a class) of client bytes,
- * the same and 512 more for the application, and HANDSHAKE_APP_MAX each way of the application's, with one read more of
- * what follows its handshake. Owned by one session of one worker; freed by handshake_fini(). When full: too many client
- * bytes are refused (handshake_too_large), too many of the application's before its handshake is done are
- * application_protocol, a pool that refuses is no_memory.
+ * Memory: the struct, and buffers from the worker's pool:
+ *   - of the client's bytes at most max_bytes (rounded up to a class);
+ *   - for the application the same and 512 more;
+ *   - for the client the application's commands, of at most HANDSHAKE_APP_MAX each;
+ *   - of the application's bytes at most 2 * HANDSHAKE_APP_MAX, and one read more.
+ *
+ * When full: too many client bytes are refused (handshake_too_large). Too many bytes of the application before its
+ * handshake is done are application_protocol. A pool that refuses is no_memory.
+ *
+ * Owned by one session of one worker, without a lock; freed by handshake_fini().
  */
 #ifndef WEIR_SECURITY_HANDSHAKE_H
 #define WEIR_SECURITY_HANDSHAKE_H
@@ -34,7 +56,7 @@
 
 #define HANDSHAKE_APP_MAX 65536u
 
-/* Who says HELLO in PLAIN and CURVE, and then is the mechanism's client, whoever of both connects. */
+/* The side that says HELLO in PLAIN and CURVE, and so is the mechanism's client, whichever side connects. */
 enum initiator { INITIATOR_UNKNOWN, INITIATOR_CLIENT, INITIATOR_APP };
 
 /* What Weir has learned of the application. */
@@ -44,7 +66,7 @@ struct handshake_app {
     uint8_t minor;
     bool as_server;
     enum initiator initiator;
-    enum socket_type socket; /* AUTO: not known; clients are judged by what its READY says */
+    enum socket_type socket; /* AUTO: not known; its READY then tells which clients fit */
 };
 
 /* A queue of bytes in one buffer: [start, len) waits. */
@@ -67,16 +89,16 @@ struct handshake {
 
     /* progress */
     bool client_greeted, app_greeted;
-    bool told_version, answered;  /* the client has the version that it meets; our whole greeting */
+    bool told_version, answered;  /* the client was sent the version that it meets; our whole greeting */
     bool asks;                    /* this connection's own greeting tells what the application is */
-    bool client_ready, app_ready; /* NULL: READY passed; ZMTP 2.0: identity passed */
+    bool client_ready, app_ready; /* NULL: READY passed; ZMTP 2.0: identity passed; PLAIN, CURVE: all steps */
     uint8_t step;                 /* PLAIN, CURVE: the next of HELLO, WELCOME, INITIATE, READY */
     uint8_t initiator;            /* PLAIN, CURVE: enum initiator */
-    bool app_says_hello;          /* so did the client */
+    bool app_says_hello;          /* it said HELLO, and so did the client */
     bool app_open;                /* handshake_app_connected() was called */
     uint8_t app_greeting_left;    /* bytes of our greeting to the application not written yet */
     bool goes_on;                 /* handshake_hold_no_more() was called */
-    bool owes_greeting;           /* it has had the beginning of the client's only */
+    bool owes_greeting;           /* the application was sent the beginning of the client's only */
 
     /* results */
     struct zmtp_greeting client;
@@ -88,40 +110,40 @@ struct handshake {
     enum verdict verdict; /* not PASS: close, after what waits in to_client was offered to the client */
 };
 
-/* `peer` and `class_name` (may be NULL) are copied. The signature waits in to_client at once.
- * False when the pool refuses. */
+/* Copies `peer` and `class_name` (may be NULL). The signature waits in to_client at once. Returns false when the pool
+ * refuses. */
 MUST_USE bool handshake_init(struct handshake *h, struct bufpool *pool, uint32_t max_bytes, bool allow_zmtp2,
                              const char *peer, const char *class_name);
 void handshake_fini(struct handshake *h);
 
 /* Tells what is known of the application, so that the client's greeting can be answered. Ignored once that is known, or
- * asked by this connection. */
+ * when this connection asks. */
 void handshake_set_app(struct handshake *h, const struct handshake_app *app);
 
-/* The other way to learn it: as soon as the client has said its version, its own connection is used to ask. Whether it
- * has said so, and nothing is known. */
+/* Whether this connection may ask the application, which is the other way to learn what it is. It may as soon as the
+ * client has said its version, while nothing is known. */
 bool handshake_may_ask(const struct handshake *h);
 
-/* Asks: the client wants the application now. What it has said of its greeting is passed on as soon as that is there,
- * and what the application's answer tells is in h->app (app_known) from then on. `socket`: the type that is configured,
- * or AUTO. */
+/* Asks: the client wants the application now. Each part of the client's greeting is passed on as soon as it is there.
+ * From the application's answer on, h->app has what it tells (app_known). `socket`: the type that is configured, or
+ * AUTO. */
 void handshake_ask(struct handshake *h, enum socket_type socket);
 
-/* Not any more: somebody else has learned it before a connection was there. */
+/* Stops asking: another connection has learned it before this one had a connection to the application. */
 void handshake_ask_no_more(struct handshake *h);
 
-/* Whether the client is waited for to say HELLO only because the application was seen to wait for it before; if that is
- * not believed any more, the application is wanted now. */
+/* Whether Weir waits for the client's HELLO only because the application was seen to wait for it before. If that is
+ * doubted, the application is wanted now. */
 bool handshake_trusts_initiator(const struct handshake *h);
 void handshake_doubt_initiator(struct handshake *h);
 
-/* Whether the client's READY waits for the application's, which tells its type: libzmq closes a connection that does
- * not fit without a word, and often before its own READY has left. Not longer than an application that says it unasked
- * takes; handshake_hold_no_more() passes it on. */
+/* Whether the client's READY waits for the application's, which tells its type. libzmq closes a connection that does
+ * not fit without a word, and often before its own READY has left. The READY waits no longer than an application takes
+ * that says its own unasked; handshake_hold_no_more() passes it on. */
 bool handshake_holds_ready(const struct handshake *h);
 void handshake_hold_no_more(struct handshake *h);
 
-/* Whether nothing but the client's own words is missing. If not, the handshake waits for the application. */
+/* Whether only bytes of the client are missing. If not, the handshake waits for the application. */
 bool handshake_is_clients_turn(const struct handshake *h);
 
 /* Whether both sides speak ZMTP 2.0, because one of them does. */
@@ -130,41 +152,41 @@ static inline bool handshake_is_zmtp2(const struct handshake *h)
     return h->client.major == 2 || (h->app_known && h->app.major == 2);
 }
 
-/* How many bytes may be read from the client now: 0 while it has to wait (for the application, or because all is done).
- */
+/* How many bytes may be read from the client now: 0 while it has to wait (for the application, or because all is
+ * done). */
 uint32_t handshake_client_room(const struct handshake *h);
 
-/* The same of the application: 0 once its side of the handshake is done. What it says behind that is traffic, however
- * much it is, and stays in the kernel but for what one read brings along. */
+/* The same for the application: 0 once its side of the handshake is done. Its bytes behind that are traffic. They stay
+ * in the kernel, however many they are, but for those that one read brings along. */
 uint32_t handshake_app_room(const struct handshake *h);
 
-/* Bytes from the client (at most handshake_client_room()), and from the application (at most handshake_app_room()).
- * Look at wants_app, verdict and handshake_done() afterwards. */
+/* Takes bytes from the client (at most handshake_client_room()), or from the application (at most
+ * handshake_app_room()). Look at wants_app, verdict and handshake_done() afterwards. */
 void handshake_client_input(struct handshake *h, const uint8_t *data, size_t len);
 void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len);
 
-/* The connection to the application stands (only after wants_app): its greeting waits in to_app. */
+/* The connection to the application stands (only after wants_app): the greeting for it waits in to_app. */
 void handshake_app_connected(struct handshake *h);
 
-/* What may be written now; after writing n bytes of it, handshake_sent_*(h, n). */
+/* The bytes that may be written now. After writing n bytes of them, call handshake_sent_*(h, n). */
 struct bytes handshake_to_client(const struct handshake *h);
 struct bytes handshake_to_app(const struct handshake *h);
 void handshake_sent_client(struct handshake *h, size_t n);
 void handshake_sent_app(struct handshake *h, size_t n);
 
-/* Both sides are through, and everything for them was written. What is left in from_client and from_app is ordinary
- * traffic. */
+/* Whether both sides are ready, and everything for them was written. Bytes left in from_client and from_app are
+ * ordinary traffic. */
 bool handshake_done(const struct handshake *h);
 
-/* Whether the client has said nothing that only a ZMTP peer would say (for the choice of verdict when it leaves early).
- */
+/* Whether the client has sent less than the signature of a ZMTP peer (for the choice of verdict when it leaves
+ * early). */
 bool handshake_is_silent(const struct handshake *h);
 
-/* How far the client's own words have got before the mechanism: nothing, the signature, the greeting. No more often
- * than that does it go up, however many pieces they come in. */
+/* How far the client has got before the mechanism: 0: nothing, 1: the signature, 2: the greeting. It goes up no more
+ * often than that, in however many pieces the bytes come. */
 unsigned handshake_client_steps(const struct handshake *h);
 
-/* Who initiates, as far as the application has shown it in this handshake. */
+/* The initiator, as far as the application has shown it in this handshake. */
 enum initiator handshake_shown_initiator(const struct handshake *h);
 
 /* Bytes that came behind the handshake. Valid until handshake_fini(). */

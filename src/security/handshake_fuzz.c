@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A handshake ends the same whatever the pieces in which both sides' bytes come. Seeds: tests/seeds/handshake.
- * Input: one byte of choices, two of the length of what the client says (big-endian), that, and the rest from the
- * application.
+ * libFuzzer harness of the handshake: it ends the same in whatever pieces the bytes of both sides come. Seeds:
+ * tests/seeds/handshake.
+ *
+ * Input: one byte of choices, two bytes with the length of the client's bytes (big-endian), those, and the rest from
+ * the application.
  */
 #include "security/test_drive.h"
 
@@ -25,7 +27,7 @@ static bool same(struct bytes a, struct bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
-/* What a refusal keeps from the application depends on what came together. */
+/* The bytes that a refusal keeps from the application depend on what came together. */
 static bool begins_alike(struct bytes a, struct bytes b)
 {
     size_t n = a.len < b.len ? a.len : b.len;

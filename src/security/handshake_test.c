@@ -82,7 +82,7 @@ static bool recording_at(const struct seeds *seeds, size_t i, struct recording *
     r.mechanism = strstr(c->name, "-curve-")   ? MECHANISM_CURVE
                   : strstr(c->name, "-plain-") ? MECHANISM_PLAIN
                                                : MECHANISM_NULL;
-    /* To a 2.0 client the application does not say what it can. */
+    /* To a 2.0 client the application does not say all that it can. */
     r.facts = r.zmtp2 ? (struct handshake_app){.mechanism = MECHANISM_NULL, .minor = 1} : drive_facts(r.app);
     size_t greeting = r.zmtp2 ? ZMTP2_GREETING_BYTES : ZMTP_GREETING_BYTES;
     unsigned frames = r.mechanism == MECHANISM_NULL ? 1 : 2;
@@ -126,10 +126,10 @@ static void check_recording(const struct recording *rec, const struct drive_resu
 {
     assert_true(r->started && r->done && r->wanted_app);
     assert_int_equal(r->verdict, VERDICT_PASS);
-    /* What stands behind the handshake is left as it is. */
+    /* Bytes behind the handshake are left as they are. */
     assert_ptr_equal(r->client_rest.at, rec->client.at + rec->client_end);
     assert_ptr_equal(r->app_rest.at, rec->app.at + rec->app_end);
-    /* The application's words reach the client as they are, but for the padding of the signature. */
+    /* The application's bytes reach the client as they are, but for the padding of the signature. */
     assert_int_equal(r->to_client.len, rec->app_end);
     assert_memory_equal(r->to_client.at, "\xff\0\0\0\0\0\0\0\x01\x7f", 10);
     assert_memory_equal(r->to_client.at + 10, rec->app.at + 10, rec->app_end - 10);
@@ -178,8 +178,8 @@ static void recorded_peers_in_pieces_of_every_size(void **state)
     seeds_free(&seeds);
 }
 
-/* The n-th buffer is refused, for every n: the client is refused with that reason or nobody noticed; nothing leaks
- * (drive() looks). */
+/* The n-th buffer is refused, for every n: either the client is refused with that reason, or it made no difference;
+ * nothing leaks (drive() looks). */
 static void memory_ends_anywhere(void **state)
 {
     struct seeds seeds;
@@ -207,13 +207,13 @@ static void memory_ends_anywhere(void **state)
     seeds_free(&seeds);
 }
 
-/* ---- what is refused, and when ---- */
+/* ---- refusals, and when they come ---- */
 
 static const struct handshake_app null_router = {.mechanism = MECHANISM_NULL, .minor = 1, .socket = SOCKET_ROUTER};
 static const struct handshake_app plain_router = {.mechanism = MECHANISM_PLAIN, .minor = 1, .socket = SOCKET_ROUTER};
 static const struct handshake_app curve_router = {.mechanism = MECHANISM_CURVE, .minor = 1, .socket = SOCKET_ROUTER};
 
-/* The same verdict whatever the pieces; `early`: also when the client's last byte never comes. */
+/* The same verdict in any pieces; `early`: also when the client's last byte never comes. */
 static void expect(const struct text *client, const struct text *app, const struct handshake_app *facts,
                    enum verdict want)
 {
@@ -394,7 +394,7 @@ static void greetings_are_judged(void **state)
     expect(&t, NULL, &(struct handshake_app){.mechanism = MECHANISM_CURVE, .as_server = true}, VERDICT_WRONG_ROLE);
 }
 
-/* Until the client's greeting is known it gets no more than signature and major version: an older peer would take the
+/* Until the client's greeting is known it gets no more than signature and major version. An older peer would take the
  * rest for frames, and libzmq, told of another mechanism, leaves without a word of its own. */
 static void the_greeting_is_answered_in_steps(void **state)
 {
@@ -472,7 +472,7 @@ static void the_application_may_open_the_mechanism(void **state)
     }
 }
 
-/* ---- what the application may say ---- */
+/* ---- the bytes that the application may send ---- */
 
 static void expect_app(const struct text *app, enum verdict want)
 {
@@ -521,8 +521,8 @@ static void an_error_of_the_application_goes_on(void **state)
     drive_free(&r);
 }
 
-/* libzmq 4.3's PLAIN server misspells ERROR, and its client reads it so: what it really said, and the reason's way to
- * the client. */
+/* libzmq 4.3's PLAIN server misspells ERROR, and its client reads it so: the bytes that it really sent, and the
+ * reason's way to the client. */
 static void a_wrong_password_is_told_to_the_client(void **state)
 {
     struct seeds seeds;
@@ -624,7 +624,8 @@ static void who_asks_is_judged_by_the_answer(void **state)
     }
 }
 
-/* Whichever READY comes first: the application, whose type is not known, does not hear of one that does not fit. */
+/* In either order of the READYs, the application, whose type is not known, does not hear of a READY that does not
+ * fit. */
 static void a_type_is_judged_by_the_applications_ready(void **state)
 {
     static const enum verdict want[] = {VERDICT_PASS, VERDICT_WRONG_SOCKET_TYPE};
@@ -680,7 +681,7 @@ static void a_ready_is_not_held_for_ever(void **state)
     bufpool_fini(&pool);
 }
 
-/* Neither side says who is the mechanism's server: whoever says HELLO is not. */
+/* Neither side says which is the mechanism's server: the side that says HELLO is not. */
 static void either_side_may_say_hello(void **state)
 {
     struct text initiator = {.len = 0}, server = {.len = 0};

@@ -32,7 +32,7 @@ static bool has_steps(const struct handshake *h)
     return !handshake_is_zmtp2(h) && h->app.mechanism != MECHANISM_NULL;
 }
 
-/* As long as nobody knows who initiates, either side may. */
+/* As long as the initiator is not known, either side may speak. */
 bool mechanism_client_turn(const struct handshake *h)
 {
     if (!has_steps(h))
@@ -56,7 +56,7 @@ bool mechanism_is_early(const struct handshake *h, struct bytes body)
            c.kind == COMMAND_WELCOME;
 }
 
-/* HELLO and WELCOME are said by one side and the other: the application's own word counts. */
+/* HELLO and WELCOME come from different sides: the application's own command counts. */
 enum initiator handshake_shown_initiator(const struct handshake *h)
 {
     if (h->app_says_hello)
@@ -157,7 +157,7 @@ struct mechanism_command mechanism_app_command(struct handshake *h, struct bytes
         return (struct mechanism_command){.verdict = VERDICT_APPLICATION_REFUSED};
     if (h->app.mechanism == MECHANISM_NULL)
         return null_ready(&h->app_ready, &c, VERDICT_APPLICATION_PROTOCOL);
-    /* Neither is to blame: nobody has said who is the mechanism's server. */
+    /* No side is to blame: neither has said which is the mechanism's server. */
     if (c.kind == COMMAND_HELLO && h->initiator == INITIATOR_CLIENT && h->step == STEP_WELCOME) {
         h->app_says_hello = true;
         return (struct mechanism_command){.verdict = VERDICT_WRONG_ROLE};

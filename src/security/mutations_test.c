@@ -2,7 +2,7 @@
 /*
  * Random changes of libzmq's recorded streams, through the decoder, greetings, metadata, the handshake of both sides
  * and the judge of traffic. 8 MiB, or WEIR_MUTATION_MIB; WEIR_TEST_SEED repeats a run. The fuzz harnesses are linked
- * under names of their own, so what they demand is demanded here too.
+ * under names of their own, so their demands hold here too.
  */
 #include "base/property.h"
 #include "security/traffic_drive.h"
@@ -71,7 +71,7 @@ static void put_in(struct mutant *m, struct property_rng *rng, const struct seed
     m->len += n;
 }
 
-/* Of the beginning more often than of the rest: that is where headers and lengths are in most recordings. */
+/* Of the beginning more often than of the rest: headers and lengths are there in most recordings. */
 static void change_early_byte(struct mutant *m, struct property_rng *rng)
 {
     size_t len = m->len;

@@ -19,7 +19,8 @@ static void name_client(struct proxy_protocol *ret, int family, const void *addr
         memcpy(&v4.sin_addr, address, sizeof(v4.sin_addr));
     else
         memcpy(&v6.sin6_addr, address, sizeof(v6.sin6_addr));
-    /* A balancer that listens on [::] names IPv4 clients as IPv6 ones: they are what they are, bans must find them. */
+    /* A balancer that listens on [::] names IPv4 clients in IPv6 form. They become IPv4 here, so that bans find
+     * them. */
     addr_from_sockaddr(&ret->client, family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6);
 }
 
@@ -42,7 +43,7 @@ static size_t addresses_of(uint8_t family)
     }
 }
 
-/* Whether the fixed part may go on like this, as far as it is there: checked octet by octet. */
+/* Whether the fixed part may go on like this, as far as it is there: it is checked octet by octet. */
 static bool may_be_v2(struct bytes b, size_t *ret_total)
 {
     uint8_t family = b.len > 13 ? b.at[13] : UNSPEC;
@@ -83,7 +84,7 @@ static enum proxy_protocol_result parse_v2(struct bytes b, struct proxy_protocol
 #define V1_PREFIX "PROXY "
 #define V1_WORDS  5
 
-/* "Exactly one space"; no more words than there are. */
+/* Splits a line at "exactly one space"; 0: there are more than V1_WORDS words. */
 static size_t split(char *line, char *words[V1_WORDS])
 {
     size_t n = 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The header of HAProxy's PROXY protocol, versions 1 and 2, with which a load balancer says for whom it has connected
- * (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt, the numbers of sections are its own). Bytes in, an
- * address out; no memory of its own.
+ * Parses the header of HAProxy's PROXY protocol, versions 1 and 2, in which a load balancer says for which client it
+ * has connected (https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt, the numbers of sections are its own).
+ * Bytes in, an address out; no memory of its own.
  *
  * The parser is given all that has come so far, from the first byte on, each time. Once it has decided, more bytes
- * change nothing. What can be seen to be wrong is wrong at once, so that a peer that speaks something else does not
- * wait for a deadline.
+ * change nothing. A header that can be seen to be wrong is refused at once, so that a peer that speaks another protocol
+ * does not wait for a deadline.
  */
 #ifndef WEIR_SECURITY_PROXY_PROTOCOL_H
 #define WEIR_SECURITY_PROXY_PROTOCOL_H
@@ -20,22 +20,22 @@
 /* Section 2.1: the longest line, with its CRLF. */
 #define PROXY_PROTOCOL_V1_MAX 107u
 
-/* Of version 2, with its TLVs; a header that announces more is refused. Section 2.2 would allow 65551; 4096 is what
- * nginx takes, too. */
+/* The longest header of version 2, with its TLVs; one that announces more is refused. Section 2.2 would allow 65551;
+ * 4096 is what nginx takes, too. */
 #define PROXY_PROTOCOL_MAX 4096u
 
 enum proxy_protocol_result { PROXY_PROTOCOL_NEED, PROXY_PROTOCOL_DONE, PROXY_PROTOCOL_BAD };
 
 struct proxy_protocol {
-    size_t bytes;       /* of the header: what comes behind them is the client's */
-    struct addr client; /* ADDR_NONE: nobody is named (LOCAL, UNKNOWN, UNSPEC, or a Unix socket), so the connection is
-                           the sender's own */
+    size_t bytes;       /* of the header; the bytes behind it are the client's */
+    struct addr client; /* ADDR_NONE: no client is named (LOCAL, UNKNOWN, UNSPEC, or a Unix socket), so the connection
+                           is the sender's own */
 };
 
-/* The same of the octets by which a header is known (12, or 6 of version 1), whatever follows them. Pure. */
+/* Decides by the octets alone by which a header is known (12, or 6 of version 1), whatever follows them. Pure. */
 MUST_USE enum proxy_protocol_result proxy_protocol_begins(struct bytes so_far);
 
-/* DONE fills *ret. Pure. */
+/* Decides on the whole header; DONE fills *ret. Pure. */
 MUST_USE enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct proxy_protocol *ret);
 
 #endif

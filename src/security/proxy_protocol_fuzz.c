@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Each prefix of a PROXY protocol header says NEED, until one says DONE or BAD, and all longer ones the same. Seeds:
- * tests/seeds/proxy_protocol. */
+/* libFuzzer harness of the PROXY protocol. Each prefix of a header says NEED until one says DONE or BAD, and all longer
+ * ones say the same. Seeds: tests/seeds/proxy_protocol. */
 #include "security/proxy_protocol.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Lengths beyond it are tried in larger steps. */
+/* Longer prefixes are tried in larger steps. */
 #define EACH_BYTE_TO 300u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proxy_protocol first = {0};
     for (size_t len = 0; len <= size && len <= PROXY_PROTOCOL_MAX + 1; len += len < EACH_BYTE_TO ? 1 : 97) {
         struct proxy_protocol p = {0};
-        /* In memory of just this length, so that AddressSanitizer sees a look beyond. */
+        /* In memory of just this length, so that AddressSanitizer sees a read beyond it. */
         uint8_t *copy = malloc(len ? len : 1);
         require(copy != NULL);
         memcpy(copy, data, len);

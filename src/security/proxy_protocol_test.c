@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Headers of the PROXY protocol: what they name, what is refused, and that the pieces they come in do not matter. */
+/* Headers of the PROXY protocol: the clients that they name, refusals, and that pieces do not matter. */
 #include "security/proxy_protocol.h"
 
 #include "base/property.h"
@@ -18,7 +18,7 @@ static struct bytes of(const void *at, size_t len)
 }
 
 /* Every prefix must say NEED up to where it is decided, and the same from there on. Each lies at the end of memory of
- * its own, so that AddressSanitizer sees a look beyond. */
+ * its own, so that AddressSanitizer sees a read beyond it. */
 static enum proxy_protocol_result parse_by_octets(struct bytes b, struct proxy_protocol *ret)
 {
     enum proxy_protocol_result decided = PROXY_PROTOCOL_NEED;
@@ -46,7 +46,7 @@ static void names(const void *header, size_t len, const char *who)
     assert_int_equal(parse_by_octets(of(header, len), &p), PROXY_PROTOCOL_DONE);
     assert_int_equal(p.bytes, len);
     assert_string_equal(addr_format(text, sizeof(text), &p.client), who);
-    /* What comes behind is the client's. */
+    /* Bytes behind the header are the client's. */
     assert_true(len + 2 <= sizeof(more));
     memcpy(more, header, len);
     memcpy(more + len, "\r\n", 2);
@@ -175,7 +175,7 @@ static void binary_headers_name_clients(void **state)
     names(h.at, h.len, "10.1.2.3:80");
 }
 
-/* TLVs are skipped, whatever is in them: PP2_TYPE_ALPN, PP2_TYPE_NOOP, one that says it is longer than the header. */
+/* TLVs are skipped with any content: PP2_TYPE_ALPN, PP2_TYPE_NOOP, one that says it is longer than the header. */
 static void tlvs_are_skipped(void **state)
 {
     uint8_t body[12 + 8 + 4];
@@ -240,7 +240,7 @@ static void the_longest_binary_header(void **state)
 
 /* ---- both ---- */
 
-/* What a ZMTP client says first is no header, from its first octet on. */
+/* The first bytes of a ZMTP client are no header, from the first octet on. */
 static void a_greeting_is_no_header(void **state)
 {
     struct proxy_protocol p;
@@ -254,7 +254,8 @@ static void a_greeting_is_no_header(void **state)
     is_bad_line("PROXI");
 }
 
-/* Headers made at random name whom they were made for; with one octet changed they never say more than there is. */
+/* Headers made at random name the client they were made for; with one octet changed they never say more than there
+ * is. */
 static void headers_at_random(void **state)
 {
     struct property_rng r = property_rng_new("headers_at_random");

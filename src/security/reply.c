@@ -30,7 +30,7 @@ static bool copy_envelope(uint8_t *dst, size_t *ret_len, struct bytes request, b
             continue;
         if (!(d.flags & ZMTP_FLAG_MORE))
             break;
-        /* A body that is longer than any envelope is no part of one, as long as no delimiter follows. */
+        /* A body that is longer than any envelope is not part of one, as long as no delimiter follows. */
         fits = fits && add(dst, ret_len, frame, (size_t)(at - frame));
         if (d.size == 0)
             return fits;

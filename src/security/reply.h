@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * An answer of Weir's own to a request that the application never sees: the request's envelope (RFC 28: all frames up
+ * Writes Weir's own answer to a request that the application never sees: the request's envelope (RFC 28: all frames up
  * to the empty one that ends it) and one frame of text, as a REP would answer it. A request without an envelope is
  * answered by the text alone.
  *
@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Envelopes that are longer (with their frame headers) are no one's: an address is five bytes, and there is one for
- * each device on the way. */
+/* The longest envelope that is answered, with its frame headers. No honest one is longer: an address is five bytes, and
+ * there is one for each device on the way. */
 #define REPLY_ENVELOPE_MAX 1024u
 #define REPLY_TEXT_MAX     255u
 #define REPLY_MAX          (REPLY_ENVELOPE_MAX + 9u + REPLY_TEXT_MAX)

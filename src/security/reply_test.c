@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* An answer carries the envelope of its request, whatever the request is made of. */
+/* An answer carries the envelope of its request, for any request. */
 #include "security/reply.h"
 
 #include "base/property.h"
@@ -90,7 +90,7 @@ static void an_envelope_of_any_length_is_not_copied(void **state)
     assert_int_equal(reply_to(got, (struct bytes){request.bytes, request.len}, text, false), 0);
 }
 
-/* Against what the frames were made of; and never more than there is room for. */
+/* Against the frames that a request was made of; and never more than there is room for. */
 static void any_request_is_answered_by_its_envelope(void **state)
 {
     struct property_rng r = property_rng_new("reply");

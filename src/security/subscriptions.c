@@ -7,21 +7,21 @@
 #define LEAST_PAUSE_NS       (20 * NS_PER_MS)
 #define LEAST_TOTAL_PAUSE_NS (5 * NS_PER_MS)
 
-/* The first topics of a connection never wait for what others subscribe: most subscribers have no more. */
+/* The first topics of a connection never wait for other connections' subscriptions: most subscribers have no more. */
 #define FEW_TOPICS 16u
 
-/* What a connection may subscribe to although all topics together take too much. */
+/* Topics that a connection may subscribe to although all topics together take too much. */
 #define MODEST_TOPICS 8u
 #define MODEST_BYTES  64u
 
-/* What a publisher does for a subscription or cancellation beside what it allocates or frees. */
+/* The work of a publisher for a subscription or cancellation, beside the bytes that it allocates or frees. */
 #define LOOK_UP_BYTES 64u
 
-/* Somebody who makes topics part at every byte makes each walk long, here and in the publisher. */
+/* A client that makes topics part at every byte makes each walk long, here and in the publisher. */
 #define COMMON_STEPS 64u
 #define STEP_BYTES   64u
 
-/* What a source holds is the sum over its topics, as if none shared anything. */
+/* A source's topics are added up as if none shared anything. */
 static uint32_t topic_cost(struct bytes topic)
 {
     return (uint32_t)topic.len + TOPIC_OVERHEAD_BYTES;
@@ -62,8 +62,8 @@ static bool is_modest(const struct traffic_context *c, struct bytes topic)
     return c->topics->count < MODEST_TOPICS && topic.len <= MODEST_BYTES;
 }
 
-/* A full gate is not the fault of one who holds less than a share, so the source that holds most gives way. That costs
- * the publisher time, so it happens at a pace, and until then the newcomer waits, but for its first topics: most
+/* A full gate is not the fault of a source that holds less than a share, so the source that holds most gives way. That
+ * costs the publisher time, so it happens at a pace. Until then the newcomer waits, but not for its first topics: most
  * subscribers have no more. */
 static enum verdict hold(struct judgement *j, struct bytes topic, uint64_t held, struct topic_found *f)
 {
@@ -76,7 +76,7 @@ static enum verdict hold(struct judgement *j, struct bytes topic, uint64_t held,
     return r == TOPIC_TREE_FULL ? VERDICT_TOPICS_FULL : VERDICT_NO_MEMORY;
 }
 
-/* The connection does not have it yet. */
+/* The connection does not have this topic yet. */
 static enum verdict add_topic(struct judgement *j, struct bytes topic, struct topic_found *f)
 {
     const struct traffic_context *c = j->c;
@@ -111,7 +111,7 @@ static enum verdict subscribe_to(struct judgement *j, struct bytes topic, struct
 }
 
 /* Only what a SUBSCRIBE of this connection took is given back: cancels of other topics change no counter. A message of
- * several frames may still be dropped, and the application would keep the topic. */
+ * several frames may still be dropped, and then the application would keep the topic. */
 static void cancel(struct judgement *j, struct bytes topic, struct topic_found *f)
 {
     const struct traffic_context *c = j->c;
@@ -124,8 +124,8 @@ static void cancel(struct judgement *j, struct bytes topic, struct topic_found *
     traffic_topics_give_back(c->gate, c->source, topic_cost(topic));
 }
 
-/* What subscriptions and cancellations cost a publisher, which takes them in when it publishes: the memory that it
- * allocates or frees is a measure of the time, too. */
+/* Charges the cost of subscriptions and cancellations for a publisher, which takes them in when it publishes. The
+ * memory that it allocates or frees is a measure of the time, too. */
 static void charge_rates(struct judgement *j, uint64_t work, bool is_one_of_few)
 {
     const struct limits *l = j->c->limits;
@@ -138,7 +138,7 @@ static void charge_rates(struct judgement *j, uint64_t work, bool is_one_of_few)
         gcra_charge(&j->c->gate->topic_rate, &l->subscriptions.total_rate, work, j->c->now_ns);
 }
 
-/* What does not fit now may fit later, when others or the client itself hold less. */
+/* A subscription that does not fit now may fit later, when others or the client itself hold less. */
 static bool may_wait(const struct limits *l, enum verdict v)
 {
     bool own = v == VERDICT_SUBSCRIPTIONS_TOO_MANY || v == VERDICT_TOPICS_TOO_LARGE;
@@ -189,8 +189,8 @@ static enum ruling close_for(struct judgement *j, enum verdict v)
     return traffic_rule(j, v, ACTION_CLOSE);
 }
 
-/* Many connections with more commands than heartbeats need work on the application's I/O thread together, each within
- * its source's rate. Below that nobody is asked. */
+/* Many connections with more commands than heartbeats need cause work on the application's I/O thread together, each
+ * within its source's rate. Below that sum no connection is paced. */
 static void pace_command(struct judgement *j)
 {
     static const struct rate all = {TRAFFIC_COMMANDS, NS_PER_S, TRAFFIC_COMMANDS};

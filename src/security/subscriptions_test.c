@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What subscribers say: subscriptions in both encodings, their limits, and messages that are none. */
+/* Frames of subscribers: subscriptions in both encodings, their limits, and messages that are none. */
 #include "security/traffic_drive.h"
 
 #include <setjmp.h>
@@ -76,7 +76,7 @@ static void expect(enum verdict v)
     sent.len = wanted.len = 0;
 }
 
-/* What was sent up to here passes. */
+/* Everything that was sent up to here passes. */
 static void pass_so_far(void)
 {
     wanted.len = 0;
@@ -165,7 +165,7 @@ static void a_source_holds_at_most_its_bytes(void **state)
         size_t fine = sent.len;
         put_text(&sent, e, true, "");
         expect(VERDICT_TOPICS_TOO_LARGE);
-        assert_int_equal(line.topics.count, 2); /* what was refused is forgotten */
+        assert_int_equal(line.topics.count, 2); /* a refused one is forgotten */
         sent.len = fine;
         pass_so_far();
         expect(VERDICT_PASS);
@@ -195,8 +195,8 @@ static void a_source_shares_its_bytes(void **state)
 /* In the application, but for tables. */
 static const uint64_t one = TOPIC_NODE_BYTES + EACH;
 
-/* A full gate is not the fault of one who holds less than a share: the first topics of a newcomer are let in, and then
- * the caller is told that somebody must give way. */
+/* A full gate is not the fault of a source that holds less than a share. The first topics of a newcomer are let in, and
+ * then the caller is told to make room. */
 static void a_full_gate_lets_newcomers_in_and_says_so(void **state)
 {
     struct line other;
@@ -226,7 +226,7 @@ static void a_full_gate_lets_newcomers_in_and_says_so(void **state)
     assert_int_equal(traffic_topics_share(&stand.gate, &stand.limits), full / TOPIC_NODE_BYTES);
 }
 
-/* Who holds a share waits, in both encodings and at every split, and nothing of what waits is counted twice. */
+/* A source that holds a share waits, in both encodings and at every split, and nothing that waits is counted twice. */
 static void who_holds_a_share_of_a_full_gate_waits(void **state)
 {
     for (int e = COMMANDS; e <= MESSAGES; e++)
@@ -240,7 +240,7 @@ static void who_holds_a_share_of_a_full_gate_waits(void **state)
             put_text(&sent, !e, true, "z");
             assert_true(line_feed(&line, sent.bytes, room_for));
             stand.limits.subscriptions.trie_bytes = topic_tree_cost(&stand.gate.topics) + one / 2;
-            atomic_store(&stand.gate.topic_sources, 2); /* somebody else has some, too */
+            atomic_store(&stand.gate.topic_sources, 2); /* another source has some, too */
             size_t fed = room_for;
             while (fed < sent.len && line_feed_by(&line, sent.bytes + fed, 1, 1))
                 fed++;
@@ -265,7 +265,7 @@ static void who_holds_a_share_of_a_full_gate_waits(void **state)
         }
 }
 
-/* Where nothing else was configured, who is over a limit of its own waits until it fits. */
+/* Unless another action is configured, a client over a limit of its own waits until its subscription fits. */
 static void who_is_over_a_limit_waits(void **state)
 {
     stand.limits.subscriptions.over = ACTION_PAUSE;
@@ -293,8 +293,8 @@ static void who_is_over_a_limit_waits(void **state)
     assert_int_equal(line.verdict, VERDICT_TOPIC_TOO_LONG);
 }
 
-/* The gate's rate: what one has used the others wait for, but for their first topics; the wait is no longer than the
- * debt. */
+/* The gate's rate: others wait for the part that one has used, but not with their first topics; the wait is no longer
+ * than the debt. */
 static void all_sources_share_a_rate(void **state)
 {
     struct line other;
@@ -325,7 +325,7 @@ static void all_sources_share_a_rate(void **state)
 
 static void no_memory_for_a_topic_closes(void **state)
 {
-    stand.limits.subscriptions.over = ACTION_DROP; /* what is not remembered could not be cancelled */
+    stand.limits.subscriptions.over = ACTION_DROP; /* a topic that is not remembered could not be cancelled */
     stand.account.limit_bytes = 70;
     put_text(&sent, COMMANDS, true, "a");
     assert_false(line_feed(&line, sent.bytes, sent.len));
@@ -436,7 +436,7 @@ static void subscriptions_in_any_frame_count(void **state)
     }
 }
 
-/* An application with ZMQ_ONLY_FIRST_SUBSCRIBE takes them for what they are: parts of a message. */
+/* An application with ZMQ_ONLY_FIRST_SUBSCRIBE takes them for parts of a message, which they are. */
 static void a_later_frame_may_be_long_and_counts_what_it_may_cost(void **state)
 {
     stream_frame(&sent, MORE, 'u', 10);
@@ -630,7 +630,7 @@ static void others_may_not_subscribe(void **state)
         assert_false(line_feed(&line, sent.bytes, sent.len));
         assert_int_equal(line.verdict, VERDICT_NOT_A_SUBSCRIBER);
     }
-    /* Nor do their messages count as subscriptions, whatever they begin with. */
+    /* Nor do their messages count as subscriptions, with any first byte. */
     line_fini(&line);
     line_init(&line, &stand, 0);
     sent.len = 0;

@@ -32,7 +32,7 @@ static size_t piece(const struct driver *v, size_t possible)
     return v->d->random && n ? 1 + property_below(v->d->random, n) : n;
 }
 
-/* In memory of just that length, so that AddressSanitizer sees a look at what has not come. */
+/* Copies into memory of just that length, so that AddressSanitizer sees a read of bytes that have not come. */
 static uint8_t *copy_of(const uint8_t *at, size_t n)
 {
     uint8_t *copy = malloc(n);
@@ -98,7 +98,7 @@ static bool connect_if_wanted(struct driver *v)
     return true;
 }
 
-/* One thing at a time, what the client says first: the order must not depend on the size of the pieces. */
+/* One thing at a time, the client's bytes first: the order must not depend on the size of the pieces. */
 static bool one_step(struct driver *v)
 {
     if (v->h.verdict != VERDICT_PASS || handshake_done(&v->h))
@@ -108,7 +108,7 @@ static bool one_step(struct driver *v)
            feed_app(v);
 }
 
-/* What the machine took and did not use, and what it never took, in one run of the stream. */
+/* The bytes that the machine took and did not use, and those that it never took, in one run of the stream. */
 static struct bytes rest_of(struct bytes stream, size_t fed, struct bytes kept)
 {
     require(kept.len <= fed, "more kept than fed");

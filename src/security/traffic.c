@@ -3,7 +3,7 @@
 
 #include "zmtp/command.h"
 
-/* How many messages are charged to a limiter at once. What is not used goes back. */
+/* How many messages are charged to a limiter at once. Unused ones go back. */
 #define CREDIT_MESSAGES 64u
 
 /* RFC 26: "\x07MESSAGE", 8 bytes of nonce, a box of at least 16 bytes and one of flags. */
@@ -14,7 +14,7 @@
 #define CURVE_PING_BYTES (CURVE_FRAME_BYTES + 7u)
 #define CURVE_PONG_BYTES (CURVE_FRAME_BYTES + 5u)
 
-/* What a frame from a subscriber costs an XPUB besides its bytes. */
+/* The cost of a subscriber's frame for an XPUB, besides its bytes. */
 #define USER_MESSAGE_BYTES 96u
 
 void traffic_init(struct traffic *t, bool inbound, bool zmtp2, bool curve, bool subscriber)
@@ -61,7 +61,7 @@ static void emit(struct judgement *j)
     j->open = j->item;
 }
 
-/* Leaves [item, at) out. False when no span is left for what follows. */
+/* Leaves [item, at) out. Returns false when no span is left for the bytes behind it. */
 static bool leave_out(struct judgement *j)
 {
     emit(j);
@@ -89,7 +89,7 @@ static uint64_t take_credit(struct judgement *j)
     return 0;
 }
 
-/* What is over a rate at the start of a message: the whole message waits, is dropped, or ends the connection. */
+/* A message over a rate at its start waits, is dropped, or ends the connection, as a whole. */
 static bool over_rate(struct judgement *j, const struct rate_limit *l, enum verdict v, uint64_t wait_ns)
 {
     if (l->over == ACTION_PAUSE || (j->t->curve && l->over == ACTION_DROP)) {
@@ -102,7 +102,7 @@ static bool over_rate(struct judgement *j, const struct rate_limit *l, enum verd
     return true;
 }
 
-/* Nothing is charged unless all limits pass: bytes are looked at first (a source in debt waits), then a message is
+/* Nothing is charged unless all limits pass. Bytes are looked at first (a source in debt waits), then a message is
  * taken. */
 static bool begin_message(struct judgement *j)
 {
@@ -136,14 +136,14 @@ static bool begin_watched(struct judgement *j)
 
 /* ---- frames ---- */
 
-/* RFC 26: after the handshake every frame is a MESSAGE command; flags 0 or LONG, or COMMAND as the RFC's own text has
- * it. */
+/* RFC 26: after the handshake every frame is a MESSAGE command. Its flags are 0 or LONG, or COMMAND as the RFC's own
+ * text has it. */
 static bool curve_header_ok(const struct zmtp_decoder *d)
 {
     return !(d->flags & ZMTP_FLAG_MORE) && d->size >= CURVE_FRAME_BYTES;
 }
 
-/* Apart from judge_frame(), whose every frame would pay for the registers that it needs. */
+/* Apart from judge_frame(): otherwise every frame would pay for the registers that this needs. */
 static __attribute__((noinline)) bool charge_frame(struct judgement *j, uint64_t charged)
 {
     const struct rate *rate = &j->c->limits->source.bytes.rate;
@@ -209,8 +209,8 @@ static bool is_stranger(const struct traffic_context *c)
     return !source_in_good_standing(c->source, c->limits->ban.standing_ns, c->now_ns);
 }
 
-/* A message of many frames does not say how much more of it there is. While others wait for its room, that of a
- * stranger ends before it is the largest that there may be. */
+/* A message of many frames does not say how much of it is still to come. While others wait for its room, a stranger's
+ * message ends before it is the largest that there may be. */
 static bool gives_way(const struct judgement *j)
 {
     const struct traffic_context *c = j->c;
@@ -220,8 +220,8 @@ static bool gives_way(const struct judgement *j)
     return long_enough && unfinished_wanted(&c->gate->unfinished, c->now_ns, NS_PER_S) && is_stranger(c);
 }
 
-/* While much lies in the application whose ends wait for their turns, no more comes to it that would have to wait. What
- * has begun goes on: it holds room that others want. */
+/* While many bytes lie in the application whose ends wait for their turns, no further message begins that would have to
+ * wait. A message that has begun goes on: it holds room that others want. */
 static bool may_begin(const struct judgement *j)
 {
     const struct traffic_context *c = j->c;
@@ -229,7 +229,7 @@ static bool may_begin(const struct judgement *j)
            unfinished_ends(&c->gate->unfinished) < c->limits->message.unfinished_bytes;
 }
 
-/* Reserves what the message is about to put into the application; while that is refused, the bytes wait. */
+/* Reserves the bytes that the message is about to put into the application; while that is refused, they wait. */
 static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -256,15 +256,15 @@ static uint64_t still_to_reserve(const struct traffic *t)
     return t->size > t->reserved ? t->size - t->reserved : 0;
 }
 
-/* Small frames would come to the application all at once afterwards, which works on each of them. */
+/* Many small frames would come to the application all at once afterwards, and it works on each of them. */
 static bool may_gather(const struct judgement *j)
 {
     return j->t->frames <= TRAFFIC_MANY_FRAMES && (uint64_t)(j->end - j->item) < j->c->gather_bytes;
 }
 
-/* A message that is held has grown beyond what is held. It streams as soon as it fits into the pool; as long as it does
- * not, its beginning is gathered here, so that a small one needs no room in the application before it is whole, and of
- * a larger one it is known how fast it comes. */
+/* A held message has grown beyond message.hold. It streams as soon as it fits into the pool. Until then its beginning
+ * is gathered here: a small message then needs no room in the application before it is whole, and of a larger one the
+ * pace is known. */
 static bool begin_stream(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -285,7 +285,7 @@ static bool begin_stream(struct judgement *j)
     return reserve_wanted(j);
 }
 
-/* A message that grows beyond what is held streams from now on. */
+/* A message that grows beyond message.hold streams from now on. */
 static bool stream_if_large(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -304,8 +304,8 @@ static bool curve_name_ok(const uint8_t *body)
     return memcmp(body, name, sizeof(name)) == 0;
 }
 
-/* An XPUB keeps what is no subscription in a queue without limit, whether the application asks for it or not. So it
- * goes on at a pace, and what is beyond it waits before it begins: afterwards the application has it. */
+/* An XPUB keeps messages that are no subscriptions in a queue without limit, whether the application asks for them or
+ * not. So they go on at a pace. A message over it waits before it begins: afterwards the application has it. */
 static enum ruling user_frame(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -327,7 +327,7 @@ static enum ruling user_frame(struct judgement *j)
     return ruling;
 }
 
-/* A subscription counts when it is whole, and goes on only then, also in a message that streams. */
+/* A subscription counts when it is whole, and only then goes on, also in a message that streams. */
 static enum ruling subscriber_frame(struct judgement *j, const uint8_t *body, bool whole)
 {
     struct traffic *t = j->t;
@@ -340,7 +340,7 @@ static enum ruling subscriber_frame(struct judgement *j, const uint8_t *body, bo
     return RULING_PASS;
 }
 
-/* Judges what a frame says, as far as Weir looks at it: by its first bytes, or when it is whole. */
+/* Judges the content of a frame, as far as Weir looks at it: by its first bytes, or when it is whole. */
 static bool judge_content(struct judgement *j, const uint8_t *body, bool whole)
 {
     struct traffic *t = j->t;
@@ -354,8 +354,8 @@ static bool judge_content(struct judgement *j, const uint8_t *body, bool whole)
     return ruling == RULING_PASS || ruling == RULING_DROP;
 }
 
-/* A command is held until it is whole, so its size is limited by its kind, which its name will tell: here by the
- * largest. */
+/* A command is held until it is whole, so its size is limited. The limit depends on its kind, which its name will tell;
+ * here it is the largest. */
 static bool on_command_header(struct judgement *j)
 {
     const struct traffic *t = j->t;
@@ -371,7 +371,7 @@ static bool treated_as_command(const struct traffic *t)
     return zmtp_is_command(&t->dec) && !t->curve;
 }
 
-/* As long as the first bytes of the frame are not here, they are awaited. */
+/* While the first bytes of the frame are not here, they are awaited. */
 static bool judge_beginning(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -391,7 +391,7 @@ static bool judge_beginning(struct judgement *j)
     return t->awaits == AWAITS_END || stream_if_large(j);
 }
 
-/* A header whose body is still to come: everything that can be refused by its announcement is refused now. */
+/* A header whose body is still to come: it is refused now if its announcement is enough for that. */
 static bool on_header(struct judgement *j)
 {
     if (treated_as_command(j->t))
@@ -429,7 +429,7 @@ static bool skip_frame(struct judgement *j, bool last)
     return leave_out(j);
 }
 
-/* There is no turn for the message. Of one that streams all but the last octet may go on, and its room is others'. */
+/* There is no turn for the message. If it streams, all but its last octet may go on, and others have its room. */
 static bool await_turn(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -443,8 +443,8 @@ static bool await_turn(struct judgement *j)
     return false;
 }
 
-/* The message is whole, and waits if it must: one that streams at its end. Were it to wait at its beginning, those that
- * never end would hold the turns of others. */
+/* The message is whole, and waits if it must; a streaming one waits at its end. If it waited at its beginning, messages
+ * that never end would hold the turns of others. */
 static bool finish_message(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -486,13 +486,13 @@ static bool on_client_frame(struct judgement *j)
         return finish_message(j);
     if (t->mode == TRAFFIC_STREAM)
         j->item = j->at;
-    /* Each costs the application's I/O thread time, long before there is a message. */
+    /* Each frame costs the application's I/O thread time, long before there is a message. */
     if (t->frames % TRAFFIC_MANY_FRAMES == 0 && t->mode == TRAFFIC_STREAM && is_stranger(j->c))
         pause_for(j, VERDICT_PASS, TRAFFIC_MANY_FRAMES_NS);
     return j->r->wait_ns == 0;
 }
 
-/* Counted as the client's frames are. */
+/* Counts the application's frames in the same way as the client's. */
 static void count_curve_answer(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -528,8 +528,8 @@ static bool on_app_command(struct judgement *j)
     return true;
 }
 
-/* libzmq sends its PINGs between the frames of a message too; such a command shares the fate of the message around it.
- */
+/* libzmq sends its PINGs between the frames of a message too. Such a command shares the fate of the message around
+ * it. */
 static bool on_client_command(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -545,7 +545,7 @@ static bool on_client_command(struct judgement *j)
         j->item = j->at;
         return false;
     }
-    /* Endless commands inside a message are not held any more than endless frames. */
+    /* Endless commands inside a message are held no more than endless frames. */
     if (t->dec.in_message && t->mode == TRAFFIC_HOLD && !stream_if_large(j))
         return false;
     if (!t->dec.in_message || t->mode == TRAFFIC_STREAM)
@@ -573,8 +573,8 @@ static bool on_bad(struct judgement *j)
     return refuse(j, j->t->inbound ? verdicts[j->t->dec.error] : VERDICT_APPLICATION_PROTOCOL);
 }
 
-/* All input is used up. What is dropped need not be kept, and what streams goes on at once, except a header in pieces,
- * which is not judged yet. */
+/* All input is used up. Dropped bytes need not be kept. Streaming bytes go on at once, except a header in pieces, which
+ * is not judged yet. */
 static bool on_need(struct judgement *j)
 {
     struct traffic *t = j->t;
@@ -590,14 +590,14 @@ static bool on_need(struct judgement *j)
     return false;
 }
 
-/* What has begun to go on, and CURVE, can only be closed. */
+/* A message that has begun to go on can only be closed, and so can CURVE. */
 static bool is_to_be_shed(const struct judgement *j)
 {
     bool stays = j->t->curve || traffic_end_waits(j->t);
     return j->c->shed == SHED_CLOSE || (j->c->shed == SHED_DROP && !stays);
 }
 
-/* It has waited for too long. */
+/* The message has waited for too long. */
 static bool shed(struct judgement *j)
 {
     enum action over = j->c->shed == SHED_DROP ? ACTION_DROP : ACTION_CLOSE;
@@ -647,7 +647,7 @@ static bool step(struct judgement *j)
     }
 }
 
-/* A message that came alone keeps a receive buffer of the application to itself as long as it is queued. */
+/* A message that came alone keeps a whole receive buffer of the application as long as it is queued. */
 static void charge_pinned(struct judgement *j)
 {
     const struct rate *rate = &j->c->limits->source.bytes.rate;

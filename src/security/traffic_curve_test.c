@@ -96,7 +96,7 @@ static uint64_t takes(struct line *l, size_t box)
     return l->turns_used - before;
 }
 
-/* As REQ and REP have it; and nobody has more than two for one. */
+/* As REQ and REP have it; and no client has more than two for one. */
 static void a_delimiter_takes_the_frame_behind_it_along(void **state)
 {
     struct pair p;

@@ -145,8 +145,8 @@ static void take_counts(struct line *l, const struct traffic_result *r)
     l->waited_ns += r->wait_ns;
 }
 
-/* What may be kept of a line that need not wait: a message up to message.hold with the header that goes beyond it, and
- * a command or subscription that is not whole; and what is gathered of a larger one. */
+/* The most bytes that may be kept of a line that need not wait: a message up to message.hold with the header that goes
+ * beyond it, a command or subscription that is not whole, and the gathered bytes of a larger message. */
 static size_t keeps_at_most(const struct line *l)
 {
     const struct limits *lim = &l->stand->limits;
@@ -157,7 +157,8 @@ static size_t keeps_at_most(const struct line *l)
            (l->traffic.subscriber ? lim->subscriptions.topic_bytes + TRAFFIC_LATER_TOPIC_BYTES : 0);
 }
 
-/* What waits for a turn is whole; of what streams, all but the last octet has gone on. True: it gets one. */
+/* A message that waits for a turn is whole. Of a streaming one all but the last octet has gone on. True: it gets a
+ * turn. */
 static bool gets_a_turn(struct line *l, const struct traffic_result *r)
 {
     bool streams = traffic_end_waits(&l->traffic);
@@ -179,7 +180,7 @@ static bool goes_on(struct line *l, const struct traffic_result *r, const uint8_
     if (r->awaits_turn)
         return gets_a_turn(l, r);
     if (r->wait_ns == 0) {
-        /* Whoever asks for neither time nor space has looked at all there is: the caller would spin. */
+        /* A judge that asks for neither time nor space has looked at all bytes: the caller would spin. */
         REQUIRE(!more || r->again);
         return more;
     }

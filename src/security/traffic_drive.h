@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * For tests and fuzzers: plays the caller of traffic_judge() as relay/lane.c does, over one direction of one
- * connection, in pieces of any size, and keeps what it said. Each window is memory of its own, so that AddressSanitizer
+ * connection, in pieces of any size, and keeps the results. Each window is memory of its own, so that AddressSanitizer
  * sees a read past it. Aborts where the judge breaks its own contract. Not part of the program.
  */
 #ifndef WEIR_SECURITY_TRAFFIC_DRIVE_H
@@ -28,7 +28,7 @@ void stand_init(struct stand *s);
 /* Aborts when a connection has not given back what it took. */
 void stand_fini(struct stand *s);
 
-/* What a line does when it is told to wait. */
+/* What a line does when it has to wait. */
 enum patience {
     SLEEPS,  /* time goes on by as much */
     INSISTS, /* asks again at the same instant */
@@ -48,15 +48,15 @@ struct line {
     bool paced; /* its commands are, when those of all are many */
     enum patience patience;
     bool waiting; /* for room, or STOPS, or for a turn */
-    bool stinted; /* it has no turns but these, and waits when there are none; SLEEPS, INSISTS: it gets one then */
+    bool stinted; /* it has no turns but these, and waits when there are none; SLEEPS, INSISTS: it then gets one */
     uint32_t turns;
-    enum traffic_shed shed; /* what becomes of the message that waits for its turn */
+    enum traffic_shed shed; /* what happens to the message that waits for its turn */
     struct traffic *twin;
 
     uint8_t *kept;
     size_t kept_len, scanned, most_kept;
 
-    uint8_t *out; /* all that was admitted */
+    uint8_t *out; /* all bytes that were admitted */
     size_t out_len, out_cap;
     enum verdict verdict, wait_reason, drop_reason; /* the last of each */
     uint64_t messages, frames, commands, drops, dropped, waits, waited_ns;
@@ -67,10 +67,10 @@ struct line {
 
 void line_init(struct line *l, struct stand *s, unsigned flags);
 
-/* The end of the connection: gives back all that it holds at the gate. */
+/* The end of the connection: gives back everything that it holds at the gate. */
 void line_fini(struct line *l);
 
-/* Shows what is kept and `len` bytes more (none: after a wait). False: closed, or `waiting`. */
+/* Shows the kept bytes and `len` bytes more (none: after a wait). False: closed, or `waiting`. */
 bool line_feed(struct line *l, const void *bytes, size_t len);
 
 /* In pieces of at most `most` bytes. */

@@ -92,7 +92,7 @@ static void cancels(struct reader *r, const uint8_t *at, size_t len)
     *t = r->topics[--r->o.topics];
 }
 
-/* What is over: GO_ON when it is left out. */
+/* A verdict over a limit: GO_ON when the unit is left out. */
 static enum outcome over(struct reader *r, enum verdict v, enum action a)
 {
     if (a != ACTION_DROP || r->curve || r->streams)
@@ -245,7 +245,7 @@ static enum outcome curve_content(struct reader *r, const struct frame *f)
     return memcmp(r->s + f->body, "\7MESSAGE", 8) ? closes(r, VERDICT_BAD_CURVE_FRAME) : GO_ON;
 }
 
-/* END: closed, or the frame is not there as far as it must be before anything of it passes. */
+/* END: closed, or too little of the frame is there for any of it to pass. */
 static enum outcome subscriber_content(struct reader *r, const struct frame *f)
 {
     bool left_out = false;

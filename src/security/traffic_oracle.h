@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * For tests: what must become of a client's stream, told by a naive reader that sees all of it at once, knows no
- * windows and keeps no state between calls. Time stands still: of each rate, burst + 1 pass. Not part of the program.
+ * For tests: predicts what must become of a client's stream. A naive reader sees all of it at once, knows no windows
+ * and keeps no state between calls. Time stands still: of each rate, burst + 1 pass. Not part of the program.
  */
 #ifndef WEIR_SECURITY_TRAFFIC_ORACLE_H
 #define WEIR_SECURITY_TRAFFIC_ORACLE_H
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct oracle {
-    uint8_t *out; /* what the application gets; freed by oracle_free() */
+    uint8_t *out; /* the bytes that the application gets; freed by oracle_free() */
     size_t out_len;
     enum verdict verdict;
     uint64_t messages, frames, commands, drops, dropped;

@@ -16,7 +16,7 @@
 
 /* ---- the comparison ---- */
 
-/* A stream, how the gate is configured for it, and who says it. */
+/* A stream, the configuration of the gate for it, and the kind of line. */
 struct trial {
     struct limits limits;
     unsigned flags;
@@ -38,7 +38,7 @@ static bool agrees(const struct line *l, const struct oracle *o)
            l->dropped == o->dropped && l->topics.count == o->topics;
 }
 
-/* What a failure needs to be understood. */
+/* Prints everything that is needed to understand a failure. */
 static void describe(const struct line *l, const struct oracle *o, const struct trial *t)
 {
     const struct limits *m = &t->limits;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What rules in shadow would have done with a client's traffic, as far as one can tell while it passes. A rule is
- * either in force for a source or in shadow, so the words of its limiters are free for this. Where a limit would pause,
- * each message that would have waited counts once, when it comes: it comes all the same. An entry that many sources
- * share is left alone: for some of them the rule may be in force.
+ * Counts what rules in shadow (dry run) would have done with a client's traffic, as far as that can be told while it
+ * passes.
+ *
+ * A rule is either in force for a source or in shadow, so the words of its limiters are free for this. Where a limit
+ * would pause, each message that would have waited counts once, when it comes: it comes all the same. An entry that
+ * many sources share is left alone: for some of them the rule may be in force.
  */
 #include "security/traffic_inner.h"
 
@@ -23,7 +25,7 @@ void traffic_shadow_begin(struct judgement *j)
 {
     const struct limits *l = j->c->limits->shadow;
     struct source *s = j->c->source;
-    /* What a rule in force leaves out has never come. */
+    /* A message that a rule in force leaves out counts as one that has never come. */
     j->t->shadowed = j->t->mode == TRAFFIC_SKIP;
     if (j->t->shadowed || source_is_shared(s))
         return;
@@ -63,7 +65,7 @@ void traffic_shadow_unit(struct judgement *j, gcra_word *word, enum verdict v)
         would(j, v);
 }
 
-/* In the order in which a rule in force would say it. */
+/* In the order in which a rule in force would check. */
 static enum verdict topic_verdict(const struct judgement *j, bool added, struct bytes topic)
 {
     const struct limits *l = j->c->limits->shadow;

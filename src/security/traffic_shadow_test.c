@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Rules in shadow: everything passes, and what would not have is counted as if it had not. */
+/* Rules in shadow: everything passes, and a message that would not have passed is counted as if it had not. */
 #include "base/property.h"
 #include "security/traffic_drive.h"
 
@@ -74,7 +74,7 @@ static void messages_over_a_rate_count_one_by_one(void **state)
     for (unsigned i = 0; i < 30; i++)
         stream_frame(&sent, 0, 'x', 10);
     everything_passes();
-    assert_int_equal(would(VERDICT_OVER_MESSAGES), 25); /* those left out are charged to nobody */
+    assert_int_equal(would(VERDICT_OVER_MESSAGES), 25); /* messages left out are charged to nobody */
     stand.now_ns += NS_PER_S / 10;
     assert_true(line_feed(&line, sent.bytes, 12));
     assert_int_equal(would(VERDICT_OVER_MESSAGES), 25); /* ... so that one passes as soon as the rate has one */
@@ -122,7 +122,7 @@ static void a_message_left_out_is_charged_to_nobody(void **state)
     assert_int_equal(all_verdicts(), 1);
 }
 
-/* A rule in force closes as before, whatever is in shadow beside it. */
+/* A rule in force closes as usual, with any rules in shadow beside it. */
 static void rules_in_force_are_in_force(void **state)
 {
     stand.limits.message.frames = 3;
@@ -217,7 +217,7 @@ static void a_shared_entry_is_left_alone(void **state)
     assert_int_equal(atomic_load(&stand.source.limiters[SOURCE_MESSAGES]), 0);
 }
 
-/* At any times and in any pieces: what would be dropped in shadow is what `drop` drops in force. */
+/* At any times and in any pieces, shadow counts as dropped the same messages as `drop` drops in force. */
 static void shadow_foretells_what_drop_does(void **state)
 {
     struct property_rng rng = property_rng_new("shadow");
@@ -295,7 +295,8 @@ static void limit_everything(struct limits *l)
     l->subscriptions.source_bytes = 60;
 }
 
-/* Two gates with the same limits, all rules in shadow at one and off at the other, hear the same, and do the same. */
+/* Two gates with the same limits, all rules in shadow at one and off at the other, get the same bytes and do the
+ * same. */
 static void in_shadow_is_as_if_it_were_not_there(void **state)
 {
     struct property_rng rng = property_rng_new("as if");

@@ -57,7 +57,7 @@ static void expect(unsigned flags, enum verdict v)
 
 /* ---- room ---- */
 
-/* While others have all the room, a large message is gathered and passes when it is whole, however it comes. */
+/* While others have all the room, a large message is gathered, and passes when it is whole, in any pieces. */
 static void a_message_is_gathered_while_there_is_no_room(void **state)
 {
     const size_t pieces[] = {5000, 1, 3, 64, 301};
@@ -78,8 +78,7 @@ static void a_message_is_gathered_while_there_is_no_room(void **state)
     }
 }
 
-/* One that is larger than that takes the pass, and the next one waits with its beginning, and knows at what pace it
- * came. */
+/* A message that is larger than that takes the pass. The next one waits with its beginning, and its pace is known. */
 static void a_giant_waits_when_its_beginning_is_gathered(void **state)
 {
     struct line giant;
@@ -103,7 +102,7 @@ static void a_giant_waits_when_its_beginning_is_gathered(void **state)
     line_fini(&giant);
 }
 
-/* When it fits into the pool again in the midst of being gathered, it goes on from there. */
+/* When it fits into the pool again while it is gathered, it goes on from there. */
 static void what_is_gathered_streams_when_there_is_room(void **state)
 {
     stand.gather_bytes = 2000;
@@ -203,7 +202,7 @@ static void commands_in_and_behind_a_large_message_keep_their_places(void **stat
     assert_int_equal(line.commands, 2);
 }
 
-/* A turn for each message, whichever its size. */
+/* A turn for each message of any size. */
 static void turns_are_for_messages(void **state)
 {
     for (int i = 0; i < 10; i++) {
@@ -217,7 +216,7 @@ static void turns_are_for_messages(void **state)
     assert_int_equal(line.turns_awaited, 10);
 }
 
-/* What waits for somebody else's turn is in nobody's way. */
+/* A message that waits for another client's turn is in nobody's way. */
 static void whose_end_waits_has_given_its_room_back(void **state)
 {
     struct line other;
@@ -248,7 +247,7 @@ static void whose_end_waits_has_given_the_pass_back(void **state)
     line_init(&line, &stand, 0);
 }
 
-/* While so much waits at its end no more comes to it, but from who need not wait. */
+/* While so much waits at its end no more comes to it, except messages that need not wait. */
 static void what_would_wait_at_its_end_does_not_begin_without_bounds(void **state)
 {
     struct line second, third, free_one;
@@ -273,7 +272,7 @@ static void what_would_wait_at_its_end_does_not_begin_without_bounds(void **stat
     line_fini(&free_one);
 }
 
-/* It has begun to go on: it waits where others are left out, or is closed. */
+/* A message that has begun to go on waits where others are left out, or is closed. */
 static void what_waits_at_its_end_is_not_left_out(void **state)
 {
     stream_frame(&sent, 0, 'l', LARGE);
@@ -306,7 +305,7 @@ static uint64_t beats(struct line *l, unsigned count, unsigned seconds)
     return l->waited_ns - before;
 }
 
-/* Heartbeats every 10 ms from both ends are never held back; a flood is as soon as those of all are many. */
+/* Heartbeats every 10 ms from both ends are never held back; a flood is, as soon as the commands of all are many. */
 static void commands_are_paced_while_there_are_many(void **state)
 {
     struct line quiet;
@@ -325,7 +324,7 @@ static void commands_are_paced_while_there_are_many(void **state)
 
 /* ---- envelopes ---- */
 
-/* RFC 28: REP discards what has no delimiter. It must not be waited for, then. */
+/* RFC 28: REP discards messages without a delimiter. Weir must not wait for those, then. */
 static void a_request_without_a_delimiter_is_left_out(void **state)
 {
     line.traffic.wants_delimiter = true;
@@ -349,7 +348,7 @@ static void a_request_without_a_delimiter_is_left_out(void **state)
     assert_int_equal(line.drop_reason, VERDICT_NO_DELIMITER);
 }
 
-/* One that streams already cannot be left out. */
+/* A message that streams already cannot be left out. */
 static void a_long_request_without_a_delimiter_closes(void **state)
 {
     line.traffic.wants_delimiter = true;
@@ -360,7 +359,7 @@ static void a_long_request_without_a_delimiter_closes(void **state)
 
 /* ---- dropping ---- */
 
-/* What was admitted before must not go with it. */
+/* Bytes that were admitted before must not go with it. */
 static void a_message_cut_short_is_dropped_alone(void **state)
 {
     stand.limits.message.over = ACTION_DROP;
