@@ -42,7 +42,7 @@ struct traffic_result;
 MUST_USE int admission_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns);
 void admission_fini(struct gate_limiter *g);
 
-/* Attaches the application's counter. NULL detaches it; the previous page is not read any more. Any thread. */
+/* Attaches the application's counter. NULL detaches it: the previous page is not read any more. Any thread. */
 void admission_attach(struct gate *g, struct taken_page *page);
 
 /* The counter has signalled: looks at it. */

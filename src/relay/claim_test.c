@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Which client gets a routing id in use, and who is held up by the wait for one. The kernel's signs of life of the
+/* Which client gets a routing id in use, and which ones the wait for an id holds up. The kernel's signs of life of the
  * holders are made up. */
 #include "relay/claim.h"
 

@@ -14,7 +14,7 @@
  *   state     event                                                         next
  *   none      an open session of a subscriber ends                          WAITING
  *   none      any other open session ends                                   TOLD: the sending half is shut down
- *   none      no memory; or the application has closed (session.c)          closed; not counted any more
+ *   none      not open, the application has closed, or no memory            closed; not counted any more
  *   WAITING   its turn comes; places are short; or it was sent more bytes   TOLD
  *             than its end would cost the publisher
  *   WAITING   the application closes                                        closed

@@ -2,9 +2,9 @@
 /*
  * A gate at run time: the state that all workers share, such as limits, counters, and what is known of the application.
  *
- * Made by relay_new(), freed after the workers have ended. Every member that changes is atomic or has a lock of its own
- * (the limiter, the source table, the tally of routing ids, the ban tables). Counters have one set of cells for each
- * worker, and only that worker writes them.
+ * Made by relay_new(), freed after the workers have ended. Every member that changes is atomic or has a lock of its
+ * own, such as the limiter, the source table, the tally of routing ids, and the ban tables. Counters have one set of
+ * cells for each worker, and only that worker writes them.
  */
 #ifndef WEIR_RELAY_GATE_H
 #define WEIR_RELAY_GATE_H

@@ -18,10 +18,11 @@
  *   the connect fails with an error that speaks of the application            failure, CONNECT
  *   no greeting within handshake.within, or an end before it                  failure, CONNECT
  *   an end after the greeting, or bytes that ZMTP does not allow              failure, HANDSHAKE
- *   for breaker.stall nothing of these bytes, while connections are blocked   stall
+ *   no such byte or message for breaker.stall, while connections are blocked  stall
  *
  * No client may open the breaker: only events that no client can cause count as failures. An application that ends a
  * PLAIN or CURVE handshake counts for nothing (it may be the password), and neither does a second connection to a PAIR.
+ * Ends with upstream.source: client count for nothing either, and neither does the handshake of a ZMTP 2.0 client.
  *
  * A state change is logged, one line of a kind in 10 s, and told to all workers, so that waiting sessions go on. While
  * the breaker is open because the application could not be reached, the session with the turn to probe (reach.h) goes
@@ -49,7 +50,7 @@ bool health_admits(struct session *s);
 /* The session's trial is over, or its client has the next move: a session that holds a place must use it. */
 void health_give_back(struct session *s);
 
-/* ---- what happened ---- */
+/* ---- observations ---- */
 
 void health_on_greeting(struct worker_gate *wg);
 void health_on_handshake(struct session *s);

@@ -24,8 +24,8 @@
  *   shut        eof, and everything was written; or the receiver     never
  *               is gone
  *
- * When the inbound lane is shut, the application's end is shut down for writing, or the session is closed if the client
- * is a subscriber. When the outbound lane is shut, the session is closed.
+ * Once everything after eof was written, the inbound lane shuts down the application's end for writing, or closes the
+ * session if the client is a subscriber. The outbound lane closes the session.
  *
  * Threads: belongs to the session's worker.
  */
@@ -80,8 +80,8 @@ bool lane_is_quiet(const struct lane *l);
  * session. */
 bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
 
-/* Sends a message of Weir's own between two messages. What the receiver does not take at once is kept. May close the
- * session. */
+/* Sends a message of Weir's own between two messages. Bytes that the receiver does not take at once are kept. May close
+ * the session. */
 bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len);
 
 /* Whether a frame could be sent now. */

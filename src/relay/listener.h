@@ -9,9 +9,9 @@
  * 2. a session that has passed no message yet (strangers.h), here or at another worker;
  * 3. a session that has been idle for longer than its use so far is worth (strangers.h).
  *
- * If there is none, the newcomer is refused. A newcomer whose source was of no use lately is refused at once. Part of
- * the gate is reserved for sources in good standing that hold few connections: up to a 16th, but no more than the
- * number of sources that have come into good standing.
+ * If there is none, the newcomer is refused. At a full gate, a newcomer whose source was of no use lately is refused at
+ * once. Part of the gate is reserved for sources in good standing that hold few connections: up to a 16th, but no more
+ * than the number of sources that have come into good standing.
  *
  * Threads: belongs to a worker.
  */

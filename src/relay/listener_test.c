@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Which newcomer comes in, and which waits. Who gives way at a full gate: strangers_test.c. */
+/* Which newcomer comes in, and which waits. strangers_test.c tests which session gives way at a full gate. */
 #include "relay/connects.h"
 #include "relay/crowd.h"
 #include "relay/entry.h"
@@ -104,7 +104,7 @@ static void newcomers_come_slowly_to_a_busy_application(void **state)
     stage_start(&c->stage);
     come(c, HOST(1));
     settle(c);
-    c->stage.gate.limiter.limit.queue.count = 1; /* somebody */
+    c->stage.gate.limiter.limit.queue.count = 1; /* one connection */
     atomic_store(&c->stage.gate.limiter.waiting, 1);
     for (unsigned i = 0; i < 9; i++) {
         come(c, HOST(2 + i));

@@ -44,7 +44,8 @@ void memory_resume(struct session *s);
 /* Whether a newcomer of this source may come in. */
 bool memory_admits(struct worker_gate *wg, const struct source *source);
 
-/* Once a round: updates the level, and cuts the heaviest unfinished messages while no memory is left. */
+/* Once a round: updates the level. Cuts the heaviest sessions while no memory is left, or when a session within its
+ * share found no room. */
 void memory_relieve(struct worker *w);
 
 /* The alarm of `worker.press`: wakes some of the waiting sessions. */

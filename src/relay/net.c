@@ -89,7 +89,7 @@ static bool fall_back_to_v4(struct endpoint *e, int error)
     return true;
 }
 
-/* A socket file whose owner is gone may be replaced; one that answers, or any other file, may not. */
+/* A socket file whose owner is gone may be replaced. A socket that answers, or any other file, may not. */
 static bool is_stale_socket(const struct endpoint *e)
 {
     struct stat st;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Scores a source for a verdict: strikes, and a ban once they exceed ban.strikes. The only place where sources are
- * scored.
+ * Scores a source for a verdict: strikes, and a ban or probation when ban.strikes are reached. The only place where
+ * sources are scored.
  *
  * Called when a session is ended or limited. Threads: the session's worker.
  *

@@ -7,7 +7,7 @@
  * accepted.
  *
  *   state     event                                                           next
- *   KNOWN     no connection with its greeting stands, for FRESH_NS (reach.c)  UNKNOWN
+ *   KNOWN     no connection stands, its last greeting is FRESH_NS old         UNKNOWN
  *   KNOWN     the application has closed a connection (reach_doubt())         KNOWN while another stands, else UNKNOWN
  *   KNOWN     it is another application (reach_forget())                      UNKNOWN
  *   UNKNOWN   a client has sent its version, and the turn is free             PROBED: it is connected

@@ -3,8 +3,9 @@
  * A session: one client connection and its one connection to the application. session_close() is the place where both
  * are closed.
  *
- * Only these close a connection elsewhere: the listener, for a refused newcomer; banned.h, for a connection in the
- * tarpit; proxied.h, before there is a client; farewell.h, for the application's end of a session that was open.
+ * A connection is closed elsewhere only by the listener (a refused newcomer), by banned.h (the tarpit), by proxied.h
+ * (before there is a client), by opening.h (a connect to the application that failed), and by farewell.h (the
+ * application's end of a session that was open).
  *
  *   state     event                                                    next
  *   NEW       entry.h lets the newcomer in                             OPENING

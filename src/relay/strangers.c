@@ -37,7 +37,7 @@ static uint64_t hash_of(const struct gate *g, struct source_key k)
     return hash_bytes(&g->traffic.key, words, sizeof(words));
 }
 
-/* ---- what is remembered ---- */
+/* ---- the standing of sources ---- */
 
 enum standing strangers_judge(const struct worker_gate *wg, const struct source *source)
 {

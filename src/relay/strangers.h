@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Picks the session that gives way at a full gate: the useless first, then strangers, then idle sessions.
+ * Picks the open session that gives way at a full gate: strangers first, then idle sessions.
  *
  * Sources are of three kinds, by what is remembered of them:
  * - GOOD: something well-behaved was seen of it within ban.standing.
@@ -17,7 +17,7 @@
  * chosen at random, one goes in this order:
  * 1. The youngest goes, by powers of two of seconds: a session from before the gate was full goes last.
  * 2. Of the same age, one that has sent nothing at all goes.
- * 3. Then the one goes from whose prefix (IPv4 /24, IPv6 /48) most have come lately.
+ * 3. Then one goes whose prefix (IPv4 /24, IPv6 /48) has had most arrivals lately.
  *
  * One whose handshake was just finished is spared if any other can go. One of a GOOD source that holds few connections
  * is not chosen here.

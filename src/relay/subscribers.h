@@ -31,7 +31,7 @@ void subscribers_crowd(struct worker_gate *wg);
 /* The connection of this worker that holds most gives way, if the pace of leaving allows it. */
 void subscribers_make_room(struct worker *w);
 
-/* The first subscriber waits to leave: any saving beyond the burst starts now. */
+/* The first subscriber waits to leave: saving for a walk that costs more than the burst starts now. */
 void subscribers_begin_to_leave(struct worker_gate *wg);
 
 /* Whether the application may be told now of the end of a subscriber whose client left at `left_ns`; if so, that is
