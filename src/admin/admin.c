@@ -53,8 +53,9 @@ static void note_address(struct admin *a, int fd)
 }
 
 /*
- * With every signal blocked, so that the new thread takes none of those that the main thread waits for. By poll(2):
- * with epoll(7), which the library drives by edges, half-closed connections linger until their time is out.
+ * Starts with every signal blocked, so that the new thread takes none of those that the main thread waits for. Uses
+ * poll(2): with epoll(7), which the library uses edge-triggered, half-closed connections would stay until their time is
+ * over.
  */
 static struct MHD_Daemon *start_daemon(struct http *h, int fd)
 {

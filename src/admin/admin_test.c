@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The admin address as its callers meet it: real sockets, well-behaved and otherwise, in front of a fake relay. */
+/* The admin address as its callers see it: real sockets, well-behaved and otherwise, in front of a fake relay. */
 #include "admin/admin.h"
 
 #include "admin/fake_relay.h"
@@ -33,8 +33,7 @@ static enum admin_reloaded no_reload(void *context, char **ret_said)
 
 static const struct admin_calls callees = {.reload = no_reload};
 
-/* Memory as Weir's own code asks for it (linked with --wrap): the call that counts down to 0 fails, and all after it.
- */
+/* Allocations of Weir's own code (linked with --wrap): the call that counts down to 0 fails, and all calls after it. */
 static atomic_int allocations_left = INT_MAX;
 
 void *__real_calloc(size_t n, size_t size);
@@ -109,7 +108,7 @@ static int dial(const struct admin *a, int receive_buffer)
     return fd;
 }
 
-/* As much as the server takes; it may close in the middle. */
+/* Sends as much as the server takes; the server may close in the middle. */
 static void say(int fd, const void *bytes, size_t len)
 {
     const char *p = bytes;
@@ -130,7 +129,7 @@ static void say_text(int fd, const char *text)
     say(fd, text, strlen(text));
 }
 
-/* Everything until the server closes; closes too. */
+/* Reads everything until the server closes; then closes too. */
 static struct reply hear(int fd)
 {
     size_t room = 4 << 20;
@@ -285,7 +284,7 @@ static void only_get_and_head(void **state)
     admin_stop(a);
 }
 
-/* What follows the refused header is a body that nobody asked for: it must not be answered as a request. */
+/* The refused header is followed by an unrequested body: it must not be answered as a request. */
 static void bodies_are_refused(void **state)
 {
     struct admin *a = start_with(1);
@@ -313,7 +312,7 @@ static void bodies_are_refused(void **state)
         }
         free(r.text);
     }
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) { /* and with the body never sent, the answer is sure to come */
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) { /* and if the body is never sent, the answer is sure to come */
         struct reply r = ask(a, cases[i].header);
         assert_int_equal(r.status, cases[i].status);
         free(r.text);
@@ -336,7 +335,7 @@ static void requests_on_one_connection(void **state)
     admin_stop(a);
 }
 
-/* The wrong in every way we could think of: no answer shows a byte of it, and the next caller is served. */
+/* Malformed requests of every kind we could think of: no answer shows a byte of them, and the next caller is served. */
 static void garbage_is_not_reflected(void **state)
 {
     struct admin *a = start_with(1);
@@ -473,7 +472,7 @@ struct holders {
     atomic_bool done;
 };
 
-/* A byte now and then, so that no connection is ever idle for long. */
+/* Sends a byte now and then, so that no connection is idle for long. */
 static void *trickle(void *arg)
 {
     struct holders *h = arg;
@@ -486,7 +485,7 @@ static void *trickle(void *arg)
     return NULL;
 }
 
-/* More connections than there are places, never silent, from the scraper's own address: it comes in all the same. */
+/* More connections than there are places, never silent, from the scraper's own address: the scraper is still served. */
 static void holding_connections_locks_nobody_out(void **state)
 {
     struct admin *a = start_with(1);
@@ -522,7 +521,7 @@ static void a_connect_storm_locks_nobody_out(void **state)
     admin_stop(a);
 }
 
-/* The same with pages asked for and never read. */
+/* The same with pages that are requested and never read. */
 static void slow_readers_lock_nobody_out(void **state)
 {
     struct admin *a = start_with(FAKE_GATES_MAX);
@@ -586,7 +585,7 @@ static void memory_short_at_the_start_is_told(void **state)
     admin_stop(a);
 }
 
-/* Then the page is not half there: the caller is told, and the next one is served. */
+/* Then the page is not half there: the caller gets an error, and the next one is served. */
 static void memory_short_at_a_request_is_told(void **state)
 {
     struct admin *a = start_with(FAKE_GATES_MAX);
@@ -775,7 +774,7 @@ static void a_taken_port_is_told(void **state)
     assert_works(a);
     admin_stop(a);
 
-    a = admin_start(&c, &relay, &callees, stderr); /* and free again, whatever connections were just closed */
+    a = admin_start(&c, &relay, &callees, stderr); /* and it is free again, whatever connections were just closed */
     assert_non_null(a);
     assert_string_equal(admin_address(a), c.admin.text);
     assert_works(a);

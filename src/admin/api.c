@@ -15,7 +15,7 @@
 
 #define PREFIX "/v1/"
 
-/* How long workers are waited for. A round takes milliseconds. */
+/* The longest wait for workers. A round takes milliseconds. */
 #define SURVEY_PATIENCE_NS NS_PER_S
 
 enum { OK = 200, BAD = 400, NOT_FOUND = 404, NOT_ALLOWED = 405, CONFLICT = 409, UNAVAILABLE = 503, LATE = 504 };
@@ -39,7 +39,7 @@ static void complain(struct api_reply *r, unsigned status, const char *fmt, ...)
     answer(r, status, json_of_error(why));
 }
 
-/* What an operator has done, for the log; at most one line for each request of whoever has the token. */
+/* Logs an operator's action; at most one line for each request with the token. */
 static void note(const struct api_request *q, const char *what, const char *whom)
 {
     char from[ADDR_TEXT_MAX];
@@ -67,7 +67,7 @@ static void list_bans(const struct api *a, const struct api_request *q, struct a
     answer(ret, OK, json_pack("{s: o, s: o}", "bans", bans, "next", next));
 }
 
-/* The admin address is never shut to whoever could lift the ban again. */
+/* A ban that would hit the admin address, or the caller that could lift it again, is refused. */
 static bool would_hit_admin(const struct api *a, const struct api_request *q, const struct network *who)
 {
     return network_contains(who, &q->from) || network_contains(who, &a->listener);
@@ -106,7 +106,7 @@ static void set_ban(const struct api *a, const struct api_request *q, struct api
                      "until", json_of_time(r.for_ns == BAN_FOR_EVER ? BAN_FOR_EVER : wall_ns + r.for_ns)));
 }
 
-/* What is banned and holds `who`, for whoever asks to lift the ban of a part of it. */
+/* Finds a ban that contains `who`, for a caller that wants to lift the ban of a part of it. */
 static bool banned_with(const struct api *a, const struct network *who, char text[static NETWORK_TEXT_MAX])
 {
     struct addr first = {.kind = (enum addr_kind)who->kind};
@@ -123,7 +123,7 @@ static bool banned_with(const struct api *a, const struct network *who, char tex
     "be, "                                                                                                             \
     "or until that ban's own end, for a day at most"
 
-/* Whether the kernel may know of a ban that it does not hear the end of. */
+/* Whether the kernel may have a ban of which it does not learn the end. */
 static bool kernel_goes_on(const struct api *a, const struct network *who)
 {
     const struct kernel_bans *k = relay_kernel_bans(a->relay);
@@ -153,7 +153,7 @@ static void lift_ban(const struct api *a, const struct api_request *q, struct ap
 
 /* ---- connections ---- */
 
-/* The number of a gate; SURVEY_ALL for "". False after an answer that says that there is none. */
+/* The number of a gate; SURVEY_ALL for "". False after an answer that there is no such gate. */
 static bool find_gate(const struct api *a, const char *name, uint32_t *ret, struct api_reply *reply)
 {
     char shown[4 * CONFIG_NAME_MAX + 1];
@@ -169,7 +169,7 @@ static bool find_gate(const struct api *a, const char *name, uint32_t *ret, stru
     return false;
 }
 
-/* False after an answer. The rows are the caller's. */
+/* False after an answer. The caller owns the rows. */
 static bool survey(const struct api *a, const struct survey_ask *ask, struct survey_answer *ret,
                    struct api_reply *reply)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What the API does and answers, in front of a fake relay and a fake daemon. */
+/* The API's actions and answers, in front of a fake relay and a fake daemon. */
 #include "admin/api.h"
 
 #include "admin/fake_relay.h"
@@ -39,7 +39,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Asks; returns the document as text, in memory of the caller's. `arg`: "name=value" or NULL. */
+/* Sends a request. Returns the document as text, in memory owned by the caller. `arg`: "name=value" or NULL. */
 static char *ask(const char *method, const char *path, const char *arg, const char *body, unsigned *ret_status)
 {
     struct api a = {
@@ -204,7 +204,7 @@ static void kicks(void **state)
     expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 200, "{\"closed\":0,\"complete\":false}");
     relay.asked = (struct survey_ask){0};
     expect("POST", "/v1/kick", NULL, "{}", 400, "network or connection is missing");
-    assert_int_equal(relay.asked.kind, SURVEY_CONNECTIONS); /* nobody was asked */
+    assert_int_equal(relay.asked.kind, SURVEY_CONNECTIONS); /* no worker was asked */
     relay.out_of_memory = true;
     expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 503, "memory is out");
 }

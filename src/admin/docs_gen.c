@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Writes docs/metrics.md, docs/verdicts.md and docs/events.md from the tables that the program itself is made of. Runs
- * when building, never installed.
+ * Writes docs/metrics.md, docs/verdicts.md and docs/events.md from the tables that the program itself is built from.
+ * Runs during the build, never installed.
  *
  *   docs_gen metrics|verdicts|events FILE           writes FILE
  *   docs_gen metrics|verdicts|events --check FILE   fails when FILE differs
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cell of a Markdown table: the bar would end it, and label names have underscores that must not become emphasis. */
+/* A cell of a Markdown table: a bar would end it, and underscores in label names must not become emphasis. */
 static void write_prose(struct text_out *o, const char *s)
 {
     for (; *s; s++) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Who may use the API: whoever shows the token. Keeps its hash, counts who was sent away, and writes a line about them,
- * one in 10 s. Asked on the admin thread; the main thread changes the token at a reload.
+ * Decides who may use the API: a caller that shows the token.
+ *
+ * Keeps the token's hash, counts refused callers, and logs them, one line in 10 s. Threads: asked on the admin thread;
+ * the main thread changes the token at a reload, under `lock`.
  */
 #ifndef WEIR_ADMIN_DOOR_H
 #define WEIR_ADMIN_DOOR_H
@@ -28,10 +30,10 @@ enum door_says { DOOR_OPEN, DOOR_OFF /* there is no token */, DOOR_WRONG /* or n
 void door_init(struct door *d);
 void door_fini(struct door *d);
 
-/* Reads the token of a file ("": there shall be none) for door_take(). 0, or -EINVAL with a sentence. Main thread. */
+/* Reads the token of a file ("": no token) for door_take(). 0, or -EINVAL with a sentence. Main thread. */
 MUST_USE int door_read(struct door *d, const char *path, char why[static TOKEN_WHY_MAX]);
 
-/* From now on what door_read() has read counts. Main thread. */
+/* Puts the token read by door_read() into force. Main thread. */
 void door_take(struct door *d);
 
 /* `header`: the value of Authorization, or NULL. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* For tests: a relay whose snapshots are what the test says. */
+/* For tests: a relay whose snapshots are set by the test. */
 #ifndef WEIR_ADMIN_FAKE_RELAY_H
 #define WEIR_ADMIN_FAKE_RELAY_H
 
@@ -14,15 +14,15 @@ struct relay {
     struct bans *bans;     /* of fake_relay_begin_bans(); else NULL */
     const char *objection; /* to every ban; NULL: none */
     struct survey_ask asked;
-    struct survey_answer found; /* what a survey finds; its rows are copied */
+    struct survey_answer found; /* the result of a survey; its rows are copied */
     struct kernel_bans kernel;
-    bool out_of_memory; /* a survey finds none */
+    bool out_of_memory; /* a survey fails for lack of memory */
 };
 
-/* `gates` healthy gates called "gate0", ...; every number in it is different. */
+/* `gates` healthy gates called "gate0", ...; every number is different. */
 void fake_relay_init(struct relay *r, size_t gates);
 
-/* An empty ban table, to be given to bans_free(). */
+/* Makes an empty ban table, to be freed by bans_free(). */
 void fake_relay_begin_bans(struct relay *r);
 
 #endif

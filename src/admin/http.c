@@ -18,7 +18,7 @@
 
 #define API_OFF "the API is off: name a file with a token in admin.token_file, and reload (weir help config tells more)"
 
-/* Pages that are always the same: made once, so that saying no takes no memory. */
+/* Fixed pages, made once, so that a refusal takes no memory. */
 enum page { PAGE_INDEX, PAGE_VERSION, PAGE_NOT_FOUND, PAGE_METHOD, PAGE_BODY, PAGE_NO_MEMORY, PAGE_COUNT };
 
 static const struct {
@@ -48,7 +48,7 @@ struct http {
     struct gate_snapshot *gates; /* one request is answered at a time */
 };
 
-/* A page is text, for the one who asked, now: nothing for a browser to run, frame, guess at, keep or share. */
+/* A page is text for this caller, now: a browser must not run, frame, guess at, keep or share it. */
 static bool add_headers(struct MHD_Response *r, const char *type)
 {
     static const char *const headers[][2] = {
@@ -79,7 +79,7 @@ static struct MHD_Response *make_page(enum page p)
         return NULL;
     if (!add_headers(r, PLAIN_TEXT) ||
         (p == PAGE_METHOD && MHD_add_response_header(r, "Allow", "GET, HEAD") != MHD_YES) ||
-        /* a body that nobody reads must not be taken for the next request */
+        /* an unread body must not be taken for the next request */
         (refuses && MHD_add_response_header(r, "Connection", "close") != MHD_YES)) {
         MHD_destroy_response(r);
         return NULL;
@@ -214,7 +214,7 @@ static struct place *place_of(struct MHD_Connection *c)
 
 /* ---- the API ---- */
 
-/* A request of the API whose body comes in; what is more than may come is counted and left out. */
+/* A request to the API whose body is arriving; bytes beyond the limit are counted and discarded. */
 struct exchange {
     size_t len;
     bool too_large;
@@ -250,7 +250,7 @@ static enum MHD_Result send_json(const struct http *h, struct MHD_Connection *c,
         return send_page(h, c, PAGE_NO_MEMORY);
     }
     bool made = add_headers(r, JSON) && (!name || MHD_add_response_header(r, name, value) == MHD_YES) &&
-                /* a body that nobody reads must not be taken for the next request */
+                /* an unread body must not be taken for the next request */
                 (status < 400 || MHD_add_response_header(r, "Connection", "close") == MHD_YES);
     enum MHD_Result sent = made ? MHD_queue_response(c, status, r) : send_page(h, c, PAGE_NO_MEMORY);
     MHD_destroy_response(r);
@@ -270,7 +270,7 @@ static bool announces_too_much(struct MHD_Connection *c)
     return length && (strlen(length) > 4 || strtoul(length, NULL, 10) > REQUEST_BODY_MAX);
 }
 
-/* Before anything of a body is taken: may this caller ask this? */
+/* Before any part of a body is taken: checks whether this caller may make this request. */
 static enum MHD_Result begin_exchange(struct http *h, struct MHD_Connection *c, const char *path, const char *method,
                                       void **request)
 {
@@ -362,7 +362,7 @@ enum MHD_Result http_answer(void *closure, struct MHD_Connection *c, const char 
 
     if (!first && *request != h)
         return continue_exchange(h, c, url, method, *request, upload, upload_size);
-    *request = h; /* no exchange */
+    *request = h; /* not an exchange */
     if (!first) {
         *upload_size = 0; /* none is announced, so none comes */
         return send_path(h, c, url);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The requests of the admin address: which path gets which page. The callbacks run on the one thread of the HTTP
- * server; http_new() and http_free() on the main thread before it starts and after it ends.
+ * The requests of the admin address: chooses the page for a path.
+ *
+ * Threads: the callbacks run on the one thread of the HTTP server; http_new() and http_free() on the main thread,
+ * before it starts and after it ends.
  */
 #ifndef WEIR_ADMIN_HTTP_H
 #define WEIR_ADMIN_HTTP_H
@@ -15,11 +17,11 @@
 
 struct http;
 
-/* Everything that answers will need, a rendered page excepted. NULL when memory is short. All that is given must
- * outlive it. */
+/* Allocates everything that answers need, except a rendered page. NULL when memory is short. All arguments must outlive
+ * it. */
 MUST_USE struct http *http_new(struct relay *r, struct door *door, const struct admin_calls *calls);
 
-/* The address that it is asked at, before the first question. */
+/* Sets the address it listens at, before the first request. */
 void http_set_address(struct http *h, const struct addr *at);
 
 /* Accepts NULL. */

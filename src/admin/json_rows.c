@@ -11,7 +11,7 @@
 json_t *json_of_text(const char *bytes, size_t len)
 {
     char escaped[ESCAPED_MAX];
-    /* jansson writes DEL as it is. */
+    /* jansson writes DEL unchanged. */
     json_t *text = memchr(bytes, 0x7f, len) ? NULL : json_stringn(bytes, len);
     return text ? text : json_string(text_escape(escaped, sizeof(escaped), bytes, len));
 }
@@ -42,7 +42,7 @@ json_t *json_of_time(uint64_t wall_ns)
     return json_string(text);
 }
 
-/* A time to come on the wall clock. */
+/* A future time on the wall clock. */
 static json_t *time_of(uint64_t at_ns, const struct json_now *now)
 {
     if (at_ns == BAN_FOR_EVER)
@@ -50,7 +50,7 @@ static json_t *time_of(uint64_t at_ns, const struct json_now *now)
     return json_of_time(now->wall_ns + (at_ns - now->now_ns));
 }
 
-/* A time of the past, perhaps before this boot, when the difference wraps (policy/bans.h). */
+/* A past time, perhaps before this boot, when the difference wraps (policy/bans.h). */
 static json_t *past_of(uint64_t at_ns, const struct json_now *now)
 {
     uint64_t ago_ns = now->now_ns - at_ns;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What the API tells, as JSON values. Whatever bytes a text holds, what comes out is valid UTF-8, and the finished
- * document printable ASCII: nothing in it can steer a terminal. Pure. Values are new, the caller's to json_decref();
- * NULL when memory is out, which the functions of jansson take for values, so that it shows at the end.
+ * Rows of the API as JSON values. Whatever bytes a text holds, the output is valid UTF-8, and the finished document is
+ * printable ASCII: nothing in it can steer a terminal.
+ *
+ * Pure. Values are new references, for the caller to json_decref(). NULL when memory is out; the functions of jansson
+ * accept NULL as a value, so that it shows at the end.
  */
 #ifndef WEIR_ADMIN_JSON_ROWS_H
 #define WEIR_ADMIN_JSON_ROWS_H
@@ -20,13 +22,13 @@ struct json_now {
     uint64_t now_ns, wall_ns;
 };
 
-/* A string. If some bytes are no UTF-8 (or DEL), all that are not printable ASCII become \xNN. */
+/* A string. If it holds bytes that are not UTF-8 (or DEL), all bytes that are not printable ASCII become \xNN. */
 MUST_USE json_t *json_of_text(const char *bytes, size_t len);
 
 /* {"error": ...} */
 MUST_USE json_t *json_of_error(const char *why);
 
-/* "2026-11-25T15:16:33Z" of nanoseconds since the Unix epoch; null for BAN_FOR_EVER and years that have more than four
+/* "2026-11-25T15:16:33Z" from nanoseconds since the Unix epoch; null for BAN_FOR_EVER and years of more than four
  * digits. */
 MUST_USE json_t *json_of_time(uint64_t wall_ns);
 
@@ -35,7 +37,7 @@ MUST_USE json_t *json_of_connection(const struct connection_row *c, const char *
 MUST_USE json_t *json_of_gate(const struct gate_snapshot *g);
 MUST_USE json_t *json_of_source(const struct source_row *s, const char *gate, bool banned);
 
-/* Writes the document and a line's end. */
+/* Writes the document and a newline. */
 void json_write(struct text_out *o, const json_t *document);
 
 #endif

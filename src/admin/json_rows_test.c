@@ -14,7 +14,7 @@
 
 static const struct json_now now = {NOW, WALL};
 
-/* As it goes out; takes over the value. NUL-terminated. */
+/* The value as it is sent; takes over the value. NUL-terminated. */
 static char *written(json_t *value)
 {
     struct text_out o;
@@ -59,7 +59,7 @@ static void bans(void **state)
                    "{\"network\":\"192.0.2.1\",\"banned\":true,\"reason\":\"operator\",\"level\":0,"
                    "\"since\":\"2023-11-14T22:12:20Z\",\"until\":null,\"seconds_left\":null,\"forever\":true}\n");
     b.until_ns = 0;
-    b.reason = 200; /* of a file of some other version */
+    b.reason = 200; /* from a file of some other version */
     b.since_ns = 0;
     assert_written(json_of_ban(&b, &now),
                    "{\"network\":\"192.0.2.1\",\"banned\":false,\"reason\":\"unknown\",\"level\":0,"
@@ -126,12 +126,13 @@ static void gates(void **state)
     json_t *limiter = json_object_get(row, "limiter");
     assert_string_equal(json_string_value(json_object_get(limiter, "state")), "off");
     assert_string_equal(json_string_value(json_object_get(limiter, "why_not")), "concurrency.limit is off");
-    assert_string_equal(json_string_value(json_object_get(limiter, "proof")), "counter"); /* who is in line stays */
+    assert_string_equal(json_string_value(json_object_get(limiter, "proof")), "counter"); /* connections in line stay
+                                                                                           * there */
     json_decref(row);
 }
 
-/* Any bytes: what goes out is ASCII without control characters, and reads as JSON that says the same, if they were
- * UTF-8, or as their escapes, if they were not. */
+/* Any bytes: the output is ASCII without control characters. It reads as JSON with the same text if they were UTF-8, or
+ * with their escapes if they were not. */
 static void hostile_bytes(void **state)
 {
     static const char *const parts[] = {
@@ -177,7 +178,7 @@ static void times(void **state)
     assert_written(json_pack("[o]", json_of_time(UINT64_MAX - 1)), "[\"2554-07-21T23:34:33Z\"]\n");
 }
 
-/* What could not be made is no half page. */
+/* A page that could not be made is not sent in part. */
 static void memory_out_is_no_page(void **state)
 {
     struct text_out o;

@@ -29,7 +29,7 @@ static void evict_idlest(struct places *p)
     }
     if (!idlest)
         return;
-    /* The server owns the descriptor: it sees the end of the stream, and closes. */
+    /* The server owns the descriptor: it sees the end of the stream, and closes it. */
     (void)shutdown(idlest->fd, SHUT_RDWR);
     idlest->leaving = true;
 }

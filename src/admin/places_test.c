@@ -65,7 +65,8 @@ static void newcomers_push_out_the_idlest(void **state)
     }
 }
 
-/* The server may be slow to see who was shut down: then the spare places serve, and each is told to leave once. */
+/* The server may be slow to notice a connection that was shut down: then the spare places serve, and each is shut down
+ * once. */
 static void spare_places_while_the_leaving_linger(void **state)
 {
     struct places places;
@@ -83,14 +84,15 @@ static void spare_places_while_the_leaving_linger(void **state)
         shut += is_shut(&pairs, i);
     assert_int_equal(shut, PLACES_LOW);
     open_pair(&pairs, PLACES);
-    assert_null(places_enter(&places, pairs.ours[PLACES])); /* all taken: not tracked, no harm */
+    assert_null(places_enter(&places, pairs.ours[PLACES])); /* all are taken: not tracked, no harm */
     for (size_t i = 0; i < PLACES; i++)
         places_leave(at[i]);
     for (size_t i = 0; i <= PLACES; i++)
         close_pair(&pairs, i);
 }
 
-/* Whoever connects and connects: the last to come always has a place, and those that ask are not the first to go. */
+/* A client that connects again and again: the last newcomer always has a place, and connections with requests are not
+ * the first to go. */
 static void a_storm_never_fills_the_house(void **state)
 {
     struct places places;
@@ -107,7 +109,7 @@ static void a_storm_never_fills_the_house(void **state)
         assert_non_null(at[i]);
         assert_false(is_shut(&pairs, i));
         assert_false(is_shut(&scraper, 0));
-        for (size_t k = 0; k < i; k++) { /* the server closes what was shut */
+        for (size_t k = 0; k < i; k++) { /* the server closes connections that were shut down */
             if (at[k] && at[k]->leaving) {
                 places_leave(at[k]);
                 at[k] = NULL;

@@ -31,7 +31,7 @@ static uint64_t start_since_boot_ns(void)
         return 0;
     text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
     fclose(f);
-    const char *rest = strrchr(text, ')'); /* the name of the program, before it, may hold anything */
+    const char *rest = strrchr(text, ')'); /* the program's name, before it, may hold any bytes */
     if (!rest || hz <= 0)
         return 0;
     if (sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &ticks) !=

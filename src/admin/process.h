@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What the process itself uses. The files of /proc are opened once and read again each time, so that it works in a
- * sandbox and when no descriptor is left. Holds two descriptors. One thread at a time.
+ * The process's own resource usage, from /proc.
+ *
+ * The files are opened once and read again each time, so that this works in a sandbox and when no descriptor is left.
+ * Holds two descriptors. One thread at a time.
  */
 #ifndef WEIR_ADMIN_PROCESS_H
 #define WEIR_ADMIN_PROCESS_H
@@ -15,7 +17,7 @@ struct process {
     uint64_t start_time_ns;
 };
 
-/* 0: not known here. */
+/* 0: not known. */
 struct process_reading {
     uint64_t start_time_ns; /* since the Unix epoch */
     uint64_t cpu_ns;

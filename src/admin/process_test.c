@@ -41,7 +41,8 @@ static void tells_what_the_process_does(void **state)
     process_close(&p);
 }
 
-/* Within a day is all that can be said of a machine whose clock may have been set; the unit and the epoch are seen. */
+/* Only a day's accuracy can be checked on a machine whose clock may have been set; that is enough to check the unit and
+ * the epoch. */
 static void start_is_a_time_of_this_day(void **state)
 {
     struct process p;
@@ -55,7 +56,7 @@ static void start_is_a_time_of_this_day(void **state)
     process_close(&p);
 }
 
-/* A flood may have taken every descriptor: what was opened at the start still serves. */
+/* A flood may have taken every descriptor: files opened at the start still work. */
 static void needs_no_new_descriptor(void **state)
 {
     struct process p;

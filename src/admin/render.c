@@ -15,7 +15,7 @@ static void single(struct text_out *o, enum metric_reading r, uint64_t value)
     prometheus_sample(o, metric_reading_info(r), NULL, value);
 }
 
-/* The same for what may not be known here: then the family is left out, as a 0 would be a lie. */
+/* The same for a value that may not be known: then the family is left out, as a 0 would be false. */
 static void single_known(struct text_out *o, enum metric_reading r, uint64_t value)
 {
     if (value)
@@ -172,7 +172,7 @@ static void write_verdicts(struct text_out *o, const struct render_view *v)
     }
 }
 
-/* Verdicts that a rule can be in shadow for. */
+/* The verdicts for which a rule can be in shadow. */
 static void write_shadow_verdicts(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *m = metric_reading_info(READING_SHADOW_VERDICTS);

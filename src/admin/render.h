@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Snapshots to text. Pure: what is shown is in the arguments. Text in snapshots is escaped here, whatever it holds.
+ * Renders snapshots as text: the pages /metrics and /healthz.
+ *
+ * Pure: everything shown is in the arguments. Text in snapshots is escaped here, whatever it holds.
  */
 #ifndef WEIR_ADMIN_RENDER_H
 #define WEIR_ADMIN_RENDER_H
@@ -14,8 +16,8 @@
 struct render_view {
     const char *version;
     struct relay_snapshot relay;
-    uint64_t unauthorized;          /* requests of the API that were sent away */
-    struct process_reading process; /* what is 0 there is left out */
+    uint64_t unauthorized;          /* refused requests to the API */
+    struct process_reading process; /* values of 0 are left out */
     uint64_t log_lines_lost;
     size_t gate_count;
     const struct gate_snapshot *gates;
@@ -25,7 +27,8 @@ struct render_view {
  * number of gates alone. */
 void render_metrics(struct text_out *o, const struct render_view *v);
 
-/* The page /healthz. True when every gate listens; an application that is not up is told, but is not Weir's illness. */
+/* The page /healthz. True when every gate listens. An application that is not up is reported, but does not make Weir
+ * unhealthy. */
 bool render_health(struct text_out *o, const struct render_view *v);
 
 #endif

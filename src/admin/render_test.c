@@ -44,7 +44,7 @@ static char *metrics_of(const struct render_view *v)
     return text;
 }
 
-/* How often `line` stands in `text` as a whole line. */
+/* How often `line` occurs in `text` as a whole line. */
 static size_t count_line(const char *text, const char *line)
 {
     size_t n = 0, len = strlen(line);
@@ -176,7 +176,7 @@ static void unknown_is_left_out(void **state)
     free(text);
 }
 
-/* All lines of a family follow its HELP and TYPE, and no family comes back. */
+/* All lines of a family follow its HELP and TYPE, and each family occurs once. */
 static void families_stand_together(void **state)
 {
     struct render_view v = view(5);
@@ -227,7 +227,8 @@ static void series_depend_on_gates_and_classes_alone(void **state)
     }
 }
 
-/* The most gates and classes, each label as long and as hostile as can be: still within what http.c allows a page. */
+/* The most gates and classes, each label as long and as hostile as possible: still within the page size that http.c
+ * allows. */
 static void the_largest_page_fits(void **state)
 {
     static char name[CONFIG_NAME_MAX + 1];

@@ -24,7 +24,7 @@ static int refuse(char why[static REQUEST_WHY_MAX], const char *fmt, ...)
     return -EINVAL;
 }
 
-/* A stranger's text for a sentence. */
+/* Escapes untrusted text for a sentence. */
 static const char *seen(char dst[static SEEN_MAX], const char *bytes, size_t len)
 {
     return text_escape(dst, SEEN_MAX, bytes, len);
@@ -99,7 +99,7 @@ static int parse_bool(bool *ret, const char *name, const char *text, size_t len,
 
 /* ---- bodies ---- */
 
-/* How deep brackets stand in one another, as far as the parser would go down; it calls itself for each. */
+/* The nesting depth of the brackets, as far as the parser would descend; it recurses for each level. */
 static unsigned depth_of(const char *body, size_t len)
 {
     unsigned depth = 0, most = 0;
@@ -118,7 +118,7 @@ static unsigned depth_of(const char *body, size_t len)
     return most;
 }
 
-/* The object that the body is, to be given to json_decref(); NULL after a sentence. */
+/* The body's object, to be freed by json_decref(); NULL after a sentence. */
 static json_t *parse_object(const char *body, size_t len, char why[static REQUEST_WHY_MAX])
 {
     char shown[SEEN_MAX];
@@ -243,7 +243,7 @@ static const struct request_arg *find(const struct request_args *args, const cha
     return NULL;
 }
 
-/* Refuses what is in none of `names` (ended by NULL), and what comes twice. */
+/* Refuses a name that is not in `names` (ended by NULL), and a name given twice. */
 static int check_names(const struct request_args *args, const char *const *names, char why[static REQUEST_WHY_MAX])
 {
     char shown[SEEN_MAX], allowed[96] = "";

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What callers of the JSON API ask for: the bytes of a body, or the arguments of a query, to checked values. Whatever
- * is not known, given twice, out of its range or nested is refused with a sentence, in printable ASCII whatever was
- * sent. Pure, but for the memory of the JSON parser, which is bounded by the body (4 KiB).
+ * Parses requests to the JSON API: turns the bytes of a body, or the arguments of a query, into checked values.
+ *
+ * A name that is unknown, given twice, out of range or nested is refused with a sentence, in printable ASCII whatever
+ * was sent. Pure, except for the memory of the JSON parser, which is bounded by the body (4 KiB).
  */
 #ifndef WEIR_ADMIN_REQUEST_H
 #define WEIR_ADMIN_REQUEST_H
@@ -19,7 +20,7 @@
 #define REQUEST_ARGS_MAX 8u
 #define REQUEST_WHY_MAX  320u
 
-/* Arrays and objects in one another. */
+/* The deepest nesting of arrays and objects. */
 #define REQUEST_DEPTH_MAX 4u
 
 #define REQUEST_FOR_MIN_NS     NS_PER_S
@@ -32,7 +33,7 @@
 
 /* One argument of a query, decoded; may hold any bytes. */
 struct request_arg {
-    const char *name, *value; /* NUL-terminated, perhaps before their ends */
+    const char *name, *value; /* NUL-terminated; may hold earlier NULs */
     size_t name_len, value_len;
 };
 
@@ -53,7 +54,7 @@ struct request_kick {
     char gate[CONFIG_NAME_MAX + 1]; /* "": every gate */
 };
 
-/* Which arguments a listing takes, beside `limit`. */
+/* Which arguments a list request takes, besides `limit`. */
 enum { REQUEST_GATE = 1, REQUEST_NETWORK = 2, REQUEST_CURSOR = 4, REQUEST_HISTORY = 8 };
 
 struct request_list {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of the requests of the JSON API: the bytes are a body, and a query. Whatever they are, a refusal is
- * a sentence in printable ASCII, and what is accepted is within its range. */
+/* libFuzzer harness for the requests of the JSON API: the bytes are a body, and a query. Whatever they are, a refusal
+ * is a sentence in printable ASCII, and an accepted value is within its range. */
 #include "admin/request.h"
 #include "policy/bans.h"
 
@@ -90,7 +90,7 @@ static char *copy_of(const char *bytes, size_t len)
     return copy;
 }
 
-/* name=value&name&..., with each part in memory of its own size, as a server may have it. */
+/* name=value&name&..., with each part in memory of exactly its size, as a server may have it. */
 static void split_query(const char *text, size_t len)
 {
     struct request_args args = {0};
@@ -119,7 +119,7 @@ static void split_query(const char *text, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    /* Of exactly this size, so that a step too far is seen. */
+    /* Of exactly this size, so that an overrun is detected. */
     char *copy = malloc(size ? size : 1);
     require(copy != NULL);
     if (size)

@@ -169,7 +169,7 @@ static void lists_that_are_none(void **state)
     }
 }
 
-/* The harness on these, as they are, cut at every length, and changed at random. */
+/* Runs the harness on these: unchanged, cut at every length, and changed at random. */
 static void seeds(void **state)
 {
     static const char *const texts[] = {

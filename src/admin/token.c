@@ -23,7 +23,7 @@ bool token_is_fit(const char *text, size_t len)
     return true;
 }
 
-/* Not NUL-terminated. As much as a token and the end of its line can be, and one byte more. Returns the length or
+/* Not NUL-terminated. Reads as much as a token and its line end can be, and one byte more. Returns the length or
  * -errno. */
 static ssize_t read_bytes(int fd, char *bytes, size_t room)
 {
@@ -67,7 +67,7 @@ static int refuse_mode(int fd, const char *path, char *why)
     return 0;
 }
 
-/* One line, with or without its end. Returns the length of the token, or 0 when it is none. */
+/* One line, with or without its line end. Returns the length of the token, or 0 when it is not a valid line. */
 static size_t length_of_line(const char *bytes, size_t len)
 {
     if (len && bytes[len - 1] == '\n')
@@ -80,7 +80,7 @@ static size_t length_of_line(const char *bytes, size_t len)
 int token_read(const char *path, char ret[static TOKEN_TEXT_MAX], char why[static TOKEN_WHY_MAX])
 {
     char bytes[TOKEN_BYTES_MAX + 3];
-    /* Not to wait for somebody to write to a pipe. */
+    /* Does not wait for a writer of a pipe. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0) {
         snprintf(why, TOKEN_WHY_MAX, "token file %s cannot be read: %s", path, strerror(errno));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Token files, and who gets in with what. */
+/* Token files, and which header opens the API. */
 #include "admin/door.h"
 
 #include "base/property.h"
@@ -157,14 +157,14 @@ static void the_door(void **state)
     write_file("short", 5, 0600);
     assert_int_equal(door_read(&d, path, why), -EINVAL);
     door_take(&d);
-    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OPEN); /* the old one stays */
+    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OPEN); /* the old token stays */
     assert_int_equal(door_read(&d, "", why), 0);
     door_take(&d);
     assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OFF);
     door_fini(&d);
 }
 
-/* One changed bit anywhere, one byte more or less: another token. */
+/* One changed bit anywhere, or one byte more or less, makes another token. */
 static void whatever_differs_is_wrong(void **state)
 {
     struct property_rng rng = property_rng_new("whatever_differs_is_wrong");

@@ -153,7 +153,7 @@ int admin_client_parse(const char *bytes, size_t len, unsigned *ret_status, cons
     return 0;
 }
 
-/* The whole request in memory of the caller's; NULL when there is none. */
+/* The whole request, in memory owned by the caller; NULL when memory is out. */
 static char *request_of(const struct admin_client *c, const char *method, const char *path, const char *body)
 {
     char *text = NULL;
@@ -185,7 +185,7 @@ static int exchange(const struct admin_client *c, const char *request, struct by
                     "given with --admin)",
                     c->address, strerror(-fd));
     int error = send_all(fd, request, strlen(request), until_ns);
-    /* An early answer may be there although not all was taken. */
+    /* An early answer may have arrived although not everything was sent. */
     int heard = read_all(fd, ret, until_ns);
     close(fd);
     if (heard == -EMSGSIZE)

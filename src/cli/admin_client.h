@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * One request to the admin address of a running Weir, and its answer. Blocks, for at most ADMIN_CLIENT_PATIENCE_S
- * altogether. An answer larger than ADMIN_CLIENT_MOST is an error, whoever may be sending it.
+ * Sends one request to the admin address of a running Weir, and reads its answer.
+ *
+ * Blocks, for at most ADMIN_CLIENT_PATIENCE_S altogether. An answer larger than ADMIN_CLIENT_MOST is an error, from any
+ * sender.
  */
 #ifndef WEIR_CLI_ADMIN_CLIENT_H
 #define WEIR_CLI_ADMIN_CLIENT_H
@@ -18,23 +20,23 @@
 
 struct admin_client {
     struct endpoint to;
-    const char *address; /* as the user has written it, for sentences */
+    const char *address; /* as the user has written it, for messages */
     const char *token;
 };
 
-/* The answer: its status, and the document that it is. */
+/* The answer: its status and its document. */
 struct admin_answer {
     unsigned status;
-    json_t *document; /* an object, the caller's */
+    json_t *document; /* an object, owned by the caller */
 };
 
-/* `path` with its query; `body`: "" for none. 0, or -1 with a sentence in `why`: nobody answered, or nobody who is a
- * Weir. */
+/* `path` with its query; `body`: "" for none. 0, or -1 with a sentence in `why`: there was no answer, or it did not
+ * come from a Weir. */
 MUST_USE int admin_client_ask(const struct admin_client *c, const char *method, const char *path, const char *body,
                               struct admin_answer *ret, char why[static ADMIN_CLIENT_WHY_MAX]);
 
-/* What an answer of HTTP holds: its status and where its body is. -1: it is none, or cut off. Pure; `bytes` is
- * NUL-terminated behind `len`. */
+/* Splits an HTTP answer into its status and its body. -1: it is not HTTP, or cut off. Pure; `bytes` is NUL-terminated
+ * behind `len`. */
 MUST_USE int admin_client_parse(const char *bytes, size_t len, unsigned *ret_status, const char **ret_body,
                                 size_t *ret_body_len);
 

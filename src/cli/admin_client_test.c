@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Answers of HTTP as whoever is there may send them, and what of them reaches a terminal. */
+/* HTTP answers as any server may send them, and which part of them reaches a terminal. */
 #include "cli/admin_client.h"
 #include "cli/ctl_show.h"
 #include "cli/table.h"
@@ -15,7 +15,7 @@ static void answers_are_taken_apart(void **state)
 {
     static const struct {
         const char *bytes;
-        unsigned status; /* 0: it is none */
+        unsigned status; /* 0: it is not valid */
         const char *body;
     } cases[] = {
         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, "{}"},
@@ -47,7 +47,7 @@ static void answers_are_taken_apart(void **state)
     }
 }
 
-/* In memory of its own size, cut at every length, and changed at random: never a step too far, and a body is inside. */
+/* In memory of exactly its size, cut at every length, and changed at random: no overrun, and the body lies within. */
 static void any_bytes(void **state)
 {
     static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -150,7 +150,7 @@ static json_t *random_value(struct property_rng *rng)
     }
 }
 
-/* Documents with the right names and anything in them. */
+/* Documents with the right names and arbitrary values. */
 static void any_rows(void **state)
 {
     static const char *const names[] = {
@@ -177,7 +177,7 @@ static void any_rows(void **state)
         assert_int_equal(lines, count + 1);
         free(text);
     }
-    char *none = shown(ctl_show_bans, json_integer(7)); /* no list at all */
+    char *none = shown(ctl_show_bans, json_integer(7)); /* not a list at all */
     assert_non_null(strstr(none, "NETWORK"));
     free(none);
 }

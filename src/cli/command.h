@@ -9,9 +9,9 @@
 
 struct command {
     const char *name;
-    const char *synopsis;              /* what follows "weir " */
+    const char *synopsis;              /* the text after "weir " */
     const char *summary;               /* one line for the list */
-    const char *help;                  /* the rest of its help, whole lines */
+    const char *help;                  /* the rest of its help, in whole lines */
     int (*run)(int argc, char **argv); /* argv[0] is the command; returns the exit code */
 };
 
@@ -27,10 +27,10 @@ extern const struct command *const commands[];
 /* The row of this name, or NULL. */
 const struct command *command_find(const char *name);
 
-/* Its whole help on standard output. */
+/* Prints its whole help to standard output. */
 void command_print_help(const struct command *c);
 
-/* For an unknown command: names the nearest. Returns EXIT_USAGE. */
+/* For an unknown command: names the nearest one. Returns EXIT_USAGE. */
 int usage_unknown_command(const char *name);
 
 #endif

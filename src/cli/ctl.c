@@ -29,7 +29,7 @@ static void print_json(const json_t *document)
     putchar('\n');
 }
 
-/* The lines that an answer brings: what a reload has logged. */
+/* Prints the lines of an answer: the log of a reload. */
 static void tell(const json_t *document, FILE *out)
 {
     char shown[1024];
@@ -42,7 +42,7 @@ static void tell(const json_t *document, FILE *out)
     }
 }
 
-/* Asks, and says what has gone wrong. The document of an answer that is a success is the caller's; else NULL. */
+/* Sends a request, and prints an error. The document of a successful answer, owned by the caller; else NULL. */
 static json_t *ask(const struct ctl *c, const char *method, const char *path, const char *body)
 {
     char why[ADMIN_CLIENT_WHY_MAX], shown[1024];
@@ -62,7 +62,7 @@ static json_t *ask(const struct ctl *c, const char *method, const char *path, co
     return NULL;
 }
 
-/* Appends "&name=value" ("?" for the first) to a path; the value was checked to need no escapes but the slash. */
+/* Appends "&name=value" ("?" for the first) to a path. The value was checked to need no escapes except the slash. */
 static void add_query(char path[static PATH_TEXT_MAX], const char *name, const char *value)
 {
     size_t len = strlen(path);
@@ -159,7 +159,7 @@ static int ctl_reload(struct ctl *c)
 
 /* ---- lists ---- */
 
-/* Page after page; NULL after a message. At most as many as --limit says. */
+/* Page after page; NULL after a message. At most --limit rows. */
 static json_t *all_bans(const struct ctl *c)
 {
     uint64_t most = UINT64_MAX;
@@ -180,7 +180,7 @@ static json_t *all_bans(const struct ctl *c)
         }
         json_array_extend(bans, json_object_get(page, "bans"));
         const json_t *next = json_object_get(page, "next");
-        /* Cursors grow: who answers cannot keep us here. */
+        /* Cursors must grow: a faulty answer cannot cause an endless loop. */
         cursor = json_is_integer(next) && json_integer_value(next) > cursor ? json_integer_value(next) : -1;
         json_decref(page);
         if (json_array_size(bans) >= most)
@@ -216,7 +216,7 @@ static void tell_of_the_rest(const json_t *document, const json_t *rows)
 
 static const struct {
     const char *what;
-    bool chooses, history; /* --gate, --network and --limit; --history */
+    bool chooses, history; /* takes --gate, --network and --limit; takes --history */
     bool (*show)(const json_t *rows, FILE *out);
 } lists[] = {{"bans", false, true, ctl_show_bans},
              {"sources", true, false, ctl_show_sources},

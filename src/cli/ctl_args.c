@@ -100,7 +100,7 @@ static int check_gate(const char *text)
                        text_escape(shown, sizeof(shown), text, len), CONFIG_NAME_MAX);
 }
 
-/* Whether an option that this command does not know was given. */
+/* Whether the command was given an option that it does not know. */
 int ctl_refuse_options(const struct ctl_args *a, bool duration, bool gate, bool listing, bool history)
 {
     const char *wrong = a->duration && !duration            ? "--for"
@@ -149,7 +149,7 @@ int ctl_parse(struct ctl_args *a, int argc, char **argv)
     return code;
 }
 
-/* What of the address and the token is not given otherwise comes from the configuration. */
+/* An address or token that was not given otherwise comes from the configuration. */
 static int read_config(struct ctl *c, char address[static ENDPOINT_TEXT_MAX], char file[static CONFIG_PATH_MAX])
 {
     struct config *config = config_load(c->args.config, stderr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The command line of `weir ctl`: its options, and what they say of whom to ask with which token. */
+/* The command line of `weir ctl`: its options, and the address and token that follow from them. */
 #ifndef WEIR_CLI_CTL_ARGS_H
 #define WEIR_CLI_CTL_ARGS_H
 
@@ -12,7 +12,7 @@
 #define CTL_ADDRESS_DEFAULT "127.0.0.1:9700"
 #define CTL_ADDRESS_MAX     (ENDPOINT_TEXT_MAX - 6) /* behind "tcp://" */
 
-/* As they were given; NULL: not. */
+/* As given; NULL: not given. */
 struct ctl_args {
     const char *config, *admin, *token_file, *duration, *gate, *network, *limit;
     bool json, history;
@@ -25,23 +25,23 @@ struct ctl {
     char token[TOKEN_TEXT_MAX];
 };
 
-/* All return an exit code, and have said why if it is not EXIT_DONE. */
+/* All return an exit code, and have printed the reason if it is not EXIT_DONE. */
 
-/* Leaves what is no option behind `optind`. */
+/* Leaves the arguments that are no options behind `optind`. */
 int ctl_parse(struct ctl_args *a, int argc, char **argv);
 
-/* Fills client, address and token. The token is to be given to token_forget(). */
+/* Fills client, address and token. The caller passes the token to token_forget() afterwards. */
 int ctl_connect(struct ctl *c);
 
-/* `normal`: the shortest form of it. `nor` follows "is no network" in the message. */
+/* `normal`: the network in its shortest form. `nor` follows "is no network" in the message. */
 int ctl_check_network(const char *text, const char *nor, char normal[static NETWORK_TEXT_MAX]);
 int ctl_check_duration(const char *text);
 int ctl_check_limit(const char *text);
 
-/* Options that have no meaning for this command; `listing`: it knows --network and --limit. */
+/* Refuses options that have no meaning for this command; `listing`: it knows --network and --limit. */
 int ctl_refuse_options(const struct ctl_args *a, bool duration, bool gate, bool listing, bool history);
 
-/* Says it on standard error; returns EXIT_FAILED. */
+/* Prints the message to standard error. Returns EXIT_FAILED. */
 int ctl_failed(const char *fmt, ...) PRINTF(1, 2);
 
 #endif

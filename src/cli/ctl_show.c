@@ -79,7 +79,7 @@ static void put_traffic(struct table *t, const json_t *row)
     put_bytes(t, traffic, "bytes_out");
 }
 
-/* The words whose members are true. */
+/* The names whose members are true. */
 static void put_words(struct table *t, const json_t *row, const char *const *names, size_t count)
 {
     char text[TABLE_CELL_MAX] = "";
@@ -90,7 +90,7 @@ static void put_words(struct table *t, const json_t *row, const char *const *nam
     table_put(t, len ? text : "-");
 }
 
-/* Why Weir does not read it now, or its receiver takes nothing: "in line 3s (counter)", "paused", "blocked". */
+/* Why Weir does not read it now, or that its receiver takes nothing: "in line 3s (counter)", "paused", "blocked". */
 static void put_held(struct table *t, const json_t *row)
 {
     const json_t *hold = json_object_get(row, "hold");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What the API tells, as tables for a person. Whatever a document holds, only printable ASCII comes out. */
+/* Shows rows of the API as tables for a person. Whatever a document holds, only printable ASCII comes out. */
 #ifndef WEIR_CLI_CTL_SHOW_H
 #define WEIR_CLI_CTL_SHOW_H
 
@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* `rows`: the array of the document. What is missing in a row, or of another type than it should be, is shown as "-".
- * False: memory was out. */
+/* `rows`: the array of the document. A value that is missing in a row, or of another type, is shown as "-". False:
+ * memory was out. */
 bool ctl_show_bans(const json_t *rows, FILE *out);
 bool ctl_show_sources(const json_t *rows, FILE *out);
 bool ctl_show_connections(const json_t *rows, FILE *out);

@@ -21,7 +21,7 @@ struct explain_args {
     const char *file, *listen, *forward, *gate, *from, *type, *identity, *size, *frames, *topic, *rate, *connections;
 };
 
-/* One row for each option: where its value goes. */
+/* One row for each option: the place of its value. */
 enum { OPTION_FIRST = 256 };
 #define OPTIONS(OPTION)                                                                                                \
     OPTION(file, "config")                                                                                             \
@@ -176,7 +176,7 @@ static int ask(const struct explain_args *a, struct journey_question *q, uint8_t
 
 /* ---- the answer ---- */
 
-/* "orders.yaml:12:15", "default", or "always" for what no key can change. */
+/* "orders.yaml:12:15", "default", or "always" for rules that no key can change. */
 static void print_place(const char *file, const struct section_given *given, const struct schema_key *k)
 {
     const struct place *at = k && given ? &given->keys[k - schema_gate.keys].at : NULL;
@@ -229,7 +229,7 @@ static void print_answer(const struct explain_args *a, const struct journey *j, 
         printf("passes\n");
 }
 
-/* The gate that is asked about; NULL after a line of usage. */
+/* The gate in question; NULL after a usage message. */
 static const struct config_gate *pick_gate(const struct config *c, const char *name)
 {
     if (!name && c->gate_count == 1)

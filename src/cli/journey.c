@@ -36,7 +36,7 @@ static void PRINTF(5, 6)
         j->decides = s;
 }
 
-/* Where nothing more can follow, nothing more is asked. */
+/* After a step that closes the connection, no further step is taken. */
 static bool is_over(const struct journey *j)
 {
     return j->decides && j->decides->outcome == JOURNEY_CLOSED;
@@ -126,7 +126,7 @@ static void walk_source(struct journey *j, const struct journey_question *q)
 
 /* ---- connections ---- */
 
-/* As admit() of the listener and the line of newcomers have it, all at once. `in_shadow`: the limits are. */
+/* The checks of admit() of the listener and of the line of newcomers, at once. `in_shadow`: the limits are. */
 static void walk_source_connections(struct journey *j, const struct journey_question *q, const struct limits *l,
                                     bool in_shadow)
 {
@@ -199,7 +199,7 @@ static void walk_identity(struct journey *j, const struct journey_question *q)
 
 /* ---- the connection to the application ---- */
 
-/* As connect_for() of the opening. */
+/* Follows connect_for() in opening.c. */
 static void walk_upstream(struct journey *j, const struct journey_question *q)
 {
     const char *why;
@@ -229,7 +229,7 @@ static void walk_topic(struct journey *j, const struct journey_question *q, stru
         step(j, "subscriptions.topic", JOURNEY_PASSES, VERDICT_PASS, "a topic of %zu bytes", q->topic.len);
 }
 
-/* The limits that the message keeps to, up to the one that it does not. */
+/* The limits that the message keeps, up to the one that it exceeds. */
 static void list_sizes(struct journey *j, const struct journey_question *q, enum verdict v)
 {
     static const enum verdict order[] = {VERDICT_TOO_MANY_FRAMES, VERDICT_FRAME_TOO_LARGE, VERDICT_MESSAGE_TOO_LARGE};
@@ -260,7 +260,7 @@ static void walk_message(struct journey *j, const struct journey_question *q, st
          units_format_bytes(size, sizeof(size), q->size), q->frames, q->frames == 1 ? "" : "s");
 }
 
-/* How many of the messages pass before something happens to one; and, to be found once, what shadow says. */
+/* How many of the messages pass before something happens to one; and the first verdict in shadow, if any. */
 struct run {
     uint64_t passed, shadow_passed;
     uint64_t after_ns;
@@ -322,7 +322,7 @@ static void walk_rate(struct journey *j, const struct journey_question *q, struc
                  (unsigned long long)run.passed, (double)run.after_ns / 1e9);
 }
 
-/* Each by a client of its own, so that what one has used does not take from the other. */
+/* Each with a client of its own, so that one uses up nothing of the other. */
 static bool walk_messages(struct journey *j, const struct journey_question *q, enum socket_type type)
 {
     const struct trial_message m = {q->size, q->frames, type == SOCKET_REQ};
@@ -342,7 +342,7 @@ static bool walk_messages(struct journey *j, const struct journey_question *q, e
     return ok;
 }
 
-/* ---- whether it may have to wait for others ---- */
+/* ---- the request limiter ---- */
 
 static void walk_counter(struct journey *j)
 {
@@ -351,7 +351,7 @@ static void walk_counter(struct journey *j)
                              : "so the application cannot say how many messages it has taken");
 }
 
-/* Whatever else is there decides that; said is on what it could rest. */
+/* Whether a message waits depends on the other connections; this names the possible proofs. */
 static void walk_limiter(struct journey *j, const struct journey_question *q)
 {
     enum socket_type app = j->gate->socket;
@@ -378,7 +378,7 @@ static void walk_limiter(struct journey *j, const struct journey_question *q)
 
 /* ---- the whole ---- */
 
-/* What usually talks to such an application. */
+/* The usual partner of such an application. */
 static enum socket_type partner_of(enum socket_type app, bool subscribes)
 {
     switch (app) {
@@ -424,7 +424,7 @@ bool journey_walk(struct journey *ret, const struct config *c, const struct conf
     return ok;
 }
 
-/* Rules of bans that hold for it; those in shadow have the same numbers. */
+/* The words for bans that apply to it; those in shadow have the same numbers. */
 static const char *ban_word(const struct journey *j)
 {
     if (limits_hold(&j->force, RULE_BAN))

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What would become of a client at a gate, step by step in the order of its journey: who it is, how many connections it
- * may have, its handshake, from where the application sees it, its subscriptions, a message, and messages at a rate.
- * Each step asks the function that the gate asks. The client is the only one, and has not been seen before: what a
- * running Weir knows of sources (bans, used-up rates) is not looked at, nor what depends on the application's speed.
- * NULL and PLAIN; inside CURVE there is nothing to see. Pure; owned by the caller.
+ * The fate of a client at a gate, for `weir explain`: step by step in the order of its journey.
+ *
+ * The steps: its source, the number of its connections, its handshake, the address from which the application sees it,
+ * its subscriptions, a message, and messages at a rate. Each step calls the function that the gate calls. The client is
+ * the only one, and was not seen before. A running Weir's knowledge of sources (bans, used-up rates) is not consulted,
+ * nor anything that depends on the application's speed. NULL and PLAIN only; inside CURVE there is nothing to see.
+ * Pure; owned by the caller.
  */
 #ifndef WEIR_CLI_JOURNEY_H
 #define WEIR_CLI_JOURNEY_H
@@ -15,7 +17,7 @@
 
 #define JOURNEY_STEPS_MAX 24u
 
-/* Bounds of what is tried out in one step. */
+/* Bounds on what one step tries out. */
 #define JOURNEY_MESSAGES_MAX   UINT64_C(2000000)
 #define JOURNEY_BYTES_MAX      (UINT64_C(4) << 30)
 #define JOURNEY_SIZE_MAX       (UINT64_C(64) << 30)
@@ -33,18 +35,18 @@ struct journey_question {
 };
 
 enum journey_outcome {
-    JOURNEY_SAYS,    /* nothing is decided here */
-    JOURNEY_PASSES,  /* a limit is kept to */
-    JOURNEY_SHADOW,  /* a rule in shadow would have done something: it passes */
-    JOURNEY_WAITS,   /* it is not read for a while */
-    JOURNEY_DROPPED, /* left out; the connection stays */
-    JOURNEY_CLOSED,  /* the connection ends, or does not come about */
+    JOURNEY_SAYS,    /* no decision is made here */
+    JOURNEY_PASSES,  /* a limit is kept */
+    JOURNEY_SHADOW,  /* a rule in shadow would have acted: it passes */
+    JOURNEY_WAITS,   /* the client is not read for a while */
+    JOURNEY_DROPPED, /* the message is dropped; the connection stays */
+    JOURNEY_CLOSED,  /* the connection is closed, or not accepted */
 };
 
 struct journey_step {
     const struct schema_key *key; /* NULL: no key of the configuration, always in force */
     enum journey_outcome outcome;
-    enum verdict verdict; /* PASS unless something is, or would be, done */
+    enum verdict verdict; /* PASS unless something is done, or would be done */
     char said[160];
 };
 
@@ -54,7 +56,7 @@ struct journey {
     struct limits force, shadow; /* for this source */
     struct journey_step steps[JOURNEY_STEPS_MAX];
     size_t count;
-    const struct journey_step *decides; /* the first that does something; NULL: it passes */
+    const struct journey_step *decides; /* the first step that does something; NULL: the client passes */
 };
 
 /* "passes", "in shadow", "waits", "dropped", "closed"; "". */
@@ -64,7 +66,7 @@ const char *journey_outcome_word(enum journey_outcome o);
 MUST_USE bool journey_walk(struct journey *ret, const struct config *c, const struct config_gate *gate,
                            const struct journey_question *q);
 
-/* What the step's verdict costs the source: a sentence. Returns `dst`. */
+/* The cost of the step's verdict to the source, as a sentence. Returns `dst`. */
 char *journey_cost(char *dst, size_t size, const struct journey *j, const struct journey_question *q,
                    const struct journey_step *s);
 

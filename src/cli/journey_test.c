@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What `weir explain` finds: by example for each step, and against plain arithmetic for sizes and rates. */
+/* The results of `weir explain`: by example for each step, and against plain arithmetic for sizes and rates. */
 #include "cli/journey.h"
 
 #include "base/property.h"
@@ -143,7 +143,7 @@ static void test_topics(void **state)
     decides("none", JOURNEY_CLOSED, VERDICT_NOT_A_SUBSCRIBER);
 }
 
-/* Plain arithmetic, in the order in which a frame is looked at. */
+/* Plain arithmetic, in the order in which a frame is checked. */
 static enum verdict size_by_hand(const struct limits *l)
 {
     uint64_t left = question.size, sum = 0;
@@ -179,14 +179,14 @@ static void test_sizes(void **state)
     assert_in_range(passed, 10, 290);
 }
 
-/* Refused by what its header announces: nobody need send it. */
+/* Refused by the announced size: the bytes need not be sent. */
 static void test_sizes_that_nobody_would_send(void **state)
 {
     sends(JOURNEY_SIZE_MAX, 1, 0);
     walk("");
     decides("message.frame", JOURNEY_CLOSED, VERDICT_FRAME_TOO_LARGE);
     sends(100000, 10, 0);
-    walk("    message: {size: 80kB, over: drop}\n"); /* what streams cannot be dropped */
+    walk("    message: {size: 80kB, over: drop}\n"); /* a message that streams cannot be dropped */
     decides("message.size", JOURNEY_CLOSED, VERDICT_MESSAGE_TOO_LARGE);
     sends(2000, 1, 0);
     walk("    message: {size: 1KiB, over: drop}\n");
@@ -209,7 +209,7 @@ static void test_rates(void **state)
     sends(10, 1, 500);
     walk("    source: {messages: {rate: 500/s, burst: 99}}\n");
     assert_null(journey.decides);
-    /* A message that comes alone is charged the buffer that it pins: 8 KiB. */
+    /* A single message is charged the buffer that it pins: 8 KiB. */
     sends(10, 1, 1);
     walk("    source: {bytes: {rate: 8KiB/s, burst: 64KiB, over: close}}\n");
     assert_null(journey.decides);
@@ -298,7 +298,7 @@ static void from_v6(const uint8_t bytes[static 16])
     memcpy(question.from.bytes, bytes, 16);
 }
 
-/* From where the application sees the client. Another gate than walk() has: the application is on tcp. */
+/* The address from which the application sees the client. Another gate than walk() has: the application is on tcp. */
 static void test_upstream_source(void **state)
 {
     static const char head[] = "gates:\n  - listen: tcp://0.0.0.0:5555\n    upstream: {source: client}\n    forward: ";
@@ -320,7 +320,7 @@ static void test_upstream_source(void **state)
     static const uint8_t zeros[16];
     char text[256];
     walk("");
-    assert_null(upstream_step()); /* the key is as it is without a configuration */
+    assert_null(upstream_step()); /* the key has its value without a configuration */
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         tear_down(NULL);
         set_up(NULL);

@@ -22,7 +22,7 @@ static const struct option options[] = {
     {0},
 };
 
-/* Where the value of an option goes, or NULL for what is no option. */
+/* The place of an option's value, or NULL when it is no option. */
 static const char **place_of(struct serve_args *a, int option)
 {
     switch (option) {

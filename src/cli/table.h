@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Text for a terminal: columns as wide as their widest cell, and what may come from anybody in printable ASCII alone.
- */
+/* Text for a terminal: columns as wide as their widest cell; untrusted text in printable ASCII only. */
 #ifndef WEIR_CLI_TABLE_H
 #define WEIR_CLI_TABLE_H
 
@@ -11,7 +10,7 @@
 #define TABLE_COLUMNS_MAX 16u
 #define TABLE_CELL_MAX    80u
 
-/* The text as it is, with "?" for every byte outside printable ASCII; cut off at `size`. Returns `dst`. */
+/* The text, with "?" for every byte outside printable ASCII; cut off at `size`. Returns `dst`. */
 char *plain_text(char *dst, size_t size, const char *text);
 
 struct table {
@@ -23,11 +22,11 @@ struct table {
 /* `heads` are cells as well: `columns` of them. */
 void table_init(struct table *t, const char *const *heads, size_t columns);
 
-/* The next cell, from left to right: plain_text() of it. */
+/* Adds the next cell, from left to right: plain_text() of it. */
 void table_put(struct table *t, const char *text);
 
-/* Prints all whole rows, and frees them. Columns whose bit is set in `right` stand at the right. False: memory was out.
- */
+/* Prints all complete rows, and frees them. Columns whose bit is set in `right` are right-aligned. False: memory was
+ * out. */
 bool table_print(struct table *t, unsigned right, FILE *out);
 
 #endif

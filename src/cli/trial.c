@@ -4,18 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Shown to the judge at once, besides what it keeps back. */
+/* Shown to the judge at once, besides the bytes that it holds back. */
 #define CHUNK_BYTES (256u * 1024u)
 
 /* Memory for topics: more than one connection can take. */
 #define ACCOUNT_BYTES (64u * 1024u * 1024u)
 
-/* A client that is told to wait so often waits for something that does not come. */
+/* A client that is told to wait this often waits for something that never happens. */
 #define WAITS_MOST 1000u
 
-/* What goes over the wire, bit by bit. */
+/* The bytes on the wire, produced in pieces. */
 struct wire {
-    uint64_t size;        /* of the message, still to be told of */
+    uint64_t size;        /* of the message, not yet produced */
     uint32_t frames;      /* still to come */
     const uint8_t *whole; /* in place of a message: these bytes */
     size_t whole_len;
@@ -49,7 +49,7 @@ static size_t take(uint8_t *at, size_t room, const uint8_t *from, size_t len)
     return n;
 }
 
-/* Writes up to `room` bytes. Bodies are of a letter that begins no subscription. */
+/* Writes up to `room` bytes. Bodies consist of a letter that starts no subscription. */
 static size_t speak(struct wire *w, uint8_t *at, size_t room)
 {
     size_t done = 0, n;
@@ -115,7 +115,7 @@ void trial_fini(struct trial *t)
     free(t->window);
 }
 
-/* Takes note of a call of the judge. False: this is the end. */
+/* Evaluates a call of the judge. False: this is the end. */
 static bool note(struct trial *t, const struct traffic_result *r, struct trial_result *ret, unsigned *waits)
 {
     if (r->verdict != VERDICT_PASS) {
@@ -126,7 +126,7 @@ static bool note(struct trial *t, const struct traffic_result *r, struct trial_r
         *ret = (struct trial_result){TRIAL_DROPPED, r->drop_reason};
     if (r->wait_ns == 0)
         return true;
-    /* Room for large messages, and the peak of subscriptions, are matters of milliseconds. */
+    /* Waits for room for large messages, and at peaks of subscriptions, take milliseconds only. */
     if (r->wait_reason != VERDICT_PASS && ret->fate == TRIAL_PASSES)
         *ret = (struct trial_result){TRIAL_WAITS, r->wait_reason};
     t->now_ns += r->wait_ns < UINT64_MAX / 4 ? r->wait_ns : UINT64_MAX / 4;

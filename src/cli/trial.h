@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * One client of a gate, tried out: what it says is judged by the judge of traffic itself, with the limits of its
- * source, in virtual time, before an application that takes everything at once. The client is the only one. Pure; some
- * hundred KiB while it lasts.
+ * Tries out one client of a gate: the judge of traffic itself judges its messages, with the limits of its source, in
+ * virtual time, before an application that takes everything at once.
+ *
+ * The client is the only one. Pure; some hundred KiB while it lasts.
  */
 #ifndef WEIR_CLI_TRIAL_H
 #define WEIR_CLI_TRIAL_H
@@ -18,7 +19,7 @@ struct trial {
     struct source source;
     struct topics topics;
     struct traffic traffic;
-    struct traffic_shadow shadow; /* what rules in shadow said since the trial_*() before */
+    struct traffic_shadow shadow; /* the verdicts of rules in shadow during the last trial_*() */
     uint64_t now_ns;
     uint8_t *window;
     size_t room;
@@ -35,21 +36,20 @@ struct trial_result {
 struct trial_message {
     uint64_t size;
     uint32_t frames;   /* at least 1 */
-    bool has_envelope; /* an empty frame goes before it, as REQ does */
+    bool has_envelope; /* an empty frame precedes it, as with REQ */
 };
 
 /* `limits`: those in force for the source, with their shadow; they must outlive it. False: no memory. */
 MUST_USE bool trial_init(struct trial *t, const struct limits *limits, enum socket_type client, enum socket_type app);
 void trial_fini(struct trial *t);
 
-/* Says a message, alone, and waits as long as it is made to (t->now_ns moves on). After CLOSED nothing more can be
- * said. */
+/* Sends one message, and waits as long as it must (t->now_ns moves on). After CLOSED nothing more can be sent. */
 struct trial_result trial_say(struct trial *t, const struct trial_message *m);
 
 /* Subscribes to a topic of up to 65536 bytes. */
 struct trial_result trial_subscribe(struct trial *t, const void *topic, size_t len);
 
-/* The verdict of rules in shadow on what was said last; PASS: none. */
+/* The verdict of rules in shadow on the last message or subscription; PASS: none. */
 enum verdict trial_shadow(const struct trial *t);
 
 #endif

@@ -34,9 +34,9 @@ static void announce(const struct relay *r, const struct admin *a)
     fflush(stdout);
 }
 
-/* What runs. */
+/* The running parts. */
 struct house {
-    const struct config *config; /* of the start */
+    const struct config *config; /* from the start */
     const struct reload_source *from;
     const sigset_t *signals;
     struct relay *relay;
@@ -46,7 +46,7 @@ struct house {
     struct admin *admin;         /* NULL: there is no admin address */
 };
 
-/* SIGHUP, and whoever has raised it to hear what comes of it. */
+/* Reloads for SIGHUP, and for threads that have raised it and wait for the result. */
 static void reload_for_all(struct house *h)
 {
     char *text = NULL;
@@ -64,7 +64,7 @@ static void reload_for_all(struct house *h)
     orders_end(h->orders, number, done, text);
 }
 
-/* Waits until a signal asks for the end, and reloads meanwhile; returns it. */
+/* Waits until a signal asks for the end, and returns it; reloads meanwhile. */
 static int wait_for_stop(struct house *h)
 {
     for (;;) {
@@ -76,7 +76,7 @@ static int wait_for_stop(struct house *h)
     }
 }
 
-/* Whether a second signal came within `wait_ns`. */
+/* Whether a second signal arrived within `wait_ns`. */
 static bool asked_again(const sigset_t *signals, uint64_t wait_ns)
 {
     struct timespec wait = {.tv_sec = (time_t)(wait_ns / NS_PER_S), .tv_nsec = (long)(wait_ns % NS_PER_S)};
@@ -155,7 +155,7 @@ static const char *claims_read(void *relay, const uint8_t *bytes, size_t len)
     return relay_claims_read(relay, bytes, len);
 }
 
-/* With the writer of the log, the keeper, who tells the kernel, and, where there is an event log, its writer. */
+/* Serves with the log writer, the keeper, the kernel follower, and, if there is an event log, its writer. */
 static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
@@ -192,8 +192,8 @@ int daemon_run(const struct config *c, const struct reload_source *from)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     signal(SIGPIPE, SIG_IGN);
-    /* Before any thread exists, so that all inherit it and only this one takes the signals. They stay blocked: a late
-     * signal must not turn a clean end into a kill. */
+    /* Before any thread exists, so that all threads inherit it and only this one takes the signals. They stay blocked:
+     * a late signal must not turn a clean end into a kill. */
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     log_set_level(c->log_level);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The life cycle against a fake relay and a fake admin server, which write down what is asked of them, in order. */
+/* The life cycle against a fake relay and a fake admin server, which record their calls, in order. */
 #include "daemon/daemon.h"
 
 #include "admin/admin.h"
@@ -262,7 +262,7 @@ void admin_stop(struct admin *a)
         tell("admin_stop");
 }
 
-/* Runs the daemon with standard output in a file of memory; returns its exit code and what it printed. */
+/* Runs the daemon with standard output in a memory file. Returns its exit code and its output. */
 static int run(const struct config *c, char *printed, size_t size)
 {
     fflush(stdout);
@@ -361,7 +361,7 @@ static void test_hangup_is_no_end(void **state)
     assert_false(sigismember(&pending, SIGHUP)); /* taken, not left */
 }
 
-/* A configuration file in a file of memory. */
+/* A configuration file in a memory file. */
 static int file_of(const char *text, char path[static 32])
 {
     int fd = memfd_create("weir.yaml", MFD_CLOEXEC);
@@ -390,7 +390,7 @@ static void reload_of(const char *text, unsigned done, unsigned refused, const c
     assert_string_equal(fake.story, story);
     assert_int_equal(fake.done, done);
     assert_int_equal(fake.refused, refused);
-    assert_int_equal(fake.reconfigured, done); /* the kernel hears of what is in force only */
+    assert_int_equal(fake.reconfigured, done); /* the kernel follower is told only of configurations in force */
     assert_true(fake.follows);
     config_free(fake.taken);
     config_free(c);
@@ -507,7 +507,7 @@ static void test_service_manager_hears_ready_and_stopping(void **state)
     rmdir(folder);
 }
 
-/* RELOADING=1 comes with the time at which it began, and READY=1 whatever came of it. */
+/* RELOADING=1 comes with its start time, and READY=1 whatever the result was. */
 static void test_service_manager_hears_of_a_reload(void **state)
 {
     char name[64], got[64];

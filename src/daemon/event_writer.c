@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #define LOOK_NS (1 * NS_PER_S)
-/* What was suppressed is told by the next line of its kind, or by one of its own after this time. */
+/* Suppressed events are reported by the next line of their kind, or by a line of their own after this time. */
 #define SUPPRESSED_NS (10 * NS_PER_S)
-/* Written at once. */
+/* Bytes written at once. */
 #define BUFFER_BYTES (64u * 1024u)
 _Static_assert(BUFFER_BYTES >= 4 * EVENT_LINE_MAX, "room for lines");
-/* Changes of the ban table looked at in one go. */
+/* Changes of the ban table read in one call. */
 #define CHANGES 32u
 
 struct event_writer {
@@ -32,11 +32,11 @@ struct event_writer {
     int fd;       /* -1: not open */
     dev_t device; /* of the open file */
     ino_t inode;
-    int last_error; /* said once, until it changes */
+    int last_error; /* reported once, until it changes */
     bool torn;      /* the file ends in the middle of a line */
     uint64_t looked_ns, summed_ns;
     uint64_t bans_seen, ended_seen; /* of the table's two rings */
-    uint64_t listed, lifted;        /* of the table, when it was last looked at; with what was replaced */
+    uint64_t listed, lifted;        /* by the table, when last read; replaced bans included */
     uint64_t lost_told;
     size_t len, lines; /* in the buffer */
     char buffer[BUFFER_BYTES];
@@ -62,7 +62,7 @@ static void close_file(struct event_writer *w)
     w->torn = false;
 }
 
-/* O_NONBLOCK: a FIFO that nobody reads must not hold up the thread. */
+/* O_NONBLOCK: a FIFO without a reader must not hold up the thread. */
 static void open_file(struct event_writer *w)
 {
     struct stat st;
@@ -82,7 +82,7 @@ static bool was_moved(const struct event_writer *w)
     return stat(w->path, &st) < 0 || st.st_dev != w->device || st.st_ino != w->inode;
 }
 
-/* What came of `len` bytes: how many are in the file. */
+/* Writes `len` bytes. Returns how many are in the file. */
 static size_t write_some(struct event_writer *w, const char *bytes, size_t len)
 {
     size_t done = 0;
@@ -130,7 +130,7 @@ static void add(struct event_writer *w, const struct event *e)
     w->lines++;
 }
 
-/* ---- what nobody has told ---- */
+/* ---- events that no other thread reports ---- */
 
 static void add_ban(struct event_writer *w, enum event_kind k, const struct ban *b, enum event_deed done)
 {
@@ -141,7 +141,7 @@ static void add_ban(struct event_writer *w, enum event_kind k, const struct ban 
     add(w, &e);
 }
 
-/* Of a list as a whole relay.c tells, and of offences those who have seen them. */
+/* relay.c reports a list as a whole, and the workers report bans for offences. */
 static void add_change(struct event_writer *w, const struct ban_change *c)
 {
     if (c->event == BAN_SET && c->ban.reason == BAN_REASON_OPERATOR)
@@ -165,7 +165,8 @@ static void remember_lists(struct event_writer *w)
     w->lifted = s.lifted + s.replaced;
 }
 
-/* A long list comes and goes faster than anybody follows, and is told as a whole: the others that were not seen. */
+/* A long list comes and goes faster than it can be followed, and is reported as a whole. The number of other changes
+ * that were missed. */
 static uint64_t unseen_changes(const struct event_writer *w, uint64_t latest)
 {
     struct bans_stats s;
@@ -243,7 +244,7 @@ static void look(struct event_writer *w, uint64_t now_ns)
     w->summed_ns = now_ns;
 }
 
-/* Everything that was told before it began. */
+/* Handles all events reported before it began. */
 static void round_of(struct event_writer *w)
 {
     struct event e;

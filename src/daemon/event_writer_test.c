@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The event log on a real disk: written, moved away, full, out of reach; and what the ban table alone knows. */
+/* The event log on a real disk: written, moved away, full, out of reach; and the events that only the ban table
+ * knows. */
 #include "daemon/event_writer.h"
 
 #include "base/clock.h"
@@ -73,7 +74,7 @@ static unsigned count_of(const char *file, const char *what)
     return n;
 }
 
-/* Until the file says it; the writer looks at it every second at the latest. */
+/* Waits until the file contains the text; the writer checks the file every second at the latest. */
 static void await(const char *file, const char *what)
 {
     for (unsigned i = 0; i < 3000 && count_of(file, what) == 0; i++)
@@ -111,7 +112,7 @@ static void written_at_once_and_all_of_it(void **state)
     assert_int_equal(event_log_stats(events).written, 1002);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_mode & 0777 & ~0640u, 0);
-    w = start(); /* behind what is there */
+    w = start(); /* appended to the existing contents */
     event_log_note(events, EVENT_START, "second");
     event_writer_stop(w);
     assert_int_equal(count_of(path, "\n"), 1003);
@@ -123,7 +124,7 @@ static void moved_away(void **state)
     event_log_note(events, EVENT_START, "old");
     await(path, "old");
     assert_int_equal(rename(path, moved), 0);
-    /* By itself, within a second or so: what comes meanwhile goes where the file went, and is not lost. */
+    /* By itself, within a second or so: events meanwhile go into the moved file, and are not lost. */
     for (unsigned i = 0; i < 3000 && access(path, F_OK) < 0; i++)
         usleep(10000);
     event_log_note(events, EVENT_RELOADED, "new");
@@ -149,7 +150,7 @@ static void out_of_reach(void **state)
     assert_non_null(w);
     event_log_note(events, EVENT_START, "lost");
     await_failures(1);
-    /* Somebody makes the folder: it goes on. */
+    /* The folder is created: writing goes on. */
     char later[96];
     snprintf(later, sizeof(later), "%s/later", folder);
     assert_int_equal(mkdir(later, 0700), 0);
@@ -174,7 +175,7 @@ static void a_full_disk(void **state)
     assert_int_equal(event_log_stats(events).written, 0);
 }
 
-/* The writer must come to its end all the same. */
+/* The writer must end all the same. */
 static void a_fifo_that_nobody_reads(void **state)
 {
     assert_int_equal(mkfifo(path, 0600), 0);
@@ -184,7 +185,7 @@ static void a_fifo_that_nobody_reads(void **state)
     assert_int_equal(event_log_stats(events).failed, 1);
 }
 
-/* The disk is full in the middle of a line, and later no more: the next line is a line of its own. */
+/* The disk is full in the middle of a line, and later not: the next line is a line of its own. */
 static void a_line_cut_short(void **state)
 {
     struct rlimit was, small;
@@ -214,7 +215,7 @@ static void what_the_ban_table_knows(void **state)
     struct network operators = net("192.0.2.0/24"), offender = net("192.0.2.1"), short_one = net("192.0.2.2");
     struct network listed = net("192.0.2.3");
     struct ban b;
-    bans_set(bans, &listed, NS_PER_S, BAN_REASON_OPERATOR, clock_now_ns()); /* before: nobody is told */
+    bans_set(bans, &listed, NS_PER_S, BAN_REASON_OPERATOR, clock_now_ns()); /* before the start: not reported */
     struct event_writer *w = start();
     bans_set(bans, &operators, BAN_FOR_EVER, BAN_REASON_OPERATOR, clock_now_ns());
     assert_true(bans_punish(bans, &offender, &terms, BAN_REASON_EXCESS, 0, clock_now_ns(), &b));
@@ -236,7 +237,7 @@ static void what_the_ban_table_knows(void **state)
     assert_int_equal(count_of(path, "\n"), 4);
 }
 
-/* It comes faster than anybody can follow, and in a table of this size displaces itself: no loss. */
+/* It comes faster than it can be followed, and in a table of this size displaces itself: no loss. */
 static void a_long_list(void **state)
 {
     struct event_writer *w = start();

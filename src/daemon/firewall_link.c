@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* The helper may stand still and go on later, so it is waited for; it must not keep this process from ending. */
+/* The helper may stand still and go on later, so it is waited for; but it must not keep this process from ending. */
 static int wait_for(const struct firewall_link *l, short what, int patience_ms)
 {
     struct pollfd p[] = {{.fd = l->fd, .events = what}, {.fd = l->stop_fd, .events = POLLIN}};

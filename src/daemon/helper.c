@@ -17,10 +17,10 @@
 #define SOCKET 3
 
 struct work {
-    struct nft *nft; /* NULL: no gate asks for it; the same of the other */
+    struct nft *nft; /* NULL: no gate asks for it; likewise the other */
     struct xdp *xdp;
     struct firewall_stage stage;
-    uint8_t datagram[FIREWALL_WIRE_MAX + 1]; /* one more, so that what is too long shows */
+    uint8_t datagram[FIREWALL_WIRE_MAX + 1]; /* one byte more, so that a message that is too long is detected */
 };
 
 static int answer(const struct work *w, uint32_t number, int error)
@@ -77,7 +77,7 @@ static int carry_out(struct work *w, enum firewall_task task)
     return first ? first : second;
 }
 
-/* One request. False: that was the last. */
+/* Serves one request. False: that was the last. */
 static bool serve_one(struct work *w)
 {
     enum firewall_task task;
@@ -133,9 +133,9 @@ static _Noreturn void helper_main(const char *table, const struct firewall_gates
     _exit(error != 0);
 }
 
-/* ---- on the other side ---- */
+/* ---- in the parent ---- */
 
-/* What it says first. */
+/* The helper's first message. */
 static int hear(int fd)
 {
     uint8_t head[FIREWALL_WIRE_HEAD + 1];

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The privileged helper: a process of its own that keeps CAP_NET_ADMIN (with XDP CAP_BPF, too), and nothing else, for
- * the main process, which gives it up. It knows from the start which table it may write and which ports are the gates';
- * all that it can be asked is whom they are closed to, and it checks that again (policy/firewall_stage.h). It reads one
- * message at a time from its socket, answers each, and ends when the socket closes, when its parent dies, or at the
- * first message that is none.
+ * The privileged helper: a process of its own that keeps CAP_NET_ADMIN (with XDP also CAP_BPF) and nothing else, for
+ * the main process, which gives these up.
  *
- * A transaction that an operator or another program makes impossible is answered with an error, and no more; the helper
- * writes no log.
+ * From the start it knows which table it may write and which ports belong to gates. A request can only name the
+ * networks that these are closed to, and the helper checks that again (policy/firewall_stage.h). It reads one message
+ * at a time from its socket and answers each. It ends when the socket closes, when its parent dies, or at the first
+ * malformed message.
+ *
+ * A transaction that an operator or another program makes impossible is only answered with an error; the helper writes
+ * no log.
  */
 #ifndef WEIR_DAEMON_HELPER_H
 #define WEIR_DAEMON_HELPER_H
@@ -21,11 +23,11 @@ struct helper {
     int fd; /* SOCK_SEQPACKET; to be closed by the owner */
 };
 
-/* Forks it, and waits until it says that it has confined itself. Before there are threads. 0 or -errno; after an error
- * there is no helper. */
+/* Forks it, and waits until it reports that it has confined itself. Before there are threads. 0 or -errno; after an
+ * error there is no helper. */
 MUST_USE int helper_start(const char *table, const struct firewall_gates *gates, struct helper *ret);
 
-/* Ends it, whatever it is at: a transaction happens whole or not at all. */
+/* Ends it, even during a transaction: a transaction happens as a whole or not at all. */
 void helper_stop(struct helper *h);
 
 #endif

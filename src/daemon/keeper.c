@@ -24,8 +24,8 @@ struct keeper {
     pthread_mutex_t lock;
     pthread_cond_t woken;
     bool stop;
-    uint64_t bans_seq, bans_ns;        /* of the table, and when, it was last written */
-    uint64_t claims_served, claims_ns; /* the same of the claims */
+    uint64_t bans_seq, bans_ns;        /* of the table, and the time, when it was last written */
+    uint64_t claims_served, claims_ns; /* likewise for the claims */
 };
 
 /* ---- bans ---- */
@@ -49,7 +49,7 @@ static void restore_bans(struct keeper *k, const uint8_t *bytes, size_t len)
              (unsigned long long)bans_seq(k->bans));
 }
 
-/* Networks of a list come from there again, and must not outlive it: only what is known of them besides is kept. */
+/* Networks of a list come from the list again, and must not outlive it: only what else is known of them is kept. */
 static size_t without_listed(struct ban *list, size_t count)
 {
     size_t kept = 0;
@@ -63,7 +63,7 @@ static size_t without_listed(struct ban *list, size_t count)
     return kept;
 }
 
-/* All entries, at most as many as the table has; *ret to be freed. False: no memory. */
+/* All entries, at most as many as the table has; *ret is to be freed by the caller. False: no memory. */
 static bool gather(struct keeper *k, uint64_t now_ns, struct ban **ret, size_t *ret_count)
 {
     struct ban *list = NULL;
@@ -120,7 +120,7 @@ static void restore_claims(struct keeper *k, const uint8_t *bytes, size_t len)
         kept_file_set_aside(&k->claims_file, fault);
 }
 
-/* They change all the time, a little; so the file is written less often, and not while nobody is served. */
+/* Claims change all the time, a little. So the file is written less often, and not while no message passes. */
 static void save_claims(struct keeper *k, bool at_once)
 {
     uint64_t now_ns = clock_now_ns();

@@ -89,7 +89,7 @@ static void bans_outlive_the_process(void **state)
     bans_free(t);
 }
 
-/* Without waiting for the end: a killed process loses two seconds or so. */
+/* Without waiting for the end: a killed process loses about two seconds. */
 static void a_change_is_written_soon(void **state)
 {
     struct bans *t = new_table();
@@ -151,7 +151,7 @@ static void what_a_list_says_is_not_written(void **state)
     assert_false(is_banned(t, 1));
     assert_false(is_banned(t, 2));
     assert_true(is_banned(t, 3));
-    /* Its history is not the list's. */
+    /* Its history does not belong to the list. */
     assert_true(bans_punish(t, &offender, &terms, BAN_REASON_EXCESS, 0, clock_now_ns(), &b));
     assert_int_equal(b.level, 2);
     keeper_stop(k);
@@ -175,7 +175,7 @@ static void a_damaged_file_is_set_aside(void **state)
         struct keeper *k = start(t);
         assert_int_equal(access(path, F_OK), -1);
         assert_int_equal(access(aside, F_OK), 0);
-        ban(t, "192.0.2.1"); /* it goes on as if there had been none */
+        ban(t, "192.0.2.1"); /* it goes on as if there had been no file */
         keeper_stop(k);
         assert_int_equal(access(path, F_OK), 0);
         bans_free(t);
@@ -197,7 +197,7 @@ static void out_of_reach_is_no_reason_to_stop(void **state)
     bans_free(t);
 }
 
-/* A FIFO without another side: who opens it to read waits for ever. */
+/* A FIFO without another side: a process that opens it to read waits for ever. */
 static void a_fifo_is_no_file(void **state)
 {
     struct bans *t = new_table();
@@ -221,7 +221,7 @@ static void none_is_asked_for(void **state)
 
 /* ---- claims ---- */
 
-/* Something that has claims. */
+/* An object that has claims. */
 struct holder {
     char text[32];
     uint64_t served;
@@ -274,7 +274,7 @@ static void claims_outlive_the_process(void **state)
     k = start_with(t, &after, &claims);
     assert_string_equal(after.text, "who was served");
     keeper_stop(k);
-    assert_int_equal(after.writes, 0); /* nobody was served since */
+    assert_int_equal(after.writes, 0); /* no message has passed since */
     bans_free(t);
 }
 

@@ -13,10 +13,10 @@
 
 #define FIRST_BYTES 4096u
 
-/* Longer files are none of Weir's. */
+/* A longer file is not Weir's. */
 #define FILE_MOST (64u << 20)
 
-/* With what is put behind it. */
+/* With a suffix. */
 #define PATH_MOST (KEPT_FILE_PATH_MAX + 16)
 
 void kept_file_init(struct kept_file *f, const char *path, const char *suffix, const char *without)
@@ -58,7 +58,7 @@ static uint8_t *read_all(FILE *f, size_t *ret_len)
     return bytes;
 }
 
-/* Only a file: whoever opened a FIFO would wait for its other side, and Weir would neither start nor end. */
+/* Only a regular file: opening a FIFO would wait for its other side, and Weir would neither start nor end. */
 static FILE *open_file(const char *path)
 {
     struct stat st;
@@ -107,7 +107,7 @@ static int write_all(int fd, const uint8_t *bytes, size_t len)
     return fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Else a power cut could leave the old name with neither file. */
+/* Otherwise a power cut could leave the old name with neither file. */
 static void flush_folder(const char *path)
 {
     char folder[PATH_MOST];

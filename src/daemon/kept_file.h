@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A file that is read at the start and written whole now and then: beside the old one, flushed to the disk and put in
- * its place, so that there is always a whole one. Its owner alone may read it (0600). One that is damaged is set aside
- * as FILE.damaged, and the start goes on without it. The keeper's.
+ * A file that is read at the start and written as a whole now and then, for the keeper.
+ *
+ * It is written beside the old one, flushed to the disk and renamed into its place, so that there is always a complete
+ * one. Only its owner may read it (0600). A damaged file is set aside as FILE.damaged, and the start goes on without
+ * it.
  */
 #ifndef WEIR_DAEMON_KEPT_FILE_H
 #define WEIR_DAEMON_KEPT_FILE_H
@@ -13,21 +15,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest path of a configuration, and what is put behind it. */
+/* The longest path of a configuration, plus a suffix. */
 #define KEPT_FILE_PATH_MAX 512
 
 struct kept_file {
     char path[KEPT_FILE_PATH_MAX];
     const char *without; /* "bans": what Weir starts without, and what would be lost */
-    int last_error;      /* said once, until it changes */
+    int last_error;      /* reported once, until it changes */
 };
 
 void kept_file_init(struct kept_file *f, const char *path, const char *suffix, const char *without);
 
-/* What is in it; to be freed. NULL: there is no such file, or, after a warning, it cannot be read. */
+/* Its contents, to be freed by the caller. NULL: there is no such file, or, after a warning, it cannot be read. */
 MUST_USE uint8_t *kept_file_read(struct kept_file *f, size_t *ret_len);
 
-/* It is of no use, and `why` ("is damaged"). */
+/* The file is of no use; `why` says the reason ("is damaged"). */
 void kept_file_set_aside(const struct kept_file *f, const char *why);
 
 /* Writes it; false after a warning. `bytes` NULL: memory is out. */

@@ -24,7 +24,7 @@
 #define ANEW_EVERY_NS  (6 * 3600 * NS_PER_S) /* below half of FIREWALL_LONGEST_MS */
 #define RETRY_FIRST_NS NS_PER_S
 #define RETRY_MOST_NS  (60 * NS_PER_S)
-/* An interface that has gone comes back at any time. */
+/* An interface that has gone may come back at any time. */
 #define RETRY_DEVICE_NS (2 * NS_PER_S)
 #define CHANGES         FIREWALL_WIRE_RECORDS
 #define PAGE            1024u
@@ -44,14 +44,14 @@ struct kernel {
     /* the thread's own: */
     struct firewall_link link;
     bool current, failing, helper_gone;
-    uint64_t seen; /* number of the last change that was told */
+    uint64_t seen; /* number of the last change that was passed on */
     uint64_t counted_seen;
     uint64_t told_ns, looked_ns, counted_ns, retry_ns, patience_ns;
     struct ban_change changes[CHANGES];
     struct firewall_entry entries[CHANGES];
 };
 
-/* ---- telling people ---- */
+/* ---- warnings ---- */
 
 static const char *advice(int error)
 {
@@ -87,7 +87,7 @@ static void warn(int error)
              advice(error));
 }
 
-/* ---- what it is told ---- */
+/* ---- requests ---- */
 
 static int told(struct kernel *k, int error)
 {
@@ -108,7 +108,7 @@ static int told(struct kernel *k, int error)
     return error;
 }
 
-/* All bans are to be told anew; only if that fails there is something to complain of. */
+/* All bans have to be sent anew; a warning follows only if that fails. */
 static void failed(struct kernel *k, uint64_t now_ns, int error)
 {
     if (!k->failing)
@@ -119,7 +119,7 @@ static void failed(struct kernel *k, uint64_t now_ns, int error)
     k->patience_ns = 2 * k->patience_ns < most_ns ? 2 * k->patience_ns : most_ns;
 }
 
-/* The entries of the whole table; *ret to be freed. False: no memory. */
+/* The entries of the whole table; *ret is to be freed by the caller. False: no memory. */
 static bool gather(struct kernel *k, uint64_t now_ns, struct firewall_entry **ret, size_t *ret_count)
 {
     size_t count = 0, cursor = 0;
@@ -143,7 +143,7 @@ static int replace(struct kernel *k, uint64_t now_ns)
 {
     struct firewall_entry *all;
     size_t count;
-    uint64_t seen = bans_seq(k->bans); /* before the pages: what changes meanwhile is told once more */
+    uint64_t seen = bans_seq(k->bans); /* before the pages: a change meanwhile is passed on once more */
     if (!gather(k, now_ns, &all, &count))
         return -ENOMEM;
     pthread_mutex_lock(&k->lock);
@@ -161,7 +161,7 @@ static int replace(struct kernel *k, uint64_t now_ns)
     return error;
 }
 
-/* The helper stands still, and what was asked may or may not be done yet. */
+/* The helper stands still, and the request may or may not be done yet. */
 static void on_late(void *context)
 {
     struct kernel *k = context;
@@ -172,7 +172,7 @@ static void on_late(void *context)
     k->failing = true;
 }
 
-/* What changed since, in one transaction after the other. */
+/* Passes on the changes since then, in successive transactions. */
 static int follow_changes(struct kernel *k, uint64_t now_ns)
 {
     int error = 0;
@@ -209,7 +209,7 @@ static int look(struct kernel *k, uint64_t now_ns)
     return firewall_link_count(&k->link);
 }
 
-/* Once in a second, as bans run out without being told; not while there are none and nothing changes. */
+/* Once a second, as bans expire without notice; not while there are none and nothing changes. */
 static void count_entries(struct kernel *k, uint64_t now_ns)
 {
     size_t count = 0, cursor = 0;
@@ -227,7 +227,7 @@ static void count_entries(struct kernel *k, uint64_t now_ns)
     atomic_store(&k->told->entries, count);
 }
 
-/* While the kernel knows all that it is to know. */
+/* While the kernel has all the bans that it should have. */
 static int keep_up(struct kernel *k, uint64_t now_ns)
 {
     int error = told(k, follow_changes(k, now_ns));
@@ -244,7 +244,7 @@ static bool is_end(int error)
     return error == -EPIPE || error == -ECANCELED;
 }
 
-/* -EPIPE: there is nobody to tell any more; -ECANCELED: it is time to end. */
+/* -EPIPE: there is no helper any more; -ECANCELED: it is time to end. */
 static int round_of(struct kernel *k)
 {
     uint64_t now_ns = clock_now_ns();
@@ -281,7 +281,7 @@ static void *kernel_main(void *arg)
 
 /* ---- life ---- */
 
-/* Gates that want it and can have it. */
+/* The gates that ask for it and can have it. */
 static void take_gates(const struct config *c, const struct relay *r, struct firewall_gates *ret)
 {
     *ret = (struct firewall_gates){0};
@@ -291,7 +291,7 @@ static void take_gates(const struct config *c, const struct relay *r, struct fir
         struct firewall_gate *g = &ret->at[ret->count];
         if (c->gates[i].ban_kernel == BAN_KERNEL_OFF)
             continue;
-        relay_gate_snapshot(r, i, &s); /* with the port that it really has */
+        relay_gate_snapshot(r, i, &s); /* with its real port */
         if (endpoint_parse(&at, s.listen, true, NULL) || !firewall_gate_at(&at, &g->to))
             continue;
         g->means = c->gates[i].ban_kernel == BAN_KERNEL_XDP ? FIREWALL_XDP : FIREWALL_NFTABLES;
@@ -325,7 +325,7 @@ static struct kernel *make(const struct config *c, struct relay *r)
     return k;
 }
 
-/* What can be said before there is a helper. */
+/* The checks that are possible before there is a helper. */
 static int check_gates(const struct firewall_gates *gates)
 {
     for (size_t i = 0; i < gates->count; i++) {
@@ -392,7 +392,7 @@ void kernel_reconfigure(struct kernel *k, const struct config *c)
     if (!k)
         return;
     pthread_mutex_lock(&k->lock);
-    /* The gates that have it are those of the start: ban.kernel and addresses need a restart. */
+    /* The gates with ban.kernel are those of the start: ban.kernel and addresses need a restart. */
     for (size_t i = 0; i < c->gate_count && at < k->gates.count; i++)
         if (c->gates[i].ban_kernel != BAN_KERNEL_OFF)
             k->gates.at[at++].exempt = c->gates[i].kernel_spares;

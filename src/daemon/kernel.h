@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Bans in the kernel (ban.kernel): a thread that follows the ban table by its numbered changes and passes them on to
- * the privileged helper, ten times a second, in transactions of up to 2048. All bans are told anew at the start, when
- * the follower fell behind, when exemptions changed, when somebody has removed the table, and every six hours. No
+ * Bans in the kernel (ban.kernel): a thread that follows the ban table by its numbered changes and passes them to the
+ * privileged helper.
+ *
+ * Changes are passed ten times a second, in transactions of up to 2048. All bans are sent anew at the start, when the
+ * follower fell behind, when exemptions changed, when another program has removed the table, and every six hours. No
  * worker ever waits for any of it.
  *
- * Whatever fails, bans stay in force in Weir itself, and one warning says what is missing: again only after it worked
- * in between. Without the rights nothing is started. A helper that has died is not replaced, because the right to
- * do so was given up. One that stands still is waited for; after a second without an answer the bans do not count as in
- * force, and it never keeps Weir from ending. An interface that was made anew gets its program again within seconds.
+ * Whatever fails, bans stay in force in Weir itself. One warning says what is missing; it comes again only after the
+ * kernel worked in between. Without the rights nothing is started. A helper that has died is not replaced, because the
+ * right to do so was given up. A helper that stands still is waited for. After a second without an answer the bans do
+ * not count as in force, and it never keeps Weir from ending. An interface that was created anew gets its program again
+ * within seconds.
  *
- * Memory: some 0.5 MiB, and 4 MiB while all bans are told anew.
+ * Memory: about 0.5 MiB, and 4 MiB while all bans are sent anew.
  */
 #ifndef WEIR_DAEMON_KERNEL_H
 #define WEIR_DAEMON_KERNEL_H
@@ -21,18 +24,18 @@
 
 struct kernel;
 
-/* Removes what earlier Weirs have left in the kernel and is not used now. Where gates with ban.kernel listen, forks the
- * helper and gives up the rights of this process for good. NULL: no gate asks for it, or it cannot be had (after the
- * warning). `r` must outlive it. Main thread, after relay_new(), before there are other threads. */
+/* Removes leftovers of earlier Weirs in the kernel that are not in use now. Where gates with ban.kernel listen, forks
+ * the helper and gives up the rights of this process for good. NULL: no gate asks for it, or it is not available (after
+ * the warning). `r` must outlive it. Main thread, after relay_new(), before there are other threads. */
 struct kernel *kernel_new(const struct config *c, struct relay *r);
 
-/* Starts to follow. Main thread, when bans of an earlier run are in the table. Accepts NULL. */
+/* Starts to follow. Main thread, after the bans of an earlier run were restored. Accepts NULL. */
 void kernel_follow(struct kernel *k);
 
 /* Another configuration is in force. Main thread. Accepts NULL. */
 void kernel_reconfigure(struct kernel *k, const struct config *c);
 
-/* Ends thread and helper; what the kernel has been told stays there until it runs out. Main thread. Accepts NULL. */
+/* Ends thread and helper. Bans already in the kernel stay there until they expire. Main thread. Accepts NULL. */
 void kernel_free(struct kernel *k);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Bans in the kernel with real packets: each test runs in a process with a network namespace of its own, where a whole
+/* Bans in the kernel with real packets. Each test runs in a process with a network namespace of its own, where a whole
  * network lies on the loopback interface, and gives its rights up there as Weir does. */
 #include "daemon/kernel.h"
 
@@ -45,7 +45,7 @@ struct relay {
     char listen[2][ENDPOINT_TEXT_MAX];
 };
 
-static enum ban_kernel means; /* of the test that runs */
+static enum ban_kernel means; /* of the running test */
 static struct relay relay;
 static struct config config = {.kernel_table = "weir", .gates = relay.gates, .gate_count = 1};
 
@@ -93,7 +93,7 @@ static void write_file(const char *path, const char *text)
         close(fd);
 }
 
-/* As root, or as root of a namespace of users, who may not load programs into the kernel. */
+/* As root, or as root of a user namespace, which may not load programs into the kernel. */
 static bool have_own_network(void)
 {
     char map[32];
@@ -146,7 +146,7 @@ static socklen_t address(struct sockaddr_storage *ret, const char *host, uint16_
     return sizeof(*v6);
 }
 
-/* Something that listens on all addresses. */
+/* A listener on all addresses. */
 static void serve_on(uint16_t port)
 {
     struct sockaddr_storage a;
@@ -155,7 +155,7 @@ static void serve_on(uint16_t port)
     REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&a, len) == 0 && listen(fd, 1000) == 0);
 }
 
-/* Whether a connection from there to the port comes about within `ms`. */
+/* Whether a connection from there to the port succeeds within `ms`. */
 static bool reaches_in(const char *from, uint16_t port, int ms)
 {
     struct sockaddr_storage a;
@@ -176,7 +176,7 @@ static bool arrives(const char *from, uint16_t port)
     return reaches_in(from, port, (int)(PATIENCE_NS / NS_PER_MS));
 }
 
-/* On loopback the answer is there at once. A quarter of a second is no proof; the counter of dropped packets is. */
+/* On loopback the answer comes at once. A quarter of a second is no proof; the counter of dropped packets is. */
 static bool is_dropped(const char *from, uint16_t port)
 {
     return !reaches_in(from, port, 250);
@@ -246,7 +246,7 @@ static void the_banned_do_not_arrive(void)
     all_told();
     REQUIRE(is_dropped("10.99.0.66", 5555));
     REQUIRE(arrives("10.99.0.67", 5555)); /* of the same /24 */
-    REQUIRE(arrives("10.99.0.66", 22));   /* what is no gate's port is none of Weir's business */
+    REQUIRE(arrives("10.99.0.66", 22));   /* a port that is no gate's is left alone */
     WAIT_FOR(atomic_load(&relay.kernel.packets) >= 1 && atomic_load(&relay.kernel.bytes) >= 40);
     WAIT_FOR(atomic_load(&relay.kernel.entries) == 1);
     unban("10.99.0.66");
@@ -287,7 +287,7 @@ static void networks_within_networks(void)
     end(k);
 }
 
-/* Longer, shorter, again: the last word counts, also for an element that is there. */
+/* Longer, shorter, again: the last value counts, also for an existing element. */
 static void a_ban_is_extended_and_shortened(void)
 {
     struct kernel *k = begin_and_follow();
@@ -333,7 +333,7 @@ static void the_exempt_pass(void)
     end(k);
 }
 
-/* Own addresses, and half the world: refused by both ends, and no obstacle to the others. */
+/* Own addresses, and half the world: refused by both ends, without affecting the others. */
 static void what_the_kernel_is_never_told(void)
 {
     struct kernel *k = begin_and_follow();
@@ -384,7 +384,7 @@ static void rights_are_divided(void)
     REQUIRE(strstr(line_of_status(helper, "NoNewPrivs", line), "1"));
     REQUIRE(strstr(line_of_status(helper, "Seccomp", line), "2"));
     REQUIRE(strstr(line_of_status(getpid(), "NoNewPrivs", line), "1"));
-    /* Nobody who took the main process over gets at the helper's memory. */
+    /* A hijacked main process cannot reach the helper's memory. */
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/mem", helper);
     REQUIRE(open(path, O_RDWR | O_CLOEXEC) < 0);
@@ -399,11 +399,11 @@ static void the_helper_dies(void)
     REQUIRE(kill(helper_of_this_process(), SIGKILL) == 0);
     WAIT_FOR(!atomic_load(&relay.kernel.in_force));
     REQUIRE(atomic_load(&relay.kernel.failures) == 1 && atomic_load(&relay.kernel.entries) == 0);
-    REQUIRE(is_dropped("10.99.0.66", 5555)); /* what the kernel has been told stays */
+    REQUIRE(is_dropped("10.99.0.66", 5555)); /* bans already in the kernel stay */
     struct network n = net("10.99.0.66");
     struct addr a = {.kind = ADDR_V4};
     memcpy(a.bytes, n.bytes, sizeof(a.bytes));
-    REQUIRE(bans_find(relay.bans, &a, clock_now_ns(), NULL)); /* and Weir itself */
+    REQUIRE(bans_find(relay.bans, &a, clock_now_ns(), NULL)); /* and so they do in Weir itself */
     end(k);
 }
 
@@ -441,7 +441,7 @@ static void twenty_thousand(void)
     end(k);
 }
 
-/* There is one line that says why, and the rest does nothing. */
+/* One line says why, and the rest does nothing. */
 static void without_kernel(const char *why)
 {
     const struct hash_key key = {{1}};
@@ -492,7 +492,7 @@ static void inside(enum ban_kernel by, void (*test)(void))
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));
     if (WEXITSTATUS(status) == SKIPPED) {
-        assert_null(getenv("WEIR_KERNEL_TESTS")); /* whoever sets it wants them to run */
+        assert_null(getenv("WEIR_KERNEL_TESTS")); /* setting it demands that they run */
         print_message("skipped: %s is not built in, or there is no right to make a network namespace (run as root)\n",
                       by == BAN_KERNEL_XDP ? "xdp" : "nftables");
         skip();
@@ -525,7 +525,7 @@ TEST(without_the_right_to)
 
 #ifdef WEIR_LIBBPF_VERSION
 
-/* A program of somebody else's on the interface is left alone. */
+/* Another program on the interface is left alone. */
 static void another_program_is_there(void)
 {
     const struct bpf_insn pass[] = {

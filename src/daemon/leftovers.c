@@ -21,8 +21,8 @@
 
 /* ---- marks ---- */
 
-/* An abstract name, which belongs to the network namespace and goes with the process; its number, since one that ends
- * and one that starts may both use a table. */
+/* An abstract name, which belongs to the network namespace and ends with the process. It contains the process id, since
+ * a Weir that ends and one that starts may both use a table. */
 static int mark(const char *means, const char *name)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -61,7 +61,7 @@ bool leftovers_is_used(const char *means, const char *name)
     FILE *f = fopen("/proc/thread-self/net/unix", "re");
     snprintf(wanted, sizeof(wanted), " @" MARK_PREFIX "/%s/%s/", means, name);
     if (!f)
-        return true; /* nobody knows */
+        return true; /* it cannot be known */
     while (!found && fgets(line, sizeof(line), f))
         found = strstr(line, wanted) != NULL;
     fclose(f);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What earlier Weirs have left in the kernel: their tables and programs go on dropping, until the bans run out, for up
- * to a day, and a Weir that does not use them cannot lift those bans. So it removes them at its start, if it has the
- * rights, and says so in the log. What belongs to another Weir that runs is left alone: each puts a mark of its own
- * into its network namespace, the name of a socket, which ends with it.
+ * Removes what earlier Weirs have left in the kernel: tables and programs that go on dropping packets.
  *
- * The looking is done by a process of its own, which ends after ten seconds at the latest. Main thread, before there
- * are others, with all the rights that there are.
+ * They drop until the bans expire, for up to a day, and a Weir that does not use them cannot lift those bans. So Weir
+ * removes them at its start, if it has the rights, and logs that. Those of another running Weir are left alone: each
+ * Weir puts a mark of its own into its network namespace, the name of a socket, which ends with it.
+ *
+ * A process of its own does the search, and ends after ten seconds at the latest. Main thread, before there are others,
+ * with all available rights.
  */
 #ifndef WEIR_DAEMON_LEFTOVERS_H
 #define WEIR_DAEMON_LEFTOVERS_H
@@ -15,13 +16,13 @@
 #include "policy/firewall.h"
 
 /* Marks what this process uses from now on: `table` if a gate has nftables, and the interfaces of the others. Returns
- * how many descriptors in `ret` the caller closes at the end. */
+ * the number of descriptors in `ret`, which the caller closes at the end. */
 size_t leftovers_mark(const char *table, const struct firewall_gates *used, int ret[static FIREWALL_GATES_MAX + 1]);
 
-/* Removes all but what is marked by this process or by others. */
+/* Removes everything that is not marked by this process or by others. */
 void leftovers_remove(void);
 
-/* Whether a Weir that runs uses it; `means` as in marks: "nft" with a table, "xdp" with an interface. */
+/* Whether a running Weir uses it. `means` as in marks: "nft" with a table, "xdp" with an interface. */
 bool leftovers_is_used(const char *means, const char *name);
 
 #endif

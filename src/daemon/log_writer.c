@@ -15,14 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-/* At the end, the time for what is left, and then for a write(2) that has begun. */
+/* At the end: the time for the remaining lines, and then for a write(2) that has begun. */
 #define LAST_LINES_NS (1 * NS_PER_S)
 #define LAST_WRITE_NS (1 * NS_PER_S)
 
-/* How often a thread that waits for standard error looks whether it shall end. */
+/* How often a thread that waits for standard error checks whether it has to end. */
 #define LOOK_MS 100
 
-/* Between two tries of a standard error that somebody else has made non-blocking. */
+/* Between two tries when another process has made standard error non-blocking. */
 #define AGAIN_MS 10
 
 struct line {
@@ -36,7 +36,7 @@ struct log_writer {
     struct waker waker;
     pthread_t thread;
     _Atomic bool stop;
-    _Atomic uint64_t stop_by_ns; /* when it stops, whatever is left */
+    _Atomic uint64_t stop_by_ns; /* when it stops, with or without remaining lines */
     uint64_t lost_told;          /* of log_lost() */
 };
 
@@ -63,7 +63,7 @@ static bool is_over(const struct log_writer *w)
     return atomic_load(&w->stop) && clock_now_ns() >= atomic_load(&w->stop_by_ns);
 }
 
-/* A pipe that poll(2) calls writable takes PIPE_BUF bytes, more than a line, without waiting. */
+/* A pipe that poll(2) reports as writable takes PIPE_BUF bytes, more than a line, without waiting. */
 static bool wait_for_room(const struct log_writer *w)
 {
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -149,7 +149,7 @@ struct log_writer *log_writer_start(void)
     return w;
 }
 
-/* Whether the thread has ended. It may be in a write(2) that nobody ends. */
+/* Whether the thread has ended. It may be in a write(2) that never ends. */
 static bool ends(struct log_writer *w)
 {
     uint64_t by_ns = clock_wall_ns() + LAST_LINES_NS + LAST_WRITE_NS;
@@ -169,7 +169,7 @@ void log_writer_stop(struct log_writer *w)
         release(w);
         return;
     }
-    /* The process ends now; the thread keeps what it uses. */
+    /* The process ends now; the thread keeps the memory that it uses. */
     static struct log_sink nowhere = {.put = take_nothing};
     log_set_sink(&nowhere);
 }

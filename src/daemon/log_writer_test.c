@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Standard error is a pipe of the test's own, which it reads or does not read. */
+/* Standard error is a pipe of the test's own, which the test reads or does not read. */
 #include "daemon/log_writer.h"
 
 #include "base/clock.h"
@@ -56,7 +56,7 @@ static bool drain_some(struct pipe *p)
     return n > 0;
 }
 
-/* Reads until the text is there. */
+/* Reads until the text has arrived. */
 static bool comes(struct pipe *p, const char *text)
 {
     struct pollfd f = {.fd = p->out, .events = POLLIN};
@@ -100,7 +100,7 @@ static void lines_of_all_threads_are_written(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, log_many, names[i]), 0);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    log_writer_stop(w); /* writes what is there */
+    log_writer_stop(w); /* writes the remaining lines */
     LOG_INFO("the last");
     bool last = comes(&p, "weir: the last\n");
     pipe_close(&p);

@@ -9,16 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Longer names are none that Weir has made. */
+/* Longer names are not from Weir. */
 #define NFT_NAME_MAX 64
 
 struct nft {
     const char *table;
     struct nft_ctx *ctx;
     struct nft_lengths have;
-    bool made;                       /* the table is of this process */
+    bool made;                       /* this process has made the table */
     uint64_t packets, bytes;         /* of tables before this one */
-    uint64_t now_packets, now_bytes; /* of this one, as of the last look */
+    uint64_t now_packets, now_bytes; /* of this one, as of the last reading */
 };
 
 const char *nft_version(void)
@@ -47,7 +47,7 @@ void nft_close(struct nft *n)
     free(n);
 }
 
-/* The library answers in words; these are the C library's for error numbers. */
+/* The library reports errors as text; these are the C library's texts for error numbers. */
 static int error_in(const char *words)
 {
     static const int known[] = {EPERM, ENOENT, EMSGSIZE, ENOBUFS, ENOMEM, ENFILE, EOPNOTSUPP, EEXIST, EINVAL, EBUSY};
@@ -57,7 +57,7 @@ static int error_in(const char *words)
     return -EIO;
 }
 
-/* Runs what was written to `out`, whose text is *text, and frees both. */
+/* Runs the commands written to `out`, whose text is *text, and frees both. */
 static int run(struct nft *n, FILE *out, char **text)
 {
     int error = fclose(out) == 0 ? 0 : -ENOMEM;
@@ -91,10 +91,10 @@ static int replace(struct nft *n, const struct firewall_gates *gates, const stru
 int nft_replace(struct nft *n, const struct firewall_gates *gates, const struct firewall_entry *entries, size_t count)
 {
     if (n->made)
-        (void)!nft_count(n); /* else what was dropped since the last look would be lost */
+        (void)!nft_count(n); /* otherwise the packets dropped since the last reading would be lost */
     int error = replace(n, gates, entries, count);
-    /* A namespace of an unprivileged user limits the size of a transaction. There the bans come in several, and for
-     * some milliseconds only Weir itself keeps some of the banned out. */
+    /* A network namespace of an unprivileged user limits the size of a transaction. There the bans are sent in several,
+     * and for some milliseconds only Weir itself keeps out some of the banned. */
     if (error == -EMSGSIZE && count > 0) {
         error = replace(n, gates, NULL, 0);
         error = error ? error : nft_change(n, entries, count);
@@ -153,7 +153,7 @@ void nft_dropped(const struct nft *n, uint64_t *ret_packets, uint64_t *ret_bytes
     *ret_bytes = n->bytes + n->now_bytes;
 }
 
-/* ---- what others have left ---- */
+/* ---- leftovers of others ---- */
 
 static int command(struct nft *n, const char *what, const char *table)
 {
@@ -162,7 +162,7 @@ static int command(struct nft *n, const char *what, const char *table)
     return nft_run_cmd_from_buffer(n->ctx, text) ? error_in(nft_ctx_get_error_buffer(n->ctx)) : 0;
 }
 
-/* As nft_script.h has it; nobody else's table begins with weir and has all of this. */
+/* As made by nft_script.h; no other program's table begins with weir and has all of this. */
 static bool is_weirs(struct nft *n, const char *table)
 {
     static const char *const parts[] = {"counter dropped {", "chain banned {", "chain input {", "hook input priority"};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* In place of nft.c in a Weir that was built without libnftables: there is nothing to open. */
+/* Replaces nft.c in a Weir built without libnftables: there is nothing to open. */
 #include "daemon/nft.h"
 
 #include <errno.h>

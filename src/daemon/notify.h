@@ -3,8 +3,8 @@
 #ifndef WEIR_DAEMON_NOTIFY_H
 #define WEIR_DAEMON_NOTIFY_H
 
-/* Sends `state`, such as "READY=1", and never blocks. Does nothing when no service manager asks for it; the loss of a
- * datagram is not worth an error, the manager then times out and says so itself. */
+/* Sends `state`, such as "READY=1", and never blocks. Does nothing without a service manager. The loss of a datagram is
+ * no error: the manager then times out and reports it itself. */
 void notify(const char *state);
 
 #endif

@@ -43,7 +43,7 @@ enum admin_reloaded orders_reload(void *orders, char **ret_said)
     pthread_mutex_lock(&o->lock);
     uint64_t number = ++o->asked;
     if (!o->closed) {
-        kill(getpid(), SIGHUP); /* blocked in every thread but where the main one waits for it */
+        kill(getpid(), SIGHUP); /* blocked in every thread, except where the main thread waits for it */
         wait_for(o, number);
     }
     if (o->served >= number) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Orders to the main thread from another one, which waits for what comes of it: so far, to reload. An order raises
- * SIGHUP, so that it meets the main thread where it waits, and several at once become one reload. Whoever waits does so
- * for a bounded time, and no longer once the daemon ends.
+ * Orders of another thread to the main thread; the other thread waits for the result. The only order is to reload.
+ *
+ * An order raises SIGHUP, so that it reaches the main thread where that waits, and several at once become one reload.
+ * The wait is bounded, and ends when the daemon ends.
  */
 #ifndef WEIR_DAEMON_ORDERS_H
 #define WEIR_DAEMON_ORDERS_H
@@ -13,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Looking up names in the file may take as long. */
+/* Looking up names in the file may take that long. */
 #define ORDERS_PATIENCE_S 10
 
 struct orders {
@@ -21,7 +22,7 @@ struct orders {
     pthread_cond_t changed;
     bool closed;
     uint64_t asked, served; /* orders, by number */
-    bool done;              /* what came of the last that was served, and what was said */
+    bool done;              /* the result of the last served order, and its log text */
     char *said;
 };
 
@@ -31,13 +32,13 @@ void orders_fini(struct orders *o);
 /* An admin_calls.reload: `orders` is the struct orders. The admin thread. */
 enum admin_reloaded orders_reload(void *orders, char **ret_said);
 
-/* The number of the latest order: whatever is read from now on is what it asks for. Main thread. */
+/* The number of the latest order: anything read from now on satisfies it. Main thread. */
 uint64_t orders_begin(struct orders *o);
 
-/* Answers it and all before it. Takes over `said` (may be NULL). Main thread. */
+/* Answers this order and all before it. Takes over `said` (may be NULL). Main thread. */
 void orders_end(struct orders *o, uint64_t number, bool done, char *said);
 
-/* None is carried out any more. Main thread. */
+/* No further order is carried out. Main thread. */
 void orders_close(struct orders *o);
 
 #endif

@@ -46,7 +46,7 @@ static void begin(struct orders *o, struct asker *askers, size_t count)
     }
 }
 
-/* As the daemon does, until all askers have been served. */
+/* Serves as the daemon does, until all askers are served. */
 static void serve(struct orders *o, uint64_t count, bool done, const char *said)
 {
     sigset_t s = hangup();
@@ -83,7 +83,7 @@ static void everybody_hears_what_came_of_it(void **state)
     end(&o, askers, 1, ADMIN_RELOAD_REFUSED, "1:2: wrong\n");
 }
 
-/* A SIGHUP of somebody else's is served without anybody waiting. */
+/* A SIGHUP of another process is served without a waiting thread. */
 static void nobody_need_wait(void **state)
 {
     struct orders o;
@@ -100,7 +100,7 @@ static void nobody_waits_for_the_end(void **state)
     struct asker askers[ASKERS];
     sigset_t s = hangup();
     begin(&o, askers, ASKERS);
-    assert_int_equal(sigwaitinfo(&s, NULL), SIGHUP); /* somebody waits */
+    assert_int_equal(sigwaitinfo(&s, NULL), SIGHUP); /* a thread waits */
     orders_close(&o);
     end(&o, askers, ASKERS, ADMIN_RELOAD_ENDING, NULL);
     struct timespec now = {0};

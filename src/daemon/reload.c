@@ -34,7 +34,7 @@ static void say(const struct attempt *a, enum log_level level, const char *fmt, 
         fprintf(a->said, "%s\n", line);
 }
 
-/* `event`: the reason as the event log has it. */
+/* `event`: the reason as written to the event log. */
 static void refuse_telling(const struct attempt *a, const char *why, const char *event)
 {
     say(a, LOG_LEVEL_ERROR, "reload of %s refused: %s; the configuration in force stays", a->from->file, why);
@@ -46,7 +46,7 @@ static void refuse(const struct attempt *a, const char *why)
     refuse_telling(a, why, why);
 }
 
-/* What the reader says of the file, a line each. */
+/* Reports the reader's messages about the file, a line each. */
 static void say_lines(const struct attempt *a, char *text, bool mistakes)
 {
     unsigned lines = 0;
@@ -60,7 +60,7 @@ static void say_lines(const struct attempt *a, char *text, bool mistakes)
         say(a, LOG_LEVEL_WARN, "reload: %u more lines not shown; weir check shows all", lines - RELOAD_MISTAKES_SHOWN);
 }
 
-/* What the file says, with --admin; NULL after the reasons were logged. */
+/* The configuration of the file, with --admin; NULL after the reasons were logged. */
 static struct config *read_again(const struct attempt *a)
 {
     const struct reload_source *from = a->from;
@@ -103,7 +103,7 @@ static bool needs_restart(const struct attempt *a, const struct config *before, 
     return found;
 }
 
-/* "2 keys changed: ..." in memory of the caller's; NULL when there is none. */
+/* "2 keys changed: ..." in memory owned by the caller; NULL when memory is out. */
 static char *changes_between(const struct config *before, const struct config *after, size_t *ret_count)
 {
     char *text = NULL;
@@ -143,7 +143,7 @@ static void say_changes(const struct attempt *a, size_t count, const char *text,
         say(a, LOG_LEVEL_INFO, "reloaded %s: %zu key%s changed: %s", a->from->file, count, count == 1 ? "" : "s", text);
 }
 
-/* The token of the file, for later. It is read even if the key has not changed: the file may have. */
+/* Reads the token of the file, for later. It is read even if the key has not changed: the file may have. */
 static bool read_token(const struct attempt *a, const struct config *c)
 {
     char why[TOKEN_WHY_MAX];
@@ -182,7 +182,7 @@ static bool put_into_force(const struct attempt *a, struct config *c)
         return false;
     }
     admin_take_token(a->admin);
-    /* Written if either level has it written. */
+    /* Logged if either level allows it. */
     log_set_level(before > after ? before : after);
     bool lists_changed = say_lists(a, c, &lists);
     say_changes(a, count, changes, lists_changed);

@@ -73,8 +73,8 @@ bool rights_be_anybody(void)
     return get_capabilities(&effective, &permitted) == 0 && (effective & bit(CAP_NET_RAW));
 }
 
-/* What executing a program could give back. Dropping from the bounding set takes CAP_SETPCAP: who lacks it is not root,
- * and "no new privileges" does the same for him. */
+/* Removes rights that executing a program could give back. Dropping from the bounding set takes CAP_SETPCAP: a process
+ * without it is not root, and "no new privileges" has the same effect for it. */
 static void drop_for_ever(uint64_t set)
 {
     for (unsigned c = 0; c < 64; c++)
@@ -113,7 +113,7 @@ int rights_be_alone(pid_t parent, int keep)
 
 /* ---- confined ---- */
 
-/* In a user namespace that has no such user the helper remains who it is; its capabilities go all the same. */
+/* In a user namespace without such a user the helper keeps its user id; its capabilities are dropped all the same. */
 static int become_nobody(void)
 {
     if (geteuid() != 0)
@@ -143,8 +143,8 @@ static int become_nobody(void)
 #define NO_CALL                  0x3fffffffu
 #define REFUSE_CALL(name)        JUMP_EQ(SYS_##name, 0, 1), REFUSE
 
-/* Refused is what a hijacked helper would want next, and libnftables, the C library and the sanitizers never do. A list
- * of all that they may do would break with their next version. */
+/* Refuses the calls that a hijacked helper would want next, and that libnftables, the C library and the sanitizers
+ * never make. A list of all allowed calls would break with their next version. */
 static int filter_calls(bool programs)
 {
     const struct sock_filter program[] = {
@@ -194,13 +194,13 @@ static int filter_calls(bool programs)
         REFUSE_CALL(setresuid),
         REFUSE_CALL(capset),
         REFUSE_CALL(io_uring_setup),
-        /* Sockets other than netlink's. */
+        /* Sockets other than netlink sockets. */
         JUMP_EQ(SYS_socket, 0, 4),
         LOAD(args[0]),
         JUMP_EQ(AF_NETLINK, 1, 0),
         REFUSE,
         RETURN(SECCOMP_RET_ALLOW),
-        /* Files to be written. */
+        /* Opening files for writing. */
         JUMP_EQ(SYS_openat, 0, 3),
         LOAD(args[2]),
         JUMP_ANY_BIT(O_ACCMODE | O_CREAT | O_TRUNC, 0, 1),
@@ -213,7 +213,7 @@ static int filter_calls(bool programs)
 
 #else
 
-/* No table of its system calls: the helper has but its one capability and its one socket there. */
+/* There is no table of its system calls: there the helper is confined by its one capability and its one socket. */
 static int filter_calls(bool programs)
 {
     return 0;
@@ -225,13 +225,13 @@ int rights_confine(bool programs)
 {
     const uint64_t kept = bit(CAP_NET_ADMIN) | (programs ? bit(CAP_BPF) : 0);
     uint64_t effective, permitted;
-    drop_for_ever(~kept); /* another user could not any more */
+    drop_for_ever(~kept); /* a different user could not do this any more */
     int error = become_nobody();
     if (!error)
         error = get_capabilities(&effective, &permitted);
     if (!error)
         error = set_capabilities(permitted & kept, permitted & kept);
-    /* Changing the user has made it traceable or not, and has forgotten the signal of the parent's death. */
+    /* Changing the user has changed whether it can be traced, and has cleared the signal of the parent's death. */
     if (!error && (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0))
         error = -errno;
     if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -243,7 +243,7 @@ int rights_confine(bool programs)
 
 #ifdef ARCHITECTURE
 
-/* CAP_NET_RAW without raw sockets: what is left of it is to come from another address. */
+/* CAP_NET_RAW without raw sockets: what remains is connecting from another address. */
 static int refuse_raw_sockets(void)
 {
     const struct sock_filter program[] = {
@@ -260,7 +260,7 @@ static int refuse_raw_sockets(void)
         RETURN(SECCOMP_RET_ALLOW),
         LOAD(args[0]),
         JUMP_EQ(AF_PACKET, 4, 0),
-        JUMP_EQ(AF_NETLINK, 6, 0), /* looking up names uses such */
+        JUMP_EQ(AF_NETLINK, 6, 0), /* name lookups use these */
         LOAD(args[1]),
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf), /* without SOCK_CLOEXEC and SOCK_NONBLOCK */
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_RAW, 0, 1),

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Who may do what: the main process gives up for ever what only the helper needs, and the helper everything else.
- * System calls without libcap or libseccomp. Threads have rights of their own: call before there is a second one.
+ * Drops rights: the main process gives up for ever what only the helper needs, and the helper gives up everything else.
+ *
+ * Uses system calls, without libcap or libseccomp. Rights belong to each thread: call these before there is a second
+ * one.
  */
 #ifndef WEIR_DAEMON_RIGHTS_H
 #define WEIR_DAEMON_RIGHTS_H
@@ -20,19 +22,19 @@ bool rights_load_programs(void);
 /* Whether it may connect from addresses that are not its own (CAP_NET_RAW). */
 bool rights_be_anybody(void);
 
-/* The main process: no capability that reaches into the network, the kernel, or other processes any more, none to be
- * had by executing something either. It then cannot trace the helper, whose rights it lacks. Where it has to be anybody
- * (`keep_raw`) it keeps CAP_NET_RAW, and a filter of system calls refuses what else that is for: packet sockets, and
- * raw ones other than netlink's; by io_uring, too. 0 or -errno. */
+/* The main process: gives up all capabilities that reach into the network, the kernel, or other processes, and the
+ * possibility to regain any by executing a program. It then cannot trace the helper, whose rights it lacks. If it has
+ * to connect from other addresses (`keep_raw`) it keeps CAP_NET_RAW. A system call filter then refuses the other uses
+ * of that capability: packet sockets, and raw ones other than netlink's; also by io_uring. 0 or -errno. */
 MUST_USE int rights_give_up(bool keep_raw);
 
-/* The helper, 1: ends when `parent` does, leaves no core, has nothing open but standard error and descriptor `keep`,
- * which becomes descriptor 3. 0 or -errno. */
+/* The helper, step 1: ends when `parent` does, leaves no core, and has nothing open but standard error and descriptor
+ * `keep`, which becomes descriptor 3. 0 or -errno. */
 MUST_USE int rights_be_alone(pid_t parent, int keep);
 
-/* The helper, 2, when all libraries have opened what they need: an unprivileged user where it was root, with
- * CAP_NET_ADMIN alone, with `programs` CAP_BPF, too, and a system call filter that leaves netlink sockets, memory and
- * reading, with `programs` bpf(2). 0 or -errno. */
+/* The helper, step 2, when all libraries have opened what they need. It becomes an unprivileged user where it was root,
+ * with CAP_NET_ADMIN alone (with `programs` also CAP_BPF). A system call filter leaves netlink sockets, memory and
+ * reading (with `programs` also bpf(2)). 0 or -errno. */
 MUST_USE int rights_confine(bool programs);
 
 #endif

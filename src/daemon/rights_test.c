@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What the main process can do after it has given up its rights, in processes of their own. Skips without them. */
+/* What the main process can do after it has given up its rights, in separate processes. Skips without the rights. */
 #include "daemon/rights.h"
 
 #include <errno.h>

@@ -9,15 +9,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Behind the kernel's own table of local addresses (0), before all that is usual. */
+/* After the kernel's own table of local addresses (0), before all usual rules. */
 #define PRIORITY 20570u
 
-/* Of /etc/iproute2/rt_protos nobody else's. */
+/* Assigned to no other program in /etc/iproute2/rt_protos. */
 #define PROTOCOL 87u
 
-#define TABLES 0x57000000u /* and 24 bits of a hash */
+#define TABLES 0x57000000u /* plus 24 bits of a hash */
 
-/* Its number is the same in every network namespace (LOOPBACK_IFINDEX in the kernel). */
+/* Its index is the same in every network namespace (LOOPBACK_IFINDEX in the kernel). */
 #define LOOPBACK       "lo"
 #define LOOPBACK_INDEX 1u
 
@@ -29,7 +29,7 @@ _Static_assert(sizeof(struct message) == sizeof(struct nlmsghdr) + 256, "without
 
 /* ---- applications ---- */
 
-/* FNV-1a: whoever runs Weir chooses what goes in. */
+/* FNV-1a is enough: the input is chosen by the operator. */
 static uint32_t table_of(const struct addr *a)
 {
     uint32_t h = 2166136261u;
@@ -75,7 +75,7 @@ static void begin(struct message *m, unsigned short type, unsigned short flags, 
     memcpy(NLMSG_DATA(&m->head), body, len);
 }
 
-/* Sends it and waits for what the kernel says. */
+/* Sends it and waits for the kernel's answer. */
 static int ask(int fd, struct message *m)
 {
     static uint32_t number;
@@ -145,7 +145,7 @@ int routes_open(void)
 
 static int make_one(int fd, const struct addr *app, uint32_t table)
 {
-    /* The route first: a rule that leads nowhere is passed over. */
+    /* The route first: a rule that leads nowhere is ignored. */
     int error = say_route(fd, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, app, table);
     if (!error || error == -EEXIST)
         error = say_rule(fd, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, app, table);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The way back for connections that Weir makes from clients' addresses (upstream.source: client). What an application
- * on this machine answers to such an address would leave it; so for each application one policy rule, "what comes from
- * its address and TCP port is looked up in a table of Weir's", and in that table one route, "everything is local":
+ * The return path for connections that Weir makes from clients' addresses (upstream.source: client).
+ *
+ * An application on this machine would send its answers to such an address out of the machine. So each application gets
+ * one policy rule, "packets from its address and TCP port are looked up in a table of Weir's", and in that table one
+ * route, "everything is local":
  *
  *   ip rule add priority 20570 from ADDRESS iif lo ipproto tcp sport PORT lookup TABLE
  *   ip route add local default dev lo table TABLE
  *
- * TABLE follows from address and port. Rule and route carry a protocol number of Weir's own. rtnetlink by hand: no
- * library, and no bytes of anybody else in a message. Needs CAP_NET_ADMIN. Blocks for the kernel's answer alone.
+ * TABLE follows from address and port. Rule and route carry a protocol number of Weir's own. The code speaks rtnetlink
+ * itself: no library, and no foreign bytes in a message. Needs CAP_NET_ADMIN. Blocks only for the kernel's answer.
  */
 #ifndef WEIR_DAEMON_ROUTES_H
 #define WEIR_DAEMON_ROUTES_H
@@ -19,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Different applications of one process. */
+/* The most different applications of one process. */
 #define ROUTES_MAX 16u
 
 struct routes {
@@ -36,10 +38,10 @@ MUST_USE int routes_add(struct routes *r, const struct endpoint *app);
 /* A socket for the two below, or -errno. */
 MUST_USE int routes_open(void);
 
-/* Makes all of them; what is there already stays. 0, or the first error (-errno) after trying all. */
+/* Makes all of them; existing ones stay. 0, or the first error (-errno) after trying all. */
 int routes_make(int fd, const struct routes *r);
 
-/* Removes all of them, as far as they are there. */
+/* Removes those that exist. */
 void routes_remove(int fd, const struct routes *r);
 
 #endif

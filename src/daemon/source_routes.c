@@ -18,10 +18,10 @@
 
 #define SOCKET 3
 
-/* Between two looks at whether everything is still there. */
+/* The time between two checks that everything still exists. */
 #define LOOK_EVERY_MS 2000
 
-/* An earlier Weir may be about to end: so many times a tenth of a second. */
+/* An earlier Weir may be about to end: this many tries, a tenth of a second apart. */
 #define LOCK_TRIES 30
 
 bool source_routes_wanted(const struct config *c)
@@ -34,7 +34,7 @@ bool source_routes_wanted(const struct config *c)
 
 /* ---- the helper ---- */
 
-/* Such names belong to the network namespace, as rules and routes do, and go with the process. */
+/* Such names belong to the network namespace, as rules and routes do, and end with the process. */
 static int lock(uint32_t table)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
@@ -61,13 +61,13 @@ static int get_ready(const struct routes *r, pid_t parent, int fd, int *ret_netl
         error = *ret_netlink;
     if (!error)
         error = rights_confine(false);
-    /* When its parent dies, it has something left to do. */
+    /* When its parent dies, it still has work to do. */
     if (!error && prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
         error = -errno;
     return error;
 }
 
-/* After a while; false: the main process has ended. */
+/* Waits for a while; false: the main process has ended. */
 static bool is_needed(void)
 {
     struct pollfd p = {.fd = SOCKET, .events = 0};
@@ -83,7 +83,7 @@ static _Noreturn void helper_main(const struct routes *r, pid_t parent, int fd)
         error = routes_make(netlink, r);
     if (send(SOCKET, &error, sizeof(error), MSG_NOSIGNAL) == sizeof(error) && !error)
         while (is_needed())
-            routes_make(netlink, r); /* others tidy up: systemd-networkd removes rules that it does not know */
+            routes_make(netlink, r); /* other programs tidy up: systemd-networkd removes rules that it does not know */
     if (netlink >= 0)
         routes_remove(netlink, r);
     _exit(error != 0);
@@ -109,7 +109,7 @@ static const char *advice(int error)
     }
 }
 
-/* Whether the address is one of this machine's. */
+/* Whether the address belongs to this machine. */
 static int look_at(const struct endpoint *app)
 {
     struct endpoint here = *app;

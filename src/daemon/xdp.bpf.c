@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Runs in the kernel for each packet that an interface receives, before anything is allocated for it: drops TCP to a
- * gate from a banned network, and passes everything else. Bans end by the clock, whatever becomes of who set them.
+ * Runs in the kernel for each packet that an interface receives, before anything is allocated for it: drops TCP from a
+ * banned network to a gate, and passes everything else. Bans expire by the clock, even if the process that set them is
+ * gone.
  *
- * Where prefixes lie in one another the longest match counts; if that has run out, the next shorter one is asked,
- * NESTED_MOST times: what lies deeper is passed, and Weir itself still keeps it out. So are fragments, and IPv6 with
- * extension headers.
+ * Where prefixes are nested, the longest match counts. If that one has expired, the next shorter one is tried,
+ * NESTED_MOST times. Deeper nesting is passed, and Weir itself still refuses it. The same holds for fragments, and for
+ * IPv6 with extension headers.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -70,7 +71,7 @@ static __always_inline void map_v4(__u8 *dst, __be32 addr)
     __builtin_memcpy(dst + 12, &addr, 4);
 }
 
-/* False: not TCP, or no whole header here. */
+/* False: not TCP, or no complete header here. */
 static __always_inline int read_v4(void *at, void *end, struct flow *f)
 {
     struct iphdr *ip = at;
@@ -120,7 +121,7 @@ static __always_inline int read_packet(void *at, void *end, struct flow *f)
     return type == bpf_htons(ETH_P_IPV6) && read_v6(at, end, f);
 }
 
-/* The number of the gate that it is for, or NULL: by its address, else all of IPv4, else all. */
+/* The number of the gate that the packet is for, or NULL: by its address, else all of IPv4, else all. */
 static __always_inline __u32 *gate_of(const struct flow *f)
 {
     struct xdp_place place = f->to;

@@ -27,9 +27,9 @@ _Static_assert(XDP_GATES_MAX == FIREWALL_GATES_MAX && XDP_EXEMPT_MAX == 2 * FIRE
 
 struct attachment {
     char name[FIREWALL_INTERFACE_MAX];
-    int interface;  /* its index, which is another one when the interface was made anew */
+    int interface;  /* its index, which changes when the interface is created anew */
     int before_fd;  /* an earlier Weir's program, or -1 */
-    uint32_t flags; /* the way in which that is attached */
+    uint32_t flags; /* how that program is attached */
     bool done;
 };
 
@@ -74,7 +74,7 @@ static struct xdp_net key_of(const struct network *n)
     return key;
 }
 
-/* The network that a key is of. */
+/* The network of a key. */
 static struct network network_of_key(const struct xdp_net *key)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
@@ -91,7 +91,7 @@ static struct network network_of_key(const struct xdp_net *key)
 
 /* ---- loading ---- */
 
-/* libbpf speaks to standard error otherwise. */
+/* Otherwise libbpf writes to standard error. */
 static int keep_quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
     return 0;
@@ -115,7 +115,7 @@ static int load(struct xdp *x)
     return x->program < 0 || x->gates < 0 || x->exempt < 0 || x->bans < 0 || x->dropped < 0 ? -ENOENT : 0;
 }
 
-/* An earlier Weir's program may be replaced; anybody else's may not. */
+/* An earlier Weir's program may be replaced; another program may not. */
 static int look_at_program(struct attachment *a, uint32_t id)
 {
     struct bpf_prog_info info = {0};
@@ -239,7 +239,7 @@ static bool has_program(int interface)
     return bpf_xdp_query(interface, 0, &seen) == 0 && seen.attach_mode != XDP_ATTACHED_NONE;
 }
 
-/* Somebody may have taken it off, or made the interface anew, or it has another name now. */
+/* Another program may have detached it, or created the interface anew, or renamed it. */
 static void look_again(struct xdp *x)
 {
     for (size_t i = 0; i < x->interfaces; i++) {
@@ -285,7 +285,7 @@ static int by_network(const void *key, const void *entry)
     return network_compare(key, &((const struct firewall_entry *)entry)->who);
 }
 
-/* Whether a ban of the map is to stay: it is one of the entries, or, without any (NULL), it has not run out. */
+/* Whether a ban of the map stays: it is one of the entries, or, without entries (NULL), it has not expired. */
 static bool is_to_stay(struct xdp *x, const struct xdp_net *key, const struct firewall_entry *entries, size_t count,
                        uint64_t now_ns)
 {
@@ -296,7 +296,7 @@ static bool is_to_stay(struct xdp *x, const struct xdp_net *key, const struct fi
     return bsearch(&n, entries, count, sizeof(*entries), by_network) != NULL;
 }
 
-/* Deletes what is not to stay. A tree cannot be walked while it changes, so its keys are taken first. */
+/* Deletes the bans that do not stay. A tree cannot be walked while it changes, so its keys are collected first. */
 static int clear(struct xdp *x, const struct firewall_entry *entries, size_t count)
 {
     uint64_t now_ns = clock_now_ns();
@@ -313,7 +313,7 @@ static int clear(struct xdp *x, const struct firewall_entry *entries, size_t cou
     return 0;
 }
 
-/* Deletes exemptions of other generations: those that came with this one are never missing. */
+/* Deletes exemptions of other generations: those of this generation are never missing. */
 static int clear_exempt(struct xdp *x)
 {
     struct xdp_gate_net *keys = malloc(XDP_EXEMPT_MAX * sizeof(*keys)), *last = NULL;
@@ -392,7 +392,7 @@ void xdp_dropped(const struct xdp *x, uint64_t *ret_packets, uint64_t *ret_bytes
     *ret_bytes = x->sum.bytes;
 }
 
-/* ---- what others have left ---- */
+/* ---- leftovers of others ---- */
 
 static void remove_unused(const struct if_nameindex *i, bool (*is_used)(const char *means, const char *name),
                           void (*tell)(const char *name, int error))

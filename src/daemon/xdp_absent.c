@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* In place of xdp.c in a Weir that was built without libbpf or clang: there is nothing to open. */
+/* Replaces xdp.c in a Weir built without libbpf or clang: there is nothing to open. */
 #include "daemon/xdp.h"
 
 #include <errno.h>

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What the program in the kernel (xdp.bpf.c) and its loader (xdp.c) share: keys and values of its maps. All addresses
- * have 16 bytes, those of IPv4 as ::ffff:a.b.c.d, so that one tree holds both families.
+ * Keys and values of the maps that the program in the kernel (xdp.bpf.c) and its loader (xdp.c) share.
+ *
+ * All addresses have 16 bytes, those of IPv4 as ::ffff:a.b.c.d, so that one tree holds both families.
  */
 #ifndef WEIR_DAEMON_XDP_MAPS_H
 #define WEIR_DAEMON_XDP_MAPS_H
 
 #include <linux/types.h>
 
-/* Of whole networks; the kernel clears nothing away, the helper does, once in a minute. */
+/* For whole networks. The kernel removes nothing; the helper does, once a minute. */
 #define XDP_BANS_MAX 524288
 
 #define XDP_GATES_MAX  64
@@ -21,7 +22,7 @@ struct xdp_place {
     __u16 zero;
 };
 
-/* Keys of the trees: `bits` count of what follows it. */
+/* Keys of the trees: `bits` counts the bits after it. */
 struct xdp_net {
     __u32 bits;
     __u8 addr[16];

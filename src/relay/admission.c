@@ -9,7 +9,7 @@
 
 _Static_assert(CLASS_PRIORITIES <= FAIR_PRIORITIES, "each priority has a line");
 
-/* So many messages are asked for at once, if the session holds so many. */
+/* Most messages to ask for at once, if the session holds as many. */
 #define OFFERED_MOST 64u
 
 static uint64_t now_of(const struct session *s)
@@ -37,7 +37,7 @@ void admission_fini(struct gate_limiter *g)
     pthread_mutex_destroy(&g->lock);
 }
 
-/* Who was granted messages is told by its own worker. One that is awake looks before it sleeps. */
+/* A granted session is told by its own worker. A worker that is awake looks before it sleeps. */
 static void hand_out(struct gate_limiter *g)
 {
     for (struct reqlimit_conn *c; (c = reqlimit_next_woken(&g->limit));) {
@@ -54,7 +54,7 @@ static struct reqlimit *lock(struct gate_limiter *g)
     return &g->limit;
 }
 
-/* An alarm: it should not be, and ends by itself. */
+/* Reports an alarm: such a hold should not happen, and ends by itself. */
 static void tell_no_progress(struct worker_gate *wg, uint64_t count)
 {
     struct gate_limiter *g = &wg->gate->limiter;
@@ -69,7 +69,7 @@ static void tell_no_progress(struct worker_gate *wg, uint64_t count)
                 wg->gate->config->name, detail);
 }
 
-/* While anybody is active, the limiter is looked at from time to time. */
+/* While any connection is active, the limiter is looked at from time to time. */
 static void unlock(struct gate_limiter *g, struct worker_gate *wg)
 {
     uint64_t tick_ns = g->limit.tick_ns, now_ns = wg->worker->now_ns;
@@ -115,8 +115,8 @@ void admission_attach(struct gate *g, struct taken_page *page)
     pthread_mutex_unlock(&g->limiter.lock);
 }
 
-/* Of what is never answered nothing is in hand: an operator's limit would let one message pass for each second that it
- * takes to see that. */
+/* A message that is never answered is never counted as in hand. An operator's limit would let one message pass for each
+ * second that it takes to notice that. */
 static bool never_answers(enum socket_type app)
 {
     return app == SOCKET_PULL || app == SOCKET_SUB;
@@ -163,7 +163,7 @@ static uint64_t source_key(const struct session *s)
     return hash_bytes(&s->wg->gate->limiter.key, words, sizeof(words));
 }
 
-/* Whether its messages are counted, and may be held: what comes to a publisher are subscriptions. */
+/* Whether its messages are counted and may be held. Messages to a publisher are subscriptions. */
 static bool is_limited(const struct session *s)
 {
     return session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->broadcast;
@@ -221,7 +221,7 @@ uint32_t admission_allows(struct session *s)
     return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : s->admission.lease;
 }
 
-/* The message that waits, and those that lie whole behind it. */
+/* The message that waits, and the complete ones behind it. */
 static uint32_t messages_there(const struct session *s)
 {
     const struct lane *l = &s->up;
@@ -260,14 +260,14 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
     return !r->awaits_turn || line_up(s);
 }
 
-/* Whether an application that sends PINGs would give its client up: nobody can answer them in its name. Inside CURVE
- * they are not seen. */
+/* Whether an application that sends PINGs would drop its client: nobody can answer them in the client's name. Inside
+ * CURVE they are not seen. */
 static bool is_mute(const struct session *s)
 {
     return s->up.traffic.curve || (s->app_listens && traffic_end_waits(&s->up.traffic));
 }
 
-/* One message passes whatever the limiter says, and is charged as any other. */
+/* One message passes regardless of the limiter, and is charged like any other. */
 static void pass_one(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;

@@ -57,7 +57,7 @@ static void ask(struct play *p, unsigned client, unsigned requests)
     end_write(&p->clients[client], SIZE_MAX);
 }
 
-/* Bytes of messages that an end has got. */
+/* Bytes of messages that an end has received. */
 static size_t got(struct end *e)
 {
     end_read(e, SIZE_MAX);
@@ -79,7 +79,7 @@ static void reply(struct play *p, unsigned client)
     stage_rounds(&p->stage, 4);
 }
 
-/* Answers one request that was not answered yet. False: there is none. */
+/* Answers one unanswered request. False: there is none. */
 static bool reply_to_one(struct play *p, unsigned *answered)
 {
     for (unsigned i = 0; i < p->count; i++)
@@ -134,13 +134,13 @@ static unsigned pongs_at(struct end *e)
     return pongs;
 }
 
-/* Neither end may take the other for dead while the client stands in line; but one that sends no PINGs does not. */
+/* Neither end may take the other for dead while the client stands in line. An end that sends no PINGs will not. */
 static void who_stands_in_line_is_kept_alive(void **state)
 {
     struct play p;
     static const uint8_t ping[] = {0, 50, 'c', 't', 'x'};
     play_init(&p, 2, "REQ", "REP", 1);
-    /* One reply took half a second: so long is a request waited for before it is forgotten, and longer. */
+    /* One reply took half a second: a request is waited for at least that long before it is forgotten. */
     ask(&p, 0, 1);
     stage_sleep(&p.stage, 500 * NS_PER_MS);
     reply(&p, 0);
@@ -161,7 +161,7 @@ static void who_stands_in_line_is_kept_alive(void **state)
     play_fini(&p);
 }
 
-/* Nobody was answered yet, and somebody asks for more and more: it is not taken for one that does not ask. */
+/* Nothing was answered yet, and one client asks for more and more: it is not taken for one that expects no answers. */
 static void an_operators_limit_holds_who_is_not_answered_yet(void **state)
 {
     struct play p;
@@ -189,7 +189,7 @@ static void an_operators_limit_ends_where_nothing_is_answered(void **state)
     play_fini(&p);
 }
 
-/* Of a connection that is not answered for long nothing is waited for. */
+/* A connection that is not answered for long is not waited for. */
 static void what_is_not_answered_is_forgotten(void **state)
 {
     struct play p;
@@ -245,7 +245,7 @@ static void switched_off_nothing_waits(void **state)
     play_fini(&p);
 }
 
-/* Nothing comes back from a PULL: an operator's limit on what is in hand would never be free again. */
+/* Nothing comes back from a PULL: an operator's limit on messages in hand would never be free again. */
 static void what_is_never_answered_is_not_in_hand(void **state)
 {
     struct play p;
@@ -311,7 +311,7 @@ static void classes_are_counted(void **state)
 
 /* ---- with the application's counter ---- */
 
-/* The application takes messages and says so. */
+/* An application that takes messages and counts them. */
 struct counted {
     struct play play;
     struct taken_page page;
@@ -319,7 +319,7 @@ struct counted {
     const char *client_type, *app_type;
 };
 
-/* One client is there. */
+/* Starts with one client. */
 static void counted_init(struct counted *c, const char *client_type, const char *app_type)
 {
     c->client_type = client_type;
@@ -331,7 +331,7 @@ static void counted_init(struct counted *c, const char *client_type, const char 
     admission_attach(&c->play.stage.gate, &c->page);
 }
 
-/* For a while: its heart beats. */
+/* Lets time pass while the heart beats. */
 static void counted_sleep(struct counted *c, uint64_t ns)
 {
     for (uint64_t end_ns = stage_now_ns() + ns; stage_now_ns() < end_ns;) {
@@ -340,7 +340,7 @@ static void counted_sleep(struct counted *c, uint64_t ns)
     }
 }
 
-/* The application takes up to `most` messages, answers each if it is to, and waits for more. Returns how many. */
+/* The application takes up to `most` messages, answers each if `answers`, and waits for more. Returns how many. */
 static unsigned counted_take(struct counted *c, unsigned most, bool answers)
 {
     unsigned n = 0;
@@ -358,7 +358,7 @@ static unsigned counted_take(struct counted *c, unsigned most, bool answers)
     return n;
 }
 
-/* The first asks now and then, and nobody else. */
+/* The first client asks now and then; the others do not. */
 static void counted_calm(struct counted *c, bool answers)
 {
     for (unsigned n = 0; n < 100; n++) {
@@ -370,7 +370,7 @@ static void counted_calm(struct counted *c, bool answers)
     }
 }
 
-/* What connections 1 and more have sent on to the application. */
+/* Bytes from connections 1 and up that have reached the application. */
 static size_t strangers_got(struct counted *c)
 {
     size_t sum = 0;
@@ -379,7 +379,7 @@ static size_t strangers_got(struct counted *c)
     return sum;
 }
 
-/* Strangers wait while the application works on something; who was there before does not. */
+/* Strangers wait while the application is busy; the client that was there before does not. */
 static void strangers_wait(struct counted *c, bool answers)
 {
     counted_calm(c, answers);
@@ -401,7 +401,7 @@ static void strangers_wait(struct counted *c, bool answers)
     assert_int_equal(got(&c->play.apps[0]), before + WIRE);
 }
 
-/* Whatever is held reaches an application that takes it. */
+/* Every held message reaches an application that takes messages. */
 static void all_of_it_passes(struct counted *c, bool answers)
 {
     size_t all = STRANGERS * 50 * WIRE;
@@ -433,7 +433,7 @@ static void strangers_wait_for_an_application_that_only_takes(void **state)
     play_fini(&c.play);
 }
 
-/* A counter that stands still, or whose process is gone, holds nobody for good. */
+/* A counter that stands still, or whose process is gone, holds nothing for good. */
 static void a_counter_that_stands_still_lets_all_pass(void **state)
 {
     struct counted c;
@@ -455,7 +455,7 @@ static void a_counter_that_is_gone_lets_all_pass(void **state)
     play_fini(&c.play);
 }
 
-/* The operator switches it off while they wait, and on again. */
+/* The operator switches the limit off while clients wait, and on again. */
 static void who_waits_goes_on_when_it_is_switched_off(void **state)
 {
     struct counted c;
@@ -477,7 +477,7 @@ static void who_waits_goes_on_when_it_is_switched_off(void **state)
     play_fini(&c.play);
 }
 
-/* What a connection has offered leaves with it. */
+/* The messages that a connection has offered go with it. */
 static void who_leaves_while_it_waits_is_forgotten(void **state)
 {
     struct counted c;
@@ -521,7 +521,7 @@ static void a_message_is_not_a_request(void **state)
     nothing_waits_without_proof("DEALER", "DEALER");
 }
 
-/* The limiter has no work while nobody says anything. */
+/* The limiter has no work while nothing is sent. */
 static void an_idle_gate_does_not_wake_up(void **state)
 {
     struct play p;

@@ -16,7 +16,7 @@ void app_facts_init(struct app_facts *f, enum socket_type configured, struct gat
 
 /* ---- the limiter ---- */
 
-/* What was learned of an application of another type says nothing of this one. */
+/* Facts about an application of another type do not hold for this one. */
 static void shape_limiter(struct app_facts *f, enum socket_type t, uint64_t now_ns)
 {
     if ((enum socket_type)atomic_exchange(&f->shapes, t) != t)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What was learned of a gate's application: what its greeting says, its socket type, and what follows from the type for
- * the gate's request limiter. This is the only place that holds it: whatever a handshake shows is learned here, and
- * when the application turns out to be another, all of it is forgotten here.
+ * Holds what was learned of a gate's application: its greeting, its socket type, and what follows from the type for the
+ * gate's request limiter.
  *
- * Any worker. A few atomic words in struct gate; nothing is allocated.
+ * This is the only place for these facts. Everything a handshake shows is learned here, and all of it is forgotten here
+ * when the application turns out to be another.
+ *
+ * Threads: any worker. A few atomic words in struct gate; nothing is allocated.
  */
 #ifndef WEIR_RELAY_APP_FACTS_H
 #define WEIR_RELAY_APP_FACTS_H
@@ -15,9 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A socket type that is not configured is believed for so long after the application has shown it, and only while a
+/* A socket type that is not configured is believed for this long after the application has shown it, and only while a
  * connection to it stands. Otherwise a client that does not fit is let through to the application, whose own READY then
- * decides: it may have come back as another. */
+ * decides: the application may have come back as another. */
 #define APP_FACTS_TYPE_NS NS_PER_S
 
 struct gate_limiter;
@@ -27,27 +29,27 @@ struct app_facts {
     enum socket_type configured;   /* AUTO: to be learned */
     _Atomic uint64_t greeting;     /* packed; 0: not known */
     _Atomic uint32_t socket;       /* enum socket_type: configured, or seen last */
-    _Atomic uint64_t socket_at_ns; /* when it was */
-    _Atomic uint32_t shapes;       /* the type that the limiter was told of last */
+    _Atomic uint64_t socket_at_ns; /* when it was seen */
+    _Atomic uint32_t shapes;       /* the type last reported to the limiter */
 };
 
 void app_facts_init(struct app_facts *f, enum socket_type configured, struct gate_limiter *limiter);
 
-/* A connection has shown this: its greeting and, unless `socket` is AUTO, its READY. `initiator` UNKNOWN says nothing
- * new, unless the greeting is another. */
+/* A connection has shown this: its greeting and, unless `socket` is AUTO, its READY. An `initiator` of UNKNOWN adds
+ * nothing, unless the greeting differs. */
 void app_facts_learn(struct app_facts *f, const struct handshake_app *app, uint64_t now_ns);
 
-/* Who initiates has to be seen anew: it is no part of the greeting. */
+/* Forgets the initiator, which has to be seen again: it is no part of the greeting. */
 void app_facts_forget_initiator(struct app_facts *f);
 
-/* The application is another than before: nothing that was learned is true any more. */
+/* The application is another than before: everything learned is forgotten. */
 void app_facts_forget(struct app_facts *f, uint64_t now_ns);
 
-/* What its greeting says; false: not known. ret->socket is the type that clients may be judged by beforehand, or AUTO.
- * `stands`: a connection to the application does. */
+/* Its greeting; false: not known. ret->socket is the type that clients may be judged by beforehand, or AUTO. `stands`:
+ * a connection to the application stands. */
 bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool stands, uint64_t now_ns);
 
-/* Its socket type: configured, or the last that was seen. */
+/* Its socket type: the configured one, or the last one seen. */
 static inline enum socket_type app_facts_socket(const struct app_facts *f)
 {
     return (enum socket_type)atomic_load_explicit(&f->socket, memory_order_relaxed);

@@ -12,7 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Changes looked at in one go. */
+/* Changes read in one call. */
 #define CHANGES 32u
 
 struct stuck {
@@ -20,9 +20,9 @@ struct stuck {
     struct alarm alarm; /* the end of the ban */
     struct worker_gate *wg;
     struct list in_worker;
-    uint32_t swept; /* as of a session (sweep.h) */
+    uint32_t swept; /* as in a session (sweep.h) */
     struct addr addr;
-    bool banned; /* its source is, and goes when it is no longer */
+    bool banned; /* its source is banned; it is closed when that ends */
 };
 
 /* ---- banning ---- */
@@ -128,7 +128,7 @@ static void give_place_back(struct worker_gate *wg)
     account_release(wg->worker->account, sizeof(struct stuck));
 }
 
-/* NULL: there is no place. Its bytes are never read, so only its end is of interest (EPOLLRDHUP). */
+/* NULL: there is no place. Its bytes are never read, so only the client's end matters (EPOLLRDHUP). */
 static struct stuck *stuck_new(struct worker_gate *wg, int fd, const struct addr *addr)
 {
     if (!take_place(wg))
@@ -199,7 +199,7 @@ void banned_end_all(struct worker *w)
         let_go(LIST_ENTRY(w->tarpit.next, struct stuck, in_worker));
 }
 
-/* Not let go at once: an event of this round may still point to it. */
+/* Not closed at once: an event of this round may still point to it. */
 bool banned_look_at_tarpit(struct worker *w, unsigned most)
 {
     uint64_t until_ns;
@@ -227,7 +227,7 @@ static void spare(struct session *s, const struct ban *b)
     LOG_LIMITED(&s->wg->gate->spared_notice, w->now_ns, LOG_LEVEL_INFO,
                 "gate %s: the ban of %s is lifted: a connection of it is in good order", s->wg->gate->config->name,
                 network_format(who, sizeof(who), &b->who));
-    /* Other workers know it from now on, too. */
+    /* Other workers know that from now on, too. */
     source_note_good(s->source, w->now_ns);
     probation_begin(s, VERDICT_BANNED);
     banned_tell_all(w->all, w->all_count);
@@ -263,7 +263,7 @@ static bool find_peer(struct worker_gate *wg, struct source_key k, struct peer *
     struct source *source = source_find(wg->gate->sources, k);
     *ret = source ? peer_find(wg, source) : NULL;
     if (source)
-        source_release(source); /* a peer has its own references */
+        source_release(source); /* a peer has references of its own */
     return *ret != NULL;
 }
 
@@ -272,8 +272,8 @@ static bool is_one_source(const struct network *n)
     return n->bits == (n->kind == ADDR_V6 ? 64 : 32);
 }
 
-/* The connections of a source stand together. When the table was full they stand with others, at an entry of its
- * network or of everybody: then all have to be looked at. */
+/* The connections of a source are together in one peer. When the source table was full they are with others, at an
+ * entry of its network or of everybody: then all connections have to be looked at. */
 static bool look_at_source(struct worker_gate *wg, struct source_key k)
 {
     struct peer *p;
@@ -283,7 +283,7 @@ static bool look_at_source(struct worker_gate *wg, struct source_key k)
     return find_peer(wg, network, &p) || find_peer(wg, all, &p);
 }
 
-/* Returns whether `c` concerns more than one source, so that everybody has to be looked at. */
+/* Returns whether `c` concerns more than one source, so that all connections have to be looked at. */
 static bool apply(struct worker *w, const struct ban_change *c)
 {
     struct addr a = {.kind = (enum addr_kind)c->ban.who.kind};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Who is banned for what, who is not, and what a ban does at the gate. */
+/* Which offences lead to a ban, which do not, and what a ban does at the gate. */
 #include "relay/banned.h"
 #include "relay/crowd.h"
 #include "relay/entry.h"
@@ -19,7 +19,7 @@ static void exempt(struct stage *s, const char *network)
     assert_int_equal(network_parse(&n->at[n->count++], network, NULL), 0);
 }
 
-/* The defaults of bans; rates and requests in hand are of no interest here. */
+/* The default bans; rates and requests in hand do not matter here. */
 static struct crowd *scene_new(void)
 {
     static struct crowd c;
@@ -47,7 +47,7 @@ static void say(struct end *e, const void *bytes, size_t len)
     end_write(e, SIZE_MAX);
 }
 
-/* Comes, breaks the protocol, and is closed for it, or kept: it goes on offending. */
+/* Connects, breaks the protocol, and is closed for it, or kept: it offends again and again. */
 static void offend(struct crowd *c, uint32_t host)
 {
     struct end *e = enter(c, host);
@@ -78,14 +78,14 @@ static void scene_free(struct crowd *c)
     for (unsigned i = 0; i < c->client_count; i++)
         end_close(&c->clients[i]);
     settle(c);
-    /* A connection that is paused would not end before its bytes have gone. */
+    /* A paused connection would not end before its bytes have gone. */
     for (unsigned i = 0; i < c->app_count; i++)
         end_close(&c->apps[i]);
     c->app_count = 0;
     crowd_free(c);
 }
 
-/* Ten strikes of five each, but for what has leaked between them. */
+/* Ten strikes of five each, less those that have leaked between them. */
 static void offend_until_banned(struct crowd *c, uint32_t host)
 {
     for (unsigned i = 0; i < 3; i++) {
@@ -140,8 +140,8 @@ static void strikes_may_be_switched_off(void **state)
     }
 }
 
-/* Behind a shared address one misbehaves on and on: its connections go, the neighbours stay, and newcomers are served;
- * unless an operator wants it otherwise. */
+/* Behind a shared address one client misbehaves again and again: its connections are closed, the neighbours stay, and
+ * newcomers are served, unless an operator wants it otherwise. */
 static void shared_address(enum ban_shared shared)
 {
     bool bans = shared == BAN_SHARED_BAN;
@@ -173,7 +173,7 @@ static void neighbours_are_not_spared_if_an_operator_says_so(void **state)
     shared_address(BAN_SHARED_BAN);
 }
 
-/* Nobody is connected now, but somebody was served within ban.standing. */
+/* No client is connected now, but one was served within ban.standing. */
 static void who_was_served_speaks_for_the_address(void **state)
 {
     struct crowd *c = scene_new();
@@ -187,13 +187,13 @@ static void who_was_served_speaks_for_the_address(void **state)
         offend(c, HOST(1));
     assert_false(is_banned(c, HOST(1)));
     assert_int_equal(stage_cell(&c->stage, CELL_PROBATIONS), 1);
-    /* Two hours later nothing speaks for it any more. */
+    /* Two hours later its good standing has ended. */
     stage_sleep_as_told(&c->stage, 2 * 3600 * NS_PER_S);
     offend_until_banned(c, HOST(1));
     scene_free(c);
 }
 
-/* A worker that had no part in a ban finds a connection in good order when it follows it. */
+/* A worker that took no part in a ban finds a well-behaved connection when it follows the ban. */
 static void a_ban_that_would_hit_a_neighbour_is_lifted(void **state)
 {
     struct crowd *c = scene_new();
@@ -213,7 +213,7 @@ static void a_ban_that_would_hit_a_neighbour_is_lifted(void **state)
     scene_free(c);
 }
 
-/* The same for what an operator says closes it. */
+/* The same, but an operator's ban closes it. */
 static void a_ban_by_an_operator_spares_nobody(void **state)
 {
     struct crowd *c = scene_new();
@@ -225,7 +225,7 @@ static void a_ban_by_an_operator_spares_nobody(void **state)
     scene_free(c);
 }
 
-/* A source on probation, with a connection in good order. */
+/* A source on probation, with a well-behaved connection. */
 static struct end *put_on_probation(struct crowd *c)
 {
     struct end *neighbour = enter(c, HOST(1));
@@ -234,7 +234,7 @@ static struct end *put_on_probation(struct crowd *c)
     return neighbour;
 }
 
-/* They stay while nobody needs their places; then the first newcomer takes one, after a moment. */
+/* Silent handshakes stay while their places are not needed; then the first newcomer takes one, after a moment. */
 static void on_probation_the_silent_give_way(void **state)
 {
     struct crowd *c = scene_new();
@@ -255,7 +255,7 @@ static void on_probation_the_silent_give_way(void **state)
     scene_free(c);
 }
 
-/* Who has begun has a turn; the newcomer waits in line meanwhile. */
+/* A handshake that has begun keeps its turn; the newcomer waits in line meanwhile. */
 static void on_probation_the_slow_give_way(void **state)
 {
     struct crowd *c = scene_new();
@@ -276,7 +276,7 @@ static void on_probation_the_slow_give_way(void **state)
     scene_free(c);
 }
 
-/* A health check each second, for an hour: forgotten as fast as it counts. Ten at once are no health check. */
+/* A health check each second, for an hour: it is forgotten as fast as it counts. Ten at once are no health check. */
 static void a_health_check_gets_nobody_banned(void **state)
 {
     struct crowd *c = scene_new();
@@ -319,7 +319,7 @@ static void the_rate_is_for_those_who_come_to_nothing(void **state)
     scene_free(c);
 }
 
-/* A wrong socket type is held against nobody: its connection is kept for a second, then closed. */
+/* A wrong socket type is no offence: its connection is kept for a second, then closed. */
 static void a_mistake_slows_its_own_retry_only(void **state)
 {
     struct crowd *c = scene_new();
@@ -353,7 +353,7 @@ static void limit_rate(struct crowd *c, enum action over)
     l->over = over;
 }
 
-/* Sends far more than ten messages a second; returns the seconds until the ban, or `most`. */
+/* Sends far more than ten messages a second. Returns the seconds until the ban, or `most`. */
 static unsigned flood(struct crowd *c, uint32_t host, unsigned most)
 {
     struct end *e = enter(c, host);
@@ -367,12 +367,12 @@ static unsigned flood(struct crowd *c, uint32_t host, unsigned most)
     return tenths / 10;
 }
 
-/* Each second of it is one offence, and ten are too many: one burst, however large, bans nobody. */
+/* Each second of it is one offence, and ten are too many: a single burst, however large, bans nobody. */
 static void what_is_dropped_counts_once_a_second(void **state)
 {
     struct crowd *c = scene_new();
     limit_rate(c, ACTION_DROP);
-    c->stage.limits->ban.shared = BAN_SHARED_BAN; /* what passes would speak for it */
+    c->stage.limits->ban.shared = BAN_SHARED_BAN; /* messages that pass would speak for it */
     stage_start(&c->stage);
     assert_in_range(flood(c, HOST(1), 60), 8, 15);
     assert_true(stage_cell(&c->stage, CELL_DROPPED_MESSAGES) > 100);
@@ -412,7 +412,7 @@ static void unless_the_operator_says_so(void **state)
     scene_free(c);
 }
 
-/* One that is over its rate now and then, and waits for its turn, runs dry in between. */
+/* A client that is over its rate now and then, and waits for its turn, runs dry in between. */
 static void bursts_run_dry_in_between(void **state)
 {
     struct crowd *c = scene_new();
@@ -432,7 +432,7 @@ static void bursts_run_dry_in_between(void **state)
     scene_free(c);
 }
 
-/* Those who hold unfinished handshakes offend when they have had their time, not when many came at once. */
+/* Unfinished handshakes offend when they have had their time, not when many came at once. */
 static void only_long_silence_in_the_handshake_offends(void **state)
 {
     struct crowd *c = scene_new();
@@ -449,7 +449,7 @@ static void only_long_silence_in_the_handshake_offends(void **state)
     scene_free(c);
 }
 
-/* Load balancers and monitors look whether somebody listens. */
+/* Load balancers and monitors check whether the port is open. */
 static void connecting_and_leaving_is_no_offence(void **state)
 {
     struct crowd *c = scene_new();
@@ -501,7 +501,7 @@ static void newcomers_of_the_banned_wait_unread_until_it_ends(void **state)
     scene_free(c);
 }
 
-/* Its own refusals never feed back. */
+/* The refusals of a banned source do not count as offences. */
 static void coming_while_banned_costs_nothing_more(void **state)
 {
     struct crowd *c = scene_new();
@@ -535,7 +535,7 @@ static void the_tarpit_has_so_many_places(void **state)
         enter(c, HOST(1 + i));
     for (unsigned i = 0; i < 5; i++)
         assert_int_equal(c->clients[i].over, i >= 3);
-    /* One that leaves makes room. */
+    /* A connection that leaves makes room. */
     end_close(&c->clients[0]);
     settle(c);
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 2);
@@ -558,7 +558,7 @@ static void a_network_is_banned_and_pardoned(void **state)
     struct end *stuck = enter(c, HOST(7));
     assert_false(stuck->over);
     operator_pardons(c, "127.0.0.0/24");
-    assert_true(stuck->over); /* it may come again, and is heard */
+    assert_true(stuck->over); /* it may come again, and is served */
     assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 0);
     assert_true(end_is_greeted(enter(c, HOST(7))));
     scene_free(c);
@@ -577,7 +577,7 @@ static void exempt_networks_are_banned_by_nobody(void **state)
     scene_free(c);
 }
 
-/* More changes than the ring holds between two looks: everybody is looked at. */
+/* More changes than the ring holds between two looks: every connection is looked at. */
 static void a_worker_that_fell_behind_catches_up(void **state)
 {
     struct crowd *c = scene_new();
@@ -597,7 +597,7 @@ static void a_worker_that_fell_behind_catches_up(void **state)
     scene_free(c);
 }
 
-/* A feed bans hundreds who were never here. */
+/* A feed bans hundreds that were never here. */
 static void the_ban_of_a_stranger_takes_no_entry(void **state)
 {
     struct crowd *c = scene_new();
@@ -618,7 +618,7 @@ static void the_ban_of_a_stranger_takes_no_entry(void **state)
     scene_free(c);
 }
 
-/* Every allocation fails once: the tarpit is given up, never the service. */
+/* Every allocation fails once: the tarpit is given up, the service is not. */
 static void no_memory_for_the_tarpit(void **state)
 {
     struct crowd *c = scene_new();

@@ -4,20 +4,20 @@
 #include "relay/net.h"
 #include "relay/session.h"
 
-/* Instead of netinet/tcp.h: its struct tcp_info lacks what is not sent. */
+/* Instead of netinet/tcp.h, whose struct tcp_info lacks the bytes not sent. */
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-/* The clocks of the kernel are coarse: what it has heard so shortly after the claim may be older. */
+/* The kernel's clocks are coarse: a sign of life heard this shortly after the claim may be older. */
 #define COARSE_MS 20u
 
-/* Unanswered probes of one that takes nothing: a single one may be on its way. */
+/* Unanswered probes of a holder that takes nothing: a single one may be on its way. */
 #define SILENT_PROBES 2u
 
 enum life { LIFE_SHOWN, LIFE_UNKNOWN, LIFE_NONE };
 
-/* What the kernel has heard of the other end within the last `within_ms`. */
+/* The signs of life that the kernel has heard from the other end within the last `within_ms`. */
 static enum life life_of(int fd, uint64_t within_ms)
 {
     struct tcp_info i;
@@ -27,7 +27,8 @@ static enum life life_of(int fd, uint64_t within_ms)
     uint32_t heard_ms = i.tcpi_last_ack_recv < i.tcpi_last_data_recv ? i.tcpi_last_ack_recv : i.tcpi_last_data_recv;
     if (heard_ms + COARSE_MS < within_ms)
         return LIFE_SHOWN;
-    /* It takes nothing, so it is asked for room instead, more and more seldom: it was alive when that was answered. */
+    /* It takes nothing, so the kernel asks it for room instead, at growing intervals: it was alive when that was
+     * answered. */
     if (i.tcpi_unacked == 0 && i.tcpi_notsent_bytes > 0)
         return i.tcpi_probes < SILENT_PROBES ? LIFE_SHOWN : LIFE_NONE;
     return i.tcpi_probes > 0 || i.tcpi_retransmits > 0 ? LIFE_NONE : LIFE_UNKNOWN;
@@ -36,9 +37,9 @@ static enum life life_of(int fd, uint64_t within_ms)
 /* ---- under the tally's lock ---- */
 
 struct look {
-    const void *owner; /* the claimant's source; NULL: many have its entry */
+    const void *owner; /* the claimant's source; NULL: many sources share its entry */
     uint64_t now_ns, for_ns;
-    uint32_t number; /* of the holder that is meant */
+    uint32_t number; /* of the holder in question */
     enum claim_result result;
     bool ended; /* the holder was closed */
 };
@@ -48,7 +49,7 @@ static int descriptor_of(const struct tally_holder *h)
     return (int)h->descriptor - 1;
 }
 
-/* As closely as somebody needs to know. */
+/* Probes as closely as the waiting claimants need. */
 static void keep_asking(const struct tally_holder *h)
 {
     if (h->descriptor)
@@ -64,8 +65,8 @@ static void end_holder(const struct tally_holder *h, struct look *l)
     l->ended = true;
 }
 
-/* Whether it has been silent for so long that even a stranger may have its id. From the first such claim on it is asked
- * for a sign of life, until it shows one. */
+/* Whether the holder has been silent for so long that even another source may have its id. From the first such claim
+ * on, it is probed until it shows a sign of life. */
 static bool is_long_silent(struct tally_holder *h, uint64_t now_ns)
 {
     uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS) | 1, for_ms = now_ms - h->asked_ms;
@@ -166,7 +167,7 @@ enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64
     switch (tally_claim(&s->wg->gate->routing_ids, hash, &mine)) {
     case TALLY_ADDED:
         s->routing_id = hash;
-        c->hash = 0; /* whoever had it is gone */
+        c->hash = 0; /* the former holder is gone */
         return CLAIM_MINE;
     case TALLY_TAKEN:
         break;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Who gets a routing id that is in use, and whom the wait for one holds up. What the kernel has heard of the holders is
- * made up. */
+/* Which client gets a routing id in use, and which ones the wait for an id holds up. The kernel's signs of life of the
+ * holders are made up. */
 #include "relay/claim.h"
 
 #include "relay/crowd.h"
@@ -17,7 +17,7 @@
 
 static const uint8_t message[] = {0x00, 5, 'h', 'e', 'l', 'l', 'o'};
 
-/* Since when nothing comes from any client's machine; 0: their lines are whole. */
+/* Since when nothing arrives from any client's machine; 0: their lines work. */
 static uint64_t silent_since_ns;
 
 int __real_getsockopt(int fd, int level, int option, void *value, socklen_t *len);
@@ -117,7 +117,7 @@ static void another_source_has_the_id_after_a_long_silence(void **state)
     struct crowd *c = crowd_new(100);
     struct end *holder = claim(c, HOST(1), "mine"), *other = claim(c, HOST(2), "mine");
     assert_true(other->over && says_hello(c, holder));
-    /* It was alive long after it was first asked. */
+    /* It was alive long after the first probe. */
     stage_sleep(&c->stage, 2 * CLAIM_STRANGER_NS);
     go_silent();
     stage_sleep(&c->stage, NS_PER_S);
@@ -145,13 +145,13 @@ static void few_wait_for_an_id(void **state)
     assert_true(claim(c, HOST(1), "mine")->over);
     assert_true(claim(c, HOST(2), "mine")->over);
     assert_false(first->over || second->over);
-    /* One that leaves makes room for another. */
+    /* A waiting claimant that leaves makes room for another. */
     end_close(second);
     settle(c);
     second = claim(c, HOST(1), "mine");
     assert_false(second->over);
     sleep_and_settle(c, CLAIM_LOOK_NS + NS_PER_S);
-    /* One has it, the other one meets a new holder. */
+    /* One has the id; the other meets a new holder. */
     assert_true(holder->over && first->over != second->over);
     assert_true(says_hello(c, first->over ? second : first));
     assert_int_equal(stage_verdict(&c->stage, VERDICT_HOLDER_VANISHED), 1);

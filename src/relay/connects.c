@@ -40,7 +40,7 @@ bool connects_are_paced(const struct worker_gate *wg)
     return admission_holds(wg->gate);
 }
 
-/* The line that is served next; NULL: nobody waits. The good go first and the useless last, but now and then it is the
+/* The line that is served next; NULL: nobody waits. Good sources go first and useless ones last. Now and then it is the
  * other way round, so that nobody waits for ever. */
 static struct list *line_of_turn(struct worker_gate *wg)
 {

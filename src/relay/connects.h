@@ -1,19 +1,28 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * How many connections to the application a worker opens at once. Each costs the application a few hundred
- * microseconds (a session, two pipes, a handshake) in the thread that also carries everybody's messages: hundreds at
- * once, after a restart of all clients or by malice, would hold those up for as long as all of them take. So a few are
- * under way at a time and the others wait. While clients stand in line for the application, too, every connection is at
- * the expense of those who are in: then there is one in CONNECT_PACE_NS, and the one that came last and the one that
- * has waited longest go in turn. So a newcomer does not stand behind a crowd that came just before it, and the crowd
- * gets in.
+ * Limits how many connections to the application a worker opens at once, and orders the newcomers that wait for one.
  *
- * Newcomers of a source in good standing go first, and those of a source whose connections were of no use lately go
- * last (strangers.h); one turn of CONNECT_REVERSED goes the other way round.
+ * A connection costs the application a few hundred microseconds (a session, two pipes, a handshake) in the thread that
+ * also carries all messages. Hundreds at once, after a restart of all clients or by malice, would hold up the messages
+ * for as long as all of them take. Each worker therefore has CONNECTS_AT_ONCE of them under way for each gate; the
+ * others wait.
  *
- * CONNECTS_AT_ONCE for each worker and gate. A turn ends as soon as the next move is the client's. One that takes
- * longer than CONNECT_NS waits for an application that is busy, and no longer counts, so nobody keeps the others
- * waiting. Runs on the session's worker.
+ * While clients are in line for the application (admission.h), each connection is also at the expense of the clients
+ * that are in. Then one connection starts per CONNECT_PACE_NS, alternately the newest and the oldest of the line. A
+ * newcomer does not wait behind a crowd that came just before it, and the crowd gets in as well.
+ *
+ * Newcomers of a source in good standing go first. Those of a source whose connections were of no use lately go last
+ * (strangers.h). One turn in CONNECT_REVERSED goes the other way round.
+ *
+ *   turn       event                                              next
+ *   NONE       the session asks (connects_take())                 WAITS
+ *   WAITS      fewer than CONNECTS_AT_ONCE count, its line is     HAS_TURN; the session is woken
+ *              next, and the pace allows it
+ *   HAS_TURN   CONNECT_NS is over: the application is busy        HAS_TURN, but it does not count any more
+ *   HAS_TURN   finished, failed, or the client has the next move  NONE; the next of the line goes on
+ *   any        the session ends                                   NONE
+ *
+ * Threads: all of it belongs to the session's worker.
  */
 #ifndef WEIR_RELAY_CONNECTS_H
 #define WEIR_RELAY_CONNECTS_H
@@ -30,26 +39,26 @@ struct session;
 
 enum connect_turn { CONNECT_NONE, CONNECT_WAITS, CONNECT_HAS_TURN };
 
-/* A session's part in it; in struct opening. */
+/* A session's part in it; a member of struct opening. */
 struct connect {
     struct list node;    /* in worker_gate.connect_line or .connecting */
-    uint64_t counts_ns;  /* until when it counts */
+    uint64_t counts_ns;  /* it counts until then */
     uint8_t turn;        /* enum connect_turn */
-    struct session *who; /* to be woken */
+    struct session *who; /* woken when it has its turn */
 };
 
 void connect_init(struct connect *c, struct session *who);
 
-/* Whether it may connect now; if not, the session is woken when it may. */
+/* Whether it may connect now. If not, the session is woken when it may. */
 MUST_USE bool connects_take(struct worker_gate *wg, struct connect *c);
 
-/* It has finished, failed or given up, or its client has the next move; harmless when it has no turn. */
+/* It has finished, failed or given up, or its client has the next move. Harmless when it has no turn. */
 void connects_give_back(struct worker_gate *wg, struct connect *c);
 
-/* Whether newcomers are let in slowly now. */
+/* Whether newcomers connect at the slow pace now. */
 bool connects_are_paced(const struct worker_gate *wg);
 
-/* Some take too long. */
+/* The timer for turns that take too long, and for the pace. */
 void connects_on_alarm(struct alarm *a);
 
 #endif

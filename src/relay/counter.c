@@ -21,7 +21,7 @@ static void look(struct counter *c)
     admission_look(c->wg);
 }
 
-/* The page that was there before is not read any more. */
+/* The previous page is not read any more. */
 static void attach(struct counter *c, struct taken_page *page)
 {
     admission_attach(c->wg->gate, page);
@@ -37,7 +37,7 @@ static enum taken_state belief(const struct counter *c)
     return state;
 }
 
-/* ---- what is told ---- */
+/* ---- log and events ---- */
 
 static const char *const sentences[] = {
     [COUNTER_CAME] = "the application's counter is here",
@@ -60,7 +60,7 @@ void counter_note(struct counter *c, enum counter_notice n, const struct addr *w
                 sentences[n], who ? " from " : "", text);
 }
 
-/* From nobody to SLOW and between BELIEVED and SLOW there is nothing to say. */
+/* Transitions from nobody to SLOW, and between BELIEVED and SLOW, are not reported. */
 static void tell_state(struct counter *c, enum taken_state now)
 {
     enum taken_state was = (enum taken_state)c->state;
@@ -76,7 +76,7 @@ static void tell_state(struct counter *c, enum taken_state now)
         counter_note(c, COUNTER_CAME, NULL);
 }
 
-/* What a page says cannot make the sum jump back, or about. */
+/* A page cannot make the sum go back or jump. */
 static void count_taken(struct counter *c)
 {
     struct taken_view v;

@@ -17,7 +17,7 @@
 
 /* ---- a page ---- */
 
-/* Memory that nobody can make smaller: a read of what is not there any more would be the end of Weir (SIGBUS). */
+/* Memory that cannot be made smaller: reading a part that is gone would end Weir (SIGBUS). */
 static int make_memory(void)
 {
     int fd = memfd_create("weir-taken", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -42,7 +42,7 @@ static struct taken_page *map_page(int fd, uint64_t generation)
     return page;
 }
 
-/* ---- who comes ---- */
+/* ---- connections ---- */
 
 static int say(int fd, int error, const int *descriptors)
 {
@@ -62,7 +62,7 @@ static int say(int fd, int error, const int *descriptors)
         h->cmsg_len = CMSG_LEN(2 * sizeof(int));
         memcpy(CMSG_DATA(h), descriptors, 2 * sizeof(int));
     }
-    /* Into an empty buffer: all of it, or the other side has gone. */
+    /* The buffer is empty: either all of it is sent, or the other side has gone. */
     return sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(hello) ? 0 : -EPIPE;
 }
 
@@ -76,14 +76,14 @@ static void hang_up(struct counter *c)
     counter_end(c);
 }
 
-/* It says nothing, so whatever is to be read is the end, or nonsense. */
+/* The other side sends nothing: any readable byte is nonsense, and zero bytes are the end. */
 static bool has_ended(const struct counter *c)
 {
     char byte;
     return c->line.fd < 0 || recv(c->line.fd, &byte, 1, MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-/* 0, or -errno; then nothing is left of it, and `fd` is the caller's. */
+/* 0, or -errno; on an error nothing is left of it, and the caller still owns `fd`. */
 static int hand_over(struct counter *c, int fd)
 {
     int wake = -1, memory = make_memory();
@@ -161,7 +161,7 @@ void counter_on_event(struct watch *watch)
         break;
     case WATCH_COUNTER_DOOR:
         c = COUNTER_OF(door, watch);
-        /* A storm of connections is met at its own pace. */
+        /* A storm of connections is served at the door's own pace. */
         if (!c->door_again.timer.expires_ns)
             on_door(c);
         break;
@@ -174,7 +174,7 @@ void counter_on_event(struct watch *watch)
 
 /* ---- the door ---- */
 
-/* Whatever umask is in force: this user and its group. */
+/* For this user and its group, regardless of the umask. */
 static int listen_at(struct counter *c)
 {
     char text[CONFIG_PATH_MAX + 8];
@@ -207,7 +207,7 @@ int counter_open(struct worker_gate *wg, const char *path)
     return listen_at(c);
 }
 
-/* Not what another Weir has put there meanwhile. */
+/* Leaves a socket that another Weir has put there meanwhile. */
 static void remove_socket(const struct counter *c)
 {
     struct stat st;
@@ -220,7 +220,7 @@ void counter_close(struct worker_gate *wg)
     struct counter *c = wg->counter;
     if (!c)
         return;
-    c->state = TAKEN_ABSENT; /* that it goes now is no news */
+    c->state = TAKEN_ABSENT; /* its end now is not reported */
     hang_up(c);
     counter_end(c);
     timer_disarm(&c->door_again.timer);

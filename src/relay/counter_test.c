@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The counter's page: who gets it, who does not, when it goes; and what its other side cannot do to Weir. */
+/* The counter's page: which process gets it, which does not, when it ends; and what the other side cannot do to
+ * Weir. */
 #include "relay/counter.h"
 
 #include "flow/taken_counter.h"
@@ -51,7 +52,7 @@ static int dial(void)
     return fd;
 }
 
-/* What Weir says to it: 0, with the page, or an error. */
+/* Weir's answer to it: 0, with the page, or an error. */
 static int hear(struct app *a)
 {
     int fds[2] = {-1, -1}, error = weir_taken_hear(a->line, fds);
@@ -94,7 +95,7 @@ static void take(struct app *a, unsigned n)
             assert_int_equal(write(a->wake_fd, &(uint64_t){1}, 8), 8);
 }
 
-/* ---- who has it, and for how long ---- */
+/* ---- the owner of the page, and for how long ---- */
 
 static void comes_and_goes(void **state)
 {
@@ -104,7 +105,7 @@ static void comes_and_goes(void **state)
     assert_int_equal(lstat(path, &st), 0);
     assert_int_equal(st.st_mode, S_IFSOCK | 0660);
     assert_int_equal(come(s, &a), 0);
-    assert_int_equal(state_after(s, NS_PER_S), TAKEN_ABSENT); /* it has not begun */
+    assert_int_equal(state_after(s, NS_PER_S), TAKEN_ABSENT); /* it has not started */
     taken_page_begin(a.page, stage_now_ns());
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     take(&a, 7);
@@ -139,7 +140,7 @@ static void a_second_one_is_refused(void **state)
     struct stage *s = begin();
     struct app first, second;
     assert_int_equal(come(s, &first), 0);
-    assert_int_equal(come(s, &second), -EBUSY); /* nor while the first has not begun */
+    assert_int_equal(come(s, &second), -EBUSY); /* not even while the first has not started */
     leave(&second);
     taken_page_begin(first.page, stage_now_ns());
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
@@ -217,7 +218,7 @@ static void the_page_cannot_shrink(void **state)
     assert_int_equal(ftruncate(a.page_fd, 1 << 20), -1);
     assert_int_equal(fcntl(a.page_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
-    /* A hole is zeros: not a page any more. */
+    /* A hole is zeros: that is not a page any more. */
     assert_int_equal(fallocate(a.page_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, sizeof(*a.page)), 0);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_ABSENT);
     leave(&a);
@@ -262,7 +263,7 @@ static void wake_ups_are_limited(void **state)
         stage_round(s);
     }
     assert_int_equal(atomic_load(&c->wakes), before);
-    /* What came meanwhile is not lost, and it is told again. */
+    /* A signal that came meanwhile is not lost, and is reported again. */
     stage_sleep(s, 20 * NS_PER_MS);
     assert_true(atomic_load(&c->wakes) > before);
     assert_int_equal(c->wake_again.timer.expires_ns, 0);
@@ -322,7 +323,7 @@ static void nothing_else_is_replaced(void **state)
     counter_close(stage_gate(s));
     assert_int_equal(access(path, F_OK), 0);
     unlink(path);
-    /* Nor is what another has put there meanwhile removed. */
+    /* Nor is a socket removed that another process has put there meanwhile. */
     assert_int_equal(counter_open(stage_gate(s), path), 0);
     unlink(path);
     f = fopen(path, "w");

@@ -5,10 +5,10 @@
 #include "relay/probation.h"
 #include "relay/shadow.h"
 
-/* Unfinished handshakes, oldest first, among which one is chosen to make room. */
+/* The oldest unfinished handshakes, among which one is chosen to make room. */
 #define OLDEST_LOOKED_AT 16u
 
-/* Nobody makes room who came less than this ago: it may not have been looked at yet. */
+/* A handshake younger than this does not make room: it may not have been looked at yet. */
 #define CHANCE_NS (10 * NS_PER_MS)
 
 /* ---- half-open ---- */
@@ -25,8 +25,8 @@ static bool is_taken(const struct worker_gate *wg)
     return wg->half_open_count >= (share ? share : 1);
 }
 
-/* Of the longest unfinished handshakes in a list, the one whose source has the most: a newcomer of many sources' flood
- * would otherwise push out an honest one that is slower than they turn over. NULL: nobody has had its chance. */
+/* Of the longest unfinished handshakes in a list, the one whose source has the most. Otherwise a newcomer of a flood
+ * from many sources would push out an honest one that is slower than they turn over. NULL: none has had its chance. */
 static struct session *longest(const struct list *half_open)
 {
     struct session *most = NULL;
@@ -44,9 +44,9 @@ static struct session *longest(const struct list *half_open)
     return most;
 }
 
-/* Who has the next move himself and does not make it goes before who waits for the application, and who is of less
- * standing before who is of more. Who waits for the application gives way to nobody of his own standing, and a newcomer
- * of no use to nobody of more. NULL: nobody. */
+/* The session that makes room. One whose client has the next move goes before one that waits for the application, and
+ * one of less standing before one of more. A session that waits for the application gives way to no newcomer of its own
+ * standing. A useless newcomer displaces none of more standing. NULL: none. */
 static struct session *who_makes_room(const struct worker_gate *wg, enum standing newcomer)
 {
     for (unsigned i = 0; i < STANDING_COUNT && (i == 0 || newcomer != STANDING_USELESS); i++) {
@@ -82,8 +82,9 @@ static struct session *of_peer(struct list *in_peer_entry)
     return LIST_ENTRY(in_peer_entry, struct session, in_peer_entry);
 }
 
-/* Of a source's unfinished handshakes that wait for their client the one to end first: one that has said nothing though
- * it had a turn, else the one that has not moved on for longest. NULL: none waits. *ret_awaiting: how many do. */
+/* Of a source's unfinished handshakes that wait for their client, the one to end first: one that has said nothing
+ * though it had a turn, else the one that has not moved on for longest. NULL: none waits. *ret_awaiting: how many
+ * do. */
 static struct session *first_to_go(const struct peer *p, unsigned *ret_awaiting)
 {
     struct session *first = NULL, *silent = NULL;
@@ -102,7 +103,7 @@ static struct session *first_to_go(const struct peer *p, unsigned *ret_awaiting)
     return silent ? silent : first;
 }
 
-/* The one that gives way in a full source: what waits for the application only if all do. */
+/* The one that gives way in a full source. One that waits for the application gives way only if all do. */
 static struct session *oldest_of(const struct peer *p)
 {
     LIST_FOREACH(n, &p->half_open)
@@ -113,14 +114,14 @@ static struct session *oldest_of(const struct peer *p)
     return of_peer(p->half_open.next);
 }
 
-/* Whether there are source.connections.half_open of its source; those of other workers make no room here. */
+/* Whether its source has source.connections.half_open of them. Those of other workers make no room here. */
 static bool is_full_of_own(const struct session *s)
 {
     return atomic_load(&s->source->half_open) >= session_limits(s)->source.half_open &&
            !list_empty(&s->peer->half_open);
 }
 
-/* False: there is no room for it. */
+/* False: there is no room for the session. */
 static bool make_room(struct session *s)
 {
     if (is_full_of_own(s))
@@ -133,7 +134,7 @@ static bool make_room(struct session *s)
     return other || s->standing != STANDING_USELESS;
 }
 
-/* Newcomers that wait in the kernel come in. */
+/* Lets newcomers in that wait in the kernel. */
 static void go_on(struct worker_gate *wg)
 {
     if (!wg->crowded_out)
@@ -168,7 +169,7 @@ static void let_in(struct session *s)
     opening_start(s);
 }
 
-/* The rate's token comes back: this connection is none of those that come to nothing. */
+/* Gives the rate's token back: this connection does not count as one that comes to nothing. */
 static void give_token_back(struct session *s)
 {
     const struct limits *l = session_limits(s);
@@ -205,7 +206,7 @@ enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
     return probation_holds(source, l, wg->worker->now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }
 
-/* The tokens of those who have stood still for ENTRY_OWN_NS before the application was asked. */
+/* Gives back the tokens of handshakes that have stood still for ENTRY_OWN_NS before the application was asked. */
 static void take_tokens_back(struct peer *p)
 {
     LIST_FOREACH(n, &p->half_open)
@@ -230,7 +231,7 @@ void entry_note_asked(struct session *s)
     s->opening->asked = true;
 }
 
-/* Nanoseconds until the rate lets one more of this source in; 0: now, and it is counted. */
+/* Nanoseconds until the rate lets one more of this source in; 0: now, and the token is charged. */
 static uint64_t ask_rate(struct session *s)
 {
     const struct rate *r = &session_limits(s)->source.connection_rate;
@@ -243,7 +244,7 @@ static uint64_t ask_rate(struct session *s)
     return gcra_admit(word, r, 1, now_ns);
 }
 
-/* The same for a place among the handshakes of a source on probation; *ret_instead has to end for it. */
+/* The same for a place among the handshakes of a source on probation. *ret_instead has to end for it. */
 static uint64_t ask_place(struct session *s, struct session **ret_instead)
 {
     uint64_t now_ns = s->wg->worker->now_ns;
@@ -270,8 +271,8 @@ static struct session *own_in_the_way(const struct session *s)
     return other && other->source == s->source ? other : NULL;
 }
 
-/* A process that opens hundreds of sockets at once shakes hands with all of them on one thread. So a handshake gives
- * way to a newcomer of its own source only when its client has not moved for ENTRY_OWN_NS. */
+/* A process that opens hundreds of sockets at once shakes hands with all of them on one thread. A handshake therefore
+ * gives way to a newcomer of its own source only when its client has not moved for ENTRY_OWN_NS. */
 static uint64_t ask_own(const struct session *s)
 {
     const struct session *own = own_in_the_way(s);
@@ -297,7 +298,7 @@ static uint64_t ask(struct session *s)
     return wait_ns;
 }
 
-/* The first of the line who has said something, else the first. */
+/* The first session of the line that has sent something, else the first. */
 static struct session *first_in_line(const struct peer *p)
 {
     LIST_FOREACH(n, &p->line)
@@ -360,8 +361,7 @@ static void look_at_line(struct peer *p)
         session_arm(first, p->wg->worker->now_ns);
 }
 
-/* Nothing but the application is missing in a handshake, or it is over: somebody of the same source may have its place.
- */
+/* A handshake waits for nothing but the application, or it is over: another of the same source may have its place. */
 static void give_place(struct session *s)
 {
     if (s->peer->waiting)

@@ -1,77 +1,96 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session between accept and the beginning of its traffic: in line, or half-open.
+ * Decides which newcomer waits: handles a session between accept and the end of its handshake, in line or half-open.
  *
- * Newcomers of a source over source.connections.rate stand in one line a worker, first come, first let in; nothing of
- * them is read. The first of the line has the alarm, and nobody overtakes. When the line is full
- * (source.connections.half_open, or half of the gate together with its unfinished handshakes) further newcomers are
- * refused: whoever waited longest would otherwise make room for
- * whoever came last, and a source whose clients all come back at once would never get one in. Of those in line, one who
- * has said something goes before one who keeps silent, as no libzmq client does. The rate is for those who come to
- * nothing at the application: a handshake that is done gives its token back, and takes it again if the connection ends
- * within ENTRY_USED_NS without a message; one that stands still or ends before the application is asked gives it back
- * too, since it has cost the application nothing. So a host with a connection for each request is never held up, nor
- * one that starts hundreds of idle workers, nor the neighbours of one that stalls.
+ *   state       event                                                          next
+ *   NEW         the line is empty and nothing below makes it wait              HALF-OPEN
+ *   NEW         the line is not empty, or it has to wait                       IN LINE
+ *   IN LINE     it is first, and its wait is over                              HALF-OPEN
+ *   IN LINE     its client leaves                                              ended (session.c)
+ *   HALF-OPEN   its handshake is done                                          ended here: the session is open
+ *   HALF-OPEN   it makes room for another newcomer, or is refused or too late  ended: the session is closed
+ *   any         no room can be made and its source was of no use lately        ended: refused
  *
- * Newcomers of a source on probation (probation.h) stand in the same line while ENTRY_PROBATION_PLACES handshakes of it
- * wait for their client. For each that comes then one gives way: one that has said nothing for ENTRY_TURN_NS, else the
- * one that has not moved on for longest, if that is ENTRY_TURN_NS. So how long a silence may be depends on how many
- * come: with 32 places and 200 newcomers a second 160 ms. While nobody waits, none gives way; and what waits for the
- * application takes no place. An honest handshake moves on each few milliseconds, or once in a round trip.
+ * The line. A newcomer of a source over source.connections.rate waits in one line for each worker and source, and is
+ * not read. The first of the line has the alarm; a newcomer never overtakes a line. Of the newcomers in line, one that
+ * has sent something goes before a silent one: no libzmq client is silent. When the line is full, further newcomers are
+ * refused. It is full at source.connections.half_open, or when it and the unfinished handshakes of the source are half
+ * of the gate. If the oldest made room for the newest instead, a source whose clients all return at once would never
+ * get one in.
  *
- * From there on a session is half-open until its handshake is over. When there are too many of a source, or too many of
- * the gate and most are of the newcomer's own source, newcomers of it wait in line until one is done, or its client has
- * not moved on for ENTRY_OWN_NS: that one makes room, and what waits for the application only if all do. When there are
- * too many of the gate (each worker has its share of connections.half_open), one that has the next move itself makes
- * room before one that waits for the application, and those whose source was of no use lately before others
- * (strangers.h). Who waits for a routing id that is in use (claim.h) is among those who make room first. If all that
- * are there wait for the application, newcomers wait in the kernel's queue, as they would at the application itself;
- * one of no use is refused.
+ * The rate counts connections that come to nothing at the application:
+ * - A finished handshake gives its token back. It is charged again if the connection ends within ENTRY_USED_NS without
+ *   a message.
+ * - A handshake that stands still or ends before the application is asked gives its token back too: it has cost the
+ *   application nothing.
+ *
+ * So the rate never delays a host with a connection for each request, a host that starts hundreds of idle workers, or
+ * the neighbours of a client that stalls.
+ *
+ * Probation. Newcomers of a source on probation (probation.h) wait in the same line while ENTRY_PROBATION_PLACES
+ * handshakes of it wait for their client. Then one handshake gives way for each newcomer: one that has said nothing for
+ * ENTRY_TURN_NS, else the one that has not moved on for longest, if that is ENTRY_TURN_NS. The allowed silence thus
+ * depends on the number of newcomers: with 32 places and 200 newcomers a second it is 160 ms. While nobody waits, none
+ * gives way. A handshake that waits for the application takes no place. An honest handshake moves on each few
+ * milliseconds, or once in a round trip.
+ *
+ * Half-open. A full source makes its own newcomers wait: there are too many half-open sessions of it, or too many of
+ * the gate and most are of the newcomer's source. A newcomer then waits until one is done, or until the client of one
+ * has not moved on for ENTRY_OWN_NS. That one makes room. One that waits for the application makes room only if all do.
+ *
+ * When the gate has too many (each worker has its share of connections.half_open), a handshake makes room in this
+ * order: one whose client has the next move before one that waits for the application, and those whose source was of no
+ * use lately before others (strangers.h). A session that waits for a routing id in use (claim.h) counts as one whose
+ * client has the next move. If all wait for the application, newcomers wait in the kernel's queue, as they would at the
+ * application itself. A newcomer whose source was of no use lately is refused.
+ *
+ * Threads: lines and lists belong to the worker; the counts of a source and a gate that all workers share are atomic.
  */
 #ifndef WEIR_RELAY_ENTRY_H
 #define WEIR_RELAY_ENTRY_H
 
 #include "relay/session.h"
 
-/* Of each worker. */
+/* For each worker. */
 #define ENTRY_PROBATION_PLACES 32u
 #define ENTRY_TURN_NS          (20 * NS_PER_MS)
 
-/* A handshake gives way to a newcomer of its own source when its client has let this much time pass. */
+/* A handshake gives way to a newcomer of its own source when its client has not moved for this long. */
 #define ENTRY_OWN_NS NS_PER_S
 
-/* A connection that ends before without a message was of no use. */
+/* A connection that ends earlier without a message was of no use. */
 #define ENTRY_USED_NS NS_PER_S
 
-/* For the full gate: an unfinished handshake that has had this long is no newcomer's any more. */
+/* For the full gate: an unfinished handshake older than this is not spared any more. */
 #define ENTRY_SPARED_NS (200 * NS_PER_MS)
 
-/* While nobody may come in, how long until the next look. */
+/* While no newcomer may come in, the time until the next look. */
 #define ENTRY_CROWDED_NS (5 * NS_PER_MS)
 
-/* Whether nobody may come in now, because all half-open sessions wait for the application, or have just come. The alarm
- * of accept_again is set when that has changed, if the caller has set wg->crowded_out. */
+/* Whether no newcomer may come in now, because all half-open sessions wait for the application or have just come. If
+ * the caller has set wg->crowded_out, the alarm of accept_again is set when that changes. */
 bool entry_is_crowded(const struct worker_gate *wg);
 
 /* An unfinished handshake that gives way when the gate is full, or NULL. */
 struct session *entry_pick(const struct worker_gate *wg);
 
-/* Wakes all unfinished handshakes: something was learned of the application. At most connections.half_open of them. */
+/* Wakes all unfinished handshakes, because something was learned of the application. At most connections.half_open of
+ * them. */
 void entry_wake_all(struct worker_gate *wg);
 
-/* Whether nothing but the application is missing in a half-open session now. */
+/* Notes whether a half-open session waits for nothing but the application now. */
 void entry_note_turn(struct session *s, bool awaits_app);
 
 /* A connection to the application is begun for it. */
 void entry_note_asked(struct session *s);
 
-/* A half-open handshake has moved on: it has its turn anew. */
+/* A half-open handshake has moved on: its turn starts again. */
 void entry_note_move(struct session *s);
 
-/* Why a newcomer of this source would find no place in line; PASS: it would. */
+/* Why a newcomer of this source would find no place in line; PASS: it would find one. */
 enum verdict entry_refuses(struct worker_gate *wg, const struct source *source);
 
-/* Lets the session in, or puts it in line. May close other sessions. */
+/* Lets the session in, or puts it in line. May close other sessions, and this one. */
 void entry_begin(struct session *s);
 
 /* The alarm of the first in line. */
@@ -80,10 +99,10 @@ void entry_on_alarm(struct session *s);
 /* Its handshake is done. */
 void entry_done(struct session *s);
 
-/* An open session ends and no message has passed. */
+/* An open session ends, and no message has passed. */
 void entry_came_to_nothing(struct session *s);
 
-/* The handshake is over, or the session ends: neither in line nor half-open any more. */
+/* The handshake is over, or the session ends: it is neither in line nor half-open any more. */
 void entry_end(struct session *s);
 
 #endif

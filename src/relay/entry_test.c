@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Honest newcomers of a source at which others begin handshakes and never end them, in virtual time. */
+/* Honest newcomers of a source whose other clients start handshakes and never finish them, in virtual time. */
 #include "relay/entry.h"
 
 #include "relay/crowd.h"
@@ -15,7 +15,7 @@
 
 static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
 
-/* Who is there now. */
+/* A client that is connected now. */
 struct guest {
     struct end end;
     uint64_t begun_ns;
@@ -30,7 +30,7 @@ static struct scene {
     uint64_t took_ns, rtt_ns;
 } scene;
 
-/* The defaults, with bans as they are by default too, or none. */
+/* The defaults, with the default bans or none. */
 static struct scene *scene_new(unsigned strikes)
 {
     memset(&scene, 0, sizeof(scene));
@@ -73,7 +73,7 @@ static void put_on_probation(struct scene *s)
     }
 }
 
-/* Twenty bytes of the greeting, and no more ever; or all, a round trip after each part. */
+/* Sends twenty bytes of the greeting and nothing more; or all of it, a round trip after each part. */
 static void arrive(struct scene *s, bool honest)
 {
     assert_true(s->guest_count < CROWD_MAX);
@@ -126,7 +126,7 @@ static void let_come(struct scene *s, unsigned stallers_a_second)
     }
 }
 
-/* All of the honest are served but those that have just come, within 100 ms and what they take themselves. */
+/* All honest clients are served except the most recent: within 100 ms plus their own time. */
 static void nobody_is_held_up(bool probation, unsigned stallers_a_second, uint64_t rtt_ns)
 {
     struct scene *s = scene_new(probation ? 10 : 0);

@@ -13,7 +13,7 @@
 
 struct event_log {
     struct ring *ring;
-    struct waker waker; /* of the thread that writes */
+    struct waker waker; /* of the writing thread */
     _Atomic uint64_t written, suppressed, lost, failed;
     struct event_limit limit;
 };
@@ -41,7 +41,7 @@ void event_log_free(struct event_log *log)
     free(log);
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
 static void count(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -63,7 +63,7 @@ static void queue(struct event_log *log, struct event *e)
     waker_tell(&log->waker);
 }
 
-/* What is in force at this worker's round; valid until it ends. */
+/* The rates in force in this round of the worker; valid until it ends. */
 static struct event_rates rates_of(const struct worker *w)
 {
     const struct config *c = policy_board_current(w->board)->config;
@@ -88,7 +88,7 @@ static void add_identity(struct event *e, const struct session *s)
         event_set_text(e, h->routing_id, h->routing_id_len);
 }
 
-/* As in the log's line, which has a colon before it. */
+/* As in the log line, but without its leading colon. */
 static void add_misfit(struct event *e, const struct session *s, enum verdict v)
 {
     char detail[EVENT_NOTE_MAX + 2];
@@ -116,7 +116,7 @@ void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enu
 
 void event_log_closed(struct session *s, enum verdict v, enum event_deed done)
 {
-    /* When Weir ends, all connections do. */
+    /* When Weir ends, all connections end. */
     if (!s->wg->gate->events || v == VERDICT_DRAINING)
         return;
     struct event e = event_of(s, EVENT_CLOSED, v, done);
@@ -177,7 +177,7 @@ void event_log_note(struct event_log *log, enum event_kind k, const char *detail
     queue(log, &e);
 }
 
-/* ---- writing down ---- */
+/* ---- writing ---- */
 
 bool event_log_take(struct event_log *log, struct event *ret)
 {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * From whoever sees something to whoever writes it down: events pass the limits of events.rate and go into a queue of
- * EVENT_LOG_QUEUE, which one thread (daemon/event_writer.h) empties. Nobody who tells ever waits: what finds the queue
- * full is counted and lost, bans last. 800 KiB, allocated only when there is an event log.
+ * Carries events from the threads that see them to the thread that writes them (daemon/event_writer.h).
  *
- * The functions with a session, a gate or a log accept that there is none (gate.events NULL), and then cost a look.
+ * Events pass the limits of events.rate and enter a queue of EVENT_LOG_QUEUE, which one thread empties. A caller never
+ * waits. An event that finds the queue full is counted and lost; bans are lost last. Memory: 800 KiB, allocated only
+ * when there is an event log.
+ *
+ * The functions that take a session, a gate or a log accept that there is no event log (gate.events NULL), and then
+ * cost one check.
  */
 #ifndef WEIR_RELAY_EVENT_LOG_H
 #define WEIR_RELAY_EVENT_LOG_H
@@ -23,16 +26,16 @@ struct event_log_stats {
 /* NULL when memory or descriptors are out. */
 MUST_USE struct event_log *event_log_new(void);
 
-/* Accepts NULL. After everybody who tells has ended. */
+/* Accepts NULL. After all callers have ended. */
 void event_log_free(struct event_log *log);
 
-/* ---- to tell; any thread ---- */
+/* ---- reporting; any thread ---- */
 
-/* A session's connection ends, or goes on, for an offence, of which `strikes` of `of` are counted now. */
+/* A session's connection ends, or goes on, for an offence. `strikes` of `of` are counted now. */
 void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enum event_deed done, uint32_t strikes,
                        uint32_t of);
 
-/* A session's connection ends for what is no offence: it is closed, or kept in the tarpit first. */
+/* A session's connection ends for something that is no offence: it is closed, or kept in the tarpit first. */
 void event_log_closed(struct session *s, enum verdict v, enum event_deed done);
 
 /* A session's source is banned for a verdict. */
@@ -41,31 +44,31 @@ void event_log_ban(struct session *s, const struct ban *b, enum verdict v);
 /* A session's source is on probation for a verdict. */
 void event_log_probation(struct session *s, enum verdict v, uint64_t for_ns);
 
-/* A newcomer is not let in. */
+/* A newcomer is refused. */
 void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);
 
-/* Of a gate: a breaker has changed (open for so long), or what else concerns its application. */
+/* About a gate: its breaker has changed (open for `for_ns`), or something else about its application. */
 void event_log_gate(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, const char *detail);
 
 /* The application's counter has come, has gone, or is not believed. */
 void event_log_counter(struct worker_gate *wg, const char *detail);
 
-/* What has no limit and concerns Weir as a whole. `log` may be NULL. */
+/* An event without a limit, about Weir as a whole. `log` may be NULL. */
 void event_log_note(struct event_log *log, enum event_kind k, const char *detail);
 
-/* ---- to write down; one thread ---- */
+/* ---- writing; one thread ---- */
 
-/* The oldest that was told. False: there is none. */
+/* Takes the oldest event of the queue. False: it is empty. */
 MUST_USE bool event_log_take(struct event_log *log, struct event *ret);
 
-/* Waits until something was told or somebody calls event_log_wake(), at most `most_ms`. */
+/* Waits until the queue has an event or event_log_wake() is called, at most `most_ms`. */
 void event_log_wait(struct event_log *log, int most_ms);
 void event_log_wake(struct event_log *log);
 
-/* What was suppressed of one kind and verdict since a line last told. */
+/* The number of events of one kind and verdict that were suppressed since the last line that told it. */
 uint64_t event_log_take_suppressed(struct event_log *log, enum event_kind k, enum verdict v);
 
-/* Counts lines that were written, and that could not be. */
+/* Counts lines that were written, and lines that failed. */
 void event_log_count(struct event_log *log, uint64_t written, uint64_t failed);
 
 /* Any thread; zeros for NULL. */

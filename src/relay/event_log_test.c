@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What offenders and honest clients leave in the event log. */
+/* The events that offenders and honest clients leave in the event log. */
 #include "relay/event_log.h"
 
 #include "relay/admission.h"
@@ -60,7 +60,7 @@ static void assert_next(struct crowd *c, enum event_kind k, enum verdict v, enum
     assert_string_equal(ret->gate, "main");
 }
 
-/* Comes, says this behind its handshake, and is closed for it. */
+/* Connects, sends these bytes after its handshake, and is closed for it. */
 static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len)
 {
     struct end *e = come(c, host);
@@ -73,7 +73,7 @@ static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len
     c->client_count--;
 }
 
-/* A hold that kept an idle application from working is told once, however often the limiter is looked at. */
+/* A hold that kept an idle application from working is reported once, however often the limiter is looked at. */
 static void holds_without_progress_are_told(void **state)
 {
     struct crowd *c = scene_new();
@@ -95,7 +95,7 @@ static void holds_without_progress_are_told(void **state)
     scene_free(c);
 }
 
-/* From a source in good standing: nobody who follows the events must ban it. */
+/* From a source in good standing: a program that follows the events must not ban it. */
 static void from_offence_to_probation(void **state)
 {
     struct crowd *c = scene_new();
@@ -162,7 +162,7 @@ static void from_offence_to_ban(void **state)
     scene_free(c);
 }
 
-/* Comes, works, leaves: nothing to tell. */
+/* A client that connects, works and leaves causes no event. */
 static void honest_clients_are_not_told(void **state)
 {
     struct crowd *c = scene_new();
@@ -184,7 +184,7 @@ static void honest_clients_are_not_told(void **state)
     scene_free(c);
 }
 
-/* What costs nothing is told as what it is, and never as an offence. */
+/* A harmless end is reported as such, and never as an offence. */
 static void leaving_early_is_no_offence(void **state)
 {
     struct crowd *c = scene_new();
@@ -232,7 +232,7 @@ static void messages_left_out(void **state)
     scene_free(c);
 }
 
-/* The routing id is told as it is, also one that is refused for what it is. */
+/* The routing id is reported unchanged, also one that is refused. */
 static void the_name_that_a_peer_gave_itself(void **state)
 {
     static const char name[] = "\",\"source\":\"203.0.113.1";
@@ -283,7 +283,7 @@ static void a_full_queue_keeps_a_place_for_what_matters(void **state)
     assert_int_equal(event_log_stats(log).lost, 0);
     event_log_note(log, EVENT_STOP, "x");
     assert_int_equal(event_log_stats(log).lost, 1);
-    event_log_wait(log, 60000); /* not at all: there is something */
+    event_log_wait(log, 60000); /* not at all: the queue has an event */
     for (unsigned i = 0; i < EVENT_LOG_QUEUE; i++)
         assert_true(event_log_take(log, &e));
     assert_false(event_log_take(log, &e));

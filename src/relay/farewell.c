@@ -12,20 +12,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* A source with this share of the places waiting for the application's farewell has to wait while the gate is half
+/* A source with more than this share of the places waiting for the application's end has to wait while the gate is half
  * full. */
 #define SHARE_OF_ONE 16u
 
-/* Places are short when no more than this share of them is free. */
+/* Places are short when at most this share of them is free. */
 #define FREE_SHARE 16u
 
 /* Subscribers that wait to leave should take at most about this share of the places. */
 #define LEAVING_SHARE 4u
 
-/* How long the newcomers of a source may wait for the sake of that. */
+/* The longest that newcomers of a source wait for that. */
 #define PATIENCE_NS NS_PER_S
 
-/* How long the pace of leaving may stay what it is: it rises with the time that the first one has waited. */
+/* The longest time between two looks at the pace of leaving, which rises with the time that the first one has
+ * waited. */
 #define LEAVE_LOOK_NS (100 * NS_PER_MS)
 
 struct farewell {
@@ -34,15 +35,15 @@ struct farewell {
     struct peer *peer;
     struct source *source;
     struct list in_worker;
-    struct list in_gate, in_peer; /* in worker_gate.leaving and peer.leaving: the application was not told */
-    struct topics topics;         /* as long as it was not */
+    struct list in_gate, in_peer; /* in worker_gate.leaving and peer.leaving: not reported to the application */
+    struct topics topics;         /* until it is reported */
     uint64_t left_ns;             /* when its client left */
-    uint64_t thrown_away;         /* bytes that the application sent to nobody */
+    uint64_t thrown_away;         /* bytes from the application that were discarded */
 };
 
 /* ---- subscribers leave one after the other ---- */
 
-/* The application is told. */
+/* Tells the application. */
 static void leave(struct farewell *f)
 {
     if (list_empty(&f->in_gate))
@@ -84,7 +85,7 @@ bool farewell_hasten(struct worker_gate *wg)
     return f != NULL;
 }
 
-/* Stands behind those who left before. */
+/* It waits behind those that left before. */
 static void wait_to_leave(struct farewell *f, struct session *s)
 {
     f->topics = s->topics;
@@ -131,10 +132,10 @@ static struct farewell *make(struct session *s)
     return f;
 }
 
-/* True when the connection is watched on behalf of `f` from now on. */
+/* True: the connection is watched on behalf of `f` from now on. */
 static bool take_over(struct farewell *f, struct session *s)
 {
-    /* Told again as long as there is something to read. */
+    /* Level-triggered: reported again while there is something to read. */
     struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = f};
     f->watch = (struct watch){.kind = WATCH_FAREWELL, .fd = s->back.watch.fd};
     return epoll_ctl(s->wg->worker->epoll_fd, EPOLL_CTL_MOD, f->watch.fd, &e) == 0;
@@ -166,7 +167,7 @@ void farewell_begin(struct session *s)
     s->back.watch.fd = -1;
 }
 
-/* One read in each round: an application with much to say to nobody must not keep the others waiting. */
+/* One read in each round: an application with much to send to nobody must not hold up others. */
 void farewell_on_event(struct watch *watch)
 {
     struct farewell *f = (struct farewell *)(void *)watch;
@@ -193,8 +194,8 @@ bool farewell_is_crowded(const struct gate *g)
     return is_short(atomic_load_explicit(&g->upstream, memory_order_relaxed), atomic_load(&g->max_connections));
 }
 
-/* Who waits to leave keeps no newcomer out. A source whose own subscribers wait hears of a place at the pace at which
- * they leave then: one that connects and leaves again and again gains nothing by it. */
+/* A subscriber that waits to leave keeps no newcomer out. A source whose own subscribers wait gets a place at the pace
+ * at which they leave: connecting and leaving again and again gains nothing. */
 static void make_place(struct session *s)
 {
     struct farewell *f = first_to_leave(s->wg);
@@ -204,8 +205,9 @@ static void make_place(struct session *s)
         leave_in_turn(s->wg);
 }
 
-/* The more wait to leave, the fewer may be of one source (Choudhury and Hahne's dynamic threshold, 1998). One that has
- * more connects and leaves again and again, or has just lost many: so it is slowed down, and not kept out. */
+/* The more subscribers wait to leave, the fewer may be of one source (Choudhury and Hahne's dynamic threshold, 1998). A
+ * source with more connects and leaves again and again, or has just lost many. So it is slowed down, and not kept
+ * out. */
 static bool should_wait(const struct session *s, uint32_t max)
 {
     uint32_t leaving = atomic_load_explicit(&s->wg->gate->leaving, memory_order_relaxed), own = 0;

@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The application's end of a connection whose client has gone. libzmq does not look at a connection whose queue is
- * full, so it may learn of the end much later, and until then the connection costs it a descriptor. Weir therefore
- * closes only its sending half, throws away what still comes, and counts the connection until the application has
- * closed it too. Otherwise clients that connect, fill a queue and leave would take the application's last descriptor,
- * however few of them are there at any time.
+ * Closes the application's end of a connection whose client has gone, without exhausting the application's descriptors.
  *
- * Subscribers leave one after the other (subscribers.h): until it is its turn, the application's end stays as it is.
- * That is for the good of those who are there, so it keeps nobody out: when places are short, a newcomer has the first
- * of those who wait leave.
+ * libzmq does not look at a connection whose queue is full. It may learn of the end much later, and until then the
+ * connection costs it a descriptor. Weir therefore shuts down only its sending half, discards the bytes that still
+ * arrive, and counts the connection until the application has closed it too. Otherwise clients that connect, fill a
+ * queue and leave would take the application's last descriptor, however few of them are connected at any time.
  *
- * 120 bytes each, charged to the memory account; at most as many as connections.max, together with the living. When
- * memory is out the descriptor is simply closed, and the application's end is no longer counted.
+ * Subscribers leave one after the other (subscribers.h). Until its turn the application's end of a subscriber stays as
+ * it is. That protects the remaining subscribers, so it keeps no newcomer out: when places are short, a newcomer makes
+ * the first waiting subscriber leave.
+ *
+ *   state     event                                                         next
+ *   none      an open session of a subscriber ends                          WAITING
+ *   none      any other open session ends                                   TOLD: the sending half is shut down
+ *   none      not open, the application has closed, or no memory            closed; not counted any more
+ *   WAITING   its turn comes; places are short; or it was sent more bytes   TOLD
+ *             than its end would cost the publisher
+ *   WAITING   the application closes                                        closed
+ *   TOLD      the application sends bytes                                   TOLD; they are discarded
+ *   TOLD      the application closes                                        closed
+ *
+ * Threads: belongs to the session's worker. The counts of the gate (upstream, leaving) are atomic. Memory: 120 bytes
+ * each, charged to the memory account; at most connections.max of them, together with the open connections.
  */
 #ifndef WEIR_RELAY_FAREWELL_H
 #define WEIR_RELAY_FAREWELL_H
@@ -20,28 +31,28 @@
 
 struct session;
 
-/* Takes over the application's end of `s` (which is being closed) and a reference on its source. */
+/* Takes over the application's end of `s` (which is being closed), and a reference on its source. */
 void farewell_begin(struct session *s);
 
-/* The application has sent more, or has closed. */
+/* The application has sent more bytes, or has closed. */
 void farewell_on_event(struct watch *watch);
 
 /* The next subscriber may leave. */
 void farewell_on_alarm(struct alarm *a);
 
-/* The oldest of the worker's subscribers who wait to leave leaves now. False: there is none. */
+/* The worker's subscriber that has waited longest leaves now. False: none waits. */
 bool farewell_hasten(struct worker_gate *wg);
 
 /* Whether places for connections to the application are short. */
 bool farewell_is_crowded(const struct gate *g);
 
-/* Closes all of a worker's. */
+/* Closes all farewells of a worker. */
 void farewell_end_all(struct worker *w);
 
-/* Whether this session may open one more connection to the application; if so it is counted, until
+/* Whether this session may open one more connection to the application. If so, it is counted until
  * farewell_give_back(). A source with many ends that the application does not close has to wait when half of the places
- * are taken, so that it does not shut the others out. One with many subscribers that wait to leave waits for a second.
- */
+ * are taken, so that it does not shut the others out. A source with many subscribers that wait to leave waits for a
+ * second. */
 bool farewell_take_place(struct session *s);
 void farewell_give_back(struct worker_gate *wg);
 

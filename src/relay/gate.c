@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Would-be bans that a gate remembers. When they are too many, some count again before their time. */
+/* Would-be bans that a gate remembers. When they are too many, some sources are counted again early. */
 #define SHADOW_BANS 4096u
 
 int gate_init(struct gate *g, const struct config_gate *config, const struct config *whole, unsigned workers,
@@ -34,7 +34,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     g->cells = aligned_alloc(64, workers * sizeof(*g->cells));
     if (config->class_table)
         g->class_cells = aligned_alloc(64, workers * sizeof(*g->class_cells));
-    /* A key of its own, since it is kept over a restart: nobody can aim at the other tables by it. */
+    /* A key of its own, since it is kept over a restart: nobody can use it to aim at the other tables. */
     struct hash_key claims_key;
     hash_key_random(&claims_key);
     int error = admission_init(&g->limiter, &claims_key, clock_now_ns());
@@ -83,7 +83,7 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
     gcra_forgive(&g->traffic.topic_rate, &l->subscriptions.total_rate, now_ns);
     gcra_forgive(&g->traffic.user_bytes, &l->subscriptions.messages_total, now_ns);
     gcra_forgive(&g->removals, &l->subscriptions.removal_rate, now_ns);
-    /* Strikes that were only counted must not get anybody banned. */
+    /* Strikes that were only counted must not lead to a ban. */
     if (!same_rules(&was->ban.strikes, &l->ban.strikes) || was->enforce[RULE_BAN] != l->enforce[RULE_BAN])
         source_table_pardon(g->sources);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A gate at run time: what all workers share of it. Made by relay_new(), freed after the workers have ended. Everything
- * that changes is atomic or has a lock of its own; counters have one set of cells for each worker, which alone writes
- * them.
+ * A gate at run time: the state that all workers share, such as limits, counters, and what is known of the application.
+ *
+ * Made by relay_new(), freed after the workers have ended. Every member that changes is atomic or has a lock of its
+ * own, such as the limiter, the source table, the tally of routing ids, and the ban tables. Counters have one set of
+ * cells for each worker, and only that worker writes them.
  */
 #ifndef WEIR_RELAY_GATE_H
 #define WEIR_RELAY_GATE_H
@@ -27,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One writer each, so plain adds on relaxed atomics suffice. */
+/* One writer for each set, so plain adds on relaxed atomics suffice. */
 struct cells {
     _Alignas(64) _Atomic uint64_t metric[CELL_COUNT];
     _Atomic uint64_t verdict[VERDICT_COUNT];
@@ -50,7 +52,7 @@ static inline void cell_sub(struct cells *c, enum metric_cell m, uint64_t n)
     cell_add(c, m, (uint64_t)0 - n);
 }
 
-/* The same of each class, by its number; only where classes are configured. */
+/* Counters of each class, by its number; only where classes are configured. */
 enum class_cell { CLASS_CONNECTIONS, CLASS_MESSAGES, CLASS_SHED, CLASS_CELL_COUNT };
 
 struct class_cells {
@@ -68,60 +70,62 @@ struct event_log;
 
 #define GATE_PREFIX_SLOTS 4096u
 
-/* What is known of a source when it comes: of no use a moment ago; nothing; good (strangers.h). In this order. */
+/* What is known of a source when it comes: useless a moment ago; nothing; good (strangers.h). In this order. */
 enum standing { STANDING_USELESS, STANDING_STRANGER, STANDING_GOOD, STANDING_COUNT };
 
 /* The request limiter of a gate, see admission.h. */
 struct gate_limiter {
     pthread_mutex_t lock;
-    struct reqlimit limit;    /* under the lock, but for what is atomic */
-    _Atomic uint32_t waiting; /* connections in line, when the lock was last given back */
-    struct hash_key key;      /* of sources, in its table; outlives a restart (kept_claims.h) */
+    struct reqlimit limit;    /* under the lock, except its atomic members */
+    _Atomic uint32_t waiting; /* connections in line, when the lock was last released */
+    struct hash_key key;      /* of sources, in its table; survives a restart (kept_claims.h) */
     uint32_t most;            /* concurrency.max */
-    _Atomic bool off;         /* concurrency.limit is off, for connections that begin now */
-    _Atomic uint64_t told;    /* holds without progress that were told */
+    _Atomic bool off;         /* concurrency.limit is off, for connections that start now */
+    _Atomic uint64_t told;    /* holds without progress that were reported */
     struct log_limit notice;  /* of these */
 };
 
 struct gate {
-    const struct config_gate *config; /* of the start: names, addresses, classes; what can change: worker_gate.policy */
+    const struct config_gate *config; /* from the start: names, addresses, classes; what can change is in
+                                       * worker_gate.policy */
     struct endpoint listen;           /* the real address */
     struct endpoint forward;
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
     struct traffic_gate traffic;
-    gcra_word removals;       /* of topics from the application (subscribers.h) */
+    gcra_word removals;       /* limiter of topics that the application removes (subscribers.h) */
     _Atomic uint32_t leaving; /* farewells that wait for that */
     struct lag lag;           /* of its subscribers */
     struct tally routing_ids;
     struct gate_limiter limiter;
-    struct cells *cells;             /* one a worker */
+    struct cells *cells;             /* one for each worker */
     struct class_cells *class_cells; /* the same; NULL: there are no classes */
 
     _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
-    _Atomic uint32_t app_room;        /* connections for which that leaves room; UINT32_MAX: not known */
-    _Atomic int app_process;          /* whose limit that is; 0: not known */
+    _Atomic uint32_t app_room;        /* connections that this limit leaves room for; UINT32_MAX: not known */
+    _Atomic int app_process;          /* the process whose limit that is; 0: not known */
     _Atomic uint32_t open, half_open;
-    _Atomic uint32_t regulars;                    /* sources that came into good standing since the start, roughly */
+    _Atomic uint32_t regulars;                    /* sources that came into good standing since the start,
+                                                   * approximately */
     struct visits useless;                        /* sources whose connections were of no use lately (strangers.h) */
     _Atomic uint32_t prefixes[GATE_PREFIX_SLOTS]; /* recent arrivals by a hash of the prefix (strangers.c) */
     _Atomic bool listening;
 
-    /* what is known of the application */
+    /* facts about the application */
     struct app_facts app;
-    _Atomic bool up; /* it answered when last tried, or was never tried */
-    /* connections to it, with those whose end it has not seen (farewell.h) */
+    _Atomic bool up; /* it answered the last attempt, or was never tried */
+    /* connections to it, including those whose end it has not seen (farewell.h) */
     _Atomic uint32_t upstream;
-    /* connections whose handshake with it is done: while there are any, it is known to live */
+    /* connections whose handshake with it is done: while there are any, it is known to be alive */
     _Atomic uint32_t established;
     _Atomic uint32_t greeted;     /* connections in their handshakes that have shown its greeting */
     _Atomic uint64_t verified_ns; /* when it last showed its greeting */
 
-    /* who finds out (reach.h) */
-    _Atomic uint64_t reach_turn_ns;  /* since when somebody has the turn; 0: nobody has */
-    _Atomic uint64_t reach_again_ns; /* while it is away: not before */
+    /* who probes it (reach.h) */
+    _Atomic uint64_t reach_turn_ns;  /* since when a session has the turn; 0: none has it */
+    _Atomic uint64_t reach_again_ns; /* while it is away: no attempt before this */
     _Atomic uint32_t reach_failures; /* in a row */
-    _Atomic uint32_t reach_waiting;  /* sessions that wait for who has the turn */
+    _Atomic uint32_t reach_waiting;  /* sessions that wait for the one with the turn */
     struct log_limit reach_notice;
 
     struct breaker breaker;         /* see health.h */
@@ -129,16 +133,16 @@ struct gate {
 
     _Atomic uint32_t counter_state; /* enum taken_state of the application's counter (counter.h) */
 
-    struct bans *bans;          /* of all gates; NULL: nobody is banned, and no strikes are counted */
+    struct bans *bans;          /* of all gates; NULL: no bans, and no strikes are counted */
     struct event_log *events;   /* of all gates; NULL: events are not written down (event_log.h) */
     _Atomic uint32_t unnamed;   /* connections whose PROXY protocol header has not come (proxied.h) */
     _Atomic uint32_t tarpitted; /* connections of banned sources that are kept (banned.h) */
 
-    /* when an address that hashes there was said to look like a load balancer (shared_address.h) */
+    /* when an address that hashes to this place was reported as a likely load balancer (shared_address.h) */
     _Atomic uint64_t shared_addresses[SHARED_ADDRESS_PLACES];
 
     struct hash_key lot_key;  /* of the lots of sources (policy/enforce.h) */
-    struct bans *shadow_bans; /* who would be banned by a ban in shadow, as far as there is room */
+    struct bans *shadow_bans; /* addresses that a ban in shadow would ban, as far as there is room */
 
     struct log_limit notices[VERDICT_COUNT];
     struct log_limit shadow_notices[VERDICT_COUNT];
@@ -160,15 +164,15 @@ static inline enum socket_type gate_socket(const struct gate *g)
     return app_facts_socket(&g->app);
 }
 
-/* Sets the connections in force: what the limits allow and the application has room for. Returns whether that is
- * another number than before, and lower than the limits'. Any worker. */
+/* Sets the connections in force: as many as the limits allow and the application has room for. Returns whether the
+ * number has changed and is lower than the limits'. Any worker. */
 bool gate_bound_connections(struct gate *g, const struct limits *l);
 
-/* After the workers have adopted other limits: nothing is owed for longer than they could have brought about, and where
- * strikes are counted otherwise than before, the count begins anew. Walks the source table. Main thread. */
+/* After the workers have adopted other limits: debts are cut to what the limits could have caused. Where strikes are
+ * counted in another way than before, their count starts over. Walks the source table. Main thread. */
 void gate_forgive(struct gate *g, const struct limits *was, const struct limits *l, uint64_t now_ns);
 
-/* The lot of a source that was acquired: of an entry that many share, all have the entry's. */
+/* The lot of an acquired source. Sources that share an entry all have the entry's lot. */
 static inline unsigned gate_lot(const struct gate *g, const struct source *s)
 {
     return enforce_lot(&g->lot_key, (struct source_key){.bits = s->bits, .kind = (enum source_kind)s->kind});

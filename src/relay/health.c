@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* Looks in breaker.stall, and the least time between two. */
+/* Looks per breaker.stall, and the least time between two. */
 #define STALL_LOOKS    4
 #define STALL_LEAST_NS (100 * NS_PER_MS)
 
@@ -85,7 +85,7 @@ bool health_refuses(const struct worker_gate *wg)
     return breaker_cause(&g->breaker) != BREAKER_CONNECT || !reach_is_due(wg);
 }
 
-/* Of an application that could not be reached one client at a time finds out whether it can. */
+/* While the application cannot be reached, one client at a time probes it. */
 static bool finds_out(const struct session *s)
 {
     const struct gate *g = s->wg->gate;
@@ -119,7 +119,7 @@ void health_give_back(struct session *s)
     s->opening->place = 0;
 }
 
-/* ---- what happened ---- */
+/* ---- observations ---- */
 
 void health_on_greeting(struct worker_gate *wg)
 {
@@ -145,22 +145,22 @@ void health_on_failure(struct worker_gate *wg, enum breaker_cause cause)
     note_change(wg, breaker_on_failure(&g->breaker, params(wg), cause, now_ns, dice(g, now_ns)));
 }
 
-/* What the application makes of a ZMTP 2.0 greeting, which Weir passes on, is the client's affair. */
+/* How the application reacts to a ZMTP 2.0 greeting, which Weir passes on, is the client's responsibility. */
 static bool was_asked_in_3(const struct session *s)
 {
     return s->opening->handshake.client.major != 2;
 }
 
-/* libzmq ends a handshake also for what a client has said: a password, a key, a socket type that Weir does not see; and
- * a PAIR ends every connection but the first. With NULL, and a socket type that Weir has checked, nothing of that is
- * left: who is not welcome gets an ERROR. */
+/* libzmq also ends a handshake for something the client has said: a password, a key, a socket type that Weir does not
+ * see. A PAIR ends every connection but the first. With NULL, and a socket type that Weir has checked, no such reason
+ * is left: an unwelcome client gets an ERROR. */
 void health_on_early_end(struct session *s)
 {
-    /* An application that sees clients' addresses may end connections for them, at any point. */
+    /* An application that sees clients' addresses may end connections because of them, at any point. */
     if (s->wg->gate->config->upstream_source == UPSTREAM_SOURCE_CLIENT)
         return;
     const struct handshake *h = &s->opening->handshake;
-    /* After its greeting, the type that the client was judged by; before, any that it had. */
+    /* After its greeting: the type that the client was judged by. Before: any type that it had. */
     enum socket_type app = h->app_greeted ? h->app.socket : gate_socket(s->wg->gate);
     /* A connection that asks has said nothing of its client yet. */
     bool asked = h->asks && !h->app_greeted;
@@ -176,7 +176,7 @@ void health_on_wrong_words(struct session *s)
         health_on_failure(s->wg, BREAKER_HANDSHAKE);
 }
 
-/* Its greeting depends on nothing that a client says. */
+/* The application's greeting depends on nothing that a client says. */
 void health_on_late_handshake(struct session *s)
 {
     if (was_asked_in_3(s))

@@ -12,10 +12,10 @@
 #define MIB  (1024u * 1024u)
 #define MANY 64u
 
-/* What the application does with a connection that it accepts. */
+/* What the application does with a connection that it has accepted. */
 enum manner { GREETS, STAYS_SILENT, HANGS_UP, SHOWS_ITS_GREETING, TALKS_NONSENSE };
 
-/* Clients that come, and an application that may be away. */
+/* Clients, and an application that may be away. */
 struct ward {
     struct stage stage;
     enum manner manner;
@@ -87,7 +87,7 @@ static struct end *come(struct ward *w)
     return e;
 }
 
-/* The application and all that it holds are gone. */
+/* The application and all its connections are gone. */
 static void die(struct ward *w)
 {
     stage_app_stop(&w->stage);
@@ -143,7 +143,7 @@ static void who_comes_while_it_is_open_is_refused(void **state)
     assert_true(late->over && late->in.len == 0);
     assert_int_equal(stage_verdict(&w->stage, VERDICT_BREAKER_OPEN), 2);
     come_back(w, GREETS);
-    pass_time(w, 500 * NS_PER_MS); /* after that one newcomer finds out whether it is back */
+    pass_time(w, 500 * NS_PER_MS); /* after that one newcomer probes whether it is back */
     assert_int_equal(state_of(w), BREAKER_OPEN);
     struct end *again = come(w);
     pass_time(w, 100 * NS_PER_MS);
@@ -180,7 +180,7 @@ static void an_absence_is_asked_about_ever_more_rarely(void **state)
     die(w);
     come(w);
     pass_time(w, 100 * NS_PER_S);
-    /* 2, 4, 8, 8, ... s, half a second more until the client has asked again, and a quarter less by chance. */
+    /* 2, 4, 8, 8, ... s; half a second more until the client has asked again, and up to a quarter less by chance. */
     uint64_t opened = atomic_load(&w->stage.gate.breaker.opened);
     assert_in_range(opened, 10, 20);
     ward_free(w);
@@ -214,8 +214,8 @@ static void broken_handshakes_open_it(void **state)
     }
 }
 
-/* PLAIN and CURVE applications end the connection of whoever does not know the password; a PAIR that of every second
- * client. Clients must not be able to shut the others out. */
+/* PLAIN and CURVE applications end the connection of a client that does not know the password; a PAIR that of every
+ * second client. Clients must not be able to shut the others out. */
 static void what_clients_can_bring_about_opens_nothing(void **state)
 {
     static const enum socket_type types[] = {SOCKET_PAIR, SOCKET_AUTO};
@@ -230,7 +230,7 @@ static void what_clients_can_bring_about_opens_nothing(void **state)
     }
 }
 
-/* So must those who come, ask for a connection, and leave, or never say a word. */
+/* The same holds for clients that connect, ask for a connection, and leave, or never send anything. */
 static void clients_that_leave_open_nothing(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
@@ -263,7 +263,7 @@ static void few_at_a_time_try_a_half_open_gate(void **state)
     uint64_t connects = stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS);
     for (unsigned i = 0; i < 20; i++)
         come(w);
-    /* They know the application from before: the gate still believes its greeting. */
+    /* The clients know the application from before: the gate still believes its greeting. */
     app_facts_learn(&w->stage.gate.app, &(struct handshake_app){.mechanism = MECHANISM_NULL, .minor = 1},
                     stage_now_ns());
     atomic_store(&w->stage.gate.verified_ns, stage_now_ns() + 3600 * NS_PER_S);
@@ -273,7 +273,7 @@ static void few_at_a_time_try_a_half_open_gate(void **state)
     }
     assert_int_equal(state_of(w), BREAKER_HALF_OPEN);
     assert_int_equal(stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects, 2);
-    /* When one of the two leaves, its place is another's. */
+    /* When one of the two leaves, another gets its place. */
     for (unsigned i = 0; stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects == 2; i++) {
         assert_true(i < w->client_count);
         end_close(&w->clients[i]);
@@ -309,7 +309,7 @@ static void who_is_held_back_for_too_long_is_told_why(void **state)
     ward_free(w);
 }
 
-/* It accepts, and says nothing. */
+/* It accepts, and sends nothing. */
 static void silence_opens_it_behind_a_living_connection(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
@@ -337,7 +337,7 @@ static struct ward *ward_with_stalls(void)
     return w;
 }
 
-/* Fills what the kernel takes between Weir and an application that does not read. */
+/* Fills the kernel's buffers between Weir and an application that does not read. */
 static struct end *fill(struct ward *w, struct end *ret_app)
 {
     struct end *c = &w->clients[w->client_count++];
@@ -363,7 +363,7 @@ static void an_application_that_takes_nothing_opens_it(void **state)
     assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 1);
     assert_int_equal(breaker_cause(&w->stage.gate.breaker), BREAKER_STALL);
     assert_false(client->over);
-    /* It goes on: that is all it needs. */
+    /* It goes on reading: that is all it needs. */
     for (unsigned i = 0; i < 1000; i++) {
         end_read(&app, 100000);
         end_write(client, SIZE_MAX);
@@ -384,7 +384,7 @@ static void one_that_takes_a_little_is_alive(void **state)
     stage_pair(&w->stage, &other, &other_app, "DEALER", "ROUTER");
     for (unsigned i = 0; i < 10; i++) {
         stage_sleep(&w->stage, 8 * NS_PER_S);
-        /* One byte of any connection, or a message of its own. */
+        /* One byte on any connection, or a message of the application's own. */
         stream_frame(i % 2 ? &other.out : &other_app.out, 0, 'x', 1);
         end_write(i % 2 ? &other : &other_app, SIZE_MAX);
     }
@@ -405,7 +405,7 @@ static void nobody_waits_for_an_idle_application(void **state)
     ward_free(w);
 }
 
-/* With the defaults nothing is timed, whatever the application does with its time. */
+/* With the defaults no stall is timed, however long the application takes. */
 static void stalls_are_let_be_by_default(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);

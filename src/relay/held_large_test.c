@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Large messages that are held back at their last octet while the application has enough to do, and clients that leave
+/* Large messages that are held back at their last octet while the application is busy, and clients that leave
  * meanwhile. The application's counter says what it has taken. */
 #include "relay/admission.h"
 #include "relay/session.h"
@@ -14,14 +14,14 @@
 #define CLIENTS 6u
 #define SMALL   10u
 #define LARGE   20000u                /* beyond message.hold of these gates */
-#define PIECE   5000u                 /* what a client says at once: a large message comes in pieces */
+#define PIECE   5000u                 /* bytes that a client sends at once: a large message comes in pieces */
 #define WIRE    (2u + SMALL)          /* of a small message */
 #define LARGER  (9u + LARGE)          /* of a large one */
-#define QUICKLY (100 * NS_PER_MS)     /* a wait that is not worth a word */
+#define QUICKLY (100 * NS_PER_MS)     /* a wait too short to matter */
 #define PAUSE   (300 * NS_PER_MS)     /* heartbeat.max_pause of these gates; the counter is believed for a second */
 #define BEFORE  (PAUSE - 2 * QUICKLY) /* ... and well before it */
 
-/* Messages that a stranger says. */
+/* Messages that a stranger sends. */
 static unsigned many(size_t wire)
 {
     return wire < LARGE ? 40 : 4;
@@ -75,7 +75,7 @@ static void say(struct play *p, unsigned client, size_t size)
     stage_rounds(&p->stage, 4);
 }
 
-/* Octets of messages that have come to the application. */
+/* Octets of messages that have reached the application. */
 static size_t came(struct play *p, unsigned client)
 {
     end_read(&p->apps[client], SIZE_MAX);
@@ -96,7 +96,7 @@ static void answer(struct play *p, unsigned client)
     stage_rounds(&p->stage, 4);
 }
 
-/* The application takes what is there, answers, and waits for more. Returns how many messages. */
+/* The application takes the messages that are there, answers, and waits for more. Returns how many. */
 static unsigned take(struct play *p)
 {
     unsigned n = 0;
@@ -114,7 +114,7 @@ static unsigned take(struct play *p)
     return n;
 }
 
-/* Client 0 comes to be established. */
+/* Client 0 becomes established. */
 static void calm(struct play *p)
 {
     for (unsigned n = 0; n < 100; n++) {
@@ -125,7 +125,7 @@ static void calm(struct play *p)
     }
 }
 
-/* Strangers have said more than the application takes, which works on a message of client 0. */
+/* Strangers have sent more than the application takes, which works on a message of client 0. */
 static void strangers_say(struct play *p, size_t size)
 {
     calm(p);
@@ -139,7 +139,8 @@ static void strangers_say(struct play *p, size_t size)
     assert_true(admission_holds(&p->stage.gate));
 }
 
-/* One that waits; CLIENTS: none. Of a small message nothing has come then, of a large one all but the last octet. */
+/* A client that waits; CLIENTS: none. Of a small message nothing has arrived then, of a large one all but the last
+ * octet. */
 static unsigned one_that_waits(struct play *p, size_t wire)
 {
     for (unsigned i = 1; i < CLIENTS; i++)
@@ -177,12 +178,12 @@ static void strangers_wait_at_the_ends_of_large_messages(void **state)
     size_t before = came(&p, 0);
     say(&p, 0, LARGE);
     pass_time(&p, 10 * NS_PER_MS);
-    assert_int_equal(came(&p, 0), before + LARGER); /* who was there before does not wait */
+    assert_int_equal(came(&p, 0), before + LARGER); /* the client that was there before does not wait */
     everything_comes(&p, LARGER);
     play_fini(&p);
 }
 
-/* The time for which Weir keeps an end back is nobody's silence. */
+/* Time for which Weir holds back the end of a message does not count as the client's silence. */
 static void whose_end_is_kept_back_is_not_late(void **state)
 {
     struct play p;
@@ -206,7 +207,7 @@ static void ping_from_application(struct play *p, unsigned client)
     stage_rounds(&p->stage, 4);
 }
 
-/* No PONG fits into the message (end_traffic() would fail), so it waits no longer than an application that sends PINGs
+/* No PONG fits into the message (end_traffic() would fail). So it waits no longer than an application that sends PINGs
  * may be kept without an answer. */
 static void an_end_waits_no_longer_than_pings_allow(void **state)
 {
@@ -225,7 +226,7 @@ static void an_end_waits_no_longer_than_pings_allow(void **state)
     play_fini(&p);
 }
 
-/* ---- who leaves ---- */
+/* ---- clients that leave ---- */
 
 static void it_leaves_and_nothing_more_comes(struct play *p, unsigned one)
 {
@@ -238,7 +239,7 @@ static void it_leaves_and_nothing_more_comes(struct play *p, unsigned one)
     assert_true(p->apps[one].over);
 }
 
-/* Small ones wait whole: nothing of them has come. */
+/* Small ones wait as a whole: nothing of them has arrived. */
 static void what_a_req_has_asked_leaves_with_it(void **state)
 {
     const size_t sizes[] = {SMALL, LARGE}, wires[] = {WIRE, LARGER};
@@ -251,7 +252,7 @@ static void what_a_req_has_asked_leaves_with_it(void **state)
     }
 }
 
-/* What was passed on before stays on its source's account, and is in hand. */
+/* Messages passed before stay on the account of their source, and in hand. */
 static void who_asks_and_leaves_stays_charged(void **state)
 {
     struct play p;
@@ -273,7 +274,7 @@ static void who_asks_and_leaves_stays_charged(void **state)
     play_fini(&p);
 }
 
-/* A note wants no answer: who sends and closes is heard to the end. */
+/* A note wants no answer: the messages of a client that sends and closes are delivered. */
 static void what_a_dealer_has_said_is_passed_on(void **state)
 {
     const size_t sizes[] = {SMALL, LARGE}, wires[] = {WIRE, LARGER};
@@ -290,7 +291,7 @@ static void what_a_dealer_has_said_is_passed_on(void **state)
     }
 }
 
-/* It has closed with an answer unread: no other answer comes through. */
+/* It has closed with an answer unread: no other answer can be delivered. */
 static void what_was_said_on_a_connection_that_was_reset_leaves_with_it(void **state)
 {
     struct play p;

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* Entries of the table that are looked at while the lock is held: 24 KiB. */
+/* Table entries looked at while the lock is held: 24 KiB. */
 #define PAGE 256u
 
 #define SURE_STRETCHES (CALM_TIME_MOST_NS / CALM_STRETCH_NS)
@@ -81,7 +81,7 @@ static size_t restore(struct gate *g, const struct claims_state_part *p, uint64_
         struct claims_kept row = claims_state_entry(p, i);
         kept += claims_restore(&g->limiter.limit.claims, &row, calm, passed_ns, now_ns) > 0;
     }
-    if (!kept) /* all have faded: a gate that begins anew learns sooner */
+    if (!kept) /* all have faded: a gate that starts over learns sooner */
         calm_time_resume(calm, 0);
     pthread_mutex_unlock(&g->limiter.lock);
     return kept;

@@ -20,16 +20,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* When the kernel has no memory for what is to be written (ENOBUFS of Unix sockets), the next try. */
+/* The time until the next try when the kernel had no memory for a write (ENOBUFS of Unix sockets). */
 #define STARVED_NS (10 * NS_PER_MS)
 
-/* What one turn may move before others have theirs. */
+/* Bytes that one turn may move before others have theirs. */
 #define TURN_BYTES (256u * 1024u)
 
-/* A smaller buffer takes the place of a larger one only above this. */
+/* A smaller buffer replaces a larger one only above this. */
 #define SHRINK_ABOVE_BYTES 4096u
 
-/* Held bytes up to this are copied in front of what is read. */
+/* Up to this many held bytes are copied in front of a read. */
 #define HELD_SMALL_BYTES 4096u
 
 struct side *lane_from(const struct lane *l, struct session *s)
@@ -74,8 +74,8 @@ void lane_fini(struct lane *l, struct session *s)
     traffic_fini(&l->traffic, &c);
 }
 
-/* A buffer of at least `need` bytes; what the old one held is the caller's business. False: no memory, nothing changed.
- */
+/* Takes a buffer of at least `need` bytes; the caller handles the contents of the old one. False: no memory, nothing
+ * changed. */
 static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t **ret_old, uint32_t *ret_old_cap)
 {
     uint32_t cap;
@@ -100,7 +100,7 @@ static void put_back(struct session *s, uint8_t *buf, uint32_t cap)
     bufpool_put(&s->wg->worker->pool, buf, cap);
 }
 
-/* Room for `more` bytes behind `end`, with everything moved to the front. */
+/* Makes room for `more` bytes behind `end`, by moving everything to the front. */
 static bool make_room(struct lane *l, struct session *s, size_t more)
 {
     size_t used = l->end - l->start;
@@ -149,7 +149,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     session_begin_lag(s);
 }
 
-/* Time that the receiver took, or Weir, does not count against the sender of the message that is on its way. */
+/* Time that the receiver or Weir took does not count against the sender of the incomplete message. */
 static void restart_clock(struct lane *l, struct session *s)
 {
     if (l->traffic.inbound && s->begun_ns)
@@ -178,7 +178,8 @@ static void resume(struct lane *l, struct session *s)
     cell_sub(session_cells(s), CELL_PAUSED, 1);
 }
 
-/* The receiver is gone. The application's end still delivers what it has said; a client's is simply over. */
+/* The receiver is gone. If it is the application, its end still delivers what it has sent; if it is the client, the
+ * session is over. */
 static void on_write_error(struct lane *l, struct session *s)
 {
     if (!l->traffic.inbound) {
@@ -237,7 +238,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     return n;
 }
 
-/* Writes what was admitted before. True when all of it is gone. */
+/* Writes the bytes admitted before. True when all of them are gone. */
 static bool flush(struct lane *l, struct session *s)
 {
     if (l->start < l->ready) {
@@ -296,8 +297,8 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     return n;
 }
 
-/* The beginning of a long message is in the lane's buffer: the rest goes behind it, so that no byte is moved twice; for
- * `more` bytes room is made. */
+/* The beginning of a long message is in the lane's buffer. The rest is read behind it, so that no byte is moved twice.
+ * Makes room for `more` bytes. */
 static bool read_behind(struct lane *l, struct session *s, size_t more, struct window *w)
 {
     if (!make_room(l, s, more)) {
@@ -341,13 +342,13 @@ static bool next_window(struct lane *l, struct session *s, struct window *w)
         return false;
     if (grant == MEMORY_WITHIN)
         return read_behind(l, s, l->cap - held, w);
-    /* Copying what is held costs little beside a read that brings more than that; beside a trickle it would cost an
-     * attacker's victim dearly. */
+    /* Copying the held bytes costs little beside a read that brings more than that. Beside a trickle it would be
+     * expensive, and an attacker could cause that. */
     bool cheap = held <= HELD_SMALL_BYTES || (held <= SCRATCH_HEAD_BYTES && l->last_read >= held);
     return cheap ? read_to_scratch(l, s, w) : read_behind(l, s, held < 65536 ? held : 65536, w);
 }
 
-/* ---- keeping what waits ---- */
+/* ---- keeping bytes that wait ---- */
 
 /* Puts the unwritten spans and the kept bytes into the lane's buffer, in this order. */
 static void gather(struct lane *l, const struct traffic_result *r, const struct bytes *spans, size_t unsent,
@@ -367,7 +368,7 @@ static void gather(struct lane *l, const struct traffic_result *r, const struct 
     l->end = (uint32_t)(unsent + kept);
 }
 
-/* After judging and writing: `spans` are what was not written. False: no memory. */
+/* After judging and writing: `spans` were not written. False: no memory. */
 static bool keep_rest(struct lane *l, struct session *s, const struct window *w, const struct traffic_result *r,
                       const struct bytes *spans, size_t unsent)
 {
@@ -378,7 +379,7 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
         drop_buffer(l, s);
         return true;
     }
-    /* Within the buffer nothing has to move as long as only its front was written. */
+    /* Within the buffer nothing has to move while only its front was written. */
     if (!w->in_scratch && unsent == 0) {
         l->start = l->ready = (uint32_t)(r->keep - l->buf);
         l->scanned = (uint32_t)(r->scanned - l->buf);
@@ -388,7 +389,7 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
         if (!swap_buffer(l, s, unsent + kept, &old, &old_cap))
             return false;
     } else if (l->cap > SHRINK_ABOVE_BYTES && unsent + kept <= l->cap / 4) {
-        /* A few bytes must not keep a large buffer to themselves; if there is no smaller one now, they may. */
+        /* A few bytes must not occupy a large buffer; if no smaller one is available now, they may. */
         (void)!swap_buffer(l, s, unsent + kept, &old, &old_cap);
     }
     gather(l, r, spans, unsent, r->keep, kept, scanned);
@@ -445,7 +446,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
     }
     session_arm(s, s->resume_ns);
     session_hold(s);
-    /* A turn that it cannot use now is somebody else's. */
+    /* A grant that it cannot use now goes to others. */
     if (l->traffic.inbound)
         admission_rest(s);
 }
@@ -464,7 +465,7 @@ static bool end_pause(struct lane *l, struct session *s)
     return true;
 }
 
-/* Whether it is this lane's turn. */
+/* Whether the lane is not in line. */
 static bool has_turn(struct lane *l, struct session *s)
 {
     if (l->traffic.inbound && s->in_line) {
@@ -477,7 +478,7 @@ static bool has_turn(struct lane *l, struct session *s)
     return true;
 }
 
-/* Starts or ends the clock of the message that is on its way. */
+/* Starts or ends the clock of the incomplete message. */
 static void follow_message(struct lane *l, struct session *s, const struct traffic_result *r)
 {
     if (!l->traffic.inbound)
@@ -496,7 +497,7 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
     session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
 }
 
-/* While a client is paused, the application's PINGs are answered for it. */
+/* While a client is paused or in line, the application's PINGs are answered for it. */
 static void answer_ping(struct session *s, const struct traffic_ping *ping)
 {
     uint8_t pong[ZMTP_PONG_MAX];
@@ -507,7 +508,7 @@ static void answer_ping(struct session *s, const struct traffic_ping *ping)
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
 }
 
-/* Who sends PINGs waits for an answer, and who hears one with a TTL for the next. */
+/* An end that sends PINGs waits for an answer, and one that receives a PING with a TTL waits for the next. */
 static void note_ping(struct lane *l, struct session *s, const struct traffic_ping *ping)
 {
     s->app_listens |= !l->traffic.inbound || ping->ttl != 0;
@@ -603,8 +604,8 @@ static void finish(struct lane *l, struct session *s)
         return;
     l->shut = true;
     if (!l->traffic.inbound) {
-        /* The application has closed: what it said was passed on, and nobody is there for what the client may still
-         * say. */
+        /* The application has closed: its bytes were passed on, and nothing is there for bytes that the client may
+         * still send. */
         if (!s->up.shut)
             reach_doubt(s->wg);
         session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
@@ -620,8 +621,8 @@ static void finish(struct lane *l, struct session *s)
         shutdown(s->back.watch.fd, SHUT_WR);
 }
 
-/* Subscriptions of one who has left are nobody's: at the pace of a limit, or of a publisher that takes them in when it
- * publishes, what waits in the kernel could take hours. */
+/* The client's subscriptions are of no use any more, because it has left. Processing the rest in the kernel could take
+ * hours, at the pace of a limit, or of a publisher that takes them in when it publishes. */
 static bool speaks_for_nobody(const struct lane *l, const struct session *s)
 {
     return l->traffic.subscriber && s->front.hup && (l->paused || l->blocked);
@@ -662,7 +663,7 @@ bool lane_is_quiet(const struct lane *l)
     return l->start == l->end && !traffic_in_message(&l->traffic);
 }
 
-/* Puts admitted bytes in front of what is held. Only while nothing admitted waits. */
+/* Puts admitted bytes in front of the held ones. Only while nothing admitted waits. */
 static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes, size_t len)
 {
     if (!make_room(l, s, len))
@@ -682,7 +683,7 @@ bool lane_may_inject(const struct lane *l, struct session *s)
            traffic_at_boundary(&l->traffic);
 }
 
-/* `keep`: what the receiver does not take now waits for it. */
+/* `keep`: bytes that the receiver does not take now are kept for it. */
 static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, size_t len, bool keep)
 {
     if (!lane_may_inject(l, s))

@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A lane: one direction of an open session. Reads, has every byte judged, writes what was admitted. It owns a buffer
- * only while bytes wait:
+ * A lane: one direction of an open session. It reads, has every byte judged (security/traffic.h), and writes what was
+ * admitted.
+ *
+ * It owns a buffer only while bytes wait:
  *
  *   buf  [start, ready)    admitted, not yet written (the receiver takes nothing: backpressure)
- *        [ready, scanned)  the beginning of a message that is held until it is whole
+ *        [ready, scanned)  the beginning of a message that is held until it is complete
  *        [scanned, end)    read, not yet judged (the lane is paused)
  *
- * Nothing is read while anything is admitted or unjudged, so a lane holds at most one read (4 KiB to 256 KiB, halved
- * each time the receiver does not keep up or a limit makes the lane wait, doubled while neither happens) and one held
- * message (message.hold).
+ * Nothing is read while anything is admitted or unjudged. A lane thus holds at most one read and one held message
+ * (message.hold). A read is 4 KiB to 256 KiB: halved each time the receiver does not keep up or a limit makes the lane
+ * wait, doubled while neither happens.
+ *
+ * States are flags, and several may be set. A lane reads only while none of the first four is.
+ *
+ *   flag        set                                                  cleared
+ *   blocked     the receiver did not take everything                 all admitted bytes are written
+ *   paused      a rate limit was reached                             at the session's resume_ns
+ *   held_back   its session is in line (admission.h; inbound only)   the session's turn has come
+ *   pressed     memory is short (memory.h)                           at the session's next turn
+ *   eof         the sender has closed, and everything was read       never
+ *   shut        eof, and everything was written; or the receiver     never
+ *               is gone
+ *
+ * Once everything after eof was written, the inbound lane shuts down the application's end for writing, or closes the
+ * session if the client is a subscriber. The outbound lane closes the session.
+ *
+ * Threads: belongs to the session's worker.
  */
 #ifndef WEIR_RELAY_LANE_H
 #define WEIR_RELAY_LANE_H
@@ -30,16 +48,16 @@ struct lane {
     struct traffic traffic;
     uint8_t *buf;
     uint32_t cap, start, ready, scanned, end;
-    uint32_t last_read; /* what the last read brought */
+    uint32_t last_read; /* bytes of the last read */
     uint8_t read_log2;
     bool eof;            /* the sender has closed, and everything was read */
-    bool shut;           /* ... and the receiver was told */
+    bool shut;           /* ... and the receiver was told, or is gone */
     bool blocked;        /* the receiver takes nothing */
-    bool paused;         /* a limit says so, until the session's resume_ns */
-    bool noted_late;     /* the message now incomplete is late for a rule in shadow, and counted */
-    bool pressed;        /* not read for want of memory (memory.h) */
-    bool held_back;      /* it is not its turn (admission.h) */
-    uint64_t blocked_ns; /* while it is blocked: when the receiver last took something, or was blocked */
+    bool paused;         /* a limit makes it wait until the session's resume_ns */
+    bool noted_late;     /* the incomplete message is late for a rule in shadow, and was counted */
+    bool pressed;        /* not read because memory is short (memory.h) */
+    bool held_back;      /* its session is in line (admission.h) */
+    uint64_t blocked_ns; /* while it is blocked: when the receiver last took something, or when it was blocked */
     uint64_t messages;
     uint64_t passed; /* bytes written */
 };
@@ -49,19 +67,21 @@ void lane_init(struct lane *l, bool inbound, bool zmtp2, bool curve, bool subscr
 /* Frees the buffer and gives back reservations. */
 void lane_fini(struct lane *l, struct session *s);
 
-/* Bytes that came before the lane was there, to be judged first. False: no memory. */
+/* Bytes that arrived before the lane existed, to be judged first. False: no memory. */
 MUST_USE bool lane_preload(struct lane *l, struct session *s, struct bytes bytes);
 
-/* Moves bytes for a bounded turn. True: there is more to do at once. May close the session. */
+/* Moves bytes for a bounded turn. True: more can be done at once. May close the session. */
 bool lane_run(struct lane *l, struct session *s);
 
 /* Whether nothing waits and the last bytes ended a message. */
 bool lane_is_quiet(const struct lane *l);
 
-/* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. */
+/* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. May close the
+ * session. */
 bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
 
-/* Sends a message of Weir's own there: what the receiver does not take at once waits for it. May close the session. */
+/* Sends a message of Weir's own between two messages. Bytes that the receiver does not take at once are kept. May close
+ * the session. */
 bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len);
 
 /* Whether a frame could be sent now. */
@@ -71,7 +91,7 @@ bool lane_may_inject(const struct lane *l, struct session *s);
 struct side *lane_from(const struct lane *l, struct session *s);
 struct side *lane_to(const struct lane *l, struct session *s);
 
-/* What the kernel had no memory for when it was last written is tried again. At the session's alarm. */
+/* At the session's alarm: retries a write for which the kernel had no memory. */
 void lane_try_starved(struct lane *l, struct session *s);
 
 #endif

@@ -12,12 +12,12 @@
 #define PLAYS      10
 #define STEPS_MOST 1000000u
 
-/* One direction of a pair: what is said goes to from->out, what of it must arrive is noted here. */
+/* One direction of a pair: bytes to send go to from->out, bytes that must arrive are recorded here. */
 struct flow {
     struct end *from, *to;
     struct stream expected;
     bool limited;     /* towards the application: drops apply */
-    unsigned stalled; /* steps for which the receiver reads nothing */
+    unsigned stalled; /* steps in which the receiver reads nothing */
 };
 
 struct play {
@@ -135,7 +135,7 @@ static void check_flow(struct flow *f)
     stream_free(&f->expected);
 }
 
-/* Leaves in a random way: the client, the application, or the gate ends the connection, in the middle of something. */
+/* Ends in a random way: the client, the application, or the gate ends the connection, in the middle of something. */
 static void play_close(struct play *p)
 {
     for (unsigned i = 0; i < FLOWS; i++)
@@ -193,7 +193,7 @@ static void what_is_over_a_limit_is_left_out_whole(void **state)
         play_open(&p);
         stage_disturb(property_below(&p.random, 4) ? &p.random : NULL);
         play(&p, 400);
-        /* The last ones may be among those left out, and still on their way. */
+        /* The last ones may be among the dropped, and still under way. */
         for (unsigned n = 0; n < 1000 && judged(&p.stage) < 400 * PAIRS; n++)
             stage_round(&p.stage);
         assert_int_equal(judged(&p.stage), 400 * PAIRS);
@@ -222,7 +222,7 @@ static void what_is_over_a_rate_waits(void **state)
     assert_true(pauses > 0 && p.pongs > 0);
 }
 
-/* The kernel has no memory for a while, of which no event tells: it is tried again. */
+/* The kernel has no memory for a while, which no event reports: the write is retried. */
 static void what_the_kernel_had_no_memory_for_is_tried_again(void **state)
 {
     static const uint8_t message[] = {0x00, 5, 'h', 'e', 'l', 'l', 'o'};

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* Whether nothing has to be done for it. */
+/* Whether the ban stands already, so that nothing has to be done. */
 static bool stands(struct bans *t, const struct network *who, uint64_t now_ns)
 {
     struct ban b;
@@ -17,7 +17,7 @@ static size_t lift_if_listed(struct bans *t, const struct network *who, uint64_t
     return bans_get(t, who, now_ns, &b) && b.reason == BAN_REASON_LIST && bans_lift(t, who, now_ns);
 }
 
-/* Both are in order: those of `was` that `now` does not have. First, so that they leave room. */
+/* Lifts those of `was` that `now` does not have; both are sorted. Comes first, so that they leave room. */
 static size_t lift_the_gone(struct bans *t, const struct ban_lists *was, const struct ban_lists *now, uint64_t now_ns)
 {
     size_t n = 0, lifted = 0;

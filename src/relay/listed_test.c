@@ -54,7 +54,7 @@ static void lists_come_and_go(void **state)
     assert_int_equal(apply(t, &none, &first).set, 3);
     assert_true(has(t, "192.0.2.0/24", BAN_REASON_LIST) && has(t, "2001:db8::/32", BAN_REASON_LIST));
     uint64_t seq = bans_seq(t);
-    assert_int_equal(apply(t, &first, &first).set, 0); /* nothing changes for whoever follows */
+    assert_int_equal(apply(t, &first, &first).set, 0); /* no change for those that follow the table */
     assert_int_equal(bans_seq(t), seq);
     struct listed_result r = apply(t, &first, &second);
     assert_int_equal(r.set, 1);
@@ -79,7 +79,7 @@ static void what_others_have_said(void **state)
     assert_int_equal(apply(t, &none, &lists).set, 3);
     assert_true(has(t, "192.0.2.1", BAN_REASON_LIST) && has(t, "192.0.2.2", BAN_REASON_LIST));
     assert_true(has(t, "192.0.2.3", BAN_REASON_OPERATOR));
-    /* An operator lifts one, until the lists are read again; and one of his own outlives the list. */
+    /* An operator lifts one, until the lists are read again. An operator's own ban outlives the list. */
     assert_true(bans_lift(t, &n[3], START));
     assert_int_equal(apply(t, &lists, &lists).set, 1);
     assert_true(has(t, "192.0.2.4", BAN_REASON_LIST));
@@ -93,7 +93,7 @@ static int compare(const void *a, const void *b)
     return network_compare(a, b);
 }
 
-/* As many as there may be, wherever they lie, find their places: a handful of sets at most is full. */
+/* The largest number of networks, wherever they lie, finds room: at most a few sets are full. */
 static void the_largest_lists_have_room(void **state)
 {
     struct property_rng rng = property_rng_new("listed");

@@ -18,10 +18,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Accepted in one turn, so that a storm of newcomers does not keep the others waiting. */
+/* Connections accepted in one turn, so that a storm of newcomers does not hold up other work. */
 #define ACCEPTS_A_TURN 8
 
-/* When the system has no descriptor or memory for a newcomer, the next try. */
+/* The time until the next try when the system has no descriptor or memory for a newcomer. */
 #define ACCEPT_AGAIN_NS (100 * NS_PER_MS)
 
 void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)
@@ -36,13 +36,13 @@ void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum
 
 /* ---- a full gate ---- */
 
-/* One in so many connections is kept for sources in good standing. */
+/* One connection in this many is reserved for sources in good standing. */
 #define RESERVE_SHARE 16u
 
-/* Newcomers let in on the promise of another worker that somebody gives way there. */
+/* Newcomers let in because another worker was asked to make a session give way. */
 #define ASKED_MOST 8u
 
-/* The connections that a newcomer may be one of. */
+/* The number of connections up to which this newcomer may come in. */
 static uint32_t connections_for(const struct gate *g, const struct source *source, enum standing standing)
 {
     uint32_t max = atomic_load(&g->max_connections), regulars = atomic_load(&g->regulars);
@@ -57,13 +57,13 @@ static bool closes(struct session *s)
     return s != NULL;
 }
 
-/* Closes who is of no use here. False: nobody is. */
+/* Closes a session that is of no use here. False: there is none. */
 static bool useless_gives_way(struct worker_gate *wg)
 {
     return closes(entry_pick(wg)) || closes(strangers_pick(wg, false));
 }
 
-/* ... or who is of least use, for a newcomer of this source (NULL: one of another worker). */
+/* ... or the one of least use, for a newcomer of this source (NULL: one of another worker). */
 static bool idle_gives_way(struct worker_gate *wg, const struct source *source, enum standing standing)
 {
     return closes(strangers_pick_idle(wg, source, standing)) || closes(strangers_pick(wg, true));
@@ -97,7 +97,7 @@ void listener_give_way(struct worker *w)
             ;
 }
 
-/* A gate for one has nobody who is worth less than the newcomer. */
+/* In a gate for one connection, nothing is worth less than the newcomer. */
 static bool make_room(struct worker_gate *wg, const struct source *source)
 {
     struct gate *g = wg->gate;
@@ -107,7 +107,7 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
         return true;
     if (standing == STANDING_USELESS || atomic_load(&g->max_connections) == 1)
         return false;
-    /* Whoever was asked may have nobody. */
+    /* The worker that was asked may have none. */
     return useless_gives_way(wg) || (open < most + ASKED_MOST && ask_elsewhere(wg)) ||
            idle_gives_way(wg, source, standing);
 }
@@ -166,7 +166,7 @@ static void accept_later(struct worker_gate *wg, int error)
     timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ACCEPT_AGAIN_NS);
 }
 
-/* No unfinished handshake makes room: newcomers wait in the kernel until one is over, or does. */
+/* No unfinished handshake makes room: newcomers wait in the kernel until one is over, or makes room. */
 static void wait_for_room(struct worker_gate *wg)
 {
     wg->crowded_out = true;
@@ -178,7 +178,7 @@ static bool is_shortage(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
-/* accept() says that descriptors are out before it looks whether anybody is there. */
+/* accept() reports that descriptors are out before it checks whether a connection waits. */
 static bool somebody_waits(const struct worker_gate *wg)
 {
     struct pollfd p = {.fd = wg->listener.fd, .events = POLLIN};
@@ -202,11 +202,11 @@ void listener_on_event(struct worker_gate *wg)
             accept_later(wg, -fd);
             return;
         }
-        /* Anything else concerns one newcomer that is gone already. */
+        /* Any other error concerns one newcomer that is gone already. */
         if (fd >= 0)
             take(wg, fd, &addr);
     }
-    /* More may be waiting, and an edge is told only once: go on after the others' turn. */
+    /* More may be waiting, and an edge is reported only once: go on after the others' turn. */
     if (wg->listener.fd >= 0)
         timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Who comes in, and who waits; who gives way at a full gate: strangers_test.c. */
+/* Which newcomer comes in, and which waits. strangers_test.c tests which session gives way at a full gate. */
 #include "relay/connects.h"
 #include "relay/crowd.h"
 #include "relay/entry.h"
@@ -65,7 +65,7 @@ static unsigned connects(struct crowd *c)
     return c->app_count;
 }
 
-/* The application shakes hands in the thread that carries everybody's messages: with a few at a time, though one that
+/* The application shakes hands in the thread that carries all messages: with a few clients at a time. But a client that
  * it leaves waiting does not keep the others out. */
 static void the_application_is_asked_by_a_few_at_a_time(void **state)
 {
@@ -97,14 +97,14 @@ static unsigned greeted(const struct crowd *c)
     return n;
 }
 
-/* Who is in has requests that wait: newcomers get in at a pace, the last and the first of them in turn. */
+/* A connected client has requests that wait: newcomers get in at a pace, the last and the first of them alternately. */
 static void newcomers_come_slowly_to_a_busy_application(void **state)
 {
     struct crowd *c = crowd_new();
     stage_start(&c->stage);
     come(c, HOST(1));
     settle(c);
-    c->stage.gate.limiter.limit.queue.count = 1; /* somebody */
+    c->stage.gate.limiter.limit.queue.count = 1; /* one connection */
     atomic_store(&c->stage.gate.limiter.waiting, 1);
     for (unsigned i = 0; i < 9; i++) {
         come(c, HOST(2 + i));
@@ -180,7 +180,7 @@ static void many_of_one_source_wait_for_one_another(void **state)
     crowd_free(c);
 }
 
-/* Who has said all that it can say does not pay for those who say nothing. */
+/* A client that has sent all it can send does not make room for silent ones. */
 static void who_waits_for_the_application_is_not_the_one_that_goes(void **state)
 {
     struct crowd *c = crowd_new();
@@ -202,7 +202,7 @@ static void who_waits_for_the_application_is_not_the_one_that_goes(void **state)
     crowd_free(c);
 }
 
-/* As many as may be half-open wait for the application: the others wait in the kernel, and nobody is ended. */
+/* As many as may be half-open wait for the application: the others wait in the kernel, and none is closed. */
 static void newcomers_wait_while_all_wait_for_the_application(void **state)
 {
     struct crowd *c = crowd_new();
@@ -222,7 +222,7 @@ static void newcomers_wait_while_all_wait_for_the_application(void **state)
     crowd_free(c);
 }
 
-/* A source whose connections end without a word stands behind those of which nothing is known, before the application
+/* A source whose connections end without a word comes after those of which nothing is known, in the order of connects
  * and for a place. */
 static void who_was_of_no_use_comes_last(void **state)
 {
@@ -252,7 +252,7 @@ static void who_was_of_no_use_comes_last(void **state)
     unsigned strangers = 0;
     for (unsigned i = 0; i < 6; i++)
         strangers += end_is_greeted(&c->clients[first + 12 + i]);
-    /* Two of the others had their turn already, and one turn in eight is theirs. */
+    /* Two of the others had their turn already, and they get one turn in eight. */
     assert_in_range(strangers, 4, 6);
     crowd_free(c);
 }
@@ -351,7 +351,7 @@ static void who_comes_later_does_not_overtake(void **state)
     for (unsigned i = 0; i < 3; i++)
         come_silently(c, HOST(1));
     settle(c);
-    /* One comes at every moment; the rate lets one of ten in. */
+    /* A newcomer comes at every moment; the rate lets one in ten in. */
     for (unsigned i = 0; i < 20; i++) {
         come_silently(c, HOST(1));
         settle(c);
@@ -362,7 +362,7 @@ static void who_comes_later_does_not_overtake(void **state)
     crowd_free(c);
 }
 
-/* Two hundred clients behind one address that come, shake hands, leave, and come again: the rate is for them. */
+/* Two hundred clients behind one address connect, shake hands, leave, and come again: the rate applies to them. */
 static void a_storm_that_comes_to_nothing_is_let_in_at_the_rate(void **state)
 {
     struct crowd *c = crowd_in_line(100, 10);

@@ -5,19 +5,19 @@
 #include "relay/peer.h"
 #include "relay/session.h"
 
-/* Of those who wait for memory so many may try again, each time after this. */
+/* Sessions that may try again at once, and the time between two tries. */
 #define TRIES_AT_ONCE 128u
 #define TRY_AGAIN_NS  (10 * NS_PER_MS)
 
-/* Who is heaviest is looked for so many times, and not again before this. */
+/* How often the heaviest session is looked for at a time, and the pause after that. */
 #define CUTS_AT_ONCE 8u
 #define CUT_AGAIN_NS NS_PER_MS
 
-/* Each time among the sources that hold something and were looked at longest ago, until so many connections were. With
- * more than that, the heaviest of a part is cut. */
+/* Each look covers the sources that hold something and were visited longest ago, until this many connections were
+ * visited. With more than that, the heaviest of a part is cut. */
 #define CONNECTIONS_LOOKED_AT 512u
 
-/* ---- what is held ---- */
+/* ---- held buffers ---- */
 
 void memory_took(struct session *s, uint32_t cap)
 {
@@ -27,7 +27,7 @@ void memory_took(struct session *s, uint32_t cap)
         list_push(&w->holding, &s->peer->in_holding);
     }
     s->peer->held += cap / BUFPOOL_MIN_BYTES;
-    /* Many may take much within one round. */
+    /* Many sessions may take much within one round. */
     (void)pressure_update(w->pressure, account_held(w->account));
 }
 
@@ -48,7 +48,7 @@ static uint64_t share_of(const struct worker_gate *wg)
 
 /* ---- reading ---- */
 
-/* Buffers are powers of two: what is kept and what is read may need one of twice their size. */
+/* Buffers are powers of two: the kept bytes and a read may need one of twice their size. */
 static uint64_t need_of(const struct lane *l)
 {
     return 2 * ((uint64_t)(l->end - l->start) + ((uint64_t)1 << l->read_log2));
@@ -60,9 +60,9 @@ static bool has_room(const struct lane *l, const struct session *s)
     return pressure_has_room(w->pressure->limit_bytes, account_held(w->account), need_of(l));
 }
 
-/* A connection that holds nothing, or whose sender has left: that one brings what the kernel still holds of it and then
- * gives everything back, but its end stands behind that, so it may go further. Reads no more than the least, if
- * anything. */
+/* Spared: a connection that holds nothing, or one whose sender has left. The latter brings what the kernel still holds
+ * of it and then gives everything back. Its end stands behind those bytes, so it may go further. Reads at most the
+ * minimum. */
 static bool is_spared(struct lane *l, struct session *s)
 {
     const struct worker *w = s->wg->worker;
@@ -145,9 +145,9 @@ bool memory_admits(struct worker_gate *wg, const struct source *source)
 
 /* ---- cutting ---- */
 
-/* The bytes that would come free if this connection were cut: those of a message that is not complete, or of what its
- * client does not take. What waits for the application is nobody's to cut, and neither is what an application holds
- * back by design. */
+/* The bytes that would come free if this connection were cut: those of an incomplete message, or those that its client
+ * does not take. Bytes that wait for the application are not cut, nor are bytes that an application holds back by
+ * design. */
 static uint32_t cuttable(const struct session *s)
 {
     const struct lane *up = &s->up, *down = &s->down;
@@ -161,7 +161,8 @@ static uint32_t cuttable(const struct session *s)
     return bytes;
 }
 
-/* Of the two the one to be cut: of the source that holds more; then who holds more; then who has held it longer. */
+/* Which of the two is cut: the one whose source holds more; then the one that holds more; then the one that has held it
+ * longer. */
 static bool is_heavier(const struct session *a, const struct session *b)
 {
     if (a->peer->held != b->peer->held)
@@ -182,7 +183,8 @@ static struct session *heaviest_of(const struct peer *p, struct session *most)
     return most;
 }
 
-/* NULL when nobody who was looked at holds even half an equal share: then it is not messages that fill the memory. */
+/* NULL when no visited session's source holds even half an equal share: then it is not messages that fill the
+ * memory. */
 static struct session *heaviest(struct worker *w)
 {
     struct session *most = NULL;

@@ -24,7 +24,7 @@
 #define UNDER_SANITIZER false
 #endif
 
-/* A client of each kind does what makes the relay allocate: a routing id, held messages, a receiver that takes nothing,
+/* One client of each kind makes the relay allocate: a routing id, held messages, a receiver that takes nothing,
  * topics. */
 struct life {
     struct stage stage;
@@ -101,7 +101,7 @@ static void die(struct life *l)
     stage_rounds(&l->stage, 4);
 }
 
-/* Either nothing came of the refusal, or somebody was told why. */
+/* Either the refusal had no effect, or it was reported. */
 static void check(struct life *l)
 {
     bool whole = is_whole(l);
@@ -167,8 +167,8 @@ static uint64_t refused_for_memory(const struct stage *s)
            stage_verdict(s, VERDICT_MEMORY_GIVE_WAY);
 }
 
-/* From not enough for a session up to plenty: the limit is never passed, and what does not fit is refused by name, or
- * waits. */
+/* From too little for a session up to plenty: the limit is never exceeded. A connection or message that does not fit is
+ * refused with its verdict, or waits. */
 static void every_limit_is_kept(void **state)
 {
     unsigned went_well = 0;
@@ -210,7 +210,7 @@ static void come_from(struct stage *s, struct end *client, struct end *app, uint
     stream_free(&client->in);
 }
 
-/* Of a source of its own, allocator's share included, beside the 64 bytes in the source table. */
+/* From a source of its own, including the allocator's share, in addition to the 64 bytes in the source table. */
 static void an_idle_connection_costs_less_than_a_kibibyte(void **state)
 {
     struct stage s;

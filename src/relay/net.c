@@ -11,14 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Dead peers are noticed after about two minutes: 60 s of silence, then a probe every 10 s. */
+/* A dead peer is noticed after about two minutes: 60 s of silence, then a probe every 10 s. */
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     6
 
 static void set_int(int fd, int level, int option, int value)
 {
-    /* These options only improve things; a kernel that refuses one is no reason to refuse service. */
+    /* These options only improve service; a kernel that refuses one is no reason to refuse it. */
     (void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
@@ -34,7 +34,7 @@ static int fail_closed(int fd, int error)
     return -error;
 }
 
-/* Connections inherit these from the socket that accepts them, at no cost. */
+/* Connections inherit these from the listening socket, at no cost. */
 static void set_for_clients(int fd)
 {
     set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -89,7 +89,7 @@ static bool fall_back_to_v4(struct endpoint *e, int error)
     return true;
 }
 
-/* A socket file whose owner is gone may be replaced; one that answers, or any other file, may not. */
+/* A socket file whose owner is gone may be replaced. A socket that answers, or any other file, may not. */
 static bool is_stale_socket(const struct endpoint *e)
 {
     struct stat st;
@@ -133,7 +133,7 @@ int net_listen(struct endpoint *e, bool first, bool share)
         alone = read_back(e, alone);
         if (!share || alone < 0)
             return alone;
-        /* The port is free, and its number is known now; it is taken again in shared mode at once. */
+        /* The port is free and its number is known now; it is taken again in shared mode at once. */
         close(alone);
     }
     return listen_tcp(e, share);
@@ -180,7 +180,7 @@ void net_shrink(int fd)
     set_int(fd, SOL_SOCKET, SO_RCVBUF, 1);
 }
 
-/* More than any receive buffer holds. With MSG_TRUNC TCP throws away instead of copying; other sockets would copy. */
+/* More than any receive buffer holds. With MSG_TRUNC, TCP discards instead of copying; other sockets would copy. */
 #define DISCARD_BYTES (64u << 20)
 
 void net_discard(int fd)
@@ -193,9 +193,9 @@ void net_discard(int fd)
     (void)ignored;
 }
 
-/* Whoever asks again and again for a port of the ephemeral range where nobody listens is some day given that port as
- * its own, and then is connected with itself (TCP's simultaneous open), which keeps the application from listening
- * there. Reset, so that the port is free at once. */
+/* A process that asks again and again for a port of the ephemeral range where nobody listens may at some point get that
+ * port as its own. It is then connected with itself (TCP's simultaneous open), which keeps the application from
+ * listening there. Such a connection is reset, so that the port is free at once. */
 static bool refuse_oneself(int fd)
 {
     struct sockaddr_storage own = {0}, peer = {0};
@@ -209,10 +209,10 @@ static bool refuse_oneself(int fd)
     return true;
 }
 
-/* The address `from`, in the form that a socket towards `e` wants. False: it cannot be one's there. */
+/* The address `from`, in the form that a socket towards `e` needs. False: it cannot be used there. */
 static bool source_for(const struct endpoint *e, const struct addr *from, struct endpoint *ret)
 {
-    bool mapped = from->kind == ADDR_V4; /* where the socket is one of IPv6 */
+    bool mapped = from->kind == ADDR_V4; /* an IPv4 address on an IPv6 socket */
     if (endpoint_refuses_source(e, from))
         return false;
     *ret = *e;
@@ -226,8 +226,8 @@ static bool source_for(const struct endpoint *e, const struct addr *from, struct
     return true;
 }
 
-/* Any port, for those of one client may be in use here for another gate. It is chosen by connect(2), when it is known
- * where to, so that there are enough of them. */
+/* Any port: a client's own port may be in use here for another gate. connect(2) chooses it, when the destination is
+ * known, so that there are enough of them. */
 static int take_address(int fd, const struct endpoint *e, const struct addr *from)
 {
     struct endpoint own;
@@ -299,7 +299,7 @@ size_t net_descriptor_limit(int process)
 {
     char path[64];
     snprintf(path, sizeof(path), "/proc/%d/limits", process);
-    FILE *f = fopen(path, "re"); /* made by the kernel on the spot: it waits for no disk */
+    FILE *f = fopen(path, "re"); /* the kernel generates it on the spot: no disk access */
     if (!f)
         return 0;
     size_t limit = limit_from_proc(f);

@@ -14,37 +14,37 @@
  */
 MUST_USE int net_listen(struct endpoint *e, bool first, bool share);
 
-/* Accepts one connection. *ret_peer tells who it is (a user id for Unix sockets). -EAGAIN: none is waiting. */
+/* Accepts one connection. *ret_peer is the peer's address (a user id for Unix sockets). -EAGAIN: none is waiting. */
 MUST_USE int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer);
 
-/* How large SO_RCVBUF may be made here (twice net.core.rmem_max); 0: not known. What is larger grew by itself. */
+/* How large SO_RCVBUF may be set here (twice net.core.rmem_max); 0: not known. A larger one has grown by itself. */
 int net_receive_buffer_most(void);
 
-/* Makes the receive buffer, and so the window, of a connection that is not going to be read as small as it gets. */
+/* Makes the receive buffer, and so the window, of a connection that will not be read as small as possible. */
 void net_shrink(int fd);
 
-/* Throws away what has come over a TCP connection and was not read, so that it takes no memory of the kernel. */
+/* Discards the unread bytes of a TCP connection, so that they take no kernel memory. */
 void net_discard(int fd);
 
-/* Starts a connection. *ret_pending: it is not there yet, EPOLLOUT will tell. */
+/* Starts a connection. *ret_pending: it is not established yet; EPOLLOUT reports it. */
 MUST_USE int net_connect(const struct endpoint *e, bool *ret_pending);
 
-/* The same from the address of somebody else, of whom this machine is not (IP_TRANSPARENT, CAP_NET_RAW; the answers
- * must find their way back: daemon/source_routes.h). -EADDRNOTAVAIL: not from this one. */
+/* The same from a foreign address, which is not this machine's (IP_TRANSPARENT, CAP_NET_RAW; the answers must find
+ * their way back: daemon/source_routes.h). -EADDRNOTAVAIL: not from this address. */
 MUST_USE int net_connect_from(const struct endpoint *e, const struct addr *from, bool *ret_pending);
 
 /* The outcome of a pending connect: 0 or -errno. */
 MUST_USE int net_connect_result(int fd);
 
-/* The process that listens on the other end of a Unix socket, and the descriptor limit of a process; 0 when that cannot
- * be known. */
+/* The process that listens at the other end of a Unix socket, and the descriptor limit of a process; 0 when it is not
+ * known. */
 int net_peer_process(int fd);
 size_t net_descriptor_limit(int process);
 
-/* What close(2) of this connection does from now on: a reset, and nothing is left behind. */
+/* From now on close(2) of this connection sends a reset and leaves nothing behind. */
 void net_close_with_reset(int fd);
 
-/* How soon and how often a silent other end of a TCP connection is asked whether it is there. */
+/* How soon and how often the kernel probes a silent TCP peer. */
 enum net_keepalive {
     NET_KEEPALIVE_USUAL,  /* after a minute, then every 10 s */
     NET_KEEPALIVE_SOON,   /* after 10 s, then every 10 s */

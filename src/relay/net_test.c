@@ -38,7 +38,7 @@ static struct endpoint parse(const char *text)
     return e;
 }
 
-/* Waits, without limit of its own: the test runner has one. */
+/* Waits without a limit of its own: the test runner has one. */
 static void await(int fd, short events)
 {
     struct pollfd p = {.fd = fd, .events = events};
@@ -58,7 +58,7 @@ static int option(int fd, int level, int name)
     return value;
 }
 
-/* A connection through, both ends as the relay wants them. */
+/* An accepted connection, both ends as the relay needs them. */
 static void connect_to(const struct endpoint *e, int listener, struct addr *ret_peer)
 {
     bool pending;
@@ -118,7 +118,7 @@ static void workers_share_a_port(void **state)
     }
     for (int i = 0; i < 4; i++)
         close(fds[i]);
-    /* Free again for whoever comes next. */
+    /* Free again for the next one. */
     int next = net_listen(&e, true, false);
     assert_true(next >= 0);
     close(next);
@@ -205,7 +205,7 @@ static void a_stale_socket_file_is_replaced(void **state)
     struct addr peer;
     int fd = net_listen(&e, true, false);
     assert_true(fd >= 0);
-    assert_int_equal(net_listen(&e, true, false), -EADDRINUSE); /* somebody listens */
+    assert_int_equal(net_listen(&e, true, false), -EADDRINUSE); /* a process listens there */
     close(fd);
     fd = net_listen(&e, true, false);
     assert_true(fd >= 0);
@@ -214,7 +214,7 @@ static void a_stale_socket_file_is_replaced(void **state)
     unlink(e.un.sun_path);
 }
 
-/* Whatever is no socket stays as it is: a file, a folder, a link to a stale socket. */
+/* A path that is no socket stays as it is: a file, a folder, a link to a stale socket. */
 static void other_files_are_not_replaced(void **state)
 {
     struct endpoint stale = in_folder("stale"), file = in_folder("file"), link = in_folder("link");
@@ -254,8 +254,8 @@ static void refusals_have_their_names(void **state)
     }
 }
 
-/* Whoever connects again and again to a port of the ephemeral range where nobody listens meets itself at some time, and
- * would keep the application from listening there. */
+/* A process that connects again and again to a port of the ephemeral range where nobody listens meets itself at some
+ * time, and would keep the application from listening there. */
 static void meeting_oneself_is_no_connection(void **state)
 {
     struct endpoint e = parse("tcp://127.0.0.1:*");
@@ -276,7 +276,7 @@ static void meeting_oneself_is_no_connection(void **state)
     close(listener);
 }
 
-/* From another address of loopback, which takes the right for transparent sockets, but no routes. */
+/* From another loopback address, which takes the right for transparent sockets, but no routes. */
 static void connections_come_from_whom_they_are_for(void **state)
 {
     struct endpoint e = parse("tcp://127.0.0.1:*"), unix_path = in_folder("source");
@@ -294,7 +294,7 @@ static void connections_come_from_whom_they_are_for(void **state)
     int fd = net_connect_from(&e, &from, &pending);
     if (fd == -EADDRNOTAVAIL) {
         close(listener);
-        skip(); /* no right to */
+        skip(); /* without the right */
     }
     assert_true(fd >= 0);
     await(listener, POLLIN);

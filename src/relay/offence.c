@@ -8,7 +8,8 @@
 #include "relay/probation.h"
 #include "relay/shadow.h"
 
-/* Begun strikes are counted whole, but only who is banned or on probation has them all: the bucket is empty then. */
+/* Begun strikes are counted whole. But only a source that is banned or on probation has all of them: its bucket is
+ * empty then. */
 static uint32_t strikes_shown(const struct session *s, enum strikes_tier tier, uint32_t of)
 {
     uint32_t n = strikes_score(&s->source->strikes, &session_limits(s)->ban.strikes, s->wg->worker->now_ns);
@@ -28,7 +29,7 @@ static void warn(struct session *s, enum verdict v, uint32_t of)
                 verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
-/* What follows for the source. */
+/* Bans the source, or puts it on probation. */
 static void judge_source(struct session *s, enum verdict v)
 {
     if (probation_spares(s))
@@ -37,7 +38,7 @@ static void judge_source(struct session *s, enum verdict v)
         banned_punish(s, v);
 }
 
-/* Whether it counts at all. */
+/* Returns whether the verdict counts at all. */
 static bool score(struct session *s, enum verdict v, enum event_deed done)
 {
     const struct strike_rules *rules = &session_limits(s)->ban.strikes;
@@ -49,7 +50,7 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
         shadow_score(s, v);
     if (!limits_count_offence(session_limits(s), v, &s->addr))
         return false;
-    if (!s->wg->gate->bans || rules->strikes == 0) { /* for others to count */
+    if (!s->wg->gate->bans || rules->strikes == 0) { /* for other programs to count */
         event_log_offence(s, EVENT_OFFENCE, v, done, 0, 0);
         return true;
     }

@@ -16,16 +16,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What has no place now is tried again after 20 ms, doubling up to 500 ms. */
+/* An attempt that finds no place is repeated after 20 ms, doubling up to 500 ms. */
 #define RETRY_FIRST_NS (20 * NS_PER_MS)
 #define RETRY_MOST_NS  (500 * NS_PER_MS)
 
-/* A client that is to say HELLO does so at once. If it has not after this, and no connection to the application stands
- * any more, it may be the application that is to say it now. */
+/* A client that has to send HELLO does so at once. If it has not after this time, and no connection to the application
+ * stands any more, it may be the application's turn to send it. */
 #define HELLO_SOON_NS (100 * NS_PER_MS)
 
-/* An application says READY unasked as soon as it has the client's greeting. One that waits for the client's, or for a
- * ZAP handler, gets that after this. */
+/* An application sends READY unasked as soon as it has the client's greeting. An application that waits for the
+ * client's READY, or for a ZAP handler, gets it after this time. */
 #define READY_SOON_NS (100 * NS_PER_MS)
 
 /* libzmq's ZMQ_HANDSHAKE_IVL. */
@@ -119,7 +119,7 @@ static void on_connected(struct session *s)
     handshake_app_connected(&s->opening->handshake);
 }
 
-/* With upstream.source: client from the client's own address, if it has one that others could not have. */
+/* With upstream.source: client, connects from the client's own address, unless it is one of this machine's. */
 static int connect_for(const struct session *s, bool *ret_pending)
 {
     const struct gate *g = s->wg->gate;
@@ -185,7 +185,7 @@ static void finish_connect(struct session *s)
     connect_later(s, error);
 }
 
-/* It waits until it is known whether the holder of its id is alive. */
+/* The session waits until it is known whether the holder of its id is alive. */
 static void claim_later(struct session *s)
 {
     s->opening->checked = false;
@@ -193,8 +193,8 @@ static void claim_later(struct session *s)
     session_arm(s, s->opening->retry_ns);
 }
 
-/* ROUTER and REP applications tell their clients apart by routing id. One that is in use belongs to whoever came first:
- * libzmq would park the newcomer without a word, or let it take the other's place. False: it is closed. */
+/* ROUTER and REP applications tell their clients apart by routing id. An id in use belongs to the client that came
+ * first: libzmq would park the newcomer without a word, or let it replace the other. False: the session is closed. */
 static bool enter_routing_id(struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
@@ -218,14 +218,14 @@ static bool enter_routing_id(struct session *s)
     return false;
 }
 
-/* Enters the routing id as soon as the client has told it. False: the session is closed. */
+/* Enters the routing id as soon as the client has sent it. False: the session is closed. */
 static bool check_name(struct session *s)
 {
     const struct opening *o = s->opening;
     return o->checked || !o->handshake.named || o->retry_ns != 0 || enter_routing_id(s);
 }
 
-/* The application hears of no id that was not entered. */
+/* The application does not see an id before it was entered. */
 static bool may_be_named(const struct session *s)
 {
     return s->opening->checked || !s->opening->handshake.named;
@@ -241,7 +241,7 @@ static void write_waiting(struct side *to, struct bytes (*waiting)(const struct 
         return;
     ssize_t n = send(to->watch.fd, b.at, b.len, MSG_NOSIGNAL);
     if (n < 0)
-        n = 0; /* EAGAIN, or an error that reading will show too */
+        n = 0; /* EAGAIN, or an error that reading will show as well */
     if ((size_t)n < b.len)
         to->writable = false;
     atomic_fetch_add_explicit(cell, (uint64_t)n, memory_order_relaxed);
@@ -307,8 +307,8 @@ static bool read_client(struct session *s)
     return n > 0;
 }
 
-/* libzmq closes a connection whose type does not fit without a word (PLAIN: and without its READY). The type that it
- * has shown before need not be its type now, but it has ended the connection, and that says why. */
+/* libzmq closes a connection whose type does not fit without a word (PLAIN: and without its READY). The type it has
+ * shown before need not be its type now. But it has ended the connection, and the type explains that. */
 static enum verdict early_end_verdict(struct session *s)
 {
     struct handshake *h = &s->opening->handshake;
@@ -330,8 +330,8 @@ static void on_app_end(struct session *s)
     session_close(s, early_end_verdict(s));
 }
 
-/* No further than to the end of its handshake: what stands behind may be the backlog of days, and goes where there is
- * room for it. An end of the stream behind it is the lane's affair too. */
+/* Reads no further than the end of the handshake. Behind it may be a backlog of days, which is read where there is room
+ * for it. An end of the stream behind it is the lane's concern too. */
 static bool read_app(struct session *s)
 {
     struct opening *o = s->opening;
@@ -377,8 +377,8 @@ static void refuse(struct session *s)
     session_close(s, v);
 }
 
-/* libzmq clients that are answered with another mechanism than their own give up for good. So a client is answered only
- * while the application is known to be what it was. Otherwise one of those who wait asks it. */
+/* A libzmq client that is answered with another mechanism than its own gives up for good. A client is therefore
+ * answered only while the application is known to be the same. Otherwise one of the waiting clients asks it. */
 static void know_application(struct session *s)
 {
     struct handshake *h = &s->opening->handshake;
@@ -398,7 +398,7 @@ static void know_application(struct session *s)
     }
 }
 
-/* What the application has shown to this session; in time for a client that does not fit it. */
+/* Learns what the application has shown to this session; in time for a client that does not fit it. */
 static void learn(struct session *s)
 {
     struct opening *o = s->opening;
@@ -437,8 +437,8 @@ static void hold_ready(struct session *s)
     session_wake(s);
 }
 
-/* Where the handshake stands when nothing moves any more. What is meant for a client that does not take it is the
- * client's affair. Who has the next move takes nobody's turn to connect. */
+/* Notes where the handshake stands when nothing moves any more. If bytes for the client wait because it does not take
+ * them, it is the client's turn. A session whose client has the next move holds no turn to connect. */
 static void note_turn(struct session *s)
 {
     struct opening *o = s->opening;
@@ -456,12 +456,13 @@ static void note_turn(struct session *s)
     if (apps_turn != o->apps_turn)
         switch_turn(s, apps_turn);
     hold_ready(s);
-    /* Who waits for the holder of its id does not wait for the application: others need not wait for that. */
+    /* A session that waits for the holder of its id does not wait for the application: others need not wait for
+     * that. */
     entry_note_turn(s, apps_turn && !o->claim.hash);
 }
 
-/* One step of everything that can move. Returns whether another may follow; false as well when the session has ended.
- */
+/* One step of everything that can move. Returns whether another may follow; false as well when the session has
+ * ended. */
 static bool move(struct session *s)
 {
     struct opening *o = s->opening;
@@ -516,7 +517,7 @@ bool opening_is_silent(const struct session *s)
     return handshake_is_silent(&s->opening->handshake);
 }
 
-/* "SUB", as everybody writes it. */
+/* The name in capitals, as usually written: "SUB". */
 static const char *capitals(char dst[static 16], enum socket_type t)
 {
     const char *name = socket_type_name(t);
@@ -527,8 +528,8 @@ static const char *capitals(char dst[static 16], enum socket_type t)
     return dst;
 }
 
-/* The application's type that the client does not fit: what it has said in this handshake, or what is believed of it.
- */
+/* The application's type that the client does not fit: the one it has sent in this handshake, or the one it is believed
+ * to have. */
 static enum socket_type misfit_type(const struct handshake *h)
 {
     bool said = h->app_socket != SOCKET_AUTO && !socket_types_fit(h->client_socket, h->app_socket);
@@ -562,7 +563,7 @@ bool opening_is_overdue(const struct session *s)
     return now_ns + session_limits(s)->handshake.within_ns >= left_ns + NS_PER_S;
 }
 
-/* What kept the client from finishing. */
+/* Why the client could not finish. */
 static enum verdict timeout_verdict(const struct session *s)
 {
     const struct opening *o = s->opening;
@@ -575,7 +576,7 @@ static enum verdict timeout_verdict(const struct session *s)
     return o->handshake.app_greeted ? VERDICT_APPLICATION_TIMEOUT : VERDICT_APPLICATION_ABSENT;
 }
 
-/* The application has accepted the connection, and says nothing. */
+/* Notices an application that has accepted the connection and stays silent. */
 static void note_silence(struct session *s)
 {
     struct opening *o = s->opening;

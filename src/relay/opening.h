@@ -1,10 +1,33 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session before its traffic: the handshake machine (security/handshake.h) joined to descriptors, and the connection
- * to the application. Exists from accept to the end of the handshake; about 1100 bytes and the machine's buffers.
+ * A session before its traffic: joins the handshake machine (security/handshake.h) to descriptors, and opens the
+ * connection to the application.
  *
- * The client has handshake.within for all of its own turns together. What waits for the application (to be reached, to
- * be asked, for whoever it asks for permission) has libzmq's 30 s.
+ * Exists from accept to the end of the handshake; about 1100 bytes, and the machine's buffers. The client has
+ * handshake.within for all of its own turns together. A turn that waits for the application (to be reached, to be
+ * asked, for its ZAP handler) has libzmq's 30 s, or handshake.within if that is longer.
+ *
+ *   state            member                   leaves it when
+ *   CLIENT'S TURN    !apps_turn               the client has sent its part; no time left: closed, handshake timeout
+ *   APP'S TURN       apps_turn                the application has sent its part; no time left: closed, application
+ *                                             absent or late, table full, or breaker open
+ *
+ *   Steps to the application, while handshake.wants_app:
+ *   TO BE ASKED      reach.waits              its turn comes, or something was learned (reach.h)
+ *   IN LINE          connect.turn == WAITS    its turn comes (connects.h)
+ *   NO PLACE         no_place                 tried again after 20 ms, doubling up to 500 ms (farewell.h)
+ *   HELD             held                     the breaker lets it through (health.h)
+ *   CONNECTING       connecting               connected; or it failed, and is tried again at retry_ns
+ *   CONNECTED        connected                the handshake is done, refused, or ended by the application
+ *
+ *   Beside these:
+ *   CLAIMS AN ID     claim.hash != 0          the claim is decided (claim.h)
+ *   READY IS HELD    held_ns != 0             the application's READY is there, or after 100 ms
+ *
+ * The end of the handshake makes the session open (session_open()); each refusal closes it (session_close()). Each wait
+ * has its time in retry_ns or deadline_ns, and the session's one alarm is set to the first.
+ *
+ * Threads: belongs to the session's worker.
  */
 #ifndef WEIR_RELAY_OPENING_H
 #define WEIR_RELAY_OPENING_H
@@ -18,31 +41,31 @@
 struct opening {
     struct handshake handshake;
     struct list in_half_open; /* in worker_gate.half_open (entry.h) */
-    uint64_t turn_ns;         /* since when it is the client's turn, or the application's */
-    uint64_t left_ns[2];      /* of the client's time, and of the application's ([true]) at turn_ns */
-    uint64_t deadline_ns;     /* of the turn */
+    uint64_t turn_ns;         /* since when the current turn lasts, the client's or the application's */
+    uint64_t left_ns[2];      /* what was left of the client's time, and of the application's ([true]), at turn_ns */
+    uint64_t deadline_ns;     /* of the current turn */
     uint64_t retry_ns;        /* when a refused connection to the application is tried again; 0: not waiting */
-    uint64_t retry_delay_ns;  /* where it is Weir or the backlog that had no room */
-    uint64_t held_ns;         /* since when the client's READY waits for the application's; 0: it does not */
+    uint64_t retry_delay_ns;  /* for shortages of Weir's own or a full backlog */
+    uint64_t held_ns;         /* since when the client's READY waits for the application's; 0: it does not wait */
     uint64_t asked_ns;        /* when the connection to the application was begun; 0: there is none */
     struct connect connect;
     struct id_claim claim; /* to a routing id in use */
-    uint64_t place;        /* among the trials of the gate's breaker; 0: none */
+    uint64_t place;        /* a place among the trials of the gate's breaker; 0: none */
     bool awaits_app;       /* half-open, and the next move is not the client's */
     bool connecting;       /* a connect is pending */
     bool no_place;         /* the application may not have one more connection now */
     bool held;             /* the breaker holds it back */
     bool connected;
-    bool checked;      /* the routing id was entered */
-    bool late;         /* the application's greeting was missed */
+    bool checked;      /* the routing id was checked */
+    bool late;         /* the application's greeting did not come in time */
     bool apps_turn;    /* it is the application's turn: left_ns[] */
-    bool asked;        /* a connection to the application was begun, be it still there or not */
+    bool asked;        /* a connection to the application was begun, whether it still stands or not */
     bool token_back;   /* its token of the rate was given back, until the application is asked */
     uint8_t steps;     /* handshake_client_steps() at the last look */
-    uint64_t moved_ns; /* when the handshake last moved on, or was begun */
+    uint64_t moved_ns; /* when the handshake last moved on, or began */
     struct reach_part reach;
     bool met;                      /* the application has shown its greeting */
-    enum socket_type shown_socket; /* and this of itself */
+    enum socket_type shown_socket; /* and this much of itself */
     enum initiator shown_initiator;
 };
 
@@ -50,24 +73,25 @@ struct opening {
 MUST_USE struct opening *opening_new(struct session *s);
 void opening_free(struct opening *o, struct session *s);
 
-/* Begins to serve the client (a newcomer that had to wait begins late). */
+/* Begins to serve the client (later than accept, if the newcomer had to wait). */
 void opening_start(struct session *s);
 
 /* Moves the handshake on as far as it goes now. May open or close the session. */
 void opening_run(struct session *s);
 
-/* Whether it has long been the client's turn: it has had a second of its own, and nothing but its words is missing. */
+/* Whether it has long been the client's turn: the client has had a second of its own, and only its bytes are
+ * missing. */
 bool opening_is_overdue(const struct session *s);
 
-/* Whether the next move is the client's, and none of it waits to be read; and whether it has said nothing yet. */
+/* Whether the client has the next move and none of its bytes waits to be read; and whether it has sent nothing yet. */
 bool opening_awaits_client(const struct session *s);
 bool opening_is_silent(const struct session *s);
 
-/* What a client and its application have that does not fit, in the operator's words: ": it is a SUB, the application a
- * ROUTER"; "" for other verdicts. Returns `dst`. */
+/* Formats a mismatch between client and application in the operator's words: ": it is a SUB, the application a ROUTER";
+ * "" for other verdicts. Returns `dst`. */
 const char *opening_detail(char *dst, size_t size, const struct session *s, enum verdict v);
 
-/* The session's timer: deadline and retries. */
+/* The session's alarm: deadline and retries. */
 void opening_on_timer(struct session *s);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* How a session becomes one: what is learned of the application, when, and what happens to what comes with it. */
+/* The handshake of a session: what is learned of the application, when, and what becomes of bytes that arrive with
+ * it. */
 #include "relay/stage.h"
 #include "zmtp/greeting.h"
 
@@ -18,9 +19,9 @@ static void assert_no_verdicts(struct stage *s)
                      verdict_info((enum verdict)v)->label);
 }
 
-/* ---- what comes behind READY ---- */
+/* ---- bytes behind READY ---- */
 
-/* The application has much to say, and says it in one go with its READY, to a gate that gets to read it late. */
+/* The application has much to send, and sends it in one go with its READY, to a gate that reads it late. */
 static void a_backlog_comes_with_ready(size_t size)
 {
     struct stage s;
@@ -61,7 +62,7 @@ static void a_backlog_is_no_fault_of_the_application(void **state)
 
 /* ---- an application that comes back as another ---- */
 
-/* The application comes with this type and serves one client, which then leaves, and so does the application. */
+/* The application comes with this type and serves one client. The client leaves, and then the application. */
 static void live_once(struct stage *s, const char *client_type, const char *app_type)
 {
     struct end client, app;
@@ -93,7 +94,7 @@ static void another_type_is_learned_from_its_own_ready(void **state)
     stage_fini(&s);
 }
 
-/* What follows from the type goes with it. */
+/* Facts that follow from the type are replaced with it. */
 static void the_limiter_is_told_of_another_type(void **state)
 {
     struct stage s;
@@ -111,7 +112,8 @@ static void the_limiter_is_told_of_another_type(void **state)
     stage_fini(&s);
 }
 
-/* Who does not fit is told so by what the application says now, and the breaker does not mind. */
+/* A client that does not fit is refused by the type that the application shows now, and the breaker does not count
+ * it. */
 static void a_client_of_the_wrong_type_is_no_failure_of_the_application(void **state)
 {
     struct stage s;
@@ -143,8 +145,7 @@ static void a_client_of_the_wrong_type_is_no_failure_of_the_application(void **s
     stage_fini(&s);
 }
 
-/* An application of unknown type that says READY only when it has the client's gets that all the same, after a while.
- */
+/* An application of unknown type that sends READY only after the client's gets that after a while. */
 static void a_ready_is_not_held_for_ever(void **state)
 {
     struct stage s;

@@ -7,7 +7,7 @@
 
 static size_t slot_of(const struct worker *w, const struct source *source)
 {
-    /* Entries lie 64 bytes apart at places that a keyed hash chose: the address mixes well enough. */
+    /* Entries lie 64 bytes apart at places chosen by a keyed hash: the address mixes well enough. */
     uint64_t h = (uint64_t)(uintptr_t)source / 64 * 0x9e3779b97f4a7c15u;
     return (size_t)(h >> 20) & w->peer_mask;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The connections of one source to one gate, as one worker sees them. Belongs to
- * its worker.
+ * The connections of one source to one gate, as one worker sees them.
  *
- * 136 bytes a source with connections, charged to the memory account; freed with the last connection.
+ * 136 bytes for each source with connections, charged to the memory account; freed with the last connection. Threads:
+ * belongs to its worker.
  */
 #ifndef WEIR_RELAY_PEER_H
 #define WEIR_RELAY_PEER_H
@@ -19,9 +19,9 @@ struct peer {
     struct worker_gate *wg;
     struct source *source;
     struct list sessions;  /* newest last */
-    struct list line;      /* who waits to be let in, first come first */
-    struct list half_open; /* who moved on last comes last */
-    struct list leaving;   /* farewells of which the application was not told (farewell.h), oldest first */
+    struct list line;      /* newcomers in line, first come first */
+    struct list half_open; /* the one that moved on last comes last */
+    struct list leaving;   /* farewells not yet reported to the application (farewell.h), oldest first */
     uint32_t count;
     uint16_t waiting;   /* at most source.connections.half_open, below 65536 */
     uint16_t holds;     /* peer_hold() */
@@ -38,13 +38,13 @@ static inline uint64_t peer_held_bytes(const struct peer *p)
 /* The peer of a source, or NULL when it has no connection here. */
 struct peer *peer_find(struct worker_gate *wg, const struct source *source);
 
-/* The same, made when there is none; NULL when memory is out. */
+/* The same; creates one when there is none. NULL when memory is out. */
 MUST_USE struct peer *peer_get(struct worker_gate *wg, struct source *source);
 
 /* Frees a peer that no session was added to. Accepts NULL. */
 void peer_discard_if_empty(struct peer *p);
 
-/* Keeps a peer for a walk through its sessions, which may end all of them; and frees it if nothing is left of it. */
+/* Keeps a peer during a walk through its sessions, which may end all of them; then frees it if it is empty. */
 static inline void peer_hold(struct peer *p)
 {
     p->holds++;
@@ -60,8 +60,8 @@ static inline void peer_let_go(struct peer *p)
 void peer_add(struct peer *p, struct session *s);
 void peer_remove(struct peer *p, struct session *s);
 
-/* Of those with subscriptions here, the peer whose source holds the most bytes of topics, if that is more than
- * `more_than`; NULL: nobody does. Walks all peers: for the rare moment when subscriptions.trie_bytes is exceeded. */
+/* Of the peers with subscriptions here, the one whose source holds the most bytes of topics, if that is more than
+ * `more_than`; NULL: none does. Walks all peers: for the rare moment when subscriptions.trie_bytes is exceeded. */
 struct peer *peer_with_most_topics(struct worker_gate *wg, uint64_t more_than);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The connections of each source, against a plain count over everybody. */
+/* The connections of each source, compared with a plain count of all of them. */
 #include "relay/peer.h"
 
 #include "base/property.h"
@@ -139,7 +139,7 @@ static void most_topics_counts_topics(void **state)
     table_free(t);
 }
 
-/* Everyone at once in one slot: sources far more than the table has places. */
+/* All in one slot at once: far more sources than the table has places. */
 static void chains_hold_everybody(void **state)
 {
     struct table *t = table_new();
@@ -160,8 +160,8 @@ static void chains_hold_everybody(void **state)
     table_free(t);
 }
 
-/* A worker whose clock reading is a little older than the one that wrote the last line is no reason for another line.
- */
+/* A worker whose clock reading is a little older than that of the worker that wrote the last line is no reason for
+ * another line. */
 static void notices_are_held_back_whoever_writes_them(void **state)
 {
     struct table *t = table_new();

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Limits of each share, and what is in shadow beside them. */
+/* The limits of each share, and the part in shadow beside them. */
 static void settle(struct gate_policy *p)
 {
     if (!p->split) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Snapshots are adopted between two rounds and freed afterwards, and nobody waits longer than the new one says. */
+/* Snapshots are adopted between two rounds and freed afterwards, and no session waits longer than the new one says. */
 #include "relay/policies.h"
 
 #include "relay/stage.h"
@@ -53,7 +53,7 @@ static void a_worker_adopts_between_two_rounds(void **state)
     stage_fini(&s);
 }
 
-/* Strikes of other rules mean nothing: four of ten in a day would be more than all of ten in a minute. */
+/* Strikes under other rules mean nothing: four of ten in a day would be more than all of ten in a minute. */
 static void strikes_are_counted_anew_under_other_rules(void **state)
 {
     struct stage s;
@@ -114,7 +114,7 @@ static unsigned messages_at(struct end *app)
     return (unsigned)(end_traffic(app, &pongs).len / 12);
 }
 
-/* Ten messages of ten bytes; the first passes, and the next would in an hour. */
+/* Ten messages of ten bytes; the first passes, and the next would pass in an hour. */
 static void flood_an_hour(struct stage *s, struct end *client, struct end *app)
 {
     stage_init(s, NULL);
@@ -144,7 +144,7 @@ static void a_pause_of_an_hour_does_not_outlive_its_rate(void **state)
     flood_an_hour(&s, &client, &app);
     put_into_force(&s, with_rate(&s, 10));
     stage_sleep(&s, 350 * NS_PER_MS);
-    assert_int_equal(messages_at(&app), 4); /* at the new rate, and no more than that */
+    assert_int_equal(messages_at(&app), 4); /* at the new rate, and no faster */
     stage_sleep(&s, NS_PER_S);
     assert_int_equal(messages_at(&app), 10);
     assert_int_equal(stage_cell(&s, CELL_PAUSED), 0);

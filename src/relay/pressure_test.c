@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Everything that can hold memory presses on a small budget at once: unfinished messages, readers that do not read,
- * topics, sessions, messages that the application does not take. The budget is kept to the byte after each round (the
- * stage checks that, and what is counted for each source), others are served, and in the end all is given back. */
+/* All kinds of held memory press on a small budget at once: unfinished messages, slow readers, topics, sessions,
+ * messages that the application does not take. The budget is kept to the byte after each round (the stage checks that,
+ * and the count of each source), others are served, and in the end everything is given back. */
 #include "relay/peer.h"
 #include "relay/stage.h"
 
@@ -16,7 +16,7 @@
 #define FLOOD    (LOOPBACK + 66)
 #define HONEST   (LOOPBACK + 77)
 
-/* A connection, with the application's end of it when it was let in. */
+/* A connection, and the application's end of it when it was let in. */
 struct pair {
     struct end client, app;
 };
@@ -31,7 +31,7 @@ static void open_files(struct stage *s, uint64_t memory_bytes)
     stage_start(s);
 }
 
-/* The application greets whoever comes; Weir hangs up on the greeting that it only asked for. */
+/* The application greets each connection; Weir closes the one that it opened only to ask for the greeting. */
 static void let_in(struct stage *s, struct end *app, const char *type)
 {
     struct end e;
@@ -71,7 +71,7 @@ static void leave(struct stage *s, struct pair *p)
     end_close(&p->app);
 }
 
-/* The beginning of a message that is held until it is whole, which never comes. */
+/* The beginning of a message that is held until it is complete, which never happens. */
 static void begin_message(struct pair *p, size_t bytes)
 {
     stream_frame(&p->client.out, 0, 'p', 60 * KIB);
@@ -106,7 +106,7 @@ static bool serves(struct stage *s, uint32_t from)
 
 #define MANY 300u
 
-/* Connections of one source, each with nearly all of a message, hold no other source up. */
+/* Connections of one source, each with nearly a whole message, hold no other source up. */
 static void one_source_leaves_room_for_others(void **state)
 {
     static struct pair flood[MANY];
@@ -125,7 +125,7 @@ static void one_source_leaves_room_for_others(void **state)
     assert_int_equal(stage_verdict(&s, VERDICT_MEMORY_PRESSURE), 0);
     assert_int_equal(stage_verdict(&s, VERDICT_MEMORY_GIVE_WAY), 0);
     assert_int_equal(stage_verdict(&s, VERDICT_NO_MEMORY), 0);
-    /* They leave with much that was not read, and all together. */
+    /* They all leave at the same time, with much left unread. */
     for (unsigned i = 0; i < MANY; i++)
         end_close(&flood[i].client);
     stage_sleep(&s, 100 * NS_PER_MS);
@@ -137,7 +137,7 @@ static void one_source_leaves_room_for_others(void **state)
     stage_fini(&s);
 }
 
-/* The same from a source of its own each: nobody holds more than others, so the oldest of the heaviest make room. */
+/* The same, each from a source of its own: none holds more than the others, so the oldest of the heaviest give way. */
 static void many_sources_give_way(void **state)
 {
     static struct pair flood[MANY];
@@ -162,7 +162,8 @@ static void many_sources_give_way(void **state)
     stage_fini(&s);
 }
 
-/* What Weir does not read on with comes free all the same when the message's time is over, and is no offence. */
+/* Memory of a message that Weir does not read on comes free all the same when the message's time is over; that is no
+ * offence. */
 static void what_waits_for_memory_is_no_offence(void **state)
 {
     static struct pair flood[MANY];

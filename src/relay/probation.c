@@ -15,7 +15,7 @@ static bool has_good_neighbour(const struct session *s)
     return false;
 }
 
-/* A ban is for all gates, and each has a source table of its own. */
+/* A ban holds for all gates, and each gate has a source table of its own. */
 static bool is_good_elsewhere(const struct session *s)
 {
     const struct worker *w = s->wg->worker;

@@ -12,13 +12,13 @@
 
 struct proxied {
     struct watch watch;
-    struct alarm alarm; /* its time is over, or its place is taken */
+    struct alarm alarm; /* its time is over, or another takes its place */
     struct worker_gate *wg;
     struct list in_gate;
     struct addr balancer;
 };
 
-/* What became of a connection by what is there of it. */
+/* The result for a connection, by the bytes that have arrived. */
 enum outcome { WAITS, NAMED, WRONG, LEFT };
 
 /* NAMED: the header was taken out of the socket. */
@@ -40,7 +40,7 @@ static enum outcome look(struct worker *w, int fd, struct proxy_protocol *ret)
     return recv(fd, w->scratch, ret->bytes, 0) == (ssize_t)ret->bytes ? NAMED : LEFT;
 }
 
-/* Goes on with a descriptor that stands nowhere any more. */
+/* Handles a descriptor that is in no list any more. */
 static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, enum outcome o,
                    const struct proxy_protocol *p)
 {
@@ -53,7 +53,7 @@ static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, 
         listener_welcome(wg, fd, named ? &p->client : balancer, !named);
         return;
     }
-    /* A check that only connects is no news, however often it comes. */
+    /* A health check that only connects is not reported, however often it comes. */
     if (o == LEFT)
         gate_count_verdict(wg->gate, wg->worker->index, VERDICT_HANDSHAKE_ABANDONED, 1);
     else
@@ -69,7 +69,7 @@ static void give_back_place(struct worker_gate *wg)
     account_release(wg->worker->account, sizeof(struct proxied));
 }
 
-/* Its descriptor is somebody else's now. */
+/* Frees the entry; its descriptor belongs to the caller now. */
 static void forget(struct proxied *p)
 {
     struct worker_gate *wg = p->wg;
@@ -115,7 +115,7 @@ static void hurry_oldest(struct worker_gate *wg)
         return;
     struct proxied *oldest = LIST_ENTRY(wg->proxied.next, struct proxied, in_gate);
     timer_arm(&wg->worker->timers, &oldest->alarm.timer, wg->worker->now_ns);
-    /* The next one in need of a place takes another's. */
+    /* The next newcomer that needs a place takes another one's. */
     list_del(&oldest->in_gate);
     list_push(&wg->proxied, &oldest->in_gate);
 }

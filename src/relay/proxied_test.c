@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Connections of load balancers that say for whom they come. */
+/* Connections of load balancers that name their client. */
 #include "relay/proxied.h"
 
 #include "relay/banned.h"
@@ -42,7 +42,7 @@ static void say_for(struct end *e, unsigned client)
     say(e, line, (size_t)snprintf(line, sizeof(line), LINE, client));
 }
 
-/* A client that comes through the balancer and says all that the handshake wants of it. */
+/* A client that comes through the balancer and sends all that the handshake wants of it. */
 static struct end *come_for(struct crowd *c, unsigned client)
 {
     struct end *e = come_silently(c, BALANCER);
@@ -115,12 +115,12 @@ static void without_a_header(void **state)
     assert_true(e->over && !end_is_greeted(e));
     assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 1);
     assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
-    /* A check that connects and leaves is none of its kind. */
+    /* A check that connects and leaves does not get that verdict. */
     end_close(come_silently(c, BALANCER));
     settle(c);
     assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 1);
     assert_int_equal(stage_verdict(&c->stage, VERDICT_HANDSHAKE_ABANDONED), 1);
-    /* Nor is one that leaves within the header. */
+    /* Nor does one that leaves within the header. */
     struct end *half = come_silently(c, BALANCER);
     say(half, "PROXY ", 6);
     end_write(half, SIZE_MAX);
@@ -141,7 +141,7 @@ static void a_header_from_anywhere_else(void **state)
     say_for(e, 1);
     end_write(e, SIZE_MAX);
     settle(c);
-    assert_false(e->over); /* kept for a second, as all who are mistaken */
+    assert_false(e->over); /* kept for a second, like all mistakes */
     stage_sleep(&c->stage, 1100 * NS_PER_MS);
     settle(c);
     assert_true(e->over);
@@ -175,7 +175,7 @@ static void ban(struct crowd *c, const char *who)
     settle(c);
 }
 
-/* A header that names nobody leaves the balancer's own address, which nothing gets banned. */
+/* A header that names nobody leaves the balancer's own address, which is never banned. */
 static void a_check_of_the_balancer(void **state)
 {
     struct crowd *c = crowd_new();
@@ -248,7 +248,7 @@ static void too_many_without_a_header(void **state)
     struct end *named = come_for(c, 1);
     settle(c);
     assert_true(end_is_greeted(named));
-    /* Those that wait go on. */
+    /* Sessions that wait go on. */
     say_for(&c->clients[5], 5);
     end_greet(&c->clients[5], "DEALER", NULL);
     end_write(&c->clients[5], SIZE_MAX);

@@ -14,7 +14,7 @@
 /* How long the greeting of an application without connections is believed. */
 #define FRESH_NS (20 * NS_PER_MS)
 
-/* Descriptors that an application needs for itself and that nobody else may take. */
+/* Descriptors that an application needs for itself. */
 #define APPLICATION_RESERVE 64u
 
 static struct reach_part *part(const struct session *s)
@@ -22,7 +22,7 @@ static struct reach_part *part(const struct session *s)
     return &s->opening->reach;
 }
 
-/* ---- what is known ---- */
+/* ---- facts ---- */
 
 static bool stands(const struct gate *g)
 {
@@ -71,7 +71,7 @@ static void give_turn_back(struct session *s)
         worker_tell_all(s->wg->worker);
 }
 
-/* Whoever has it begins anew, unless it took so long that another has it now. */
+/* The session with the turn starts over, unless it took so long that another has the turn now. */
 static bool keep_turn(struct session *s)
 {
     uint64_t mine = part(s)->turn_ns, now_ns = s->wg->worker->now_ns;
@@ -130,7 +130,7 @@ bool reach_is_due(const struct worker_gate *wg)
     return (turn_ns == 0 || now_ns >= turn_ns + REACH_TURN_NS) && now_ns >= atomic_load(&g->reach_again_ns);
 }
 
-/* ---- it is not there ---- */
+/* ---- it cannot be reached ---- */
 
 static void complain(struct worker_gate *wg, const char *why)
 {
@@ -160,10 +160,11 @@ void reach_on_silence(struct session *s, const char *why)
     complain(s->wg, why);
 }
 
-/* ---- it is ---- */
+/* ---- it can be reached ---- */
 
-/* A Unix socket tells who listens: its descriptor limit is respected, with room for the application's own. It is read
- * from /proc, once for each process that listens there; that file is made in memory and waits for no disk. */
+/* Over a Unix socket the listening process is known: its descriptor limit is respected, with room for its own
+ * descriptors. The limit is read from /proc, once for each process that listens there. That file is generated in memory
+ * and needs no disk access. */
 static void respect_descriptor_limit(struct session *s)
 {
     struct gate *g = s->wg->gate;
@@ -196,13 +197,13 @@ static void say_that_it_is_there(struct worker_gate *wg, const struct handshake 
     LOG_INFO("gate %s: the application at %s is there (%s)", g->config->name, g->config->forward_text, version);
 }
 
-/* To a client that speaks 2.0 an application of 3.x does not say what it is. */
+/* An application of 3.x does not tell all about itself to a client that speaks 2.0. */
 static bool tells_all(const struct handshake *h)
 {
     return !h->asks || !handshake_is_zmtp2(h) || h->app.major == 2;
 }
 
-/* Returns whether that is news. `alone`: no other connection stands. */
+/* Returns whether this is news. `alone`: no other connection stands. */
 static bool learn(struct worker_gate *wg, const struct handshake *h, bool alone)
 {
     struct gate *g = wg->gate;

@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Whether a gate's application is known and there, and who finds out. Weir opens no connection of its own: what it
- * knows, it knows from connections of clients, because an application may count every connection as a client (libzmq
- * before 4.3.3, JeroMQ and NetMQ send messages to one as soon as it is accepted).
+ * Whether a gate's application is known and reachable, and which client's connection probes it.
  *
- * What was learned is true while a connection stands that has shown its greeting, or has just done so. Otherwise one
- * client at a time has the turn (single flight): it is connected as soon as it has said its version, and what the
- * application answers is learned for all. The others wait for that, a second at most: then one more of them tries.
- * While the application cannot be reached, only who has the turn asks again, after 20 ms, doubling up to 500 ms, so
- * that hundreds who wait ask no more often than one. Without clients nobody asks.
+ * Weir opens no connection of its own; it learns only from connections of clients. An application may count every
+ * connection as a client: libzmq before 4.3.3, JeroMQ and NetMQ send messages to a connection as soon as it is
+ * accepted.
  *
- * Any worker; atomics in struct gate. Nothing is allocated.
+ *   state     event                                                           next
+ *   KNOWN     no connection stands, its last greeting is FRESH_NS old         UNKNOWN
+ *   KNOWN     the application has closed a connection (reach_doubt())         KNOWN while another stands, else UNKNOWN
+ *   KNOWN     it is another application (reach_forget())                      UNKNOWN
+ *   UNKNOWN   a client has sent its version, and the turn is free             PROBED: it is connected
+ *   PROBED    the application shows its greeting                              KNOWN; the turn is free, all go on
+ *   PROBED    it cannot be reached                                            AWAY
+ *   PROBED    it accepts, and then closes or stays silent                     AWAY, unless another connection stands
+ *   PROBED    REACH_TURN_NS is over                                           PROBED, by one more client
+ *   PROBED    the client ends                                                 UNKNOWN; the turn is free
+ *   AWAY      20 ms, doubling up to 500 ms, are over                          PROBED, by the client with the turn
+ *   AWAY      the application shows its greeting                              KNOWN
+ *
+ * One client at a time has the turn (single flight); the others wait for it, a second at most. Hundreds of waiting
+ * clients thus probe no more often than one. Without clients nothing is probed.
+ *
+ * Threads: any worker; atomics in struct gate. Nothing is allocated.
  */
 #ifndef WEIR_RELAY_REACH_H
 #define WEIR_RELAY_REACH_H
@@ -19,47 +31,48 @@
 
 struct session;
 
-/* Who has the turn keeps it from others for so long after it began to connect. */
+/* The session with the turn keeps it from others for this long after it began to connect. */
 #define REACH_TURN_NS NS_PER_S
 
-/* A session's part in it; in struct opening. */
+/* A session's part in it; a member of struct opening. */
 struct reach_part {
-    uint64_t turn_ns; /* it has the turn, since then; 0: it has not */
-    bool waits;       /* for who has it */
+    uint64_t turn_ns; /* it has had the turn since then; 0: it does not have it */
+    bool waits;       /* for the session with the turn */
     bool stands;      /* its connection has shown the application's greeting */
 };
 
-/* What is known of the application; false: nothing that is true now. */
+/* Facts about the application; false: nothing that is valid now. */
 bool reach_knows(const struct worker_gate *wg, struct handshake_app *ret);
 
 /* Whether a connection stands that has shown the greeting. */
 bool reach_stands(const struct worker_gate *wg);
 
-/* Whether an opening session may connect now. If not, its retry_ns is set, and it is woken when something was learned.
- */
+/* Whether an opening session may connect now. If not, its retry_ns is set, and it is woken when something was
+ * learned. */
 MUST_USE bool reach_takes_turn(struct session *s);
 
-/* Whether a newcomer would be the one that asks an application which could not be reached. */
+/* Whether a newcomer would be the one that probes an application which could not be reached. */
 bool reach_is_due(const struct worker_gate *wg);
 
-/* Its attempt has failed with this error (-errno), which speaks of the application. Returns after how many nanoseconds
- * it may be tried again. */
+/* The session's attempt has failed with this error (-errno), which speaks of the application. Returns the nanoseconds
+ * until the next attempt. */
 uint64_t reach_on_failure(struct session *s, int error);
 
 /* The application has accepted the connection, and then closed it or stayed silent. */
 void reach_on_silence(struct session *s, const char *why);
 
-/* It has shown its greeting; it has shown more of itself in the handshake. */
+/* The application has shown its greeting; it has shown more of itself in the handshake. */
 void reach_on_greeting(struct session *s);
 void reach_on_words(struct session *s);
 
 /* The handshake is over, or the session ends. */
 void reach_leave(struct session *s);
 
-/* The application has closed a connection: what stands of what was learned, only others that stand can tell. */
+/* The application has closed a connection: only other connections that stand can tell which of the learned facts still
+ * hold. */
 void reach_doubt(struct worker_gate *wg);
 
-/* It is another than before. */
+/* It is another application than before. */
 void reach_forget(struct worker_gate *wg);
 
 #endif

@@ -29,9 +29,9 @@
 /* Descriptors for everything but connections: listeners, epolls, admin, logs. */
 #define DESCRIPTOR_RESERVE 64u
 #define DESCRIPTOR_MOST    1048576u
-#define DESCRIPTOR_TABLE   65536u /* entries of it that are made at the start, 8 bytes each */
+#define DESCRIPTOR_TABLE   65536u /* entries of the kernel's table made at the start, 8 bytes each */
 
-/* Of the descriptors, one in so many may be a banned connection's. */
+/* One descriptor in this many may be a banned connection's. */
 #define TARPIT_SHARE 16u
 
 /* The longest that a reload waits for the workers. */
@@ -41,7 +41,7 @@ struct relay {
     const struct config *config;
     struct account account;
     struct bans *bans;
-    struct event_log *events; /* NULL: none is configured */
+    struct event_log *events; /* NULL: not configured */
     struct kernel_bans kernel;
     struct pressure pressure;
     struct gate *gates;
@@ -50,13 +50,13 @@ struct relay {
     unsigned worker_count;
     uint64_t fd_limit;
     struct policy_board board;
-    pthread_mutex_t reading; /* held by who looks into a snapshot without being its worker, and while one is freed */
+    pthread_mutex_t reading; /* held to read a snapshot outside its workers, and to free one */
     _Atomic uint64_t reloads, refused_reloads, generation;
     _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
 };
 
-/* Processors that this process may use: those of its container or CPU set, not the machine's. More threads than that
- * would only take time from each other, and from an application that shares them. */
+/* Processors that this process may use: those of its container or CPU set, not the machine's. More threads would only
+ * take time from each other, and from an application that shares them. */
 static long processors(void)
 {
     cpu_set_t usable;
@@ -89,9 +89,9 @@ static uint64_t raise_descriptor_limit(void)
     return l.rlim_cur;
 }
 
-/* The kernel widens a process's table of descriptors when it is full, and waits for a grace period of all processors
- * each time if there are several threads (expand_fdtable() in fs/file.c, some 10 ms): all traffic would stand still
- * just when many connect. So it is made as wide as it may become before there are threads; it is never narrowed. */
+/* The kernel widens a process's descriptor table when it is full. With several threads it waits for a grace period of
+ * all processors each time (expand_fdtable() in fs/file.c, about 10 ms). All traffic would stand still just when many
+ * clients connect. So the table is made as wide as it may become before there are threads; it is never narrowed. */
 static void widen_descriptor_table(uint64_t limit)
 {
     uint64_t entries = limit < DESCRIPTOR_TABLE ? limit : DESCRIPTOR_TABLE;
@@ -102,8 +102,8 @@ static void widen_descriptor_table(uint64_t limit)
         close(any);
 }
 
-/* Connections of the banned must not take the descriptors of the others: where there are few, most of the banned are
- * closed at once. Returns how many places are left, all gates together. */
+/* Banned connections must not take the descriptors of others: where there are few descriptors, most banned connections
+ * are closed at once. Returns the number of places left, for all gates together. */
 static uint64_t fit_tarpits(const struct relay *r, struct policies *p)
 {
     uint64_t most = r->fd_limit / TARPIT_SHARE / p->count, sum = 0;
@@ -115,7 +115,7 @@ static uint64_t fit_tarpits(const struct relay *r, struct policies *p)
     return sum;
 }
 
-/* The same for those whose PROXY protocol header has not come; a reload may bring such. */
+/* The same for connections that wait for their PROXY protocol header; a reload may bring such gates. */
 static uint64_t places_of_proxied(const struct policies *p)
 {
     uint64_t sum = 0;
@@ -132,7 +132,7 @@ static uint64_t places_of_counters(const struct policies *p)
     return sum;
 }
 
-/* Each connection takes two descriptors; what the gates may take together stays below Weir's own limit. */
+/* Each connection takes two descriptors. All gates together stay below Weir's own limit. */
 static void fit_connections(const struct relay *r, struct policies *p)
 {
     uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + p->count * (r->worker_count + 1);
@@ -153,7 +153,7 @@ static void fit_connections(const struct relay *r, struct policies *p)
     }
 }
 
-/* What of the configuration this process can keep to. */
+/* Lowers the configuration to what this process can keep to. */
 static void fit(const struct relay *r, struct policies *p)
 {
     fit_connections(r, p);
@@ -321,7 +321,7 @@ fail:
     return NULL;
 }
 
-/* `was` is NULL at the start. */
+/* `was`: NULL at the start. */
 static void apply_lists(struct relay *r, const struct config *was, const struct config *now, struct listed_result *ret)
 {
     static const struct ban_lists none;
@@ -385,7 +385,7 @@ static uint64_t adopted_by_all(const struct relay *r)
     return least;
 }
 
-/* A round of a worker takes milliseconds; one that does not come to its end is not waited for. */
+/* A round of a worker takes milliseconds; one that does not end in time is not waited for. */
 static void await_adoption(struct relay *r)
 {
     uint64_t until_ns = clock_now_ns() + ADOPTION_PATIENCE_NS, wanted = policy_board_current(&r->board)->generation;
@@ -419,7 +419,7 @@ int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_li
     atomic_store(&r->generation, p->generation);
     signal_all(r, true);
     await_adoption(r);
-    /* Not before: a worker that still charged at the old rate would have a source owe it again. */
+    /* Only now: a worker that still charged at the old rate would put a source into debt again. */
     for (size_t i = 0; i < r->gate_count; i++)
         gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
     for (size_t i = 0; i < r->gate_count; i++)
@@ -640,7 +640,7 @@ bool relay_unban(struct relay *r, const struct network *who)
     return was;
 }
 
-/* Whether one of the gate's exempt networks holds all of `who`. */
+/* Whether one of the gate's exempt networks contains all of `who`. */
 static bool is_exempt(const struct networks *exempt, const struct network *who)
 {
     struct addr first = {.kind = (enum addr_kind)who->kind};
@@ -719,7 +719,7 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .held_bytes = account_held(&r->account),
         .held_peak_bytes = atomic_load(&r->account.peak_bytes),
         .memory_limit_bytes = r->account.limit_bytes,
-        /* Workers that sleep have not looked for a while. */
+        /* Workers that sleep have not updated it for a while. */
         .memory_pressure =
             pressure_step(pressure_level(&r->pressure), account_held(&r->account), r->account.limit_bytes),
         .fd_limit = r->fd_limit,

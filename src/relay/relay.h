@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The relay: gates, listeners and worker threads. Made and driven by the daemon's main thread; the admin thread reads
- * snapshots.
+ * The relay: creates, starts, reloads and ends the gates, listeners and worker threads.
+ *
+ * Made and driven by the daemon's main thread; the admin thread reads snapshots.
  */
 #ifndef WEIR_RELAY_RELAY_H
 #define WEIR_RELAY_RELAY_H
@@ -32,15 +33,18 @@ MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
 /* Bans the networks of ban.lists and starts the workers. 0 or -errno. */
 MUST_USE int relay_start(struct relay *r);
 
-/* The configuration in force: `c` of relay_new(), or the last that relay_reload() took over. Main thread; valid until
- * the next relay_reload(). */
+/* The configuration in force: `c` of relay_new(), or the last one that relay_reload() took over. Main thread; valid
+ * until the next relay_reload(). */
 const struct config *relay_config(const struct relay *r);
 
-/* Puts another configuration into force, whose gates, addresses and other keys that need a restart are those of the
- * start (config/diff.h). Connections and the state of limiters stay; whoever waits is judged again; networks that have
- * come into ban.lists are banned, and those that have gone from there no longer (*ret_lists). Takes over `c`, or
- * leaves it to the caller and everything as it was: -ENOMEM, or -EBUSY when the workers have not adopted the last
- * ones. Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
+/* Puts another configuration into force. Its gates, addresses and other keys that need a restart must be those of the
+ * start (config/diff.h).
+ * - Connections and the state of limiters stay. Every waiting session is judged again.
+ * - Networks that have come into ban.lists are banned; those that have gone from there are not banned any more
+ *   (*ret_lists).
+ * - Takes over `c`. On failure the caller keeps `c` and nothing has changed: -ENOMEM, or -EBUSY when the workers have
+ *   not adopted the previous ones.
+ * - Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
 MUST_USE int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists);
 
 /* For the metrics: an attempt to reload has succeeded, or was refused. */
@@ -58,33 +62,33 @@ void relay_free(struct relay *r);
 
 /* ---- bans: any thread ---- */
 
-/* The ban table of all gates; valid as long as the relay. Whoever changes it directly tells the workers nothing: for
+/* The ban table of all gates; valid as long as the relay. A direct change of it does not tell the workers: use it for
  * restoring before relay_start(), and for reading. */
 struct bans *relay_bans(struct relay *r);
 
-/* What of claims outlives a restart (relay/kept_claims.h): the keeper's. The first grows whenever somebody is served;
- * the second gives bytes to be freed, or NULL when memory is out; the third takes them over before relay_start(), and
- * returns NULL or what is the matter with them. */
+/* For the keeper: the claims that survive a restart (relay/kept_claims.h). The first grows whenever a message passes.
+ * The second gives bytes to be freed by the caller, or NULL when memory is out. The third restores them before
+ * relay_start(), and returns NULL or a text that says what is wrong with them. */
 uint64_t relay_claims_served(struct relay *r);
 MUST_USE uint8_t *relay_claims_write(struct relay *r, size_t *ret_len);
 MUST_USE const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len);
 
 /* An operator's ban, BAN_FOR_EVER or from now on; connections of `who` are closed. False: the table has no room. And
- * its end: false when exactly this network was not banned. */
+ * its end; false: exactly this network was not banned. */
 bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns);
 bool relay_unban(struct relay *r, const struct network *who);
 
-/* Why this network must not be banned by an operator, as a sentence in `why`: because nothing would come of it (it is
- * exempt at every gate), or too much (an application answers there, or it is a large part of the world, or with what is
- * banned already nobody is left). False: there is no reason. Not for workers. */
+/* Why an operator must not ban this network, as a sentence in `why`. Either it would do nothing (the network is exempt
+ * at every gate), or too much: an application answers there, it is a large part of the world, or with the existing bans
+ * nobody is left. False: there is no reason. Not for workers. */
 bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size);
 
 /* Asks the workers about their connections, or has them close some, and waits for them, at most `patience_ns`. A worker
- * does it between two rounds. The rows are the caller's. 0 or -ENOMEM. One thread at a time. */
+ * does it between two rounds. The caller owns the rows. 0 or -ENOMEM. One thread at a time. */
 MUST_USE int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns,
                           struct survey_answer *ret);
 
-/* The event log of all gates, or NULL when the configuration has none; valid as long as the relay. */
+/* The event log of all gates, or NULL when none is configured; valid as long as the relay. */
 struct event_log *relay_events(struct relay *r);
 
 /* ---- snapshots: any thread; consistent to within the moment of reading ---- */
@@ -96,34 +100,34 @@ struct class_snapshot {
 
 struct gate_snapshot {
     const char *name;               /* valid as long as the relay */
-    char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it listens no more */
+    char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it does not listen any more */
     char forward[ENDPOINT_TEXT_MAX];
-    bool upstream_up;           /* the application answered when it was last tried */
+    bool upstream_up;           /* the application answered the last attempt */
     enum breaker_state breaker; /* of the application */
-    uint64_t breaker_opened;    /* times that it opened */
+    uint64_t breaker_opened;    /* number of times it opened */
     char mechanism[21];         /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
     unsigned upstream_minor;    /* learned: ZMTP 3.<minor> */
     const char *socket;         /* configured or learned: "router", ...; "auto" while unknown */
     uint32_t max_connections;   /* in force */
     uint64_t cells[CELL_COUNT]; /* gauges are non-negative */
     uint64_t verdicts[VERDICT_COUNT];
-    uint64_t shadow_verdicts[VERDICT_COUNT]; /* what rules in shadow would have said */
+    uint64_t shadow_verdicts[VERDICT_COUNT]; /* verdicts that rules in shadow would have given */
     struct reqlimit_report limiter;          /* why messages are held, if any are */
-    uint64_t held_ns;                        /* for how long somebody has been in line; 0: nobody is */
+    uint64_t held_ns;                        /* for how long a session has been in line; 0: none is */
     bool limiter_off;                        /* concurrency.limit */
     size_t class_count;                      /* 0: none are configured */
     struct class_snapshot classes[CLASS_COUNT_MAX];
 };
 
-/* What the kernel does with bans, written by whoever tells it of them. */
+/* The kernel's part in bans, written by the module that reports them to the kernel. */
 struct kernel_bans {
     _Atomic uint64_t wanted;         /* 1: a gate has ban.kernel */
     _Atomic uint64_t in_force;       /* 1: the kernel has been told of all bans that it is to know */
     _Atomic uint64_t seen;           /* number of the last change that it was told of */
-    _Atomic uint64_t entries;        /* of them, those that have not run out */
+    _Atomic uint64_t entries;        /* of these changes, the bans that have not expired */
     _Atomic uint64_t packets, bytes; /* dropped */
-    _Atomic uint64_t replacements;   /* times that it was told anew of all of them */
-    _Atomic uint64_t failures;       /* times that it did not take what it was told */
+    _Atomic uint64_t replacements;   /* number of times it was told all of them anew */
+    _Atomic uint64_t failures;       /* number of times it refused an update */
 };
 
 /* Valid as long as the relay. Any thread. */
@@ -139,7 +143,7 @@ struct relay_snapshot {
     enum pressure_level memory_pressure;
     uint64_t fd_limit;
     uint64_t reloads, refused_reloads;
-    uint64_t generation; /* of the configuration in force; 1: of the start */
+    uint64_t generation; /* of the configuration in force; 1: from the start */
     uint64_t loaded_ns;  /* when that was read, since the Unix epoch */
     struct source_stats sources;
     struct bans_stats bans;

@@ -22,7 +22,7 @@
 #define LIVES    60u
 #define MESSAGES 40u
 
-/* An application that sends back whatever comes, behind a greeting of its own: one thread for each connection. */
+/* An application that echoes everything, after a greeting of its own: one thread for each connection. */
 struct echo {
     int listener;
     _Atomic unsigned connections;
@@ -72,7 +72,7 @@ static bool read_all(int fd, uint8_t *bytes, size_t len)
     return true;
 }
 
-/* Greeting and READY of the other side. */
+/* The other side's greeting and READY. */
 static bool read_hello(int fd)
 {
     uint8_t bytes[512];
@@ -141,7 +141,7 @@ static int connect_from(const struct play *p, uint32_t host)
     return fd;
 }
 
-/* Some messages there and back; true when every byte came back as it was. */
+/* Some messages there and back; true when every byte came back unchanged. */
 static bool converse_on(int fd, struct property_rng *random)
 {
     struct stream said = {0};
@@ -172,7 +172,7 @@ struct client {
     uint32_t host;
 };
 
-/* Lives of many kinds: whole conversations, strangers, and those who leave in the middle. */
+/* Lives of many kinds: whole conversations, strangers, and clients that leave in the middle. */
 static void *client_main(void *arg)
 {
     struct client *c = arg;
@@ -265,7 +265,7 @@ static void play_end(struct play *p, pthread_t app)
     config_free(p->config);
 }
 
-/* Every gauge comes down to zero, but for what was learned. */
+/* Every gauge comes down to zero, except for learned facts. */
 static void await_zero(const struct play *p)
 {
     struct gate_snapshot g;
@@ -326,7 +326,7 @@ static void *reload_main(void *arg)
         c->gates[0].limits.ban.strikes.strikes = 0; /* as at the start: play_start() */
         c->gates[0].limits.source.messages.rate.count = n % 2 ? 0 : 1000000000;
         c->gates[0].limits.source.messages.rate.period_ns = NS_PER_S;
-        c->gates[0].limits.source.messages.rate.burst = 1000000; /* a pause could bring PONGs among what comes back */
+        c->gates[0].limits.source.messages.rate.burst = 1000000; /* a pause could put PONGs among the echoes */
         struct listed_result lists;
         int error = relay_reload(p->relay, c, &lists);
         assert_true(error == 0 || error == -EBUSY); /* a machine that stands still for a second */
@@ -366,7 +366,7 @@ static void a_thousand_reloads_disturb_nobody(void **state)
     play_end(&p, app);
 }
 
-/* Quiet connections end at once, those in the middle of a message stay until they are told. */
+/* Quiet connections end at once. Those in the middle of a message stay until it is complete. */
 static void draining_lets_messages_end(void **state)
 {
     struct play p;
@@ -404,7 +404,7 @@ static void draining_lets_messages_end(void **state)
     play_end(&p, app);
 }
 
-/* With connections open and traffic on its way. */
+/* With connections open and traffic under way. */
 static void ending_at_once_leaves_nothing(void **state)
 {
     struct play p;
@@ -458,7 +458,7 @@ static void bans_reach_every_worker(void **state)
     play_end(&p, app);
 }
 
-/* Idle connections give way at whichever of the four workers they are; who was served stays. */
+/* Idle connections give way at each of the four workers; a client that was served stays. */
 static void idle_connections_give_way_at_every_worker(void **state)
 {
     struct play p;
@@ -500,7 +500,7 @@ static uint64_t survey(struct play *p, enum survey_kind kind, const char *networ
     return ret->matched;
 }
 
-/* Connections of all workers are seen while they are busy, and closed for an operator; the others go on. */
+/* Connections of all workers are listed while they are busy, and closed for an operator; the others go on. */
 static void surveys_reach_every_worker(void **state)
 {
     struct play p;

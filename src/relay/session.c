@@ -24,30 +24,30 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* A drained session has been quiet for this long. */
+/* A session is drained after it has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
-/* Between two looks at a client that does not keep up. What is published fast amounts to much soon; what is asked is
- * looked at when it is. */
+/* The time between two looks at a client that lags. Fast publishing soon adds up to much; answers are checked when
+ * requests arrive. */
 #define LAG_LOOK_NS      (500 * NS_PER_MS)
 #define LAG_BROADCAST_NS (100 * NS_PER_MS)
 
 /* Longer than a garbage collection. */
 #define LAG_STALLED_NS (5 * NS_PER_S)
 
-/* How long a subscriber may wait for room of which nobody can know whether it is still there. */
+/* How long a subscriber may wait for room when it cannot be known whether it is still there. */
 #define IN_VAIN_NS (20 * NS_PER_S)
 
 static void on_alarm(struct alarm *a);
 
-/* While there is no room in the application for a large message, so much of it is gathered here; with one read more it
- * fits into a buffer. */
+/* While the application has no room for a large message, this much of it is gathered here. With one read more it fits
+ * into a buffer. */
 #define GATHER_BYTES (BUFPOOL_MAX_BYTES / 2)
 
-/* Between two looks at who holds room for a large message. */
+/* The time between two looks at a session that holds room for a large message. */
 #define IN_THE_WAY_LOOK_NS (2 * NS_PER_S)
 
-/* Bytes per second of the message that is on its way, as far as it has come. */
+/* Bytes per second of the incomplete message, as far as it has arrived. */
 static uint64_t pace_of(const struct session *s, uint64_t now_ns)
 {
     if (s->begun_ns == 0)
@@ -91,7 +91,7 @@ void session_notice(struct session *s, enum verdict v, unsigned n)
     notice(s, v, n, "");
 }
 
-/* What the frame that ended the session has announced: its header is the last that was read. */
+/* The size announced by the frame that ended the session: its header is the last that was read. */
 static const char *size_detail(char *dst, size_t size, const struct session *s, enum verdict v)
 {
     const struct traffic *t = &s->up.traffic;
@@ -110,7 +110,7 @@ static const char *size_detail(char *dst, size_t size, const struct session *s, 
     return dst;
 }
 
-/* Only of what ends the session: then nothing was read behind it. */
+/* Only for a verdict that ends the session: then nothing was read behind it. */
 static const char *end_detail(char *dst, size_t size, const struct session *s, enum verdict v)
 {
     return s->opening ? opening_detail(dst, size, s, v) : size_detail(dst, size, s, v);
@@ -193,7 +193,7 @@ static void close_side(struct side *side)
     side->watch.fd = -1;
 }
 
-/* An open connection may have a full queue on the application's side, which then hears of the end late. */
+/* An open connection may have a full queue on the application's side, which then learns of the end late. */
 static void leave_application(struct session *s)
 {
     if (s->back.watch.fd < 0)
@@ -215,8 +215,8 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
         cell_sub(session_cells(s), blocked, 1);
 }
 
-/* Whether what an application holds back for this client is known, as far as it can be. Of an application whose type is
- * hidden (CURVE) nothing is: it may be one that waits for slow receivers by design. */
+/* Whether the amount that an application holds back for this client is known, as far as it can be. Nothing is known of
+ * an application whose type is hidden (CURVE): it may wait for slow receivers by design. */
 static bool is_measured(const struct session *s)
 {
     return s->broadcast || (s->answers && !s->pushes_back);
@@ -270,7 +270,7 @@ static void release_all(struct session *s)
     source_release(s->source);
 }
 
-/* Who stood for so long without a word may be a worker that waits for its first job. */
+/* A client that was silent for this long may be a worker that waits for its first job. */
 #define STOOD_NS (10 * NS_PER_S)
 
 static bool had_its_chance(const struct session *s, enum verdict v)
@@ -279,7 +279,7 @@ static bool had_its_chance(const struct session *s, enum verdict v)
     return age_ns < STOOD_NS && (v == VERDICT_PASS || (v == VERDICT_GIVE_WAY && age_ns >= STRANGERS_SPARED_NS));
 }
 
-/* Whether nothing became of it, and not because of the application or of Weir. */
+/* Whether nothing came of the session, and neither the application nor Weir was the cause. */
 static bool was_of_no_use(const struct session *s, enum verdict v)
 {
     if (s->served || s->topics.count)
@@ -335,7 +335,7 @@ static bool subscribes(enum socket_type t)
 }
 
 /* An application of these types never waits for a slow receiver (it drops, or answers): a client that does not read
- * costs it memory. Others wait by design, and for one whose type is hidden nothing can be said. */
+ * costs it memory. Others wait by design. For an application whose type is hidden nothing can be said. */
 static bool waits_for_receivers(enum socket_type app)
 {
     return app != SOCKET_PUB && app != SOCKET_XPUB && app != SOCKET_ROUTER && app != SOCKET_REP;
@@ -424,8 +424,9 @@ static void drain(struct session *s)
         session_arm(s, s->wg->worker->now_ns + DRAIN_QUIET_NS / 2);
 }
 
-/* Whether what its client waits in line with is asked by nobody any more: a REQ that has closed takes no answer, nor
- * does a connection that was reset. Anybody else may have said what wants no answer, and closed. */
+/* Whether nobody waits for the answer to the request in line any more. A REQ that has closed takes no answer, and
+ * neither does a connection that was reset. Any other client may have sent a message that needs no answer, and
+ * closed. */
 static bool asker_has_left(const struct session *s)
 {
     bool gone = s->front.reset || (s->front.hup && s->client_socket == SOCKET_REQ);
@@ -434,7 +435,7 @@ static bool asker_has_left(const struct session *s)
 
 void session_run(struct session *s)
 {
-    /* Who leaves the line takes nobody's turn. */
+    /* A client that leaves the line takes no turn. */
     if (s->state == SESSION_WAITING && s->front.hup)
         session_close(s, VERDICT_HANDSHAKE_ABANDONED);
     if (s->state == SESSION_OPENING)
@@ -461,7 +462,7 @@ void session_arm(struct session *s, uint64_t at_ns)
     uint64_t now = s->wg->worker->now_ns;
     if (s->state == SESSION_CLOSED)
         return;
-    /* Never in the past: an alarm that rings and sets itself again must let the others have their turn. */
+    /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
     if (at_ns <= now)
         at_ns = now + 1;
     if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
@@ -474,8 +475,8 @@ bool session_is_held(const struct session *s)
     return l->paused || l->blocked || l->held_back;
 }
 
-/* A message costs what it holds, however slowly it comes; but one of a client of which nothing is heard for so long
- * will hardly end. Time during which Weir or the application made it wait does not count. */
+/* A message costs what it holds, however slowly it arrives. But if nothing is heard of its client for so long, it will
+ * hardly be completed. Time during which Weir or the application made it wait does not count. */
 static bool message_is_late(struct session *s, const struct limits *lim)
 {
     uint64_t now = s->wg->worker->now_ns, allowed = lim->message.complete_within_ns;
@@ -496,8 +497,8 @@ static void begin_look(struct session *s)
     s->moved_then = (uint32_t)s->moved;
 }
 
-/* Whoever holds room for a large message while others wait for it must use it (unfinished_least()). Only time in which
- * Weir and the application took what came counts. PASS: it is in nobody's way. */
+/* A session that holds room for a large message while others wait for it must use it (unfinished_least()). Only time in
+ * which Weir and the application took the bytes counts. PASS: it is in nobody's way. */
 static enum verdict message_in_the_way(struct session *s)
 {
     const struct lane *l = &s->up;
@@ -521,7 +522,7 @@ static enum verdict message_in_the_way(struct session *s)
     return per_s < (double)least ? VERDICT_MESSAGE_TOO_SLOW : VERDICT_MESSAGE_GIVES_WAY;
 }
 
-/* Counts what waits for it in the application. Returns what waits for it alone. */
+/* Counts the backlog in the application for this client. Returns the part that waits for this client alone. */
 static uint64_t measure_lag(struct session *s)
 {
     struct gate *g = s->wg->gate;
@@ -553,7 +554,7 @@ static bool gives_way(struct session *s, uint64_t waiting, const struct limits *
            lag_gives_way(&s->wg->gate->lag, &s->laggard, s->broadcast ? waiting : 0, lim->slow_reader.behind);
 }
 
-/* Whether so much waits in the application for clients that do not take it that this one gives way. */
+/* Whether the backlog in the application for clients that do not read is so large that this one gives way. */
 static bool reader_is_slow(struct session *s, const struct limits *lim)
 {
     return s->lags && gives_way(s, measure_lag(s), lim);
@@ -581,13 +582,13 @@ void session_hold(struct session *s)
 }
 
 /* A client that is not read would think the application dead, and the application the client: any traffic proves
- * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages; whether the application
- * does is, and hundreds of clients in line would wake its I/O thread for nothing. */
+ * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages. Whether the application
+ * does is known, and hundreds of clients in line would wake its I/O thread for nothing. */
 static void keep_alive(struct session *s)
 {
     if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->in_line)
         return;
-    /* The alarm rings for other things as well. */
+    /* The alarm rings for other reasons as well. */
     uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
     if (now < s->ponged_ns + interval_ns) {
         session_arm(s, s->ponged_ns + interval_ns);
@@ -602,7 +603,7 @@ static void keep_alive(struct session *s)
         send_pong(&s->up, s);
 }
 
-/* What rules in shadow say of time: once for each message, and for each time that a client lags. */
+/* Time limits of rules in shadow: reported once for each message, and once for each time that a client lags. */
 static void check_shadow(struct session *s)
 {
     const struct limits *lim = session_limits(s)->shadow;
@@ -616,8 +617,8 @@ static void check_shadow(struct session *s)
     }
 }
 
-/* Who is not read is not heard to leave. One that has left answers whatever is sent to it by a reset; this one is sent
- * nothing, and cannot be sent a PONG. */
+/* A client that is not read is not noticed when it leaves. Normally one that has left answers anything sent to it by a
+ * reset; this one is sent nothing, and cannot be sent a PONG. */
 static bool waits_in_vain(const struct session *s)
 {
     return s->up.traffic.withheld == WITHHELD_TOPIC && !s->can_pong &&
@@ -651,8 +652,8 @@ static void check_open(struct session *s)
     session_wake(s);
 }
 
-/* A pause that is over is judged again, and begins anew if it must. The alarm is set for deadlines that have moved, and
- * not rung: it would send a PONG for whoever is held back. */
+/* A pause that is over is judged again, and starts again if needed. The alarm is set for deadlines that have moved, and
+ * does not ring at once: it would send a PONG for each session held back. */
 static void reconsider_open(struct session *s)
 {
     const struct limits *l = session_limits(s);

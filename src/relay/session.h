@@ -1,18 +1,30 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session: one client connection and its one connection to the application. Belongs to the worker that accepted it.
+ * A session: one client connection and its one connection to the application. session_close() is the place where both
+ * are closed.
  *
- *   NEW       being made
- *   WAITING   newcomer in line: nothing is read (entry.c)
- *   OPENING   greeting and handshake (opening.c); the application is connected once the client is worth it
- *   OPEN      two lanes of judged traffic (lane.c)
- *   CLOSED    descriptors closed, unlinked; freed when the round of events is done
+ * A connection is closed elsewhere only by the listener (a refused newcomer), by banned.h (the tarpit), by proxied.h
+ * (before there is a client), by opening.h (a connect to the application that failed), and by farewell.h (the
+ * application's end of a session that was open).
  *
- * A client that leaves while what it said waits in line (admission.h) is heard to the end, as a DEALER or PUSH that
- * sends and closes must be. What a REQ said, or what was said on a connection that was reset, is not passed on any more
- * (asker_left): its answer would reach nobody. What was passed on before stays charged to its source.
+ *   state     event                                                    next
+ *   NEW       entry.h lets the newcomer in                             OPENING
+ *   NEW       the newcomer has to wait                                 WAITING: in line, nothing is read (entry.c)
+ *   WAITING   its turn comes                                           OPENING: greeting and handshake (opening.c);
+ *                                                                      the application is connected once the
+ *                                                                      client is worth it
+ *   OPENING   the handshake is done                                    OPEN: two lanes of judged traffic (lane.c)
+ *   any       a verdict ends it; one side ends (lane.c, opening.c);    CLOSED: descriptors closed, unlinked
+ *             memory is out; ban, kick, drain; it gives way
+ *   CLOSED    the round of events is done                              freed
  *
- * Under 900 bytes, charged to the memory account; buffers only while bytes wait.
+ * A client may leave while its messages wait in line (admission.h). These are still delivered, as for a DEALER or PUSH
+ * that sends and closes. Messages of a REQ, or of a connection that was reset, are not passed on any more (asker_left):
+ * their answer would reach nobody. Messages passed before stay charged to the source.
+ *
+ * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
+ * may link `admission` into worker_gate.woken; under the tally's lock it may use the client's descriptor (claim.h).
+ * Memory: under 900 bytes, charged to the memory account; buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_SESSION_H
 #define WEIR_RELAY_SESSION_H
@@ -26,12 +38,12 @@
 
 struct opening;
 
-/* Who moves this much in a turn stands behind those who move less. */
+/* A session that moves this many bytes in a turn is served after those that move less. */
 #define SESSION_HEAVY_BYTES (16u * 1024u)
 
 enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
 
-/* A subscriber to whom nothing had to wait for this long has been sent all that the publisher held back for it. */
+/* A subscriber without a backlog in Weir for this long has received all that the publisher held back for it. */
 #define SESSION_CAUGHT_UP_NS (100 * NS_PER_MS)
 
 struct session {
@@ -45,67 +57,67 @@ struct session {
     struct alarm alarm;
     uint64_t id;
     uint64_t accepted_ns;
-    uint64_t opened_ns;   /* when its handshake was done; until then: when it was begun */
+    uint64_t opened_ns;   /* when its handshake was done; until then: when it began */
     uint64_t active_ns;   /* last byte either way */
     uint64_t routing_id;  /* hash in the gate's tally; 0: none */
-    uint64_t check_ns;    /* when a large message was last looked at */
-    uint64_t begun_ns;    /* when the client's message that is now incomplete began; 0: there is none */
-    uint64_t moved;       /* bytes read of the client since then */
+    uint64_t check_ns;    /* when a large message was last checked */
+    uint64_t begun_ns;    /* when the client's incomplete message began; 0: there is none */
+    uint64_t moved;       /* bytes read from the client since then */
     uint64_t resume_ns;   /* while its client is paused: until then */
     uint64_t flowing_ns;  /* when the client was last seen to take everything */
-    uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or it was held first */
-    uint32_t stranger_at; /* its number among the strangers, or the proven, from 1; 0: it is not there (strangers.h) */
+    uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or when it was first held */
+    uint32_t stranger_at; /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
     /* as session_ms(); 0: never */
-    uint32_t struck_ms;        /* when what goes on last counted as an offence (offence.h) */
-    uint32_t shadow_struck_ms; /* the same of a rule in shadow (shadow.h) */
-    uint32_t over_since_ms;    /* paused over and over since then */
+    uint32_t struck_ms;        /* when an offence that goes on last counted (offence.h) */
+    uint32_t shadow_struck_ms; /* the same for a rule in shadow (shadow.h) */
+    uint32_t over_since_ms;    /* paused again and again since then */
     struct lane up, down;
     struct reqlimit_conn admission; /* see admission.h */
-    uint32_t granted;               /* messages that may pass, and count as passed */
-    uint32_t turn_bytes;            /* what the last turn moved */
+    uint32_t granted;               /* messages that may pass, and already count as passed */
+    uint32_t turn_bytes;            /* bytes moved in the last turn */
     struct laggard laggard;         /* while it lags */
     struct topics topics;
     struct addr addr;
     uint32_t moved_then;   /* `moved` at check_ns */
-    uint32_t swept;        /* the sweep that last looked at it (sweep.h) */
+    uint32_t swept;        /* the sweep that last visited it (sweep.h) */
     uint8_t state;         /* enum session_state */
     uint8_t class;         /* of the gate's classes, by the client's address */
-    uint8_t client_socket; /* enum socket_type, once its handshake has shown it */
+    uint8_t client_socket; /* enum socket_type, once the handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
     uint8_t standing;      /* enum standing, of its source when it came */
-    bool of_balancer : 1; /* its PROXY protocol header names nobody (proxied.h): it offends nobody, and no ban closes it
-                           */
+    bool of_balancer : 1;  /* its PROXY protocol header names nobody (proxied.h): its offences are not counted, and no
+                            * ban closes it */
     bool half_open : 1;
-    bool served : 1;       /* at least one whole message has passed, either way */
-    bool proven : 1;       /* it was served, or has subscribed (strangers.h) */
-    bool shed_due : 1;     /* what it waits with is to be shed (shedding.h) */
-    bool heavy : 1;        /* its last turn moved much: others go first */
+    bool served : 1;       /* at least one complete message has passed, either way */
+    bool proven : 1;       /* it has passed a message or has subscribed (strangers.h) */
+    bool shed_due : 1;     /* its waiting request is to be shed (shedding.h) */
+    bool heavy : 1;        /* its last turn moved much: other sessions go first */
     bool can_pong : 1;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
-    bool app_listens : 1;  /* the application would give up a client of which it hears nothing: one of them has sent
-                              PINGs */
-    bool awaits_reply : 1; /* a request/reply client: for each message in one comes back */
+    bool app_listens : 1;  /* the application would drop a client that stays silent: one of the ends has sent PINGs */
+    bool awaits_reply : 1; /* a request/reply client: one reply comes back for each message in */
     bool takes_turns : 1;  /* its messages are counted, and may be held (admission.h) */
-    bool in_line : 1;      /* one of them is, and it is not read meanwhile */
+    bool in_line : 1;      /* one of its messages waits in line, and it is not read meanwhile */
     bool in_queue : 1;     /* the limiter may grant it messages */
     bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
-    bool broadcast : 1;    /* the application publishes: what it sends others it holds back for one that lags */
+    bool broadcast : 1;    /* the application publishes: it holds back for a lagging client what it sends to others */
     bool lags : 1;         /* its client has not kept up (flow/lag.h) */
     bool noted_slow : 1;   /* ... and a rule in shadow has counted it */
-    bool pushes_back : 1;  /* the application's socket type waits for slow receivers by design: they are no offenders */
+    bool pushes_back : 1;  /* the application's socket type waits for slow receivers by design: slow readers are no
+                            * offenders */
 };
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. `of_balancer`: see
  * struct session. */
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer);
 
-/* Its client does not take what the application sends: it lags until it has kept up for a while, for who empties what
- * waits in Weir may still have much waiting behind it. */
+/* Its client does not take what the application sends. It lags until it has kept up for a while: a client that empties
+ * what waits in Weir may still have much waiting behind that. */
 void session_begin_lag(struct session *s);
 
 /* Whether a client that does not take its answers has asked for so many that it must give way (flow/lag.h). */
 bool session_asks_too_much(struct session *s);
 
-/* Whether its client is not read now, for whatever reason but memory: time that does not count for its message. */
+/* Whether its client is not read now, for any reason but memory: this time does not count for its message. */
 bool session_is_held(const struct session *s);
 
 /* Puts the session into the run queue. */
@@ -117,25 +129,25 @@ void session_run(struct session *s);
 /* Has the timer fire at `at_ns`, if it would not fire earlier anyway. */
 void session_arm(struct session *s, uint64_t at_ns);
 
-/* From now on its client is not read, or not answered: the first PONGs are due when that has lasted for a while. */
+/* From now on its client is not read, or not answered: the first PONGs are due after heartbeat.interval. */
 void session_hold(struct session *s);
 
-/* Other limits are in force: whatever it waits for is looked at anew. */
+/* Other limits are in force: everything it waits for is judged again. */
 void session_reconsider(struct session *s);
 
 /* Ends the session: counts and logs the verdict (PASS: an ordinary end), closes both descriptors. */
 void session_close(struct session *s, enum verdict v);
 
-/* Counts `n` verdicts on the session's source and writes a log line now and then. */
+/* Counts `n` verdicts on the session's source, and writes a log line now and then. */
 void session_notice(struct session *s, enum verdict v, unsigned n);
 
 /* From OPENING to OPEN. */
 void session_open(struct session *s);
 
-/* Frees what session_close() has left. */
+/* Frees a closed session. */
 void session_free(struct session *s);
 
-/* Now, in milliseconds that wrap after 49 days and are never 0: for differences of a day at most. */
+/* The current time in milliseconds, which wrap after 49 days and are never 0: for differences of a day at most. */
 static inline uint32_t session_ms(const struct session *s)
 {
     return (uint32_t)(s->wg->worker->now_ns / NS_PER_MS) | 1;
@@ -143,7 +155,7 @@ static inline uint32_t session_ms(const struct session *s)
 
 struct traffic_context session_context(struct session *s);
 
-/* What these subscriptions count in the limits of the source and of the gate. */
+/* The cost of these subscriptions in the limits of the source and of the gate. */
 static inline uint64_t topics_cost(const struct topics *t)
 {
     return t->topic_bytes + (uint64_t)t->count * TOPIC_OVERHEAD_BYTES;

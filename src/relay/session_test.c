@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What a session does about applications that change and receivers that stand still, and when it sleeps. */
+/* How a session copes with applications that change and receivers that stand still, and when it sleeps. */
 #include "relay/stage.h"
 #include "zmtp/greeting.h"
 
@@ -15,7 +15,7 @@
 
 /* ---- the application ---- */
 
-/* Serves the application until the client is greeted, or time is up; connections of strangers are greeted too. */
+/* Serves the application until the client is greeted, or time is up. Connections of strangers are greeted too. */
 static bool greets_within(struct stage *s, struct end *client, uint64_t ns)
 {
     struct end apps[256];
@@ -44,8 +44,8 @@ static void greet_wrongly(struct end *e)
     end_write(e, SIZE_MAX);
 }
 
-/* Each client with another mechanism is a reason to ask an idle application again; it must not be one to let everybody
- * behind it wait. */
+/* Each client with another mechanism is a reason to ask an idle application again. It must not make all clients behind
+ * it wait. */
 static void strangers_of_another_mechanism_keep_nobody_waiting(void **state)
 {
     struct stage s;
@@ -74,7 +74,7 @@ static void strangers_of_another_mechanism_keep_nobody_waiting(void **state)
 
 /* ---- slow readers ---- */
 
-/* What all clients together that take nothing may have waiting in the application is half of it. */
+/* All clients together that take nothing may have half of it waiting in the application. */
 #define BEHIND (4 * MIB)
 
 /* A pair whose way back takes little in the kernel. */
@@ -107,7 +107,7 @@ static void reading_fini(struct reading *r)
     stage_fini(&r->stage);
 }
 
-/* So much, as long as there is any. */
+/* Takes at most this many bytes. */
 static void take(struct reading *r, size_t most)
 {
     size_t before = r->client.in.len, upto = before + most;
@@ -119,7 +119,7 @@ static void take(struct reading *r, size_t most)
     } while (r->client.in.len > before);
 }
 
-/* One second, in which the application says so much and the client takes so much. */
+/* One second, in which the application sends and the client takes these many bytes. */
 static void second(struct reading *r, size_t said, size_t taken)
 {
     if (said)
@@ -137,7 +137,7 @@ static bool is_closed(const struct reading *r)
     return stage_cell(&r->stage, CELL_CLOSED) == 1;
 }
 
-/* The client asks so often; what it asks is passed on. */
+/* The client sends this many requests, which are passed on. */
 static void ask(struct reading *r, unsigned times)
 {
     for (unsigned i = 0; i < times; i++)
@@ -154,7 +154,7 @@ static size_t asked(struct reading *r)
     return end_traffic(&r->app, NULL).len / 12;
 }
 
-/* However long: nobody is hurt by what does not wait in the application. */
+/* However long: only a backlog in the application does harm. */
 static void a_client_that_takes_nothing_stays(void **state)
 {
     struct reading r;
@@ -167,7 +167,7 @@ static void a_client_that_takes_nothing_stays(void **state)
     reading_fini(&r);
 }
 
-/* Its answers are small, so that the application holds little, whatever it says. */
+/* Its answers are small, so the application holds little, however many it sends. */
 static void one_that_never_reads_is_read_on(void **state)
 {
     struct reading r;
@@ -201,7 +201,7 @@ static void one_that_asks_for_much_and_takes_nothing_is_closed(void **state)
     reading_fini(&r);
 }
 
-/* The same, but what waits will be taken in some seconds. */
+/* The same, but the backlog will be taken in some seconds. */
 static void one_that_takes_its_answers_slowly_stays(void **state)
 {
     struct reading r;
@@ -216,7 +216,8 @@ static void one_that_takes_its_answers_slowly_stays(void **state)
     reading_fini(&r);
 }
 
-/* A worker that takes a large job at a time: it is sent what it has not asked for, and reports what it has done. */
+/* A worker that takes one large job at a time: it is sent messages that it has not asked for, and reports its
+ * results. */
 static void a_busy_worker_stays_and_is_heard(void **state)
 {
     struct reading r;
@@ -254,7 +255,7 @@ static void audience_init(struct audience *a, size_t behind)
 {
     memset(a, 0, sizeof(*a));
     reading_init(&a->lagging, "SUB", "PUB");
-    a->lagging.stage.in_force->slow_reader.behind = 2 * behind; /* for those that are slow it is half of that */
+    a->lagging.stage.in_force->slow_reader.behind = 2 * behind; /* for slow subscribers it is half of that */
     stage_pair(&a->lagging.stage, &a->keen.client, &a->keen.app, "SUB", "PUB");
 }
 
@@ -310,7 +311,7 @@ static void fall_behind(struct audience *a, size_t taken)
     stage_sleep(&a->lagging.stage, 500 * NS_PER_MS);
 }
 
-/* It takes something of each message, but would need minutes for what waits. */
+/* It takes part of each message, but would need minutes for the backlog. */
 static void one_that_falls_behind_slowly_is_closed(void **state)
 {
     struct audience a;
@@ -319,7 +320,7 @@ static void one_that_falls_behind_slowly_is_closed(void **state)
     audience_fini(&a);
 }
 
-/* Half of a burst waits for a slow line, which will have taken it in seconds. */
+/* Half of a burst waits for a slow line, which will take it within seconds. */
 static void one_that_takes_a_burst_at_the_pace_of_its_line_stays(void **state)
 {
     struct audience a;
@@ -328,7 +329,7 @@ static void one_that_takes_a_burst_at_the_pace_of_its_line_stays(void **state)
     audience_fini(&a);
 }
 
-/* Of small messages a publisher's queue holds little, whatever passes by meanwhile. */
+/* A publisher's queue holds few bytes of small messages, however many pass meanwhile. */
 static void a_pause_among_small_messages_is_forgiven(void **state)
 {
     struct audience a;
@@ -354,7 +355,7 @@ static void a_pause_among_small_messages_is_forgiven(void **state)
 
 #define PINNING 40u
 
-/* Workers that take what there is, and then nothing for ever, each with as much as possible waiting in Weir. */
+/* Workers that take what there is and then nothing for ever, each with as large a backlog as possible in Weir. */
 static void receivers_that_stand_still_keep_nobody_out(void **state)
 {
     struct reading r[PINNING], late;
@@ -388,10 +389,9 @@ static void receivers_that_stand_still_keep_nobody_out(void **state)
     stage_fini(s);
 }
 
-/* ---- messages on their way ---- */
+/* ---- messages under way ---- */
 
-/* An application that listens no more, but still speaks: its client is not blamed for the message that it could not
- * deliver. */
+/* An application that does not read any more, but still sends: its client is not blamed for the undelivered message. */
 static void a_deaf_application_is_not_the_clients_fault(void **state)
 {
     struct stage s;
@@ -419,7 +419,7 @@ static void a_deaf_application_is_not_the_clients_fault(void **state)
     stage_fini(&s);
 }
 
-/* A message of 30 MiB begins: more of it comes than is gathered, and then it has its room. */
+/* A message of 30 MiB begins: more of it arrives than is gathered, and then it gets its room. */
 static void begin_giant(struct stage *s, struct end *client, struct session *session)
 {
     stream_frame(&client->out, 0, 's', 30 * MIB);
@@ -430,8 +430,8 @@ static void begin_giant(struct stage *s, struct end *client, struct session *ses
     assert_int_equal(session->up.traffic.reserved, 30 * MIB);
 }
 
-/* What became of a message of 30 MiB that streams at `rate` bytes a second for `seconds`, while another one waits for
- * room whose beginning came at `other_rate`; the session is looked at ten times a second. PASS: it goes on. */
+/* The verdict on a message of 30 MiB that streams at `rate` bytes a second for `seconds`. Another message waits for
+ * room meanwhile; its beginning came at `other_rate`. The session is looked at ten times a second. PASS: it goes on. */
 static enum verdict streams_at(uint64_t rate, uint64_t other_rate, unsigned seconds)
 {
     struct stage s;
@@ -457,7 +457,7 @@ static enum verdict streams_at(uint64_t rate, uint64_t other_rate, unsigned seco
     enum verdict end = stage_verdict(&s, VERDICT_MESSAGE_TOO_SLOW)    ? VERDICT_MESSAGE_TOO_SLOW
                        : stage_verdict(&s, VERDICT_MESSAGE_GIVES_WAY) ? VERDICT_MESSAGE_GIVES_WAY
                                                                       : VERDICT_PASS;
-    /* Whoever waited goes on if the first was cut. */
+    /* The waiting message went on if the first was cut. */
     assert_int_equal(end_traffic(&other_app, NULL).len > 0, end != VERDICT_PASS);
     end_close(&client), end_close(&app), end_close(&other), end_close(&other_app);
     stage_rounds(&s, 20);
@@ -473,7 +473,7 @@ static void who_holds_room_must_use_it(void **state)
     assert_int_equal(streams_at(400 * KIB, 4 * MIB, 20), VERDICT_MESSAGE_GIVES_WAY);
 }
 
-/* A message that is larger than the pool, and dawdles: small ones that stream do not wait for it, nor for others of
+/* A message that is larger than the pool, and slow: small messages that stream do not wait for it, nor for others of
  * their size. */
 static void a_slow_giant_holds_nobody_up(void **state)
 {
@@ -509,8 +509,8 @@ static void a_slow_giant_holds_nobody_up(void **state)
 
 /* ---- farewells ---- */
 
-/* The application hears of the end of its client when it looks; until then the connection is counted, and what it says
- * is thrown away. */
+/* The application sees the end of its client when it looks. Until then the connection is counted, and bytes from it are
+ * discarded. */
 static void an_application_may_be_late_to_see_the_end(void **state)
 {
     struct stage s;
@@ -534,8 +534,8 @@ static void an_application_may_be_late_to_see_the_end(void **state)
 
 /* ---- sleep ---- */
 
-/* In every state a worker with nothing to do wakes up at most as often as its timers are meant to: a hundred times a
- * second when memory is short, ten times while a connection is paused or blocked, hardly ever when idle. */
+/* In every state an idle worker wakes up at most as often as its timers need: a hundred times a second when memory is
+ * short, ten times while a connection is paused or blocked, hardly ever when idle. */
 static void wakes_at_most(struct stage *s, unsigned a_second)
 {
     stage_rounds(s, 20);
@@ -556,7 +556,7 @@ static void nobody_spins_while_idle(void **state)
     stream_frame(&client.out, 0, 'x', 100);
     end_write(&client, 50);
     wakes_at_most(&s, 2);
-    /* A client that will say no more: it is the application's turn. */
+    /* A client that will send nothing more: it is the application's turn. */
     assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
     wakes_at_most(&s, 1);
     end_close(&client);
@@ -610,11 +610,11 @@ static void nobody_spins_while_opening(void **state)
     end_connect(&waiting, &s, 0);
     end_greet(&waiting, "DEALER", NULL);
     end_write(&waiting, SIZE_MAX);
-    /* The application accepts and says nothing; the probe asks it again and again. */
+    /* The application accepts and stays silent; the probe asks it again and again. */
     wakes_at_most(&s, 10);
     assert_int_equal(stage_cell(&s, CELL_WAITING), 1);
     assert_int_equal(stage_cell(&s, CELL_HALF_OPEN), 2);
-    /* It is not even there. */
+    /* It is not even reachable. */
     stage_app_stop(&s);
     wakes_at_most(&s, 20);
     end_close(&silent);

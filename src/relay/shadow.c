@@ -18,7 +18,7 @@ static void count(struct worker_gate *wg, const struct addr *addr, enum verdict 
                 addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
-/* What a limit makes wait offends nobody. */
+/* A limit that only makes a client wait causes no offence. */
 static bool only_waits(const struct limits *l, enum verdict v)
 {
     switch (v) {
@@ -31,7 +31,7 @@ static bool only_waits(const struct limits *l, enum verdict v)
     case VERDICT_SUBSCRIBER_MESSAGE:
         return l->subscriptions.messages.over == ACTION_PAUSE;
     case VERDICT_OVER_SUBSCRIPTIONS:
-    case VERDICT_TOO_MANY_HALF_OPEN: /* an offence of those only that are overdue, which nobody can say here */
+    case VERDICT_TOO_MANY_HALF_OPEN: /* an offence only if overdue, which cannot be told here */
         return true;
     default:
         return false;
@@ -105,7 +105,7 @@ static void would_ban(struct session *s, const struct limits *l, enum verdict v)
     uint64_t now_ns = s->wg->worker->now_ns;
     char text[NETWORK_TEXT_MAX];
     struct ban b;
-    /* No draw: what is predicted need not spread over time. */
+    /* Without randomness: predicted bans need not spread over time. */
     if (!banned_enter(g->shadow_bans, s, &l->ban.terms, v, 0, &b))
         return;
     cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
@@ -123,7 +123,7 @@ void shadow_score(struct session *s, enum verdict v)
     unsigned strikes = verdict_info(v)->strikes;
     if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->addr))
         return;
-    /* Who would be banned would not be here. */
+    /* A source that would be banned would not be here. */
     if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->now_ns, NULL))
         return;
     cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);

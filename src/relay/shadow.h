@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What rules in shadow would do to a session (policy/enforce.h): counted in weir_shadow_verdicts_total, and in a log
- * line now and then. Nothing here changes what becomes of a session. Where no rule is in shadow for its source,
- * limits.shadow is NULL and that is all the data path sees of it.
+ * Counts what rules in shadow would do to a session (a dry run; policy/enforce.h), in weir_shadow_verdicts_total and in
+ * a log line now and then.
  *
- * Where the ban is in shadow, offences against rules in force and in shadow count alike, with one difference: a
+ * Nothing here changes what happens to a session. Where no rule is in shadow for its source, limits.shadow is NULL, and
+ * the data path checks nothing else.
+ *
+ * Where the ban is in shadow, offences against rules in force and in shadow count alike, with one difference. A
  * connection that would have been closed goes on offending at once, so offences against rules in shadow count at most
- * once a second and connection. Who would be banned stands in a table of the gate (gate.shadow_bans) for as long as the
- * ban would last, is counted once, and its newcomers as `banned`.
+ * once a second and connection. A source that would be banned stands in a table of the gate (gate.shadow_bans) for as
+ * long as the ban would last. It is counted once, and its newcomers as `banned`.
  *
- * Belongs to the session's worker.
+ * Threads: belongs to the session's worker.
  */
 #ifndef WEIR_RELAY_SHADOW_H
 #define WEIR_RELAY_SHADOW_H
@@ -39,7 +41,7 @@ void shadow_banned(struct worker_gate *wg, const struct addr *addr);
 /* An offence, where the ban may be in shadow. */
 void shadow_score(struct session *s, enum verdict v);
 
-/* The limits in force for an address, whatever entry it has. */
+/* The limits in force for an address, whichever entry it has. */
 const struct limits *shadow_limits_of(const struct worker_gate *wg, const struct addr *addr);
 
 /* Whether a ban was made by the rules of bans, and not by a person. */
@@ -55,7 +57,7 @@ static inline bool shadow_refuses_duplicates(const struct session *s)
 }
 
 /* The limits that say when a message is late, and when a reader is slow: those in force or those in shadow, whichever
- * have the rule. Times are taken either way. */
+ * have the rule. Times are measured either way. */
 static inline const struct limits *shadow_complete_within(const struct session *s)
 {
     const struct limits *l = session_limits(s);

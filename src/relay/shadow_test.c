@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Rules in shadow around a session: time, connections, names, strikes; and who has which rules. */
+/* Rules in shadow around a session: time, connections, names, strikes; and which lots have which rules. */
 #include "relay/shadow.h"
 
 #include "relay/stage.h"
@@ -14,7 +14,7 @@ static uint64_t would(const struct stage *s, enum verdict v)
     return atomic_load(&s->gate.cells[0].shadow[v]);
 }
 
-/* Nothing was done in force. */
+/* No rule in force has acted. */
 static void assert_untouched(const struct stage *s)
 {
     for (unsigned v = VERDICT_PASS + 1; v < VERDICT_COUNT; v++)
@@ -79,7 +79,7 @@ static void a_message_in_time_counts_nothing(void **state)
     end_pair(&s, &client, &app);
 }
 
-/* It asks for a hundred answers of 1 MiB, takes nothing for a while, and then everything that comes. */
+/* The client asks for a hundred answers of 1 MiB, takes nothing for a while, and then everything. */
 static void a_slow_reader_counts_once(void **state)
 {
     struct stage s;
@@ -133,7 +133,7 @@ static void newcomers(void **state)
     assert_int_equal(stage_cell(&s, CELL_OPEN), 12);
     assert_int_equal(stage_cell(&s, CELL_WAITING), 0);
     assert_int_equal(would(&s, VERDICT_OVER_CONNECTION_RATE), 4); /* the fifth to the eighth */
-    assert_int_equal(would(&s, VERDICT_TOO_MANY_CONNECTIONS), 4); /* which the rate is not asked for */
+    assert_int_equal(would(&s, VERDICT_TOO_MANY_CONNECTIONS), 4); /* the rate is not asked for these */
     assert_int_equal(would(&s, VERDICT_TOO_MANY_HALF_OPEN), 7);
     assert_untouched(&s);
     for (unsigned i = 0; i < 12; i++)
@@ -142,8 +142,8 @@ static void newcomers(void **state)
     stage_fini(&s);
 }
 
-/* Strikes for rules in shadow count once a second; the ban that follows once, for as long as it would last. The source
- * would be on probation instead where its messages, which pass, speak for it. */
+/* Strikes for rules in shadow count once a second; the resulting ban counts once, for as long as it would last. The
+ * source would be put on probation instead where its messages, which pass, speak for it. */
 static void what_would_follow(enum ban_shared shared)
 {
     struct stage s;
@@ -174,7 +174,8 @@ static void what_would_follow(enum ban_shared shared)
     assert_int_equal(stage_cell(&s, CELL_SHADOW_BANS), bans);
     assert_int_equal(stage_cell(&s, CELL_SHADOW_PROBATIONS) > 0, !bans);
     if (bans)
-        assert_in_range(stage_cell(&s, CELL_SHADOW_STRIKES), 4, 6); /* who would be banned offends no more */
+        assert_in_range(stage_cell(&s, CELL_SHADOW_STRIKES), 4, 6); /* a source that would be banned does not offend any
+                                                                     * more */
     assert_int_equal(stage_cell(&s, CELL_STRIKES_EXCESS), 0);
     assert_untouched(&s);
     end_pair(&s, &client, &app);
@@ -204,7 +205,7 @@ static void shares_of_a_snapshot(void **state)
     s.limits->enforce[RULE_MESSAGE] = ENFORCE_OFF;
     s.limits->enforce[RULE_BAN] = 1;
     p = policies_new(s.config, s.config, NULL);
-    p->gates[0].limits.connections.max = 11; /* as for want of descriptors */
+    p->gates[0].limits.connections.max = 11; /* as when descriptors are short */
     policies_settle(p);
     for (unsigned lot = 0; lot < ENFORCE_LOTS; lot++) {
         const struct limits *l = p->gates[0].for_lot[lot];

@@ -12,7 +12,7 @@ static bool stands_for_many(const struct session *s, uint32_t *ret_held, uint32_
     uint32_t open = atomic_load(&source->refs), half_open = atomic_load(&source->half_open);
     *ret_held = open > half_open ? open - half_open : 0;
     *ret_of = atomic_load(&s->wg->gate->established);
-    /* Another worker may be in between: the sum follows. */
+    /* Another worker may be between its two updates: the sum follows. */
     *ret_held = *ret_held < *ret_of ? *ret_held : *ret_of;
     if (LIKELY(*ret_held <= SHARED_ADDRESS_LEAST || *ret_held <= *ret_of / 2))
         return false;
@@ -22,7 +22,7 @@ static bool stands_for_many(const struct session *s, uint32_t *ret_held, uint32_
            !networks_contain(&s->wg->policy->limits.ban.exempt, &s->addr);
 }
 
-/* Whether this address may be told of now. */
+/* Whether this address may be reported now. */
 static bool is_news(const struct session *s)
 {
     struct gate *g = s->wg->gate;
@@ -30,7 +30,7 @@ static bool is_news(const struct session *s)
     uint64_t hash = hash_bytes(&g->traffic.key, &s->source->bits, sizeof(s->source->bits));
     _Atomic uint64_t *told = &g->shared_addresses[hash % SHARED_ADDRESS_PLACES];
     uint64_t last = atomic_load_explicit(told, memory_order_relaxed);
-    /* Another worker's clock may be a little ahead: no difference that could wrap. */
+    /* Another worker's clock may be a little ahead: no difference is computed, as it could wrap. */
     return (last == 0 || now_ns >= last + DAY_NS) && atomic_compare_exchange_strong(told, &last, now_ns);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* One address that stands for many clients is told of, once a day. */
+/* An address that stands for many clients is reported, once a day. */
 #include "relay/shared_address.h"
 
 #include "relay/crowd.h"
@@ -25,7 +25,7 @@ static void come_many(struct crowd *c, uint32_t host, unsigned n)
     }
 }
 
-/* All that are there have been served. */
+/* All connected clients have been served. */
 static void serve_all(struct crowd *c)
 {
     LIST_FOREACH(n, &c->stage.worker.sessions)

@@ -12,7 +12,7 @@ static enum shed_over over_of(const struct session *s)
     return session_limits(s)->concurrency.shed.over;
 }
 
-/* Every worker tells the limiter the same. */
+/* Every worker sets the same parameters. */
 void shedding_adopt(struct worker_gate *wg)
 {
     const struct limits *l = &wg->policy->limits;
@@ -28,7 +28,7 @@ static bool may_answer(struct session *s)
     return !admission_owes(s) && lane_may_inject(&s->down, s);
 }
 
-/* Nothing is left out of CURVE, nor of what has begun to go on. */
+/* Nothing is dropped from inside CURVE, nor from a message that has begun to pass. */
 static bool can_be_shed(const struct session *s)
 {
     const struct traffic *t = &s->up.traffic;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What a request meets that has waited for too long: one in front of it is with the application and not answered. */
+/* What becomes of a request that has waited for too long: an earlier one is with the application and not answered. */
 #include "relay/shedding.h"
 #include "relay/stage.h"
 
@@ -57,7 +57,7 @@ static size_t got(struct end *e)
     return end_traffic(e, NULL).len;
 }
 
-/* The first has a request with the application, the other waits with one. */
+/* The first client has a request with the application; the other waits with one. */
 static void one_waits(struct play *p)
 {
     say(p, &p->clients[FIRST]);

@@ -4,10 +4,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* The kernel lets the buffer of a socket that nobody reads grow with every small segment, to megabytes, and goes
- * through all of it when it is full. But what fits into the window that it has announced must have room, or it is
- * thrown away and comes again when the sender's timer has run out, seconds after there was room: so the buffer is
- * bounded at twice its size (Linux sets twice what it is told), and not at all where it may not be as large as that. */
+/* The kernel lets the receive buffer of an unread socket grow with every small segment, up to megabytes, and walks
+ * through all of it when it is full. But data that fits into the window already announced must have room. Otherwise it
+ * is dropped, and comes again when the sender's timer has expired, seconds after there was room. So the buffer is
+ * bounded at twice its size (Linux sets twice the requested value), and not at all where that is not allowed. */
 static void bound_buffer(int fd, int most)
 {
     int size;
@@ -16,7 +16,7 @@ static void bound_buffer(int fd, int most)
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
-/* Its size is the kernel's again. */
+/* The kernel sizes the buffer again. */
 static void unbound_buffer(int fd)
 {
     int nothing = 0;
@@ -30,7 +30,7 @@ static void mute(struct side *side, struct worker *w)
     worker_watch_again(w, &side->watch, EPOLLOUT | EPOLLRDHUP);
 }
 
-/* What came meanwhile is told at once. */
+/* Bytes that came meanwhile are reported at once. */
 void side_unmute(struct side *side, struct worker *w)
 {
     side->muted = false;

@@ -58,7 +58,7 @@ static void pair_fini(struct pair *p)
     close(p->worker.epoll_fd);
 }
 
-/* As much as the kernel takes. */
+/* As much as the kernel takes, at most `most` bytes. */
 static void stuff(struct pair *p, size_t most)
 {
     static const uint8_t zeros[CHUNK];
@@ -70,7 +70,7 @@ static void stuff(struct pair *p, size_t most)
     }
 }
 
-/* All that is there. */
+/* Everything that is there. */
 static void empty(struct pair *p)
 {
     uint8_t bytes[CHUNK];
@@ -97,19 +97,19 @@ static int receive_buffer(const struct pair *p)
     return size;
 }
 
-/* What the kernel has announced room for must have some when it is not read: else it is thrown away, and comes again
- * only when the sender's timer has run out, seconds after it is read again. */
+/* Data for which the kernel has announced room must have it, even if it is not read. Otherwise it is dropped, and comes
+ * again only when the sender's timer has expired, seconds after reading has resumed. */
 static void a_buffer_never_becomes_smaller(void **state)
 {
     for (unsigned may_grow = 0; may_grow < 2; may_grow++) {
         struct pair p;
         pair_init(&p);
-        for (unsigned i = 0; i < 500; i++) { /* it grows with what is read */
+        for (unsigned i = 0; i < 500; i++) { /* it grows with reading */
             stuff(&p, 4 * CHUNK);
             empty(&p);
         }
         int before = receive_buffer(&p);
-        /* Above the kernel's own bound it would become smaller; a busy machine lets it grow that far. */
+        /* Above the kernel's own bound it would shrink; a busy machine lets it grow that far. */
         int most = net_receive_buffer_most();
         p.worker.receive_buffer_most = !may_grow ? before : 4 * before < most ? 4 * before : most;
         hold(&p, 2 * SIDE_KNOCKS_MOST, 16 * CHUNK);
@@ -125,7 +125,7 @@ static void a_buffer_never_becomes_smaller(void **state)
     }
 }
 
-/* Segments of a byte each would let it grow to megabytes. */
+/* Segments of one byte each would let it grow to megabytes. */
 static void small_segments_do_not_grow_it(void **state)
 {
     static const int now = 1;

@@ -53,7 +53,7 @@ uint64_t stage_now_ns(void)
 
 static struct property_rng *disturbing;
 
-/* What is watched, and what was told less than the truth and so must hear of it again. */
+/* The watched descriptors, and those whose readiness was reported too low and must be reported again. */
 static struct {
     struct epoll_event event;
     bool owed;
@@ -74,7 +74,7 @@ static void pay(int epoll_fd)
     for (unsigned i = 0; i < owed_count; i++) {
         int fd = owed_fds[i];
         watched[fd].owed = false;
-        /* One that was closed meanwhile is refused, and rightly so. */
+        /* A descriptor closed meanwhile is refused, and rightly so. */
         (void)__real_epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &watched[fd].event);
     }
     owed_count = 0;
@@ -282,7 +282,7 @@ static void check_lane(const struct lane *l, const struct limits *limits)
     assert_true(l->start < l->end || !l->buf);
 }
 
-/* What is held is counted for its source, to the byte. */
+/* Held buffers are counted for their source, to the byte. */
 static void check_peers(struct stage *s, uint64_t held)
 {
     uint64_t sum = 0;
@@ -296,7 +296,7 @@ static void check_peers(struct stage *s, uint64_t held)
     assert_int_equal(s->worker.holders, holders);
 }
 
-/* What must be true after each round. */
+/* Conditions that hold after each round. */
 static void check_sessions(struct stage *s)
 {
     uint64_t held = 0, open = 0, paused = 0, blocked = 0;
@@ -416,7 +416,7 @@ void stage_assert_empty(struct stage *s)
     check_source(s->gate.sources, &self);
     for (uint8_t last = 0; last < 64; last++)
         check_source(s->gate.sources, &(struct addr){.kind = ADDR_V4, .bytes = {127, 0, 0, last}});
-    /* What is still held is the pool's and the tally's. */
+    /* The rest is held by the pool and the tally. */
     size_t slots = s->gate.routing_ids.capacity;
     assert_int_equal(account_held(&s->account), s->worker.pool.idle_bytes + slots * sizeof(struct tally_slot));
 }
@@ -429,7 +429,7 @@ void end_connect(struct end *e, struct stage *s, uint32_t from)
     memset(e, 0, sizeof(*e));
     e->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(e->fd >= 0);
-    /* Time stands still here, so nobody may wait for an acknowledgement. */
+    /* Time stands still here, so nothing may wait for an acknowledgement. */
     int on = 1;
     if (to->kind == ENDPOINT_TCP)
         assert_int_equal(setsockopt(e->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
@@ -501,7 +501,7 @@ void end_close(struct end *e)
     e->fd = -1;
 }
 
-/* Where the traffic begins; 0: not there yet. */
+/* Where the traffic starts; 0: not there yet. */
 static size_t traffic_at(const struct end *e)
 {
     struct zmtp_decoder d;
@@ -520,8 +520,8 @@ bool end_is_greeted(const struct end *e)
     return traffic_at(e) != 0;
 }
 
-/* Moves the bytes of [at, end) that are not commands together, at `base`. A command that is not whole is left behind
- * them: *ret_whole does not count it, the result does. */
+/* Moves the bytes of [at, end) that are not commands together, at `base`. An incomplete command is left behind them:
+ * *ret_whole does not count it, the result does. */
 static size_t leave_out_commands(uint8_t *base, size_t len, size_t *ret_whole, unsigned *ret_pongs)
 {
     struct zmtp_decoder d;
@@ -581,7 +581,7 @@ void stage_pair_by_address(struct stage *s, struct end *client, struct end *app,
             end_greet(&probe, app_type, NULL);
             end_write(&probe, SIZE_MAX);
             stage_rounds(s, 8);
-            /* Weir hangs up on the greeting that it asked for. */
+            /* Weir closes the connection after the greeting that it asked for. */
             for (unsigned n = 0; n < 3; n++)
                 end_read(&probe, SIZE_MAX);
             if (probe.over)

@@ -6,20 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A GOOD source may keep so many connections in reserve, idle ones too. */
+/* A GOOD source may hold this many connections in reserve, including idle ones. */
 #define FEW_CONNECTIONS 8u
 
 /* How long it is remembered that a connection was of no use. */
 #define USELESS_NS (60 * NS_PER_S)
 
-/* For so long a connection may be idle for each message that has passed on it, of so many. */
+/* How long a connection may be idle for each message that has passed on it, and the most messages that count. */
 #define IDLE_A_MESSAGE_NS (10 * NS_PER_S)
 #define MESSAGES_MOST     60u
 
-/* ... and one of a source that holds most of the gate. */
+/* ... and how long, if its source holds most of the gate. */
 #define IDLE_OF_DOMINANT_NS NS_PER_S
 
-/* Recent arrivals of a prefix are halved each 2^33 ns (8.6 s): after a minute a hundredth is left. Kept as ticks, in
+/* Recent arrivals of a prefix are halved each 2^33 ns (8.6 s): after a minute a hundredth is left. Stored as ticks, in
  * the high half, and a count. */
 #define ARRIVALS_TICK_LOG2_NS 33u
 #define ARRIVALS_MOST         0xffffu
@@ -37,7 +37,7 @@ static uint64_t hash_of(const struct gate *g, struct source_key k)
     return hash_bytes(&g->traffic.key, words, sizeof(words));
 }
 
-/* ---- what is remembered ---- */
+/* ---- the standing of sources ---- */
 
 enum standing strangers_judge(const struct worker_gate *wg, const struct source *source)
 {
@@ -56,7 +56,7 @@ void strangers_note_useless(const struct session *s)
         visits_note(&s->wg->gate->useless, hash_of(s->wg->gate, key_of(s->source)), s->wg->worker->now_ns);
 }
 
-/* Roughly: one that was in good standing, and is again after ban.standing, counts twice. */
+/* Approximate: a source that was in good standing, and is again after ban.standing, counts twice. */
 void strangers_note_served(const struct session *s)
 {
     if (!source_is_shared(s->source) &&
@@ -64,7 +64,7 @@ void strangers_note_served(const struct session *s)
         atomic_fetch_add(&s->wg->gate->regulars, 1);
 }
 
-/* ---- who is there ---- */
+/* ---- sessions ---- */
 
 static _Atomic uint32_t *arrivals_of(const struct session *s)
 {
@@ -192,7 +192,7 @@ static uint64_t draw(struct worker_gate *wg)
     return z ^ z >> 31;
 }
 
-/* The `i`-th of those that are looked at, of `count`: all of a few. */
+/* The `i`-th session to look at, of `count`; if there are only a few, all of them are looked at. */
 static uint32_t look_at(struct worker_gate *wg, uint32_t i, uint32_t count)
 {
     return count <= STRANGERS_LOOKED_AT ? i : (uint32_t)(draw(wg) % count);
@@ -241,7 +241,7 @@ struct session *strangers_pick(struct worker_gate *wg, bool spared_too)
     return first;
 }
 
-/* ---- the idle ---- */
+/* ---- idle sessions ---- */
 
 static bool dominates(const struct session *s)
 {
@@ -262,7 +262,8 @@ static bool is_overdue(const struct session *s)
     return idle_ns(s) >= (dominates(s) ? IDLE_OF_DOMINANT_NS : messages * IDLE_A_MESSAGE_NS);
 }
 
-/* How many connections its source holds, if these are more than a few and more than the newcomer's holds; else 0. */
+/* How many connections its source holds, if these are more than a few and more than the newcomer's source holds; else
+ * 0. */
 static uint32_t excess_of(const struct session *s, const struct source *newcomer)
 {
     uint32_t held = source_is_shared(s->source) ? 0 : atomic_load(&s->source->refs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Who gives way at a full gate, and who never does. */
+/* Which session gives way at a full gate, and which never does. */
 #include "relay/strangers.h"
 
 #include "relay/crowd.h"
@@ -28,7 +28,7 @@ static struct crowd *crowd_new(unsigned max)
     return &c;
 }
 
-/* It says something, and that goes on to the application. */
+/* It sends something, which is passed on to the application. */
 static void speak(struct crowd *c, struct end *e)
 {
     uint64_t before = stage_cell(&c->stage, CELL_MESSAGES_IN);
@@ -62,7 +62,7 @@ static bool gets_in(struct crowd *c, uint32_t host)
     return end_is_greeted(e) && !e->over;
 }
 
-/* Thirty behind one address that are served, and a crowd of sources with one idle connection each. */
+/* Thirty clients behind one address that are served, and a crowd of sources with one idle connection each. */
 static void who_was_served_never_gives_way_to_the_idle(void **state)
 {
     struct crowd *c = crowd_new(60);
@@ -129,7 +129,7 @@ static void the_largest_prefix_gives_way(void **state)
     crowd_free(c);
 }
 
-/* All were served: then nobody goes, and the newcomer is refused. */
+/* All were served: then none gives way, and the newcomer is refused. */
 static void among_the_served_the_newcomer_is_refused(void **state)
 {
     struct crowd *c = crowd_new(6);
@@ -141,7 +141,7 @@ static void among_the_served_the_newcomer_is_refused(void **state)
     crowd_free(c);
 }
 
-/* A source that was served and has left finds room, whoever else was served meanwhile. */
+/* A source that was served and has left finds room, whichever sources were served meanwhile. */
 static void room_is_kept_for_who_was_served(void **state)
 {
     struct crowd *c = crowd_new(32);
@@ -173,7 +173,7 @@ static void a_good_source_may_be_idle(void **state)
     crowd_free(c);
 }
 
-/* Who left without a word, or had to, does not push out others when it comes again at once. */
+/* A client that left without a word, or had to, does not push out others when it returns at once. */
 static void who_was_of_no_use_pushes_nobody_out(void **state)
 {
     struct crowd *c = crowd_new(4);
@@ -211,7 +211,7 @@ static void a_source_with_most_of_the_gate_gives_way_where_it_is_idle(void **sta
     crowd_free(c);
 }
 
-/* Three sources that hold the gate with one message on each connection, beside who was there before. */
+/* Three sources that hold the gate with one message on each connection, beside an earlier client. */
 static void idle_connections_of_few_sources_give_way(void **state)
 {
     struct crowd *c = crowd_new(40);
@@ -233,7 +233,7 @@ static void idle_connections_of_few_sources_give_way(void **state)
     crowd_free(c);
 }
 
-/* Newcomers that come at once do not push one another out before they have said anything. */
+/* Newcomers that come at once do not push one another out before they have sent anything. */
 static void who_has_just_come_is_not_the_one_that_goes(void **state)
 {
     struct crowd *c = crowd_new(20);
@@ -247,7 +247,8 @@ static void who_has_just_come_is_not_the_one_that_goes(void **state)
     crowd_free(c);
 }
 
-/* A thousand sources with one message each: who was served before comes in, and takes the place of who came last. */
+/* A thousand sources with one message each: a source that was served before comes in, and takes the place of the
+ * latest. */
 static void one_message_is_worth_ten_seconds(void **state)
 {
     struct crowd *c = crowd_new(12);
@@ -267,7 +268,7 @@ static void one_message_is_worth_ten_seconds(void **state)
     crowd_free(c);
 }
 
-/* ... and so are those of a source that was served once and holds few. */
+/* ... and so does an idle connection of a source that was served once and holds few. */
 static void idle_connections_of_good_sources_give_way_to_the_good(void **state)
 {
     struct crowd *c = crowd_new(8);
@@ -299,7 +300,7 @@ static void who_was_served_more_stays_longer(void **state)
     crowd_free(c);
 }
 
-/* The last connections are for the good, whether others of theirs are there or not. */
+/* The last connections are for good sources, whether others of theirs are open or not. */
 static void room_is_kept_for_who_is_connected(void **state)
 {
     struct crowd *c = crowd_new(32);
@@ -342,7 +343,7 @@ static void who_stood_awhile_may_come_again(void **state)
     crowd_free(c);
 }
 
-/* When it is Weir's descriptors that are out, the same give way. */
+/* When Weir's descriptors are out, the same sessions give way. */
 static void who_was_never_useful_gives_its_descriptor(void **state)
 {
     struct crowd *c = crowd_new(100);

@@ -5,12 +5,12 @@
 #include "relay/peer.h"
 #include "relay/session.h"
 
-/* To walk past a byte of topics takes a publisher about as long as to send a few bytes to somebody. */
+/* Walking past a byte of topics takes a publisher about as long as sending this many bytes. */
 #define KEPT_COSTS 8u
 
-/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short, for one that makes
- * room for others, when the first one
- * has waited for so long that nothing else counts, and by its seconds squared before that. */
+/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short; for a subscriber
+ * that makes room for others; by its seconds of waiting squared, divided by this. The last is the time after which the
+ * first one leaves in any case. */
 #define HURRY_FOR_PLACES 64u
 #define HURRY_FOR_ROOM   4u
 #define HURRY_SQUARES    2u
@@ -46,9 +46,9 @@ static struct session *with_most_topics(const struct peer *p)
     return most;
 }
 
-/* Somebody who holds less than a share waits for room. Those who have left go first; then one who holds more than a
- * share, here or at another worker. One at a time, since the publisher walks through all topics for each: who waits
- * asks again. */
+/* A subscriber that holds less than a share waits for room. Those that have left go first; then one that holds more
+ * than a share, here or at another worker. One at a time, since the publisher walks through all topics for each: a
+ * waiting subscriber asks again. */
 static void make_room(struct worker_gate *wg)
 {
     struct gate *g = wg->gate;

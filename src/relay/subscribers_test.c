@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Subscribers of a gate together: who gives way, and how they leave. */
+/* Subscribers of a gate together: which one gives way, and how they leave. */
 #include "relay/stage.h"
 
 #include <setjmp.h>
@@ -9,10 +9,10 @@
 
 #define KIB 1024u
 
-/* What one topic of subscribe() takes of the application, but for the tables that some share. */
+/* The cost of one topic of subscribe() to the application, without the tables that several topics share. */
 #define TOPIC (20u * TOPIC_NODE_BYTES + TOPIC_SET_BYTES + TOPIC_HOLDER_BYTES)
 
-/* Topics that begin with `first` and the bytes behind it, and share nothing. */
+/* Topics that begin with `first` and the bytes after it, and share nothing. */
 static void subscribe(struct end *e, unsigned first, unsigned count)
 {
     char topic[20];
@@ -56,7 +56,7 @@ static void stage_open(struct stage *s)
     }
 }
 
-/* Room is made by whoever holds most topics, not by another connection of the same address. */
+/* The connection that holds most topics makes room, not another one of the same address. */
 static void topics_give_way_where_they_are(void **state)
 {
     struct stage s;
@@ -82,8 +82,8 @@ static void topics_give_way_where_they_are(void **state)
     stage_fini(&s);
 }
 
-/* What it asked for would still be asked for in its name, for hours at the pace of a limit, or of a publisher that
- * takes nothing. */
+/* Otherwise its subscriptions would be processed for hours, at the pace of a limit, or of a publisher that takes
+ * nothing. */
 static void a_subscriber_that_has_left_is_not_waited_for(void **state)
 {
     for (int blocked = 0; blocked < 2; blocked++) {
@@ -111,8 +111,8 @@ static void a_subscriber_that_has_left_is_not_waited_for(void **state)
     }
 }
 
-/* Who waits for room is not read, so its end is not seen. What Weir sends it would tell; where it may send nothing, the
- * wait has an end. */
+/* A subscriber that waits for room is not read, so its end is not seen. A message from Weir would reveal it; where Weir
+ * may send nothing, the wait has an end. */
 static void nobody_waits_for_room_for_ever_unseen(void **state)
 {
     for (int with_pongs = 0; with_pongs < 2; with_pongs++) {
@@ -168,19 +168,20 @@ static void crowd_fini(struct crowd *c)
     stage_fini(&c->stage);
 }
 
-/* How many of its subscribers the application has seen leave. */
+/* How many of its subscribers' ends the application has seen. */
 static unsigned seen_to_leave(struct crowd *c)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < SUBSCRIBERS; i++) {
         end_read(&c->apps[i], SIZE_MAX);
-        end_read(&c->apps[i], SIZE_MAX); /* the end stands behind what was said */
+        end_read(&c->apps[i], SIZE_MAX); /* the end comes after the last bytes */
         n += c->apps[i].over;
     }
     return n;
 }
 
-/* All leave at once: the application hears of one after the other, as fast as it may look through what is left. */
+/* All leave at once: the application sees one end after the other, as fast as it may walk through the remaining
+ * topics. */
 static void subscribers_leave_one_after_the_other(void **state)
 {
     struct crowd c;
@@ -194,8 +195,8 @@ static void subscribers_leave_one_after_the_other(void **state)
     assert_int_equal(seen_to_leave(&c), 0);
     assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
     assert_int_equal(stage_cell(&c.stage, CELL_SUBSCRIPTIONS), 10 * SUBSCRIBERS);
-    /* 40 topics are to be looked through, of which 10 are the burst: after 0.6 s; then 30, 20 and 10, which are paid
-     * from nothing: after 1.2, 1.6 and 1.8. */
+    /* 40 topics are to be walked through, of which 10 are the burst: after 0.6 s. Then 30, 20 and 10, without savings:
+     * after 1.2, 1.6 and 1.8. */
     static const uint64_t hundredths[SUBSCRIBERS] = {60, 120, 160, 180};
     uint64_t now = 0;
     for (unsigned i = 0; i < SUBSCRIBERS; i++) {
@@ -209,7 +210,7 @@ static void subscribers_leave_one_after_the_other(void **state)
     crowd_fini(&c);
 }
 
-/* However slow the pace, it rises, and after half a minute the application has heard of all. */
+/* However slow the pace is, it rises, and after half a minute the application has seen all ends. */
 static void nobody_waits_to_leave_for_longer_than_half_a_minute(void **state)
 {
     struct crowd c;
@@ -233,7 +234,8 @@ static void nobody_waits_to_leave_for_longer_than_half_a_minute(void **state)
     crowd_fini(&c);
 }
 
-/* Those who wait to leave take places; a newcomer of another address has one of them leave, and is not kept out. */
+/* Subscribers that wait to leave take places. A newcomer of another address makes one of them leave, and is not kept
+ * out. */
 static void who_waits_to_leave_keeps_nobody_out(void **state)
 {
     struct crowd c;
@@ -246,7 +248,8 @@ static void who_waits_to_leave_keeps_nobody_out(void **state)
     atomic_store(&c.stage.gate.max_connections, SUBSCRIBERS + 1);
     stage_pair_from(&c.stage, &newcomer, &app, 0x7f000009u);
     assert_int_equal(seen_to_leave(&c), 0);
-    /* The next one finds no place: one of them is given up, and it has it as soon as the application has closed it. */
+    /* The next one finds no place: one of them leaves, and the newcomer has the place as soon as the application has
+     * closed it. */
     struct end next, its;
     end_connect(&next, &c.stage, 0x7f00000au);
     end_greet(&next, "SUB", NULL);
@@ -262,7 +265,7 @@ static void who_waits_to_leave_keeps_nobody_out(void **state)
     crowd_fini(&c);
 }
 
-/* An address whose subscribers connect and leave again and again is slowed down; one that has just lost many is not
+/* An address whose subscribers connect and leave again and again is slowed down. One that has just lost many is not
  * kept out. */
 static void an_address_that_many_leave_waits_for_a_second(void **state)
 {
@@ -295,7 +298,7 @@ static void an_address_that_many_leave_waits_for_a_second(void **state)
     crowd_fini(&c);
 }
 
-/* A healthy gate: as long as little has to be looked through, they leave when they leave. */
+/* A healthy gate: as long as there is little to walk through, subscribers leave at once. */
 static void few_topics_are_left_at_once(void **state)
 {
     struct crowd c;
@@ -309,7 +312,7 @@ static void few_topics_are_left_at_once(void **state)
     crowd_fini(&c);
 }
 
-/* Who is still sent more than its end would cost leaves at once. */
+/* A subscriber that is still sent more than its end would cost leaves at once. */
 static void who_is_sent_much_leaves_at_once(void **state)
 {
     struct crowd c;
@@ -329,7 +332,7 @@ static void who_is_sent_much_leaves_at_once(void **state)
     crowd_fini(&c);
 }
 
-/* Those who have left make room before anybody who is still there. */
+/* Subscribers that have left make room before those that are still connected. */
 static void who_has_left_gives_way_first(void **state)
 {
     struct crowd c;

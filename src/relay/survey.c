@@ -11,8 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-/* A part: so many chains of the table of sources, and no more once so many connections were looked at (a source is
- * always looked at as a whole) or closed. */
+/* A part: the number of chains of the table of sources, and the number of connections visited (a source is always
+ * visited as a whole) or closed after which it ends. */
 #define CHAINS_A_PART   1024u
 #define SESSIONS_A_PART 256u
 
@@ -142,7 +142,7 @@ int survey_collect(const struct survey *s, struct survey_answer *ret)
     if (s->ask.kind == SURVEY_SOURCES) {
         joined = count;
         count = join_sources((void *)rows, count);
-        matched -= joined - count; /* those at two workers were counted twice, as far as their rows were kept */
+        matched -= joined - count; /* sources at two workers were counted twice, if their rows were kept */
     }
     struct heaviest all = {.rows = rows, .row_bytes = bytes, .room = count, .count = count};
     heaviest_sort(&all);
@@ -221,7 +221,7 @@ static void keep_connection(struct survey_part *to, const struct session *s, uin
     heaviest_offer(&to->kept, &row);
 }
 
-/* Returns how many connections were looked at. */
+/* Returns how many connections were visited. */
 static unsigned keep_connections(struct survey_part *to, const struct survey_ask *ask, const struct peer *p,
                                  uint32_t gate)
 {
@@ -266,7 +266,8 @@ static unsigned keep_source(struct survey_part *to, const struct survey_ask *ask
     return seen;
 }
 
-/* Returns how many were closed, at most SESSIONS_A_PART. `p` must be kept from going with its last connection. */
+/* Returns how many were closed, at most SESSIONS_A_PART. The caller keeps `p` from being freed with its last
+ * connection. */
 static unsigned kick(struct survey_part *to, const struct survey_ask *ask, struct peer *p)
 {
     unsigned closed = 0;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What somebody outside wants to know of the connections, or wants closed. A session belongs to its worker, so each
- * worker looks through its own: between two rounds, a bounded part each time, and only while somebody has asked (one
- * plain load a round otherwise). It copies rows into memory that the one who asks has brought, the heaviest if there
- * are more than fit.
+ * Answers questions of another thread about the connections, or closes those it names (kick).
  *
- * A survey belongs to the asker and to each worker that has not finished it, and is freed with the last: an asker who
- * gives up leaves workers nothing dangling. One thread asks at a time; another survey takes the place of one that a
+ * A session belongs to its worker, so each worker looks through its own sessions: between two rounds, a bounded part
+ * each time, and only while a survey is under way (one plain load a round otherwise). It copies rows into memory that
+ * the asker has brought; the heaviest, if there are more than fit.
+ *
+ * A survey belongs to the asker and to each worker that has not finished it, and is freed with the last reference. An
+ * asker that gives up leaves no dangling pointer. One thread asks at a time. A survey replaces another one that a
  * worker has not begun.
  *
- * Memory: rows x workers x some 150 bytes while it lasts, beside the memory account, for an operator must see something
+ * Memory: rows x workers x about 150 bytes while it lasts, outside the memory account: an operator must see something
  * when that is full.
  */
 #ifndef WEIR_RELAY_SURVEY_H
@@ -37,12 +38,12 @@ struct survey_ask {
     uint32_t gate;          /* its number; SURVEY_ALL: all of them */
     struct network network; /* of kind ADDR_NONE: everybody */
     uint64_t id;            /* one connection; 0: all */
-    size_t rows;            /* up to SURVEY_ROWS_MAX; no matter for SURVEY_KICK */
+    size_t rows;            /* up to SURVEY_ROWS_MAX; ignored for SURVEY_KICK */
 };
 
 enum connection_state { CONNECTION_WAITING, CONNECTION_HANDSHAKE, CONNECTION_OPEN };
 
-/* What has moved since a connection was accepted; in: from the client. With CURVE messages are frames. */
+/* Traffic since a connection was accepted; in: from the client. With CURVE, messages are frames. */
 struct traffic_sums {
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
 };
@@ -63,7 +64,7 @@ struct connection_row {
 
 struct source_row {
     uint64_t weight;    /* as above, of all its connections */
-    const void *source; /* tells sources apart; not to be followed */
+    const void *source; /* tells sources apart; not to be dereferenced */
     char text[ADDR_TEXT_MAX];
     struct addr addr; /* of one of its connections */
     uint32_t gate;
@@ -79,10 +80,10 @@ union survey_rows {
     void *any;
 };
 
-/* The answer. Rows are the caller's to free(); the heaviest first. */
+/* The answer. The caller frees the rows with free(); the heaviest come first. */
 struct survey_answer {
     bool complete;    /* every worker has answered in time */
-    uint64_t matched; /* connections or sources that the ask was about, or that were closed */
+    uint64_t matched; /* connections or sources that match the ask, or that were closed */
     size_t count;
     union survey_rows rows;
 };
@@ -96,7 +97,7 @@ struct survey_part {
 struct survey {
     struct survey_ask ask;
     _Atomic unsigned refs;
-    _Atomic bool abandoned; /* nobody waits for it any more: nothing is to be closed for it */
+    _Atomic bool abandoned; /* the asker has given up: nothing is to be closed for it */
     sem_t finished;         /* posted by each worker */
     unsigned workers;
     void *rows;
@@ -114,18 +115,18 @@ void survey_release(struct survey *s);
 /* Hands it to a worker. The asker's thread. */
 void survey_give(struct survey *s, struct worker *w);
 
-/* Waits until all have finished, at most until `until_ns`; then nobody begins to close anything for it. The asker's
- * thread. */
+/* Waits until all have finished, at most until `until_ns`. After that no worker begins to close anything for it. The
+ * asker's thread. */
 void survey_await(struct survey *s, uint64_t until_ns);
 
-/* Puts together what those who have finished have found. 0 or -ENOMEM. The asker's thread. */
+/* Joins the results of the workers that have finished. 0 or -ENOMEM. The asker's thread. */
 MUST_USE int survey_collect(const struct survey *s, struct survey_answer *ret);
 
-/* The worker: takes over what it was given, and goes on with it for a part. */
+/* The worker: takes over the survey it was given, and works on one part of it. */
 void survey_take(struct worker *w);
 void survey_step(struct worker *w);
 
-/* Lets go of what it has, when it ends. */
+/* Releases the surveys of a worker that ends. */
 void survey_drop(struct worker *w);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What an operator is told of connections, and which ones are closed for him. */
+/* What an operator is told of connections, and which ones are closed on request. */
 #include "relay/survey.h"
 #include "relay/crowd.h"
 
@@ -143,7 +143,7 @@ static void sources_are_told_with_all_their_connections(void **state)
     scene_free(c);
 }
 
-/* Two workers have seen connections of one source, and each of another one: the rows of one are joined. */
+/* Two workers have seen connections of one source, and each of another one: the rows of the first are joined. */
 static void rows_of_several_workers_are_joined(void **state)
 {
     int same, left, right;
@@ -161,7 +161,7 @@ static void rows_of_several_workers_are_joined(void **state)
     atomic_store(&s->parts[1].done, true);
     survey_await(s, 0);
     assert_int_equal(survey_collect(s, &a), 0);
-    assert_false(a.complete); /* the third has not finished: what it has so far is not read */
+    assert_false(a.complete); /* the third has not finished: its results so far are not read */
     assert_int_equal(a.matched, 3);
     assert_int_equal(a.count, 2);
     assert_ptr_equal(a.rows.sources[0].source, &same);
@@ -232,7 +232,7 @@ static void whoever_gives_up_has_nothing_closed(void **state)
     scene_free(c);
 }
 
-/* The second takes the place of the first, which was not begun; and what was not begun at the end is let go of. */
+/* The second replaces the first, which was not begun. A survey not begun at the end is released. */
 static void a_survey_may_be_left_to_the_worker(void **state)
 {
     struct crowd *c = scene_new();

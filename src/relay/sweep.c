@@ -18,10 +18,10 @@ static void look_at(struct session *s, unsigned reasons)
     if (reasons & SWEEP_DRAIN)
         session_wake(s);
     if (reasons & SWEEP_BANS)
-        banned_look_at(s); /* last: it may close it */
+        banned_look_at(s); /* last: it may close the session */
 }
 
-/* Returns how many were looked at. */
+/* Returns how many were visited. */
 static unsigned look_at_sessions(struct worker *w)
 {
     unsigned n = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What concerns everybody is done a part at a time, to all, and to nobody twice. */
+/* A sweep is done in parts, visits every session, and none twice. */
 #include "relay/sweep.h"
 
 #include "relay/banned.h"
@@ -16,7 +16,7 @@
 
 static struct end clients[CLIENTS];
 
-/* Handshakes that say nothing, of one user. */
+/* Silent handshakes of one user. */
 static void begin(struct stage *s)
 {
     struct rlimit l;

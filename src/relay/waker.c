@@ -22,7 +22,7 @@ void waker_fini(struct waker *w)
 void waker_wake(struct waker *w)
 {
     uint64_t one = 1;
-    /* A full counter means that it will wake anyway. */
+    /* A full counter means that the thread will wake anyway. */
     ssize_t ignored = write(w->fd, &one, sizeof(one));
     (void)ignored;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Wakes the one thread that empties a ring (stats/ring.h) when something was put into it. Whoever puts never waits, and
- * pays for a system call only while that thread sleeps. Owned by the owner of the ring; holds one descriptor.
+ * Wakes the one thread that empties a ring (stats/ring.h) when an item was put into it.
+ *
+ * A thread that puts never waits, and pays for a system call only while the other thread sleeps. Owned by the owner of
+ * the ring; holds one descriptor.
  */
 #ifndef WEIR_RELAY_WAKER_H
 #define WEIR_RELAY_WAKER_H
@@ -21,13 +23,13 @@ struct waker {
 MUST_USE int waker_init(struct waker *w);
 void waker_fini(struct waker *w);
 
-/* After something was put. Any thread. */
+/* After an item was put. Any thread. */
 void waker_tell(struct waker *w);
 
-/* Wakes the thread whatever is in the ring. Any thread. */
+/* Wakes the thread, whether the ring has something or not. Any thread. */
 void waker_wake(struct waker *w);
 
-/* Waits until the ring has something, or waker_wake() was called, at most `most_ms`. The thread that empties. */
+/* Waits until the ring has something or waker_wake() was called, at most `most_ms`. The thread that empties. */
 void waker_wait(struct waker *w, const struct ring *ring, int most_ms);
 
 #endif

@@ -28,15 +28,15 @@
 
 #define EVENTS_A_ROUND 128
 
-/* Time for those who move much, before the others are looked at again. */
+/* Time for sessions that move much, before the others are looked at again. */
 #define BOUNDED_ROUND_NS (300 * NS_PER_US)
 
-/* Time for those who move little. Long enough for hundreds of them, and still an end, so that what happens meanwhile is
- * seen and handshakes and floods have their part. */
+/* Time for sessions that move little. It is enough for hundreds of them, and still bounded, so that new events are
+ * seen, and handshakes and floods get their part. */
 #define LIGHT_ROUND_NS (5 * NS_PER_MS)
 
-/* Such rounds of handshakes while an application is busy. The handshake of a newcomer who comes alone takes some five.
- */
+/* The rate of such rounds of handshakes while an application is busy. The handshake of a single newcomer takes about
+ * five. */
 static const struct rate new_rounds = {.count = 1, .period_ns = NS_PER_MS, .burst = 7};
 
 int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
@@ -53,7 +53,7 @@ void worker_unwatch(struct worker *w, const struct watch *watch)
 void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events)
 {
     struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
-    /* It needs no memory: it cannot fail. */
+    /* It needs no memory and cannot fail. */
     (void)epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, watch->fd, &e);
 }
 
@@ -196,7 +196,7 @@ static void start_draining(struct worker *w)
     sweep_begin(w, SWEEP_DRAIN);
 }
 
-/* Something was learned of an application: those who wait for it go on. */
+/* Something was learned of an application: sessions that wait for it go on. */
 static void spread_news(struct worker *w)
 {
     for (size_t i = 0; i < w->gate_count; i++)
@@ -229,7 +229,7 @@ static void on_side(struct side *side, struct session *s, uint32_t events)
 
 static void on_event(struct watch *watch, uint32_t events, struct worker *w)
 {
-    /* A descriptor that was closed earlier in this round. */
+    /* A descriptor closed earlier in this round. */
     if (watch->fd < 0)
         return;
     switch (watch->kind) {
@@ -268,7 +268,7 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
 
 /* ---- another policy ---- */
 
-/* Worker 0 keeps what follows from the policy for the gate as a whole. */
+/* Worker 0 maintains what the policy implies for the gate as a whole. */
 static void settle(struct worker_gate *wg)
 {
     if (wg->worker->index != 0)
@@ -288,7 +288,7 @@ static void adopt(struct worker *w)
     sem_post(&w->board->adopted);
 }
 
-/* Who waits under the old policy, an hour perhaps, is judged under the new one. */
+/* Sessions that wait under the old policy, an hour perhaps, are judged under the new one. */
 static void reconsider(struct worker *w)
 {
     if (LIKELY(!atomic_load_explicit(&w->reconsider, memory_order_relaxed)))
@@ -326,9 +326,8 @@ static void run_timers(struct worker *w)
     }
 }
 
-/* Those who stand in the queue now get one turn each, as long as there is time; whoever still has work stands at its
- * end.
- */
+/* Gives each session now in the queue one turn, as long as there is time. A session that still has work goes to the
+ * end. */
 static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
 {
     struct list round;

@@ -1,13 +1,24 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A worker: one thread with its own epoll, listeners, timers, buffers and sessions. Nothing in it blocks. Everything
- * here belongs to the worker's thread, except the flags that relay.c sets before it writes to wake_fd.
+ * A worker: one thread with its own epoll, listeners, timers, buffers and sessions. A worker may never block.
  *
- * Descriptors are watched edge-triggered and registered once; readiness is remembered in the session, and ready
- * sessions stand in a run queue, each getting a bounded turn: the order of service is the queue's, not the kernel's.
- * Who moves much, and who is only coming in, stand in queues of their own and are served for a bounded time between two
- * looks at what is new, so that a client that sends a little never waits for a round of hundreds of floods. While
- * requests wait for an application, handshakes rest in between: what they take of a processor may be what it lacks.
+ * - It makes no system call that waits, except epoll_wait() at the start of a round. It takes locks only for bounded
+ *   work that makes no such call.
+ * - It never touches another worker's sessions, lists or timers. It changes another worker's atomic members only, and
+ *   wakes it by worker_signal(). Exceptions: worker_gate.woken, under the lock of the gate's limiter, and the
+ *   descriptor of a routing id's holder, under the tally's lock (claim.h).
+ * - It never keeps a pointer into a policy snapshot from one round to the next, except worker_gate.policy (policies.h).
+ * - It never frees a session within a round: an event of the round may still point to it.
+ *
+ * Everything here belongs to the worker's thread, except the atomic members and worker_gate.woken.
+ *
+ * Descriptors are watched edge-triggered and registered once. Readiness is remembered in the session. Ready sessions
+ * stand in a run queue, and each gets a bounded turn: the order of service is the queue's, not the kernel's.
+ *
+ * Sessions that move much, and sessions in their handshakes, have queues of their own. These are served for a bounded
+ * time between two looks at new events. A client that sends a little thus never waits for a round of hundreds of
+ * floods. While requests wait for an application, handshakes rest in between: the application may lack the processor
+ * time that they take.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -25,7 +36,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What one read may bring, and the room in front of it for a message that began earlier. */
+/* What one read may bring, and the room before it for a message that began earlier. */
 #define SCRATCH_READ_BYTES (256u * 1024u)
 #define SCRATCH_HEAD_BYTES 65536u
 
@@ -48,17 +59,17 @@ struct watch {
     int fd;       /* -1: none */
 };
 
-/* A timer that knows whom to tell. */
+/* A timer with a function to call. */
 struct alarm {
     struct timer timer;
     void (*ring)(struct alarm *);
 };
 
-/* Looks whether the application takes anything (health.h); of worker 0. */
+/* Checks whether the application takes anything (health.h); of worker 0. */
 struct stall_watch {
     struct alarm alarm;
-    uint64_t taken;    /* by the application, when it was last looked at */
-    uint64_t since_ns; /* it has taken nothing since, and somebody has waited */
+    uint64_t taken;    /* by the application, at the last look */
+    uint64_t since_ns; /* it has taken nothing since, and connections have waited */
 };
 
 struct worker;
@@ -83,26 +94,26 @@ struct worker_gate {
     struct cells *cells;
     struct class_cells *class_cells; /* NULL: there are no classes */
     struct list peers;               /* sources with connections or farewells */
-    struct list proxied;             /* connections before their PROXY protocol header (proxied.h), oldest first */
-    struct list half_open[STANDING_COUNT][2]; /* sessions before the end of their handshake, whose next move is the
-                                                 client's, and the application's; longest first (entry.h) */
+    struct list proxied;             /* connections without their PROXY protocol header yet (proxied.h), oldest first */
+    struct list half_open[STANDING_COUNT][2]; /* sessions before the end of their handshake: whose client has the next
+                                               * move, and which wait for the application; longest first (entry.h) */
     unsigned half_open_count;
     bool crowded_out;                /* newcomers wait in the kernel until a handshake ends */
     struct strangers strangers;      /* sessions that have been of no use yet */
     struct strangers proven;         /* the other open ones */
     _Atomic uint32_t stranger_count; /* strangers.count, for other workers */
-    _Atomic uint32_t asked;          /* so many of them shall give way to newcomers of other workers */
+    _Atomic uint32_t asked;          /* number of them that shall give way to newcomers of other workers */
     struct list woken;               /* sessions that were granted messages; under the limiter's lock */
     struct alarm limiter_tick;       /* see admission.h */
     struct alarm accept_again;       /* after descriptors ran out */
     struct list connect_line[STANDING_COUNT], connecting; /* see connects.h; oldest first */
     unsigned connecting_count;
-    uint64_t connect_again_ns; /* before then nobody connects while requests wait */
-    bool connect_oldest;       /* whose turn it is then */
-    unsigned connect_turns;    /* given so far */
+    uint64_t connect_again_ns; /* no connect before this while requests wait */
+    bool connect_oldest;       /* which end of the line is next then */
+    unsigned connect_turns;    /* turns given so far */
     struct alarm connect_next;
-    struct list leaving; /* farewells of which the application was not told, oldest first */
-    struct alarm leave;  /* the next of them */
+    struct list leaving; /* farewells not yet reported to the application, oldest first */
+    struct alarm leave;  /* of the next of them */
     struct stall_watch stalls;
     struct counter *counter; /* of worker 0; NULL: the application has none (counter.h) */
 };
@@ -122,14 +133,14 @@ struct worker {
     struct list run_heavy;   /* the same, of those whose last turn moved much */
     struct list run_new;     /* the same, of those in their handshakes */
     gcra_word new_rounds;    /* limiter of their turns while an application is busy */
-    uint64_t new_again_ns;   /* before then those have no turn: an application is busy (worker.c) */
+    uint64_t new_again_ns;   /* they have no turn before this: an application is busy (worker.c) */
     struct list closed;      /* sessions to be freed when this round of events is done */
     struct list sessions;    /* see sweep.h */
     struct sweep sweep;
     struct list farewells; /* see farewell.h */
     struct list tarpit;    /* see banned.h */
     struct bans *bans;     /* of all gates; may be NULL */
-    uint64_t bans_seen;    /* changes of it that were followed */
+    uint64_t bans_seen;    /* changes of it that this worker has followed */
     uint8_t *scratch;      /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
     uint64_t now_ns;
     uint64_t drain_from_ns; /* 0: not draining */
@@ -137,29 +148,29 @@ struct worker {
     struct peer **peers; /* hash table by source */
     size_t peer_mask;
     uint32_t holders;    /* peers here that hold buffers (memory.h) */
-    struct list holding; /* the same; those that were looked at longest ago first */
-    bool wants_memory;   /* somebody within its share found no room */
-    uint64_t cut_ns;     /* when the heaviest were last looked for */
+    struct list holding; /* the same; those visited longest ago first */
+    bool wants_memory;   /* a session within its share found no room */
+    uint64_t cut_ns;     /* when the heaviest sessions were last looked for */
     struct list pressed; /* sessions that wait for memory */
     struct alarm press;  /* when some of them try again */
     size_t gate_count;
     struct worker_gate *gates;
-    struct survey *survey;                 /* what somebody outside wants to know now; else NULL (survey.h) */
-    size_t survey_at;                      /* the chain of `peers` to be looked at next */
+    struct survey *survey;                 /* the survey that is under way; else NULL (survey.h) */
+    size_t survey_at;                      /* the chain of `peers` to be visited next */
     _Atomic(struct survey *) survey_given; /* not begun yet */
     struct worker **all;                   /* every worker, for wake-ups */
     unsigned all_count;
     struct policy_board *board;
-    _Atomic uint64_t adopted; /* the generation of what its gates have as their policies */
+    _Atomic uint64_t adopted; /* the generation of the policies of its gates */
     _Atomic bool stop, drain;
     _Atomic bool news;     /* something was learned of an application */
-    _Atomic bool turns;    /* sessions were given turns */
+    _Atomic bool turns;    /* sessions were granted messages */
     _Atomic bool crowded;  /* a gate holds too many topics */
     _Atomic bool give_way; /* worker_gate.asked is not 0 somewhere */
     _Atomic bool bans_changed;
     _Atomic bool surveyed;   /* survey_given is there */
     _Atomic bool published;  /* there is another policy to adopt */
-    _Atomic bool reconsider; /* every worker has adopted it: all who wait are judged again */
+    _Atomic bool reconsider; /* every worker has adopted it: all waiting sessions are judged again */
     _Atomic bool asleep;
 };
 
@@ -173,10 +184,10 @@ void worker_fini(struct worker *w);
 MUST_USE int worker_start(struct worker *w);
 
 /* One round: waits for events (as long as no timer is due and, unless it is -1, at most `most_ms`), then serves events,
- * timers and sessions. What a worker's thread does until it is stopped. */
+ * timers and sessions. A worker's thread repeats it until it is stopped. */
 void worker_round(struct worker *w, int most_ms);
 
-/* Closes and frees every session, before worker_fini(). Done by the worker's thread when it is stopped. */
+/* Closes and frees every session, before worker_fini(). The worker's thread does this when it is stopped. */
 void worker_close_all(struct worker *w);
 
 /* Sets a flag and wakes the worker. Any thread. */
@@ -188,10 +199,10 @@ void worker_tell_all(struct worker *w);
 /* Adds a descriptor to the worker's epoll, edge-triggered. 0 or -errno. */
 MUST_USE int worker_watch(struct worker *w, struct watch *watch, uint32_t events);
 
-/* Takes it out again. A descriptor of the worker's epoll; nothing of this round may point to `watch` any more. */
+/* Removes a descriptor from the worker's epoll. No event of this round may still point to `watch`. */
 void worker_unwatch(struct worker *w, const struct watch *watch);
 
-/* Changes what is watched; what is ready is told once more. A descriptor of the worker's epoll. */
+/* Changes the watched events of a descriptor of the worker's epoll. Existing readiness is reported once more. */
 void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events);
 
 #endif
