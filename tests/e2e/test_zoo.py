@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: MPL-2.0
 """The harness of `make zoo`, and a handful of its protocols: brokers behind Weir do as much as bare. Figures are compared within the same run, with coarse bounds;
 `make zoo` has the strict ones."""
+import itertools
+import random
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from harness.weir import ROOT
+
+sys.path.append(str(ROOT / "tests/zoo"))
+from zoo import rules  # noqa: E402
 
 HEAD = "# SPDX-License-Identifier: MPL-2.0\nimport zmq\nfrom zoo import protocol\nfrom zoo.roles import rep_server, req_client\n\n\n"
 SERVED = '''@protocol("server"{options})
@@ -48,6 +54,26 @@ def drawn(cell):
     runs = [zoo("--only", "drawn", "--quick", "--protocols", tmp_path, "--seconds", 0.1, "--seed", seed).stdout.splitlines() for seed in (1, 1, 2)]
     draws = [{line for line in lines if line.startswith("drawn")} for lines in runs]
     assert len(draws[0]) == 1 and draws[0] == draws[1] != draws[2]
+
+
+def outcome(throughput, p99_s):
+    return SimpleNamespace(throughput=throughput, percentile_s=lambda share: p99_s, broken={}, metrics={}, facts={})
+
+
+def test_the_third_round_is_left_out_only_where_it_changes_nothing():
+    draw, settled = random.Random(7), 0
+    for _ in range(2000):
+        row = rules.Row(None, "full", *([outcome(draw.uniform(80, 120), draw.uniform(0.002, 0.006)) for _ in range(2)] for _ in range(2)))
+        if not row.is_settled(rules.STRICT, 3):
+            continue
+        settled += 1
+        extremes = list(itertools.product((0, 1e9), (0, float("inf"))))
+        assert not any(rules.Row(None, "full", [*row.bare, outcome(*bare)], [*row.weir, outcome(*weir)]).lost() for bare in extremes for weir in extremes)
+    assert 100 < settled < 1900
+    broken = rules.Row(None, "full", [outcome(100, 0.002)] * 2, [outcome(100, 0.002)] * 2)
+    assert broken.is_settled(rules.STRICT, 3) and not broken.is_settled(rules.STRICT, 5)
+    broken.weir[0].metrics["verdict"] = 1
+    assert not broken.is_settled(rules.STRICT, 3)
 
 
 def test_what_is_lost_is_named(tmp_path):

@@ -114,7 +114,7 @@ def measured(protocol, load, options):
     row.skipped = protocol.needs() or ""
     if row.skipped:
         return row
-    for _ in range(options.rounds):
+    while len(row.weir) < options.rounds and not row.is_settled(options.bounds, options.rounds):
         one_round(row, options)
     for _ in range(options.more // 2):
         if row.wrong() or not row.slower(options.bounds):

@@ -64,7 +64,8 @@ def explanation(options, bounds):
                      " The application stands still for 200 ms in the middle of each load." if options.stall else ""])
     return f"""Each protocol runs bare and behind `weir serve` (listen and forward, no other key), in turn, {options.rounds} round(s) of {options.seconds:g} s of load each; of each figure the median counts.{extra}
 Low and normal: 10 % and 50 % of what the application can do, paced, latency from the time at which an operation was due. Full: each client asks as
-soon as it is answered. A row whose figures are worse gets up to {options.more} more rounds; the column says how many were run.
+soon as it is answered. A row whose figures are worse gets up to {options.more} more rounds. A row is done before the last round when the rounds to come cannot change the
+result of the median any more (the worst of Weir's stands the comparison with the best of bare's). The column says how many were run.
 
 "As bare" is: throughput at least {bounds.throughput:g} of bare, p99 at most {bounds.p99_factor:g} x bare or {bounds.p99_more_s * 1e3:g} ms more, all that the protocol promises
 holds in every round, results agree, and Weir has passed no verdict, paused and dropped nothing, and held nothing without progress.

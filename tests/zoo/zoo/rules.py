@@ -49,6 +49,15 @@ class Row:
             found.append(f"p99 {bare * 1e3:.1f} -> {weir * 1e3:.1f} ms")
         return found
 
+    def is_settled(self, bounds, rounds):
+        """Whether the rounds that are still to come cannot change the result of the median: more than half of them have been run, and even the worst
+        of Weir's stands the comparison with the best of bare's."""
+        if 2 * len(self.weir) <= rounds or self.wrong():
+            return False
+        bare, weir = ([o.percentile_s(0.99) for o in side] for side in (self.bare, self.weir))
+        return (min(o.throughput for o in self.weir) >= bounds.throughput * max(o.throughput for o in self.bare)
+                and max(weir) <= max(min(bare) * bounds.p99_factor, min(bare) + bounds.p99_more_s))
+
     def wrong(self):
         """What no number of rounds clears: a promise that was broken, results that differ, a verdict of Weir's."""
         found = []
