@@ -6,11 +6,13 @@
  * The order is by priority, and within a priority by level of attained cost (least attained service first). The level
  * of a connection says how many times its due share it was served lately, as a power of two. Strangers begin behind the
  * established connections that were served less than twice their share. Each wait of its `patience` moves a connection
- * one level forward, so none starves: it waits FAIR_LEVELS times at most. Within a level the connections take turns
- * (round robin): the one that was not served for longest is first, for as many messages as its weight.
+ * one level forward, so none starves: it waits FAIR_LEVELS times at most.
  *
- * A priority decides the order, not who is served at all. While several priorities wait, one message in FAIR_BEHIND + 1
- * is for those behind the first, and of these again one in as many for those behind the next.
+ * Within a level the connections take turns (round robin): the one that was not served for longest is first, for as
+ * many messages as its weight.
+ *
+ * A priority decides the order, and does not starve the lower ones. While several priorities wait, one message in
+ * FAIR_BEHIND + 1 is for those behind the first. Of these again one in as many is for those behind the next.
  *
  *   state  event                        next
  *   OUT    fair_queue_push()            WAITS, at the end of its level, or at the front if its turn is not over

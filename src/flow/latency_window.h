@@ -20,10 +20,10 @@
  *             says that the application is idle
  *   HOLDING   after the first stretch, the rate is lower by more than     HOLDING, window x 2, not drained
  *             2 % and two standard errors
- *   HOLDING   latency as in calm time: a probe with window x 1.5 + 1      HOLDING, kept if the rate is higher by more
+ *   HOLDING   latency is high, and the window above its least: a probe    HOLDING, kept unless the rate is lower by
+ *             with window / 1.5, at least 2 + 1.2 x rate x calm           more than 2 % and one standard error
+ *   HOLDING   otherwise: a probe with window x 1.5 + 1                    HOLDING, kept if the rate is higher by more
  *                                                                         than 3 % and two standard errors
- *   HOLDING   latency is high: a probe with window / 1.5, at least        HOLDING, kept unless the rate is lower by
- *             2 + 1.2 x rate x calm                                       more than 2 % and one standard error
  *   HOLDING   nothing was held for a second, or the service is not plain  WATCHING, window x 2, at least 64
  *
  *   latency is high  its recent mean is above 2 x calm + 3 ms, after at least 20 samples

@@ -10,7 +10,8 @@
  * message, less those in the 200 us before it. For independent clients its mean is 0, whatever the load.
  *
  *   state    event                                                                         next
- *   any      plain_service_is(): the answer is known, for a REP socket                     YES or NO
+ *   any      plain_service_init(): there is another application                            UNKNOWN
+ *   any      plain_service_is(): the state is known, for a REP socket                      YES or NO
  *   UNKNOWN  proof: mean + error < 0.25, and more than half of the messages are answered,  YES
  *            with more than 10 answers
  *   UNKNOWN  proof: mean - error > 0.25, or more than 1.5 x the messages + 10 answers      NO

@@ -2,9 +2,9 @@
 /*
  * The release window: how many messages may lie untaken in front of an application while others are held back.
  *
- * It is sized by starvation. The window was too small if the application found nothing to do although something was
- * held, and lost more than 1 % of the time by it (5 % if only strangers were held). It was too large if messages lay
- * untaken all the time.
+ * It is sized by starvation. The application may find nothing to do although messages are held. If it loses more than
+ * 1 % of the time by that (5 % if only strangers are held), the window was too small. If messages lie untaken all the
+ * time, the window was too large.
  *
  *   event                                                    next
  *   more time was lost than that                             the one of `messages` and `cost_ns` that refused grows by

@@ -10,8 +10,8 @@
  *   counter, not answered     from its take until the application asks for the next message, or waits for one
  *   without a counter         from its passing, or from the answer before it if that was later, to its answer
  *
- * An answered message is measured as without a counter if the take is not known any more, or if latency is high and the
- * application was not lately seen to leave messages in its pipes (reqcost_is_lazy()).
+ * An answered message is measured as without a counter in two cases: the take is not known any more; or latency is high
+ * and the application was not lately seen to leave messages in its pipes (reqcost_is_lazy()).
  *
  * When a message passes, its connection is charged the expected cost. A measured message corrects that charge, and
  * stands for all of its connection that were not measured since the last one, up to 64. By answers, one message of a

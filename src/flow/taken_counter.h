@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The taken counter: what Weir believes of the taken page (taken_page.h), that is how many messages lie untaken in
+ * The taken counter: what Weir believes of the taken page (taken_page.h). It says how many messages lie untaken in
  * front of the application, and whether the application has nothing to do.
  *
  * Every contradiction is resolved so that less is held.

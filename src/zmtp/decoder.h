@@ -9,7 +9,7 @@
  * judges each announced size (ZMTP_HEADER) before the body arrives.
  *
  * Commands may stand between the frames of one message; `in_message` is set then. libzmq writes a PING or PONG as soon
- * as it is due, also in the middle of a multipart message that its 8 KiB batches have split, and accepts them there.
+ * as it is due, also inside a multipart message that its 8 KiB batches have split. It accepts them there as well.
  * The caller has to refuse all commands but PING and PONG in that place: a SUBSCRIBE or CANCEL there ends the
  * application's message early.
  */
