@@ -1,48 +1,54 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The counter: an application tells the Weir in front of it (`counter: PATH`) how many messages it has taken from a
- * socket, and when it found none. Weir then knows which messages are worked on and which would only lie in libzmq's
- * queues, and during a flood it holds back no more than that. Without a counter the same application is served as
- * before; a counter that is wrong costs protection, never throughput.
+ * socket, and when it found none. Then Weir knows which messages are worked on and which would only lie in libzmq's
+ * queues. During a flood it holds back only the latter. Without a counter the same application is served as before. A
+ * counter that is wrong costs protection, never throughput.
  *
- * One file, C11 and POSIX on Linux, with _GNU_SOURCE or -std=gnu11 (from C++: include it in a C file of its own). Link
- * with -pthread. What an application that includes zmq.h first has to write:
+ * One file, C11 and POSIX on Linux, with _GNU_SOURCE or -std=gnu11. From C++, include it in a C file of its own. Link
+ * with -pthread. An application that includes zmq.h first has to write:
  *
  *     struct weir_taken *counter = weir_taken_open("/run/weir/main.taken");  // NULL and errno: see there
  *     weir_taken_recv(counter, &msg, socket, 0);                             // for zmq_msg_recv(&msg, socket, 0)
  *     weir_taken_poll(counter, socket, items, 2, -1);                        // for zmq_poll(items, 2, -1)
  *
- * Whoever receives in another way calls weir_taken_asked(), weir_taken_took() and weir_taken_found_nothing() itself.
+ * An application that receives in another way calls weir_taken_asked(), weir_taken_took() and
+ * weir_taken_found_nothing() itself.
  *
- * Threads: one counter for each socket, used by the thread that has the socket; a second thread, of this file, keeps up
- * the heartbeat and finds a Weir that starts, or starts again, at any time. Open it after fork(2), not before.
+ * Threads: there is one counter for each socket, used by the thread that has the socket. A second thread, of this file,
+ * keeps up the heartbeat and finds a Weir that starts or restarts at any time. Open the counter after fork(2), not
+ * before.
  *
- * Cost: some 40 ns a message (one clock reading); a write(2) only when Weir waits for it. Nothing here ever blocks but
- * weir_taken_open(), for a second at most. All functions accept NULL and then do nothing.
+ * Cost: some 40 ns a message (two clock readings), and a write(2) only when Weir waits for it. weir_taken_open() blocks
+ * for a second at most. No other function blocks, except that weir_taken_recv() and weir_taken_poll() do so as the
+ * functions that they replace. With a NULL counter these two only call the functions that they replace, and all others
+ * do nothing.
  *
- * Between the two: PATH is a Unix socket of Weir. Whoever connects gets a struct taken_hello and with it two
- * descriptors: the taken page, memory of 4224 bytes whose size nobody can change, and an eventfd that wakes Weir. The
- * connection stands as long as the counter is there. A second application is told EBUSY.
+ * Units: times are CLOCK_MONOTONIC in nanoseconds.
+ *
+ * Between the two processes: PATH is a Unix socket of Weir. A process that connects gets a struct taken_hello, and with
+ * it two descriptors: the taken page, which is memory of 4224 bytes whose size nobody can change, and an eventfd that
+ * wakes Weir. The connection stands as long as the counter is there. A second application gets EBUSY.
  *
  * The page:
  *
- *   field        written by  means
- *   magic, size  counter     what this is; written last when the page is made
+ *   field        written by  meaning
+ *   magic, size  counter     the layout; written last when a counter begins
  *   generation   counter     one more each time a counter begins (a new process, a new socket); 0: no counter yet
  *   heartbeat    counter     CLOCK_MONOTONIC, at least each TAKEN_BEAT_NS, from a thread of its own: the process lives.
- *                            Not a sign that it takes. Older than TAKEN_STALE_NS: there is no counter
+ *                            It does not show that messages are taken. Older than TAKEN_STALE_NS: there is no counter
  *   taken        counter     whole messages taken since the generation began
- *   empty_polls  counter     times that the application asked, found nothing and went on without waiting (any more)
- *   idle_since   counter     since when it waits for a message in a blocking call; 0: it does not, or not known to
+ *   empty_polls  counter     how often the application asked, found nothing and went on, without a wait or after it
+ *   idle_since   counter     since when it waits for a message in a blocking call; 0: it does not, or that is not known
  *   takes[]      counter     when the last TAKEN_RING messages were taken, and when the application had asked for them:
  *                            it was busy from one `at` to the next `asked`
- *   wake_taken   Weir        wake me when `taken` is at least this; UINT64_MAX: never
- *   wake_idle    Weir        wake me when a poll finds nothing
+ *   wake_taken   Weir        wake Weir when `taken` is at least this; UINT64_MAX: never
+ *   wake_idle    Weir        wake Weir when a poll finds nothing
  *
- * Ordering: one thread writes at a time (a ZeroMQ socket belongs to one). The ring entry is stored first, then `taken`
- * with release; readers load `taken` with acquire, then entries, and drop those that may have been overwritten
- * meanwhile. wake_* and what they are compared with are stored and loaded seq_cst: either Weir sees the take, or the
- * counter sees the wish.
+ * Ordering: one thread writes at a time, since a ZeroMQ socket belongs to one. The ring entry is stored first, then
+ * `taken` with release. Readers load `taken` with acquire, then the entries, and drop those that may have been
+ * overwritten meanwhile. wake_* and the fields that they are compared with are stored and loaded seq_cst. So either
+ * Weir sees the take, or the counter sees the wish.
  */
 #ifndef WEIR_TAKEN_PAGE
 #define WEIR_TAKEN_PAGE
@@ -71,8 +77,8 @@ struct taken_page {
     _Alignas(64) struct taken_entry takes[TAKEN_RING];
 };
 
-/* What Weir says to who connects. error 0: the descriptors of the page and of the eventfd come with it, in this order;
- * else an errno. */
+/* What Weir sends to a process that connects. If `error` is 0, the descriptors of the page and of the eventfd come with
+ * it, in this order; else it is an errno. */
 struct taken_hello {
     uint32_t magic, size; /* of the page */
     int32_t error;
@@ -84,7 +90,7 @@ static inline void taken_page_beat(struct taken_page *p, uint64_t now_ns)
     atomic_store_explicit(&p->heartbeat_ns, now_ns, memory_order_relaxed);
 }
 
-/* A counter begins. */
+/* A counter begins: a new generation. */
 static inline void taken_page_begin(struct taken_page *p, uint64_t now_ns)
 {
     atomic_store(&p->taken, 0);
@@ -96,7 +102,7 @@ static inline void taken_page_begin(struct taken_page *p, uint64_t now_ns)
     atomic_store(&p->magic, TAKEN_MAGIC);
 }
 
-/* A message was taken, for which the application had asked at `asked_ns`. Whether Weir wants to be woken. */
+/* A message was taken, for which the application had asked at `asked_ns`. Returns whether Weir wants to be woken. */
 TAKEN_MUST_USE static inline bool taken_page_took(struct taken_page *p, uint64_t asked_ns, uint64_t now_ns)
 {
     uint64_t n = atomic_load_explicit(&p->taken, memory_order_relaxed);
@@ -108,7 +114,8 @@ TAKEN_MUST_USE static inline bool taken_page_took(struct taken_page *p, uint64_t
     return n + 1 >= atomic_load(&p->wake_taken);
 }
 
-/* A poll found nothing, and the application waits in it or goes on. Whether Weir wants to be woken. */
+/* A poll found nothing, and the application waits in it (`waits`) or goes on. Returns whether Weir wants to be
+ * woken. */
 TAKEN_MUST_USE static inline bool taken_page_found_nothing(struct taken_page *p, bool waits, uint64_t now_ns)
 {
     bool waited = atomic_load_explicit(&p->idle_since_ns, memory_order_relaxed) != 0;
@@ -124,7 +131,7 @@ TAKEN_MUST_USE static inline bool taken_page_found_nothing(struct taken_page *p,
 
 #endif
 
-/* ---- an application's counter; Weir itself includes only what stands above ---- */
+/* ---- an application's counter; Weir itself includes only the part above ---- */
 
 #if !defined(WEIR_TAKEN_PAGE_ALONE) && !defined(WEIR_TAKEN_H)
 #define WEIR_TAKEN_H
@@ -143,20 +150,20 @@ TAKEN_MUST_USE static inline bool taken_page_found_nothing(struct taken_page *p,
 #include <time.h>
 #include <unistd.h>
 
-/* Where the descriptors of a page are: with the thread of the heartbeat, which has received them and waits for who
- * counts to take them over, or in place. */
+/* The descriptors of a page: none; received by the heartbeat thread, which waits for the counting thread to take them
+ * over; being taken over. */
 enum weir_taken_offer { WEIR_TAKEN_NONE, WEIR_TAKEN_OFFERED, WEIR_TAKEN_ADOPTING };
 
 struct weir_taken {
-    struct taken_page *page; /* one address for good; first memory of its own, then each Weir's page */
+    struct taken_page *page; /* one address for good; at first own memory, then the page of each Weir */
     uint64_t asked_ns;       /* for the next message; 0: not yet */
     int wake_fd;             /* -1: none yet */
-    bool within;             /* a message of which more parts come */
+    bool within;             /* inside a message: more parts come */
 
     _Atomic int offer; /* enum weir_taken_offer */
     int offered_page_fd, offered_wake_fd;
 
-    /* of the thread of the heartbeat */
+    /* the heartbeat thread only */
     pthread_t thread;
     struct sockaddr_un address;
     int line;    /* the connection with Weir; -1: none */
@@ -179,14 +186,14 @@ static inline void weir_taken_shut(int *fd)
 
 /* ---- the connection with Weir ---- */
 
-/* Waits for what is to be read there. False: it took too long, or the counter ends. */
+/* Waits until `fd` can be read, for `ms` milliseconds at most. False: that took too long, or the counter ends. */
 static inline bool weir_taken_wait(const struct weir_taken *c, int fd, int ms)
 {
     struct pollfd p[2] = {{.fd = c->stop[0], .events = POLLIN}, {.fd = fd, .events = POLLIN}};
     return poll(p, 2, ms) > 0 && !p[0].revents && p[1].revents;
 }
 
-/* 0, or -errno. */
+/* Receives the hello of Weir with its descriptors. 0 or -errno. */
 static inline int weir_taken_hear(int fd, int ret_fds[2])
 {
     struct taken_hello hello;
@@ -220,8 +227,8 @@ static inline int weir_taken_hear(int fd, int ret_fds[2])
     return -EPROTO;
 }
 
-/* Asks Weir for a page; what comes is offered to who counts. 0, or -errno: -ENOENT, -ECONNREFUSED and others when there
- * is no Weir now, -EBUSY when another counter is there. */
+/* Asks Weir for a page and offers it to the counting thread. 0 or -errno: -ENOENT, -ECONNREFUSED and others when there
+ * is no Weir now, -EBUSY when there is another counter. */
 static inline int weir_taken_dial(struct weir_taken *c)
 {
     int fds[2] = {-1, -1}, fd = socket(AF_UNIX, SOCK_STREAM, 0), error;
@@ -244,7 +251,7 @@ static inline int weir_taken_dial(struct weir_taken *c)
     return 0;
 }
 
-/* The connection has ended: Weir has. Nobody is to be woken any more. */
+/* The connection has ended, and so has Weir. There is nothing left to wake. */
 static inline void weir_taken_hang_up(struct weir_taken *c)
 {
     int offered = WEIR_TAKEN_OFFERED;
@@ -266,7 +273,7 @@ static inline void *weir_taken_live(void *arg)
         (void)poll(p, 2, (int)(TAKEN_BEAT_NS / 1000000));
         if (p[0].revents)
             return NULL;
-        if (c->line >= 0 && p[1].revents) /* Weir says nothing more: it has closed */
+        if (c->line >= 0 && p[1].revents) /* Weir sends nothing more, so it has closed */
             weir_taken_hang_up(c);
         else if (c->line < 0 && atomic_load(&c->offer) == WEIR_TAKEN_NONE)
             (void)weir_taken_dial(c);
@@ -274,10 +281,10 @@ static inline void *weir_taken_live(void *arg)
     }
 }
 
-/* ---- who counts ---- */
+/* ---- the counting thread ---- */
 
-/* Puts Weir's page in the place of the one before it. Until the application asks again after a restart of Weir, that
- * Weir has no counter. */
+/* Maps the page of Weir over the one before it. After a restart of Weir this happens when the application next asks;
+ * until then Weir has no counter. */
 static inline void weir_taken_adopt(struct weir_taken *c)
 {
     int offered = WEIR_TAKEN_OFFERED;
@@ -304,8 +311,8 @@ static inline void weir_taken_wake(const struct weir_taken *c)
     errno = before;
 }
 
-/* The application is about to receive, or to poll. When it asks again and again, the first time counts: then it was
- * done with the message before. */
+/* The application is about to receive or to poll. If it asks repeatedly, the first time counts: by then it was done
+ * with the message before. */
 static inline void weir_taken_asked(struct weir_taken *c)
 {
     if (!c)
@@ -316,7 +323,7 @@ static inline void weir_taken_asked(struct weir_taken *c)
         c->asked_ns = weir_taken_now_ns();
 }
 
-/* It has taken a message: the last of its parts. */
+/* The application has taken a message, with the last of its parts. */
 static inline void weir_taken_took(struct weir_taken *c)
 {
     if (!c)
@@ -327,8 +334,8 @@ static inline void weir_taken_took(struct weir_taken *c)
     c->asked_ns = 0;
 }
 
-/* It has asked and there was no message. `waits`: it goes on to wait for one in a call that blocks; when that ends
- * without a message: once more, with false. */
+/* The application has asked and there was no message. `waits`: it now waits for one in a call that blocks. If that call
+ * ends without a message, call this once more, with false. */
 static inline void weir_taken_found_nothing(struct weir_taken *c, bool waits)
 {
     if (c && taken_page_found_nothing(c->page, waits, weir_taken_now_ns()))
@@ -377,7 +384,7 @@ static inline int weir_taken_prepare(struct weir_taken *c, const char *path)
     return 0;
 }
 
-/* No signal of the application is delivered to the thread. */
+/* Starts the heartbeat thread, to which no signal of the application is delivered. 0 or -errno. */
 static inline int weir_taken_start(struct weir_taken *c)
 {
     sigset_t all, before;
@@ -388,10 +395,15 @@ static inline int weir_taken_start(struct weir_taken *c)
     return -error;
 }
 
-/* A counter for the gate with `counter: PATH`. When no Weir is there yet, it is found when it comes. NULL with errno:
- * EBUSY, another counter has the page and its heart beats; EACCES, this user may not connect to PATH (it has to be in
- * the socket's group); EPROTO, a Weir with another layout; ENAMETOOLONG; or no memory, descriptors or threads. An
- * application may well go on with NULL. */
+/* Opens a counter for the gate with `counter: PATH`. A Weir that is not there yet is found when it comes. The caller
+ * owns the counter until weir_taken_close(). An application may go on with NULL, which comes with errno:
+ *
+ *   EBUSY         another counter has the page, and its heartbeat is fresh
+ *   EACCES        this user may not connect to PATH: it has to be in the socket's group
+ *   EPROTO        a Weir with another layout
+ *   ENAMETOOLONG  PATH is too long
+ *   others        no memory, descriptors or threads
+ */
 static inline struct weir_taken *weir_taken_open(const char *path)
 {
     struct weir_taken *c = (struct weir_taken *)calloc(1, sizeof(*c));
@@ -417,11 +429,11 @@ static inline void weir_taken_close(struct weir_taken *c)
     weir_taken_free(c);
 }
 
-/* ---- in place of libzmq's functions ---- */
+/* ---- replacements of libzmq's functions ---- */
 
 #ifdef ZMQ_VERSION
 
-/* As zmq_msg_recv(). */
+/* As zmq_msg_recv(): same results and errno. The thread that has the socket. */
 static inline int weir_taken_recv(struct weir_taken *c, zmq_msg_t *msg, void *socket, int flags)
 {
     if (!c)
@@ -453,7 +465,7 @@ static inline bool weir_taken_is_readable(void *socket, const zmq_pollitem_t *it
     return false;
 }
 
-/* As zmq_poll(), where `socket` is among the items; then receive with weir_taken_recv(). */
+/* As zmq_poll(), with `socket` among the items; then receive with weir_taken_recv(). The thread that has the socket. */
 static inline int weir_taken_poll(struct weir_taken *c, void *socket, zmq_pollitem_t *items, int count, long timeout_ms)
 {
     if (!c)

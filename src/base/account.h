@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The memory account: one number for every byte that Weir holds on behalf of peers (buffers, sessions, topic sets).
- * Shared by all threads, exact, lock-free. A charge that would exceed the limit fails and changes nothing: the limit is
- * never exceeded, not even for a moment.
+ * The memory account: one number for all bytes that Weir holds on behalf of peers (buffers, sessions, topic sets). It
+ * is shared by all threads, exact and lock-free. A charge that would exceed the limit fails and changes nothing. So the
+ * limit is never exceeded, not even for a moment.
  */
 #ifndef WEIR_BASE_ACCOUNT_H
 #define WEIR_BASE_ACCOUNT_H
@@ -21,10 +21,10 @@ struct account {
 
 void account_init(struct account *a, uint64_t limit_bytes);
 
-/* Charges `bytes`; false, with nothing changed, when that would pass the limit. Any thread. */
+/* Charges `bytes`. False, with nothing changed: that would exceed the limit. Any thread. */
 MUST_USE bool account_charge(struct account *a, uint64_t bytes);
 
-/* Gives back what account_charge() took. Any thread. */
+/* Gives back bytes that account_charge() took. Any thread. */
 void account_release(struct account *a, uint64_t bytes);
 
 /* Bytes held at this moment. Any thread. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Addresses of peers, and endpoints as libzmq writes them. Value types, no memory of their own.
+ * Addresses of peers, and endpoints as libzmq writes them. Value types without memory of their own.
  */
 #ifndef WEIR_BASE_ADDR_H
 #define WEIR_BASE_ADDR_H
@@ -16,7 +16,7 @@
 
 enum addr_kind { ADDR_NONE, ADDR_V4, ADDR_V6, ADDR_UID };
 
-/* Who a peer is, as far as the kernel tells: an IP address, or the user id behind a Unix socket. */
+/* The identity of a peer as the kernel tells it: an IP address, or the user id behind a Unix socket. */
 struct addr {
     enum addr_kind kind;
     uint16_t port;     /* host order; 0 for ADDR_UID */
@@ -29,7 +29,7 @@ struct addr {
 void addr_from_sockaddr(struct addr *ret, const struct sockaddr *sa);
 void addr_from_uid(struct addr *ret, uint32_t uid);
 
-/* Whether it is this machine's own without looking: loopback, or no IP address at all. */
+/* Whether the address is known to be this machine's own without a lookup: loopback, or no IP address at all. */
 bool addr_is_own(const struct addr *a);
 
 /* "192.0.2.1:5555", "[2001:db8::1]:5555", "uid:1000". Returns `dst` (at least ADDR_TEXT_MAX). */
@@ -52,22 +52,21 @@ struct endpoint {
     };
 };
 
-/* The IP version in which the packets to a tcp endpoint travel: an IPv4-mapped IPv6 address is ADDR_V4. ipc:
- * ADDR_NONE. */
+/* The IP version of the packets to a tcp endpoint: an IPv4-mapped IPv6 address is ADDR_V4. ipc: ADDR_NONE. */
 enum addr_kind endpoint_ip_version(const struct endpoint *e);
 
-/* NULL if a connection to `to` can be made from the address `from`; otherwise why not, a constant sentence. */
+/* NULL if a connection to `to` can be made from the address `from`; otherwise the reason, a constant sentence. */
 const char *endpoint_refuses_source(const struct endpoint *to, const struct addr *from);
 
 #define ENDPOINT_TEXT_MAX 128
 
 /*
  * Parses "tcp://HOST:PORT" or "ipc://PATH" ("ipc://@name" is Linux's abstract namespace).
- * HOST: IPv4, [IPv6], or "*" (only when `to_bind`: all addresses, IPv6 and IPv4 alike); PORT: 1-65535, or "*" or "0"
- * when `to_bind`. When `to_bind` the name of a network interface stands for its first IPv4 address, or else its first
- * IPv6 address, as it is now. Any other name such as "localhost" or "app.internal" is looked up with getaddrinfo(),
- * which may block: call at start-up only. Returns 0 or -EINVAL, with a sentence for a person in *ret_why (a constant
- * string; may be NULL).
+ * HOST: IPv4, [IPv6], or with `to_bind` "*" (all addresses, IPv6 and IPv4 alike). PORT: 1-65535, or with `to_bind` "*"
+ * or "0". With `to_bind` the name of a network interface means its first IPv4 address, or else its first IPv6 address,
+ * as it is now. Any other name, such as "localhost" or "app.internal", is looked up with getaddrinfo(), which may
+ * block: call at start-up only. Returns 0 or -EINVAL, with a sentence for a person in *ret_why (a constant string; may
+ * be NULL).
  */
 MUST_USE int endpoint_parse(struct endpoint *ret, const char *text, bool to_bind, const char **ret_why);
 

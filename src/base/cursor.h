@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A byte cursor with a sticky error: a parser reads straight down and checks once at the end. After the first read past
- * the end all further reads give zeros and `failed` stays set. Points into the caller's bytes, owns nothing.
+ * A byte cursor with a sticky error: a parser reads straight on and checks once at the end. After the first read past
+ * the end, all further reads return zeros and `failed` stays set. A cursor points into the caller's bytes and owns
+ * nothing.
  */
 #ifndef WEIR_BASE_CURSOR_H
 #define WEIR_BASE_CURSOR_H
@@ -15,7 +16,7 @@ struct cursor {
     bool failed;
 };
 
-/* A run of bytes that belong to somebody else. */
+/* A run of bytes that another structure owns. */
 struct bytes {
     const uint8_t *at;
     size_t len;
@@ -33,7 +34,7 @@ static inline size_t cursor_left(const struct cursor *c)
     return (size_t)(c->end - c->at);
 }
 
-/* The next `len` bytes, or an empty run and `failed`. */
+/* The next `len` bytes; an empty run, with `failed` set, if there are fewer. */
 static inline struct bytes cursor_take(struct cursor *c, size_t len)
 {
     if (c->failed || len > cursor_left(c)) {
@@ -69,7 +70,7 @@ static inline uint64_t cursor_be64(struct cursor *c)
     return high << 32 | cursor_be32(c);
 }
 
-/* Writes the low `bytes` of a number, the highest first. Returns what is behind them. */
+/* Writes the low `bytes` bytes of a number, the highest first. Returns the address behind them. */
 static inline uint8_t *cursor_put(uint8_t *at, uint64_t value, unsigned bytes)
 {
     for (unsigned i = 0; i < bytes; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Keyed hashing (SipHash-2-4 by libsodium) for every table whose keys a peer chooses: without the secret nobody can aim
- * entries at one bucket (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
+ * Keyed hashing (SipHash-2-4 of libsodium) for every table whose keys a peer chooses. Without the secret key no peer
+ * can aim entries at one bucket. Source: Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012.
  */
 #ifndef WEIR_BASE_HASH_H
 #define WEIR_BASE_HASH_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Intrusive doubly linked lists. A node that is in no list points at itself, so that removing it twice is harmless.
- * No memory of its own, never full; a list belongs to one thread.
+ * Intrusive doubly linked lists. A node that is in no list points at itself, so that removing it twice is harmless. A
+ * list has no memory of its own and is never full. It has one owner at a time: a thread, or the holder of a lock.
  */
 #ifndef WEIR_BASE_LIST_H
 #define WEIR_BASE_LIST_H
@@ -32,7 +32,7 @@ static inline bool list_empty(const struct list *l)
     return l->next == l;
 }
 
-/* Appends `node` (in no list) at the end of the list `head`. */
+/* Appends `node`, which is in no list, to the list `head`. */
 static inline void list_push(struct list *head, struct list *node)
 {
     node->prev = head->prev;
@@ -48,7 +48,7 @@ static inline void list_del(struct list *node)
     list_init(node);
 }
 
-/* Appends all nodes of the list `other` at the end of the list `head`, and leaves `other` empty. */
+/* Moves all nodes of the list `other` to the end of the list `head`. */
 static inline void list_splice(struct list *head, struct list *other)
 {
     if (list_empty(other))
@@ -60,7 +60,7 @@ static inline void list_splice(struct list *head, struct list *other)
     list_init(other);
 }
 
-/* Removes and returns the first node, or NULL when the list is empty. */
+/* Removes and returns the first node; NULL: the list is empty. */
 static inline struct list *list_pop(struct list *head)
 {
     struct list *node = head->next;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Log lines on standard error: one line a call, one write(2) a line, so lines of threads never mix. Only floors 4 and
- * up log; libraries return errors. Callers limit the rate of what a peer can trigger (LOG_LIMITED), and pass foreign
- * bytes through text_escape() first; as a second fence, control characters in the finished line are replaced by '?'.
+ * Log lines on standard error: one line a call and one write(2) a line, so that lines of threads never mix. Only floors
+ * 4 and up write log lines; libraries return errors.
  *
- * Without a sink the calling thread writes, and waits for who reads standard error. The daemon sets a sink before it
- * starts threads (daemon/log_writer.h): then no caller waits, and a line that the sink has no room for is counted.
+ * A caller limits the rate of lines that a peer can trigger (LOG_LIMITED), and passes foreign bytes through
+ * text_escape() first. As a second fence, control characters in the finished line are replaced by '?'.
+ *
+ * Without a sink the calling thread writes, and waits for the reader of standard error. The daemon sets a sink before
+ * it starts threads (daemon/log_writer.h). Then no caller waits, and a line for which the sink has no room is counted
+ * as lost.
  */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
@@ -17,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest line with its end, and one more. */
+/* The longest line with its newline, and one byte more. */
 #define LOG_LINE_MAX 1024u
 
 /* Least time between two lines of one log_limit. */
@@ -25,10 +28,10 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Lines above `level` are not written. Default: info. Call once, before threads start. */
+/* Lines of a level above `level` are not written. Default: info. Call once, before threads start. */
 void log_set_level(enum log_level level);
 
-/* Prefixes each line with an RFC 3339 UTC time (on by default when not under systemd: JOURNAL_STREAM unset). */
+/* Prefixes each line with a UTC time as in RFC 3339. Default: on, unless under systemd (JOURNAL_STREAM is set). */
 void log_set_timestamps(bool on);
 
 /* Whether a line of this level would be written. */
@@ -37,38 +40,38 @@ bool log_enabled(enum log_level level);
 /* Writes "weir: <text>\n" (at most 1023 bytes, cut with "..."). Any thread; never blocks on a lock. */
 void log_line(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 
-/* Composes the line that log_line() would write, and returns its length. */
+/* Composes the line that log_line() would write. Returns its length. */
 size_t log_format(char line[static LOG_LINE_MAX], const char *fmt, ...) PRINTF(2, 3);
 
-/* ---- where lines go ---- */
+/* ---- the sink ---- */
 
-/* The first member of what takes lines in place of standard error. */
+/* The first member of a structure that takes lines in place of standard error. */
 struct log_sink {
-    bool (*put)(struct log_sink *, const char *line, size_t len); /* any thread; never waits; false: there is no room */
+    bool (*put)(struct log_sink *, const char *line, size_t len); /* any thread; never waits; false: no room */
 };
 
-/* NULL: the calling thread writes. The sink must outlive whoever logs. While one thread logs. */
+/* NULL: the calling thread writes. The sink must outlive all threads that log. Call while only one thread logs. */
 void log_set_sink(struct log_sink *sink);
 
-/* Lines that were lost since the start: the sink had no room, or log_note_lost() was told. Any thread. */
+/* Lines lost since the start: those for which the sink had no room, and those of log_note_lost(). Any thread. */
 uint64_t log_lost(void);
 void log_note_lost(uint64_t lines);
 
-/* ---- what peers can trigger ---- */
+/* ---- lines that peers can trigger ---- */
 
-/* One line of a kind in LOG_LIMIT_NS. All zeros at first. Any thread. */
+/* Limits lines of one kind to one in LOG_LIMIT_NS. All zeros at first. Any thread. */
 struct log_limit {
     _Atomic uint64_t at_ns; /* when a line of this kind was last written */
-    _Atomic uint64_t held;  /* lines held back since */
+    _Atomic uint64_t held;  /* lines held back since then */
 };
 
-/* Whether a line may be written now; *ret_held: how many were held back since the last. */
+/* Whether a line may be written now. *ret_held: the lines held back since the last one. */
 bool log_limit_pass(struct log_limit *l, uint64_t now_ns, uint64_t *ret_held);
 
-/* As log_line(), with "; <held> more like this not shown" behind it unless `held` is 0. */
+/* As log_line(), followed by "; <held> more like this not shown" unless `held` is 0. */
 void log_line_held(enum log_level level, uint64_t held, const char *fmt, ...) PRINTF(3, 4);
 
-/* A line, if the limit allows one now. The arguments are evaluated only then. */
+/* Writes a line if the limit allows one now. Only then the arguments are evaluated. */
 #define LOG_LIMITED(limit, now_ns, level, ...)                                                                         \
     do {                                                                                                               \
         uint64_t log_held_;                                                                                            \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * For tests only: random numbers from a printed seed. WEIR_TEST_SEED=N repeats a run.
+ * Random numbers for tests, from a printed seed. WEIR_TEST_SEED=N repeats a run. Not part of the program.
  */
 #ifndef WEIR_BASE_PROPERTY_H
 #define WEIR_BASE_PROPERTY_H
@@ -15,7 +15,7 @@ struct property_rng {
     uint64_t state;
 };
 
-/* Prints the seed: a failure without it could not be repeated. */
+/* Prints the seed, since a failure could not be repeated without it. */
 static inline struct property_rng property_rng_new(const char *name)
 {
     const char *fixed = getenv("WEIR_TEST_SEED");
@@ -39,7 +39,7 @@ static inline uint64_t property_below(struct property_rng *r, uint64_t bound)
     return property_next(r) % bound;
 }
 
-/* Of any magnitude up to 2^bits - 1, small ones as likely as large ones. */
+/* A number up to 2^bits - 1, with each magnitude equally likely. */
 static inline uint64_t property_magnitude(struct property_rng *r, unsigned bits)
 {
     unsigned width = (unsigned)property_below(r, bits + 1);

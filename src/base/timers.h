@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Hierarchical timer wheel (Varghese and Lauck, 1987): ticks of 1 ms, 4 levels of 64 slots, so up to 4.6 hours; a later
- * deadline is parked in the last slot and looked at again. Adding, moving and removing are O(1) and never fail: the
- * nodes live in their owners. One thread. A timer never fires early; it fires at most one tick late.
+ * Hierarchical timer wheel: ticks of 1 ms and 4 levels of 64 slots, which reach 4.6 hours. A later deadline is parked
+ * in the slot of the last level that is reached last, and placed again then. A timer never fires early, and fires at
+ * most one tick late.
+ *
+ * Adding, moving and removing are O(1) and never fail: the nodes are part of their owners. One thread.
+ * Source: Varghese and Lauck, 1987.
  */
 #ifndef WEIR_BASE_TIMERS_H
 #define WEIR_BASE_TIMERS_H
@@ -21,26 +24,26 @@ struct timer {
 
 struct timers {
     struct list slots[TIMERS_LEVELS][TIMERS_SLOTS];
-    uint64_t occupied[TIMERS_LEVELS]; /* one bit a slot that may hold timers */
+    uint64_t occupied[TIMERS_LEVELS]; /* one bit for each slot that may hold timers */
     struct list due;
-    uint64_t tick; /* the last tick that was run */
+    uint64_t tick; /* the last tick that was processed */
 };
 
 void timers_init(struct timers *w, uint64_t now_ns);
 
 void timer_init(struct timer *t);
 
-/* Arms or moves `t`. A deadline that has passed fires at the next tick at the latest. expires_ns must not be 0. */
+/* Arms or moves `t`. A deadline in the past fires at the next tick at the latest. `expires_ns` must not be 0. */
 void timer_arm(struct timers *w, struct timer *t, uint64_t expires_ns);
 
-/* Disarms; harmless when not armed. */
+/* Disarms `t`; harmless if it is not armed. */
 void timer_disarm(struct timer *t);
 
-/* The next timer whose deadline has passed, disarmed, or NULL. Call until NULL. */
+/* Disarms and returns the next timer whose deadline has passed; NULL: there is none. Call until NULL. */
 struct timer *timers_pop(struct timers *w, uint64_t now_ns);
 
-/* When timers_pop() should be called next: a time not later than one tick after the earliest deadline (it may be
- * earlier, when a level has to be spread out; 0 when one is due already), or UINT64_MAX when nothing is armed. */
+/* When to call timers_pop() next: at most one tick after the earliest deadline. It may be earlier, when a level has to
+ * be spread out. 0: a timer is due already. UINT64_MAX: no timer is armed. */
 uint64_t timers_next_ns(const struct timers *w);
 
 #endif

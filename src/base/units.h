@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All parsers return 0, or -EINVAL (not of this form) or -ERANGE (does not fit in 64 bits); *ret is untouched on
- * failure. */
+/* All parsers return 0, -EINVAL (not of this form) or -ERANGE (does not fit in 64 bits). On failure *ret is
+ * untouched. */
 
 /* "123" */
 MUST_USE int units_parse_count(const char *s, uint64_t *ret);

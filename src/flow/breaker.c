@@ -4,11 +4,11 @@
 /*
  * The word:  time_ms << 19 | trials << 9 | step << 4 | cause << 2 | state
  *
- *   time_ms  open: when the open time is over. Half-open, closed: when that began; closed and 0: it never was open
+ *   time_ms  open: the end of the open time. Half-open, closed: when the state began. Closed and 0: never was open
  *   trials   places taken, in half-open and in a slow start
  *   step     how often the open time was doubled
  *
- * A place is the word without its trials: it fits only the state in which it was given.
+ * A place is the word without its trials. So it fits only the state in which it was given.
  */
 #define STEP_MAX     31u
 #define TRIALS_SHIFT 9
@@ -45,19 +45,19 @@ static uint64_t look(const struct breaker *b)
     return atomic_load_explicit(&b->word, memory_order_acquire);
 }
 
-/* False: somebody else was faster; *w is what stands there now. */
+/* False: another thread changed the word first; *w is its present value. */
 static bool change(struct breaker *b, uint64_t *w, struct view to)
 {
     return atomic_compare_exchange_strong_explicit(&b->word, w, pack(to), memory_order_acq_rel, memory_order_acquire);
 }
 
-/* Never 0, which stands for never. */
+/* Never 0, which means "never". */
 static uint64_t to_ms(uint64_t ns)
 {
     return ns < NS_PER_MS ? 1 : ns / NS_PER_MS;
 }
 
-/* Workers' clocks differ by a little. */
+/* The clocks of two workers may differ a little. */
 static uint64_t since_ms(uint64_t then_ms, uint64_t now_ms)
 {
     return now_ms > then_ms ? now_ms - then_ms : 0;
@@ -80,14 +80,14 @@ static bool starts_slowly(struct view v, const struct breaker_params *p, uint64_
 
 static void forget_failures(struct breaker *b, enum breaker_cause cause)
 {
-    /* Looked at first: healthy workers do not fight for the cache line. */
+    /* The load comes first, so that workers do not contend for the cache line while nothing fails. */
     if (atomic_load_explicit(&b->failures[cause], memory_order_relaxed) != 0)
         atomic_store_explicit(&b->failures[cause], 0, memory_order_relaxed);
 }
 
 /* ---- opening ---- */
 
-/* Doubled `step` times, capped, and up to a quarter less, so that the gates of many do not all come back at once. */
+/* Doubled `step` times, capped, less up to a quarter, so that many gates do not all come back at the same time. */
 static uint64_t open_ms(const struct breaker_params *p, uint32_t step, uint64_t random)
 {
     uint64_t ns = p->for_ns < p->max_ns ? p->for_ns : p->max_ns;
@@ -96,7 +96,7 @@ static uint64_t open_ms(const struct breaker_params *p, uint32_t step, uint64_t 
     return to_ms(ns - (ns / 4 / 1024) * (random >> 54));
 }
 
-/* One that fails again before it has recovered is left alone for longer. */
+/* An application that fails again before it has recovered gets a longer open time. */
 static uint32_t next_step(struct view v, const struct breaker_params *p, uint64_t now_ms)
 {
     if (v.state == BREAKER_CLOSED && !starts_slowly(v, p, now_ms))
@@ -149,7 +149,7 @@ enum breaker_change breaker_on_stall(struct breaker *b, const struct breaker_par
 
 /* ---- trying and closing ---- */
 
-/* A state that begins: never at the moment of the last one, whose places must not fit. */
+/* A state that begins. Its time is never that of the state before it, whose places must not fit. */
 static struct view begin(enum breaker_state state, struct view before, uint64_t now_ms)
 {
     bool same = before.state != BREAKER_OPEN && before.time_ms >= now_ms;
@@ -164,7 +164,7 @@ enum worth {
     CLOSES_AT_ONCE,
 };
 
-/* A sign of life that speaks against these causes (a set of bits). */
+/* A sign of life that refutes these causes (a set of bits). */
 static enum breaker_change live(struct breaker *b, unsigned against, enum worth worth, uint64_t now_ns)
 {
     uint64_t now_ms = to_ms(now_ns), w = look(b);
@@ -195,7 +195,7 @@ enum breaker_change breaker_on_handshake(struct breaker *b, uint64_t now_ns)
 
 enum breaker_change breaker_on_taken(struct breaker *b, uint64_t now_ns)
 {
-    /* The connections that it let wait were the trial. */
+    /* The connections that had to wait were the trial. */
     return live(b, 1u << BREAKER_STALL, CLOSES_AT_ONCE, now_ns);
 }
 
@@ -207,8 +207,8 @@ enum breaker_change breaker_on_reply(struct breaker *b, uint64_t now_ns)
 
 /* ---- newcomers ---- */
 
-/* How long until this ticket's turn in a slow start; 0: it has come. The share of tickets whose turn has come grows
- * evenly. */
+/* The time until this ticket's turn in a slow start; 0: the turn has come. The share of tickets whose turn has come
+ * grows evenly. */
 static uint64_t turn_in_ms(struct view v, const struct breaker_params *p, uint32_t ticket, uint64_t now_ms)
 {
     uint64_t due_ms = (p->slow_start_ns / NS_PER_MS * (ticket >> 8)) >> 24, gone_ms = since_ms(v.time_ms, now_ms);
@@ -220,7 +220,7 @@ static struct breaker_answer wait_for(uint64_t ns)
     return (struct breaker_answer){.wait_ns = ns ? ns : NS_PER_MS};
 }
 
-/* What a newcomer is told in this state. `ret_to` is the state after it, for the caller to put in place. */
+/* The answer to a newcomer in this state. *ret_to is the state after it, which the caller stores. */
 static struct breaker_answer judge(struct view v, const struct breaker_params *p, uint32_t ticket, uint64_t now_ms,
                                    struct view *ret_to)
 {
@@ -270,7 +270,7 @@ void breaker_leave(struct breaker *b, uint64_t place)
     } while (!change(b, &w, to));
 }
 
-/* ---- looking ---- */
+/* ---- queries ---- */
 
 enum breaker_state breaker_state(const struct breaker *b, uint64_t now_ns)
 {

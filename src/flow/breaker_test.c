@@ -145,7 +145,7 @@ static void places_of_another_time_are_void(void **state)
     breaker_leave(&b, old.place);
     breaker_leave(&b, 0);
     assert_false(goes(&b, &usual, T0 + NS_PER_S));
-    /* Closed at the same moment: places of the trials are none of the slow start. */
+    /* Closed at the same moment: places among the trials are not places of the slow start. */
     struct breaker_answer of_trial = {.place = atomic_load(&b.word) & ~((UINT64_C(1) << 19) - 512)};
     assert_int_equal(breaker_on_handshake(&b, T0 + NS_PER_S), BREAKER_NOW_CLOSED);
     assert_true(goes(&b, &usual, T0 + NS_PER_S) && goes(&b, &usual, T0 + NS_PER_S));
@@ -153,7 +153,7 @@ static void places_of_another_time_are_void(void **state)
     assert_false(goes(&b, &usual, T0 + NS_PER_S));
 }
 
-/* Fails in each trial; the open times one after the other. */
+/* The application fails in each trial. Returns the open times in order. */
 static void open_times(const struct breaker_params *p, uint64_t random, unsigned n, uint64_t *ret)
 {
     struct breaker b = {0};
@@ -210,7 +210,7 @@ static void who_has_recovered_begins_anew(void **state)
     now += NS_PER_S;
     breaker_on_handshake(&b, now); /* too late for the trial: half-open */
     assert_int_equal(breaker_on_handshake(&b, now), BREAKER_NOW_CLOSED);
-    fail_often(&b, &usual, BREAKER_CONNECT, now + NS_PER_S); /* still in its slow start */
+    fail_often(&b, &usual, BREAKER_CONNECT, now + NS_PER_S); /* still in the slow start */
     assert_int_equal(breaker_open_until_ns(&b, now + NS_PER_S), now + 3 * NS_PER_S);
     now += NS_PER_S;
     breaker_on_handshake(&b, now);
@@ -229,7 +229,7 @@ static struct breaker just_closed(const struct breaker_params *p)
     return b;
 }
 
-/* Without the places of the trials: they are taken. */
+/* With all places of the trials taken. */
 static bool may_go(struct breaker *b, const struct breaker_params *p, uint32_t ticket, uint64_t now)
 {
     struct breaker_answer a = breaker_enter(b, p, ticket, now);
@@ -288,8 +288,8 @@ static void without_a_slow_start_all_come_at_once(void **state)
         assert_true(may_go(&b, &p, UINT32_MAX, T0));
 }
 
-/* Random events, with a model that knows only what must never be: more at once than `trials` go while it is half-open,
- * anybody at all while it is open. */
+/* Random events, against a model that knows only what must never happen: more than `trials` newcomers at a time pass
+ * while the breaker is half-open, or any newcomer passes while it is open. */
 static void never_more_than_the_trials(void **state)
 {
     struct property_rng rng = property_rng_new("breaker trials");

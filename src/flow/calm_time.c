@@ -27,7 +27,7 @@ void calm_time_advance(struct calm_time *c, uint64_t now_ns)
     calm_time_write_down(c, !c->disturbed);
     c->disturbed = false;
     if (now - c->stretch > CALM_STRETCHES) {
-        /* Nothing has happened for longer than is remembered. */
+        /* Nothing has happened for longer than the record goes back. */
         c->calm += now - c->stretch - CALM_STRETCHES;
         c->stretch = now - CALM_STRETCHES;
     }

@@ -7,11 +7,11 @@
 
 #define WAYS             8u
 #define HOUR_NS          (3600 * NS_PER_S)
-#define HALF_LIFE_FACTOR 1.4427 /* of a half-life: the time constant */
-#define SURE_STRETCHES   120u   /* a minute of calm time: a mean over less is not kept for hours */
+#define HALF_LIFE_FACTOR 1.4427 /* time constant / half-life */
+#define SURE_STRETCHES   120u   /* a minute of calm time; a mean over less is not kept for hours */
 #define LEAST_RATE       1e-9   /* a microsecond in a quarter of an hour */
 #define KEPT_UNIT        0x1p40
-#define KEPT_MOST        1e6 /* a million servers: no gate has served more */
+#define KEPT_MOST        1e6 /* a million servers; no gate has served more */
 
 static double claims_fade(double rate, uint64_t elapsed_ns)
 {
@@ -19,7 +19,7 @@ static double claims_fade(double rate, uint64_t elapsed_ns)
     return faded < LEAST_RATE ? 0 : faded;
 }
 
-/* The mean over up to 60 s goes on by one calm stretch in which `cost_ns` was spent, and by `quiet` without any. */
+/* Advances the mean over up to 60 s by one calm stretch in which `cost_ns` was spent, and by `quiet` empty ones. */
 static double claim_fold(double recent, const struct calm_time *calm, double cost_ns, uint32_t quiet)
 {
     double weight = (double)CALM_STRETCH_NS / (double)calm_time_ns(calm);
@@ -50,13 +50,14 @@ double claim_update(struct claim *c, const struct calm_time *calm)
     return (double)c->rate - before;
 }
 
-/* What a mean goes on by, up to a minute. */
+/* Calm stretches that a mean is over, up to a minute. */
 static uint16_t claims_calm(const struct calm_time *calm)
 {
     return (uint16_t)(calm->calm < SURE_STRETCHES ? calm->calm : SURE_STRETCHES);
 }
 
-/* Means over less than a minute have gone on without service since there were `then` calm stretches. */
+/* The factor by which a mean over less than a minute has fallen without service, since there were `then` calm
+ * stretches. */
 static double claims_thin(uint16_t then, const struct calm_time *calm)
 {
     uint16_t now = claims_calm(calm);
@@ -94,7 +95,7 @@ double claims_left(const struct claims_source *s, const struct calm_time *calm, 
     return claims_fade(s->left_rate * claims_thin(s->left_calm, calm), elapsed_since(s->left_at_ns, now_ns));
 }
 
-/* Brings what was left behind up to date. */
+/* Brings the claims that were left up to date. */
 static void claims_settle(struct claims_source *s, const struct calm_time *calm, uint64_t now_ns)
 {
     uint64_t elapsed_ns = elapsed_since(s->left_at_ns, now_ns);
@@ -163,7 +164,7 @@ void claims_release(struct claims_source *s, const struct claim *claim, double d
     s->left_debt_ns += debt_ns;
 }
 
-/* ---- over a restart ---- */
+/* ---- restart ---- */
 
 static bool claims_keep(const struct claims_source *s, const struct calm_time *calm, uint64_t now_ns,
                         struct claims_kept *ret)
@@ -217,6 +218,6 @@ double claims_restore(struct claims *c, const struct claims_kept *kept, const st
     claims_settle(s, calm, now_ns);
     s->left += kept->count < UINT32_MAX - s->left ? kept->count : UINT32_MAX - s->left;
     s->left_rate += rate;
-    s->left_recent += sure ? 0 : rate; /* a sure one stands by itself; its mean of the last minute begins anew */
+    s->left_recent += sure ? 0 : rate; /* a sure rate needs no mean; the mean of the last minute begins anew */
     return rate;
 }

@@ -18,7 +18,7 @@ size_t claims_state_bytes(const struct claims_state_gate *gates, size_t count)
     return bytes;
 }
 
-/* Against accidents, not against people: the key is public. */
+/* Protects against accidents, not against attackers: the key is public. */
 static uint64_t checksum(const uint8_t *bytes, size_t len)
 {
     static const struct hash_key key = {.bytes = "weir claims sum"};

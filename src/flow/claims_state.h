@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The largest claims of all gates as bytes, so that who was served in calm time is known after a restart. Pure: bytes
- * in, bytes out.
+ * The file format of claims: the largest claims of all gates as bytes, so that sources which were served in calm time
+ * are known after a restart.
  *
- *   "WEIRCLMS"  version (be32)  gates (be32)  when it was written (be64, ns since the Unix epoch)
+ *   "WEIRCLMS"  version (be32)  gates (be32)  time of writing (be64, ns since the Unix epoch)
  *   gate:       length of its name (1 byte)  name  key (16 bytes)
  *               calm stretches that claims are means over, up to 120 (be32)  entries (be32)
  *   entry:      keyed hash of the source (be64)  rate (be64, units of 2^-40)  connections (be32)
- *   checksum (be64) of all that comes before
+ *   checksum (be64) of all bytes before it
  *
- * Sources are keyed hashes, as in the table, and the key of the hash is in the file: what is in it is no secret from
- * who may read it (an IPv4 address is found by trying all of them), and no address stands in a copy that only lacks the
- * head. The file is its owner's alone, as that of the bans is. A keyed hash has room for other parties than addresses.
+ * Sources are keyed hashes, as in the table, and the key of the hash is in the file. So the content is no secret to a
+ * reader of the file: an IPv4 address is found by trying all of them. A copy without the head contains no address. The
+ * file belongs to its owner alone, as the file of bans does. A keyed hash has room for parties other than addresses.
  *
- * Rates are as of when it was written; who reads takes off what has faded since, by the wall clock. One that was set
- * back meanwhile counts as no time at all.
+ * Rates are those of the time of writing. The reader takes off what has faded since, by the wall clock. If that clock
+ * was set back meanwhile, no time has passed.
+ *
+ * Locks: none; pure: bytes in, bytes out. The keeper's thread writes; the file is read at the start.
+ * Units: nanoseconds; rates in 2^-40 of a server.
+ * Memory: the caller's. claims_state_bytes() tells how much is needed; there is no other limit.
  */
 #ifndef WEIR_FLOW_CLAIMS_STATE_H
 #define WEIR_FLOW_CLAIMS_STATE_H
@@ -39,20 +43,20 @@ struct claims_state_gate {
     size_t count;
 };
 
-/* The size of a state of these. */
+/* The bytes that claims_state_write() needs for these gates. */
 size_t claims_state_bytes(const struct claims_state_gate *gates, size_t count);
 
-/* Writes it to `dst`, which has room for that. */
+/* Writes the state to `dst`, which has room for claims_state_bytes(). */
 void claims_state_write(uint8_t *dst, const struct claims_state_gate *gates, size_t count, uint64_t wall_ns);
 
-/* Makes the checksum of `len` bytes, at least claims_state_bytes(NULL, 0), fit. For tests; claims_state_write() does
- * it. */
+/* Sets the checksum at the end of `len` bytes, at least claims_state_bytes(NULL, 0). For tests; claims_state_write()
+ * does it. */
 void claims_state_seal(uint8_t *bytes, size_t len);
 
 enum claims_state_fault {
     CLAIMS_STATE_SOUND,
-    CLAIMS_STATE_DAMAGED, /* cut short, changed since it was written, or another file */
-    CLAIMS_STATE_NEWER,   /* of a version that this Weir does not know */
+    CLAIMS_STATE_DAMAGED, /* cut short, changed since it was written, or another kind of file */
+    CLAIMS_STATE_NEWER,   /* a version that this Weir does not know */
 };
 
 struct claims_state_head {
@@ -60,10 +64,10 @@ struct claims_state_head {
     uint32_t gates;
 };
 
-/* Looks at the whole of `bytes`. */
+/* Checks all of `bytes`. *ret is filled when they are sound. */
 enum claims_state_fault claims_state_check(const uint8_t *bytes, size_t len, struct claims_state_head *ret);
 
-/* The entries of one gate, in sound bytes. */
+/* The entries of one gate; `entries` points into the bytes that were checked. */
 struct claims_state_part {
     struct hash_key key;
     uint32_t calm;
@@ -71,13 +75,13 @@ struct claims_state_part {
     struct bytes entries;
 };
 
-/* False: there is nothing of a gate of this name. */
+/* Finds a gate by name in sound bytes. False: there is none of this name. */
 MUST_USE bool claims_state_find(const uint8_t *bytes, size_t len, const char *name, struct claims_state_part *ret);
 
-/* Entry `index` of a part. */
+/* Entry `index` of a part, below its count. */
 struct claims_kept claims_state_entry(const struct claims_state_part *p, size_t index);
 
-/* How long ago that was. */
+/* Nanoseconds since the time of writing; 0 when the clock was set back. */
 static inline uint64_t claims_state_age(const struct claims_state_head *h, uint64_t wall_ns)
 {
     return wall_ns > h->written_ns ? wall_ns - h->written_ns : 0;

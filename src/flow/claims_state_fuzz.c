@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* libFuzzer harness of the file of claims: bytes that are sound give entries that a table takes, never more than they
- * say. The bytes are read as they are, and as entries of a gate between a right head and a right checksum, which no
- * fuzzer guesses. */
+/* libFuzzer harness of the claims file: sound bytes give entries that a table takes, and never more than they say. The
+ * bytes are read as they are, and as entries of a gate between a valid head and a valid checksum, which a fuzzer cannot
+ * guess. */
 #include "flow/claims_state.h"
 
 #include <stdlib.h>

@@ -80,7 +80,7 @@ static void each_changed_bit_and_each_cut_shows(void **state)
 
 /* ---- tables ---- */
 
-/* A gate whose connections are served, leave, come back; and its process starts anew now and then. */
+/* A gate whose connections are served, leave and come back. Its process restarts now and then. */
 struct world {
     struct claims table;
     struct calm_time calm;
@@ -124,7 +124,7 @@ static double world_sum(const struct world *w)
     return sum;
 }
 
-/* Everything that the table has, as it is kept. */
+/* All claims of the table, as they are kept. */
 static size_t world_keep(const struct world *w, struct claims_kept rows[static 64])
 {
     size_t count = 0;
@@ -133,8 +133,8 @@ static size_t world_keep(const struct world *w, struct claims_kept rows[static 6
     return count;
 }
 
-/* The process ends without a word and another begins `down_ns` later, with another idea of the monotonic clock. Returns
- * what was kept. */
+/* The process ends at once, and another begins `down_ns` later with a different monotonic clock. Returns the sum that
+ * was kept. */
 static double world_restart(struct world *w, uint64_t down_ns)
 {
     struct claims_kept rows[64];
@@ -200,7 +200,7 @@ static void who_was_served_is_established_after_a_restart(void **state)
             world_join(w, i);
         assert_true(claim_is_ripe(&w->claims[3]));
         assert_true(w->claims[3].rate > 0.98 * before && w->claims[3].rate <= before);
-        /* And stays so, served or not. */
+        /* This stays so, served or not. */
         w->now_ns += 3 * CALM_STRETCH_NS;
         world_update(w);
         assert_true(claim_is_ripe(&w->claims[3]));
@@ -211,7 +211,7 @@ static void who_was_served_is_established_after_a_restart(void **state)
     }
 }
 
-/* A source keeps its claims, whoever of it comes first, and strangers of it do not make them smaller. */
+/* A source keeps its claims, whichever of its connections comes first, and its strangers do not make them smaller. */
 static void strangers_at_an_address_take_nothing_of_what_is_kept(void **state)
 {
     struct world *w = world_new(1);
@@ -271,7 +271,7 @@ static void a_full_set_takes_no_more(void **state)
     claims_fini(&table);
 }
 
-/* Whatever happens while nobody is served, restarts included: the sum of all claims does not grow. */
+/* While no connection is served, the sum of all claims does not grow, restarts included. */
 static void the_sum_never_grows_without_service(void **state)
 {
     struct property_rng r = property_rng_new("claims_state");

@@ -59,7 +59,7 @@ static void a_claim_fades_over_hours(void **state)
     assert_true(c.rate > 0.07 && c.rate < 0.11);
 }
 
-/* A connection that comes back takes over a claim of its source with its debt; it does not get a fresh one. */
+/* A connection that comes back takes over a claim of its source, with its debt. It does not get a fresh one. */
 static void what_is_left_behind_is_inherited_once(void **state)
 {
     struct claims table;
@@ -90,8 +90,8 @@ static void a_full_set_shares_and_never_refuses(void **state)
     claims_fini(&table);
 }
 
-/* Invariant 4: connections that come, are served, leave and come back sooner or later, at several sources: the sum of
- * all claims times the calm time is never more than what was served in it. */
+/* Invariant 4: connections of several sources come, are served, leave and come back. The sum of all claims, times the
+ * calm time, is never more than what was served in that time. */
 struct crowd {
     struct claims table;
     struct calm_time calm;

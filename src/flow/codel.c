@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "flow/codel.h"
 
-/* Beyond this the patience of a priority does not grow. */
+/* Steps of priority beyond which patience does not grow. */
 #define STEPS_MOST 8u
 
 static uint64_t since_seen(const struct codel *c, uint64_t now_ns)
@@ -32,7 +32,7 @@ bool codel_sheds(struct codel *c, const struct codel_params *p, uint64_t since_n
     *ret_again_ns = UINT64_MAX;
     if (p->target_ns == 0)
         return false;
-    /* Of a source that is not served at all nobody has told. */
+    /* A source that is not served at all has had no call of codel_served(). */
     if (c->late_since_ns == 0 && now_ns > since_ns + p->target_ns)
         c->late_since_ns = c->seen_ns > since_ns + p->target_ns ? c->seen_ns : since_ns + p->target_ns;
     c->seen_ns = now_ns;

@@ -15,7 +15,7 @@
 
 static const struct codel_params params = {.target_ns = TARGET, .interval_ns = INTERVAL};
 
-/* Asks at the times that are told until the request is shed; returns when, or 0 after `until_ns`. */
+/* Asks at the times that codel_sheds() returns until the request is shed. Returns when, or 0 after `until_ns`. */
 static uint64_t shed_at(struct codel *c, uint64_t since_ns, unsigned below, uint64_t until_ns)
 {
     uint64_t again_ns = since_ns;
@@ -53,7 +53,7 @@ static void one_that_is_served_in_time_ends_the_queue(void **state)
     struct codel c = {0};
     uint64_t again_ns, now_ns = NS_PER_S;
     codel_waits(&c, &params, now_ns);
-    /* Late, late, ..., and once in time before the interval is over. */
+    /* Always late, but once in time before the interval is over. */
     for (unsigned i = 0; i < 9; i++)
         codel_served(&c, &params, 2 * TARGET, now_ns += 10 * NS_PER_MS);
     codel_served(&c, &params, TARGET, now_ns += NS_PER_MS);
@@ -63,7 +63,7 @@ static void one_that_is_served_in_time_ends_the_queue(void **state)
     for (unsigned i = 0; i < 10; i++)
         codel_served(&c, &params, 2 * TARGET, now_ns += 10 * NS_PER_MS);
     assert_true(codel_sheds(&c, &params, now_ns - 3 * TARGET, 0, now_ns, &again_ns));
-    /* Young ones are served on. */
+    /* Young requests are still served. */
     assert_false(codel_sheds(&c, &params, now_ns - TARGET, 0, now_ns, &again_ns));
     assert_int_equal(again_ns, now_ns + TARGET);
 }
@@ -88,7 +88,7 @@ static void higher_priorities_have_more_patience(void **state)
     assert_int_equal(shed_at(&c, 2 * NS_PER_S, 1000, 10 * NS_PER_S), 2 * NS_PER_S + (2 * TARGET << 8));
 }
 
-/* Whatever happens, what is shed has waited for twice the target, and nothing was served in time for an interval. */
+/* In any case a shed request has waited for twice the target, and none was served in time for an interval. */
 static void nothing_is_shed_before_its_time(void **state)
 {
     struct property_rng r = property_rng_new("codel");

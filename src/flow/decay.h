@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Quantities that fade: a sum that forgets with a time constant, and a bucket that leaks at a rate. Both are brought up
- * to date when they are touched; nothing runs in the background. No libm: the exponential is a fraction that is within
- * 4 % of it, never negative and never rising.
+ * Quantities that fade: a sum that is forgotten with a time constant, and a bucket that leaks at a rate.
  *
- * 16 bytes each; whoever embeds them owns them. Where many are kept, their clocks are coarse: 4 bytes.
+ * Both are brought up to date when they are touched; nothing runs in the background. There is no libm: the exponential
+ * is replaced by a fraction that is never below it, at most 0.012 above it, never negative and never rising. Up to 1.8
+ * time constants the fraction is within 4 % of the exponential.
+ *
+ * Locks: those of the structure that embeds them.
+ * Units: nanoseconds; rates are a nanosecond. A coarse clock counts ticks of 2^18 ns (262 us).
+ * Memory: 16 bytes each, owned by the structure that embeds them. Where many are kept, a coarse clock takes 4 bytes.
  */
 #ifndef WEIR_FLOW_DECAY_H
 #define WEIR_FLOW_DECAY_H
@@ -26,13 +30,13 @@ static inline double decay_factor(uint64_t elapsed_ns, uint64_t constant_ns)
     return 1 / (1 + x + x * x / 2 + x * x * x / 6 + x * x * x * x / 24);
 }
 
-/* The clocks of two workers may differ a little: what lies in the future has not elapsed. */
+/* The clocks of two workers may differ a little: a time in the future counts as no time elapsed. */
 static inline uint64_t elapsed_since(uint64_t at_ns, uint64_t now_ns)
 {
     return now_ns > at_ns ? now_ns - at_ns : 0;
 }
 
-/* A coarse clock goes round in 13 days; what lies more than half of that back is taken for now when it is touched. */
+/* A coarse clock wraps in 13 days. A time more than half of that ago is taken for now when it is touched. */
 static inline uint32_t coarse_clock(uint64_t now_ns)
 {
     return (uint32_t)(now_ns >> COARSE_SHIFT);
@@ -44,8 +48,8 @@ static inline uint64_t coarse_elapsed(uint32_t at, uint64_t now_ns)
     return ticks > 0 ? (uint64_t)ticks << COARSE_SHIFT : 0;
 }
 
-/* Goes on to `now_ns` and returns what has elapsed. A clock that is a little behind does not set it back: the same time
- * would elapse twice. */
+/* Advances *at to `now_ns` and returns the nanoseconds elapsed. A clock that is a little behind does not set *at back,
+ * or the same time would elapse twice. */
 static inline uint64_t coarse_advance(uint32_t *at, uint64_t now_ns)
 {
     uint32_t now = coarse_clock(now_ns);
@@ -66,7 +70,7 @@ static inline void faded_sum_add(struct faded_sum *s, uint64_t constant_ns, doub
     *s = (struct faded_sum){sum > 0 ? sum : 0, now_ns > s->at_ns ? now_ns : s->at_ns};
 }
 
-/* What is left of a bucket that leaks `rate` a nanosecond. */
+/* What is left in a bucket that leaks `rate` a nanosecond. */
 static inline double bucket_level(const struct faded_sum *b, double rate, uint64_t now_ns)
 {
     double left = b->value - rate * (double)elapsed_since(b->at_ns, now_ns);
@@ -79,7 +83,7 @@ static inline void bucket_add(struct faded_sum *b, double rate, double value, do
     *b = (struct faded_sum){sum < 0 ? 0 : sum > most ? most : sum, now_ns > b->at_ns ? now_ns : b->at_ns};
 }
 
-/* The largest whole n with 2^n <= x, between the two bounds. */
+/* The largest whole n with 2^n <= x, limited to least..most. */
 static inline int floor_log2(double x, int least, int most)
 {
     int n = 0;

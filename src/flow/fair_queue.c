@@ -4,7 +4,7 @@
 #include "flow/decay.h"
 
 #define STRANGERS_FIRST (-2)
-#define EQUAL           2 /* times its share: up to there the established are equals, and take turns */
+#define EQUAL           2 /* times its share: below that the established are equals and take turns */
 
 void fair_queue_init(struct fair_queue *q)
 {
@@ -105,7 +105,7 @@ void fair_queue_class(struct fair_queue *q, struct fair_waiter *w, uint8_t weigh
         fair_queue_enter(q, w, w->level);
 }
 
-/* The next priority from `p` on in which somebody waits; FAIR_PRIORITIES: none. */
+/* The first priority from `p` on in which a connection waits; FAIR_PRIORITIES: none. */
 static unsigned fair_queue_waited(const struct fair_queue *q, unsigned p)
 {
     while (p < FAIR_PRIORITIES && !q->ranks[p].used)

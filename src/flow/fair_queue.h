@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The fair queue: connections that have a message for the application and may not pass it yet, by priority and, within
- * one, by levels of attained cost (least attained service first). A connection's level says how many times its due
- * share it was served lately, as a power of two; strangers begin behind whoever is established and within the share,
- * and each wait of its `patience` brings a connection one level forward, so nobody starves: FAIR_LEVELS waits at most.
- * Within a level the one that was not served for longest goes first (round robin), for as many messages as its weight.
+ * The fair queue: the connections that have a message for the application and may not pass it yet, in the order in
+ * which they are served.
  *
- * A priority decides who goes first, not who is served at all: while several wait, one message in FAIR_BEHIND + 1 is
- * for those behind the first, and of these again one in as many for those behind the next.
+ * The order is by priority, and within a priority by level of attained cost (least attained service first). The level
+ * of a connection says how many times its due share it was served lately, as a power of two. Strangers begin behind the
+ * established connections that were served less than twice their share. Each wait of its `patience` moves a connection
+ * one level forward, so none starves: it waits FAIR_LEVELS times at most.
  *
- *   state     event                       next
- *   OUT       fair_queue_push()           WAITS: at the end of its level, or at its front if its turn is not over
- *   WAITS     fair_queue_serve()          OUT, and counted: its turn, and who had to stand back
- *   WAITS     fair_queue_remove()         OUT; its turn is over
- *   WAITS     fair_queue_move()           WAITS at the end of another level
+ * Within a level the connections take turns (round robin): the one that was not served for longest is first, for as
+ * many messages as its weight.
  *
- * Memory: 1.2 KiB, and 48 bytes in each connection; never full. Each call is O(1). Levels are looked at again a few at
- * a time (fair_queue_review()), never all at once. One owner at a time.
+ * A priority decides the order, and does not starve the lower ones. While several priorities wait, one message in
+ * FAIR_BEHIND + 1 is for those behind the first. Of these again one in as many is for those behind the next.
+ *
+ *   state  event                        next
+ *   OUT    fair_queue_push()            WAITS, at the end of its level, or at the front if its turn is not over
+ *   WAITS  fair_queue_push()            WAITS, in its place, with another number of messages
+ *   WAITS  fair_queue_serve()           OUT; its turn is shortened, and the messages that went ahead are counted
+ *   WAITS  fair_queue_remove()          OUT; its turn is over
+ *   WAITS  fair_queue_move()            WAITS, at the end of another level; its turn is over
+ *   WAITS  fair_queue_class()           WAITS, at the end of the same level in its new priority; its turn is over
+ *
+ * A connection is OUT while `messages` is 0.
+ *
+ * Locks: the limiter lock, for the queue and for each connection's node.
+ * Units: messages; levels are powers of two; waits are on the coarse clock (decay.h).
+ * Memory: 1.1 KiB, and 48 bytes in each connection; never full. Each call is O(1). Levels are reviewed one connection
+ * at a time (fair_queue_review()), never all at once.
  */
 #ifndef WEIR_FLOW_FAIR_QUEUE_H
 #define WEIR_FLOW_FAIR_QUEUE_H
@@ -30,27 +41,27 @@
 #define FAIR_FIRST  (-6)
 #define FAIR_LAST   10
 #define FAIR_LEVELS 17u
-#define FAIR_EQUAL  (-3) /* the established within a few times their share: equals, that take turns */
+#define FAIR_EQUAL  (-3) /* established, served less than twice their share: equals that take turns */
 
 #define FAIR_PRIORITIES 4u
-#define FAIR_PRIORITY   1u /* of whoever has no other; 0 goes first */
+#define FAIR_PRIORITY   1u /* the default; 0 goes first */
 #define FAIR_BEHIND     7u
 
 struct fair_waiter {
     struct list node;   /* in its level */
-    struct list review; /* of all that wait: those not looked at for longest are in front */
+    struct list review; /* of all that wait, in the order of their last review */
     uint32_t messages;  /* 0: OUT */
-    uint32_t since;     /* its first message waits since then (coarse clock) */
+    uint32_t since;     /* its first message has waited since then (coarse clock) */
     int8_t level;
     uint8_t priority, weight;
-    uint8_t turn; /* messages that are left of its turn */
+    uint8_t turn; /* messages left of its turn */
 };
 
-/* Those of one priority. */
+/* The connections of one priority. */
 struct fair_rank {
     struct list levels[FAIR_LEVELS];
     uint32_t used;  /* bit i: level FAIR_FIRST + i is not empty */
-    uint32_t ahead; /* messages that went first since somebody behind had one */
+    uint32_t ahead; /* messages served while a lower priority waited, since one of that was served */
 };
 
 struct fair_queue {
@@ -61,36 +72,36 @@ struct fair_queue {
 
 void fair_queue_init(struct fair_queue *q);
 
-/* Weight 1, FAIR_PRIORITY. */
+/* OUT, with weight 1 and FAIR_PRIORITY. */
 void fair_waiter_init(struct fair_waiter *w);
 
-/* Another class. `weight`: at least 1; `priority` below FAIR_PRIORITIES. */
+/* Changes the class. `weight`: at least 1; `priority`: below FAIR_PRIORITIES. */
 void fair_queue_class(struct fair_queue *q, struct fair_waiter *w, uint8_t weight, uint8_t priority);
 
-/* The level of a connection that attained `attained` of a due share of `share`; `expected`: what the next message will
- * add. All in the same unit. */
+/* The level of a connection that attained `attained`, where `share` was due to it. `expected`: what its next message
+ * will add. All in the same unit. */
 int fair_level(double attained, double expected, double share, bool established);
 
-/* The level after `waited_ns` in line, one less for each `patience_ns`. */
+/* The level after `waited_ns` in the queue: one less for each `patience_ns`. */
 int fair_level_after(int level, uint64_t waited_ns, uint64_t patience_ns);
 
 void fair_queue_push(struct fair_queue *q, struct fair_waiter *w, uint32_t messages, int level, uint64_t now_ns);
 void fair_queue_move(struct fair_queue *q, struct fair_waiter *w, int level);
 void fair_queue_remove(struct fair_queue *q, struct fair_waiter *w);
 
-/* Who is next, or NULL; stays in line. */
+/* The connection that is next, or NULL. It stays in the queue. */
 struct fair_waiter *fair_queue_first(const struct fair_queue *q);
 
-/* `n` messages of fair_queue_first() go on. */
+/* `n` messages of `w`, which is fair_queue_first(), are served. */
 void fair_queue_serve(struct fair_queue *q, struct fair_waiter *w, uint32_t n);
 
-/* Whether somebody of a higher priority waits. */
+/* Whether a connection of a higher priority waits. */
 bool fair_queue_stands_back(const struct fair_queue *q, const struct fair_waiter *w);
 
-/* How many steps of priority there are between one that waits and the lowest in which somebody does. */
+/* Steps of priority between `w`, which waits, and the lowest priority that waits. */
 unsigned fair_queue_below(const struct fair_queue *q, const struct fair_waiter *w);
 
-/* The one whose level was not looked at for longest, or NULL. It goes to the end of that order. */
+/* The connection whose last review is longest ago, or NULL. It goes to the end of the review order. */
 struct fair_waiter *fair_queue_review(struct fair_queue *q);
 
 #endif

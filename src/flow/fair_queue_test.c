@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Least attained first, equals by turns, nobody starves. */
+/* Least attained first, equals by turns, no connection starves. */
 #include "flow/fair_queue.h"
 
 #include "base/attr.h"
@@ -55,7 +55,7 @@ static void who_was_not_served_for_longest_is_next(void **state)
     assert_int_equal(q.count, 2);
 }
 
-/* Against a list that is searched. */
+/* Against a model that searches a list. */
 static void the_first_has_the_least_level(void **state)
 {
     struct property_rng r = property_rng_new("fair_queue");
@@ -99,7 +99,7 @@ static void enter(struct fair_queue *q, struct fair_waiter *w, uint8_t weight, u
     fair_queue_push(q, w, 1, 0, 0);
 }
 
-/* Who goes first of `w` and waits anew. */
+/* The index of the connection of `w` that is first. It waits anew. */
 static unsigned serve(struct fair_queue *q, struct fair_waiter *w)
 {
     struct fair_waiter *first = fair_queue_first(q);
@@ -108,7 +108,7 @@ static unsigned serve(struct fair_queue *q, struct fair_waiter *w)
     return (unsigned)(first - w);
 }
 
-/* One in eight is for those behind, and of these again one in eight for those behind them. */
+/* One message in eight is for the priorities behind, and of these again one in eight for those behind them. */
 static void a_priority_goes_first_and_starves_nobody(void **state)
 {
     struct fair_queue q;
@@ -134,7 +134,7 @@ static void a_priority_goes_first_and_starves_nobody(void **state)
     assert_int_equal(serve(&q, w), 1);
 }
 
-/* Who is alone in a priority owes nothing to those that come later. */
+/* A connection that was alone owes nothing to lower priorities that come later. */
 static void nothing_is_owed_from_before(void **state)
 {
     struct fair_queue q;

@@ -3,10 +3,10 @@
 
 #include <stddef.h>
 
-/* Before that nothing is known of how fast it takes. */
+/* How long a laggard has to lag before its speed is known. */
 #define KNOWN_NS 200000000u
 
-/* More than there is memory. */
+/* More bytes than any memory has. */
 #define MOST 1e15
 
 void lag_begin(struct lag *g, struct laggard *l, uint64_t passed, uint64_t now_ns)
@@ -23,7 +23,7 @@ void lag_tell(struct lag *g, uint64_t bytes, uint32_t subscribers)
     atomic_fetch_add_explicit(&g->told, bytes * LAG_UNIT / others, memory_order_relaxed);
 }
 
-/* ---- what waits for one ---- */
+/* ---- one laggard ---- */
 
 static uint64_t times(uint64_t bytes, double factor)
 {
@@ -31,8 +31,8 @@ static uint64_t times(uint64_t bytes, double factor)
     return product < MOST ? (uint64_t)product : (uint64_t)MOST;
 }
 
-/* What it would have been sent since it began to lag if it went on as before; of one that lagged from the beginning
- * nothing is known. */
+/* What a client would have been sent since it began to lag, at the rate before that. `unknown` if it has lagged from
+ * the beginning. */
 static uint64_t as_before(const struct laggard *l, const struct lag_sent *sent, uint64_t now_ns, uint64_t unknown)
 {
     if (l->since_ns <= sent->opened_ns)
@@ -40,8 +40,8 @@ static uint64_t as_before(const struct laggard *l, const struct lag_sent *sent, 
     return times(l->passed, (double)(now_ns - l->since_ns) / (double)(l->since_ns - sent->opened_ns));
 }
 
-/* What was published since it began to lag: what the others were sent, and where they cannot tell, as much as before.
- */
+/* What was published since a client began to lag: what the others were sent, or, where they do not show it, as much as
+ * before. */
 static uint64_t published(const struct lag *g, const struct laggard *l, const struct lag_sent *sent,
                           uint32_t subscribers, uint64_t now_ns)
 {
@@ -70,7 +70,7 @@ uint64_t lag_published(const struct lag *g, const struct laggard *l, const struc
     uint64_t told = published(g, l, sent, subscribers, now_ns);
     uint64_t taken = sent->bytes - l->passed, behind = told > taken ? told - taken : 0;
     *ret_full = false;
-    /* Of one that has not got a whole message yet nothing is known but that they are large. */
+    /* The size of its messages is not known before the first one is complete, only that they are large. */
     if (sent->messages == 0)
         return behind;
     uint64_t most = times(sent->bytes / sent->messages + 1, LAG_QUEUE);
@@ -80,7 +80,7 @@ uint64_t lag_published(const struct lag *g, const struct laggard *l, const struc
 
 uint64_t lag_answers(const struct lag_sent *sent, uint64_t asked, uint64_t left, uint64_t size, bool *ret_single)
 {
-    /* The one on its way is counted by what is left of it. */
+    /* The message on its way is counted by what is left of it. */
     uint64_t waiting = asked > sent->messages ? asked - sent->messages : 0;
     if (waiting && left)
         waiting--;
@@ -101,7 +101,7 @@ bool lag_is_long(const struct laggard *l, uint64_t passed, uint64_t waiting, uin
     return lag_is_known(l, now_ns) && (double)(passed - l->passed) * LAG_DRAIN_S * 1e9 < (double)waiting * for_ns;
 }
 
-/* ---- together ---- */
+/* ---- all laggards ---- */
 
 static void change(struct lag_sum *s, uint64_t from, uint64_t to)
 {
@@ -119,7 +119,7 @@ void lag_count(struct lag *g, struct laggard *l, uint64_t bytes, bool first)
     else if (first)
         change(&g->first, 0, bytes);
     change(&g->all, l->held, bytes);
-    l->held = bytes & (UINT64_MAX >> 3); /* it is less; compilers do not see it */
+    l->held = bytes & (UINT64_MAX >> 3); /* always less, which compilers do not see */
     l->first = first;
 }
 

@@ -15,7 +15,7 @@
 #define MIB  (1024u * KIB)
 #define S(s) (uint64_t)((s)*1e9)
 
-/* What the publisher holds back; nothing is known of the time before. */
+/* The bytes that the publisher holds back; nothing is known of the time before. */
 static uint64_t waits_for(const struct lag *g, const struct laggard *l, uint64_t passed, uint64_t messages)
 {
     bool full;
@@ -40,7 +40,7 @@ static void what_others_got_waits_for_a_laggard(void **state)
     for (unsigned i = 0; i < 60; i++)
         lag_told(&g, 256 * KIB, 4);
     assert_in_range(waits_for(&g, &l, 5 * MIB, 20), 5 * MIB - KIB, 5 * MIB);
-    /* What it takes does not wait any more. */
+    /* Messages that it has taken do not wait. */
     assert_in_range(waits_for(&g, &l, 9 * MIB, 36), MIB - KIB, MIB);
     assert_int_equal(waits_for(&g, &l, 11 * MIB, 44), 0);
 }
@@ -88,7 +88,7 @@ static void where_all_lag_it_goes_on_as_before(void **state)
     assert_true(full);
 }
 
-/* What is published for them alone nobody tells. Those that never took anything are of no help, either. */
+/* No other subscriber shows what is published for these alone. Those that never took anything do not show it either. */
 static void of_many_that_never_took_anything_the_worst_is_assumed(void **state)
 {
     struct lag g = {0};
@@ -102,7 +102,7 @@ static void of_many_that_never_took_anything_the_worst_is_assumed(void **state)
     }
     assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), LAG_QUEUE * 101);
     lag_stall(&g, &l[1], false);
-    assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), LAG_QUEUE * 101); /* those that are left are no better */
+    assert_int_equal(waits_for(&g, &l[0], 1000 * 100, 1000), LAG_QUEUE * 101); /* crowded until none is stalled */
     lag_stall(&g, &l[0], false);
     lag_stall(&g, &l[2], false);
     assert_int_equal(g.stalled, 0);
@@ -124,7 +124,7 @@ static void of_many_that_pause_as_much_as_before_is_assumed(void **state)
     }
     assert_int_equal(lag_published(&g, &l[0], &sent, 9, S(27), &full), 12000000);
     assert_false(full);
-    lag_tell(&g, 9 * (uint64_t)20000000, 9 + 3); /* the others know of more */
+    lag_tell(&g, 9 * (uint64_t)20000000, 9 + 3); /* the others show more */
     assert_in_range(lag_published(&g, &l[0], &sent, 9 + 3, S(27), &full), 19990000, 20000000);
 }
 
@@ -136,7 +136,7 @@ static void what_was_asked_waits_for_a_requester(void **state)
     struct lag_sent sent = {.bytes = 100 * KIB, .messages = 100};
     assert_int_equal(lag_answers(&sent, 100, 0, 10 * MIB, &single), 0);
     assert_true(single);
-    assert_int_equal(lag_answers(&sent, 90, 0, 10 * MIB, &single), 0); /* it is sent what it has not asked for */
+    assert_int_equal(lag_answers(&sent, 90, 0, 10 * MIB, &single), 0); /* it is sent more than it asked for */
     assert_int_equal(lag_answers(&sent, 150, 0, 10 * MIB, &single), 50 * KIB);
     assert_false(single);
     assert_int_equal(lag_answers(&sent, 150, 700, 10 * MIB, &single), 49 * KIB + 700);
@@ -147,7 +147,7 @@ static void what_was_asked_waits_for_a_requester(void **state)
     assert_int_equal(lag_answers(&sent, 3, 9 * MIB, 10 * MIB, &single), 2 * 10 * MIB + 9 * MIB);
 }
 
-/* ---- together ---- */
+/* ---- all laggards ---- */
 
 static void who_takes_it_within_a_minute_is_not_long(void **state)
 {
@@ -194,7 +194,7 @@ static void one_message_of_one_client_is_never_too_much(void **state)
     assert_false(lag_gives_way(&g, &other, 0, 64 * MIB));
 }
 
-/* What subscribers hold together is counted when it is not shared; what one holds is too much by itself. */
+/* Bytes of subscribers are added up only if they are not shared; those of one alone may be too many by themselves. */
 static void one_subscriber_alone_may_be_too_far_behind(void **state)
 {
     struct lag g = {0};
@@ -206,7 +206,7 @@ static void one_subscriber_alone_may_be_too_far_behind(void **state)
     assert_true(lag_gives_way(&g, &l, 33 * MIB, 64 * MIB));
 }
 
-/* Subscribers of the same stream: whoever keeps up is sent everything, a laggard a part of it. */
+/* Subscribers of the same stream: one that keeps up is sent everything, a laggard a part of it. */
 static void the_estimate_is_the_queue(void **state)
 {
     struct property_rng r = property_rng_new("lag");
@@ -229,7 +229,7 @@ static void the_estimate_is_the_queue(void **state)
             messages += takes;
         }
         uint64_t told = waits_for(&g, &l, passed, messages);
-        /* Each division by the number of those who keep up loses less than a unit. */
+        /* Each division by the number of subscribers that keep up loses less than a unit. */
         uint64_t lost = (uint64_t)published * (subscribers - lagging) / LAG_UNIT + 1;
         assert_true(told <= queue && told + lost >= queue);
     }

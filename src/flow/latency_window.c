@@ -139,7 +139,7 @@ static bool latency_window_is_stuck(const struct latency_window *w, const struct
     return w->drained && f->held && now_ns > last_ns && (double)(now_ns - last_ns) > patience_ns;
 }
 
-/* Whether the hold has cost throughput; once, when a stretch of it is over. */
+/* Whether the hold has cost throughput: once, after its first stretch. */
 static void latency_window_judge(struct latency_window *w, double rate, double stretch_ns, uint64_t now_ns)
 {
     double answers = w->reference * stretch_ns, error = answers > 1 ? 2 / square_root(answers) : 1;
@@ -149,7 +149,7 @@ static void latency_window_judge(struct latency_window *w, double rate, double s
         latency_window_widen(w, now_ns);
 }
 
-/* A wider window has to bring more answers; a narrower one is kept if it brings no fewer. */
+/* A wider window has to bring more answers. A narrower one is kept if it does not bring fewer. */
 static bool latency_window_is_better(struct latency_window *w, double rate, double stretch_ns)
 {
     double answers = w->reference * stretch_ns, error = answers > 1 ? 1 / square_root(answers) : 1;

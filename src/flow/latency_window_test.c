@@ -16,8 +16,8 @@ struct drive {
     uint64_t carry_ns;
 };
 
-/* A server that answers one in SERVICE; latency is what is in front. `asked`: in hand is filled up to this or the
- * window. */
+/* A server that answers one message in each SERVICE. The latency is the time of those in front. In hand is filled up to
+ * `asked` or the window. */
 static void run(struct drive *d, uint64_t for_ns, uint64_t asked)
 {
     for (uint64_t end_ns = d->now_ns + for_ns; d->now_ns < end_ns; d->now_ns += NS_PER_MS) {
@@ -65,7 +65,7 @@ static void what_is_not_plain_is_never_held_for_latency(void **state)
     assert_int_equal(d.w.state, LATENCY_WATCHING);
 }
 
-/* The application stops answering while something is held: the window doubles, and it is counted. */
+/* The application stops answering while something is held: the window doubles, and the hold is counted. */
 static void a_hold_without_answers_ends(void **state)
 {
     struct drive d = begin(true);

@@ -5,9 +5,9 @@
 
 #define SAMPLES_MOST  4000
 #define MESSAGES_MOST 1000
-#define OTHERS        0.25 /* answers to others a message: above, it is no plain service */
+#define OTHERS        0.25 /* answers to others a message; a plain service has fewer */
 #define ANSWERS_LEAST 10
-#define ANSWERS_MOST  1.5 /* answers a message: a plain service has one for each */
+#define ANSWERS_MOST  1.5 /* answers a message; a plain service has one */
 
 void plain_service_init(struct plain_service *p)
 {
@@ -19,7 +19,7 @@ void plain_service_is(struct plain_service *p, bool plain)
     p->state = plain ? PLAIN_YES : PLAIN_NO;
 }
 
-/* Answers to others in (from, to]; false when more came than are remembered. */
+/* Answers to other connections in (from, to]. False: more came than are remembered. */
 static bool plain_service_others(const struct plain_service *p, uint64_t from_ns, uint64_t to_ns, double *ret)
 {
     uint64_t known = p->answer_count < PLAIN_ANSWERS ? p->answer_count : PLAIN_ANSWERS;
@@ -51,7 +51,7 @@ static void plain_service_decide(struct plain_service *p)
     }
 }
 
-/* Ends the sample whose window is over. */
+/* Ends the sample if its window is over. */
 static void plain_service_end(struct plain_service *p, bool calm, uint64_t now_ns)
 {
     double after;

@@ -12,7 +12,7 @@
 
 static const char conns[64];
 
-/* Messages each 5 ms; answered after 100 us on the same connection, and on `others` others. */
+/* A message each 5 ms, answered after 100 us on the same connection and on `others` others. */
 static uint64_t drive(struct plain_service *p, unsigned messages, unsigned others, bool answered, bool calm,
                       uint64_t now_ns)
 {
@@ -63,7 +63,7 @@ static void nothing_is_learned_while_somebody_waits(void **state)
     assert_int_equal(p.state, PLAIN_UNKNOWN);
 }
 
-/* Answers to others that come whatever is sent: as many before as after. */
+/* Answers to others that do not depend on messages: as many before as after. */
 static void independent_answers_are_no_sign(void **state)
 {
     struct property_rng r = property_rng_new("plain_service");
@@ -81,7 +81,7 @@ static void independent_answers_are_no_sign(void **state)
     assert_int_equal(p.state, PLAIN_YES);
 }
 
-/* A publisher inside CURVE: few messages come to it, and much goes out to whoever has sent one. */
+/* A publisher inside CURVE: few messages come to it, and much goes out to each client that has sent one. */
 static void who_says_more_than_it_is_asked_is_no_plain_service(void **state)
 {
     struct plain_service p;
@@ -107,7 +107,7 @@ static void a_gate_that_is_too_fast_stays_unknown(void **state)
     assert_int_equal(p.state, PLAIN_UNKNOWN);
 }
 
-/* More answers than are remembered, whenever one looks: it stays unknown, and says that looking is of no use. */
+/* More answers than are remembered in each window: the state stays unknown, and the gate counts as too fast. */
 static void one_that_is_too_fast_says_so(void **state)
 {
     struct plain_service p;

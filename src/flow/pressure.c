@@ -41,7 +41,7 @@ enum pressure_level pressure_step(enum pressure_level level, uint64_t held, uint
 enum pressure_level pressure_update(struct pressure *p, uint64_t held)
 {
     enum pressure_level before = pressure_level(p), now = pressure_step(before, held, p->limit_bytes);
-    /* Two threads may see different numbers and the older one be written last: the next update puts that right. */
+    /* Two threads may see different numbers, and the older one may be stored last. The next update corrects that. */
     if (now != before)
         atomic_store_explicit(&p->level, (uint8_t)now, memory_order_relaxed);
     return now;

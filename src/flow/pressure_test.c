@@ -43,7 +43,7 @@ static void levels_are_left_later(void **state)
     assert_int_equal(pressure_step(PRESSURE_FULL, 0, LIMIT), PRESSURE_NONE);
 }
 
-/* Whatever came before: the level is one of the two that the amount allows, and it only changes in its direction. */
+/* Whatever came before, the level is one of the two that the amount allows, and changes only in its direction. */
 static void levels_follow_any_walk(void **state)
 {
     static const double begins[] = {0, 90 / 128.0, 109 / 128.0, 122 / 128.0, 2},
@@ -120,8 +120,8 @@ static void what_is_spared_ends_before_the_memory_is_full(void **state)
     assert_int_equal(pressure_step(PRESSURE_NONE, percent(LIMIT, 89), LIMIT), PRESSURE_SHARES);
 }
 
-/* Thousands of buffers for one source, or for some: whoever holds nothing yet finds room for a message. Played by the
- * rules alone, as a worker applies them. */
+/* Thousands of buffers for one source, or for some. A source that holds nothing yet still finds room for a message.
+ * Played by the rules alone, as a worker applies them. */
 static void a_few_sources_leave_room(void **state)
 {
     struct property_rng random = property_rng_new("pressure floods");

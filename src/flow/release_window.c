@@ -3,7 +3,7 @@
 
 #include "flow/decay.h"
 
-#define LOST_PART         100u /* one part in so many */
+#define LOST_PART         100u /* 1 / so much of the time may be lost */
 #define LOST_PART_PATIENT 20u
 #define COST_MOST_NS      1e12
 
@@ -50,8 +50,8 @@ void release_window_grow(struct release_window *w)
     w->messages = !w->messages ? 1 : w->messages < RELEASE_MOST / 2 ? 2 * w->messages : RELEASE_MOST;
 }
 
-/* By what could have been worked on in the time that was lost, at most by as much again: a wait in which what was
- * released was only late (a busy machine) says nothing of what an application can use. */
+/* Grows by what could have been worked on in the lost time, at most to twice the size. A wait in which the released
+ * messages were only late (a busy machine) says nothing of what an application can use. */
 static void release_window_widen(struct release_window *w)
 {
     double lost_ns = (double)w->lost_ns, n = w->calm_cost_ns > 0 ? lost_ns / w->calm_cost_ns : w->messages;
@@ -61,8 +61,8 @@ static void release_window_widen(struct release_window *w)
     } else if (w->by_cost || n + 1 >= w->messages) {
         release_window_grow(w);
     } else {
-        w->grew = true;
-        w->messages += 1 + (uint32_t)n;
+        w->grew = true; /* by less than double, or the branch above would have been taken */
+        w->messages = w->messages + 1 + n < RELEASE_MOST ? w->messages + 1 + (uint32_t)n : RELEASE_MOST;
     }
 }
 

@@ -38,7 +38,7 @@ static void it_grows_when_the_application_has_nothing_to_do(void **state)
     assert_int_equal(w.messages, 2 * RELEASE_FIRST);
 }
 
-/* Idle until the first take, whenever that is seen. */
+/* Idle time lasts until the first take, whenever that is seen. */
 static void a_late_look_is_no_idle_time(void **state)
 {
     struct release_window w;
@@ -63,7 +63,7 @@ static void it_shrinks_when_messages_lie_there_all_the_time(void **state)
     assert_int_equal(w.messages, 1);
 }
 
-/* What was released is late, because the machine is busy: so much as could have been worked on meanwhile, and no more.
+/* Released messages are late because the machine is busy: the window grows by what could have been worked on meanwhile.
  */
 static void one_long_wait_is_no_proof_of_a_large_window(void **state)
 {

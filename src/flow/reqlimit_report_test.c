@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Each hold is counted by its proof, and what is shown of it adds up. */
+/* Each hold is counted by its proof, and the reported numbers add up. */
 #include "flow/reqlimit_report.h"
 
 #include "base/property.h"
@@ -72,7 +72,7 @@ static void scene_offer(struct scene *s, unsigned i, uint32_t n)
     scene_wake(s);
 }
 
-/* A millisecond: one message is taken and answered. */
+/* One millisecond passes: one message is taken and answered. */
 static void scene_step(struct scene *s)
 {
     s->now_ns += NS_PER_MS;
@@ -166,7 +166,7 @@ static void a_hold_by_the_counter_is_shown_as_such(void **state)
     scene_free(s);
 }
 
-/* An operator's limit is no proof of the application's, and shown as what it is. */
+/* The operator's limit is no proof from the application, and is reported as the operator's. */
 static void the_operators_limit_is_shown_as_such(void **state)
 {
     struct scene *s = scene_new(false);
@@ -190,7 +190,7 @@ static void the_operators_limit_is_shown_as_such(void **state)
     scene_free(s);
 }
 
-/* Whatever connections do: what was held is passed, waits, or has left; and none of it is lost from the books. */
+/* Whatever connections do, a held message has passed, waits, or has left, and none is lost from the books. */
 static void the_books_of_holds_add_up(void **state)
 {
     struct property_rng rng = property_rng_new("reqlimit_report");
@@ -200,7 +200,7 @@ static void the_books_of_holds_add_up(void **state)
         scene_calm(s, 6);
         for (unsigned n = 0; n < 5000; n++) {
             unsigned i = (unsigned)property_below(&rng, PEERS);
-            if (round % 2 == 0) { /* whatever it would learn of the service */
+            if (round % 2 == 0) { /* whatever would be learned of the service */
                 s->l.plain.state = PLAIN_YES;
                 s->l.latency.window = 1;
             }

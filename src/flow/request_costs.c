@@ -2,18 +2,18 @@
 #include "flow/request_costs.h"
 
 #define UNKNOWN_COST_NS (100.0 * NS_PER_US)
-#define COST_MOST_NS    (100.0 * NS_PER_S) /* what a wrong counter or a clock may make of one message */
+#define COST_MOST_NS    (100.0 * NS_PER_S) /* the most that a wrong counter or clock can charge for one message */
 #define SETTLE_NS       (2 * NS_PER_MS)
 #define BUCKET_NS       ((double)NS_PER_S)
-#define HEADROOM        1.5  /* times its claim that an established connection may always have */
+#define HEADROOM        1.5  /* times its claim that an established connection may always use */
 #define BURST           4.0  /* buckets of a second that an equal may be short of */
-#define LEAST_PART      0.05 /* of the capacity: for those without claims */
+#define LEAST_PART      0.05 /* of the capacity, for connections without claims */
 #define STANDS_MOST     64u
 #define PAIRED_LEAST    12u
 #define PAIRED_MOST     64u
 #define SENT_MOST       16384u /* at a time */
 #define SILENT_NS       (20 * NS_PER_S)
-#define BOUNDED_NS      ((double)NS_PER_S) /* with an operator's limit nobody is given up sooner */
+#define BOUNDED_NS      ((double)NS_PER_S) /* with an operator's limit answers are awaited at least so long */
 #define LAZY_FOR_NS     (10 * NS_PER_S)
 #define PATIENCE_NS     (200 * NS_PER_MS)
 #define REVIEW_LEAST    16u
@@ -35,7 +35,7 @@ double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c)
     return ns > 0 ? ns : UNKNOWN_COST_NS;
 }
 
-/* What was attained fades, what was drawn in advance leaks at the share; in steps that a float does not lose. */
+/* Attained work fades, and debt leaks at the share, in steps that a float does not lose. */
 static void reqcost_settle(struct reqlimit_conn *c, uint64_t now_ns)
 {
     uint64_t elapsed_ns = coarse_elapsed(c->settled_at, now_ns);
@@ -47,7 +47,7 @@ static void reqcost_settle(struct reqlimit_conn *c, uint64_t now_ns)
     c->debt_ns = debt_ns > 0 ? (float)debt_ns : 0;
 }
 
-/* What is left of the capacity when all claims are met, for each active source. */
+/* The part of each active source in the capacity that all claims leave over. */
 static double reqcost_surplus(const struct reqlimit *l)
 {
     double left = reqcost_greater(LEAST_PART * l->capacity, l->capacity - l->active_rate);
@@ -62,13 +62,13 @@ static double reqcost_share(const struct reqlimit *l, const struct reqlimit_conn
     return HEADROOM * own + c->waiter.weight * reqcost_surplus(l) / (s->busy ? s->busy : 1);
 }
 
-/* What it may have drawn in advance and still pass at once. */
+/* The debt up to which a connection still passes at once. */
 static double reqcost_bucket(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
     return HEADROOM * (double)c->claim.rate * BUCKET_NS + 2 * reqcost_expected(l, c);
 }
 
-/* Far above what it was ever served: in a burst, or over seconds. */
+/* Far above what the connection was ever served, in a burst or over seconds. */
 static bool reqcost_is_unequal(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
     double share = (double)c->share * CLAIMS_WORK_NS;
@@ -138,11 +138,11 @@ bool reqcost_is_modest(const struct reqlimit *l, const struct reqlimit_conn *c, 
     return 2 * served * l->active_sources < faded_sum(&l->served, CLAIMS_WORK_NS, now_ns);
 }
 
-/* The running sum of expected costs, by index of the message; what was passed without a lock costs as in calm time. */
+/* Extends the running sum of expected costs. Messages that passed without a lock count as in calm time. */
 static void reqcost_write(struct reqlimit *l, double cost_ns, uint32_t n)
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
-    if (l->costs_count > passed) /* some were taken back */
+    if (l->costs_count > passed) /* some were given back */
         l->costs_count = passed;
     if (passed - l->costs_count > REQLIMIT_COSTS)
         l->costs_count = passed - REQLIMIT_COSTS;
@@ -171,11 +171,11 @@ static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_
     c->silenced_at = coarse_clock(now_ns);
 }
 
-/* A connection of which a good part is not answered does not ask: an answer does not tell which message it is for. */
+/* A connection of which a good part is not answered is silent: an answer does not tell which message it is for. */
 static void reqcost_pair(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint32_t got = atomic_load_explicit(&c->got, memory_order_relaxed), sent = c->sent;
-    bool judges = reqlimit_state(l) == LIMIT_NONE && !l->most; /* with an operator's limit time alone tells */
+    bool judges = reqlimit_state(l) == LIMIT_NONE && !l->most; /* with an operator's limit only time decides */
     if (judges && sent >= PAIRED_LEAST && got < sent - sent / 4)
         reqcost_silence(l, c, now_ns);
     if (sent > PAIRED_MOST) {
@@ -216,7 +216,7 @@ void reqcost_start(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
     atomic_store_explicit(&c->awaited, atomic_load(&c->in_hand), memory_order_relaxed);
 }
 
-/* Rises soon, falls slowly: who mixes cheap and costly ones is expected to send costly ones. */
+/* Rises fast and falls slowly: a client that mixes cheap and costly messages is expected to send costly ones. */
 static double reqcost_follow(double estimate_ns, double ns)
 {
     return estimate_ns <= 0 ? ns : estimate_ns + (ns > estimate_ns ? 0.3 : 0.05) * (ns - estimate_ns);
@@ -255,7 +255,7 @@ void reqcost_answered(struct reqlimit *l, struct reqlimit_conn *c, uint64_t befo
     latency_window_sample(&l->latency, elapsed_since(taken_ns, now_ns), reqlimit_state(l) == LIMIT_NONE);
 }
 
-/* How long the application was busy with the message; false: not known yet. */
+/* How long the application was busy with a message; below 0: not known any more. False: not known yet. */
 static bool reqcost_busy(const struct reqlimit *l, uint64_t index, double *ret_ns)
 {
     uint64_t at_ns, asked_ns, next_ns, until_ns;
@@ -298,8 +298,8 @@ uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
     return n < 1e9 ? (uint32_t)n : 1000000000;
 }
 
-/* Until what was poured in before anything was held is worked off, a connection that has some of it there waits for its
- * own messages, and nobody is to wait for these with it. */
+/* Messages that passed before anything was held may still be in hand. Until they are worked off, a connection that has
+ * some of them waits for its own messages, and no other connection has to wait with it. */
 static bool reqcost_waits_for_itself(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
     return l->latency.state == LATENCY_HOLDING && !l->latency.drained && atomic_load(&c->in_hand) &&
@@ -321,7 +321,7 @@ int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint6
     return fair_level_after(level, coarse_elapsed(c->waiter.since, now_ns), (uint64_t)patience_ns);
 }
 
-/* Messages of a connection that are not answered for long are not waited for: it does not ask. */
+/* A connection whose messages are not answered for long is silent: nothing waits for these answers. */
 static void reqcost_review_answers(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);

@@ -1,57 +1,85 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The books of the request limiter (request_limiter.h, whose state these functions keep): what each message cost, whom
- * it is charged to, and what is due to whom. Costs are nanoseconds of the application's work:
+ * The books of the request limiter: what each message cost, which connection is charged for it, and what is due to each
+ * connection.
  *
- *   counter, answered      from its taking to its answer
- *   counter, not answered  from its taking until the next one is asked for
- *   without a counter      from its passing, or from the answer before it, to its answer
+ * The state is that of request_limiter.h. A cost is the time that the application worked on a message:
  *
- * A message is charged what its connection's are expected to cost when it is passed, and corrected by those that are
- * measured: one of a connection at a time, each for all that were not. All under the limiter's lock.
+ *   message                   measured
+ *   counter, answered         from its take to its answer
+ *   counter, not answered     from its take until the application asks for the next message, or waits for one
+ *   without a counter         from its passing, or from the answer before it if that was later, to its answer
+ *
+ * An answered message is measured as without a counter in two cases: the take is not known any more; or latency is high
+ * and the application was not lately seen to leave messages in its pipes (reqcost_is_lazy()).
+ *
+ * When a message passes, its connection is charged the expected cost. A measured message corrects that charge, and
+ * stands for all of its connection that were not measured since the last one, up to 64. By answers, one message of a
+ * connection is measured at a time; by the counter, REQLIMIT_PROBES messages of a gate.
+ *
+ * A connection is charged in three sums: its claim (claims.h), its attained work, which fades, and its debt, which
+ * leaks at its share. The share is 1.5 x its claim, and by its weight a part of what all claims leave over. A bucket is
+ * the debt up to which an established connection passes at once: 1.5 x its claim for a second, and two messages.
+ *
+ *   mark of a connection  event (reqcost_update())                                                 next
+ *   established           its claim is ripe (claims.h) or not any more                             true or false
+ *   over                  it is active and a stranger; or it is active, has no credit, and either  true
+ *                         its debt is above 4 buckets or its work above 2 x its share over 5 s
+ *   over                  otherwise                                                                false
+ *   is_active             it sends something                                                       true
+ *   is_active             reqcost_review(): it has nothing in line, and sent nothing for a second  false
+ *   silent                less than 3/4 of its messages were answered, in LIMIT_NONE and without   true
+ *                         an operator's limit; or no awaited answer came for max(100 ms, 10 x
+ *                         latency), with an operator's limit max(1 s, 10 x latency)
+ *   silent                20 s are over                                                            false
+ *
+ * Locks: the limiter lock, for all functions. `silent` is an atomic that is read without it.
+ * Units: costs in nanoseconds of the application's work, 1 us to 100 s a message; shares in cost a nanosecond.
+ * Memory: none but that of struct reqlimit: REQLIMIT_COSTS expected costs and REQLIMIT_PROBES measurements. Above that
+ * the oldest costs are forgotten, and no further measurement by the counter begins.
  */
 #ifndef WEIR_FLOW_REQUEST_COSTS_H
 #define WEIR_FLOW_REQUEST_COSTS_H
 
 #include "flow/request_limiter.h"
 
-/* Whether the application was lately seen to leave messages in its pipes: what it takes, it works on. */
+/* Whether the application was lately (10 s) seen to leave messages in its pipes. Then it works on what it takes. */
 bool reqcost_is_lazy(const struct reqlimit *l, uint64_t now_ns);
 
-/* What one message of the connection is expected to cost. */
+/* The expected cost of one message of the connection, in nanoseconds. */
 double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c);
 
-/* Brings claim and share of a connection up to date. */
+/* Updates claim, share and marks of a connection. */
 void reqcost_update(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
-/* `n` messages of it were passed. */
+/* Charges a connection for `n` messages that passed. 0: it is only marked as active. */
 void reqcost_charge(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
 
-/* The last one passed is to be measured, if none of its connection is. */
+/* Begins to measure the last message that passed, if it can be measured now. */
 void reqcost_start(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
-/* The measured one was answered, the one before it (of any connection) at `before_ns`. */
+/* The measured message was answered. `before_ns`: the time of the answer before it, on any connection. */
 void reqcost_answered(struct reqlimit *l, struct reqlimit_conn *c, uint64_t before_ns, uint64_t now_ns);
 
-/* Measures what is not answered by what the counter says. */
+/* Measures, by the counter, messages that are not answered. */
 void reqcost_look(struct reqlimit *l, uint64_t now_ns);
 
-/* How many messages it may pass at once, since it is within its claim. After reqcost_update(). */
+/* How many messages a connection may pass at once because it is within its claim. After reqcost_update(). */
 uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c);
 
-/* Its level in line, after its wait. */
+/* The level of a connection in the fair queue, its wait included. */
 int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns);
 
-/* Whether its source was served less than half of an equal part lately. */
+/* Whether the source of a connection was lately served less than half of an equal part. */
 bool reqcost_is_modest(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns);
 
-/* What the untaken messages are expected to cost. */
+/* The expected cost of all untaken messages, in nanoseconds. */
 double reqcost_untaken(const struct reqlimit *l);
 
-/* Looks at some of the active connections: who is not any more, whose messages are not answered. */
+/* Reviews some of the active connections (16 to 256): the marks `is_active` and `silent`. */
 void reqcost_review(struct reqlimit *l, uint64_t now_ns);
 
-/* A connection leaves: its samples with it. */
+/* A connection ends: its measurements and marks go with it. */
 void reqcost_forget(struct reqlimit *l, struct reqlimit_conn *c);
 
 #endif

@@ -9,12 +9,12 @@
 #define TICK_QUIET_NS (50 * NS_PER_MS)
 #define CALM_AFTER_NS (100 * NS_PER_MS)
 #define LAZY_AFTER_NS (2 * NS_PER_MS)
-#define REVIEWED      4u              /* waiters looked at again for each release */
-#define RELEASED_MOST 256u            /* in one go, so that the lock is not held for long */
-#define KNOWN_FOR_NS  (10 * NS_PER_S) /* the established are there to be protected */
+#define REVIEWED      4u              /* waiters reviewed for each release */
+#define RELEASED_MOST 256u            /* grants in one call, so that the lock is not held for long */
+#define KNOWN_FOR_NS  (10 * NS_PER_S) /* after a message, the established are there to be protected */
 #define LEFT_MOST     65536
 #define LEASE_MOST    64u
-#define PLAIN_PART    16u /* once it is known, one stretch of so many is sampled */
+#define PLAIN_PART    16u /* once it is known, one calm stretch of so many is sampled */
 #define PLAIN_FROM_NS (300 * NS_PER_MS)
 
 int reqlimit_init(struct reqlimit *l, size_t sources, uint64_t now_ns)
@@ -96,13 +96,13 @@ static double reqlimit_pace(const struct reqlimit *l)
     return l->cost_ns > 0 ? l->capacity / l->cost_ns : 1;
 }
 
-/* With those whose asker has left: the application works on them all the same. */
+/* Messages in hand, those of connections that have left included: the application works on them all the same. */
 static uint64_t reqlimit_in_hand(const struct reqlimit *l, uint64_t now_ns)
 {
     return atomic_load(&l->in_hand) + (uint64_t)bucket_level(&l->left, reqlimit_pace(l), now_ns);
 }
 
-/* How many of the messages up to the last one of the established are untaken. */
+/* How many messages are untaken, up to the last one of an established connection. */
 static uint64_t reqlimit_guarded(const struct reqlimit *l)
 {
     uint64_t taken = atomic_load_explicit(&l->passed, memory_order_relaxed) - l->counter.untaken;
@@ -110,7 +110,7 @@ static uint64_t reqlimit_guarded(const struct reqlimit *l)
     return guarded > taken && l->counter.untaken >= l->counter.allowance ? guarded - taken : 0;
 }
 
-/* A connection has passed what is within its claim. */
+/* A connection has passed messages within its claim. */
 static void reqlimit_guard(struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
     if (!c->established)
@@ -119,8 +119,8 @@ static void reqlimit_guard(struct reqlimit *l, const struct reqlimit_conn *c, ui
     l->known_ns = now_ns;
 }
 
-/* What a message of the connection would wait for. libzmq serves connections in turn: of what one of them poured in
- * before anything was held, a connection that has nothing in hand waits for one message. */
+/* The number of messages that a message of the connection would wait for. libzmq serves connections in turn. So a
+ * connection with nothing in hand waits for one message of each that sent many before anything was held. */
 static uint64_t reqlimit_ahead(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
     int32_t busy = atomic_load_explicit(&l->busy, memory_order_relaxed);
@@ -142,7 +142,7 @@ static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, u
         !latency_window_allows(&l->latency, reqlimit_ahead(l, c, now_ns)))
         return false;
     l->by_counter = counter;
-    /* It stands still: whatever the window is, so much more may lie there. */
+    /* The counter stands still: the allowance may lie there, whatever the window is. */
     if (!counter || l->counter.untaken < l->counter.allowance)
         return true;
     l->by_guard = !c->established && reqlimit_guarded(l);
@@ -152,7 +152,7 @@ static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, u
                                  reqcost_untaken(l), reqcost_expected(l, c));
 }
 
-/* Whether what passes and comes back now tells what the service is like. */
+/* Whether messages and answers now show what the service is like. */
 static bool reqlimit_is_quiet(const struct reqlimit *l, uint64_t now_ns)
 {
     return !l->queue.count && now_ns > PLAIN_FROM_NS && !latency_window_is_suspicious(&l->latency);
@@ -169,7 +169,7 @@ static void reqlimit_pass(struct reqlimit *l, struct reqlimit_conn *c, uint32_t 
         plain_service_passed(&l->plain, c, quiet, now_ns);
 }
 
-/* Some of those that wait go on, or are gone. */
+/* `n` messages in line pass, or have left. */
 static void reqlimit_unhold(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool passed)
 {
     n = n < c->held ? n : c->held;
@@ -178,7 +178,7 @@ static void reqlimit_unhold(struct reqlimit *l, struct reqlimit_conn *c, uint32_
     l->stats.passed_held[c->proof] += passed ? n : 0;
 }
 
-/* What the last refusal rests on. */
+/* The proof of the last refusal. */
 static enum hold_proof reqlimit_proof(const struct reqlimit *l, uint64_t now_ns)
 {
     if (l->most && reqlimit_in_hand(l, now_ns) >= l->most)
@@ -186,7 +186,7 @@ static enum hold_proof reqlimit_proof(const struct reqlimit *l, uint64_t now_ns)
     return l->by_counter ? PROOF_COUNTER : PROOF_LATENCY;
 }
 
-/* What waits of it now: each message is counted once, by what the refusal of the first one rests on. */
+/* Counts the messages of the connection that wait now. Each is counted once, by the proof of the first refusal. */
 static void reqlimit_hold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     uint32_t waits = c->waiter.messages;
@@ -214,7 +214,7 @@ static void reqlimit_line_up(struct reqlimit *l, struct reqlimit_conn *c, uint32
     reqlimit_tick_by(l, now_ns + TICK_HELD_NS);
 }
 
-/* `in_turn`: it is the first in line; otherwise it is within its claim. */
+/* `in_turn`: the connection is first in line; otherwise it is within its claim. */
 static void reqlimit_grant(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool in_turn, uint64_t now_ns)
 {
     uint32_t left = c->waiter.messages - n;
@@ -231,13 +231,13 @@ static void reqlimit_grant(struct reqlimit *l, struct reqlimit_conn *c, uint32_t
     reqlimit_line_up(l, c, left, now_ns);
 }
 
-/* What it may pass whatever else is true. */
+/* How many messages the connection may pass whatever else is true. */
 static uint32_t reqlimit_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
     return l->most ? 0 : reqcost_credit(l, c);
 }
 
-/* It is within its claim by now. */
+/* A connection in line is within its claim by now. */
 static void reqlimit_go_on(struct reqlimit *l, struct reqlimit_conn *c, uint32_t credit, uint64_t now_ns)
 {
     reqlimit_grant(l, c, credit < c->waiter.messages ? credit : c->waiter.messages, false, now_ns);
@@ -275,7 +275,7 @@ static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
         l->empty_ns = now_ns;
 }
 
-/* How far messages may go without a lock, and when the counter is to wake us. */
+/* Sets how far messages may pass without the lock, and when the counter is to wake Weir. */
 static void reqlimit_settle(struct reqlimit *l)
 {
     enum limit_state state = reqlimit_state(l);
@@ -292,7 +292,7 @@ static void reqlimit_settle(struct reqlimit *l)
     taken_page_wish(l->page, l->queue.count ? wanted : UINT64_MAX, l->queue.count || l->refilling);
 }
 
-/* Whether what was passed some time ago lies in the pipes still. */
+/* Notes whether messages that passed some time ago still lie in the pipes. */
 static void reqlimit_look_at_pipes(struct reqlimit *l, uint64_t now_ns)
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
@@ -344,7 +344,7 @@ static void reqlimit_look_once(struct reqlimit *l, uint64_t now_ns)
     reqlimit_settle(l);
 }
 
-/* What the application did before the counter was told when to wake us is not told any more. */
+/* The counter does not report what happened before its wake-up was set. So the page is read once more. */
 void reqlimit_look(struct reqlimit *l, uint64_t now_ns)
 {
     reqlimit_look_once(l, now_ns);
@@ -367,7 +367,7 @@ static void reqlimit_lease(struct reqlimit_conn *c, uint32_t n)
     c->lease = (uint8_t)(n < LEASE_MOST ? n : LEASE_MOST);
 }
 
-/* It has something to say: it counts from now on. */
+/* The connection has something to send: it is active from now on. */
 static void reqlimit_activate(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
@@ -416,7 +416,7 @@ static uint32_t reqlimit_offer_anew(struct reqlimit *l, struct reqlimit_conn *c,
 
 uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
-    uint32_t granted = reqlimit_take(c), at_once = 0, credit; /* of these `n`, by whoever saw that they may go on */
+    uint32_t granted = reqlimit_take(c), at_once = 0, credit; /* of these `n`, by any worker */
     reqlimit_activate(l, c, now_ns);
     c->tells = false;
     n -= granted < n ? granted : n;
@@ -426,7 +426,7 @@ uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n,
         at_once = reqlimit_offer_anew(l, c, n, now_ns);
     reqlimit_line_up(l, c, n - at_once, now_ns);
     reqlimit_look(l, now_ns);
-    if (c->waiter.messages && (credit = reqlimit_credit(l, c)) != 0) /* it was measured meanwhile, and costs less */
+    if (c->waiter.messages && (credit = reqlimit_credit(l, c)) != 0) /* a measurement meanwhile has lowered its cost */
         reqlimit_go_on(l, c, credit, now_ns);
     reqlimit_hold(l, c, now_ns);
     return granted + at_once + reqlimit_take(c);
@@ -476,7 +476,7 @@ struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages)
     return c;
 }
 
-/* Never sent on. */
+/* Takes back the count of messages that were never sent. */
 static void reqlimit_uncount(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n)
 {
     uint64_t passed = atomic_fetch_sub(&l->passed, n) - n;
@@ -553,7 +553,7 @@ void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, 
         reqlimit_look(l, now_ns);
 }
 
-/* Whether somebody has to wait: then what is served earns no claims, and tells what the application can do. */
+/* Whether messages have to wait. Then service earns no claims, and shows the capacity of the application. */
 static bool reqlimit_is_disturbed(const struct reqlimit *l, uint64_t now_ns)
 {
     double patience_ns = 2 * l->cost_ns > CALM_AFTER_NS ? 2 * l->cost_ns : CALM_AFTER_NS;
@@ -587,7 +587,7 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     uint64_t stuck = l->latency.stuck;
     calm_time_advance(&l->calm, now_ns);
     bool disturbed = reqlimit_is_disturbed(l, now_ns);
-    uint64_t passed = atomic_load(&l->passed); /* less than before, when some were taken back */
+    uint64_t passed = atomic_load(&l->passed); /* less than before if some were given back */
     if (!disturbed && reqlimit_state(l) == LIMIT_NONE)
         plain_service_count(&l->plain, elapsed_since(l->counted_passed, passed), facts.answered - l->counted_answered);
     l->counted_passed = passed;

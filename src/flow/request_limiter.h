@@ -1,47 +1,78 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The request limiter: when a connection's next message goes on to the application. It holds back only with a reason
- * that is true now; docs/internals/admission.md is the prose. One for each gate, shared by its workers.
+ * The request limiter: when the next message of a connection goes on to the application.
  *
- *   state of the gate   when                                              what passes
- *   LIMIT_NONE          nobody is over its claim, or nobody has one       everything, without a lock
- *   LIMIT_PROBING       somebody is; neither counter nor plain service    everything
- *   LIMIT_ACTIVE        somebody is; and there is a counter               within its claim: at once; others by level,
- *                       (taken_counter.h) or the service was seen to be   as the windows allow
- *                       plain in calm time (plain_service.h)
+ * There is one for each gate, shared by its workers. It holds a message back only for a reason that is true now.
+ * docs/internals/admission.md explains the design.
  *
- *   with `most` set     always                                            by level, while fewer than that are in hand
+ *   state of the gate  while                                                what passes
+ *   LIMIT_NONE         no connection is over, or none is established        everything
+ *                      (request_costs.h)
+ *   LIMIT_PROBING      one is over and one is established, but there is     everything
+ *                      neither a counter nor a plain service
+ *   LIMIT_ACTIVE       the same, and the counter is believed                within its claim: at once; others: by level
+ *                      (taken_counter.h), or the service was seen to be     (fair_queue.h), as the windows allow
+ *                      plain in calm time (plain_service.h)
  *
- *   state of a message  event                                             next
- *   OFFERED             its connection is within 1.5 x its claim          PASSED
- *   OFFERED             LIMIT_NONE, LIMIT_PROBING                         PASSED
- *   OFFERED             LIMIT_ACTIVE                                      IN LINE (fair_queue.h)
- *   IN LINE             first of its level, and the windows allow it      PASSED; its connection is woken
- *   IN LINE             its connection leaves                             dropped by its owner
- *   PASSED              taken, or answered                                its cost is known and charged
- *   PASSED              its connection leaves                             stays charged to the source
+ * The state of the gate is not stored; reqlimit_state() derives it. If `most` is set (the operator's limit), then in
+ * every state each message goes by level, while fewer than `most` are in hand. The claim of its connection does not
+ * matter then. The windows still do.
  *
- * Who locks: fields of a connection that are its worker's are touched by that worker alone; all others, and those of
- * the limiter that are not atomic, under the lock of the limiter's owner. Functions say which they need. A message that
- * meets no limit costs two atomic additions for each read window and no lock; the books are brought up to date
+ *   state of a message  event                                                next               lock
+ *   OFFERED             reqlimit_quick(): the gate is free, or its lease     PASSED             none
+ *                       covers it
+ *   OFFERED             reqlimit_offer(): it is within 1.5 x its claim       PASSED             limiter
+ *   OFFERED             reqlimit_offer(): LIMIT_NONE or LIMIT_PROBING, and   PASSED             limiter
+ *                       no connection is in line
+ *   OFFERED             reqlimit_offer(): otherwise                          IN LINE            limiter
+ *   OFFERED             reqlimit_passed(): it passed uncounted               PASSED             limiter
+ *   IN LINE             reqlimit_look(): it is first, and the windows allow  GRANTED, in        limiter
+ *                       it; or it is within its claim by now                 `woken`
+ *   IN LINE             reqlimit_rest()                                      OFFERED            limiter
+ *   IN LINE             reqlimit_sheds()                                     shed by its owner  limiter
+ *   IN LINE, GRANTED    reqlimit_leave()                                     dropped by its     limiter
+ *                                                                            owner
+ *   GRANTED             reqlimit_take(), reqlimit_woken()                    PASSED             limiter
+ *   GRANTED, PASSED     reqlimit_give_back(): it was not sent                not counted        limiter
+ *   PASSED              taken or answered                                    its cost is known  limiter, or none
+ *   PASSED              reqlimit_leave()                                     charged to the     limiter
+ *                                                                            source
+ *
+ * A granted message counts as passed. A message of a connection that has left stays in hand until it is worked off.
+ *
+ *   field                                                   protected by
+ *   connection: lease, tells, passed, folded_at             its worker's thread alone
+ *   connection: in_hand, awaited, answered_at, got          atomics: its worker without a lock, any worker under the
+ *                                                           limiter lock
+ *   connection: silent                                      atomic: written under the limiter lock
+ *   connection: replies                                     written by its worker under the limiter lock
+ *   connection: all others                                  the limiter lock
+ *   gate: passed, answered, in_hand, busy, passed_ns,       atomics: any worker, with or without the lock
+ *         answered_ns, guarded
+ *   gate: free_until, sampling, by_hand                     atomics: written under the limiter lock
+ *   gate: all others                                        the limiter lock
+ *
+ * The limiter lock is that of the owner (struct gate_limiter); each function says whether it needs it. Messages that
+ * meet no limit take no lock. A read window of them costs two atomic additions to the gate's fields (three if the
+ * connection had nothing in hand) and one to the connection's. The books are brought up to date under the lock
  * (reqlimit_fold()) after REQLIMIT_FOLD messages or REQLIMIT_FOLD_NS.
  *
- * Classes (reqlimit_class()): a weight multiplies what is due to a connection besides its claim, a priority decides who
- * goes first among those in line (fair_queue.h). Whoever is within its claim passes at once, whatever its class.
+ * Classes (reqlimit_class()): the weight multiplies what is due to a connection besides its claim. The priority decides
+ * who is first among those in line. A connection within its claim passes at once, whatever its class.
  *
- * What waits in line for too long may be shed (codel.h, for each source), if that was asked for: its owner asks
- * reqlimit_sheds() when it is time. Of a source that was served less than half of an equal part lately nothing is,
- * unless it stands back for a higher priority.
+ * Shedding (reqlimit_shed_by()): a message that has been in line for too long may be shed (codel.h, for each source).
+ * The owner asks reqlimit_sheds() when it is time. A source that was lately served less than half of an equal part is
+ * not shed, unless it stands back for a higher priority.
  *
- * With a counter no stranger goes on while a message of the established lies untaken. libzmq reads its pipes in turn,
- * and a pipe that is filled again before its turn keeps its place: strangers would overtake for as long as the round
- * is.
+ * The guard: with a counter, no stranger's message passes while a message of an established connection lies untaken.
+ * libzmq reads its pipes in turn, and a pipe that is filled again before its turn keeps its place. So strangers would
+ * overtake for as long as the round is.
  *
- * Clocks: each call has its worker's, which may be a little ahead of another's or behind it. What lies in the future
- * has not elapsed.
- *
- * Memory: the table of sources (claims.h), 14 KiB, and 200 bytes in each connection. Nothing is ever refused: when the
- * table is full, sources share entries.
+ * Units: monotonic nanoseconds; times in a connection are on the coarse clock (decay.h); costs are nanoseconds of the
+ * application's work. Each call has the clock of its worker, which may be a little ahead of another's or behind it. A
+ * time in the future counts as no time elapsed.
+ * Memory: the table of sources (claims.h), 14 KiB a gate, and 200 bytes in each connection. Nothing is ever refused:
+ * when the table is full, sources share entries.
  */
 #ifndef WEIR_FLOW_REQUEST_LIMITER_H
 #define WEIR_FLOW_REQUEST_LIMITER_H
@@ -68,79 +99,79 @@
 
 enum limit_state { LIMIT_NONE, LIMIT_PROBING, LIMIT_ACTIVE };
 
-/* What a hold rests on: that messages lie untaken, that latency rises while throughput does not, or the operator's word
- * (`most`). */
+/* What a hold rests on: messages lie untaken (counter), latency rises and throughput does not (latency), or the
+ * operator's limit (`most`). */
 enum hold_proof { PROOF_NONE, PROOF_COUNTER, PROOF_LATENCY, PROOF_MAX, PROOF_COUNT };
 
-/* A message whose cost is being measured. */
+/* A message whose cost is being measured by its answer. */
 struct reqlimit_sample {
     uint64_t passed_ns;
-    uint32_t index; /* how many were passed before it, in the gate */
+    uint32_t index; /* how many messages of the gate passed before it */
     float expected_ns;
 };
 
-/* Times are on the coarse clock (decay.h): 200 bytes stand in each session, and most sessions are idle. */
+/* Times are on the coarse clock (decay.h), since each session has these 200 bytes and most sessions are idle. */
 struct reqlimit_conn {
-    /* its worker's */
+    /* its worker's thread alone */
     uint8_t lease;   /* messages that it may pass without asking */
-    bool tells;      /* what it passes next is told under the lock, so that it may be measured */
+    bool tells;      /* its next messages are reported under the lock, so that they can be measured */
     uint16_t passed; /* since the last fold */
     uint32_t folded_at;
-    /* its worker's, or under the lock */
+    /* its worker, or any under the lock */
     _Atomic uint32_t in_hand; /* passed and not answered */
-    _Atomic uint32_t awaited; /* answers to come before the sample's is there; 0: no sample */
+    _Atomic uint32_t awaited; /* answers up to that of the sample; 0: no sample */
     _Atomic uint32_t answered_at;
-    _Atomic uint32_t got; /* answers, and messages sent, lately and while nobody waited: does it ask? */
-    uint16_t sent;        /* under the lock */
-    bool established : 1, over : 1, is_active : 1; /* the same */
-    uint8_t proof;                                 /* the same: enum hold_proof of its present hold */
-    _Atomic bool silent;                           /* what it sends is not answered: not counted as in hand */
-    bool replies; /* something has come back to it; written by its worker under the lock */
+    _Atomic uint32_t got;                          /* answers lately; with `sent`: does it get answers? */
+    uint16_t sent;                                 /* messages lately, in LIMIT_NONE; under the lock */
+    bool established : 1, over : 1, is_active : 1; /* under the lock */
+    uint8_t proof;                                 /* under the lock: enum hold_proof of its present hold */
+    _Atomic bool silent;                           /* it gets no answers: not counted as in hand */
+    bool replies;                                  /* it has had an answer; written by its worker under the lock */
     /* under the lock */
     uint8_t stands_for; /* messages that the sample stands for */
-    uint8_t unsampled;  /* since it was taken, up to 64 */
+    uint8_t unsampled;  /* messages since it was taken, up to 64 */
     struct fair_waiter waiter;
     struct list active, woken;
     struct claims_source *source;
     struct claim claim;
-    float debt_ns; /* drawn in advance; leaks at the share */
-    float work_ns; /* attained; fades */
-    float share;   /* cost a nanosecond that is its due */
+    float debt_ns; /* cost drawn in advance; leaks at the share */
+    float work_ns; /* attained cost; fades */
+    float share;   /* cost a nanosecond that is due to it */
     float cost_ns; /* of one message; 0: not known */
     uint32_t settled_at, used_at;
     struct reqlimit_sample sample;
     uint32_t silenced_at;
-    uint32_t granted; /* may be passed; counted as passed */
-    uint32_t held;    /* messages that wait, as far as they are counted in the stats */
+    uint32_t granted; /* messages that may pass; counted as passed */
+    uint32_t held;    /* messages in line, as counted in the stats */
 };
 _Static_assert(sizeof(struct reqlimit_conn) <= 200, "an idle connection may cost 1024 bytes in all");
 
 struct reqlimit_probe {
-    struct reqlimit_conn *conn; /* NULL: it has left */
+    struct reqlimit_conn *conn; /* NULL: the connection has left */
     uint64_t index;
     double expected_ns;
     uint32_t stands_for;
 };
 
 struct reqlimit_stats {
-    uint64_t held[PROOF_COUNT], passed_held[PROOF_COUNT]; /* messages that had to wait; of these, that went on */
-    uint64_t waiting;                                     /* messages that wait */
+    uint64_t held[PROOF_COUNT], passed_held[PROOF_COUNT]; /* messages that had to wait; those of them that passed */
+    uint64_t waiting;                                     /* messages in line */
     uint64_t stuck;                                       /* holds that kept an idle application from working */
     uint32_t connections, established, over;
 };
 
 struct reqlimit {
     _Atomic uint64_t passed, answered, in_hand;
-    _Atomic int32_t busy;        /* connections with something in hand; below 0 for moments */
-    _Atomic uint64_t free_until; /* `passed` may grow to this without a lock */
+    _Atomic int32_t busy;        /* connections with messages in hand; below 0 for moments */
+    _Atomic uint64_t free_until; /* `passed` may grow up to this without a lock */
     _Atomic uint64_t passed_ns, answered_ns;
-    _Atomic uint64_t guarded; /* `passed` when the established last passed something */
-    _Atomic bool sampling;    /* answers are to be reported under the lock */
-    _Atomic bool by_hand;     /* somebody waits until others are answered: the same */
+    _Atomic uint64_t guarded; /* `passed` when an established connection last passed a message */
+    _Atomic bool sampling;    /* answers have to be reported under the lock */
+    _Atomic bool by_hand;     /* the same, since a connection in line waits for answers */
     /* under the lock */
     struct taken_page *page; /* or NULL */
-    bool frames;             /* what is passed are frames: not each is a message, nor is each ever taken */
-    uint32_t most;           /* an operator's limit on messages in hand; 0: none */
+    bool frames;             /* frames are counted: not each is a message, and not each is ever taken */
+    uint32_t most;           /* the operator's limit on messages in hand; 0: none */
     struct taken_counter counter;
     struct release_window release;
     struct latency_window latency;
@@ -152,103 +183,104 @@ struct reqlimit {
     struct list active, woken;
     uint32_t active_count, active_sources;
     double active_rate;      /* claims of active sources */
-    double capacity;         /* cost a nanosecond while somebody waits */
-    struct faded_sum left;   /* messages in hand of connections that are gone; worked off at the capacity */
+    double capacity;         /* cost a nanosecond while messages wait */
+    struct faded_sum left;   /* messages in hand of connections that have left; worked off at the capacity */
     double charged;          /* since the last tick */
-    struct faded_sum served; /* cost, of all connections, lately */
+    struct faded_sum served; /* cost of all connections, lately */
     double cost_ns, calm_cost_ns;
     uint64_t tick_ns;             /* reqlimit_tick() is due */
     uint64_t empty_ns;            /* the queue was last empty */
-    uint64_t kept_index, kept_ns; /* so many were passed then: are they taken by now? */
-    uint64_t lazy_ns;             /* it was last seen to leave messages in its pipes: what it takes, it works on */
+    uint64_t kept_index, kept_ns; /* `passed` at kept_ns: are these taken by now? */
+    uint64_t lazy_ns;             /* the application was last seen to leave messages in its pipes */
     uint64_t capacity_ns;
     uint64_t counted_passed, counted_answered; /* at the last tick */
-    uint64_t known_ns;                         /* the established last passed something */
-    bool by_counter;                           /* the last refusal was the release window's */
-    bool by_guard;                             /* it was for the established, not for the window's size */
-    bool refilling;                            /* it found nothing, and what was released is on its way */
+    uint64_t known_ns;                         /* an established connection last passed a message */
+    bool by_counter;                           /* the last refusal was that of the release window */
+    bool by_guard;                             /* it was for the guard, not for the window's size */
+    bool refilling;                            /* the application found nothing, and what was released is on its way */
     bool was_stuck;
     uint64_t idle_taken;          /* taken at the last look */
     double costs[REQLIMIT_COSTS]; /* running sum of expected costs, by index */
     uint64_t costs_count;
-    struct reqlimit_probe probes[REQLIMIT_PROBES]; /* what is not answered: measured by the counter */
+    struct reqlimit_probe probes[REQLIMIT_PROBES]; /* messages that are not answered, measured by the counter */
     uint32_t probe_first, probe_count;
     struct reqlimit_stats stats;
 };
 
-/* 0 or -ENOMEM. */
+/* Makes a limiter with room for `sources` sources. 0 or -ENOMEM. No lock: before it is shared. */
 MUST_USE int reqlimit_init(struct reqlimit *l, size_t sources, uint64_t now_ns);
 void reqlimit_fini(struct reqlimit *l);
 
-/* The application is to have no more than `most` messages in hand, whatever is known of it; 0: no such limit. Those of
- * connections that are not answered do not count. Before anything passes, or before reqlimit_begin_anew(). */
+/* Sets the operator's limit: at most `most` messages in hand, whatever is known of the application; 0: no limit.
+ * Messages of connections that get no answers do not count. Before any message passes; or with the lock, before
+ * reqlimit_begin_anew(). */
 void reqlimit_bound(struct reqlimit *l, uint32_t most);
 
-/* A counter's page, or NULL when it is gone. Lock. */
+/* Attaches the page of a counter, or NULL when it is gone. The caller keeps the page. Lock. */
 void reqlimit_attach(struct reqlimit *l, struct taken_page *page);
 
-/* A connection of the source with this keyed hash. Lock. */
+/* A connection begins. `source_key`: the keyed hash of its source. The caller owns `c`. Lock. */
 void reqlimit_join(struct reqlimit *l, struct reqlimit_conn *c, uint64_t source_key, uint64_t now_ns);
 
-/* Its class: `weight` from 1, `priority` from 1 (goes first) to FAIR_PRIORITIES. Without: 1 and 2. Lock. */
+/* Sets its class: `weight` from 1, `priority` from 1 (first) to FAIR_PRIORITIES. The default is 1 and 2. Lock. */
 void reqlimit_class(struct reqlimit *l, struct reqlimit_conn *c, unsigned weight, unsigned priority);
 
-/* It ends; what it still offers is dropped by its owner. Lock. */
+/* A connection ends. Its owner drops what it still offers. Lock. */
 void reqlimit_leave(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
-/* Messages `n` are there, all that the connection has: how many may pass now, with the lock held. If fewer, it stands
- * in line, and stands in `woken` when more may. */
+/* A connection offers all `n` messages that it has. Returns how many may pass now. If fewer, the connection is in line,
+ * and in `woken` as soon as more may pass. Lock. */
 MUST_USE uint32_t reqlimit_offer(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
 
-/* It has nothing to pass now. Lock. */
+/* A connection has nothing to pass now: it leaves the line. Lock. */
 void reqlimit_rest(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
-/* From now on what waits is shed by these. Lock. */
+/* Sets the parameters of shedding. Lock. */
 void reqlimit_shed_by(struct reqlimit *l, const struct codel_params *p);
 
-/* Whether the connection has stood in line for so long that what it waits with is to be shed: then it does not any
- * more, and is not woken. If not, *ret_again_ns is when to ask again; UINT64_MAX: not before it lines up anew. Lock. */
+/* Whether a connection has been in line for so long that its messages are to be shed. If true, it has left the line and
+ * is not woken. If false, *ret_again_ns is when to ask again; UINT64_MAX: not before it is in line anew. Lock. */
 MUST_USE bool reqlimit_sheds(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns, uint64_t *ret_again_ns);
 
-/* The next that was woken and how many it may pass, or NULL. Lock. */
+/* Takes the next woken connection and tells how many messages it may pass; NULL: there is none. Lock. */
 struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages);
 
-/* The same in two steps, where another thread passes the messages: until reqlimit_take() the node `woken` is the
- * caller's, who may keep it in a list of his own; more may be granted meanwhile. Lock, both. */
+/* The same in two steps, where another thread passes the messages. Until reqlimit_take() the node `woken` is the
+ * caller's, for a list of its own. More messages may be granted meanwhile. Lock, both. */
 struct reqlimit_conn *reqlimit_next_woken(struct reqlimit *l);
 uint32_t reqlimit_take(struct reqlimit_conn *c);
 
-/* A connection has something to say, but it is not known yet how many messages: brings the books up to date, so that
+/* A connection has something to send, and the number of messages is not known yet. Brings the books up to date, so that
  * `lease` and reqlimit_is_free() are true now. Lock. */
 void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
-/* `n` messages were passed that neither reqlimit_quick() nor an offer has counted. Lock. */
+/* Counts `n` messages that passed and that neither reqlimit_quick() nor an offer has counted. Lock. */
 void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
 
-/* `n` messages that an offer or a wake-up allowed were not passed after all. Lock. */
+/* `n` messages that an offer or a wake-up allowed were not sent after all. Lock. */
 void reqlimit_give_back(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
 
-/* From now on what is counted may be frames (CURVE). Lock. */
+/* From now on frames may be counted in place of messages (CURVE). Lock. */
 void reqlimit_count_frames(struct reqlimit *l);
 
-/* The application is another than before: what was learned of it is not true any more; claims stay. `plain`: it answers
- * each message on its connection (REP). Lock. */
+/* There is another application: what was learned of the one before is forgotten, claims stay. `plain`: it answers each
+ * message on its connection (REP). Lock. */
 void reqlimit_begin_anew(struct reqlimit *l, bool plain, uint64_t now_ns);
 
-/* Brings the books up to date. Lock. */
+/* Brings the books of a connection up to date. Its worker. Lock. */
 void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
-/* Reads the counter and lets go who may. When the counter woke Weir, and at reqlimit_tick(). Lock. */
+/* Reads the counter and grants what may pass. When the counter woke Weir, and at reqlimit_tick(). Lock. */
 void reqlimit_look(struct reqlimit *l, uint64_t now_ns);
 
-/* Returns when to call it again, which is `tick_ns`; it may be sooner when somebody begins to wait. Harmless at any
- * time. Lock. */
+/* Periodic work. Returns when to call it again, which is `tick_ns`; that may become sooner when a message begins to
+ * wait. Harmless at any time. Lock. */
 uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns);
 
-/* `n` messages came back to a connection. `locked`: the lock is held, since reqlimit_answer_needs_lock() said so. */
+/* A connection got `n` answers. `locked`: the lock is held, as reqlimit_answer_needs_lock() demanded. Its worker. */
 void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns);
 
-/* Lock. */
+/* The state of the gate. Lock. */
 static inline enum limit_state reqlimit_state(const struct reqlimit *l)
 {
     if (!l->stats.over || !l->stats.established)
@@ -256,7 +288,7 @@ static inline enum limit_state reqlimit_state(const struct reqlimit *l)
     return taken_counter_holds(&l->counter) || l->plain.state == PLAIN_YES ? LIMIT_ACTIVE : LIMIT_PROBING;
 }
 
-/* Whether reqlimit_arrive() is due before anything may pass. Its worker. */
+/* Whether reqlimit_arrive() has to come before any message may pass. Its worker. */
 static inline bool reqlimit_is_due(const struct reqlimit_conn *c, uint64_t now_ns)
 {
     return c->passed >= REQLIMIT_FOLD || coarse_elapsed(c->folded_at, now_ns) > REQLIMIT_FOLD_NS;
@@ -268,7 +300,7 @@ static inline bool reqlimit_is_free(const struct reqlimit *l)
     return atomic_load_explicit(&l->free_until, memory_order_relaxed) != 0;
 }
 
-/* What a connection has in hand is never more than what the gate has: it is added here last, and taken away first. */
+/* A connection never has more in hand than its gate: its own number is increased last, and decreased first. */
 static inline void reqlimit_count_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     atomic_fetch_add_explicit(&l->passed, n, memory_order_relaxed);
@@ -280,7 +312,8 @@ static inline void reqlimit_count_passed(struct reqlimit *l, struct reqlimit_con
         atomic_fetch_add_explicit(&l->busy, 1, memory_order_relaxed);
 }
 
-/* Up to `n` are not in hand any more. Its worker ends what is answered while another, under the lock, may end all. */
+/* Up to `n` messages are not in hand any more. Its worker ends what is answered, while another worker may end all of it
+ * under the lock. */
 static inline void reqlimit_end_in_hand(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n)
 {
     uint32_t had = atomic_load_explicit(&c->in_hand, memory_order_relaxed), less;
@@ -293,7 +326,7 @@ static inline void reqlimit_end_in_hand(struct reqlimit *l, struct reqlimit_conn
         atomic_fetch_sub_explicit(&l->busy, 1, memory_order_relaxed);
 }
 
-/* Whether all `n` messages may pass, found out without a lock; then they count as passed. Its worker. */
+/* Whether all `n` messages may pass without the lock. If true, they count as passed. Its worker. */
 MUST_USE static inline bool reqlimit_quick(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint64_t passed = atomic_load_explicit(&l->passed, memory_order_relaxed);
@@ -309,7 +342,7 @@ MUST_USE static inline bool reqlimit_quick(struct reqlimit *l, struct reqlimit_c
     return true;
 }
 
-/* Whether `n` answers are to be told under the lock. Its worker. */
+/* Whether `n` answers have to be reported under the lock. Its worker. */
 static inline bool reqlimit_answer_needs_lock(const struct reqlimit *l, const struct reqlimit_conn *c, uint32_t n)
 {
     uint32_t awaited = atomic_load_explicit(&c->awaited, memory_order_relaxed);

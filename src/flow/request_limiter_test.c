@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* When a message waits, and that none waits without a reason: the invariants of docs/internals/admission.md. */
+/* The invariants of docs/internals/admission.md: when a message waits, and that none waits without a reason. */
 #include "flow/request_limiter.h"
 
 #include "base/property.h"
@@ -24,7 +24,7 @@ struct bench {
     uint32_t queue[4096], first, last; /* passed, not taken */
     int serves;                        /* a connection, or -1 */
     uint64_t done_ns, now_ns, tick_ns;
-    uint64_t skew_ns; /* the clock of each third connection's worker is behind, of each other third ahead by this */
+    uint64_t skew_ns; /* the clock of each third connection's worker is behind by this, of each other third ahead */
     bool counts, answers;
 };
 
@@ -108,7 +108,7 @@ static void bench_serve(struct bench *b)
     bench_drain(b);
 }
 
-/* 50 us at a time. */
+/* In steps of 50 us. */
 static void bench_step(struct bench *b)
 {
     b->now_ns += 50 * NS_PER_US;
@@ -119,7 +119,7 @@ static void bench_step(struct bench *b)
     bench_drain(b);
 }
 
-/* The first four ask for a tenth of the server in all. */
+/* The first four connections ask for a tenth of the server in all. */
 static void bench_calm(struct bench *b, uint64_t for_ns)
 {
     unsigned k = 0;
@@ -158,7 +158,7 @@ static void without_counter_and_plain_service_nobody_waits(void **state)
     bench_free(b);
 }
 
-/* Strangers flood: they wait, and whoever was served in calm time does not. */
+/* Strangers flood and wait; a connection that was served in calm time does not wait. */
 static void the_established_pass_at_once(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -182,7 +182,7 @@ static void the_established_pass_at_once(void **state)
     bench_free(b);
 }
 
-/* Invariant 6: strangers that want the same are served the same, but for the window and two. */
+/* Invariant 6: strangers that want the same are served the same, up to the window and two messages. */
 static void equals_are_served_equally(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -203,8 +203,8 @@ static void equals_are_served_equally(void **state)
     bench_free(b);
 }
 
-/* Invariants 1 and 3, over whatever connections do: within its credit nothing waits; the application never has nothing
- * to do for more than a look while something waits. */
+/* Invariants 1 and 3, under random events: no message within its credit waits, and while a message waits the
+ * application is never idle for longer than one look. */
 static void bench_check(const struct bench *b)
 {
     uint64_t in_hand = 0;
@@ -266,7 +266,7 @@ static void anything_may_happen(void **state)
     }
 }
 
-/* One of those that were served in calm time runs wild: it is held like a stranger, the others are not. */
+/* One of the connections that were served in calm time floods. It is held like a stranger, the others are not. */
 static void an_established_one_that_floods_is_held(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -290,7 +290,7 @@ static void an_established_one_that_floods_is_held(void **state)
     bench_free(b);
 }
 
-/* Connections from `first` on always have a message; each is shed when it is time. */
+/* Connections from `first` on always have a message. Each is shed when it is time. */
 static void bench_flood(struct bench *b, unsigned first, uint64_t for_ns, unsigned *shed)
 {
     for (uint64_t end_ns = b->now_ns + for_ns; b->now_ns < end_ns; bench_step(b))
@@ -309,8 +309,8 @@ static void bench_flood(struct bench *b, unsigned first, uint64_t for_ns, unsign
         }
 }
 
-/* Strangers that all wait for longer than the target lose what has waited for twice as long; who is within its claim
- * never stands in line. */
+/* Strangers that all wait for longer than the target lose the messages that have waited for twice as long. A connection
+ * within its claim is never in line. */
 static void what_waits_too_long_is_shed(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -318,22 +318,22 @@ static void what_waits_too_long_is_shed(void **state)
     bench_calm(b, 6 * NS_PER_S);
     bench_flood(b, 4, NS_PER_S, shed);
     for (unsigned i = 0; i < CONNECTIONS; i++)
-        assert_int_equal(shed[i], 0); /* nobody asked for it */
+        assert_int_equal(shed[i], 0); /* shedding is off */
     reqlimit_shed_by(&b->l, &(struct codel_params){3 * NS_PER_MS, 100 * NS_PER_MS});
     bench_flood(b, 4, 50 * NS_PER_MS, shed);
     for (unsigned i = 0; i < CONNECTIONS; i++)
-        assert_int_equal(shed[i], 0); /* an interval has to be over */
+        assert_int_equal(shed[i], 0); /* an interval has to pass first */
     bench_flood(b, 4, NS_PER_S, shed);
     for (unsigned i = 4; i < CONNECTIONS; i++)
         assert_true(shed[i] > 10);
     bench_flood(b, CONNECTIONS - 1, 2 * NS_PER_S, shed);
     unsigned before = shed[CONNECTIONS - 1];
     bench_flood(b, CONNECTIONS - 1, 2 * NS_PER_S, shed);
-    assert_int_equal(shed[CONNECTIONS - 1], before); /* alone it is served within the target */
+    assert_int_equal(shed[CONNECTIONS - 1], before); /* a single stranger is served within the target */
     bench_free(b);
 }
 
-/* Who asks for little, beside many of one source: it is served in time, or waits, but is not shed. */
+/* A connection that asks for little, beside many of one source, is served in time or waits, but is not shed. */
 static void the_modest_are_not_shed(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -384,8 +384,8 @@ static void bench_served(struct bench *b, uint64_t for_ns, uint32_t *served)
         served[i] = b->passed[i] - served[i];
 }
 
-/* Of strangers that always want more, four of weight 4 are served four times what four of weight 1 are. Who is within
- * its claim passes at once, in the last class. */
+/* Among strangers that always want more, four of weight 4 are served four times as much as four of weight 1. A
+ * connection within its claim passes at once, even in the last class. */
 static void weights_count_among_those_that_wait(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -414,8 +414,8 @@ static void priorities_count_among_those_that_wait(void **state)
     bench_free(b);
 }
 
-/* The clock of one worker is behind by a fifth of a service, of another ahead: what is measured and who waits is as
- * with one clock. */
+/* The clock of one worker is behind by a fifth of a service, that of another ahead. Measurements and waits are as with
+ * one clock. */
 static void clocks_that_differ_change_nothing(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -434,7 +434,8 @@ static void clocks_that_differ_change_nothing(void **state)
     bench_free(b);
 }
 
-/* What the page says is anything: books stay finite, who is within its claim passes at once, nobody waits for long. */
+/* The page holds random values: the books stay finite, a connection within its claim passes at once, and none waits
+ * long. */
 static void a_page_may_say_anything(void **state)
 {
     struct property_rng r = property_rng_new("request_limiter page");
@@ -469,7 +470,7 @@ static void a_page_may_say_anything(void **state)
     }
 }
 
-/* However many may lie untaken: while one of the established does, no stranger goes on. */
+/* However many may lie untaken, no stranger's message passes while one of an established connection does. */
 static void no_stranger_overtakes_the_established(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -486,11 +487,11 @@ static void no_stranger_overtakes_the_established(void **state)
         for (uint32_t last = b->last; last - b->first < 1000 && last != b->first; bench_flood(b, 4, 1, shed))
             assert_int_equal(b->last, last);
     }
-    assert_true(others > 100); /* that lay there before it */
+    assert_true(others > 100); /* these lay there before it */
     bench_free(b);
 }
 
-/* The established are known, but none of them says anything: strangers lose nothing for them. */
+/* There are established connections, but none of them sends anything: strangers lose nothing for them. */
 static void nothing_is_lost_for_those_that_are_silent(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -507,7 +508,7 @@ static void nothing_is_lost_for_those_that_are_silent(void **state)
     bench_free(b);
 }
 
-/* What another worker let go of, and nobody has fetched yet, is among those that are offered again. */
+/* Messages that another worker granted, and that were not taken yet, are among those offered again. */
 static void what_was_granted_is_not_granted_twice(void **state)
 {
     struct bench *b = bench_new(true, true);
@@ -530,7 +531,7 @@ static void what_was_granted_is_not_granted_twice(void **state)
     bench_free(b);
 }
 
-/* A relay asks before it knows how many messages there are: what passes then is measured all the same. */
+/* A relay asks before it knows the number of messages. Those that pass then are measured all the same. */
 static void who_asks_first_is_measured(void **state)
 {
     struct bench *b = bench_new(false, true);
@@ -553,7 +554,7 @@ static void who_asks_first_is_measured(void **state)
     bench_free(b);
 }
 
-/* A flood that is not answered says nothing about how the service answers. */
+/* A flood without answers says nothing about how the service answers. */
 static void a_flood_does_not_tell_what_the_service_is(void **state)
 {
     struct bench *b = bench_new(false, true);
@@ -639,7 +640,7 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* Each has connections of its own and shares the gate: nothing is lost in the sums, and no field is raced for. */
+/* Each worker has its own connections and shares the gate. The sums lose nothing, and no field has a data race. */
 static void workers_share_a_gate(void **state)
 {
     struct shared s = {bench_new(false, true), PTHREAD_MUTEX_INITIALIZER};
@@ -660,8 +661,8 @@ static void workers_share_a_gate(void **state)
     bench_free(s.b);
 }
 
-/* Before anything was held one connection poured in hundreds. libzmq serves connections in turn, so whoever has nothing
- * in hand does not wait for all of these. */
+/* Before anything was held, one connection sent hundreds of messages. libzmq serves connections in turn. So another
+ * connection with nothing in hand does not wait for all of these. */
 static void a_backlog_of_one_holds_up_nobody_else(void **state)
 {
     struct bench *b = bench_new(false, true);
@@ -679,7 +680,7 @@ static void a_backlog_of_one_holds_up_nobody_else(void **state)
     bench_free(b);
 }
 
-/* The one with the backlog has waited for long, and has come first in line by it: it waits for its own messages, and
+/* The connection with the backlog has waited so long that it is first in line. It waits for its own messages, and
  * newcomers do not wait with it. */
 static void who_waits_for_itself_is_behind_others(void **state)
 {

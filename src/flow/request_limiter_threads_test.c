@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Many workers at one limiter while strangers are held: the sums stay right, whoever is within its claim is never held,
- * and no field is raced for (run under ThreadSanitizer). With a number of threads as its argument the program measures
- * for two seconds instead: how often the lock is taken, waited for, and for how long it is held.
+ * Many workers at one limiter while strangers are held: the sums stay right, a connection within its claim is never
+ * held, and no field has a data race (run under ThreadSanitizer). With a number of threads as its argument the program
+ * measures for two seconds instead: how often the lock is taken, how often a worker waits for it, and for how long it
+ * is held.
  */
 #include "flow/request_limiter.h"
 
@@ -74,8 +75,8 @@ static void gate_lock(struct worker *w)
     w->locked_ns = clock_ns();
 }
 
-/* As a relay's worker does: whoever holds the lock when it is time ticks, and puts the woken into their workers' lists.
- */
+/* As a relay's worker does: the worker that holds the lock when it is time ticks, and puts the woken into their
+ * workers' lists. */
 static void gate_unlock(struct worker *w)
 {
     struct gate *g = w->g;
@@ -160,7 +161,7 @@ static void *worker_run(void *argument)
     return NULL;
 }
 
-/* Takes what was passed, with a pause between, and says so. */
+/* Takes what was passed, with pauses, and counts it in the page. */
 static void *app_run(void *argument)
 {
     struct gate *g = argument;
@@ -180,7 +181,7 @@ static void *app_run(void *argument)
     return NULL;
 }
 
-/* In virtual time: the first ones of each worker are served now and then. */
+/* In virtual time: the first connections of each worker are served now and then. */
 static void gate_calm(struct gate *g)
 {
     uint64_t from_ns = g->offset_ns, at_ns = from_ns;

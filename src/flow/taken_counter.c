@@ -3,8 +3,8 @@
 
 #include "flow/decay.h"
 
-#define LOST_MOST 8u  /* of what is lost at a time, so many count */
-#define GAP_FADES 64u /* takes after which half of a gap is forgotten, about */
+#define LOST_MOST 8u  /* contradictions that one loss counts for at most */
+#define GAP_FADES 64u /* about so many takes until half of a gap is forgotten */
 
 static void taken_counter_begin(struct taken_counter *c, const struct taken_view *v, const struct taken_facts *f,
                                 uint64_t now_ns)
@@ -35,7 +35,7 @@ static void taken_counter_progress(struct taken_counter *c, const struct taken_v
     c->state = TAKEN_BELIEVED;
 }
 
-/* Nothing is taken although something is there: the allowance grows. */
+/* Nothing was taken although messages are there: the allowance grows. */
 static void taken_counter_wait(struct taken_counter *c, uint64_t now_ns)
 {
     if (!c->untaken || c->idle) {
@@ -51,8 +51,8 @@ static void taken_counter_wait(struct taken_counter *c, uint64_t now_ns)
     c->allowance = 1ull << (steps < 30 ? steps : 30);
 }
 
-/* More were taken than passed. Those that were assumed to be taken, when it waited, were still under way: that is no
- * lie. */
+/* More were taken than passed. If these had been assumed to be taken while it waited, they were only on their way: no
+ * contradiction. */
 static void taken_counter_exceeds(struct taken_counter *c, uint64_t excess)
 {
     uint64_t assumed = excess < c->assumed ? excess : c->assumed;
@@ -62,7 +62,7 @@ static void taken_counter_exceeds(struct taken_counter *c, uint64_t excess)
     c->ahead = (int64_t)((uint64_t)c->ahead - excess);
 }
 
-/* It waits, and nothing is under way any more: what seems to lie there does not. */
+/* It waits, and no message is on its way any more: what seems to lie there is taken. */
 static void taken_counter_assume(struct taken_counter *c, uint64_t untaken)
 {
     c->settle_ns = c->settle_ns < TAKEN_SETTLE_MOST_NS ? 2 * c->settle_ns : TAKEN_SETTLE_MOST_NS;
@@ -103,7 +103,7 @@ void taken_counter_read(struct taken_counter *c, const struct taken_page *page, 
     struct taken_view v;
     struct taken_facts f = *facts;
     bool there = taken_page_read(page, now_ns, &v);
-    /* After the page: what was passed and taken in between must not seem to be taken before. */
+    /* After the page, or a message that passed and was taken in between would seem to be taken before it passed. */
     if (f.passing)
         f.passed = atomic_load(f.passing);
     if (!there) {

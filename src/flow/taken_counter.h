@@ -1,31 +1,44 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What the taken page (taken_page.h) is believed to say: how many messages lie untaken in front of the application, and
- * whether it has nothing to do. Every contradiction is resolved so that less is held.
+ * The taken counter: what Weir believes of the taken page (taken_page.h). It says how many messages lie untaken in
+ * front of the application, and whether the application has nothing to do.
  *
- *   state     event                                                           next
- *   ABSENT    the page is fresh                                               BELIEVED; what was passed is taken
- *   BELIEVED  page stale or gone                                              ABSENT
- *   BELIEVED  another generation                                              BELIEVED, as from ABSENT
- *   BELIEVED  more taken than passed                                          BELIEVED; the excess is forgotten
- *   BELIEVED  the same before it was idle for the first time                  the same, and no contradiction: older
- *                                                                             messages still lay in its pipes
- *   BELIEVED  idle, nothing passed for TAKEN_SETTLE_NS, some seem untaken     BELIEVED; these are assumed to be taken
- *   BELIEVED  the same again, and none was taken in between                   the same, after twice the time each
- *   BELIEVED  they are taken after all (a busy machine)                       BELIEVED; no contradiction
- *   BELIEVED  they are not, and it is idle and quiet for TAKEN_LOST_NS        BELIEVED; they were missed
- *   BELIEVED  more than TAKEN_CONTRADICTIONS + 1/64 of the takes like that    DOUBTED until the generation ends
- *   BELIEVED  a plain service answered TAKEN_ANSWERS_MOST more than taken     DOUBTED until the generation ends
- *   BELIEVED  some untaken, none taken for max(1 s, 8 x the longest gap)      SLOW
- *   SLOW      a message is taken                                              BELIEVED
+ * Every contradiction is resolved so that less is held.
  *
- * Where frames are counted (CURVE), their number is not that of messages: that is resolved in the same way, and nothing
+ *   state           event                                                  next
+ *   ABSENT          the page is fresh                                      BELIEVED; all that has passed is taken
+ *   any             the page is stale or gone                              ABSENT
+ *   any but ABSENT  another generation, or `taken` has gone back           BELIEVED, as from ABSENT
+ *   BELIEVED, SLOW  more were taken than passed                            the same; the excess is forgotten, and is
+ *                                                                          one contradiction
+ *   BELIEVED, SLOW  that, before it was idle for the first time            the same, no contradiction: older messages
+ *                                                                          still lay in its pipes
+ *   BELIEVED, SLOW  that, for messages that were assumed to be taken       the same, no contradiction: the machine was
+ *                                                                          busy
+ *   BELIEVED, SLOW  it is idle, nothing passed for `settle_ns`, and some   the same; these are assumed to be taken, and
+ *                   messages seem untaken                                  `settle_ns` doubles
+ *   BELIEVED, SLOW  it is idle, nothing passed for TAKEN_LOST_NS, and      the same; these were missed, and are up to 8
+ *                   assumed messages were not taken                        contradictions
+ *   BELIEVED, SLOW  more than TAKEN_CONTRADICTIONS + 1/64 of the takes     DOUBTED until the generation ends
+ *                   are contradictions
+ *   BELIEVED, SLOW  a plain service has answered TAKEN_ANSWERS_MOST more   DOUBTED until the generation ends
+ *                   than it has taken
+ *   BELIEVED        not idle, some untaken, and none was taken for         SLOW
+ *                   max(1 s, 8 x the longest gap)
+ *   SLOW            a message is taken                                     BELIEVED
+ *
+ * `settle_ns` is TAKEN_SETTLE_NS after each take, and doubles up to TAKEN_SETTLE_MOST_NS.
+ *
+ * Where frames are counted (CURVE), their number is not that of messages. That is resolved in the same way, and nothing
  * is DOUBTED for it.
  *
- * In SLOW the allowance doubles each quarter of a second: an application that stands still for some seconds gets a few
- * hundred messages more, and a counter that stands still costs three seconds once. DOUBTED is as ABSENT.
+ * In SLOW an allowance of messages may be untaken besides the window. It is one at first and doubles each quarter of a
+ * second. So an application that stands still for some seconds gets a few hundred messages more, and a counter that
+ * stands still costs three seconds once. DOUBTED counts as ABSENT.
  *
- * Memory: 128 bytes. One owner at a time.
+ * Locks: the limiter lock, for all fields and transitions. Only the page itself is read and written without it.
+ * Units: messages; monotonic nanoseconds.
+ * Memory: 112 bytes; fixed.
  */
 #ifndef WEIR_FLOW_TAKEN_COUNTER_H
 #define WEIR_FLOW_TAKEN_COUNTER_H
@@ -42,38 +55,39 @@
 
 enum taken_state { TAKEN_ABSENT, TAKEN_BELIEVED, TAKEN_SLOW, TAKEN_DOUBTED };
 
-/* What the gate has seen itself. */
+/* What the gate itself has seen. */
 struct taken_facts {
-    uint64_t passed, answered;       /* messages, in all */
-    uint64_t passed_at_ns;           /* the last one */
-    bool plain;                      /* each is known to be answered once */
-    const _Atomic uint64_t *passing; /* or NULL: where `passed` is, for who passes without a lock */
-    bool frames;                     /* these are frames: parts and heartbeats, too, which nobody takes */
+    uint64_t passed, answered;       /* messages in all */
+    uint64_t passed_at_ns;           /* when the last message passed */
+    bool plain;                      /* each message is known to be answered once */
+    const _Atomic uint64_t *passing; /* or NULL: where `passed` is read anew, since it grows without a lock */
+    bool frames;                     /* frames are counted, parts and heartbeats included, which are never taken */
 };
 
-/* All zero at the beginning. */
+/* All zeros at first. */
 struct taken_counter {
     enum taken_state state;
     bool idle;          /* it waits for a message, or asks again and again and finds none */
-    bool was_idle;      /* since the generation began: nothing from before it lies in its pipes */
-    bool short_batch;   /* it found nothing more, and went to work on what it had, since the last look */
-    uint64_t untaken;   /* passed and not taken; some may still be under way */
+    bool was_idle;      /* in this generation: no message from before it lies in its pipes */
+    bool short_batch;   /* since the last look it took messages, and found no more */
+    uint64_t untaken;   /* passed and not taken; some may still be on their way */
     uint64_t allowance; /* SLOW: so many more may be untaken */
     uint64_t generation;
-    int64_t ahead; /* passed before or missed by the counter, less counted twice */
+    int64_t ahead; /* passed before the generation, or missed by the counter, less those counted twice */
     uint64_t taken, empty_polls;
-    uint64_t answered_most;       /* besides what it has counted: passed before the generation, or missed */
-    uint64_t assumed;             /* of those in `ahead`: seemed untaken while it was idle, and may be yet to come */
-    uint64_t settle_ns;           /* idle for so long, what seems to lie there is assumed to be taken */
+    uint64_t answered_most;       /* answers allowed besides `taken`: passed before the generation, or missed */
+    uint64_t assumed;             /* part of `ahead`: seemed untaken while it was idle, and may yet be taken */
+    uint64_t settle_ns;           /* after so long an idle time, what seems to lie there is assumed to be taken */
     uint64_t idle_since_ns;       /* 0: it is not idle */
-    uint64_t taken_at_ns, gap_ns; /* last progress; the longest without, lately */
+    uint64_t taken_at_ns, gap_ns; /* the last take; the longest time without one, lately */
     uint64_t contradictions;
 };
 
+/* Reads the page and applies the table above. `page` may be NULL. */
 void taken_counter_read(struct taken_counter *c, const struct taken_page *page, const struct taken_facts *facts,
                         uint64_t now_ns);
 
-/* Whether the page has gone on since it was read. */
+/* Whether the page has changed since it was read. */
 static inline bool taken_counter_is_behind(const struct taken_counter *c, const struct taken_page *page)
 {
     return (c->state == TAKEN_BELIEVED || c->state == TAKEN_SLOW) &&
@@ -81,13 +95,14 @@ static inline bool taken_counter_is_behind(const struct taken_counter *c, const 
             atomic_load(&page->idle_since_ns) != c->idle_since_ns);
 }
 
+/* Whether messages may be held on what the counter says. */
 static inline bool taken_counter_holds(const struct taken_counter *c)
 {
     return c->state == TAKEN_BELIEVED || c->state == TAKEN_SLOW;
 }
 
-/* The counter's index of the message that was the n-th to be passed (from 0), taken in the order of passing;
- * UINT64_MAX: it was passed before the generation began. */
+/* The counter's index of the n-th message to pass (from 0), if messages are taken in the order of passing. UINT64_MAX:
+ * it passed before the generation began. */
 static inline uint64_t taken_counter_index(const struct taken_counter *c, uint64_t passed_index)
 {
     int64_t index = (int64_t)(passed_index - (uint64_t)c->ahead);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* What the counter says, and what is not believed of it. */
+/* What the counter says, and what of it is not believed. */
 #include "flow/taken_counter.h"
 
 #include "base/attr.h"
@@ -84,7 +84,7 @@ static void who_waits_no_more_is_not_idle(void **state)
     assert_false(taken_page_found_nothing(&page, true, NS_PER_S));
     taken_counter_read(&c, &page, &f, NS_PER_S + 1);
     assert_true(c.idle);
-    /* The wait has ended without a message: it goes on to something else, until it asks again. */
+    /* The wait has ended without a message. The application does something else until it asks again. */
     assert_false(taken_page_found_nothing(&page, false, NS_PER_S + 2));
     taken_counter_read(&c, &page, &f, NS_PER_S + 3);
     taken_counter_read(&c, &page, &f, NS_PER_S + 4);
@@ -114,7 +114,7 @@ static void one_that_counts_too_high_is_resynchronised(void **state)
     assert_int_equal(c.untaken, 2);
 }
 
-/* Weir has started again before an application with full queues. */
+/* Weir has restarted in front of an application with full queues. */
 static void a_backlog_of_before_is_no_lie(void **state)
 {
     struct taken_counter c;
@@ -142,7 +142,7 @@ static void one_that_counts_too_low_is_resynchronised_when_idle(void **state)
     assert_int_equal(c.untaken, 0);
 }
 
-/* On a busy machine a message may take longer to be taken than an idle application should need. */
+/* On a busy machine it may take longer to take a message than an idle application should need. */
 static void one_that_is_late_is_no_liar(void **state)
 {
     struct taken_counter c;
@@ -166,7 +166,7 @@ static void one_that_is_late_is_no_liar(void **state)
     assert_int_equal(c.untaken, 3);
 }
 
-/* The application waits, and does not run: what is passed meanwhile lies there, whatever is assumed. */
+/* The application waits and does not run. Messages that pass meanwhile lie there, whatever is assumed. */
 static void one_that_is_not_scheduled_is_not_filled(void **state)
 {
     struct taken_counter c;
@@ -203,7 +203,7 @@ static void one_that_misses_each_second_is_not_believed(void **state)
     assert_int_equal(c.state, TAKEN_DOUBTED);
 }
 
-/* While it was read another thread has passed one, and the application has taken it. */
+/* While the page was read, another thread has passed a message and the application has taken it. */
 static void what_passes_meanwhile_is_no_lie(void **state)
 {
     struct taken_counter c;
@@ -274,7 +274,7 @@ static void a_page_of_garbage_does_no_harm(void **state)
     }
 }
 
-/* Half of what is passed is parts and heartbeats: the number is put right whenever the application is idle. */
+/* Half of what passes is parts and heartbeats. The number is corrected whenever the application is idle. */
 static void frames_are_more_than_messages(void **state)
 {
     for (unsigned frames = 0; frames < 2; frames++) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The heaviest of many rows, in memory that the caller gives: a heap with the lightest of those kept on top. What is
- * lighter than all of them is left out when it is full; an offer costs a comparison then, and log2(room) moves when it
- * is kept. Rows are copied; one thread at a time. Pure.
+ * The heaviest of many rows, in memory of the caller: a heap whose top is the lightest row that is kept.
+ *
+ * When full: a row that is not heavier than the top is left out. An offer then costs one comparison, and log2(room)
+ * moves if the row is kept. Rows are copied. Pure; one thread at a time.
  */
 #ifndef WEIR_STATS_HEAVIEST_H
 #define WEIR_STATS_HEAVIEST_H
@@ -18,13 +19,13 @@ struct heaviest {
     size_t room, count;
 };
 
-/* Whether a row of this weight would be kept: asked before it is made. */
+/* Whether a row of this weight would be kept. Asked before the row is made. */
 bool heaviest_keeps(const struct heaviest *h, uint64_t weight);
 
-/* Copies the row, in place of the lightest when there is no room; leaves it out when it is no heavier than that. */
+/* Copies the row, in place of the lightest if there is no room. Leaves it out if it is not heavier than that. */
 void heaviest_offer(struct heaviest *h, const void *row);
 
-/* Puts them in order, the heaviest first. No offers afterwards. */
+/* Sorts the rows, the heaviest first. No offers afterwards. */
 void heaviest_sort(struct heaviest *h);
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Every metric that Weir exports, in two tables: cells (counted by workers, one set of cells for each worker and gate,
- * summed when scraped) and readings (taken when scraped). The enum, the exposition and docs/metrics.md come from these
- * rows.
+ * Every metric that Weir exports, in two tables. Cells are counted by workers: there is one set of cells for each
+ * worker and gate, and a scrape adds them up. Readings are taken at the scrape. The enum, the exposition and
+ * docs/metrics.md come from these rows.
  *
  * CELL(NAME, metric, type, labels, help)     labels: fixed, without the gate's, e.g. "direction=\"in\""; "" for none
  * READING(NAME, metric, type, names, help)   names: of its labels, comma-separated, in the order of the values, or ""
  *
- * Rows of one metric stand together. Names follow the Prometheus conventions (base units, _total on counters). No label
- * carries anything that a peer chose, so peers cannot make new series.
+ * Rows of one metric are adjacent. Names follow the Prometheus conventions (base units, _total on counters). No label
+ * carries text that a peer chose, so that peers cannot make new series.
  */
 #ifndef WEIR_STATS_METRICS_H
 #define WEIR_STATS_METRICS_H
@@ -239,7 +239,7 @@ enum metric_reading {
 struct metric_info {
     const char *metric;
     const char *names; /* of the labels whose values come with each sample; "gate" for every cell */
-    const char *fixed; /* labels as they stand in the exposition; "" for every reading */
+    const char *fixed; /* fixed labels, as in the exposition; "" for every reading */
     const char *help;
     enum metric_type type;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The body of a command frame: name (1 length byte) and data (RFC 37). Pure.
+ * The body of a command frame: a name (1 length byte) and data (RFC 37). Pure.
  */
 #ifndef WEIR_ZMTP_COMMAND_H
 #define WEIR_ZMTP_COMMAND_H
@@ -29,7 +29,7 @@ struct zmtp_command {
     struct bytes data;
 };
 
-/* False when there is no proper name (length 0, past the end, or not made of RFC 37's name characters). */
+/* False: the name is not valid (length 0, past the end, or other than RFC 37's name characters). */
 MUST_USE bool zmtp_command_parse(struct bytes body, struct zmtp_command *ret);
 
 /* RFC 37: "ping = command-size %d4 'PING' ping-ttl ping-context", "ping-context = 0*16OCTET". */
@@ -40,7 +40,7 @@ bool zmtp_pong_ok(const struct zmtp_command *c);
 
 #define ZMTP_PONG_MAX 23u /* header 2, name 5, context 16 */
 
-/* A whole PONG frame with this context (at most 16 bytes); returns its length. */
+/* Writes a whole PONG frame with this context (at most 16 bytes). Returns its length. */
 size_t zmtp_put_pong(uint8_t dst[static ZMTP_PONG_MAX], struct bytes context);
 
 #endif

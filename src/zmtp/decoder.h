@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Push decoder for the traffic after the greeting: frames of ZMTP 3.1, 3.0 (RFC 37, RFC 23) and 2.0 (RFC 15). It works
- * on any split of its input, copies nothing but an incomplete frame header (at most 9 bytes), and never looks back: the
- * caller owns the bytes.
+ * Push decoder for the traffic after the greeting: frames of ZMTP 3.1 and 3.0 (RFC 37, RFC 23) and 2.0 (RFC 15).
  *
- * 40 bytes of state a direction. Pure; one thread at a time. It has no limits of its own: the caller judges each
- * announced size (ZMTP_HEADER) before the body arrives.
+ * It accepts any split of its input, copies nothing but an incomplete frame header (at most 9 bytes), and never looks
+ * back. The caller owns the bytes.
  *
- * Commands may stand between the frames of one message (`in_message` is set then): libzmq writes a PING or PONG as soon
- * as it is due, also in the middle of a multipart message that its 8 KiB batches have cut, and takes them there.
- * Anything but PING and PONG in that place is for the caller to refuse: a SUBSCRIBE or CANCEL there ends the
+ * Pure; one thread at a time. Memory: 32 bytes of state a direction. The decoder has no limits of its own: the caller
+ * judges each announced size (ZMTP_HEADER) before the body arrives.
+ *
+ * Commands may stand between the frames of one message; `in_message` is set then. libzmq writes a PING or PONG as soon
+ * as it is due, also inside a multipart message that its 8 KiB batches have split. It accepts them there as well.
+ * The caller has to refuse all commands but PING and PONG in that place: a SUBSCRIBE or CANCEL there ends the
  * application's message early.
  */
 #ifndef WEIR_ZMTP_DECODER_H
@@ -30,23 +31,23 @@
 
 enum zmtp_item {
     ZMTP_NEED,   /* all input is used up, inside a frame or between frames */
-    ZMTP_HEADER, /* a header was read and its body is not whole in this input: judge its size now. Once a frame; call
+    ZMTP_HEADER, /* a header is complete and its body is not whole in this input: judge its size now. Once a frame; call
                     again for the rest */
-    ZMTP_FRAME,  /* a frame is complete; *at stands behind its last byte */
-    ZMTP_BAD,    /* a violation, in `error`; *at stands behind the byte that shows it, and the decoder is finished */
+    ZMTP_FRAME,  /* a frame is complete; *at points behind its last byte */
+    ZMTP_BAD,    /* a violation, in `error`; *at points behind the byte that shows it, and the decoder is finished */
 };
 
 enum zmtp_error { ZMTP_OK, ZMTP_RESERVED_FLAGS, ZMTP_MORE_ON_COMMAND, ZMTP_SIZE_OVERFLOW, ZMTP_EMPTY_COMMAND };
 
-/* The encoder of libzmq 4.3.2 to 4.3.4 leaves LONG out of the flags of a SUBSCRIBE or CANCEL whose topic has up to 255
- * bytes, while the whole command has more: its size stands there in 8 bytes all the same. The largest is a SUBSCRIBE of
- * 255 bytes. */
+/* The encoder of libzmq 4.3.2 to 4.3.4 omits LONG from the flags of a SUBSCRIBE or CANCEL if the topic has up to 255
+ * bytes and the whole command has more. The size has 8 bytes all the same. The largest such command is a SUBSCRIBE of a
+ * topic of 255 bytes. */
 #define ZMTP_UNMARKED_MIN 256u
 #define ZMTP_UNMARKED_MAX (255u + sizeof("\x09SUBSCRIBE") - 1)
 
 struct zmtp_decoder {
     uint64_t size;      /* body bytes of the current or last frame */
-    uint64_t left;      /* of these, not seen yet */
+    uint64_t left;      /* of these, the bytes not seen yet */
     uint8_t flags;      /* of the current or last frame */
     uint8_t header_len; /* header bytes of the current or last frame: 2 or 9 */
     uint8_t have;       /* bytes in header[] */
@@ -54,14 +55,14 @@ struct zmtp_decoder {
     bool in_body;
     bool in_message;      /* the last message frame had MORE */
     bool no_commands : 1; /* ZMTP 2.0: bit 2 is reserved */
-    bool subscriber : 1;  /* set by the owner: long sizes without LONG are understood (ZMTP_UNMARKED_MIN) */
+    bool subscriber : 1;  /* set by the owner: long sizes without LONG are accepted (ZMTP_UNMARKED_MIN) */
     uint8_t header[ZMTP_HEADER_MAX];
 };
 
 void zmtp_decoder_init(struct zmtp_decoder *d, bool zmtp2);
 
-/* How many whole messages lie in front of a decoder that stands between two, `most` at most. Commands are no messages.
- * What breaks the protocol ends the count. */
+/* The number of whole messages at `at`, up to `most`, for a decoder that is between two messages. Commands are not
+ * counted. A violation of the protocol ends the count. */
 MUST_USE uint32_t zmtp_whole_messages(const uint8_t *at, size_t len, uint32_t most);
 
 /* Slow path of zmtp_next(): headers in pieces, violations. */
@@ -72,13 +73,13 @@ static inline bool zmtp_is_command(const struct zmtp_decoder *d)
     return (d->flags & ZMTP_FLAG_COMMAND) != 0;
 }
 
-/* Whether the size of the current or last frame stands in 8 bytes, and its flags do not say so. */
+/* Whether the size of the current or last frame has 8 bytes and its flags do not say so. */
 static inline bool zmtp_is_unmarked(const struct zmtp_decoder *d)
 {
     return d->header_len == ZMTP_HEADER_MAX && !(d->flags & ZMTP_FLAG_LONG);
 }
 
-/* Whether the stream stands between two messages (and not inside a frame or header). */
+/* Whether the stream is between two messages, and not inside a frame or header. */
 static inline bool zmtp_at_boundary(const struct zmtp_decoder *d)
 {
     return !d->in_body && !d->in_message && d->have == 0;
@@ -100,7 +101,7 @@ static inline enum zmtp_item zmtp_next(struct zmtp_decoder *d, const uint8_t **a
     return zmtp_next_slow(d, at, end);
 }
 
-/* Writes a frame header of 2 or 9 bytes; returns its length. `flags` without ZMTP_FLAG_LONG. */
+/* Writes a frame header of 2 or 9 bytes. Returns its length. `flags`: without ZMTP_FLAG_LONG. */
 size_t zmtp_put_header(uint8_t dst[static ZMTP_HEADER_MAX], unsigned flags, uint64_t size);
 
 #endif

@@ -37,24 +37,24 @@ enum greeting_result {
 };
 
 /*
- * Looks at the first `len` bytes of a connection (from its very first byte, each time). Says BAD as early as the bytes
- * allow, so garbage is not waited for: one byte of what does not begin as a frame of ZMTP 1.0, three at most. DONE:
- * *ret is filled and *ret_used tells how many bytes the greeting has.
+ * Parses the first `len` bytes of a connection, from its very first byte each time. Returns BAD as early as the bytes
+ * allow, so that Weir does not wait for more garbage: after one byte if it cannot begin a frame of ZMTP 1.0, after
+ * three at most. DONE: *ret is filled, and *ret_used is the length of the greeting in bytes.
  */
 enum greeting_result zmtp_greeting_parse(const uint8_t *bytes, size_t len, struct zmtp_greeting *ret, size_t *ret_used);
 
-/* Whether the peer's version is known to be 3 or later, so that it may be sent a greeting's rest. */
+/* Whether the peer's version is known to be 3 or later, so that it may be sent the rest of a greeting. */
 bool zmtp_greeting_is_v3(const uint8_t *bytes, size_t len);
 
-/* The same as zmtp_greeting_parse() for a peer that has been told that it speaks with a 2.0 peer: whatever its own
- * version is, it goes on in 2.0. */
+/* As zmtp_greeting_parse(), for a peer that was told that it speaks with a 2.0 peer. It goes on in 2.0, whatever its
+ * own version is. */
 enum greeting_result zmtp_greeting_parse_as_v2(const uint8_t *bytes, size_t len, struct zmtp_greeting *ret,
                                                size_t *ret_used);
 
-/* The 64 bytes of a 3.x greeting. */
+/* Writes the 64 bytes of a 3.x greeting. */
 void zmtp_greeting_put(uint8_t dst[static ZMTP_GREETING_BYTES], const struct zmtp_greeting *g);
 
-/* The 12 bytes of a 2.0 greeting. */
+/* Writes the 12 bytes of a 2.0 greeting. */
 void zmtp_greeting_put_v2(uint8_t dst[static ZMTP2_GREETING_BYTES], uint8_t socket_code);
 
 /* "NULL", "PLAIN", "CURVE"; "" for OTHER. */

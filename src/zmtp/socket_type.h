@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The socket types of RFC 28 and who may talk to whom. Pure. */
+/* The socket types of RFC 28, and which of them may talk to each other. Pure. */
 #ifndef WEIR_ZMTP_SOCKET_TYPE_H
 #define WEIR_ZMTP_SOCKET_TYPE_H
 
@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* AUTO: not known (yet). */
+/* AUTO: not known, or not known yet. */
 enum socket_type {
     SOCKET_AUTO,
     SOCKET_REP,
@@ -26,13 +26,13 @@ enum socket_type {
 /* "rep", "router", ...; "auto". */
 const char *socket_type_name(enum socket_type t);
 
-/* From the value of a Socket-Type property ("REP"); AUTO when it is none of RFC 28's. */
+/* From the value of a Socket-Type property ("REP"). AUTO: none of RFC 28's types. */
 enum socket_type socket_type_parse(struct bytes name);
 
-/* From the byte of a ZMTP 2.0 greeting (RFC 15); AUTO when unknown. */
+/* From the byte of a ZMTP 2.0 greeting (RFC 15). AUTO: unknown. */
 enum socket_type socket_type_from_zmtp2(uint8_t code);
 
-/* Whether RFC 28 lets the two talk. AUTO fits everything. */
+/* Whether RFC 28 lets the two talk to each other. AUTO fits every type. */
 bool socket_types_fit(enum socket_type a, enum socket_type b);
 
 #endif

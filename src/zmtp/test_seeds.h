@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * For the tests of this floor and of those above: reads a folder of captured streams into memory (tests/seeds/), and
- * gives random numbers whose seed can be printed and set again. Not part of the program.
+ * For the tests of this floor and of the floors above: reads a folder of captured streams into memory (tests/seeds/).
+ * Not part of the program.
  */
 #ifndef WEIR_ZMTP_TEST_SEEDS_H
 #define WEIR_ZMTP_TEST_SEEDS_H
@@ -24,7 +24,8 @@ struct seeds {
     size_t count;
 };
 
-/* All files of a folder. False when it cannot be read or is empty. */
+/* Loads all files of a folder. The caller owns *ret until seeds_free(). False: the folder cannot be read or is
+ * empty. */
 bool seeds_load(const char *dir, struct seeds *ret);
 void seeds_free(struct seeds *s);
 
