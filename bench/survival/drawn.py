@@ -4,7 +4,7 @@ against the bare application in the same run: at least as good in each figure. `
 parameters whichever other rows run. Where protection needs the application's help, the row's note says so."""
 import random
 
-from .row import BRIEF_S, COSTLY_STEADY, COSTLY_US, LONG_S, STEADY, WORK_US, Row
+from .row import BRIEF_S, COSTLY_STEADY, COSTLY_US, DRAWN_S, STEADY, WORK_US, Row
 
 DRAWN = []
 MIB = 1 << 20
@@ -26,7 +26,7 @@ def rows(seed):
 def drawn_pings(draw):
     sources, size = draw.randint(60, 150), draw.randint(0, 16)
     return Row("drawn-pings", "router", f"PINGs with {size} B of context at full speed from {sources} sources",
-               f"pings --connections {sources} --sources {sources} --size {size}", flood_s=LONG_S, calm_s=BRIEF_S, uncounted=True, against_bare=True)
+               f"pings --connections {sources} --sources {sources} --size {size}", flood_s=DRAWN_S, calm_s=BRIEF_S, uncounted=True, against_bare=True)
 
 
 BEHIND_NAT = {"n": 30, "r": 10, "1": ""}
@@ -36,7 +36,7 @@ BEHIND_NAT = {"n": 30, "r": 10, "1": ""}
 def drawn_idle(draw):
     sources = draw.randint(940, 980)
     return Row("drawn-idle", "router", f"{sources} sources finish their handshake and say no more; 30 clients behind one address",
-               f"silent --start ready --connections {sources} --sources {sources} --opens {4 * sources}", clients=dict(BEHIND_NAT), flood_s=LONG_S,
+               f"silent --start ready --connections {sources} --sources {sources} --opens {4 * sources}", clients=dict(BEHIND_NAT), flood_s=DRAWN_S,
                calm_s=BRIEF_S, uncounted=True, against_bare=True)
 
 
@@ -45,7 +45,7 @@ def drawn_churn(draw):
     sources, at_once, work_us = draw.randint(1500, 3000), draw.randint(100, 400), draw.choice((WORK_US, WORK_US, COSTLY_US))
     clients = COSTLY_STEADY if work_us == COSTLY_US else STEADY
     return Row("drawn-churn", "router", f"{sources} sources finish their handshake and leave, again and again, {at_once} at once", "silent --start ready"
-               f" --connections {at_once} --sources {sources} --opens 100000 --end close", work_us, dict(clients), flood_s=LONG_S, calm_s=BRIEF_S, uncounted=True, against_bare=True)
+               f" --connections {at_once} --sources {sources} --opens 100000 --end close", work_us, dict(clients), flood_s=DRAWN_S, calm_s=BRIEF_S, uncounted=True, against_bare=True)
 
 
 # Greeting and HELLO of a libzmq client with the keys of curve.h, recorded: whoever has heard them once may say them again.
@@ -59,7 +59,7 @@ def drawn_giant(draw):
     connections, announce, pace = draw.randint(1, 3), draw.randint(17, 60) * MIB, draw.randint(70, 200)
     return Row("drawn-giant", "pull", f"{connections} messages of {announce // MIB} MiB that come at {pace} kB/s; others of 100 kB",
                f"huge --type PUSH --announce {announce} --size {announce} --connections {connections} --sources {connections} --chunk {10 * pace} --every-ms 10",
-               clients={"n": 8, "r": 20, "z": 100000}, flood_s=LONG_S, calm_s=BRIEF_S, uncounted=True, against_bare=True)
+               clients={"n": 8, "r": 20, "z": 100000}, flood_s=DRAWN_S, calm_s=BRIEF_S, uncounted=True, against_bare=True)
 
 
 @drawn
@@ -67,7 +67,7 @@ def drawn_replayed_hello(draw):
     connections, sources, rate = draw.randint(450, 600), draw.choice((1, 30, 600)), draw.randint(500, 1500)
     return Row("drawn-replayed-hello", "router", f"a valid CURVE HELLO, replayed on {connections} connections of {sources} sources, then silence",
                f"bytes --hex {HELLO} --connections {connections} --sources {sources} --opens 100000 --rate {rate}", clients=dict(STEADY),
-               flood_s=LONG_S, curve=True, calm_s=BRIEF_S, uncounted=True, against_bare=True)
+               flood_s=DRAWN_S, curve=True, calm_s=BRIEF_S, uncounted=True, against_bare=True)
 
 
 @drawn
@@ -78,7 +78,7 @@ def drawn_neighbour(draw):
                                ("half a greeting", f"bytes --hex {GREETING[:24]}"), ("ZMTP 2.0", f"bytes --hex {GREETING[:20]}0105")])
     connections, rate, end = draw.randint(1, 8), draw.randint(5, 200), draw.choice(("close", "reset"))
     return Row("drawn-neighbour", "router", f"30 clients behind one address, and there {connections} connections that say {what}, {rate} a second",
-               f"{words} --connections {connections} --rate {rate} --opens 100000 --end {end}", clients=dict(BEHIND_NAT), flood_s=LONG_S,
+               f"{words} --connections {connections} --rate {rate} --opens 100000 --end {end}", clients=dict(BEHIND_NAT), flood_s=DRAWN_S,
                calm_s=BRIEF_S, uncounted=True, against_bare=True, neighbour=True)
 
 
@@ -90,7 +90,7 @@ def drawn_subscribers_leave(draw):
     connections, each, size = draw.randint(600, 900), draw.randint(30, 60), draw.randint(10, 24)
     return Row("drawn-subscribers-leave", "pub", f"{connections} subscribers with {each} random topics of {size} B each, then gone",
                f"subscriptions --type SUB --connections {connections} --each {each} --size {size} --opens {connections} --end close",
-               clients=dict(SUBSCRIBERS), flood_s=LONG_S, calm_s=BRIEF_S, against_bare=True)
+               clients=dict(SUBSCRIBERS), flood_s=DRAWN_S, calm_s=BRIEF_S, against_bare=True)
 
 
 @drawn
@@ -113,14 +113,14 @@ def drawn_cheap_beside_costly(draw):
     n, rate, one_address = draw.randint(4, 10), draw.randint(200, 300), draw.random() < 0.5
     return Row("drawn-cheap-beside-costly", draw.choice(("router", "rep")), f"{sources} sources with requests of {others_us} us; {n} clients"
                f"{' behind one address' * one_address} with {rate} small ones a second in all", f"requests --size 64 {_sources(sources)}", work_us,
-               {"n": n, "r": rate // n, **({"1": ""} if one_address else {})}, others_us=others_us, flood_s=LONG_S, against_bare=True)
+               {"n": n, "r": rate // n, **({"1": ""} if one_address else {})}, others_us=others_us, flood_s=DRAWN_S, against_bare=True)
 
 
 @drawn
 def drawn_large_among_small(draw):
     sources, size, large = draw.randint(400, 600), draw.randint(1, 200), draw.randint(4_000, 100_000)
     return Row("drawn-large-among-small", "pull", f"messages of {size} B from {sources} sources; those of the others have {large} B",
-               f"messages --type PUSH --size {size} {_sources(sources)}", clients={"n": 8, "r": draw.randint(5, 20), "z": large}, flood_s=LONG_S,
+               f"messages --type PUSH --size {size} {_sources(sources)}", clients={"n": 8, "r": draw.randint(5, 20), "z": large}, flood_s=DRAWN_S,
                against_bare=True)
 
 
@@ -131,7 +131,7 @@ EACH_TICK = 100  # messages a second of a connection of the flood tool that wait
 def drawn_unanswered(draw):
     connections = draw.randint(2, 8)
     return Row("drawn-unanswered", "router-some", f"{EACH_TICK * connections} messages a second from one source that the application does not answer",
-               f"requests --size 64 --chunk 72 --every-ms 10 --connections {connections}", flood_s=LONG_S, against_bare=True)
+               f"requests --size 64 --chunk 72 --every-ms 10 --connections {connections}", flood_s=DRAWN_S, against_bare=True)
 
 
 @drawn
@@ -140,7 +140,7 @@ def drawn_large_costly(draw):
     work_us = draw.choice((WORK_US, COSTLY_US))
     return Row("drawn-large-costly", "router", f"costly requests (2 ms) of {size} B in pieces, {connections} connections", f"requests --size {size}"
                f" --connections {connections} --sources {draw.choice((1, connections))}", work_us, dict(COSTLY_STEADY), others_us=COSTLY_US,
-               flood_s=LONG_S, against_bare=True)
+               flood_s=DRAWN_S, against_bare=True)
 
 
 ONE_WAY_NOTE = "Nothing comes back from such an application: without the counter Weir cannot know what it has in hand, and only full buffers hold anybody back."
@@ -153,7 +153,7 @@ def drawn_pull_costly(draw):
         ("10 connections, each 100 messages of 2 ms a second", "messages --type PUSH --size 64 --chunk 66 --every-ms 10 --connections 10", COSTLY_US),
         (f"{sources} sources, messages of 2 ms at full speed", f"messages --type PUSH --size 64 {_sources(sources)}", COSTLY_US),
         ("500 sources, messages in segments of 40 B", f"messages --type PUSH --size 38 --chunk 40 {_sources(500)}", 0)])
-    return Row("drawn-pull-costly", "pull", what, words, clients={"n": 8, "r": 20}, others_us=others_us, flood_s=LONG_S, against_bare=True,
+    return Row("drawn-pull-costly", "pull", what, words, clients={"n": 8, "r": 20}, others_us=others_us, flood_s=DRAWN_S, against_bare=True,
                note=ONE_WAY_NOTE)
 
 
@@ -162,14 +162,14 @@ def drawn_ask_and_leave(draw):
     connections, sources = draw.randint(20, 200), draw.choice((1, 200))
     return Row("drawn-ask-and-leave", "router", f"{connections} connections of {sources} sources that ask for 2 ms of work and leave, again and again",
                f"requests --size 64 --each 1 --end close --connections {connections} --sources {sources} --opens 100000",
-               draw.choice((WORK_US, COSTLY_US)), dict(COSTLY_STEADY), others_us=COSTLY_US, flood_s=LONG_S, against_bare=True)
+               draw.choice((WORK_US, COSTLY_US)), dict(COSTLY_STEADY), others_us=COSTLY_US, flood_s=DRAWN_S, against_bare=True)
 
 
 @drawn
 def drawn_stall(draw):
     sources, work_us = draw.randint(20, 200), draw.randint(20, 200)
     return Row("drawn-stall", "router", f"{sources} sources at full speed while the application stands still for 4 s, and after",
-               f"requests --size 64 {_sources(sources)}", work_us, flood_s=LONG_S + 3, stalls=True, against_bare=True,
+               f"requests --size 64 {_sources(sources)}", work_us, flood_s=DRAWN_S + 3, stalls=True, against_bare=True,
                note="What is due while the application stands still is late whatever stands before it.")
 
 
@@ -178,7 +178,7 @@ def drawn_one_way(draw):
     app, sources, others_us = draw.choice(("dealer", "mute")), draw.randint(20, 300), draw.choice((0, 200, COSTLY_US))
     return Row("drawn-one-way", app, f"{sources} sources at full speed, {others_us or WORK_US} us a message, to a "
                f"{'DEALER' if app == 'dealer' else 'ROUTER'} that answers nobody", f"messages --type DEALER --size 64 {_sources(sources)}",
-               clients={"n": 8, "r": 20}, others_us=others_us, flood_s=LONG_S, against_bare=True, note=ONE_WAY_NOTE)
+               clients={"n": 8, "r": 20}, others_us=others_us, flood_s=DRAWN_S, against_bare=True, note=ONE_WAY_NOTE)
 
 
 @drawn
@@ -186,7 +186,7 @@ def drawn_bursts(draw):
     sources, each, total_ms = draw.randint(100, 900), draw.randint(1, 4), draw.randint(300, 2000)
     others_us = max(WORK_US, total_ms * 1000 // sources // each)
     return Row("drawn-bursts", "router", f"{sources} sources ask at the same moment, {each} requests of {others_us} us each, every 2.5 s",
-               f"requests --size 64 --chunk {68 * each + 4} --every-ms 2500 {_sources(sources)}", others_us=others_us, flood_s=LONG_S, against_bare=True)
+               f"requests --size 64 --chunk {68 * each + 4} --every-ms 2500 {_sources(sources)}", others_us=others_us, flood_s=DRAWN_S, against_bare=True)
 
 
 @drawn
@@ -202,7 +202,7 @@ def drawn_laggards(draw):
 def drawn_curve_costly(draw):
     connections = draw.randint(20, 100)
     return Row("drawn-curve-costly", "router", f"costly requests (2 ms) inside CURVE, {connections} sources", "libzmq", draw.choice((WORK_US, COSTLY_US)),
-               dict(COSTLY_STEADY), others_us=COSTLY_US, flood_s=LONG_S, curve=True, askers=f"{connections} 64", against_bare=True,
+               dict(COSTLY_STEADY), others_us=COSTLY_US, flood_s=DRAWN_S, curve=True, askers=f"{connections} 64", against_bare=True,
                note="Weir cannot read what is encrypted; it counts frames.")
 
 
@@ -210,5 +210,5 @@ def drawn_curve_costly(draw):
 def drawn_from_the_start(draw):
     sources, work_us = draw.randint(50, 250), draw.choice((WORK_US, COSTLY_US))
     return Row("drawn-from-the-start", "router", f"costly requests (2 ms) from {sources} sources, there before the first client",
-               f"requests --size 64 {_sources(sources)}", work_us, dict(COSTLY_STEADY), others_us=COSTLY_US, flood_s=LONG_S, early=True, against_bare=True,
+               f"requests --size 64 {_sources(sources)}", work_us, dict(COSTLY_STEADY), others_us=COSTLY_US, flood_s=DRAWN_S, early=True, against_bare=True,
                note="Nobody has been served in calm time, so nobody is known: no gate is the floor. It protects when its state file knows its clients from before.")

@@ -7,7 +7,8 @@ STEADY = {"n": 8, "r": 50}         # 400 a second: under 2 % of the application'
 COSTLY_STEADY = {"n": 4, "r": 20}  # 80 a second, and ten newcomers: 18 %
 CALM_S = 3.0   # of honest traffic alone before the flood: Weir believes what a connection was served in calm time after two seconds
 BRIEF_S = 0.7  # where no messages of the flood compete for the application, so that what was served before is of no matter
-LONG_S = 5
+LONG_S = 10
+DRAWN_S = 5  # of rows that are judged against bare in the same run
 PUBLISHERS = ("pub", "xpub")  # these take next to no messages, so there is nothing for a counter to count
 ONE_WAY = ("pull", "dealer", "mute")  # these answer nothing, and know themselves what has arrived
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """The catalogue: one row a flood. Those whose parameters are drawn at each run stand in drawn.py."""
-from .row import BRIEF_S, COSTLY_STEADY, COSTLY_US, LONG_S, STEADY, Row
+from .row import BRIEF_S, COSTLY_STEADY, COSTLY_US, DRAWN_S, LONG_S, STEADY, Row
 
 GREETING = (b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)).hex()
 HTTP = (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").hex()
@@ -98,7 +98,7 @@ def _neighbours():
     for proxied in (False, True):
         for name, (what, flood, others_us, service_ms) in floods.items():
             yield Row(f"nat-{name}" + "-proxied" * proxied, "router", f"60 clients behind one address, of which one sends {what}" + ", through PROXY protocol" * proxied,
-                      flood, others_us=others_us, clients={"n": 59, "r": 10, "1": ""}, flood_s=LONG_S, neighbour=True, proxied=proxied, against_bare=True,
+                      flood, others_us=others_us, clients={"n": 59, "r": 10, "1": ""}, flood_s=DRAWN_S, neighbour=True, proxied=proxied, against_bare=True,
                       promise_ms=3 * service_ms + 5, extra=proxied and name != "costly")
 
 

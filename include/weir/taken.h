@@ -41,7 +41,7 @@
  *   empty_polls  counter     how often the application asked, found nothing and went on, without a wait or after it
  *   idle_since   counter     since when it waits for a message in a blocking call; 0: it does not, or that is not known
  *   takes[]      counter     when the last TAKEN_RING messages were taken, and when the application had asked for them:
- *                            it was busy from one `at` to the next `asked`
+ *                            it was busy from one `at` to the next `asked`. 0: not noted
  *   wake_taken   Weir        wake Weir when `taken` is at least this; UINT64_MAX: never
  *   wake_idle    Weir        wake Weir when a poll finds nothing
  *
@@ -150,13 +150,19 @@ TAKEN_MUST_USE static inline bool taken_page_found_nothing(struct taken_page *p,
 #include <time.h>
 #include <unistd.h>
 
+#define WEIR_TAKEN_QUICK_NS UINT64_C(3000)
+#define WEIR_TAKEN_SAMPLE   16u
+
 /* The descriptors of a page: none; received by the heartbeat thread, which waits for the counting thread to take them
  * over; being taken over. */
 enum weir_taken_offer { WEIR_TAKEN_NONE, WEIR_TAKEN_OFFERED, WEIR_TAKEN_ADOPTING };
 
 struct weir_taken {
     struct taken_page *page; /* one address for good; at first own memory, then the page of each Weir */
-    uint64_t asked_ns;       /* for the next message; 0: not yet */
+    uint64_t asked_ns;       /* for the next message; 0: not yet, or not noted */
+    bool has_asked, found_nothing, sparse;
+    uint64_t noted_ns, noted; /* when the times of a message were last noted, and how many had been taken then */
+    uint64_t woken_for;       /* the wish of Weir for which it was woken last */
     int wake_fd;             /* -1: none yet */
     bool within;             /* inside a message: more parts come */
 
@@ -296,10 +302,28 @@ static inline void weir_taken_adopt(struct weir_taken *c)
         c->wake_fd = c->offered_wake_fd;
         c->offered_wake_fd = -1;
         taken_page_begin(c->page, weir_taken_now_ns());
+        c->woken_for = UINT64_MAX;
+        c->noted = 0;
     }
     weir_taken_shut(&c->offered_page_fd);
     weir_taken_shut(&c->offered_wake_fd);
     atomic_store(&c->offer, WEIR_TAKEN_NONE);
+}
+
+/* Whether the times of the next message are noted. Where messages follow one another within WEIR_TAKEN_QUICK_NS, reading
+ * a clock twice for each would cost more than 2 %: there, the first after a pause and two in WEIR_TAKEN_SAMPLE are. */
+static inline bool weir_taken_notes_times(const struct weir_taken *c)
+{
+    return !c->sparse || c->found_nothing ||
+           atomic_load_explicit(&c->page->taken, memory_order_relaxed) % WEIR_TAKEN_SAMPLE < 2;
+}
+
+static inline void weir_taken_note(struct weir_taken *c, uint64_t now_ns)
+{
+    uint64_t taken = atomic_load_explicit(&c->page->taken, memory_order_relaxed);
+    c->sparse = now_ns - c->noted_ns < WEIR_TAKEN_QUICK_NS * (taken - c->noted);
+    c->noted_ns = now_ns;
+    c->noted = taken;
 }
 
 static inline void weir_taken_wake(const struct weir_taken *c)
@@ -319,8 +343,9 @@ static inline void weir_taken_asked(struct weir_taken *c)
         return;
     if (atomic_load_explicit(&c->offer, memory_order_relaxed) == WEIR_TAKEN_OFFERED)
         weir_taken_adopt(c);
-    if (!c->asked_ns)
-        c->asked_ns = weir_taken_now_ns();
+    if (!c->has_asked)
+        c->asked_ns = weir_taken_notes_times(c) ? weir_taken_now_ns() : 0;
+    c->has_asked = true;
 }
 
 /* The application has taken a message, with the last of its parts. */
@@ -328,17 +353,26 @@ static inline void weir_taken_took(struct weir_taken *c)
 {
     if (!c)
         return;
-    uint64_t now_ns = weir_taken_now_ns();
-    if (taken_page_took(c->page, c->asked_ns ? c->asked_ns : now_ns, now_ns))
-        weir_taken_wake(c);
-    c->asked_ns = 0;
+    uint64_t now_ns = weir_taken_notes_times(c) ? weir_taken_now_ns() : 0;
+    bool wanted = taken_page_took(c->page, c->has_asked ? c->asked_ns : now_ns, now_ns);
+    uint64_t wish = wanted ? atomic_load(&c->page->wake_taken) : UINT64_MAX;
+    if (now_ns)
+        weir_taken_note(c, now_ns);
+    c->has_asked = c->found_nothing = false;
+    if (!wanted || wish == c->woken_for) /* once: Weir may need a while until it wishes anew */
+        return;
+    c->woken_for = wish;
+    weir_taken_wake(c);
 }
 
 /* The application has asked and there was no message. `waits`: it now waits for one in a call that blocks. If that call
  * ends without a message, call this once more, with false. */
 static inline void weir_taken_found_nothing(struct weir_taken *c, bool waits)
 {
-    if (c && taken_page_found_nothing(c->page, waits, weir_taken_now_ns()))
+    if (!c)
+        return;
+    c->found_nothing = true;
+    if (taken_page_found_nothing(c->page, waits, weir_taken_now_ns()))
         weir_taken_wake(c);
 }
 

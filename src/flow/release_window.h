@@ -37,7 +37,7 @@
 
 #define RELEASE_FIRST     1u
 #define RELEASE_MOST      65536u
-#define RELEASE_SHRINK_NS (250 * NS_PER_MS)
+#define RELEASE_SHRINK_NS (50 * NS_PER_MS)
 /* A wait is counted in pieces of this length, so that a long one grows the window soon. */
 #define RELEASE_LOST_NS (60 * NS_PER_US)
 

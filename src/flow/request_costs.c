@@ -264,8 +264,10 @@ static bool reqcost_busy(const struct reqlimit *l, uint64_t index, double *ret_n
         return index == UINT64_MAX;
     if (!taken_page_entry(l->page, index, &at_ns, &asked_ns))
         return true;
-    if (taken_page_entry(l->page, index + 1, &next_ns, &until_ns))
+    if (taken_page_entry(l->page, index + 1, &next_ns, &until_ns) && until_ns)
         *ret_ns = until_ns > at_ns ? (double)(until_ns - at_ns) : 0;
+    else if (index + 1 < l->counter.taken) /* the application has not noted when it asked for it */
+        return true;
     else if (l->counter.idle_since_ns)
         *ret_ns = l->counter.idle_since_ns > at_ns ? (double)(l->counter.idle_since_ns - at_ns) : 0;
     return *ret_ns >= 0;

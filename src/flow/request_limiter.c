@@ -246,7 +246,7 @@ static void reqlimit_go_on(struct reqlimit *l, struct reqlimit_conn *c, uint32_t
 
 static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
 {
-    for (unsigned i = 0; i < REVIEWED && l->queue.count; i++) {
+    for (unsigned i = l->queue.count < REVIEWED ? l->queue.count : REVIEWED; i && l->queue.count; i--) {
         struct fair_waiter *w = fair_queue_review(&l->queue);
         struct reqlimit_conn *c = LIST_ENTRY(w, struct reqlimit_conn, waiter);
         reqcost_update(l, c, now_ns);
@@ -258,6 +258,21 @@ static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
     }
 }
 
+/* How many of the first in line may go on together, after reqlimit_allows(): one, since others take turns with it. If it
+ * waits alone on the counter's proof, as many as the window has room for. */
+static uint32_t reqlimit_batch(const struct reqlimit *l, const struct reqlimit_conn *c)
+{
+    const struct release_window *w = &l->release;
+    if (l->most || l->queue.count > 1 || !l->by_counter || l->plain.state == PLAIN_YES)
+        return 1;
+    uint64_t most = c->waiter.messages < RELEASED_MOST ? c->waiter.messages : RELEASED_MOST;
+    uint64_t untaken = l->counter.untaken > l->counter.allowance ? l->counter.untaken - l->counter.allowance : 0;
+    uint64_t room = w->messages > untaken ? w->messages - untaken : 1;
+    double by_cost = (w->cost_ns - reqcost_untaken(l)) / reqcost_expected(l, c);
+    most = room < most ? room : most;
+    return by_cost < 1 ? 1 : by_cost < (double)most ? (uint32_t)by_cost : (uint32_t)most;
+}
+
 static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
 {
     struct fair_waiter *w;
@@ -267,7 +282,8 @@ static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
         struct reqlimit_conn *c = LIST_ENTRY(w, struct reqlimit_conn, waiter);
         if (!reqlimit_allows(l, c, now_ns))
             break;
-        reqlimit_grant(l, c, reqlimit_state(l) == LIMIT_ACTIVE || l->most ? 1 : w->messages, true, now_ns);
+        reqlimit_grant(l, c, reqlimit_state(l) == LIMIT_ACTIVE || l->most ? reqlimit_batch(l, c) : w->messages, true,
+                       now_ns);
     }
     if (n == RELEASED_MOST)
         reqlimit_tick_by(l, now_ns);
@@ -574,8 +590,18 @@ static void reqlimit_tick_capacity(struct reqlimit *l, bool disturbed, uint64_t 
     l->capacity_ns = now_ns;
 }
 
+/* While answers are quick, nothing that connections have left behind is in their way. The estimate of when it is worked
+ * off says so much later: it rests on what passes, which is little while messages are held. An operator's limit counts
+ * what is in hand, however quick it is. */
+static void reqlimit_tick_left(struct reqlimit *l)
+{
+    if (!l->most && !latency_window_is_suspicious(&l->latency))
+        l->left = (struct faded_sum){0};
+}
+
 uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
 {
+    reqlimit_tick_left(l);
     struct latency_facts facts = {
         .answered = atomic_load(&l->answered),
         .answered_at_ns = atomic_load(&l->answered_ns),

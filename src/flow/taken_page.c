@@ -29,7 +29,7 @@ bool taken_page_entry(const struct taken_page *p, uint64_t index, uint64_t *ret_
         return false;
     *ret_at_ns = at_ns;
     *ret_asked_ns = asked_ns;
-    return true;
+    return at_ns != 0;
 }
 
 void taken_page_wish(struct taken_page *p, uint64_t wake_taken, bool wake_idle)

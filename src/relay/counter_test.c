@@ -358,6 +358,64 @@ static void an_application_does_without_weir(void **state)
     weir_taken_close(NULL);
 }
 
+/* Takes `n` messages; of how many the times were noted. */
+static unsigned noted(struct weir_taken *c, unsigned n)
+{
+    unsigned count = 0;
+    for (; n; n--) {
+        uint64_t index = atomic_load(&c->page->taken);
+        const struct taken_entry *e = &c->page->takes[index % TAKEN_RING];
+        weir_taken_asked(c);
+        weir_taken_took(c);
+        assert_int_equal(atomic_load(&c->page->taken), index + 1);
+        bool is = atomic_load(&e->at_ns) != 0;
+        assert_true(is == (atomic_load(&e->asked_ns) != 0));
+        count += is;
+    }
+    return count;
+}
+
+static void times_are_noted_where_that_costs_little(void **state)
+{
+    struct weir_taken *c = weir_taken_open(path);
+    assert_non_null(c);
+    c->noted_ns = UINT64_MAX / 2; /* long ago or not: messages come slowly */
+    assert_int_equal(noted(c, 1), 1);
+    noted(c, 10 * WEIR_TAKEN_SAMPLE); /* quickly */
+    assert_true(c->sparse);
+    assert_int_equal(noted(c, 10 * WEIR_TAKEN_SAMPLE), 20);
+    weir_taken_found_nothing(c, true);
+    assert_int_equal(noted(c, 1), 1);
+    c->noted_ns -= NS_PER_S; /* slowly again: known at the next that is noted */
+    noted(c, WEIR_TAKEN_SAMPLE);
+    weir_taken_close(c);
+}
+
+/* Each wish wakes Weir once, however many messages are taken until it wishes anew. */
+static void weir_is_woken_once_for_each_wish(void **state)
+{
+    struct stage *s = begin();
+    struct weir_taken *c = NULL;
+    struct app a;
+    assert_int_equal(come(s, &a), 0);
+    struct weir_taken own = {.page = a.page, .wake_fd = a.wake_fd, .woken_for = UINT64_MAX, .offered_page_fd = -1};
+    c = &own;
+    uint64_t count = 0;
+    taken_page_begin(a.page, 1);
+    atomic_store(&a.page->wake_taken, 5);
+    for (unsigned i = 0; i < 20; i++)
+        weir_taken_took(c);
+    assert_int_equal(read(a.wake_fd, &count, sizeof(count)), sizeof(count));
+    assert_int_equal(count, 1);
+    atomic_store(&a.page->wake_taken, 22);
+    for (unsigned i = 0; i < 5; i++)
+        weir_taken_took(c);
+    assert_int_equal(read(a.wake_fd, &count, sizeof(count)), sizeof(count));
+    assert_int_equal(count, 1);
+    leave(&a);
+    end(s);
+}
+
 static int make_folder(void **state)
 {
     if (!mkdtemp(folder))
@@ -387,6 +445,8 @@ int main(void)
         cmocka_unit_test(what_an_earlier_run_has_left_is_replaced),
         cmocka_unit_test(nothing_else_is_replaced),
         cmocka_unit_test(an_application_does_without_weir),
+        cmocka_unit_test(times_are_noted_where_that_costs_little),
+        cmocka_unit_test(weir_is_woken_once_for_each_wish),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

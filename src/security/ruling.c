@@ -13,7 +13,7 @@ enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over)
     return RULING_DROP;
 }
 
-static void pause_for(struct judgement *j, enum verdict reason, uint64_t wait_ns)
+void traffic_pause_for(struct judgement *j, enum verdict reason, uint64_t wait_ns)
 {
     if (wait_ns <= j->r->wait_ns)
         return;
@@ -28,13 +28,13 @@ void traffic_pause_after(struct judgement *j, gcra_word *limiter, const struct r
         return;
     uint64_t wait_ns = gcra_charge(limiter, rate, quantity, j->c->now_ns);
     if (wait_ns)
-        pause_for(j, v, wait_ns > least_ns ? wait_ns : least_ns);
+        traffic_pause_for(j, v, wait_ns > least_ns ? wait_ns : least_ns);
 }
 
 enum ruling traffic_withhold(struct judgement *j, enum verdict reason, uint64_t wait_ns)
 {
     j->t->withheld = WITHHELD_TOPIC;
-    pause_for(j, reason, wait_ns);
+    traffic_pause_for(j, reason, wait_ns);
     return RULING_WAIT;
 }
 
@@ -48,7 +48,7 @@ enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const stru
     /* A command between the frames of a message cannot be left out alone. */
     bool stuck = zmtp_is_command(&j->t->dec) && j->t->dec.in_message;
     if (l->over == ACTION_PAUSE || (l->over == ACTION_DROP && stuck)) {
-        pause_for(j, v, gcra_charge(word, &l->rate, 1, j->c->now_ns));
+        traffic_pause_for(j, v, gcra_charge(word, &l->rate, 1, j->c->now_ns));
         return RULING_PASS;
     }
     return gcra_admit(word, &l->rate, 1, j->c->now_ns) == 0 ? RULING_PASS : traffic_rule(j, v, l->over);

@@ -93,7 +93,7 @@ static uint64_t take_credit(struct judgement *j)
 static bool over_rate(struct judgement *j, const struct rate_limit *l, enum verdict v, uint64_t wait_ns)
 {
     if (l->over == ACTION_PAUSE || (j->t->curve && l->over == ACTION_DROP)) {
-        pause_for(j, v, wait_ns);
+        traffic_pause_for(j, v, wait_ns);
         return false;
     }
     if (traffic_rule(j, v, l->over) == RULING_CLOSE)
@@ -242,7 +242,7 @@ static bool reserve_wanted(struct judgement *j)
         return refuse(j, VERDICT_MESSAGE_GIVES_WAY);
     if (!may_begin(j) ||
         !unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
-        pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
+        traffic_pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
         return false;
     }
     t->reserved += t->want;
@@ -488,7 +488,7 @@ static bool on_client_frame(struct judgement *j)
         j->item = j->at;
     /* Each frame costs the application's I/O thread time, long before there is a message. */
     if (t->frames % TRAFFIC_MANY_FRAMES == 0 && t->mode == TRAFFIC_STREAM && is_stranger(j->c))
-        pause_for(j, VERDICT_PASS, TRAFFIC_MANY_FRAMES_NS);
+        traffic_pause_for(j, VERDICT_PASS, TRAFFIC_MANY_FRAMES_NS);
     return j->r->wait_ns == 0;
 }
 

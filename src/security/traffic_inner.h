@@ -29,6 +29,9 @@ enum ruling traffic_rule(struct judgement *j, enum verdict v, enum action over);
  * unit is dropped, or the connection closes. */
 enum ruling traffic_charge_unit(struct judgement *j, gcra_word *word, const struct rate_limit *l, enum verdict v);
 
+/* The connection pauses behind the current message or command, for the longest of the times that are asked for. */
+void traffic_pause_for(struct judgement *j, enum verdict reason, uint64_t wait_ns);
+
 /* Charges a limiter. Over its rate the connection pauses behind the current message or command, for at least
  * `least_ns`. So it does not pause for every few bytes, and some may pass behind the pause. */
 void traffic_pause_after(struct judgement *j, gcra_word *limiter, const struct rate *rate, uint64_t quantity,
