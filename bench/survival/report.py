@@ -2,7 +2,7 @@
 """The matrix in Markdown."""
 from .cell import AFTER_S, NEVER, RECOVERY_S, cores
 from .figures import CALM, MIB, refused
-from .row import BRIEF_S, CALM_S, LONG_S
+from .row import BRIEF_S, CALM_S, DRAWN_S, LONG_S
 
 HEADS = ["goodput", "p99, quiet -> during", "onset", "newcomers", "app memory, MiB", "p95 after", "protection, MiB", "others", "verdict"]
 ATTENTION = 6  # verdicts of Weir's that a row has room for
@@ -108,7 +108,7 @@ def explanation(rounds):
         "This machine has one core: nothing is pinned, and everything shares it."
     several = f"{rounds} rounds, contenders in turn; of each, the run whose p99 is the median." if rounds > 1 else "One round, contenders in turn."
     return f"""Each run: {CALM_S:.0f} s in which only the well-behaved are there ({BRIEF_S} s to publishers and without a flood), the flood ({LONG_S} s where it works on the
-application's time, else 2 s, or as long as the row's peers take), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has.
+application's time, {DRAWN_S} s in the rows drawn and nat, else 2 s, or as long as the row's peers take), {RECOVERY_S:.0f} s to recover, {AFTER_S} s to see whether it has.
 {pinned} {several}
 
 - goodput: work answered within 1 s, against the quiet phase

@@ -704,6 +704,34 @@ static void who_waits_for_itself_is_behind_others(void **state)
     bench_free(b);
 }
 
+/* Its asker has left fifty messages there, and the estimate of when they are worked off is far too slow. It holds others
+ * back while answers are slow, and not any longer. */
+static void messages_left_behind_count_while_answers_are_slow(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    struct latency_window *w = &b->l.latency;
+    plain_service_is(&b->l.plain, true);
+    bench_calm(b, 5 * NS_PER_S);
+    reqlimit_passed(&b->l, &b->c[8], 50, b->now_ns);
+    reqlimit_leave(&b->l, &b->c[8], b->now_ns);
+    reqlimit_join(&b->l, &b->c[8], 9, b->now_ns);
+    b->l.capacity = 0.05;
+    w->state = LATENCY_HOLDING;
+    w->window = 2;
+    w->drained = false;
+    w->held_at_ns = b->now_ns;
+    w->lately_ns = 3 * w->calm_ns + 5 * NS_PER_MS;
+    uint32_t n = 0;
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[9], 1, b->now_ns), 0);
+    reqlimit_tick(&b->l, b->now_ns + NS_PER_MS);
+    assert_null(reqlimit_woken(&b->l, &n));
+    w->lately_ns = w->calm_ns;
+    reqlimit_tick(&b->l, b->now_ns + 2 * NS_PER_MS);
+    assert_ptr_equal(reqlimit_woken(&b->l, &n), &b->c[9]);
+    assert_int_equal(n, 1);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -728,6 +756,7 @@ int main(void)
         cmocka_unit_test(workers_share_a_gate),
         cmocka_unit_test(a_backlog_of_one_holds_up_nobody_else),
         cmocka_unit_test(who_waits_for_itself_is_behind_others),
+        cmocka_unit_test(messages_left_behind_count_while_answers_are_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
