@@ -163,8 +163,8 @@ struct weir_taken {
     bool has_asked, found_nothing, sparse;
     uint64_t noted_ns, noted; /* when the times of a message were last noted, and how many had been taken then */
     uint64_t woken_for;       /* the wish of Weir for which it was woken last */
-    int wake_fd;             /* -1: none yet */
-    bool within;             /* inside a message: more parts come */
+    int wake_fd;              /* -1: none yet */
+    bool within;              /* inside a message: more parts come */
 
     _Atomic int offer; /* enum weir_taken_offer */
     int offered_page_fd, offered_wake_fd;
@@ -310,8 +310,9 @@ static inline void weir_taken_adopt(struct weir_taken *c)
     atomic_store(&c->offer, WEIR_TAKEN_NONE);
 }
 
-/* Whether the times of the next message are noted. Where messages follow one another within WEIR_TAKEN_QUICK_NS, reading
- * a clock twice for each would cost more than 2 %: there, the first after a pause and two in WEIR_TAKEN_SAMPLE are. */
+/* Whether the times of the next message are noted. Where messages follow one another within WEIR_TAKEN_QUICK_NS,
+ * reading a clock twice for each would cost more than 2 %: there, the first after a pause and two in WEIR_TAKEN_SAMPLE
+ * are. */
 static inline bool weir_taken_notes_times(const struct weir_taken *c)
 {
     return !c->sparse || c->found_nothing ||

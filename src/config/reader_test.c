@@ -150,7 +150,8 @@ static void test_unknown_keys_are_helped(void **state)
                               "\"gates\")\n");
     refused(GATE "gate: []\n", "weir.yaml:2:1: unknown key in the file: \"gate\", did you mean \"gates\"?\n");
     refused("gates:\n- listen: 'tcp://127.0.0.1:5555'\n  forward: ipc:///run/app\n  handshake: {zmtp2: true}\n",
-            "weir.yaml:4:15: unknown key in handshake: \"zmtp2\", it belongs to a gate (an item of \"gates\") itself, beside "
+            "weir.yaml:4:15: unknown key in handshake: \"zmtp2\", it belongs to a gate (an item of \"gates\") itself, "
+            "beside "
             "\"handshake\"\n");
     refused(GATE "colour: x\n", "weir.yaml:2:1: unknown key in the file: \"colour\"\n");
     refused("gates:\n"

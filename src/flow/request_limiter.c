@@ -258,8 +258,8 @@ static void reqlimit_review(struct reqlimit *l, uint64_t now_ns)
     }
 }
 
-/* How many of the first in line may go on together, after reqlimit_allows(): one, since others take turns with it. If it
- * waits alone on the counter's proof, as many as the window has room for. */
+/* How many of the first in line may go on together, after reqlimit_allows(): one, since others take turns with it. If
+ * it waits alone on the counter's proof, as many as the window has room for. */
 static uint32_t reqlimit_batch(const struct reqlimit *l, const struct reqlimit_conn *c)
 {
     const struct release_window *w = &l->release;

@@ -704,8 +704,8 @@ static void who_waits_for_itself_is_behind_others(void **state)
     bench_free(b);
 }
 
-/* Its asker has left fifty messages there, and the estimate of when they are worked off is far too slow. It holds others
- * back while answers are slow, and not any longer. */
+/* Its asker has left fifty messages there, and the estimate of when they are worked off is far too slow. It holds
+ * others back while answers are slow, and not any longer. */
 static void messages_left_behind_count_while_answers_are_slow(void **state)
 {
     struct bench *b = bench_new(false, true);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The state of one call of traffic_judge(), shared by traffic.c, ruling.c, traffic_shadow.c and subscriptions.c only. */
+/* The state of one call of traffic_judge(), shared by traffic.c, ruling.c, traffic_shadow.c and subscriptions.c only.
+ */
 #ifndef WEIR_SECURITY_TRAFFIC_INNER_H
 #define WEIR_SECURITY_TRAFFIC_INNER_H
 
