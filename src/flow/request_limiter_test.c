@@ -732,6 +732,18 @@ static void messages_left_behind_count_while_answers_are_slow(void **state)
     bench_free(b);
 }
 
+/* The application has ended while the release window waited for what it would take next. */
+static void a_counter_may_go_at_any_time(void **state)
+{
+    struct bench *b = bench_new(true, false);
+    bench_calm(b, 5 * NS_PER_S);
+    b->l.release.idle = true;
+    b->l.idle_taken = b->l.counter.taken;
+    reqlimit_attach(&b->l, NULL);
+    reqlimit_look(&b->l, b->now_ns);
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -757,6 +769,7 @@ int main(void)
         cmocka_unit_test(a_backlog_of_one_holds_up_nobody_else),
         cmocka_unit_test(who_waits_for_itself_is_behind_others),
         cmocka_unit_test(messages_left_behind_count_while_answers_are_slow),
+        cmocka_unit_test(a_counter_may_go_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,8 @@ bool taken_page_read(const struct taken_page *p, uint64_t now_ns, struct taken_v
 
 bool taken_page_entry(const struct taken_page *p, uint64_t index, uint64_t *ret_at_ns, uint64_t *ret_asked_ns)
 {
+    if (!p)
+        return false;
     const struct taken_entry *e = &p->takes[index % TAKEN_RING];
     if (index >= atomic_load_explicit(&p->taken, memory_order_acquire))
         return false;

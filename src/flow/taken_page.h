@@ -34,7 +34,8 @@ struct taken_view {
 MUST_USE bool taken_page_read(const struct taken_page *p, uint64_t now_ns, struct taken_view *ret);
 
 /* When message number `index` (0: the first of the generation) was taken, and when the application asked for it. False:
- * that is not known any more, or not yet, or was not noted. *ret_asked_ns is 0 if only that was not noted. */
+ * that is not known any more, or not yet, or was not noted. *ret_asked_ns is 0 if only that was not noted.
+ * False, too, if the page is NULL. */
 MUST_USE bool taken_page_entry(const struct taken_page *p, uint64_t index, uint64_t *ret_at_ns, uint64_t *ret_asked_ns);
 
 /* Sets when the counter wakes Weir. Read the page once more afterwards: the counter does not report earlier events. */
