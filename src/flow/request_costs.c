@@ -26,7 +26,7 @@ static double reqcost_greater(double a, double b)
 
 bool reqcost_is_lazy(const struct reqlimit *l, uint64_t now_ns)
 {
-    return l->lazy_ns && elapsed_since(l->lazy_ns, now_ns) < LAZY_FOR_NS;
+    return taken_counter_holds(&l->counter) && l->lazy_ns && elapsed_since(l->lazy_ns, now_ns) < LAZY_FOR_NS;
 }
 
 double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c)
@@ -305,7 +305,7 @@ uint32_t reqcost_credit(const struct reqlimit *l, const struct reqlimit_conn *c)
 static bool reqcost_waits_for_itself(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)
 {
     return l->latency.state == LATENCY_HOLDING && !l->latency.drained && atomic_load(&c->in_hand) &&
-           !(taken_counter_holds(&l->counter) && reqcost_is_lazy(l, now_ns));
+           !reqcost_is_lazy(l, now_ns);
 }
 
 int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint64_t now_ns)

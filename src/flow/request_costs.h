@@ -43,7 +43,8 @@
 
 #include "flow/request_limiter.h"
 
-/* Whether the application was lately (10 s) seen to leave messages in its pipes. Then it works on what it takes. */
+/* Whether the counter is believed and the application was lately (10 s) seen to leave messages in its pipes. Then it
+ * works on what it takes, and the counter tells more than latency. */
 bool reqcost_is_lazy(const struct reqlimit *l, uint64_t now_ns);
 
 /* The expected cost of one message of the connection, in nanoseconds. */

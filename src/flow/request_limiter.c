@@ -138,7 +138,7 @@ static bool reqlimit_allows(struct reqlimit *l, const struct reqlimit_conn *c, u
     if (reqlimit_state(l) != LIMIT_ACTIVE)
         return true;
     bool counter = taken_counter_holds(&l->counter);
-    if (l->plain.state == PLAIN_YES && !(counter && reqcost_is_lazy(l, now_ns)) && !atomic_load(&c->silent) &&
+    if (l->plain.state == PLAIN_YES && !reqcost_is_lazy(l, now_ns) && !atomic_load(&c->silent) &&
         !latency_window_allows(&l->latency, reqlimit_ahead(l, c, now_ns)))
         return false;
     l->by_counter = counter;

@@ -661,17 +661,25 @@ static void workers_share_a_gate(void **state)
     bench_free(s.b);
 }
 
-/* Before anything was held, one connection sent hundreds of messages. libzmq serves connections in turn. So another
- * connection with nothing in hand does not wait for all of these. */
-static void a_backlog_of_one_holds_up_nobody_else(void **state)
+/* Connection 8 has poured `n` messages into a plain service, without a counter, before anything was held; two may be in
+ * hand now. */
+static struct bench *bench_with_backlog(uint32_t n)
 {
     struct bench *b = bench_new(false, true);
     plain_service_is(&b->l.plain, true);
     bench_calm(b, 5 * NS_PER_S);
-    reqlimit_passed(&b->l, &b->c[8], 700, b->now_ns);
+    reqlimit_passed(&b->l, &b->c[8], n, b->now_ns);
     b->l.latency.state = LATENCY_HOLDING;
     b->l.latency.window = 2;
     b->l.latency.drained = false;
+    return b;
+}
+
+/* Before anything was held, one connection sent hundreds of messages. libzmq serves connections in turn. So another
+ * connection with nothing in hand does not wait for all of these. */
+static void a_backlog_of_one_holds_up_nobody_else(void **state)
+{
+    struct bench *b = bench_with_backlog(700);
     assert_int_equal(reqlimit_state(&b->l), LIMIT_ACTIVE);
     assert_int_equal(reqlimit_offer(&b->l, &b->c[8], 1, b->now_ns), 0);
     assert_int_equal(reqlimit_offer(&b->l, &b->c[9], 1, b->now_ns), 1);
@@ -684,13 +692,7 @@ static void a_backlog_of_one_holds_up_nobody_else(void **state)
  * newcomers do not wait with it. */
 static void who_waits_for_itself_is_behind_others(void **state)
 {
-    struct bench *b = bench_new(false, true);
-    plain_service_is(&b->l.plain, true);
-    bench_calm(b, 5 * NS_PER_S);
-    reqlimit_passed(&b->l, &b->c[8], 700, b->now_ns);
-    b->l.latency.state = LATENCY_HOLDING;
-    b->l.latency.window = 2;
-    b->l.latency.drained = false;
+    struct bench *b = bench_with_backlog(700);
     assert_int_equal(reqlimit_offer(&b->l, &b->c[8], 1, b->now_ns), 0);
     reqlimit_passed(&b->l, &b->c[9], 1, b->now_ns); /* the window is full: two are busy */
     b->c[8].waiter.since -= (uint32_t)(60 * NS_PER_S >> COARSE_SHIFT);
@@ -708,17 +710,11 @@ static void who_waits_for_itself_is_behind_others(void **state)
  * others back while answers are slow, and not any longer. */
 static void messages_left_behind_count_while_answers_are_slow(void **state)
 {
-    struct bench *b = bench_new(false, true);
+    struct bench *b = bench_with_backlog(50);
     struct latency_window *w = &b->l.latency;
-    plain_service_is(&b->l.plain, true);
-    bench_calm(b, 5 * NS_PER_S);
-    reqlimit_passed(&b->l, &b->c[8], 50, b->now_ns);
     reqlimit_leave(&b->l, &b->c[8], b->now_ns);
     reqlimit_join(&b->l, &b->c[8], 9, b->now_ns);
     b->l.capacity = 0.05;
-    w->state = LATENCY_HOLDING;
-    w->window = 2;
-    w->drained = false;
     w->held_at_ns = b->now_ns;
     w->lately_ns = 3 * w->calm_ns + 5 * NS_PER_MS;
     uint32_t n = 0;
