@@ -99,33 +99,56 @@ static void write_metrics(struct text_out *o)
             write_metric(o, metric_reading_info((enum metric_reading)r));
 }
 
-static void write_verdicts(struct text_out *o)
+/* A link to the key's place in config.md: the anchor of a heading has no dots. */
+static void write_key(struct text_out *o, const char *key)
+{
+    text_out_str(o, "[");
+    write_code(o, key);
+    text_out_str(o, "](config.md#");
+    for (const char *s = key; *s; s++)
+        if (*s != '.')
+            text_out_bytes(o, s, 1);
+    text_out_str(o, ")");
+}
+
+static void write_verdict(struct text_out *o, const struct verdict_info *info)
 {
     static const char *const kinds[] = {[OFFENCE_NONE] = "",
                                         [OFFENCE_MISTAKE] = "mistake",
                                         [OFFENCE_PROTOCOL] = "protocol",
                                         [OFFENCE_EXCESS] = "excess"};
-    text_out_str(o, "<!-- Generated from src/policy/verdict.h; see src/admin/docs_gen.c. -->\n"
-                    "# Verdicts\n\n"
-                    "Every judgement that Weir can pass on a peer. The label is the value of `verdict` in the metric\n"
-                    "`weir_verdicts_total` and stands in the log. Strikes are what one such offence adds to the score "
-                    "of its source;\n"
-                    "with 0 it is no offence. A mistake is\n"
-                    "held against nobody; protocol is what no honest libzmq peer can send, excess a limit that was "
-                    "broken.\n\n"
-                    "| label | kind | strikes | meaning |\n|---|---|---:|---|\n");
-    for (unsigned v = 0; v < VERDICT_COUNT; v++) {
-        const struct verdict_info *info = verdict_info((enum verdict)v);
-        text_out_str(o, "| ");
-        write_code(o, info->label);
-        text_out_str(o, " | ");
-        text_out_str(o, kinds[info->kind]);
-        text_out_str(o, " | ");
-        text_out_u64(o, info->strikes);
-        text_out_str(o, " | ");
-        write_prose(o, info->sentence);
-        text_out_str(o, " |\n");
-    }
+    text_out_str(o, "| ");
+    write_code(o, info->label);
+    text_out_str(o, " | ");
+    text_out_str(o, kinds[info->kind]);
+    text_out_str(o, " | ");
+    text_out_u64(o, info->strikes);
+    text_out_str(o, " | ");
+    if (info->key)
+        write_key(o, info->key);
+    text_out_str(o, " | ");
+    if (info->rule != RULE_NONE)
+        write_code(o, rule_section(info->rule));
+    text_out_str(o, " | ");
+    write_prose(o, info->sentence);
+    text_out_str(o, " |\n");
+}
+
+static void write_verdicts(struct text_out *o)
+{
+    text_out_str(
+        o, "<!-- Generated from src/policy/verdict.h; see src/admin/docs_gen.c. -->\n"
+           "# Verdicts\n\n"
+           "Every judgement that Weir can pass on a peer. The label is the value of `verdict` in the metric\n"
+           "`weir_verdicts_total` and stands in the log. Strikes are what one such offence adds to the score "
+           "of its source;\n"
+           "with 0 it is no offence. A mistake is\n"
+           "held against nobody; protocol is what no honest libzmq peer can send, excess a limit that was "
+           "broken. The key\nis the one that decides. Where a rule is named, its `enforce` can put it into shadow or "
+           "switch it off;\nthe others are always in force.\n\n"
+           "| label | kind | strikes | key | rule | meaning |\n|---|---|---:|---|---|---|\n");
+    for (unsigned v = 0; v < VERDICT_COUNT; v++)
+        write_verdict(o, verdict_info((enum verdict)v));
 }
 
 static void write_fields_of(struct text_out *o, unsigned fields)

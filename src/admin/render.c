@@ -181,7 +181,7 @@ static void write_shadow_verdicts(struct text_out *o, const struct render_view *
     for (size_t i = 0; i < v->gate_count; i++) {
         for (unsigned verdict = 0; verdict < VERDICT_COUNT; verdict++) {
             const char *const values[] = {v->gates[i].name, verdict_info((enum verdict)verdict)->label};
-            if (rule_of_verdict((enum verdict)verdict) != RULE_COUNT)
+            if (verdict_info((enum verdict)verdict)->rule != RULE_NONE)
                 prometheus_sample(o, m, values, v->gates[i].shadow_verdicts[verdict]);
         }
     }

@@ -94,7 +94,7 @@ static void every_cell_and_verdict_of_every_gate_once(void **state)
             ASSERT_LINE(text, "weir_verdicts_total{gate=\"%s\",verdict=\"%s\"} %llu", gate->name,
                         verdict_info((enum verdict)w)->label, (unsigned long long)gate->verdicts[w]);
         for (unsigned w = 0; w < VERDICT_COUNT; w++)
-            if (rule_of_verdict((enum verdict)w) != RULE_COUNT)
+            if (verdict_info((enum verdict)w)->rule != RULE_NONE)
                 ASSERT_LINE(text, "weir_shadow_verdicts_total{gate=\"%s\",verdict=\"%s\"} %llu", gate->name,
                             verdict_info((enum verdict)w)->label, (unsigned long long)gate->shadow_verdicts[w]);
         ASSERT_LINE(text, "weir_upstream_up{gate=\"%s\"} 1", gate->name);
@@ -213,7 +213,7 @@ static void series_depend_on_gates_and_classes_alone(void **state)
 
     free(none);
     for (unsigned w = 0; w < VERDICT_COUNT; w++)
-        shadows += rule_of_verdict((enum verdict)w) != RULE_COUNT;
+        shadows += verdict_info((enum verdict)w)->rule != RULE_NONE;
     for (size_t gates = 1; gates <= FAKE_GATES_MAX; gates += 21) {
         v = view(gates);
         size_t classes = 0;

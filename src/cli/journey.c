@@ -42,38 +42,6 @@ static bool is_over(const struct journey *j)
     return j->decides && j->decides->outcome == JOURNEY_CLOSED;
 }
 
-static const char *key_of(enum verdict v)
-{
-    switch (v) {
-    case VERDICT_FRAME_TOO_LARGE:
-        return "message.frame";
-    case VERDICT_MESSAGE_TOO_LARGE:
-        return "message.size";
-    case VERDICT_TOO_MANY_FRAMES:
-        return "message.frames";
-    case VERDICT_OVER_MESSAGES:
-        return "source.messages.rate";
-    case VERDICT_OVER_BYTES:
-        return "source.bytes.rate";
-    case VERDICT_SUBSCRIBER_MESSAGE:
-        return "subscriptions.messages.rate";
-    case VERDICT_OVER_SUBSCRIBER_MESSAGES:
-        return "subscriptions.messages.total_rate";
-    case VERDICT_TOPIC_TOO_LONG:
-        return "subscriptions.topic";
-    case VERDICT_TOPICS_TOO_LARGE:
-        return "subscriptions.source_bytes";
-    case VERDICT_TOPICS_FULL:
-        return "subscriptions.trie_bytes";
-    case VERDICT_OVER_SUBSCRIPTIONS:
-        return "subscriptions.rate";
-    case VERDICT_OVER_TOTAL_SUBSCRIPTIONS:
-        return "subscriptions.total_rate";
-    default:
-        return NULL;
-    }
-}
-
 static enum journey_outcome outcome_of(enum trial_fate f)
 {
     static const enum journey_outcome outcomes[] = {
@@ -223,8 +191,8 @@ static void walk_topic(struct journey *j, const struct journey_question *q, stru
     struct trial_result r = trial_subscribe(t, q->topic.at, q->topic.len);
     enum verdict v = r.fate == TRIAL_PASSES ? trial_shadow(t) : r.verdict;
     if (r.fate != TRIAL_PASSES || v != VERDICT_PASS)
-        step(j, key_of(v), r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v, "a topic of %zu bytes",
-             q->topic.len);
+        step(j, verdict_info(v)->key, r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v,
+             "a topic of %zu bytes", q->topic.len);
     else
         step(j, "subscriptions.topic", JOURNEY_PASSES, VERDICT_PASS, "a topic of %zu bytes", q->topic.len);
 }
@@ -240,9 +208,9 @@ static void list_sizes(struct journey *j, const struct journey_question *q, enum
         if (!limits_hold(&j->force, RULE_MESSAGE))
             return;
         if (order[i] == VERDICT_TOO_MANY_FRAMES)
-            step(j, key_of(order[i]), JOURNEY_PASSES, VERDICT_PASS, "%u", q->frames);
+            step(j, verdict_info(order[i])->key, JOURNEY_PASSES, VERDICT_PASS, "%u", q->frames);
         else
-            step(j, key_of(order[i]), JOURNEY_PASSES, VERDICT_PASS, "%s",
+            step(j, verdict_info(order[i])->key, JOURNEY_PASSES, VERDICT_PASS, "%s",
                  order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
     }
 }
@@ -256,8 +224,9 @@ static void walk_message(struct journey *j, const struct journey_question *q, st
     list_sizes(j, q, v);
     if (v == VERDICT_PASS)
         return;
-    step(j, key_of(v), r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v, "a message of %s in %u frame%s",
-         units_format_bytes(size, sizeof(size), q->size), q->frames, q->frames == 1 ? "" : "s");
+    step(j, verdict_info(v)->key, r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v,
+         "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
+         q->frames == 1 ? "" : "s");
 }
 
 /* How many of the messages pass before something happens to one; and the first verdict in shadow, if any. */
@@ -309,10 +278,10 @@ static void walk_rate(struct journey *j, const struct journey_question *q, struc
     static const char *const limited[] = {"source.messages.rate", "source.bytes.rate"};
     struct run run = run_at_rate(t, q, m);
     if (run.shadow != VERDICT_PASS)
-        say_run(j, key_of(run.shadow), JOURNEY_SHADOW, run.shadow, run.shadow_passed,
+        say_run(j, verdict_info(run.shadow)->key, JOURNEY_SHADOW, run.shadow, run.shadow_passed,
                 (uint64_t)((unsigned __int128)run.shadow_passed * q->rate.period_ns / q->rate.count));
     if (run.result.fate != TRIAL_PASSES) {
-        say_run(j, key_of(run.result.verdict), outcome_of(run.result.fate), run.result.verdict, run.passed,
+        say_run(j, verdict_info(run.result.verdict)->key, outcome_of(run.result.fate), run.result.verdict, run.passed,
                 run.after_ns);
         return;
     }

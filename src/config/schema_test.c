@@ -5,6 +5,7 @@
 #include "base/attr.h"
 #include "config/reference.h"
 #include "config/value.h"
+#include "policy/verdict.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -218,6 +219,24 @@ static char *read_page(const char *path)
     return page;
 }
 
+static void test_verdicts_name_keys_that_exist(void **state)
+{
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        const char *key = verdict_info((enum verdict)v)->key;
+        if (key && !schema_find(&schema_gate, key) && !schema_find(&schema_top, key))
+            fail_msg("%s names the key \"%s\"", verdict_info((enum verdict)v)->label, key);
+    }
+}
+
+static void test_rules_are_sections_with_enforce(void **state)
+{
+    for (int r = 0; r < RULE_COUNT; r++) {
+        char path[SCHEMA_PATH_MAX];
+        snprintf(path, sizeof(path), "%s.enforce", rule_section((enum rule)r));
+        assert_non_null(schema_find(&schema_gate, path));
+    }
+}
+
 static void test_the_committed_reference_is_current(void **state)
 {
     char *written, *committed = read_page(CONFIG_REFERENCE_FILE);
@@ -254,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_defaults_of_a_class),
         cmocka_unit_test(test_defaults_of_sources_and_subscriptions),
         cmocka_unit_test(test_socket_types_have_names),
+        cmocka_unit_test(test_verdicts_name_keys_that_exist),
+        cmocka_unit_test(test_rules_are_sections_with_enforce),
         cmocka_unit_test(test_the_committed_reference_is_current),
         cmocka_unit_test(test_the_reference_has_every_row),
     };

@@ -19,52 +19,6 @@ enum enforcement enforcement_of(uint32_t enforce, unsigned lot)
     return lot < ENFORCE_LOTS - enforce ? ENFORCEMENT_ON : ENFORCEMENT_SHADOW;
 }
 
-const char *rule_section(enum rule r)
-{
-    static const char *const sections[] = {
-#define RULE_SECTION(NAME, section) [RULE_##NAME] = (section),
-        RULES(RULE_SECTION)
-#undef RULE_SECTION
-    };
-    return sections[r];
-}
-
-enum rule rule_of_verdict(enum verdict v)
-{
-    switch (v) {
-    case VERDICT_FRAME_TOO_LARGE:
-    case VERDICT_MESSAGE_TOO_LARGE:
-    case VERDICT_TOO_MANY_FRAMES:
-    case VERDICT_MESSAGE_TOO_SLOW:
-        return RULE_MESSAGE;
-    case VERDICT_TOO_MANY_CONNECTIONS:
-    case VERDICT_TOO_MANY_HALF_OPEN:
-    case VERDICT_OVER_CONNECTION_RATE:
-        return RULE_CONNECTIONS;
-    case VERDICT_OVER_MESSAGES:
-        return RULE_MESSAGES;
-    case VERDICT_OVER_BYTES:
-        return RULE_BYTES;
-    case VERDICT_OVER_COMMANDS:
-        return RULE_COMMANDS;
-    case VERDICT_SUBSCRIPTIONS_TOO_MANY:
-    case VERDICT_TOPIC_TOO_LONG:
-    case VERDICT_TOPICS_TOO_LARGE:
-    case VERDICT_OVER_SUBSCRIPTIONS:
-        return RULE_SUBSCRIPTIONS;
-    case VERDICT_SUBSCRIBER_MESSAGE:
-        return RULE_SUBSCRIBER_MESSAGES;
-    case VERDICT_SLOW_READER:
-        return RULE_SLOW_READER;
-    case VERDICT_DUPLICATE_ROUTING_ID:
-        return RULE_ROUTING_IDS;
-    case VERDICT_BANNED:
-        return RULE_BAN;
-    default:
-        return RULE_COUNT;
-    }
-}
-
 void enforce_key(struct hash_key *ret, const char *text)
 {
     /* Any constants do: they only keep these hashes apart from others of the same text. */

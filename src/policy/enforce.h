@@ -19,6 +19,7 @@
 
 #include "base/attr.h"
 #include "base/hash.h"
+#include "policy/rule.h"
 #include "policy/source.h"
 #include "policy/verdict.h"
 
@@ -26,26 +27,6 @@
 #include <stdint.h>
 
 struct limits;
-
-/* RULE(NAME, section): the section of the configuration whose keys it has */
-#define RULES(RULE)                                                                                                    \
-    RULE(MESSAGE, "message")                                                                                           \
-    RULE(CONNECTIONS, "source.connections")                                                                            \
-    RULE(MESSAGES, "source.messages")                                                                                  \
-    RULE(BYTES, "source.bytes")                                                                                        \
-    RULE(COMMANDS, "source.commands")                                                                                  \
-    RULE(SUBSCRIPTIONS, "subscriptions")                                                                               \
-    RULE(SUBSCRIBER_MESSAGES, "subscriptions.messages")                                                                \
-    RULE(SLOW_READER, "slow_reader")                                                                                   \
-    RULE(ROUTING_IDS, "routing_ids")                                                                                   \
-    RULE(BAN, "ban")
-
-enum rule {
-#define RULE_ENUM(NAME, section) RULE_##NAME,
-    RULES(RULE_ENUM)
-#undef RULE_ENUM
-        RULE_COUNT /* also: of a verdict that belongs to none */
-};
 
 #define ENFORCE_LOTS 100u
 
@@ -62,10 +43,6 @@ enum enforcement { ENFORCEMENT_ON, ENFORCEMENT_SHADOW, ENFORCEMENT_OFF };
 
 /* The meaning of `enforce` (0 to ENFORCE_OFF) for the sources of a lot. */
 enum enforcement enforcement_of(uint32_t enforce, unsigned lot);
-
-/* The section of a rule, and the rule that a verdict comes from; RULE_COUNT: from none, it is always in force. */
-const char *rule_section(enum rule r);
-enum rule rule_of_verdict(enum verdict v);
 
 /* Makes the key of the lots from a text. */
 void enforce_key(struct hash_key *ret, const char *text);

@@ -2,8 +2,13 @@
 #include "policy/verdict.h"
 
 static const struct verdict_info table[VERDICT_COUNT] = {
-#define VERDICT_ROW(NAME, text, what, points, words)                                                                   \
-    [VERDICT_##NAME] = {.label = (text), .sentence = (words), .kind = OFFENCE_##what, .strikes = (points)},
+#define VERDICT_ROW(NAME, text, what, points, of, where, words)                                                        \
+    [VERDICT_##NAME] = {.label = (text),                                                                               \
+                        .sentence = (words),                                                                           \
+                        .kind = OFFENCE_##what,                                                                        \
+                        .strikes = (points),                                                                           \
+                        .rule = RULE_##of,                                                                             \
+                        .key = (where)},
     VERDICTS(VERDICT_ROW)
 #undef VERDICT_ROW
 };

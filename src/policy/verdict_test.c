@@ -48,7 +48,7 @@ static void labels_and_sentences_are_unique(void **state)
 static void labels_follow_the_constants(void **state)
 {
     static const char *const names[] = {
-#define VERDICT_NAME(NAME, label, kind, strikes, sentence) #NAME,
+#define VERDICT_NAME(NAME, label, kind, strikes, rule, key, sentence) #NAME,
         VERDICTS(VERDICT_NAME)
 #undef VERDICT_NAME
     };
@@ -107,6 +107,52 @@ static void sentences_are_plain_text(void **state)
     }
 }
 
+/* A rule lifts the limits of its section only: the key of each of its verdicts stands there. */
+static void rules_have_verdicts_of_their_section(void **state)
+{
+    bool has_verdict[RULE_COUNT] = {false};
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        const struct verdict_info *info = verdict_info((enum verdict)v);
+        if (info->rule == RULE_NONE)
+            continue;
+        const char *section = rule_section(info->rule);
+        has_verdict[info->rule] = true;
+        assert_non_null(info->key);
+        assert_int_equal(strncmp(info->key, section, strlen(section)), 0);
+        assert_int_equal(info->key[strlen(section)], '.');
+    }
+    for (int r = 0; r < RULE_COUNT; r++)
+        assert_true(has_verdict[r]);
+}
+
+/* The first word of the form "source.messages", or NULL. */
+static const char *word_with_a_dot(const char *s)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+    for (; s; s = strchr(s, ' ') ? strchr(s, ' ') + 1 : NULL) {
+        size_t first = strspn(s, letters);
+        if (first && s[first] == '.' && strspn(s + first + 1, letters))
+            return s;
+    }
+    return NULL;
+}
+
+/* "source.messages" for the key source.messages.rate. */
+static void sentences_name_the_key_of_their_row(void **state)
+{
+    unsigned named = 0;
+    for (int v = 0; v < VERDICT_COUNT; v++) {
+        const struct verdict_info *info = verdict_info((enum verdict)v);
+        const char *word = word_with_a_dot(info->sentence);
+        if (!word)
+            continue;
+        named++;
+        assert_non_null(info->key);
+        assert_int_equal(strncmp(word, info->key, strcspn(word, " ,)")), 0);
+    }
+    assert_true(named > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +163,8 @@ int main(void)
         cmocka_unit_test(sentences_are_plain_text),
         cmocka_unit_test(offences_are_of_the_protocol_or_of_excess),
         cmocka_unit_test(mistakes_are_no_offences),
+        cmocka_unit_test(rules_have_verdicts_of_their_section),
+        cmocka_unit_test(sentences_name_the_key_of_their_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
