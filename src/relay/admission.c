@@ -14,7 +14,7 @@ _Static_assert(CLASS_PRIORITIES <= FAIR_PRIORITIES, "each priority has a line");
 
 static uint64_t now_of(const struct session *s)
 {
-    return s->wg->worker->now_ns;
+    return s->wg->worker->loop.now_ns;
 }
 
 static struct session *session_of(struct reqlimit_conn *c)
@@ -43,8 +43,8 @@ static void hand_out(struct gate_limiter *g)
     for (struct reqlimit_conn *c; (c = reqlimit_next_woken(&g->limit));) {
         struct worker_gate *wg = session_of(c)->wg;
         list_push(&wg->woken, &c->woken);
-        if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->asleep))
-            worker_signal(wg->worker, &wg->worker->turns);
+        if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->loop.asleep))
+            loop_signal(&wg->worker->loop, &wg->worker->turns);
     }
 }
 
@@ -63,7 +63,7 @@ static void tell_no_progress(struct worker_gate *wg, uint64_t count)
     char detail[64];
     snprintf(detail, sizeof(detail), "%llu since the start", (unsigned long long)count);
     event_log_gate(wg, EVENT_HOLD_WITHOUT_PROGRESS, 0, detail);
-    LOG_LIMITED(&g->notice, wg->worker->now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&g->notice, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
                 "gate %s: messages were held although the application had nothing to do (%s); such a hold ends by "
                 "itself, see weir_holds_without_progress_total",
                 wg->gate->config->name, detail);
@@ -72,7 +72,7 @@ static void tell_no_progress(struct worker_gate *wg, uint64_t count)
 /* While any connection is active, the limiter is looked at from time to time. */
 static void unlock(struct gate_limiter *g, struct worker_gate *wg)
 {
-    uint64_t tick_ns = g->limit.tick_ns, now_ns = wg->worker->now_ns;
+    uint64_t tick_ns = g->limit.tick_ns, now_ns = wg->worker->loop.now_ns;
     if (now_ns >= tick_ns)
         tick_ns = reqlimit_tick(&g->limit, now_ns);
     hand_out(g);
@@ -84,13 +84,13 @@ static void unlock(struct gate_limiter *g, struct worker_gate *wg)
         tell_no_progress(wg, no_progress);
     struct timer *t = &wg->limiter_tick.timer;
     if (active && (t->expires_ns == 0 || tick_ns < t->expires_ns))
-        timer_arm(&wg->worker->timers, t, tick_ns);
+        timer_arm(&wg->worker->loop.timers, t, tick_ns);
 }
 
 void admission_look(struct worker_gate *wg)
 {
     struct gate_limiter *g = &wg->gate->limiter;
-    reqlimit_look(lock(g), wg->worker->now_ns);
+    reqlimit_look(lock(g), wg->worker->loop.now_ns);
     unlock(g, wg);
 }
 

@@ -30,13 +30,13 @@ struct stuck {
 void banned_tell_all(struct worker **workers, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        worker_signal(workers[i], &workers[i]->bans_changed);
+        loop_signal(&workers[i]->loop, &workers[i]->bans_changed);
 }
 
 static void note_ban(struct session *s, const struct ban *b, enum verdict v)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     char who[NETWORK_TEXT_MAX];
     LOG_LIMITED(&g->ban_notices[b->reason], now_ns, LOG_LEVEL_WARN,
                 "gate %s: %s is banned for %llu s (%s, ban %u); the last offence: %s (%s)", g->config->name,
@@ -50,14 +50,14 @@ bool banned_enter(struct bans *t, const struct session *s, const struct ban_term
 {
     struct network who = network_of(&s->addr, s->addr.kind == ADDR_V6 ? 64 : 32);
     enum ban_reason reason = verdict_offence(v) == OFFENCE_EXCESS ? BAN_REASON_EXCESS : BAN_REASON_PROTOCOL;
-    return bans_punish(t, &who, terms, reason, random, s->wg->worker->now_ns, ret);
+    return bans_punish(t, &who, terms, reason, random, s->wg->worker->loop.now_ns, ret);
 }
 
 void banned_punish(struct session *s, enum verdict v)
 {
     struct gate *g = s->wg->gate;
     struct worker *w = s->wg->worker;
-    uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->now_ns, s->id}, 2 * sizeof(uint64_t));
+    uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->loop.now_ns, s->id}, 2 * sizeof(uint64_t));
     struct ban b;
     if (!banned_enter(g->bans, s, &session_limits(s)->ban.terms, v, random, &b))
         return;
@@ -68,7 +68,7 @@ void banned_punish(struct session *s, enum verdict v)
 
 static bool find_ban(const struct worker_gate *wg, const struct addr *addr, struct ban *ret)
 {
-    if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->now_ns, ret) ||
+    if (!wg->gate->bans || !bans_find(wg->gate->bans, addr, wg->worker->loop.now_ns, ret) ||
         networks_contain(&wg->policy->limits.ban.exempt, addr))
         return false;
     return limits_hold(shadow_limits_of(wg, addr), RULE_BAN) || !shadow_may_pardon(ret);
@@ -149,7 +149,7 @@ static struct stuck *stuck_new(struct worker_gate *wg, int fd, const struct addr
 static void keep_until(struct stuck *t, uint64_t until_ns)
 {
     struct worker *w = t->wg->worker;
-    timer_arm(&w->timers, &t->alarm.timer, until_ns);
+    timer_arm(&w->loop.timers, &t->alarm.timer, until_ns);
     t->swept = w->sweep.round;
     list_push(&w->tarpit, &t->in_worker);
     cell_add(t->wg->cells, CELL_TARPITTED, 1);
@@ -159,7 +159,7 @@ static void keep_until(struct stuck *t, uint64_t until_ns)
 bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uint64_t until_ns)
 {
     struct stuck *t = stuck_new(wg, fd, addr);
-    if (t && worker_watch(wg->worker, &t->watch, EPOLLRDHUP) == 0) {
+    if (t && loop_watch(&wg->worker->loop, &t->watch, EPOLLRDHUP) == 0) {
         t->banned = true;
         keep_until(t, until_ns);
         return true;
@@ -182,8 +182,8 @@ bool banned_keep(struct session *s, uint64_t for_ns)
     if (!t)
         return false;
     s->front.watch.fd = -1;
-    worker_watch_again(w, &t->watch, EPOLLRDHUP);
-    keep_until(t, w->now_ns + for_ns);
+    loop_watch_again(&w->loop, &t->watch, EPOLLRDHUP);
+    keep_until(t, w->loop.now_ns + for_ns);
     net_discard(t->watch.fd);
     return true;
 }
@@ -211,7 +211,7 @@ bool banned_look_at_tarpit(struct worker *w, unsigned most)
         list_del(&t->in_worker);
         list_push(&w->tarpit, &t->in_worker);
         if (t->banned && !banned_is(t->wg, &t->addr, &until_ns))
-            timer_arm(&w->timers, &t->alarm.timer, w->now_ns);
+            timer_arm(&w->loop.timers, &t->alarm.timer, w->loop.now_ns);
     }
     return false;
 }
@@ -222,13 +222,13 @@ static void spare(struct session *s, const struct ban *b)
 {
     struct worker *w = s->wg->worker;
     char who[NETWORK_TEXT_MAX];
-    if (!bans_lift(s->wg->gate->bans, &b->who, w->now_ns))
+    if (!bans_lift(s->wg->gate->bans, &b->who, w->loop.now_ns))
         return;
-    LOG_LIMITED(&s->wg->gate->spared_notice, w->now_ns, LOG_LEVEL_INFO,
+    LOG_LIMITED(&s->wg->gate->spared_notice, w->loop.now_ns, LOG_LEVEL_INFO,
                 "gate %s: the ban of %s is lifted: a connection of it is in good order", s->wg->gate->config->name,
                 network_format(who, sizeof(who), &b->who));
     /* Other workers know that from now on, too. */
-    source_note_good(s->source, w->now_ns);
+    source_note_good(s->source, w->loop.now_ns);
     probation_begin(s, VERDICT_BANNED);
     banned_tell_all(w->all, w->all_count);
 }

@@ -14,15 +14,15 @@ static void look_at(struct worker_gate *wg, uint64_t at_ns)
 {
     struct timer *t = &wg->connect_next.timer;
     if (t->expires_ns == 0 || at_ns < t->expires_ns)
-        timer_arm(&wg->worker->timers, t, at_ns);
+        timer_arm(&wg->worker->loop.timers, t, at_ns);
 }
 
 static void begin(struct worker_gate *wg, struct connect *c)
 {
     struct worker *w = wg->worker;
     c->turn = CONNECT_HAS_TURN;
-    c->counts_ns = w->now_ns + CONNECT_NS;
-    wg->connect_again_ns = w->now_ns + CONNECT_PACE_NS;
+    c->counts_ns = w->loop.now_ns + CONNECT_NS;
+    wg->connect_again_ns = w->loop.now_ns + CONNECT_PACE_NS;
     list_push(&wg->connecting, &c->node);
     wg->connecting_count++;
     look_at(wg, c->counts_ns);
@@ -68,7 +68,7 @@ static void next(struct worker_gate *wg)
 {
     for (struct list *line; wg->connecting_count < CONNECTS_AT_ONCE && (line = line_of_turn(wg));) {
         bool paced = connects_are_paced(wg);
-        if (paced && wg->worker->now_ns < wg->connect_again_ns) {
+        if (paced && wg->worker->loop.now_ns < wg->connect_again_ns) {
             look_at(wg, wg->connect_again_ns);
             return;
         }
@@ -98,7 +98,7 @@ void connects_give_back(struct worker_gate *wg, struct connect *c)
 void connects_on_alarm(struct alarm *a)
 {
     struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, connect_next));
-    uint64_t now = wg->worker->now_ns;
+    uint64_t now = wg->worker->loop.now_ns;
     while (!list_empty(&wg->connecting)) {
         struct connect *oldest = LIST_ENTRY(wg->connecting.next, struct connect, node);
         if (oldest->counts_ns > now) {

@@ -56,7 +56,7 @@ void counter_note(struct counter *c, enum counter_notice n, const struct addr *w
         event_log_counter(c->wg, sentences[n]);
     if (who)
         addr_format(text, sizeof(text), who);
-    LOG_LIMITED(&c->notices[n], c->wg->worker->now_ns, level, "gate %s: %s%s%s", c->wg->gate->config->name,
+    LOG_LIMITED(&c->notices[n], c->wg->worker->loop.now_ns, level, "gate %s: %s%s%s", c->wg->gate->config->name,
                 sentences[n], who ? " from " : "", text);
 }
 
@@ -80,7 +80,7 @@ static void tell_state(struct counter *c, enum taken_state now)
 static void count_taken(struct counter *c)
 {
     struct taken_view v;
-    if (!taken_page_read(c->page, c->wg->worker->now_ns, &v))
+    if (!taken_page_read(c->page, c->wg->worker->loop.now_ns, &v))
         return;
     if (v.taken > c->taken && v.taken - c->taken <= UINT32_MAX)
         cell_add(c->wg->cells, CELL_COUNTER_TAKEN, v.taken - c->taken);
@@ -98,7 +98,7 @@ static void on_look(struct alarm *a)
 {
     struct counter *c = COUNTER_OF(look, a);
     take_stock(c);
-    timer_arm(&c->wg->worker->timers, &c->look.timer, c->wg->worker->now_ns + COUNTER_LOOK_NS);
+    timer_arm(&c->wg->worker->loop.timers, &c->look.timer, c->wg->worker->loop.now_ns + COUNTER_LOOK_NS);
 }
 
 /* ---- wake-ups ---- */
@@ -106,7 +106,7 @@ static void on_look(struct alarm *a)
 static void on_wake_again(struct alarm *a)
 {
     struct counter *c = COUNTER_OF(wake_again, a);
-    worker_watch_again(c->wg->worker, &c->wake, EPOLLIN);
+    loop_watch_again(&c->wg->worker->loop, &c->wake, EPOLLIN);
     look(c);
 }
 
@@ -114,10 +114,10 @@ void counter_on_wake(struct counter *c)
 {
     struct worker *w = c->wg->worker;
     look(c);
-    if (gcra_charge(&c->wakes, &wakes, 1, w->now_ns) == 0)
+    if (gcra_charge(&c->wakes, &wakes, 1, w->loop.now_ns) == 0)
         return;
-    worker_watch_again(w, &c->wake, 0);
-    timer_arm(&w->timers, &c->wake_again.timer, w->now_ns + COUNTER_PAUSE_NS);
+    loop_watch_again(&w->loop, &c->wake, 0);
+    timer_arm(&w->loop.timers, &c->wake_again.timer, w->loop.now_ns + COUNTER_PAUSE_NS);
 }
 
 /* ---- beginning and end ---- */
@@ -136,7 +136,7 @@ int counter_begin(struct counter *c, struct taken_page *page, int wake_fd)
 {
     struct worker *w = c->wg->worker;
     c->wake.fd = wake_fd;
-    int error = worker_watch(w, &c->wake, EPOLLIN);
+    int error = loop_watch(&w->loop, &c->wake, EPOLLIN);
     if (error < 0) {
         c->wake.fd = -1;
         return error;
@@ -144,7 +144,7 @@ int counter_begin(struct counter *c, struct taken_page *page, int wake_fd)
     c->page = page;
     c->taken = 0;
     attach(c, page);
-    timer_arm(&w->timers, &c->look.timer, w->now_ns);
+    timer_arm(&w->loop.timers, &c->look.timer, w->loop.now_ns);
     return 0;
 }
 
@@ -158,7 +158,7 @@ void counter_end(struct counter *c)
     c->page = NULL;
     timer_disarm(&c->look.timer);
     timer_disarm(&c->wake_again.timer);
-    worker_unwatch(c->wg->worker, &c->wake);
+    loop_unwatch(&c->wg->worker->loop, &c->wake);
     close(c->wake.fd);
     c->wake.fd = -1;
     take_stock(c);
@@ -168,5 +168,5 @@ bool counter_lives(const struct counter *c)
 {
     struct taken_view v;
     return c->page && (!atomic_load_explicit(&c->page->magic, memory_order_relaxed) ||
-                       taken_page_read(c->page, c->wg->worker->now_ns, &v));
+                       taken_page_read(c->page, c->wg->worker->loop.now_ns, &v));
 }

@@ -70,7 +70,7 @@ static void hang_up(struct counter *c)
 {
     if (c->line.fd < 0)
         return;
-    worker_unwatch(c->wg->worker, &c->line);
+    loop_unwatch(&c->wg->worker->loop, &c->line);
     close(c->line.fd);
     c->line.fd = -1;
     counter_end(c);
@@ -101,7 +101,7 @@ static int hand_over(struct counter *c, int fd)
         close(wake);
     if (!error) {
         c->line.fd = fd;
-        error = worker_watch(c->wg->worker, &c->line, EPOLLIN | EPOLLRDHUP);
+        error = loop_watch(&c->wg->worker->loop, &c->line, EPOLLIN | EPOLLRDHUP);
         if (!error)
             error = say(fd, 0, (const int[]){memory, wake});
         if (error < 0) {
@@ -144,7 +144,7 @@ static void on_door(struct counter *c)
             break;
         welcome(c, fd, &who);
     }
-    timer_arm(&w->timers, &c->door_again.timer, w->now_ns + COUNTER_PAUSE_NS);
+    timer_arm(&w->loop.timers, &c->door_again.timer, w->loop.now_ns + COUNTER_PAUSE_NS);
 }
 
 static void on_door_again(struct alarm *a)
@@ -189,7 +189,7 @@ static int listen_at(struct counter *c)
         return -errno;
     c->device = st.st_dev;
     c->inode = st.st_ino;
-    return worker_watch(c->wg->worker, &c->door, EPOLLIN);
+    return loop_watch(&c->wg->worker->loop, &c->door, EPOLLIN);
 }
 
 int counter_open(struct worker_gate *wg, const char *path)

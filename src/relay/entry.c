@@ -34,7 +34,7 @@ static struct session *longest(const struct list *half_open)
     LIST_FOREACH(n, half_open)
     {
         struct session *s = session_of(n);
-        if (s->wg->worker->now_ns - s->accepted_ns < CHANCE_NS)
+        if (s->wg->worker->loop.now_ns - s->accepted_ns < CHANCE_NS)
             break;
         if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
             most = s;
@@ -74,7 +74,7 @@ struct session *entry_pick(const struct worker_gate *wg)
     if (list_empty(strangers))
         return NULL;
     struct session *s = session_of(strangers->next);
-    return wg->worker->now_ns - s->accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
+    return wg->worker->loop.now_ns - s->accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
 }
 
 static struct session *of_peer(struct list *in_peer_entry)
@@ -97,7 +97,7 @@ static struct session *first_to_go(const struct peer *p, unsigned *ret_awaiting)
         ++*ret_awaiting;
         if (!first)
             first = s;
-        if (!silent && opening_is_silent(s) && s->wg->worker->now_ns - s->opening->moved_ns >= ENTRY_TURN_NS)
+        if (!silent && opening_is_silent(s) && s->wg->worker->loop.now_ns - s->opening->moved_ns >= ENTRY_TURN_NS)
             silent = s;
     }
     return silent ? silent : first;
@@ -140,7 +140,7 @@ static void go_on(struct worker_gate *wg)
     if (!wg->crowded_out)
         return;
     wg->crowded_out = false;
-    timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns);
+    timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns);
 }
 
 void entry_wake_all(struct worker_gate *wg)
@@ -161,7 +161,7 @@ static void let_in(struct session *s)
     s->half_open = true;
     list_push(&s->wg->half_open[s->standing][false], &s->opening->in_half_open);
     s->wg->half_open_count++;
-    s->opened_ns = s->opening->moved_ns = s->wg->worker->now_ns;
+    s->opened_ns = s->opening->moved_ns = s->wg->worker->loop.now_ns;
     list_push(&s->peer->half_open, &s->in_peer_entry);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->half_open, 1);
@@ -203,7 +203,7 @@ enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
     if (!p || p->waiting == 0 ||
         (p->waiting < l->source.half_open && unproven < atomic_load(&wg->gate->max_connections) / 2))
         return VERDICT_PASS;
-    return probation_holds(source, l, wg->worker->now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
+    return probation_holds(source, l, wg->worker->loop.now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }
 
 /* Gives back the tokens of handshakes that have stood still for ENTRY_OWN_NS before the application was asked. */
@@ -213,7 +213,7 @@ static void take_tokens_back(struct peer *p)
     {
         struct session *s = of_peer(n);
         struct opening *o = s->opening;
-        if (s->wg->worker->now_ns - o->moved_ns < ENTRY_OWN_NS)
+        if (s->wg->worker->loop.now_ns - o->moved_ns < ENTRY_OWN_NS)
             break;
         if (o->asked || o->token_back || !opening_awaits_client(s))
             continue;
@@ -226,7 +226,7 @@ void entry_note_asked(struct session *s)
 {
     const struct rate *r = &session_limits(s)->source.connection_rate;
     if (s->opening->token_back && !rate_is_unlimited(r))
-        (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->now_ns);
+        (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->loop.now_ns);
     s->opening->token_back = false;
     s->opening->asked = true;
 }
@@ -236,7 +236,7 @@ static uint64_t ask_rate(struct session *s)
 {
     const struct rate *r = &session_limits(s)->source.connection_rate;
     gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     uint64_t wait_ns = rate_is_unlimited(r) ? 0 : gcra_admit(word, r, 1, now_ns);
     if (wait_ns == 0)
         return 0;
@@ -247,7 +247,7 @@ static uint64_t ask_rate(struct session *s)
 /* The same for a place among the handshakes of a source on probation. *ret_instead has to end for it. */
 static uint64_t ask_place(struct session *s, struct session **ret_instead)
 {
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     unsigned awaiting;
     *ret_instead = NULL;
     if (!probation_holds(s->source, session_limits(s), now_ns))
@@ -276,7 +276,7 @@ static struct session *own_in_the_way(const struct session *s)
 static uint64_t ask_own(const struct session *s)
 {
     const struct session *own = own_in_the_way(s);
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     if (!own)
         return 0;
     if (!opening_awaits_client(own))
@@ -323,7 +323,7 @@ static void wait_in_line(struct session *s)
     list_push(&s->peer->line, &s->in_peer_entry);
     s->peer->waiting++;
     cell_add(session_cells(s), CELL_WAITING, 1);
-    if (!probation_holds(s->source, session_limits(s), s->wg->worker->now_ns))
+    if (!probation_holds(s->source, session_limits(s), s->wg->worker->loop.now_ns))
         session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
 }
 
@@ -337,7 +337,7 @@ void entry_begin(struct session *s)
     }
     wait_in_line(s);
     if (wait_ns != UINT64_MAX)
-        session_arm(s, s->wg->worker->now_ns + wait_ns);
+        session_arm(s, s->wg->worker->loop.now_ns + wait_ns);
 }
 
 void entry_on_alarm(struct session *s)
@@ -346,7 +346,7 @@ void entry_on_alarm(struct session *s)
     for (struct session *first; (first = first_in_line(p));) {
         uint64_t wait_ns = entry_is_crowded(p->wg) ? ENTRY_CROWDED_NS : ask(first);
         if (wait_ns) {
-            session_arm(first, first->wg->worker->now_ns + wait_ns);
+            session_arm(first, first->wg->worker->loop.now_ns + wait_ns);
             return;
         }
         leave_line(first);
@@ -358,7 +358,7 @@ static void look_at_line(struct peer *p)
 {
     struct session *first = first_in_line(p);
     if (first)
-        session_arm(first, p->wg->worker->now_ns);
+        session_arm(first, p->wg->worker->loop.now_ns);
 }
 
 /* A handshake waits for nothing but the application, or it is over: another of the same source may have its place. */
@@ -385,7 +385,7 @@ void entry_note_move(struct session *s)
 {
     if (!s->half_open)
         return;
-    s->opening->moved_ns = s->wg->worker->now_ns;
+    s->opening->moved_ns = s->wg->worker->loop.now_ns;
     list_del(&s->in_peer_entry);
     list_push(&s->peer->half_open, &s->in_peer_entry);
 }
@@ -398,7 +398,7 @@ void entry_done(struct session *s)
 void entry_came_to_nothing(struct session *s)
 {
     const struct limits *l = session_limits(s);
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     if (now_ns - s->opened_ns < ENTRY_USED_NS && !rate_is_unlimited(&l->source.connection_rate))
         (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, now_ns);
 }

@@ -75,7 +75,7 @@ static void tell(struct worker_gate *wg, struct event *e)
     struct event_log *log = wg->gate->events;
     const struct event_rates rates = rates_of(wg->worker);
     e->gate = wg->gate->config->name;
-    if (event_limit_pass(&log->limit, &rates, e, wg->worker->now_ns))
+    if (event_limit_pass(&log->limit, &rates, e, wg->worker->loop.now_ns))
         queue(log, e);
     else
         count(&log->suppressed, 1);

@@ -68,8 +68,8 @@ static void leave_in_turn(struct worker_gate *wg)
     for (struct farewell *f; (f = first_to_leave(wg)) && subscribers_may_leave(wg, f->left_ns, &wait_ns);)
         leave(f);
     if (wait_ns)
-        timer_arm(&wg->worker->timers, &wg->leave.timer,
-                  wg->worker->now_ns + (wait_ns < LEAVE_LOOK_NS ? wait_ns : LEAVE_LOOK_NS));
+        timer_arm(&wg->worker->loop.timers, &wg->leave.timer,
+                  wg->worker->loop.now_ns + (wait_ns < LEAVE_LOOK_NS ? wait_ns : LEAVE_LOOK_NS));
 }
 
 void farewell_on_alarm(struct alarm *a)
@@ -92,7 +92,7 @@ static void wait_to_leave(struct farewell *f, struct session *s)
     memset(&s->topics, 0, sizeof(s->topics));
     list_push(&f->wg->leaving, &f->in_gate);
     list_push(&f->peer->leaving, &f->in_peer);
-    f->left_ns = f->wg->worker->now_ns;
+    f->left_ns = f->wg->worker->loop.now_ns;
     cell_add(f->wg->cells, CELL_LEAVING, 1);
     if (atomic_fetch_add(&f->wg->gate->leaving, 1) == 0)
         subscribers_begin_to_leave(f->wg);
@@ -138,7 +138,7 @@ static bool take_over(struct farewell *f, struct session *s)
     /* Level-triggered: reported again while there is something to read. */
     struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = f};
     f->watch = (struct watch){.kind = WATCH_FAREWELL, .fd = s->back.watch.fd};
-    return epoll_ctl(s->wg->worker->epoll_fd, EPOLL_CTL_MOD, f->watch.fd, &e) == 0;
+    return epoll_ctl(s->wg->worker->loop.epoll_fd, EPOLL_CTL_MOD, f->watch.fd, &e) == 0;
 }
 
 void farewell_begin(struct session *s)
@@ -171,7 +171,7 @@ void farewell_begin(struct session *s)
 void farewell_on_event(struct watch *watch)
 {
     struct farewell *f = (struct farewell *)(void *)watch;
-    ssize_t n = recv(watch->fd, f->wg->worker->scratch, SCRATCH_READ_BYTES, 0);
+    ssize_t n = recv(watch->fd, f->wg->worker->loop.scratch, SCRATCH_READ_BYTES, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         end(f);
     else if (n > 0 && !list_empty(&f->in_gate) && subscribers_must_leave(f->wg, f->thrown_away += (uint64_t)n))
@@ -212,7 +212,7 @@ static bool should_wait(const struct session *s, uint32_t max)
 {
     uint32_t leaving = atomic_load_explicit(&s->wg->gate->leaving, memory_order_relaxed), own = 0;
     uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
-    if (leaving == 0 || s->wg->worker->now_ns - s->accepted_ns >= PATIENCE_NS)
+    if (leaving == 0 || s->wg->worker->loop.now_ns - s->accepted_ns >= PATIENCE_NS)
         return false;
     LIST_FOREACH(n, &s->peer->leaving)
     if (++own > room)

@@ -65,7 +65,7 @@ static void tell_change(struct worker_gate *wg, enum breaker_change c, uint64_t 
 static void note_change(struct worker_gate *wg, enum breaker_change c)
 {
     struct gate *g = wg->gate;
-    uint64_t held = 0, now_ns = wg->worker->now_ns;
+    uint64_t held = 0, now_ns = wg->worker->loop.now_ns;
     if (c == BREAKER_UNCHANGED)
         return;
     worker_tell_all(wg->worker);
@@ -80,7 +80,7 @@ bool health_refuses(const struct worker_gate *wg)
 {
     const struct gate *g = wg->gate;
     if (wg->policy->config->breaker_open != BREAKER_MEETS_REFUSE ||
-        breaker_state(&g->breaker, wg->worker->now_ns) != BREAKER_OPEN)
+        breaker_state(&g->breaker, wg->worker->loop.now_ns) != BREAKER_OPEN)
         return false;
     return breaker_cause(&g->breaker) != BREAKER_CONNECT || !reach_is_due(wg);
 }
@@ -89,14 +89,14 @@ bool health_refuses(const struct worker_gate *wg)
 static bool finds_out(const struct session *s)
 {
     const struct gate *g = s->wg->gate;
-    return s->opening->reach.turn_ns && breaker_state(&g->breaker, s->wg->worker->now_ns) == BREAKER_OPEN &&
+    return s->opening->reach.turn_ns && breaker_state(&g->breaker, s->wg->worker->loop.now_ns) == BREAKER_OPEN &&
            breaker_cause(&g->breaker) == BREAKER_CONNECT;
 }
 
 bool health_admits(struct session *s)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     if (finds_out(s)) {
         s->opening->held = false;
         return true;
@@ -123,13 +123,13 @@ void health_give_back(struct session *s)
 
 void health_on_greeting(struct worker_gate *wg)
 {
-    note_change(wg, breaker_on_greeting(&wg->gate->breaker, wg->worker->now_ns));
+    note_change(wg, breaker_on_greeting(&wg->gate->breaker, wg->worker->loop.now_ns));
 }
 
 void health_on_handshake(struct session *s)
 {
     health_give_back(s);
-    note_change(s->wg, breaker_on_handshake(&s->wg->gate->breaker, s->wg->worker->now_ns));
+    note_change(s->wg, breaker_on_handshake(&s->wg->gate->breaker, s->wg->worker->loop.now_ns));
 }
 
 /* For the jitter of the open time. */
@@ -141,7 +141,7 @@ static uint64_t dice(const struct gate *g, uint64_t now_ns)
 void health_on_failure(struct worker_gate *wg, enum breaker_cause cause)
 {
     struct gate *g = wg->gate;
-    uint64_t now_ns = wg->worker->now_ns;
+    uint64_t now_ns = wg->worker->loop.now_ns;
     note_change(wg, breaker_on_failure(&g->breaker, params(wg), cause, now_ns, dice(g, now_ns)));
 }
 
@@ -214,7 +214,7 @@ static void look(struct worker_gate *wg)
     struct stall_watch *w = &wg->stalls;
     struct worker *worker = wg->worker;
     struct gate *g = wg->gate;
-    uint64_t now_ns = worker->now_ns, taken = taken_by(worker, g);
+    uint64_t now_ns = worker->loop.now_ns, taken = taken_by(worker, g);
     bool moved = taken != w->taken;
     w->taken = taken;
     if (moved)
@@ -229,7 +229,7 @@ static void look_again_later(struct worker_gate *wg)
 {
     uint64_t pause_ns = wg->policy->config->breaker_stall_ns / STALL_LOOKS;
     pause_ns = pause_ns < STALL_LEAST_NS ? STALL_LEAST_NS : pause_ns;
-    timer_arm(&wg->worker->timers, &wg->stalls.alarm.timer, wg->worker->now_ns + pause_ns);
+    timer_arm(&wg->worker->loop.timers, &wg->stalls.alarm.timer, wg->worker->loop.now_ns + pause_ns);
 }
 
 static void on_alarm(struct alarm *a)
@@ -244,7 +244,7 @@ void stall_watch_begin(struct worker_gate *wg)
     struct stall_watch *w = &wg->stalls;
     w->alarm.ring = on_alarm;
     if (w->alarm.timer.expires_ns == 0)
-        w->since_ns = wg->worker->now_ns;
+        w->since_ns = wg->worker->loop.now_ns;
     timer_disarm(&w->alarm.timer);
     if (wg->policy->config->breaker_stall_ns != 0)
         look_again_later(wg);

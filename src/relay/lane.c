@@ -62,7 +62,7 @@ static void drop_buffer(struct lane *l, struct session *s)
         return;
     cell_sub(session_cells(s), CELL_HELD, l->cap);
     memory_gave(s, l->cap);
-    bufpool_put(&s->wg->worker->pool, l->buf, l->cap);
+    bufpool_put(&s->wg->worker->loop.pool, l->buf, l->cap);
     l->buf = NULL;
     l->cap = l->start = l->ready = l->scanned = l->end = 0;
 }
@@ -79,7 +79,7 @@ void lane_fini(struct lane *l, struct session *s)
 static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t **ret_old, uint32_t *ret_old_cap)
 {
     uint32_t cap;
-    uint8_t *buf = need <= BUFPOOL_MAX_BYTES ? bufpool_get(&s->wg->worker->pool, need, &cap) : NULL;
+    uint8_t *buf = need <= BUFPOOL_MAX_BYTES ? bufpool_get(&s->wg->worker->loop.pool, need, &cap) : NULL;
     if (!buf)
         return false;
     cell_add(session_cells(s), CELL_HELD, cap);
@@ -97,7 +97,7 @@ static void put_back(struct session *s, uint8_t *buf, uint32_t cap)
         return;
     cell_sub(session_cells(s), CELL_HELD, cap);
     memory_gave(s, cap);
-    bufpool_put(&s->wg->worker->pool, buf, cap);
+    bufpool_put(&s->wg->worker->loop.pool, buf, cap);
 }
 
 /* Makes room for `more` bytes behind `end`, by moving everything to the front. */
@@ -141,7 +141,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     if (l->blocked)
         return;
     l->blocked = true;
-    l->blocked_ns = s->wg->worker->now_ns;
+    l->blocked_ns = s->wg->worker->loop.now_ns;
     cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     session_hold(s);
     if (l->traffic.inbound)
@@ -153,7 +153,7 @@ static void mark_blocked(struct lane *l, struct session *s)
 static void restart_clock(struct lane *l, struct session *s)
 {
     if (l->traffic.inbound && s->begun_ns)
-        s->begun_ns = s->wg->worker->now_ns;
+        s->begun_ns = s->wg->worker->loop.now_ns;
 }
 
 static void mark_flowing(struct lane *l, struct session *s)
@@ -162,7 +162,7 @@ static void mark_flowing(struct lane *l, struct session *s)
         return;
     l->blocked = false;
     if (!l->traffic.inbound)
-        s->flowing_ns = s->wg->worker->now_ns;
+        s->flowing_ns = s->wg->worker->loop.now_ns;
     if (s->lags && !l->traffic.inbound)
         session_arm(s, s->flowing_ns + SESSION_CAUGHT_UP_NS);
     session_wake(s);
@@ -219,7 +219,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
         n = send_message(lane_to(l, s)->watch.fd, &m);
     if (n < 0 && errno == ENOBUFS) {
         lane_to(l, s)->starved = true;
-        session_arm(s, s->wg->worker->now_ns + STARVED_NS);
+        session_arm(s, s->wg->worker->loop.now_ns + STARVED_NS);
     }
     if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
         on_write_error(l, s);
@@ -230,7 +230,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     l->passed += (uint64_t)n;
     if (n > 0 && l->blocked)
-        l->blocked_ns = s->wg->worker->now_ns;
+        l->blocked_ns = s->wg->worker->loop.now_ns;
     if (!l->traffic.inbound && s->broadcast && !s->lags)
         lag_told(&s->wg->gate->lag, (uint64_t)n, atomic_load_explicit(&s->wg->gate->established, memory_order_relaxed));
     if ((size_t)n < total)
@@ -292,7 +292,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
         l->read_log2++;
     s->moved += l->traffic.inbound ? (uint64_t)n : 0;
     l->last_read = (uint32_t)n;
-    s->active_ns = s->wg->worker->now_ns;
+    s->active_ns = s->wg->worker->loop.now_ns;
     cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
     return n;
 }
@@ -316,7 +316,7 @@ static bool read_behind(struct lane *l, struct session *s, size_t more, struct w
 
 static bool read_to_scratch(struct lane *l, struct session *s, struct window *w)
 {
-    uint8_t *area = s->wg->worker->scratch + SCRATCH_HEAD_BYTES;
+    uint8_t *area = s->wg->worker->loop.scratch + SCRATCH_HEAD_BYTES;
     size_t held = l->end - l->ready;
     ssize_t n = read_some(l, s, area, (size_t)1 << l->read_log2);
     if (n <= 0)
@@ -404,7 +404,7 @@ static void note_served(struct session *s)
     if (!s->served)
         strangers_note_served(s);
     s->served = true;
-    source_note_good(s->source, s->wg->worker->now_ns);
+    source_note_good(s->source, s->wg->worker->loop.now_ns);
 }
 
 static void count(struct lane *l, struct session *s, const struct traffic_result *r)
@@ -433,7 +433,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         wait_ns = session_limits(s)->heartbeat.max_pause_ns;
         l->traffic.grace = true;
     }
-    s->resume_ns = s->wg->worker->now_ns + wait_ns;
+    s->resume_ns = s->wg->worker->loop.now_ns + wait_ns;
     if (!l->paused) {
         l->paused = true;
         if (l->read_log2 > LANE_READ_LOG2_MIN)
@@ -456,7 +456,7 @@ static bool end_pause(struct lane *l, struct session *s)
 {
     if (!l->paused)
         return true;
-    if (s->wg->worker->now_ns < s->resume_ns) {
+    if (s->wg->worker->loop.now_ns < s->resume_ns) {
         session_arm(s, s->resume_ns);
         return false;
     }
@@ -488,10 +488,10 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
         return;
     }
     if (l->traffic.reserved && s->check_ns == 0)
-        session_arm(s, s->wg->worker->now_ns);
+        session_arm(s, s->wg->worker->loop.now_ns);
     if (s->begun_ns != 0 && r->messages == 0 && r->dropped == 0)
         return;
-    s->begun_ns = s->wg->worker->now_ns;
+    s->begun_ns = s->wg->worker->loop.now_ns;
     s->moved = 0;
     l->noted_late = false;
     session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);

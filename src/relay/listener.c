@@ -29,7 +29,7 @@ void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
     event_log_refused(wg, addr, v, done);
-    LOG_LIMITED(&wg->gate->notices[v], wg->worker->now_ns, LOG_LEVEL_INFO, "gate %s: newcomer %s refused: %s (%s)",
+    LOG_LIMITED(&wg->gate->notices[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO, "gate %s: newcomer %s refused: %s (%s)",
                 wg->gate->config->name, addr_format(who, sizeof(who), addr), verdict_info(v)->sentence,
                 verdict_info(v)->label);
 }
@@ -84,7 +84,7 @@ static bool ask_elsewhere(struct worker_gate *wg)
         if (asked >= ASKED_MOST || asked >= atomic_load_explicit(&there->stranger_count, memory_order_relaxed))
             continue;
         atomic_fetch_add(&there->asked, 1);
-        worker_signal(other, &other->give_way);
+        loop_signal(&other->loop, &other->give_way);
         return true;
     }
     return false;
@@ -137,7 +137,7 @@ void listener_welcome(struct worker_gate *wg, int fd, const struct addr *addr, b
         return;
     }
     shadow_banned(wg, addr);
-    struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->now_ns);
+    struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->loop.now_ns);
     enum verdict v = admit(wg, source);
     if (v == VERDICT_PASS) {
         session_accept(wg, fd, addr, source, of_balancer);
@@ -160,17 +160,17 @@ static void take(struct worker_gate *wg, int fd, const struct addr *addr)
 static void accept_later(struct worker_gate *wg, int error)
 {
     gate_count_verdict(wg->gate, wg->worker->index, VERDICT_NO_DESCRIPTORS, 1);
-    LOG_LIMITED(&wg->gate->notices[VERDICT_NO_DESCRIPTORS], wg->worker->now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&wg->gate->notices[VERDICT_NO_DESCRIPTORS], wg->worker->loop.now_ns, LOG_LEVEL_WARN,
                 "gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name,
                 strerror(error));
-    timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ACCEPT_AGAIN_NS);
+    timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns + ACCEPT_AGAIN_NS);
 }
 
 /* No unfinished handshake makes room: newcomers wait in the kernel until one is over, or makes room. */
 static void wait_for_room(struct worker_gate *wg)
 {
     wg->crowded_out = true;
-    timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns + ENTRY_CROWDED_NS);
+    timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns + ENTRY_CROWDED_NS);
 }
 
 static bool is_shortage(int error)
@@ -208,7 +208,7 @@ void listener_on_event(struct worker_gate *wg)
     }
     /* More may be waiting, and an edge is reported only once: go on after the others' turn. */
     if (wg->listener.fd >= 0)
-        timer_arm(&wg->worker->timers, &wg->accept_again.timer, wg->worker->now_ns);
+        timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns);
 }
 
 void listener_on_alarm(struct alarm *a)

@@ -108,7 +108,7 @@ void memory_wait(struct lane *l, struct session *s)
     if (list_empty(&s->in_peer_entry))
         list_push(&w->pressed, &s->in_peer_entry);
     if (w->press.timer.expires_ns == 0)
-        timer_arm(&w->timers, &w->press.timer, w->now_ns + TRY_AGAIN_NS);
+        timer_arm(&w->loop.timers, &w->press.timer, w->loop.now_ns + TRY_AGAIN_NS);
     session_hold(s);
 }
 
@@ -127,7 +127,7 @@ void memory_on_alarm(struct alarm *a)
     for (unsigned i = 0; (all || i < TRIES_AT_ONCE) && !list_empty(&w->pressed); i++)
         session_wake(LIST_ENTRY(list_pop(&w->pressed), struct session, in_peer_entry));
     if (!list_empty(&w->pressed))
-        timer_arm(&w->timers, &w->press.timer, w->now_ns + TRY_AGAIN_NS);
+        timer_arm(&w->loop.timers, &w->press.timer, w->loop.now_ns + TRY_AGAIN_NS);
 }
 
 /* ---- newcomers ---- */
@@ -202,7 +202,7 @@ static struct session *heaviest(struct worker *w)
 
 static void cut(struct worker *w)
 {
-    w->cut_ns = w->now_ns;
+    w->cut_ns = w->loop.now_ns;
     for (unsigned i = 0; i < CUTS_AT_ONCE; i++) {
         struct session *s = heaviest(w);
         if (!s)
@@ -220,7 +220,7 @@ void memory_relieve(struct worker *w)
     w->wants_memory = false;
     if (level == PRESSURE_NONE)
         return;
-    bufpool_trim(&w->pool);
-    if ((wanted || level == PRESSURE_FULL) && w->now_ns - w->cut_ns >= CUT_AGAIN_NS)
+    bufpool_trim(&w->loop.pool);
+    if ((wanted || level == PRESSURE_FULL) && w->loop.now_ns - w->cut_ns >= CUT_AGAIN_NS)
         cut(w);
 }

@@ -152,9 +152,9 @@ static void each_buffer_may_be_refused(void **state)
             struct life l = {.subscriber = subscriber};
             stage_init(&l.stage, NULL);
             stage_start(&l.stage);
-            l.stage.worker.pool.fail_after = n;
+            l.stage.worker.loop.pool.fail_after = n;
             live(&l);
-            refused = l.stage.worker.pool.fail_after == 0;
+            refused = l.stage.worker.loop.pool.fail_after == 0;
             check(&l);
             assert_true(n < 1000);
         }

@@ -24,12 +24,12 @@ enum outcome { WAITS, NAMED, WRONG, LEFT };
 /* NAMED: the header was taken out of the socket. */
 static enum outcome look(struct worker *w, int fd, struct proxy_protocol *ret)
 {
-    ssize_t n = recv(fd, w->scratch, PROXY_PROTOCOL_MAX, MSG_PEEK);
+    ssize_t n = recv(fd, w->loop.scratch, PROXY_PROTOCOL_MAX, MSG_PEEK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return WAITS;
     if (n <= 0)
         return LEFT;
-    switch (proxy_protocol_parse((struct bytes){.at = w->scratch, .len = (size_t)n}, ret)) {
+    switch (proxy_protocol_parse((struct bytes){.at = w->loop.scratch, .len = (size_t)n}, ret)) {
     case PROXY_PROTOCOL_NEED:
         return WAITS;
     case PROXY_PROTOCOL_BAD:
@@ -37,7 +37,7 @@ static enum outcome look(struct worker *w, int fd, struct proxy_protocol *ret)
     case PROXY_PROTOCOL_DONE:
         break;
     }
-    return recv(fd, w->scratch, ret->bytes, 0) == (ssize_t)ret->bytes ? NAMED : LEFT;
+    return recv(fd, w->loop.scratch, ret->bytes, 0) == (ssize_t)ret->bytes ? NAMED : LEFT;
 }
 
 /* Handles a descriptor that is in no list any more. */
@@ -85,7 +85,7 @@ static void end(struct proxied *p, enum outcome o, const struct proxy_protocol *
     struct worker_gate *wg = p->wg;
     struct addr balancer = p->balancer;
     int fd = p->watch.fd;
-    worker_unwatch(wg->worker, &p->watch);
+    loop_unwatch(&wg->worker->loop, &p->watch);
     forget(p);
     decide(wg, fd, &balancer, o, header);
 }
@@ -114,7 +114,7 @@ static void hurry_oldest(struct worker_gate *wg)
     if (list_empty(&wg->proxied))
         return;
     struct proxied *oldest = LIST_ENTRY(wg->proxied.next, struct proxied, in_gate);
-    timer_arm(&wg->worker->timers, &oldest->alarm.timer, wg->worker->now_ns);
+    timer_arm(&wg->worker->loop.timers, &oldest->alarm.timer, wg->worker->loop.now_ns);
     /* The next newcomer that needs a place takes another one's. */
     list_del(&oldest->in_gate);
     list_push(&wg->proxied, &oldest->in_gate);
@@ -130,7 +130,7 @@ static struct proxied *proxied_new(struct worker_gate *wg, int fd, const struct 
     struct proxied *p = calloc(1, sizeof(*p));
     if (p)
         p->watch = (struct watch){.kind = WATCH_PROXIED, .fd = fd};
-    if (!p || worker_watch(w, &p->watch, EPOLLIN | EPOLLRDHUP) < 0) {
+    if (!p || loop_watch(&w->loop, &p->watch, EPOLLIN | EPOLLRDHUP) < 0) {
         free(p);
         give_back_place(wg);
         return NULL;
@@ -148,7 +148,7 @@ static bool keep(struct worker_gate *wg, int fd, const struct addr *balancer)
         return false;
     p->alarm.ring = on_alarm;
     timer_init(&p->alarm.timer);
-    timer_arm(&w->timers, &p->alarm.timer, w->now_ns + wg->policy->limits.handshake.within_ns);
+    timer_arm(&w->loop.timers, &p->alarm.timer, w->loop.now_ns + wg->policy->limits.handshake.within_ns);
     list_push(&wg->proxied, &p->in_gate);
     cell_add(wg->cells, CELL_UNNAMED, 1);
     return true;
@@ -173,7 +173,7 @@ void proxied_drain(struct worker *w)
 {
     for (size_t i = 0; i < w->gate_count; i++)
         LIST_FOREACH(n, &w->gates[i].proxied)
-    timer_arm(&w->timers, &LIST_ENTRY(n, struct proxied, in_gate)->alarm.timer, w->now_ns);
+    timer_arm(&w->loop.timers, &LIST_ENTRY(n, struct proxied, in_gate)->alarm.timer, w->loop.now_ns);
 }
 
 void proxied_end_all(struct worker *w)

@@ -263,7 +263,7 @@ static void while_weir_ends(void **state)
     stage_start(&c->stage);
     struct end *silent = come_silently(c, BALANCER), *late = come_silently(c, BALANCER);
     settle(c);
-    worker_signal(&c->stage.worker, &c->stage.worker.drain);
+    loop_signal(&c->stage.worker.loop, &c->stage.worker.drain);
     say_for(late, 1);
     end_write(late, SIZE_MAX);
     settle(c);

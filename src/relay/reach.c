@@ -37,7 +37,7 @@ bool reach_stands(const struct worker_gate *wg)
 bool reach_knows(const struct worker_gate *wg, struct handshake_app *ret)
 {
     const struct gate *g = wg->gate;
-    uint64_t now_ns = wg->worker->now_ns;
+    uint64_t now_ns = wg->worker->loop.now_ns;
     bool some = stands(g);
     return app_facts_get(&g->app, ret, some, now_ns) && (some || now_ns < atomic_load(&g->verified_ns) + FRESH_NS);
 }
@@ -49,7 +49,7 @@ void reach_doubt(struct worker_gate *wg)
 
 void reach_forget(struct worker_gate *wg)
 {
-    app_facts_forget(&wg->gate->app, wg->worker->now_ns);
+    app_facts_forget(&wg->gate->app, wg->worker->loop.now_ns);
     reach_doubt(wg);
 }
 
@@ -74,7 +74,7 @@ static void give_turn_back(struct session *s)
 /* The session with the turn starts over, unless it took so long that another has the turn now. */
 static bool keep_turn(struct session *s)
 {
-    uint64_t mine = part(s)->turn_ns, now_ns = s->wg->worker->now_ns;
+    uint64_t mine = part(s)->turn_ns, now_ns = s->wg->worker->loop.now_ns;
     bool has = mine && atomic_compare_exchange_strong(&s->wg->gate->reach_turn_ns, &mine, now_ns);
     part(s)->turn_ns = has ? now_ns : 0;
     return has;
@@ -83,7 +83,7 @@ static bool keep_turn(struct session *s)
 static bool take_turn(struct session *s, uint64_t *ret_until_ns)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns, since_ns = atomic_load(&g->reach_turn_ns);
+    uint64_t now_ns = s->wg->worker->loop.now_ns, since_ns = atomic_load(&g->reach_turn_ns);
     *ret_until_ns = since_ns + REACH_TURN_NS;
     if (since_ns && now_ns < *ret_until_ns)
         return false;
@@ -114,7 +114,7 @@ bool reach_takes_turn(struct session *s)
             return false;
         }
         uint64_t again_ns = atomic_load(&g->up) ? 0 : atomic_load(&g->reach_again_ns);
-        if (s->wg->worker->now_ns < again_ns) {
+        if (s->wg->worker->loop.now_ns < again_ns) {
             wait_until(s, again_ns);
             return false;
         }
@@ -126,7 +126,7 @@ bool reach_takes_turn(struct session *s)
 bool reach_is_due(const struct worker_gate *wg)
 {
     const struct gate *g = wg->gate;
-    uint64_t now_ns = wg->worker->now_ns, turn_ns = atomic_load(&g->reach_turn_ns);
+    uint64_t now_ns = wg->worker->loop.now_ns, turn_ns = atomic_load(&g->reach_turn_ns);
     return (turn_ns == 0 || now_ns >= turn_ns + REACH_TURN_NS) && now_ns >= atomic_load(&g->reach_again_ns);
 }
 
@@ -135,7 +135,7 @@ bool reach_is_due(const struct worker_gate *wg)
 static void complain(struct worker_gate *wg, const char *why)
 {
     struct gate *g = wg->gate;
-    LOG_LIMITED(&g->reach_notice, wg->worker->now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&g->reach_notice, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
                 "gate %s: the application at %s cannot be reached (%s); clients wait, and Weir keeps trying",
                 g->config->name, g->config->forward_text, why);
 }
@@ -148,7 +148,7 @@ uint64_t reach_on_failure(struct session *s, int error)
         atomic_store(&g->reach_failures, 0);
     uint32_t n = atomic_fetch_add(&g->reach_failures, 1);
     uint64_t pause_ns = n < 5 && (RETRY_FIRST_NS << n) < RETRY_MOST_NS ? RETRY_FIRST_NS << n : RETRY_MOST_NS;
-    atomic_store(&g->reach_again_ns, s->wg->worker->now_ns + pause_ns);
+    atomic_store(&g->reach_again_ns, s->wg->worker->loop.now_ns + pause_ns);
     return pause_ns;
 }
 
@@ -213,8 +213,8 @@ static bool learn(struct worker_gate *wg, const struct handshake *h, bool alone)
         app_facts_forget_initiator(&g->app);
     if (!tells_all(h))
         return !known;
-    app_facts_learn(&g->app, &h->app, wg->worker->now_ns);
-    atomic_store(&g->verified_ns, wg->worker->now_ns);
+    app_facts_learn(&g->app, &h->app, wg->worker->loop.now_ns);
+    atomic_store(&g->verified_ns, wg->worker->loop.now_ns);
     return !known || before.mechanism != h->app.mechanism || before.minor != h->app.minor ||
            before.major != h->app.major;
 }
@@ -246,7 +246,7 @@ void reach_on_words(struct session *s)
     o->shown_socket = app.socket;
     o->shown_initiator = app.initiator;
     if (part(s)->stands)
-        app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->now_ns);
+        app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->loop.now_ns);
 }
 
 void reach_leave(struct session *s)

@@ -235,7 +235,7 @@ static int listen_on(struct relay *r, size_t gate)
         if (fd < 0)
             return fd;
         wg->listener.fd = fd;
-        int error = worker_watch(r->workers[i], &wg->listener, EPOLLIN | (share ? 0 : EPOLLEXCLUSIVE));
+        int error = loop_watch(&r->workers[i]->loop, &wg->listener, EPOLLIN | (share ? 0 : EPOLLEXCLUSIVE));
         if (error < 0)
             return error;
     }
@@ -370,7 +370,7 @@ static void signal_all(struct relay *r, bool published)
 {
     for (unsigned i = 0; i < r->worker_count; i++) {
         struct worker *w = r->workers[i];
-        worker_signal(w, published ? &w->published : &w->reconsider);
+        loop_signal(&w->loop, published ? &w->published : &w->reconsider);
     }
 }
 
@@ -453,7 +453,7 @@ void relay_drain(struct relay *r)
 {
     stop_listening(r);
     for (unsigned i = 0; i < r->worker_count; i++)
-        worker_signal(r->workers[i], &r->workers[i]->drain);
+        loop_signal(&r->workers[i]->loop, &r->workers[i]->drain);
 }
 
 static void end_worker(struct worker *w)
@@ -461,7 +461,7 @@ static void end_worker(struct worker *w)
     if (!w)
         return;
     if (w->started) {
-        worker_signal(w, &w->stop);
+        loop_signal(&w->loop, &w->stop);
         pthread_join(w->thread, NULL);
     }
 }

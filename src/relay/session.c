@@ -69,8 +69,8 @@ struct traffic_context session_context(struct session *s)
         .id = s->id,
         .turns = ADMISSION_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,
-        .pace = pace_of(s, s->wg->worker->now_ns),
-        .now_ns = s->wg->worker->now_ns,
+        .pace = pace_of(s, s->wg->worker->loop.now_ns),
+        .now_ns = s->wg->worker->loop.now_ns,
     };
 }
 
@@ -82,7 +82,7 @@ static void notice(struct session *s, enum verdict v, unsigned n, const char *de
     struct gate *g = s->wg->gate;
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(g, w->index, v, n);
-    LOG_LIMITED(&g->notices[v], w->now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
+    LOG_LIMITED(&g->notices[v], w->loop.now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
                 addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, detail, verdict_info(v)->label);
 }
 
@@ -148,7 +148,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->standing = (uint8_t)strangers_judge(wg, source);
     s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->id = ++w->next_id << 8 | (w->index + 1);
-    s->active_ns = s->accepted_ns = w->now_ns;
+    s->active_ns = s->accepted_ns = w->loop.now_ns;
     return s;
 }
 
@@ -178,7 +178,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     cell_add(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, 1);
     s->opening = opening_new(s);
-    if (!s->opening || worker_watch(w, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
+    if (!s->opening || loop_watch(&w->loop, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
         session_close(s, VERDICT_NO_MEMORY);
         return;
     }
@@ -225,7 +225,7 @@ static bool is_measured(const struct session *s)
 static void look_again(struct session *s)
 {
     if (s->lags)
-        session_arm(s, s->wg->worker->now_ns + (s->broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
+        session_arm(s, s->wg->worker->loop.now_ns + (s->broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
 }
 
 void session_begin_lag(struct session *s)
@@ -234,7 +234,7 @@ void session_begin_lag(struct session *s)
     if (s->lags || !is_measured(s))
         return;
     lag_enter(lag);
-    lag_begin(lag, &s->laggard, s->down.passed, s->wg->worker->now_ns);
+    lag_begin(lag, &s->laggard, s->down.passed, s->wg->worker->loop.now_ns);
     s->lags = true;
     look_again(s);
 }
@@ -275,7 +275,7 @@ static void release_all(struct session *s)
 
 static bool had_its_chance(const struct session *s, enum verdict v)
 {
-    uint64_t age_ns = s->wg->worker->now_ns - s->opened_ns;
+    uint64_t age_ns = s->wg->worker->loop.now_ns - s->opened_ns;
     return age_ns < STOOD_NS && (v == VERDICT_PASS || (v == VERDICT_GIVE_WAY && age_ns >= STRANGERS_SPARED_NS));
 }
 
@@ -386,7 +386,7 @@ void session_open(struct session *s)
         return;
     }
     timer_disarm(&s->alarm.timer);
-    s->active_ns = s->opened_ns = s->wg->worker->now_ns;
+    s->active_ns = s->opened_ns = s->wg->worker->loop.now_ns;
     cell_add(session_cells(s), CELL_ESTABLISHED, 1);
     shared_address_look(s);
     session_wake(s);
@@ -410,7 +410,7 @@ void session_wake(struct session *s)
 
 static bool may_drain(const struct session *s)
 {
-    uint64_t now = s->wg->worker->now_ns;
+    uint64_t now = s->wg->worker->loop.now_ns;
     if (!lane_is_quiet(&s->up) || !lane_is_quiet(&s->down) || now - s->active_ns < DRAIN_QUIET_NS)
         return false;
     return !s->awaits_reply || s->down.messages >= s->up.messages;
@@ -421,7 +421,7 @@ static void drain(struct session *s)
     if (s->state != SESSION_OPEN || may_drain(s))
         session_close(s, VERDICT_DRAINING);
     else
-        session_arm(s, s->wg->worker->now_ns + DRAIN_QUIET_NS / 2);
+        session_arm(s, s->wg->worker->loop.now_ns + DRAIN_QUIET_NS / 2);
 }
 
 /* Whether nobody waits for the answer to the request in line any more. A REQ that has closed takes no answer, and
@@ -459,14 +459,14 @@ void session_run(struct session *s)
 
 void session_arm(struct session *s, uint64_t at_ns)
 {
-    uint64_t now = s->wg->worker->now_ns;
+    uint64_t now = s->wg->worker->loop.now_ns;
     if (s->state == SESSION_CLOSED)
         return;
     /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
     if (at_ns <= now)
         at_ns = now + 1;
     if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
-        timer_arm(&s->wg->worker->timers, &s->alarm.timer, at_ns);
+        timer_arm(&s->wg->worker->loop.timers, &s->alarm.timer, at_ns);
 }
 
 bool session_is_held(const struct session *s)
@@ -479,7 +479,7 @@ bool session_is_held(const struct session *s)
  * hardly be completed. Time during which Weir or the application made it wait does not count. */
 static bool message_is_late(struct session *s, const struct limits *lim)
 {
-    uint64_t now = s->wg->worker->now_ns, allowed = lim->message.complete_within_ns;
+    uint64_t now = s->wg->worker->loop.now_ns, allowed = lim->message.complete_within_ns;
     if (s->begun_ns == 0)
         return false;
     if (session_is_held(s))
@@ -493,7 +493,7 @@ static bool message_is_late(struct session *s, const struct limits *lim)
 
 static void begin_look(struct session *s)
 {
-    s->check_ns = s->wg->worker->now_ns;
+    s->check_ns = s->wg->worker->loop.now_ns;
     s->moved_then = (uint32_t)s->moved;
 }
 
@@ -502,7 +502,7 @@ static void begin_look(struct session *s)
 static enum verdict message_in_the_way(struct session *s)
 {
     const struct lane *l = &s->up;
-    uint64_t now = s->wg->worker->now_ns, least = session_limits(s)->message.min_rate;
+    uint64_t now = s->wg->worker->loop.now_ns, least = session_limits(s)->message.min_rate;
     if (l->traffic.reserved == 0 || traffic_end_waits(&l->traffic)) {
         s->check_ns = 0;
         return VERDICT_PASS;
@@ -527,7 +527,7 @@ static uint64_t measure_lag(struct session *s)
 {
     struct gate *g = s->wg->gate;
     const struct lane *l = &s->down;
-    uint64_t now = s->wg->worker->now_ns, waiting;
+    uint64_t now = s->wg->worker->loop.now_ns, waiting;
     struct lag_sent sent = {.bytes = l->passed, .messages = l->messages, .opened_ns = s->opened_ns};
     bool counted = true, single = false;
     if (s->broadcast) {
@@ -575,7 +575,7 @@ static void send_pong(struct lane *l, struct session *s)
 
 void session_hold(struct session *s)
 {
-    uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
     if (now >= s->ponged_ns + interval_ns)
         s->ponged_ns = now;
     session_arm(s, s->ponged_ns + interval_ns);
@@ -589,7 +589,7 @@ static void keep_alive(struct session *s)
     if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->in_line)
         return;
     /* The alarm rings for other reasons as well. */
-    uint64_t now = s->wg->worker->now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
     if (now < s->ponged_ns + interval_ns) {
         session_arm(s, s->ponged_ns + interval_ns);
         return;
@@ -622,7 +622,7 @@ static void check_shadow(struct session *s)
 static bool waits_in_vain(const struct session *s)
 {
     return s->up.traffic.withheld == WITHHELD_TOPIC && !s->can_pong &&
-           s->wg->worker->now_ns - s->active_ns >= IN_VAIN_NS;
+           s->wg->worker->loop.now_ns - s->active_ns >= IN_VAIN_NS;
 }
 
 static void check_open(struct session *s)
@@ -630,7 +630,7 @@ static void check_open(struct session *s)
     const struct limits *lim = session_limits(s);
     lane_try_starved(&s->up, s);
     lane_try_starved(&s->down, s);
-    if (!s->down.blocked && s->wg->worker->now_ns - s->flowing_ns >= SESSION_CAUGHT_UP_NS)
+    if (!s->down.blocked && s->wg->worker->loop.now_ns - s->flowing_ns >= SESSION_CAUGHT_UP_NS)
         end_lag(s);
     shedding_look(s);
     admission_on_alarm(s);
@@ -657,7 +657,7 @@ static void check_open(struct session *s)
 static void reconsider_open(struct session *s)
 {
     const struct limits *l = session_limits(s);
-    uint64_t now = s->wg->worker->now_ns;
+    uint64_t now = s->wg->worker->loop.now_ns;
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
     s->resume_ns = now;
     if (s->begun_ns)
@@ -673,7 +673,7 @@ void session_reconsider(struct session *s)
     if (s->state == SESSION_OPEN)
         reconsider_open(s);
     else
-        session_arm(s, s->wg->worker->now_ns);
+        session_arm(s, s->wg->worker->loop.now_ns);
 }
 
 static void on_alarm(struct alarm *a)

@@ -150,7 +150,7 @@ void session_free(struct session *s);
 /* The current time in milliseconds, which wrap after 49 days and are never 0: for differences of a day at most. */
 static inline uint32_t session_ms(const struct session *s)
 {
-    return (uint32_t)(s->wg->worker->now_ns / NS_PER_MS) | 1;
+    return (uint32_t)(s->wg->worker->loop.now_ns / NS_PER_MS) | 1;
 }
 
 struct traffic_context session_context(struct session *s);

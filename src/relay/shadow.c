@@ -13,7 +13,7 @@ static void count(struct worker_gate *wg, const struct addr *addr, enum verdict 
     struct gate *g = wg->gate;
     char who[ADDR_TEXT_MAX];
     add_alone(&wg->cells->shadow[v], n);
-    LOG_LIMITED(&g->shadow_notices[v], wg->worker->now_ns, LOG_LEVEL_INFO,
+    LOG_LIMITED(&g->shadow_notices[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO,
                 "gate %s: client %s: in shadow, so it passes: %s (%s)", g->config->name,
                 addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, verdict_info(v)->label);
 }
@@ -66,8 +66,8 @@ void shadow_newcomer(struct session *s)
         return;
     if (l->source.connections != 0 && atomic_load(&s->source->refs) > l->source.connections)
         shadow_note(s, VERDICT_TOO_MANY_CONNECTIONS, 1);
-    else if (!source_is_shared(s->source) &&
-             gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, s->wg->worker->now_ns))
+    else if (!source_is_shared(s->source) && gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS],
+                                                        &l->source.connection_rate, 1, s->wg->worker->loop.now_ns))
         shadow_note(s, VERDICT_OVER_CONNECTION_RATE, 1);
 }
 
@@ -92,8 +92,8 @@ void shadow_banned(struct worker_gate *wg, const struct addr *addr)
     const struct limits *l = shadow_limits_of(wg, addr)->shadow;
     if (!l || !limits_hold(l, RULE_BAN) || networks_contain(&l->ban.exempt, addr))
         return;
-    if (bans_find(g->shadow_bans, addr, wg->worker->now_ns, &b) ||
-        (g->bans && bans_find(g->bans, addr, wg->worker->now_ns, &b)))
+    if (bans_find(g->shadow_bans, addr, wg->worker->loop.now_ns, &b) ||
+        (g->bans && bans_find(g->bans, addr, wg->worker->loop.now_ns, &b)))
         count(wg, addr, VERDICT_BANNED, 1);
 }
 
@@ -102,7 +102,7 @@ void shadow_banned(struct worker_gate *wg, const struct addr *addr)
 static void would_ban(struct session *s, const struct limits *l, enum verdict v)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     char text[NETWORK_TEXT_MAX];
     struct ban b;
     /* Without randomness: predicted bans need not spread over time. */
@@ -124,10 +124,10 @@ void shadow_score(struct session *s, enum verdict v)
     if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->addr))
         return;
     /* A source that would be banned would not be here. */
-    if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->now_ns, NULL))
+    if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->loop.now_ns, NULL))
         return;
     cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);
-    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, s->wg->worker->now_ns) != STRIKES_FULL)
+    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, s->wg->worker->loop.now_ns) != STRIKES_FULL)
         return;
     if (probation_spares(s))
         cell_add(session_cells(s), CELL_SHADOW_PROBATIONS, 1);

@@ -37,7 +37,7 @@ static bool can_be_shed(const struct session *s)
 
 void shedding_look(struct session *s)
 {
-    uint64_t now = s->wg->worker->now_ns, again_ns;
+    uint64_t now = s->wg->worker->loop.now_ns, again_ns;
     if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !s->in_line || !can_be_shed(s))
         return;
     if (over_of(s) == SHED_OVER_REPLY && !may_answer(s)) {

@@ -27,7 +27,7 @@ static void mute(struct side *side, struct worker *w)
 {
     bound_buffer(side->watch.fd, w->receive_buffer_most);
     side->muted = true;
-    worker_watch_again(w, &side->watch, EPOLLOUT | EPOLLRDHUP);
+    loop_watch_again(&w->loop, &side->watch, EPOLLOUT | EPOLLRDHUP);
 }
 
 /* Bytes that came meanwhile are reported at once. */
@@ -35,7 +35,7 @@ void side_unmute(struct side *side, struct worker *w)
 {
     side->muted = false;
     unbound_buffer(side->watch.fd);
-    worker_watch_again(w, &side->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+    loop_watch_again(&w->loop, &side->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
 void side_note(struct side *side, struct worker *w, uint32_t events, bool held)

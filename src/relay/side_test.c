@@ -41,13 +41,13 @@ static void pair_init(struct pair *p)
     struct sockaddr_in a;
     int listener = loopback_listener(&a);
     memset(p, 0, sizeof(*p));
-    p->worker.epoll_fd = epoll_create1(0);
+    p->worker.loop.epoll_fd = epoll_create1(0);
     p->worker.receive_buffer_most = net_receive_buffer_most();
     p->sender = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(connect(p->sender, (struct sockaddr *)&a, sizeof(a)), 0);
     p->side.watch.fd = accept(listener, NULL, NULL);
     assert_true(p->side.watch.fd >= 0);
-    assert_int_equal(worker_watch(&p->worker, &p->side.watch, EPOLLIN), 0);
+    assert_int_equal(loop_watch(&p->worker.loop, &p->side.watch, EPOLLIN), 0);
     close(listener);
 }
 
@@ -55,7 +55,7 @@ static void pair_fini(struct pair *p)
 {
     close(p->sender);
     close(p->side.watch.fd);
-    close(p->worker.epoll_fd);
+    close(p->worker.loop.epoll_fd);
 }
 
 /* As much as the kernel takes, at most `most` bytes. */

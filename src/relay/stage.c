@@ -230,7 +230,7 @@ void stage_start(struct stage *s)
     struct worker_gate *wg = stage_gate(s);
     wg->listener.fd = net_listen(&s->gate.listen, true, false);
     assert_true(wg->listener.fd >= 0);
-    assert_int_equal(worker_watch(&s->worker, &wg->listener, EPOLLIN), 0);
+    assert_int_equal(loop_watch(&s->worker.loop, &wg->listener, EPOLLIN), 0);
     stage_app_listen(s);
     stall_watch_begin(wg);
 }
@@ -324,7 +324,7 @@ static void check_sessions(struct stage *s)
 
 void stage_round(struct stage *s)
 {
-    pay(s->worker.epoll_fd);
+    pay(s->worker.loop.epoll_fd);
     in_round = true;
     worker_round(&s->worker, 0);
     in_round = false;
@@ -353,7 +353,7 @@ unsigned stage_sleep_as_told(struct stage *s, uint64_t ns)
     unsigned rounds = 0;
     for (uint64_t until = now_ns + ns; now_ns < until; rounds++) {
         uint64_t next =
-            list_empty(&s->worker.run) && list_empty(&s->worker.run_new) ? timers_next_ns(&s->worker.timers) : 0;
+            list_empty(&s->worker.run) && list_empty(&s->worker.run_new) ? timers_next_ns(&s->worker.loop.timers) : 0;
         if (next > now_ns)
             now_ns = next < until ? next : until;
         stage_round(s);
@@ -418,7 +418,7 @@ void stage_assert_empty(struct stage *s)
         check_source(s->gate.sources, &(struct addr){.kind = ADDR_V4, .bytes = {127, 0, 0, last}});
     /* The rest is held by the pool and the tally. */
     size_t slots = s->gate.routing_ids.capacity;
-    assert_int_equal(account_held(&s->account), s->worker.pool.idle_bytes + slots * sizeof(struct tally_slot));
+    assert_int_equal(account_held(&s->account), s->worker.loop.pool.idle_bytes + slots * sizeof(struct tally_slot));
 }
 
 /* ---- peers ---- */

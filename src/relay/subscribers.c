@@ -31,7 +31,7 @@ void subscribers_crowd(struct worker_gate *wg)
 {
     struct worker *w = wg->worker;
     for (unsigned i = 0; i < w->all_count; i++)
-        worker_signal(w->all[i], &w->all[i]->crowded);
+        loop_signal(&w->all[i]->loop, &w->all[i]->crowded);
 }
 
 static struct session *with_most_topics(const struct peer *p)
@@ -56,7 +56,7 @@ static void make_room(struct worker_gate *wg)
     struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, l));
     uint64_t walk = topic_tree_cost(&g->traffic.topics) / HURRY_FOR_ROOM;
     if ((!p && list_empty(&wg->leaving)) ||
-        gcra_admit_saved(&g->removals, &l->subscriptions.removal_rate, walk, wg->worker->now_ns))
+        gcra_admit_saved(&g->removals, &l->subscriptions.removal_rate, walk, wg->worker->loop.now_ns))
         return;
     if (farewell_hasten(wg))
         return;
@@ -77,7 +77,7 @@ void subscribers_make_room(struct worker *w)
 void subscribers_begin_to_leave(struct worker_gate *wg)
 {
     gcra_word *word = &wg->gate->removals;
-    uint64_t was = atomic_load(word), now = wg->worker->now_ns;
+    uint64_t was = atomic_load(word), now = wg->worker->loop.now_ns;
     while (was < now && !atomic_compare_exchange_weak(word, &was, now))
         ;
 }
@@ -91,13 +91,13 @@ static uint64_t hurry(const struct worker_gate *wg, uint64_t waited_ns)
 bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *ret_wait_ns)
 {
     struct gate *g = wg->gate;
-    uint64_t waited_ns = wg->worker->now_ns - left_ns;
+    uint64_t waited_ns = wg->worker->loop.now_ns - left_ns;
     *ret_wait_ns = 0;
     if (waited_ns >= LEAVES_WITHIN_NS)
         return true;
     uint64_t walk = topic_tree_cost(&g->traffic.topics) / hurry(wg, waited_ns);
     *ret_wait_ns =
-        gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->now_ns);
+        gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->loop.now_ns);
     return *ret_wait_ns == 0;
 }
 

@@ -65,7 +65,7 @@ void survey_give(struct survey *s, struct worker *w)
 {
     atomic_fetch_add(&s->refs, 1);
     survey_release(atomic_exchange(&w->survey_given, s));
-    worker_signal(w, &w->surveyed);
+    loop_signal(&w->loop, &w->surveyed);
 }
 
 static bool all_done(const struct survey *s)
@@ -201,7 +201,7 @@ static enum connection_state state_of(const struct session *s)
 
 static void keep_connection(struct survey_part *to, const struct session *s, uint32_t gate)
 {
-    uint64_t now_ns = s->wg->worker->now_ns;
+    uint64_t now_ns = s->wg->worker->loop.now_ns;
     struct connection_row row = {.sums = sums_of(s)};
     row.weight = row.sums.bytes_in + row.sums.bytes_out;
     to->matched++;
@@ -259,8 +259,9 @@ static unsigned keep_source(struct survey_part *to, const struct survey_ask *ask
     if (!row.connections || !heaviest_keeps(&to->kept, row.weight))
         return seen;
     source_format(row.text, sizeof(row.text), p->source);
-    row.strikes = strikes_score(&p->source->strikes, &l->ban.strikes, w->now_ns);
-    row.probation = probation_holds(p->source, p->wg->policy->for_lot[gate_lot(p->wg->gate, p->source)], w->now_ns);
+    row.strikes = strikes_score(&p->source->strikes, &l->ban.strikes, w->loop.now_ns);
+    row.probation =
+        probation_holds(p->source, p->wg->policy->for_lot[gate_lot(p->wg->gate, p->source)], w->loop.now_ns);
     row.exempt = networks_contain(&l->ban.exempt, &row.addr);
     heaviest_offer(&to->kept, &row);
     return seen;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/worker.h"
 
-#include "base/clock.h"
 #include "relay/admission.h"
 #include "relay/connects.h"
 #include "relay/counter.h"
@@ -23,10 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
-#define EVENTS_A_ROUND 128
 
 /* Time for sessions that move much, before the others are looked at again. */
 #define BOUNDED_ROUND_NS (300 * NS_PER_US)
@@ -38,24 +33,6 @@
 /* The rate of such rounds of handshakes while an application is busy. The handshake of a single newcomer takes about
  * five. */
 static const struct rate new_rounds = {.count = 1, .period_ns = NS_PER_MS, .burst = 7};
-
-int worker_watch(struct worker *w, struct watch *watch, uint32_t events)
-{
-    struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
-    return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, watch->fd, &e) < 0 ? -errno : 0;
-}
-
-void worker_unwatch(struct worker *w, const struct watch *watch)
-{
-    (void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
-}
-
-void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events)
-{
-    struct epoll_event e = {.events = events | EPOLLET, .data.ptr = watch};
-    /* It needs no memory and cannot fail. */
-    (void)epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, watch->fd, &e);
-}
 
 static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
 {
@@ -99,30 +76,16 @@ static size_t table_size(size_t sessions)
     return n;
 }
 
-static int open_descriptors(struct worker *w)
-{
-    w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (w->epoll_fd < 0)
-        return -errno;
-    w->wake = (struct watch){.kind = WATCH_WAKE, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    if (w->wake.fd < 0)
-        return -errno;
-    return worker_watch(w, &w->wake, EPOLLIN);
-}
-
 int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
                 struct gate *gates, struct policy_board *board, size_t max_sessions)
 {
     size_t gate_count = policy_board_current(board)->count;
     memset(w, 0, sizeof(*w));
+    int error = loop_init(&w->loop, account);
     w->index = index;
-    w->epoll_fd = w->wake.fd = -1;
     w->account = account;
     w->pressure = pressure;
-    bufpool_init(&w->pool, account);
-    w->now_ns = clock_now_ns();
     w->receive_buffer_most = net_receive_buffer_most();
-    timers_init(&w->timers, w->now_ns);
     list_init(&w->run);
     list_init(&w->run_heavy);
     list_init(&w->run_new);
@@ -136,17 +99,16 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     w->press.ring = memory_on_alarm;
     w->peer_mask = table_size(max_sessions) - 1;
     w->peers = calloc(w->peer_mask + 1, sizeof(struct peer *));
-    w->scratch = malloc(SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES);
     w->gates = calloc(gate_count, sizeof(*w->gates));
-    if (!w->peers || !w->scratch || !w->gates)
-        return -ENOMEM;
+    if (error || !w->peers || !w->gates)
+        return error ? error : -ENOMEM;
     w->gate_count = gate_count;
     w->bans = gates[0].bans;
     for (size_t i = 0; i < gate_count; i++)
         init_gate(&w->gates[i], w, &gates[i]);
     w->board = board;
     take_policies(w);
-    return open_descriptors(w);
+    return 0;
 }
 
 static void end_gate(struct worker_gate *wg)
@@ -160,36 +122,16 @@ void worker_fini(struct worker *w)
     survey_drop(w);
     for (size_t i = 0; i < w->gate_count; i++)
         end_gate(&w->gates[i]);
-    if (w->wake.fd >= 0)
-        close(w->wake.fd);
-    if (w->epoll_fd >= 0)
-        close(w->epoll_fd);
-    bufpool_fini(&w->pool);
+    loop_fini(&w->loop);
     free(w->peers);
-    free(w->scratch);
     free(w->gates);
-}
-
-void worker_signal(struct worker *w, _Atomic bool *flag)
-{
-    uint64_t one = 1;
-    atomic_store(flag, true);
-    /* A full eventfd counter means that the worker will wake anyway. */
-    ssize_t ignored = write(w->wake.fd, &one, sizeof(one));
-    (void)ignored;
-}
-
-void worker_tell_all(struct worker *w)
-{
-    for (unsigned i = 0; i < w->all_count; i++)
-        worker_signal(w->all[i], &w->all[i]->news);
 }
 
 /* ---- what wakes a worker ---- */
 
 static void start_draining(struct worker *w)
 {
-    w->drain_from_ns = w->now_ns;
+    w->drain_from_ns = w->loop.now_ns;
     for (size_t i = 0; i < w->gate_count; i++)
         listener_stop(&w->gates[i]);
     proxied_drain(w);
@@ -205,9 +147,7 @@ static void spread_news(struct worker *w)
 
 static void on_wake(struct worker *w)
 {
-    uint64_t n;
-    ssize_t ignored = read(w->wake.fd, &n, sizeof(n));
-    (void)ignored;
+    loop_take_signals(&w->loop);
     if (atomic_exchange(&w->news, false))
         spread_news(w);
     if (atomic_exchange(&w->bans_changed, false) && w->bans)
@@ -297,7 +237,7 @@ static void reconsider(struct worker *w)
     sweep_begin(w, SWEEP_POLICY);
     for (size_t i = 0; i < w->gate_count; i++)
         if (!list_empty(&w->gates[i].leaving))
-            timer_arm(&w->timers, &w->gates[i].leave.timer, w->now_ns);
+            timer_arm(&w->loop.timers, &w->gates[i].leave.timer, w->loop.now_ns);
     banned_reconsider(w);
 }
 
@@ -307,23 +247,15 @@ static int wait_ms(const struct worker *w)
 {
     if (w->survey || w->sweep.reasons || !list_empty(&w->run) || !list_empty(&w->run_heavy))
         return 0;
-    uint64_t next = timers_next_ns(&w->timers);
+    uint64_t next = timers_next_ns(&w->loop.timers);
     if (!list_empty(&w->run_new) && w->new_again_ns < next)
         next = w->new_again_ns;
     if (next == UINT64_MAX)
         return -1;
-    if (next <= w->now_ns)
+    if (next <= w->loop.now_ns)
         return 0;
-    uint64_t ms = (next - w->now_ns + NS_PER_MS - 1) / NS_PER_MS;
+    uint64_t ms = (next - w->loop.now_ns + NS_PER_MS - 1) / NS_PER_MS;
     return ms < 60000 ? (int)ms : 60000;
-}
-
-static void run_timers(struct worker *w)
-{
-    for (struct timer *t; (t = timers_pop(&w->timers, w->now_ns));) {
-        struct alarm *a = (struct alarm *)(void *)t;
-        a->ring(a);
-    }
 }
 
 /* Gives each session now in the queue one turn, as long as there is time. A session that still has work goes to the
@@ -333,9 +265,9 @@ static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
     struct list round;
     list_init(&round);
     list_splice(&round, queue);
-    while (!list_empty(&round) && w->now_ns < until_ns) {
+    while (!list_empty(&round) && w->loop.now_ns < until_ns) {
         session_run(LIST_ENTRY(list_pop(&round), struct session, run));
-        w->now_ns = clock_now_ns();
+        loop_tick(&w->loop);
     }
     list_splice(&round, queue);
     list_splice(queue, &round);
@@ -351,18 +283,18 @@ static bool an_application_is_busy(const struct worker *w)
 
 static void run_new(struct worker *w)
 {
-    if (list_empty(&w->run_new) || w->now_ns < w->new_again_ns)
+    if (list_empty(&w->run_new) || w->loop.now_ns < w->new_again_ns)
         return;
-    run_queue(w, &w->run_new, w->now_ns + BOUNDED_ROUND_NS);
+    run_queue(w, &w->run_new, w->loop.now_ns + BOUNDED_ROUND_NS);
     bool busy = an_application_is_busy(w);
-    w->new_again_ns = busy ? w->now_ns + gcra_charge(&w->new_rounds, &new_rounds, 1, w->now_ns) : 0;
+    w->new_again_ns = busy ? w->loop.now_ns + gcra_charge(&w->new_rounds, &new_rounds, 1, w->loop.now_ns) : 0;
 }
 
 static void run_sessions(struct worker *w)
 {
-    run_queue(w, &w->run, w->now_ns + LIGHT_ROUND_NS);
+    run_queue(w, &w->run, w->loop.now_ns + LIGHT_ROUND_NS);
     run_new(w);
-    run_queue(w, &w->run_heavy, w->now_ns + BOUNDED_ROUND_NS);
+    run_queue(w, &w->run_heavy, w->loop.now_ns + BOUNDED_ROUND_NS);
 }
 
 static void reclaim(struct worker *w)
@@ -383,16 +315,11 @@ void worker_close_all(struct worker *w)
 
 void worker_round(struct worker *w, int most_ms)
 {
-    struct epoll_event events[EVENTS_A_ROUND];
+    struct epoll_event events[LOOP_EVENTS];
     int ms = wait_ms(w);
     if (most_ms >= 0 && (ms < 0 || ms > most_ms))
         ms = most_ms;
-    atomic_store(&w->asleep, true);
-    if (atomic_load(&w->turns))
-        ms = 0;
-    int n = epoll_wait(w->epoll_fd, events, EVENTS_A_ROUND, ms);
-    atomic_store(&w->asleep, false);
-    w->now_ns = clock_now_ns();
+    int n = loop_wait(&w->loop, events, ms, &w->turns);
     adopt(w);
     reconsider(w);
     admission_wake_all(w);
@@ -400,7 +327,7 @@ void worker_round(struct worker *w, int most_ms)
     memory_relieve(w);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
-    run_timers(w);
+    loop_run_timers(&w->loop);
     run_sessions(w);
     if (UNLIKELY(w->survey != NULL))
         survey_step(w);

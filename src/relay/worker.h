@@ -5,7 +5,7 @@
  * - It makes no system call that waits, except epoll_wait() at the start of a round. It takes locks only for bounded
  *   work that makes no such call.
  * - It never touches another worker's sessions, lists or timers. It changes another worker's atomic members only, and
- *   wakes it by worker_signal(). Exceptions: worker_gate.woken, under the lock of the gate's limiter, and the
+ *   wakes it by loop_signal(). Exceptions: worker_gate.woken, under the lock of the gate's limiter, and the
  *   descriptor of a routing id's holder, under the tally's lock (claim.h).
  * - It never keeps a pointer into a policy snapshot from one round to the next, except worker_gate.policy (policies.h).
  * - It never frees a session within a round: an event of the round may still point to it.
@@ -23,11 +23,10 @@
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
 
-#include "base/bufpool.h"
 #include "base/list.h"
-#include "base/timers.h"
 #include "flow/pressure.h"
 #include "relay/gate.h"
+#include "relay/loop.h"
 #include "relay/policies.h"
 #include "relay/sweep.h"
 
@@ -35,35 +34,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-/* What one read may bring, and the room before it for a message that began earlier. */
-#define SCRATCH_READ_BYTES (256u * 1024u)
-#define SCRATCH_HEAD_BYTES 65536u
-
-enum watch_kind {
-    WATCH_WAKE,
-    WATCH_LISTENER,
-    WATCH_FRONT,
-    WATCH_BACK,
-    WATCH_FAREWELL,
-    WATCH_TARPIT,
-    WATCH_PROXIED,
-    WATCH_COUNTER_DOOR,
-    WATCH_COUNTER_LINE,
-    WATCH_COUNTER_WAKE
-};
-
-/* What epoll hands back: the first member of everything that owns a descriptor. */
-struct watch {
-    uint8_t kind; /* enum watch_kind */
-    int fd;       /* -1: none */
-};
-
-/* A timer with a function to call. */
-struct alarm {
-    struct timer timer;
-    void (*ring)(struct alarm *);
-};
 
 /* Checks whether the application takes anything (health.h); of worker 0. */
 struct stall_watch {
@@ -119,30 +89,25 @@ struct worker_gate {
 };
 
 struct worker {
-    struct watch wake;
+    struct loop loop;
     unsigned index;
-    int epoll_fd;
     pthread_t thread;
     bool started;
     struct account *account;
     struct pressure *pressure; /* on the account; of all workers */
-    struct bufpool pool;
-    struct timers timers;
-    int receive_buffer_most; /* see net.h */
-    struct list run;         /* sessions with work to do */
-    struct list run_heavy;   /* the same, of those whose last turn moved much */
-    struct list run_new;     /* the same, of those in their handshakes */
-    gcra_word new_rounds;    /* limiter of their turns while an application is busy */
-    uint64_t new_again_ns;   /* they have no turn before this: an application is busy (worker.c) */
-    struct list closed;      /* sessions to be freed when this round of events is done */
-    struct list sessions;    /* see sweep.h */
+    int receive_buffer_most;   /* see net.h */
+    struct list run;           /* sessions with work to do */
+    struct list run_heavy;     /* the same, of those whose last turn moved much */
+    struct list run_new;       /* the same, of those in their handshakes */
+    gcra_word new_rounds;      /* limiter of their turns while an application is busy */
+    uint64_t new_again_ns;     /* they have no turn before this: an application is busy (worker.c) */
+    struct list closed;        /* sessions to be freed when this round of events is done */
+    struct list sessions;      /* see sweep.h */
     struct sweep sweep;
-    struct list farewells; /* see farewell.h */
-    struct list tarpit;    /* see banned.h */
-    struct bans *bans;     /* of all gates; may be NULL */
-    uint64_t bans_seen;    /* changes of it that this worker has followed */
-    uint8_t *scratch;      /* SCRATCH_HEAD_BYTES + SCRATCH_READ_BYTES */
-    uint64_t now_ns;
+    struct list farewells;  /* see farewell.h */
+    struct list tarpit;     /* see banned.h */
+    struct bans *bans;      /* of all gates; may be NULL */
+    uint64_t bans_seen;     /* changes of it that this worker has followed */
     uint64_t drain_from_ns; /* 0: not draining */
     uint64_t next_id;
     struct peer **peers; /* hash table by source */
@@ -171,7 +136,6 @@ struct worker {
     _Atomic bool surveyed;   /* survey_given is there */
     _Atomic bool published;  /* there is another policy to adopt */
     _Atomic bool reconsider; /* every worker has adopted it: all waiting sessions are judged again */
-    _Atomic bool asleep;
 };
 
 /* Allocates tables and descriptors (not the listeners). `gates` are those of the board's policies. 0 or -errno;
@@ -190,19 +154,11 @@ void worker_round(struct worker *w, int most_ms);
 /* Closes and frees every session, before worker_fini(). The worker's thread does this when it is stopped. */
 void worker_close_all(struct worker *w);
 
-/* Sets a flag and wakes the worker. Any thread. */
-void worker_signal(struct worker *w, _Atomic bool *flag);
-
 /* Tells all workers that something was learned of an application. */
-void worker_tell_all(struct worker *w);
-
-/* Adds a descriptor to the worker's epoll, edge-triggered. 0 or -errno. */
-MUST_USE int worker_watch(struct worker *w, struct watch *watch, uint32_t events);
-
-/* Removes a descriptor from the worker's epoll. No event of this round may still point to `watch`. */
-void worker_unwatch(struct worker *w, const struct watch *watch);
-
-/* Changes the watched events of a descriptor of the worker's epoll. Existing readiness is reported once more. */
-void worker_watch_again(struct worker *w, struct watch *watch, uint32_t events);
+static inline void worker_tell_all(struct worker *w)
+{
+    for (unsigned i = 0; i < w->all_count; i++)
+        loop_signal(&w->all[i]->loop, &w->all[i]->news);
+}
 
 #endif
