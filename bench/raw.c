@@ -192,7 +192,10 @@ int raw_open(int fd, const char *socket_type)
         enum raw_step step = raw_opening_feed(&opening, &byte, 1);
         if (step == RAW_BROKEN)
             return -1;
-        if (step == RAW_SEND_READY && write_all(fd, ready, raw_ready(ready, socket_type)) < 0)
+        if (step != RAW_SEND_READY)
+            continue;
+        size_t len = raw_ready(ready, socket_type);
+        if (write_all(fd, ready, len) < 0)
             return -1;
     }
     return 0;

@@ -97,7 +97,7 @@ static void split_query(const char *text, size_t len)
     char *parts[2 * REQUEST_ARGS_MAX] = {NULL};
     size_t used = 0;
     for (const char *end = text + len; text < end;) {
-        const char *and = memchr(text, '&', (size_t)(end - text)), *stop = and? and : end;
+        const char *ampersand = memchr(text, '&', (size_t)(end - text)), *stop = ampersand ? ampersand : end;
         const char *equals = memchr(text, '=', (size_t)(stop - text));
         if (args.count == REQUEST_ARGS_MAX) {
             args.count++;

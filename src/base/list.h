@@ -13,7 +13,7 @@ struct list {
     struct list *next, *prev;
 };
 
-#define LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+#define LIST_ENTRY(node, type, member) ((type *)(void *)(((char *)(node)) - offsetof(type, member)))
 
 #define LIST_FOREACH(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
 

@@ -114,7 +114,8 @@ static void write_composed(const char *end, const char *fmt, va_list ap)
 {
     char line[LOG_LINE_MAX];
     int saved = errno;
-    write_line(line, compose(line, saved, end, fmt, ap));
+    size_t len = compose(line, saved, end, fmt, ap);
+    write_line(line, len);
     errno = saved;
 }
 

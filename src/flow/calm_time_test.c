@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#define AT(n) ((n)*CALM_STRETCH_NS)
+#define AT(n) (CALM_STRETCH_NS * (n))
 
 static void a_stretch_counts_when_it_was_calm_to_its_end(void **state)
 {

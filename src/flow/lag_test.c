@@ -13,7 +13,7 @@
 
 #define KIB  1024u
 #define MIB  (1024u * KIB)
-#define S(s) (uint64_t)((s)*1e9)
+#define S(s) (uint64_t)(1e9 * (s))
 
 /* The bytes that the publisher holds back; nothing is known of the time before. */
 static uint64_t waits_for(const struct lag *g, const struct laggard *l, uint64_t passed, uint64_t messages)

@@ -43,10 +43,10 @@ unsigned classes_add(struct classes *c, const char *name, uint16_t weight, uint8
     return n;
 }
 
-void classes_add_network(struct classes *c, unsigned class, const struct network *n)
+void classes_add_network(struct classes *c, unsigned nth, const struct network *n)
 {
-    assert(c->network_count < c->room && class < c->count);
-    c->networks[c->network_count++] = (struct class_network){.network = *n, .class = (uint8_t) class};
+    assert(c->network_count < c->room && nth < c->count);
+    c->networks[c->network_count++] = (struct class_network){.network = *n, .class = (uint8_t)nth};
 }
 
 static int compare(const void *a, const void *b)

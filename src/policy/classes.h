@@ -58,7 +58,7 @@ void classes_free(struct classes *c);
 unsigned classes_add(struct classes *c, const char *name, uint16_t weight, uint8_t priority);
 
 /* Adds a network to the class: each network at most once, and no more than there is room for. */
-void classes_add_network(struct classes *c, unsigned class, const struct network *n);
+void classes_add_network(struct classes *c, unsigned nth, const struct network *n);
 
 /* Makes the table ready for classes_find(), after the last network. */
 void classes_settle(struct classes *c);

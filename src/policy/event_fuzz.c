@@ -35,7 +35,8 @@ static size_t read_string(const char **at, uint8_t *ret, size_t room)
     while (**at != '"') {
         require(**at >= 0x20 && **at <= 0x7e && len < room);
         if (**at != '\\') {
-            ret[len++] = (uint8_t) * (*at)++;
+            ret[len++] = (uint8_t)(*at)[0];
+            *at += 1;
             continue;
         }
         expect(at, "\\u00");

@@ -45,7 +45,8 @@ static void carry_out(const struct firewall_stage *s, enum firewall_task task, s
         check_entries(s->changes, s->change_count);
         nft_script_change(out, "weir", s->changes, s->change_count, have);
     }
-    require(fclose(out) == 0);
+    int closed = fclose(out);
+    require(closed == 0);
     check_script(text);
     free(text);
 }

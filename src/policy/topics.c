@@ -39,21 +39,21 @@ static bool grow(struct topics *t, struct account *a)
 {
     if (t->capacity == CAPACITY_MAX)
         return false;
-    struct topics new = *t;
-    new.capacity = t->capacity ? t->capacity * 2 : CAPACITY_MIN;
-    uint64_t bytes = (uint64_t) new.capacity * sizeof(*new.slots);
+    struct topics grown = *t;
+    grown.capacity = t->capacity ? t->capacity * 2 : CAPACITY_MIN;
+    uint64_t bytes = (uint64_t)grown.capacity * sizeof(*grown.slots);
     if (!account_charge(a, bytes))
         return false;
-    new.slots = calloc(new.capacity, sizeof(*new.slots));
-    if (!new.slots) {
+    grown.slots = calloc(grown.capacity, sizeof(*grown.slots));
+    if (!grown.slots) {
         account_release(a, bytes);
         return false;
     }
     for (uint32_t i = 0; i < t->capacity; i++)
         if (t->slots[i])
-            new.slots[find_slot(&new, t->slots[i])] = t->slots[i];
+            grown.slots[find_slot(&grown, t->slots[i])] = t->slots[i];
     release_slots(t, a);
-    *t = new;
+    *t = grown;
     return true;
 }
 

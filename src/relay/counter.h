@@ -45,7 +45,7 @@
 enum counter_notice { COUNTER_CAME, COUNTER_WENT, COUNTER_DOUBTED, COUNTER_REFUSED, COUNTER_NOTICES };
 
 /* The counter whose member `member` is at `at`. */
-#define COUNTER_OF(member, at) ((struct counter *)(void *)((char *)(at)-offsetof(struct counter, member)))
+#define COUNTER_OF(member, at) ((struct counter *)(void *)(((char *)(at)) - offsetof(struct counter, member)))
 
 struct counter {
     struct worker_gate *wg;

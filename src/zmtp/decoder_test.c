@@ -267,36 +267,33 @@ struct made {
     size_t len;
 };
 
-#define MADE(literal)                                                                                                  \
-    {                                                                                                                  \
-        literal, sizeof(literal) - 1                                                                                   \
-    }
+#define MADE(literal) .bytes = literal, .len = sizeof(literal) - 1
 
 /* Whole, cut short, and wrong in every way. */
 static const struct made made[] = {
-    MADE(""),
-    MADE("\x00\x00"),
-    MADE("\x01\x00\x00\x00"),
-    MADE("\x00\x03one\x01\x03two\x00\x05three"),
-    MADE("\x02\0\0\0\0\0\0\0\x03"
-         "abc\x03\0\0\0\0\0\0\0\x00\x00\x01z"),
-    MADE("\x04\x05\x04PONG\x06\0\0\0\0\0\0\0\x05\x04PONG"),
-    MADE("\x01\x01"
-         "a\x04\x05\x04PONG\x00\x01"
-         "b"),
-    MADE("\x01\x01"),
-    MADE("\x00\x05"
-         "cut"),
-    MADE("\x02\0\0\0\0"),
-    MADE("\x02\x7f\xff\xff\xff\xff\xff\xff\xff"
-         "the largest"),
-    MADE("\x02\x80\0\0\0\0\0\0\0"),
-    MADE("\x00\x01q\x03\xff\xff\xff\xff\xff\xff\xff\xff"),
-    MADE("\x05\x05\x04PONG"),
-    MADE("\x01\x01x\x07\0\0\0\0\0\0\0\x05\x04PONG"),
-    MADE("\x00\x01q\x08\x00"),
-    MADE("\x80"),
-    MADE("GET / HTTP/1.1\r\n\r\n"),
+    {MADE("")},
+    {MADE("\x00\x00")},
+    {MADE("\x01\x00\x00\x00")},
+    {MADE("\x00\x03one\x01\x03two\x00\x05three")},
+    {MADE("\x02\0\0\0\0\0\0\0\x03"
+          "abc\x03\0\0\0\0\0\0\0\x00\x00\x01z")},
+    {MADE("\x04\x05\x04PONG\x06\0\0\0\0\0\0\0\x05\x04PONG")},
+    {MADE("\x01\x01"
+          "a\x04\x05\x04PONG\x00\x01"
+          "b")},
+    {MADE("\x01\x01")},
+    {MADE("\x00\x05"
+          "cut")},
+    {MADE("\x02\0\0\0\0")},
+    {MADE("\x02\x7f\xff\xff\xff\xff\xff\xff\xff"
+          "the largest")},
+    {MADE("\x02\x80\0\0\0\0\0\0\0")},
+    {MADE("\x00\x01q\x03\xff\xff\xff\xff\xff\xff\xff\xff")},
+    {MADE("\x05\x05\x04PONG")},
+    {MADE("\x01\x01x\x07\0\0\0\0\0\0\0\x05\x04PONG")},
+    {MADE("\x00\x01q\x08\x00")},
+    {MADE("\x80")},
+    {MADE("GET / HTTP/1.1\r\n\r\n")},
 };
 
 static void made_streams(void **state)

@@ -79,7 +79,7 @@ static void draw_print(const struct draw *d, enum contender c, const struct worl
         (unsigned long long)s->seed, app_names[s->app], flood_names[s->flood], contender_names[c],
         counter_names[s->counter], !worse, survives, s->honest, s->flood_sources, s->flood_connections, s->load,
         s->service_ns / MS, d->quiet.old_rate, d->bare.old_rate, r->old_rate, d->quiet.p99_ns / MS, d->bare.p99_ns / MS,
-        r->p99_ns / MS, s->flood_at_ns<s->warm_ns, s->one_address, s->slots, s->poisson, s->on_off, s->large_ns> 0,
+        r->p99_ns / MS, s->warm_ns > s->flood_at_ns, s->one_address, s->slots, s->poisson, s->on_off, s->large_ns > 0,
         s->slow_ns > 0, s->pause_ns > 0, r->held, (double)r->stuck_ns / MS, (unsigned long long)r->stuck_counted);
 }
 
