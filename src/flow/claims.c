@@ -125,6 +125,16 @@ struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t no
     return found;
 }
 
+bool claims_are_left(const struct claims *c, uint64_t key)
+{
+    key += key == 0;
+    const struct claims_source *set = &c->table[key % c->sets * WAYS];
+    for (unsigned i = 0; i < WAYS; i++)
+        if (set[i].key == key)
+            return set[i].left != 0;
+    return false;
+}
+
 double claims_inherit(struct claims_source *s, struct claim *claim, const struct calm_time *calm, uint64_t now_ns)
 {
     claims_settle(s, calm, now_ns);

@@ -104,6 +104,9 @@ void claims_fini(struct claims *c);
  * aim at one set. */
 struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t now_ns);
 
+/* Whether claims were left at a source. Takes no entry. */
+bool claims_are_left(const struct claims *c, uint64_t key);
+
 /* A connection that joins takes over the mean of the claims left at its source, if there are any. Returns its debt. */
 double claims_inherit(struct claims_source *s, struct claim *claim, const struct calm_time *calm, uint64_t now_ns);
 

@@ -110,7 +110,7 @@ struct reqlimit_sample {
     float expected_ns;
 };
 
-/* Times are on the coarse clock (decay.h), since each session has these 200 bytes and most sessions are idle. */
+/* Times are on the coarse clock (decay.h), since most of the connections that have one of these are idle. */
 struct reqlimit_conn {
     /* its worker's thread alone */
     uint8_t lease;   /* messages that it may pass without asking */
@@ -144,7 +144,7 @@ struct reqlimit_conn {
     uint32_t granted; /* messages that may pass; counted as passed */
     uint32_t held;    /* messages in line, as counted in the stats */
 };
-_Static_assert(sizeof(struct reqlimit_conn) <= 200, "an idle connection may cost 1024 bytes in all");
+_Static_assert(sizeof(struct reqlimit_conn) <= 200, "most connections are idle");
 
 struct reqlimit_probe {
     struct reqlimit_conn *conn; /* NULL: the connection has left */
@@ -218,6 +218,13 @@ void reqlimit_bound(struct reqlimit *l, uint32_t most);
 
 /* Attaches the page of a counter, or NULL when it is gone. The caller keeps the page. Lock. */
 void reqlimit_attach(struct reqlimit *l, struct taken_page *page);
+
+/* Whether a connection of this source would have a claim from the start. If not, it may as well join when its first
+ * message comes. Lock. */
+static inline bool reqlimit_knows(const struct reqlimit *l, uint64_t source_key)
+{
+    return claims_are_left(&l->claims, source_key);
+}
 
 /* A connection begins. `source_key`: the keyed hash of its source. The caller owns `c`. Lock. */
 void reqlimit_join(struct reqlimit *l, struct reqlimit_conn *c, uint64_t source_key, uint64_t now_ns);

@@ -7,6 +7,8 @@
 #include "relay/shedding.h"
 #include "zmtp/decoder.h"
 
+#include <stdlib.h>
+
 _Static_assert(CLASS_PRIORITIES <= FAIR_PRIORITIES, "each priority has a line");
 
 /* Most messages to ask for at once, if the session holds as many. */
@@ -17,9 +19,17 @@ static uint64_t now_of(const struct session *s)
     return s->wg->worker->loop.now_ns;
 }
 
+/* Most connections are idle, and many never send a message: a session has one of these from its first message on. */
+struct admission {
+    struct reqlimit_conn conn;
+    struct session *session;
+    uint32_t granted; /* messages that may pass, and already count as passed */
+};
+_Static_assert(sizeof(struct admission) <= ADMISSION_BYTES, "it is charged to the memory account");
+
 static struct session *session_of(struct reqlimit_conn *c)
 {
-    return (struct session *)(void *)((char *)c - offsetof(struct session, admission));
+    return LIST_ENTRY(c, struct admission, conn)->session;
 }
 
 /* ---- the limiter and its workers ---- */
@@ -138,7 +148,7 @@ static void wake_those_of(struct worker_gate *wg)
     for (struct list *node; (node = list_pop(&wg->woken));) {
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
         struct session *s = session_of(c);
-        s->granted += reqlimit_take(c);
+        s->admission->granted += reqlimit_take(c);
         s->in_queue = c->waiter.messages != 0;
         s->in_line = false;
         session_wake(s);
@@ -169,32 +179,53 @@ static bool is_limited(const struct session *s)
     return session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->broadcast;
 }
 
-void admission_begin(struct session *s)
+static bool has_claims(const struct session *s)
+{
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    bool has = reqlimit_knows(lock(g), source_key(s));
+    pthread_mutex_unlock(&g->lock);
+    return has;
+}
+
+/* If memory is out, the session is under no limit. */
+static void join(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
     const struct classes *classes = s->wg->gate->config->class_table;
     const struct class_info *class = classes ? &classes->at[s->class] : NULL;
-    s->takes_turns = is_limited(s);
+    s->admission = malloc(sizeof(*s->admission));
+    s->takes_turns = s->admission != NULL;
     if (!s->takes_turns)
         return;
+    *s->admission = (struct admission){.session = s};
     struct reqlimit *l = lock(g);
-    reqlimit_join(l, &s->admission, source_key(s), now_of(s));
+    reqlimit_join(l, &s->admission->conn, source_key(s), now_of(s));
     if (class)
-        reqlimit_class(l, &s->admission, class->weight, class->priority);
+        reqlimit_class(l, &s->admission->conn, class->weight, class->priority);
     if (s->up.traffic.curve)
         reqlimit_count_frames(l);
     unlock(g, s->wg);
 }
 
+void admission_begin(struct session *s)
+{
+    s->takes_turns = is_limited(s);
+    if (s->takes_turns && has_claims(s))
+        join(s);
+}
+
 void admission_end(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    if (!s->takes_turns)
+    struct admission *a = s->admission;
+    if (!a)
         return;
     struct reqlimit *l = lock(g);
-    reqlimit_give_back(l, &s->admission, s->granted, now_of(s));
-    reqlimit_leave(l, &s->admission, now_of(s));
+    reqlimit_give_back(l, &a->conn, a->granted, now_of(s));
+    reqlimit_leave(l, &a->conn, now_of(s));
     unlock(g, s->wg);
+    free(a);
+    s->admission = NULL;
 }
 
 void admission_reconsider(struct session *s)
@@ -202,7 +233,6 @@ void admission_reconsider(struct session *s)
     if (s->takes_turns == is_limited(s))
         return;
     admission_end(s);
-    s->granted = 0;
     s->in_line = s->in_queue = s->shed_due = false;
     admission_begin(s);
 }
@@ -210,15 +240,18 @@ void admission_reconsider(struct session *s)
 uint32_t admission_allows(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
+    if (s->takes_turns && !s->admission)
+        join(s);
     if (!s->takes_turns)
         return ADMISSION_UNLIMITED;
-    if (s->granted)
-        return s->granted;
-    if (reqlimit_is_due(&s->admission, now_of(s))) {
-        reqlimit_arrive(lock(g), &s->admission, now_of(s));
+    struct admission *a = s->admission;
+    if (a->granted)
+        return a->granted;
+    if (reqlimit_is_due(&a->conn, now_of(s))) {
+        reqlimit_arrive(lock(g), &a->conn, now_of(s));
         unlock(g, s->wg);
     }
-    return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : s->admission.lease;
+    return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : a->conn.lease;
 }
 
 /* The message that waits, and the complete ones behind it. */
@@ -232,11 +265,12 @@ static uint32_t messages_there(const struct session *s)
 static bool line_up(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
+    struct admission *a = s->admission;
     struct reqlimit *l = lock(g);
-    s->granted += reqlimit_offer(l, &s->admission, messages_there(s), now_of(s));
-    s->in_queue = s->admission.waiter.messages != 0;
+    a->granted += reqlimit_offer(l, &a->conn, messages_there(s), now_of(s));
+    s->in_queue = a->conn.waiter.messages != 0;
     unlock(g, s->wg);
-    s->in_line = s->granted == 0;
+    s->in_line = a->granted == 0;
     if (!s->in_line)
         return true;
     s->up.held_back = true;
@@ -249,12 +283,13 @@ static bool line_up(struct session *s)
 bool admission_passed(struct session *s, const struct traffic_result *r)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    if (!s->takes_turns)
+    struct admission *a = s->admission;
+    if (!a)
         return true;
-    uint32_t of_granted = r->turns < s->granted ? r->turns : s->granted, others = r->turns - of_granted;
-    s->granted -= of_granted;
-    if (others && !reqlimit_quick(&g->limit, &s->admission, others, now_of(s))) {
-        reqlimit_passed(lock(g), &s->admission, others, now_of(s));
+    uint32_t of_granted = r->turns < a->granted ? r->turns : a->granted, others = r->turns - of_granted;
+    a->granted -= of_granted;
+    if (others && !reqlimit_quick(&g->limit, &a->conn, others, now_of(s))) {
+        reqlimit_passed(lock(g), &a->conn, others, now_of(s));
         unlock(g, s->wg);
     }
     return !r->awaits_turn || line_up(s);
@@ -271,12 +306,13 @@ static bool is_mute(const struct session *s)
 static void pass_one(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
+    struct admission *a = s->admission;
     struct reqlimit *l = lock(g);
-    reqlimit_rest(l, &s->admission, now_of(s));
-    s->granted += reqlimit_take(&s->admission);
-    if (s->granted == 0) {
-        reqlimit_passed(l, &s->admission, 1, now_of(s));
-        s->granted = 1;
+    reqlimit_rest(l, &a->conn, now_of(s));
+    a->granted += reqlimit_take(&a->conn);
+    if (a->granted == 0) {
+        reqlimit_passed(l, &a->conn, 1, now_of(s));
+        a->granted = 1;
     }
     unlock(g, s->wg);
     s->in_queue = s->in_line = false;
@@ -299,28 +335,32 @@ void admission_on_alarm(struct session *s)
 void admission_rest(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    if (!s->in_queue && !s->granted)
+    struct admission *a = s->admission;
+    if (!a || (!s->in_queue && !a->granted))
         return;
     struct reqlimit *l = lock(g);
-    reqlimit_rest(l, &s->admission, now_of(s));
-    reqlimit_give_back(l, &s->admission, s->granted + reqlimit_take(&s->admission), now_of(s));
+    reqlimit_rest(l, &a->conn, now_of(s));
+    reqlimit_give_back(l, &a->conn, a->granted + reqlimit_take(&a->conn), now_of(s));
     unlock(g, s->wg);
-    s->granted = 0;
+    a->granted = 0;
     s->in_queue = s->in_line = false;
 }
 
 bool admission_owes(const struct session *s)
 {
-    const struct reqlimit_conn *c = &s->admission;
-    return atomic_load_explicit(&c->in_hand, memory_order_relaxed) != 0 ||
-           atomic_load_explicit(&c->silent, memory_order_relaxed);
+    const struct admission *a = s->admission;
+    return a && (atomic_load_explicit(&a->conn.in_hand, memory_order_relaxed) != 0 ||
+                 atomic_load_explicit(&a->conn.silent, memory_order_relaxed));
 }
 
 void admission_hold_of(const struct session *s, struct reqlimit_hold *ret)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
+    *ret = (struct reqlimit_hold){.proof = PROOF_NONE};
+    if (!s->admission)
+        return;
     lock(g);
-    reqlimit_hold_of(&s->admission, now_of(s), ret);
+    reqlimit_hold_of(&s->admission->conn, now_of(s), ret);
     pthread_mutex_unlock(&g->lock);
 }
 
@@ -333,7 +373,7 @@ void admission_shed_by(struct gate_limiter *g, const struct codel_params *p)
 bool admission_sheds(struct session *s, uint64_t *ret_again_ns)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    bool sheds = reqlimit_sheds(lock(g), &s->admission, now_of(s), ret_again_ns);
+    bool sheds = reqlimit_sheds(lock(g), &s->admission->conn, now_of(s), ret_again_ns);
     unlock(g, s->wg);
     if (sheds)
         s->in_queue = s->in_line = false;
@@ -343,12 +383,13 @@ bool admission_sheds(struct session *s, uint64_t *ret_again_ns)
 void admission_answered(struct session *s, uint32_t n)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    if (!s->takes_turns || !n)
+    if (!s->admission || !n)
         return;
-    if (!reqlimit_answer_needs_lock(&g->limit, &s->admission, n)) {
-        reqlimit_answered(&g->limit, &s->admission, n, false, now_of(s));
+    struct reqlimit_conn *c = &s->admission->conn;
+    if (!reqlimit_answer_needs_lock(&g->limit, c, n)) {
+        reqlimit_answered(&g->limit, c, n, false, now_of(s));
         return;
     }
-    reqlimit_answered(lock(g), &s->admission, n, true, now_of(s));
+    reqlimit_answered(lock(g), c, n, true, now_of(s));
     unlock(g, s->wg);
 }

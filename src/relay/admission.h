@@ -6,6 +6,8 @@
  * A newcomer that waits to be let in is entry.h's subject.
  *
  *   state     event                                                      next
+ *   PASSES    it opens and its source has claims, or its first message   PASSES; it joins the limiter
+ *             begins
  *   PASSES    a message is complete and the limiter allows it            PASSES
  *   PASSES    a message is complete and the limiter does not allow it    IN LINE: neither read nor judged
  *   PASSES    it runs dry or is paused while it has messages granted     PASSES; these are given back
@@ -30,10 +32,14 @@
 #include "flow/reqlimit_report.h"
 #include "relay/worker.h"
 
+struct admission;
 struct session;
 struct traffic_result;
 
 #define ADMISSION_UNLIMITED UINT32_MAX
+
+/* What each session may need here besides its own memory. Charged to the memory account from the start. */
+#define ADMISSION_BYTES 224u
 
 /* Sources whose claims are remembered, at 128 bytes each. */
 #define ADMISSION_SOURCES 16384u

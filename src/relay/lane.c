@@ -163,7 +163,7 @@ static void mark_flowing(struct lane *l, struct session *s)
     l->blocked = false;
     if (!l->traffic.inbound)
         s->flowing_ns = s->wg->worker->loop.now_ns;
-    if (s->lags && !l->traffic.inbound)
+    if (s->laggard && !l->traffic.inbound)
         session_arm(s, s->flowing_ns + SESSION_CAUGHT_UP_NS);
     session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
@@ -231,7 +231,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     l->passed += (uint64_t)n;
     if (n > 0 && l->blocked)
         l->blocked_ns = s->wg->worker->loop.now_ns;
-    if (!l->traffic.inbound && s->broadcast && !s->lags)
+    if (!l->traffic.inbound && s->broadcast && !s->laggard)
         lag_told(&s->wg->gate->lag, (uint64_t)n, atomic_load_explicit(&s->wg->gate->established, memory_order_relaxed));
     if ((size_t)n < total)
         mark_blocked(l, s);

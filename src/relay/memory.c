@@ -139,7 +139,7 @@ bool memory_admits(struct worker_gate *wg, const struct source *source)
     if (level == PRESSURE_NONE)
         return true;
     const struct peer *p = peer_find(wg, source);
-    uint64_t bytes = p ? (uint64_t)p->count * sizeof(struct session) : 0;
+    uint64_t bytes = p ? (uint64_t)p->count * SESSION_BYTES : 0;
     return pressure_admits(level, bytes, share_of(wg));
 }
 

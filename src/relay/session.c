@@ -133,11 +133,11 @@ static void init_links(struct session *s)
 static struct session *session_new(struct worker_gate *wg, const struct addr *addr, struct source *source)
 {
     struct worker *w = wg->worker;
-    if (!account_charge(w->account, sizeof(struct session)))
+    if (!account_charge(w->account, SESSION_BYTES))
         return NULL;
     struct session *s = calloc(1, sizeof(*s));
     if (!s) {
-        account_release(w->account, sizeof(*s));
+        account_release(w->account, SESSION_BYTES);
         return NULL;
     }
     init_links(s);
@@ -224,29 +224,30 @@ static bool is_measured(const struct session *s)
 
 static void look_again(struct session *s)
 {
-    if (s->lags)
+    if (s->laggard)
         session_arm(s, s->wg->worker->loop.now_ns + (s->broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
 }
 
 void session_begin_lag(struct session *s)
 {
     struct lag *lag = &s->wg->gate->lag;
-    if (s->lags || !is_measured(s))
+    if (s->laggard || !is_measured(s) || !(s->laggard = calloc(1, sizeof(*s->laggard))))
         return;
     lag_enter(lag);
-    lag_begin(lag, &s->laggard, s->down.passed, s->wg->worker->loop.now_ns);
-    s->lags = true;
+    lag_begin(lag, s->laggard, s->down.passed, s->wg->worker->loop.now_ns);
     look_again(s);
 }
 
 static void end_lag(struct session *s)
 {
-    if (!s->lags)
+    if (!s->laggard)
         return;
-    lag_count(&s->wg->gate->lag, &s->laggard, 0, false);
-    lag_stall(&s->wg->gate->lag, &s->laggard, false);
+    lag_count(&s->wg->gate->lag, s->laggard, 0, false);
+    lag_stall(&s->wg->gate->lag, s->laggard, false);
     lag_leave(&s->wg->gate->lag);
-    s->lags = s->noted_slow = false;
+    free(s->laggard);
+    s->laggard = NULL;
+    s->noted_slow = false;
 }
 
 static void release_all(struct session *s)
@@ -323,7 +324,7 @@ void session_close(struct session *s, enum verdict v)
 
 void session_free(struct session *s)
 {
-    account_release(s->wg->worker->account, sizeof(*s));
+    account_release(s->wg->worker->account, SESSION_BYTES);
     free(s);
 }
 
@@ -532,8 +533,8 @@ static uint64_t measure_lag(struct session *s)
     bool counted = true, single = false;
     if (s->broadcast) {
         uint32_t all = atomic_load_explicit(&g->established, memory_order_relaxed);
-        lag_stall(&g->lag, &s->laggard, l->blocked && now - l->blocked_ns >= LAG_STALLED_NS);
-        waiting = lag_published(&g->lag, &s->laggard, &sent, all, now, &counted);
+        lag_stall(&g->lag, s->laggard, l->blocked && now - l->blocked_ns >= LAG_STALLED_NS);
+        waiting = lag_published(&g->lag, s->laggard, &sent, all, now, &counted);
     } else {
         const struct zmtp_decoder *d = &l->traffic.dec;
         uint64_t read = l->passed + l->ready - l->start, part = d->in_body ? d->size - d->left : 0;
@@ -541,23 +542,23 @@ static uint64_t measure_lag(struct session *s)
         waiting = lag_answers(&sent, s->up.messages, d->in_body ? d->left : 0, d->size, &single);
     }
     bool stranger = !s->served || !source_in_good_standing(s->source, session_limits(s)->ban.standing_ns, now);
-    bool lasts = lag_is_long(&s->laggard, l->passed, waiting, now);
-    bool first = lasts || (stranger && !lag_is_known(&s->laggard, now));
-    s->laggard.single = single || !lasts;
-    lag_count(&g->lag, &s->laggard, counted ? waiting : 0, first);
+    bool lasts = lag_is_long(s->laggard, l->passed, waiting, now);
+    bool first = lasts || (stranger && !lag_is_known(s->laggard, now));
+    s->laggard->single = single || !lasts;
+    lag_count(&g->lag, s->laggard, counted ? waiting : 0, first);
     return waiting;
 }
 
 static bool gives_way(struct session *s, uint64_t waiting, const struct limits *lim)
 {
     return lim->slow_reader.behind &&
-           lag_gives_way(&s->wg->gate->lag, &s->laggard, s->broadcast ? waiting : 0, lim->slow_reader.behind);
+           lag_gives_way(&s->wg->gate->lag, s->laggard, s->broadcast ? waiting : 0, lim->slow_reader.behind);
 }
 
 /* Whether the backlog in the application for clients that do not read is so large that this one gives way. */
 static bool reader_is_slow(struct session *s, const struct limits *lim)
 {
-    return s->lags && gives_way(s, measure_lag(s), lim);
+    return s->laggard && gives_way(s, measure_lag(s), lim);
 }
 
 bool session_asks_too_much(struct session *s)

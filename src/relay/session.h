@@ -24,13 +24,15 @@
  *
  * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
  * may link `admission` into worker_gate.woken; under the tally's lock it may use the client's descriptor (claim.h).
- * Memory: under 900 bytes, charged to the memory account; buffers only while bytes wait.
+ * Memory: under 700 bytes and, from its first message on, ADMISSION_BYTES (admission.h). Both are charged to the memory
+ * account from the start. Buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_SESSION_H
 #define WEIR_RELAY_SESSION_H
 
 #include "base/addr.h"
 #include "policy/topics.h"
+#include "relay/admission.h"
 #include "relay/lane.h"
 #include "relay/peer.h"
 #include "relay/side.h"
@@ -72,10 +74,9 @@ struct session {
     uint32_t shadow_struck_ms; /* the same for a rule in shadow (shadow.h) */
     uint32_t over_since_ms;    /* paused again and again since then */
     struct lane up, down;
-    struct reqlimit_conn admission; /* see admission.h */
-    uint32_t granted;               /* messages that may pass, and already count as passed */
-    uint32_t turn_bytes;            /* bytes moved in the last turn */
-    struct laggard laggard;         /* while it lags */
+    struct admission *admission; /* NULL before its first message (admission.h) */
+    uint32_t turn_bytes;         /* bytes moved in the last turn */
+    struct laggard *laggard;     /* NULL: its client has kept up (flow/lag.h) */
     struct topics topics;
     struct addr addr;
     uint32_t moved_then;   /* `moved` at check_ns */
@@ -100,18 +101,20 @@ struct session {
     bool in_queue : 1;     /* the limiter may grant it messages */
     bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
     bool broadcast : 1;    /* the application publishes: it holds back for a lagging client what it sends to others */
-    bool lags : 1;         /* its client has not kept up (flow/lag.h) */
-    bool noted_slow : 1;   /* ... and a rule in shadow has counted it */
+    bool noted_slow : 1;   /* its client lags, and a rule in shadow has counted it */
     bool pushes_back : 1;  /* the application's socket type waits for slow receivers by design: slow readers are no
                             * offenders */
 };
+
+/* What a session is charged to the memory account. */
+#define SESSION_BYTES (sizeof(struct session) + ADMISSION_BYTES)
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. `of_balancer`: see
  * struct session. */
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer);
 
 /* Its client does not take what the application sends. It lags until it has kept up for a while: a client that empties
- * what waits in Weir may still have much waiting behind that. */
+ * what waits in Weir may still have much waiting behind that. If memory is out, it counts from the next time on. */
 void session_begin_lag(struct session *s);
 
 /* Whether a client that does not take its answers has asked for so many that it must give way (flow/lag.h). */
