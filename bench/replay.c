@@ -2,10 +2,14 @@
 /*
  * Peers that cost next to nothing, so that the relay between them is what is measured.
  *
- *   replay send ENDPOINT SIZE          a PUSH that writes pre-encoded messages of SIZE bytes as fast as the socket
- * takes them replay sink ENDPOINT SECONDS       a PULL that throws away what it reads; "ready", "first" after the
- * warm-up, "done BYTES NANOSECONDS" replay hold ENDPOINT COUNT         COUNT idle PUSH connections from 16 addresses;
- * "held N" when all are open, then waits
+ *   replay send ENDPOINT SIZE
+ *     A PUSH that writes pre-encoded messages of SIZE bytes as fast as the socket takes them.
+ *   replay sink ENDPOINT SECONDS
+ *     A PULL that throws away what it reads. Prints "ready", "first" after the warm-up, "done BYTES NANOSECONDS".
+ *   replay hold ENDPOINT COUNT
+ *     COUNT idle PUSH connections from 16 addresses. Prints "held N" when all are open, then waits.
+ *   replay use ENDPOINT COUNT
+ *     The same; each connection sends one message first.
  *
  * Whatever happens, each ends after LIFE_SECONDS.
  */
@@ -16,6 +20,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,12 +140,16 @@ static int sink(const struct raw_address *at, double seconds)
     _exit(0);
 }
 
-static _Noreturn void hold(const struct raw_address *to, unsigned count)
+/* `sends`: each connection sends one message first. */
+static _Noreturn void hold(const struct raw_address *to, unsigned count, bool sends)
 {
+    static const uint8_t message[] = {0, 1, 'x'};
     unsigned held = 0;
     raw_raise_descriptors();
-    for (unsigned i = 0; i < count; i++)
-        held += open_peer(to, 1 + i % SOURCES, "PUSH") >= 0;
+    for (unsigned i = 0; i < count; i++) {
+        int fd = open_peer(to, 1 + i % SOURCES, "PUSH");
+        held += fd >= 0 && (!sends || send(fd, message, sizeof(message), MSG_NOSIGNAL) == sizeof(message));
+    }
     printf("held %u\n", held);
     fflush(stdout);
     for (;;)
@@ -152,7 +161,7 @@ int main(int argc, char **argv)
     struct raw_address address;
     double number = argc == 4 ? strtod(argv[3], NULL) : 0;
     if (argc != 4 || number <= 0) {
-        fputs("usage: replay send ENDPOINT SIZE | sink ENDPOINT SECONDS | hold ENDPOINT COUNT\n", stderr);
+        fputs("usage: replay send ENDPOINT SIZE | sink ENDPOINT SECONDS | hold|use ENDPOINT COUNT\n", stderr);
         return 2;
     }
     if (raw_parse(argv[2], &address) < 0)
@@ -163,7 +172,9 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "sink") == 0 && number <= LIFE_SECONDS)
         return sink(&address, number);
     if (strcmp(argv[1], "hold") == 0 && number <= CONNECTIONS_MAX)
-        hold(&address, (unsigned)number);
+        hold(&address, (unsigned)number, false);
+    if (strcmp(argv[1], "use") == 0 && number <= CONNECTIONS_MAX)
+        hold(&address, (unsigned)number, true);
     fputs("replay: out of range\n", stderr);
     return 2;
 }

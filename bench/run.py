@@ -180,8 +180,8 @@ class Bench:
 
         return self.run(contender, "req-rep", (self.peer, "rep"), (self.peer, "req", size, self.seconds), measure)
 
-    def idle(self, contender, count):
-        """Anonymous memory of the relay for each idle connection, and how many were held."""
+    def idle(self, contender, count, how="hold"):
+        """Anonymous memory of the relay for each idle connection, and how many were held. `how`: see replay.c."""
         def measure(_receiver, relay, sender):
             held = int(sender.line("held", 30)[0])
             if held != count:
@@ -196,7 +196,7 @@ class Bench:
             return relay
 
         watched = Contender(contender.name, contender.upstream, start)
-        return self.run(watched, "push-pull", (self.peer, "pull", 64, 30), (self.replay, "hold", count), measure)
+        return self.run(watched, "push-pull", (self.peer, "pull", 64, 30), (self.replay, how, count), measure)
 
 
 def interleave(what, names, measure, sizes, rounds):
@@ -205,7 +205,7 @@ def interleave(what, names, measure, sizes, rounds):
     for turn in range(rounds):
         for size in sizes:
             for contender in names:
-                print(f"\r{what}: round {turn + 1} of {rounds}, {size} B, {contender.name:<24}", end="", file=sys.stderr, flush=True)
+                print(f"\r{what}: round {turn + 1} of {rounds}, {size}, {contender.name:<24}", end="", file=sys.stderr, flush=True)
                 results.setdefault((contender.name, size), []).append(measure(contender, size))
     print(f"\r{'':<79}\r", end="", file=sys.stderr)
     return {key: median(runs) for key, runs in results.items()}
@@ -328,12 +328,14 @@ def report_round_trip(bench, rounds):
 
 def report_idle(bench, rounds, count):
     relays = [c for c in contenders(bench.build) if c.starter]
-    results = interleave("idle connections", relays, bench.idle, [count], rounds)
-    rows = figures(results, relays, [count], lambda r: f"{r[0]:,.0f}")
-    found = [results[name, count][0] for name in WEIR if results[name, count]]
+    kinds = ["hold", "use"]
+    results = interleave("idle connections", relays, lambda c, how: bench.idle(c, count, how), kinds, rounds)
+    rows = figures(results, relays, kinds, lambda r: f"{r[0]:,.0f}")
+    found = [results[name, "hold"][0] for name in WEIR if results[name, "hold"]]
     worst = max(found) if found else None
     text = (f"## Memory of an idle connection, bytes in user space\n\nRise of the relay's anonymous memory with {count} established"
-            " connections, divided by their number.\n\n" + table("contender", ["bytes"], rows))
+            " connections of 16 addresses, divided by their number.\n\n"
+            + table("contender", ["has sent nothing", "has sent a message"], rows))
     return text, [("memory of an idle connection, bytes, the worse of Weir's", GOALS["idle_bytes"], at_most, worst)]
 
 
