@@ -31,23 +31,25 @@ static const char *cause_words(enum breaker_cause c)
     return words[c];
 }
 
-static void write_change(const struct worker_gate *wg, enum breaker_change c, uint64_t now_ns, uint64_t held)
+static void write_change(struct worker_gate *wg, enum breaker_change c, uint64_t now_ns)
 {
-    const struct gate *g = wg->gate;
+    struct gate *g = wg->gate;
+    struct log_limit *limit = &g->breaker_notices[c];
     const char *name = g->config->name, *app = g->config->forward_text;
     uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
     if (c == BREAKER_NOW_OPEN)
-        log_line_held(LOG_LEVEL_WARN, held,
-                      "gate %s: circuit breaker open for %.1f s: the application at %s: %s; newcomers %s", name,
-                      until_ns > now_ns ? (double)(until_ns - now_ns) / (double)NS_PER_S : 0.0, app,
-                      cause_words(breaker_cause(&g->breaker)),
-                      wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait");
+        LOG_LIMITED(limit, now_ns, LOG_LEVEL_WARN,
+                    "gate %s: circuit breaker open for %.1f s: the application at %s: %s; newcomers %s", name,
+                    until_ns > now_ns ? (double)(until_ns - now_ns) / (double)NS_PER_S : 0.0, app,
+                    cause_words(breaker_cause(&g->breaker)),
+                    wg->policy->config->breaker_open == BREAKER_MEETS_REFUSE ? "are refused" : "wait");
     else if (c == BREAKER_NOW_HALF_OPEN)
-        log_line_held(LOG_LEVEL_INFO, held,
-                      "gate %s: circuit breaker half-open: newcomers try the application at %s, %u at a time", name,
-                      app, params(wg)->trials);
+        LOG_LIMITED(limit, now_ns, LOG_LEVEL_INFO,
+                    "gate %s: circuit breaker half-open: newcomers try the application at %s, %u at a time", name, app,
+                    params(wg)->trials);
     else
-        log_line_held(LOG_LEVEL_INFO, held, "gate %s: circuit breaker closed: the application at %s works", name, app);
+        LOG_LIMITED(limit, now_ns, LOG_LEVEL_INFO, "gate %s: circuit breaker closed: the application at %s works", name,
+                    app);
 }
 
 static void tell_change(struct worker_gate *wg, enum breaker_change c, uint64_t now_ns)
@@ -64,14 +66,12 @@ static void tell_change(struct worker_gate *wg, enum breaker_change c, uint64_t 
 
 static void note_change(struct worker_gate *wg, enum breaker_change c)
 {
-    struct gate *g = wg->gate;
-    uint64_t held = 0, now_ns = wg->worker->loop.now_ns;
+    uint64_t now_ns = wg->worker->loop.now_ns;
     if (c == BREAKER_UNCHANGED)
         return;
     worker_tell_all(wg->worker);
     tell_change(wg, c, now_ns);
-    if (log_limit_pass(&g->breaker_notices[c], now_ns, &held))
-        write_change(wg, c, now_ns, held);
+    write_change(wg, c, now_ns);
 }
 
 /* ---- newcomers ---- */
