@@ -368,6 +368,8 @@ bool bans_lift(struct bans *t, const struct network *who, uint64_t now_ns)
     const struct home h = home_of(t, who);
     lock_home(t, &h);
     struct ban *e = find(t, &h, who);
+    if (e)
+        refresh(t, e, now_ns);
     bool was = e && !is_free(e) && is_banned(e, now_ns);
     if (was) {
         tell(t, BAN_LIFTED, e);

@@ -144,8 +144,8 @@ uint64_t bans_seq(const struct bans *t);
 size_t bans_changes(struct bans *t, uint64_t seen, struct ban_change *ret, size_t max, bool *ret_lost);
 
 /* The bans that have run out, counted from 1, in a ring of their own that is read in the same way; `ret` is as they
- * were. An end is noticed when bans_punish(), bans_set() or bans_restore() next comes upon the entry, at the latest by
- * bans_sweep(). Look-ups do not notice it. */
+ * were. An end is noticed when bans_punish(), bans_set(), bans_lift() or bans_restore() next comes upon the entry, at
+ * the latest by bans_sweep(). Look-ups do not notice it. */
 uint64_t bans_ended_seq(const struct bans *t);
 size_t bans_ended(struct bans *t, uint64_t seen, struct ban *ret, size_t max, bool *ret_lost);
 

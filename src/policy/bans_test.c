@@ -336,6 +336,24 @@ static void ends_are_told_once(void **state)
     bans_free(t);
 }
 
+/* An operator who lifts a ban that has just run out. */
+static void a_lift_notices_an_end(void **state)
+{
+    struct bans *t = new_table();
+    struct ban ended[4];
+    bool lost;
+    struct network n = net("192.0.2.1");
+    punish(t, "192.0.2.1", NO_LESS, START);
+    assert_false(bans_lift(t, &n, START + MINUTE));
+    assert_int_equal(bans_ended(t, 0, ended, 4, &lost), 1);
+    assert_true(network_equal(&ended[0].who, &n));
+    assert_int_equal(ended[0].until_ns, START + MINUTE);
+    assert_int_equal(stats_of(t).lifted, 0);
+    assert_int_equal(stats_of(t).banned, 0);
+    assert_int_equal(punish(t, "192.0.2.1", NO_LESS, START + 2 * MINUTE), MINUTE); /* its history is forgotten */
+    bans_free(t);
+}
+
 static size_t count_pages(struct bans *t, bool with_history, uint64_t now, size_t max)
 {
     struct ban page[64];
@@ -514,6 +532,7 @@ int main(void)
         cmocka_unit_test(two_thirds_of_the_table_can_be_used),
         cmocka_unit_test(exactly_this_network),
         cmocka_unit_test(ends_are_told_once),
+        cmocka_unit_test(a_lift_notices_an_end),
         cmocka_unit_test(pages_show_each_entry_once),
         cmocka_unit_test(what_is_restored_goes_on),
         cmocka_unit_test(it_agrees_with_a_naive_list),
