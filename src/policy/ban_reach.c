@@ -91,31 +91,38 @@ static int compare(const void *a, const void *b)
     return network_compare(a, b);
 }
 
-static size_t gather(struct bans *t, uint8_t kind, uint64_t now_ns, struct network *ret, size_t max)
+/* All bans of a family, with room for one more; NULL: not enough memory. */
+static struct network *gather(struct bans *t, uint8_t kind, uint64_t now_ns, size_t *ret_count)
 {
+    struct bans_stats s;
+    bans_stats(t, &s);
+    struct network *all = malloc((s.capacity + 1) * sizeof(*all));
     struct ban *page = malloc(PAGE * sizeof(*page));
     size_t count = 0, cursor = 0;
-    while (page && cursor != BANS_END) {
+    while (all && page && cursor != BANS_END) {
         size_t n = bans_page(t, &cursor, false, now_ns, page, PAGE);
-        for (size_t i = 0; i < n && count < max; i++)
+        for (size_t i = 0; i < n && count < s.capacity; i++)
             if (page[i].who.kind == kind)
-                ret[count++] = page[i].who;
+                all[count++] = page[i].who;
+    }
+    if (!page) {
+        free(all);
+        return NULL;
     }
     free(page);
-    return count;
+    *ret_count = count;
+    return all;
 }
 
 bool ban_reach_would_leave_nobody(struct bans *t, const struct network *more, uint64_t now_ns)
 {
-    struct bans_stats s;
+    size_t count;
     if ((more->kind != ADDR_V4 && more->kind != ADDR_V6) ||
         bans_breadth(t, more->kind) + breadth_of(more) < breadth_of_clients(more->kind))
         return false;
-    bans_stats(t, &s);
-    struct network *all = malloc((s.capacity + 1) * sizeof(*all));
+    struct network *all = gather(t, more->kind, now_ns, &count);
     if (!all)
-        return false;
-    size_t count = gather(t, more->kind, now_ns, all, s.capacity);
+        return true;
     all[count++] = *more;
     qsort(all, count, sizeof(*all), compare);
     bool everybody = is_everybody(more->kind, all, count);

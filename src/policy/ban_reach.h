@@ -21,7 +21,8 @@ bool ban_reach_leaves_nobody(const struct network *sorted, size_t count);
 
 /* The same for everything that the table bans, and `more`. Cheap, unless the bans are wide enough for it to be
  * possible. Then the function allocates 18 bytes for each entry that the table can hold, and a page of 56 KiB, and
- * looks at each ban. Without memory it returns false. Not for workers. */
+ * looks at each ban. Without memory it returns true, so that a ban is refused rather than shuts everybody out. Not for
+ * workers. */
 bool ban_reach_would_leave_nobody(struct bans *t, const struct network *more, uint64_t now_ns);
 
 #endif

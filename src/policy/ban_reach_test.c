@@ -9,6 +9,17 @@
 
 #define NOW NS_PER_S
 
+/* The call that fails; 0: none does. */
+static unsigned malloc_fails_at, mallocs;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return ++mallocs == malloc_fails_at ? NULL : __real_malloc(size);
+}
+
 static struct network net(const char *text)
 {
     struct network n;
@@ -85,6 +96,25 @@ static void the_table_and_one_more(void **state)
     bans_free(t);
 }
 
+/* 1.0.0.0/8 is banned already, and 10.0.0.0/8 is not: there is somebody left. Not knowing, it says the contrary. */
+static void without_memory_the_answer_is_the_safe_one(void **state)
+{
+    const struct hash_key key = {{1}};
+    struct bans *t = bans_new(1024, &key);
+    struct network all[256];
+    size_t count = slash_eights(all, 10);
+    assert_non_null(t);
+    for (size_t i = 0; i < count; i++)
+        assert_true(bans_set(t, &all[i], NS_PER_S, BAN_REASON_OPERATOR, NOW));
+    for (malloc_fails_at = 1; malloc_fails_at <= 2; malloc_fails_at++) {
+        mallocs = 0;
+        assert_true(ban_reach_would_leave_nobody(t, &all[0], NOW));
+    }
+    malloc_fails_at = 0;
+    assert_false(ban_reach_would_leave_nobody(t, &all[0], NOW));
+    bans_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +122,7 @@ int main(void)
         cmocka_unit_test(all_of_ipv4),
         cmocka_unit_test(all_of_ipv6),
         cmocka_unit_test(the_table_and_one_more),
+        cmocka_unit_test(without_memory_the_answer_is_the_safe_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
