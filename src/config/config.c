@@ -48,7 +48,7 @@ struct config *config_load_placed(const char *path, FILE *errors, struct section
     else if (len > CONFIG_BYTES_MAX)
         report_mistake(&r, whole, "too large: more than %u bytes, allowed up to 1MiB", CONFIG_BYTES_MAX);
     else
-        c = config_read_placed(bytes, len, &r, ret);
+        c = config_read(bytes, len, &r, ret);
     free(bytes);
     fclose(f);
     if (c && ban_lists_read(c, errors)) {

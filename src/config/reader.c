@@ -352,12 +352,7 @@ static struct config *config_with_room(size_t gates)
     return c;
 }
 
-struct config *config_read(const char *bytes, size_t len, struct report *report)
-{
-    return config_read_placed(bytes, len, report, NULL);
-}
-
-struct config *config_read_placed(const char *bytes, size_t len, struct report *report, struct section_given *ret_gates)
+struct config *config_read(const char *bytes, size_t len, struct report *report, struct section_given *ret_gates)
 {
     struct reader *r = calloc(1, sizeof(*r));
     struct config *c = config_with_room(CONFIG_GATES_MAX);

@@ -23,8 +23,6 @@ struct section_given;
 
 /* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`.
  * ret_gates: gets the places of each gate's keys, CONFIG_GATES_MAX of them; may be NULL. */
-MUST_USE struct config *config_read(const char *bytes, size_t len, struct report *r);
-MUST_USE struct config *config_read_placed(const char *bytes, size_t len, struct report *r,
-                                           struct section_given *ret_gates);
+MUST_USE struct config *config_read(const char *bytes, size_t len, struct report *r, struct section_given *ret_gates);
 
 #endif

@@ -54,7 +54,8 @@ size_t leftovers_mark(const char *table, const struct firewall_gates *used, int 
     return count;
 }
 
-bool leftovers_is_used(const char *means, const char *name)
+/* Whether a running Weir uses it. `means` as in marks: "nft" with a table, "xdp" with an interface. */
+static bool leftovers_is_used(const char *means, const char *name)
 {
     char wanted[MARK_MAX], line[512];
     bool found = false;

@@ -22,7 +22,4 @@ size_t leftovers_mark(const char *table, const struct firewall_gates *used, int 
 /* Removes everything that is not marked by this process or by others. */
 void leftovers_remove(void);
 
-/* Whether a running Weir uses it. `means` as in marks: "nft" with a table, "xdp" with an interface. */
-bool leftovers_is_used(const char *means, const char *name);
-
 #endif

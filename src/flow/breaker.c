@@ -135,12 +135,6 @@ enum breaker_change breaker_on_failure(struct breaker *b, const struct breaker_p
     return open_for(b, p, cause, now_ms, random);
 }
 
-enum breaker_change breaker_on_timeout(struct breaker *b, const struct breaker_params *p, uint64_t now_ns,
-                                       uint64_t random)
-{
-    return breaker_on_failure(b, p, BREAKER_TIMEOUT, now_ns, random);
-}
-
 enum breaker_change breaker_on_stall(struct breaker *b, const struct breaker_params *p, uint64_t now_ns,
                                      uint64_t random)
 {
@@ -197,12 +191,6 @@ enum breaker_change breaker_on_taken(struct breaker *b, uint64_t now_ns)
 {
     /* The connections that had to wait were the trial. */
     return live(b, 1u << BREAKER_STALL, CLOSES_AT_ONCE, now_ns);
-}
-
-enum breaker_change breaker_on_reply(struct breaker *b, uint64_t now_ns)
-{
-    forget_failures(b, BREAKER_TIMEOUT);
-    return live(b, 1u << BREAKER_TIMEOUT, CLOSES_IN_TRIAL, now_ns);
 }
 
 /* ---- newcomers ---- */

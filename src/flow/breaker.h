@@ -8,9 +8,9 @@
  *   CLOSED           the same, while the slow start lasts                      OPEN, the open time doubled
  *   OPEN             a failure or a stall                                      OPEN, unchanged
  *   OPEN             the open time is over; the next breaker_enter() notes it  HALF_OPEN
- *   OPEN             a greeting, handshake or reply that refutes the cause     HALF_OPEN: the open time ends early
+ *   OPEN             a greeting or handshake that refutes the cause            HALF_OPEN: the open time ends early
  *   HALF_OPEN        one failure of any cause, or a stall                      OPEN, the open time doubled
- *   HALF_OPEN        a handshake or reply that refutes the cause               CLOSED, with a slow start
+ *   HALF_OPEN        a handshake that refutes the cause                        CLOSED, with a slow start
  *   OPEN, HALF_OPEN  bytes taken, if the cause was a stall                     CLOSED, with a slow start
  *
  * What passes:
@@ -54,7 +54,6 @@ enum breaker_state { BREAKER_CLOSED, BREAKER_HALF_OPEN, BREAKER_OPEN };
 enum breaker_cause {
     BREAKER_CONNECT,   /* the application could not be reached, or did not show its greeting */
     BREAKER_HANDSHAKE, /* it showed its greeting, and then broke off or violated the protocol */
-    BREAKER_TIMEOUT,   /* it did not answer a request in time */
     BREAKER_STALL,     /* it took no bytes for too long */
     BREAKER_CAUSES
 };
@@ -99,10 +98,6 @@ void breaker_leave(struct breaker *b, uint64_t place);
 enum breaker_change breaker_on_failure(struct breaker *b, const struct breaker_params *p, enum breaker_cause cause,
                                        uint64_t now_ns, uint64_t random);
 
-/* A request has waited too long for its reply. */
-enum breaker_change breaker_on_timeout(struct breaker *b, const struct breaker_params *p, uint64_t now_ns,
-                                       uint64_t random);
-
 /* The application has taken no bytes for too long. One stall opens the breaker. */
 enum breaker_change breaker_on_stall(struct breaker *b, const struct breaker_params *p, uint64_t now_ns,
                                      uint64_t random);
@@ -111,10 +106,9 @@ enum breaker_change breaker_on_stall(struct breaker *b, const struct breaker_par
 enum breaker_change breaker_on_greeting(struct breaker *b, uint64_t now_ns);
 
 /* A handshake with the application is done (refutes BREAKER_CONNECT and BREAKER_HANDSHAKE); it has taken bytes
- * (refutes BREAKER_STALL); it has replied (refutes BREAKER_TIMEOUT). */
+ * (refutes BREAKER_STALL). */
 enum breaker_change breaker_on_handshake(struct breaker *b, uint64_t now_ns);
 enum breaker_change breaker_on_taken(struct breaker *b, uint64_t now_ns);
-enum breaker_change breaker_on_reply(struct breaker *b, uint64_t now_ns);
 
 /* ---- queries ---- */
 

@@ -65,16 +65,15 @@ static void a_success_excuses_its_own_kind_only(void **state)
 {
     struct breaker b = {0};
     for (unsigned i = 0; i < 2; i++)
-        assert_int_equal(breaker_on_timeout(&b, &usual, T0, LATEST), BREAKER_UNCHANGED);
-    breaker_on_handshake(&b, T0);
+        assert_int_equal(breaker_on_failure(&b, &usual, BREAKER_HANDSHAKE, T0, LATEST), BREAKER_UNCHANGED);
     breaker_on_greeting(&b, T0);
     breaker_on_taken(&b, T0);
-    assert_int_equal(breaker_on_timeout(&b, &usual, T0, LATEST), BREAKER_NOW_OPEN);
+    assert_int_equal(breaker_on_failure(&b, &usual, BREAKER_HANDSHAKE, T0, LATEST), BREAKER_NOW_OPEN);
 
     struct breaker c = {0};
     for (unsigned i = 0; i < 100; i++) {
-        assert_int_equal(breaker_on_timeout(&c, &usual, T0, LATEST), BREAKER_UNCHANGED);
-        breaker_on_reply(&c, T0);
+        assert_int_equal(breaker_on_failure(&c, &usual, BREAKER_CONNECT, T0, LATEST), BREAKER_UNCHANGED);
+        breaker_on_greeting(&c, T0);
     }
 }
 
@@ -310,13 +309,13 @@ static void never_more_than_the_trials(void **state)
             struct breaker_answer a;
             switch (property_below(&rng, 8)) {
             case 0:
-                c = breaker_on_failure(&b, &p, (enum breaker_cause)property_below(&rng, 3), now, property_next(&rng));
+                c = breaker_on_failure(&b, &p, (enum breaker_cause)property_below(&rng, 2), now, property_next(&rng));
                 break;
             case 1:
                 c = property_below(&rng, 20) ? breaker_on_handshake(&b, now) : breaker_on_stall(&b, &p, now, 0);
                 break;
             case 2:
-                c = property_below(&rng, 2) ? breaker_on_greeting(&b, now) : breaker_on_reply(&b, now);
+                c = breaker_on_greeting(&b, now);
                 break;
             case 3:
                 now += property_magnitude(&rng, 30);

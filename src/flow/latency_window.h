@@ -52,9 +52,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LATENCY_UNLIMITED 1e18
-#define LATENCY_STEPS     128u
-#define LATENCY_STEP_NS   (25 * NS_PER_MS)
+#define LATENCY_STEPS   128u
+#define LATENCY_STEP_NS (25 * NS_PER_MS)
 
 enum latency_state { LATENCY_WATCHING, LATENCY_HOLDING };
 

@@ -61,9 +61,8 @@ static void scene_passed(struct scene *s, unsigned i, uint32_t n)
 static void scene_wake(struct scene *s)
 {
     struct reqlimit_conn *c;
-    uint32_t n;
-    while ((c = reqlimit_woken(&s->l, &n)))
-        scene_passed(s, (unsigned)(c - s->c), n);
+    while ((c = reqlimit_next_woken(&s->l)))
+        scene_passed(s, (unsigned)(c - s->c), reqlimit_take(c));
 }
 
 static void scene_offer(struct scene *s, unsigned i, uint32_t n)

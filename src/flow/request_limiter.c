@@ -368,7 +368,7 @@ void reqlimit_look(struct reqlimit *l, uint64_t now_ns)
         reqlimit_look_once(l, now_ns);
 }
 
-void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+static void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     c->folded_at = coarse_clock(now_ns);
     if (c->passed)
@@ -482,14 +482,6 @@ struct reqlimit_conn *reqlimit_next_woken(struct reqlimit *l)
 {
     struct list *node = list_pop(&l->woken);
     return node ? LIST_ENTRY(node, struct reqlimit_conn, woken) : NULL;
-}
-
-struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages)
-{
-    struct reqlimit_conn *c = reqlimit_next_woken(l);
-    if (c)
-        *ret_messages = reqlimit_take(c);
-    return c;
 }
 
 /* Takes back the count of messages that were never sent. */

@@ -32,7 +32,7 @@
  *   IN LINE             reqlimit_sheds()                                     shed by its owner  limiter
  *   IN LINE, GRANTED    reqlimit_leave()                                     dropped by its     limiter
  *                                                                            owner
- *   GRANTED             reqlimit_take(), reqlimit_woken()                    PASSED             limiter
+ *   GRANTED             reqlimit_take()                                      PASSED             limiter
  *   GRANTED, PASSED     reqlimit_give_back(): it was not sent                not counted        limiter
  *   PASSED              taken or answered                                    its cost is known  limiter, or none
  *   PASSED              reqlimit_leave()                                     charged to the     limiter
@@ -55,7 +55,7 @@
  * The limiter lock is that of the owner (struct gate_limiter); each function says whether it needs it. Messages that
  * meet no limit take no lock. A read window of them costs two atomic additions to the gate's fields (three if the
  * connection had nothing in hand) and one to the connection's. The books are brought up to date under the lock
- * (reqlimit_fold()) after REQLIMIT_FOLD messages or REQLIMIT_FOLD_NS.
+ * after REQLIMIT_FOLD messages or REQLIMIT_FOLD_NS.
  *
  * Classes (reqlimit_class()): the weight multiplies what is due to a connection besides its claim. The priority decides
  * who is first among those in line. A connection within its claim passes at once, whatever its class.
@@ -249,11 +249,8 @@ void reqlimit_shed_by(struct reqlimit *l, const struct codel_params *p);
  * is not woken. If false, *ret_again_ns is when to ask again; UINT64_MAX: not before it is in line anew. Lock. */
 MUST_USE bool reqlimit_sheds(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns, uint64_t *ret_again_ns);
 
-/* Takes the next woken connection and tells how many messages it may pass; NULL: there is none. Lock. */
-struct reqlimit_conn *reqlimit_woken(struct reqlimit *l, uint32_t *ret_messages);
-
-/* The same in two steps, where another thread passes the messages. Until reqlimit_take() the node `woken` is the
- * caller's, for a list of its own. More messages may be granted meanwhile. Lock, both. */
+/* Takes the next woken connection; NULL: there is none. reqlimit_take() tells how many messages it may pass. Until then
+ * the node `woken` is the caller's, for a list of its own, and more messages may be granted. Lock, both. */
 struct reqlimit_conn *reqlimit_next_woken(struct reqlimit *l);
 uint32_t reqlimit_take(struct reqlimit_conn *c);
 
@@ -273,9 +270,6 @@ void reqlimit_count_frames(struct reqlimit *l);
 /* There is another application: what was learned of the one before is forgotten, claims stay. `plain`: it answers each
  * message on its connection (REP). Lock. */
 void reqlimit_begin_anew(struct reqlimit *l, bool plain, uint64_t now_ns);
-
-/* Brings the books of a connection up to date. Its worker. Lock. */
-void reqlimit_fold(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
 /* Reads the counter and grants what may pass. When the counter woke Weir, and at reqlimit_tick(). Lock. */
 void reqlimit_look(struct reqlimit *l, uint64_t now_ns);

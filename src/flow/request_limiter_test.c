@@ -75,9 +75,8 @@ static void bench_pass(struct bench *b, unsigned i, uint32_t n)
 static void bench_drain(struct bench *b)
 {
     struct reqlimit_conn *c;
-    uint32_t n;
-    while ((c = reqlimit_woken(&b->l, &n)))
-        bench_pass(b, (unsigned)(c - b->c), n);
+    while ((c = reqlimit_next_woken(&b->l)))
+        bench_pass(b, (unsigned)(c - b->c), reqlimit_take(c));
 }
 
 static void bench_offer(struct bench *b, unsigned i, uint32_t n)
@@ -699,10 +698,9 @@ static void who_waits_for_itself_is_behind_others(void **state)
     reqlimit_look(&b->l, b->now_ns);
     assert_int_equal(reqlimit_offer(&b->l, &b->c[10], 1, b->now_ns), 0);
     reqlimit_answered(&b->l, &b->c[9], 1, true, b->now_ns);
-    uint32_t n = 0;
-    assert_ptr_equal(reqlimit_woken(&b->l, &n), &b->c[10]);
-    assert_int_equal(n, 1);
-    assert_null(reqlimit_woken(&b->l, &n));
+    assert_ptr_equal(reqlimit_next_woken(&b->l), &b->c[10]);
+    assert_int_equal(reqlimit_take(&b->c[10]), 1);
+    assert_null(reqlimit_next_woken(&b->l));
     bench_free(b);
 }
 
@@ -717,14 +715,13 @@ static void messages_left_behind_count_while_answers_are_slow(void **state)
     b->l.capacity = 0.05;
     w->held_at_ns = b->now_ns;
     w->lately_ns = 3 * w->calm_ns + 5 * NS_PER_MS;
-    uint32_t n = 0;
     assert_int_equal(reqlimit_offer(&b->l, &b->c[9], 1, b->now_ns), 0);
     reqlimit_tick(&b->l, b->now_ns + NS_PER_MS);
-    assert_null(reqlimit_woken(&b->l, &n));
+    assert_null(reqlimit_next_woken(&b->l));
     w->lately_ns = w->calm_ns;
     reqlimit_tick(&b->l, b->now_ns + 2 * NS_PER_MS);
-    assert_ptr_equal(reqlimit_woken(&b->l, &n), &b->c[9]);
-    assert_int_equal(n, 1);
+    assert_ptr_equal(reqlimit_next_woken(&b->l), &b->c[9]);
+    assert_int_equal(reqlimit_take(&b->c[9]), 1);
     bench_free(b);
 }
 

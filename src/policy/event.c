@@ -38,11 +38,6 @@ const struct event_field_info *event_field_info(enum event_field f)
     return &fields[f];
 }
 
-const char *event_deed_label(enum event_deed d)
-{
-    return deeds[d];
-}
-
 void event_set_text(struct event *e, const void *bytes, size_t len)
 {
     e->text_len = (uint8_t)(len < EVENT_TEXT_MAX ? len : EVENT_TEXT_MAX);

@@ -168,10 +168,9 @@ _Static_assert(VERDICT_COUNT <= UINT8_MAX, "verdicts fit");
 /* The longest line, its end included. */
 #define EVENT_LINE_MAX 2560u
 
-/* The row of a kind, a field, a deed. Pure; each must be below its count. */
+/* The row of a kind, a field. Pure; each must be below its count. */
 const struct event_info *event_info(enum event_kind k);
 const struct event_field_info *event_field_info(enum event_field f);
-const char *event_deed_label(enum event_deed d);
 
 static inline bool event_is_limited(enum event_kind k)
 {

@@ -14,12 +14,6 @@ int firewall_stage_init(struct firewall_stage *s, const struct firewall_gates *g
     return s->entries ? 0 : -ENOMEM;
 }
 
-void firewall_stage_fini(struct firewall_stage *s)
-{
-    free(s->entries);
-    s->entries = NULL;
-}
-
 /* Copies the records of a message, which must stand behind `before` and be at most `room`, into `to`. */
 static int take_entries(const struct firewall_message *m, const struct network *before, bool removals,
                         struct firewall_entry *to, size_t room)

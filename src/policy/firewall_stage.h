@@ -40,9 +40,8 @@ enum firewall_task {
     FIREWALL_TASK_COUNT,   /* read the counters */
 };
 
-/* 0 or -ENOMEM. */
+/* 0 or -ENOMEM. The entries are kept until the process ends: a helper has one stage. */
 MUST_USE int firewall_stage_init(struct firewall_stage *s, const struct firewall_gates *gates);
-void firewall_stage_fini(struct firewall_stage *s);
 
 /* Takes a datagram in. Returns 0, and *ret_task says what to do. After an error there is nothing to do, and an open
  * replacement has ended, but for -EBADMSG. -EBADMSG: it is no request at all, and *ret_number is undefined. -EINVAL: an

@@ -27,7 +27,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    firewall_stage_fini(&stage);
+    free(stage.entries);
     return 0;
 }
 

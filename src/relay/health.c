@@ -25,7 +25,6 @@ static const char *cause_words(enum breaker_cause c)
     static const char *const words[] = {
         [BREAKER_CONNECT] = "it cannot be reached, again and again",
         [BREAKER_HANDSHAKE] = "it ends handshakes, again and again",
-        [BREAKER_TIMEOUT] = "it does not answer, again and again",
         [BREAKER_STALL] = "it takes nothing, though much waits for it",
     };
     return words[c];

@@ -56,18 +56,12 @@ static inline bool shadow_refuses_duplicates(const struct session *s)
     return l->shadow && l->shadow->duplicate_ids == DUPLICATE_IDS_REFUSE;
 }
 
-/* The limits that say when a message is late, and when a reader is slow: those in force or those in shadow, whichever
- * have the rule. Times are measured either way. */
+/* The limits that say when a message is late: those in force or those in shadow, whichever have the rule. Times are
+ * measured either way. */
 static inline const struct limits *shadow_complete_within(const struct session *s)
 {
     const struct limits *l = session_limits(s);
     return l->shadow && limits_hold(l->shadow, RULE_MESSAGE) ? l->shadow : l;
-}
-
-static inline const struct limits *shadow_slow_reader(const struct session *s)
-{
-    const struct limits *l = session_limits(s);
-    return l->shadow && limits_hold(l->shadow, RULE_SLOW_READER) ? l->shadow : l;
 }
 
 #endif

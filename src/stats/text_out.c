@@ -89,9 +89,3 @@ char *text_out_take(struct text_out *o, size_t *ret_len)
         *ret_len = len;
     return bytes;
 }
-
-void text_out_free(struct text_out *o)
-{
-    free(o->bytes);
-    text_out_init(o, o->max_bytes);
-}

@@ -36,7 +36,4 @@ void text_out_fail(struct text_out *o);
  * afterwards and may be written anew. */
 MUST_USE char *text_out_take(struct text_out *o, size_t *ret_len);
 
-/* Frees a text that was not taken. */
-void text_out_free(struct text_out *o);
-
 #endif

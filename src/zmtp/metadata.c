@@ -35,7 +35,8 @@ bool zmtp_property_next(struct cursor *c, struct zmtp_property *ret)
     return true;
 }
 
-bool zmtp_property_is(const struct zmtp_property *p, const char *name)
+/* Compares names without case. RFC 37: "Metadata names SHALL be case-insensitive.". */
+static bool zmtp_property_is(const struct zmtp_property *p, const char *name)
 {
     return p->name.len == strlen(name) && strncasecmp((const char *)p->name.at, name, p->name.len) == 0;
 }

@@ -17,9 +17,6 @@ struct zmtp_property {
 /* Reads the next property. False: the end, or malformed (then c->failed is set). */
 MUST_USE bool zmtp_property_next(struct cursor *c, struct zmtp_property *ret);
 
-/* Compares names without case. RFC 37: "Metadata names SHALL be case-insensitive.". */
-bool zmtp_property_is(const struct zmtp_property *p, const char *name);
-
 /* Whether a client must not set this property, because the application believes that it comes from Weir or from libzmq
  * itself: X-Weir-*, Peer-Address, User-Id, Routing-Id, __fd, in any case. libzmq never sends a Routing-Id (READY has
  * Identity). But zmq_msg_gets("Routing-Id") would show the client's, even if the ROUTER knows it by another id. */

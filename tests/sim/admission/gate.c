@@ -34,13 +34,12 @@ static void gate_pass(struct world *w, uint32_t i, uint32_t n)
 static void gate_drain(struct world *w)
 {
     struct reqlimit_conn *r;
-    uint32_t n;
     if (w->in_gate)
         return;
     w->in_gate = true;
-    while ((r = reqlimit_woken(w->limit, &n))) {
+    while ((r = reqlimit_next_woken(w->limit))) {
         struct conn *c = LIST_ENTRY(r, struct conn, limit);
-        gate_pass(w, (uint32_t)(c - w->conns), n);
+        gate_pass(w, (uint32_t)(c - w->conns), reqlimit_take(r));
         uint32_t left = c->gate.count < gate_room(c) ? c->gate.count : gate_room(c);
         if (left != r->waiter.messages) {
             uint32_t more = left ? reqlimit_offer(w->limit, r, left, w->now_ns) : 0;
