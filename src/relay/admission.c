@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "relay/event_log.h"
-#include "relay/session.h"
+#include "relay/record.h"
 #include "relay/shedding.h"
 #include "zmtp/decoder.h"
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/event_log.h"
+#include "relay/session.h"
 #include "relay/net.h"
 #include "relay/probation.h"
 #include "relay/shadow.h"

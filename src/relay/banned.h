@@ -28,7 +28,7 @@
 #ifndef WEIR_RELAY_BANNED_H
 #define WEIR_RELAY_BANNED_H
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 /* Enters the session's own address (IPv6: its /64) into a ban table for a verdict; never the network of an entry that
  * it shares. Returns what bans_punish() does. */

@@ -2,7 +2,7 @@
 #include "relay/claim.h"
 
 #include "relay/net.h"
-#include "relay/session.h"
+#include "relay/record.h"
 
 /* Instead of netinet/tcp.h, whose struct tcp_info lacks the bytes not sent. */
 #include <linux/tcp.h>

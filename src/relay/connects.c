@@ -2,7 +2,7 @@
 #include "relay/connects.h"
 
 #include "relay/admission.h"
-#include "relay/session.h"
+#include "relay/record.h"
 
 void connect_init(struct connect *c, struct session *who)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/entry.h"
 
+#include "relay/session.h"
 #include "relay/opening.h"
 #include "relay/probation.h"
 #include "relay/shadow.h"

@@ -49,7 +49,7 @@
 #ifndef WEIR_RELAY_ENTRY_H
 #define WEIR_RELAY_ENTRY_H
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 /* For each worker. */
 #define ENTRY_PROBATION_PLACES 32u

@@ -14,7 +14,7 @@
 
 #include "policy/event.h"
 #include "policy/event_limit.h"
-#include "relay/session.h"
+#include "relay/record.h"
 
 #define EVENT_LOG_QUEUE 2048u
 

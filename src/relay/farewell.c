@@ -2,7 +2,7 @@
 #include "relay/farewell.h"
 
 #include "relay/peer.h"
-#include "relay/session.h"
+#include "relay/record.h"
 #include "relay/subscribers.h"
 
 #include <errno.h>

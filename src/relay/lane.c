@@ -4,12 +4,14 @@
 #include "base/clock.h"
 #include "relay/admission.h"
 #include "relay/entry.h"
+#include "relay/session.h"
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/reach.h"
-#include "relay/session.h"
+#include "relay/record.h"
 #include "relay/shadow.h"
 #include "relay/shedding.h"
+#include "relay/slow_reader.h"
 #include "relay/strangers.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -146,7 +148,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     session_hold(s);
     if (l->traffic.inbound)
         return;
-    session_begin_lag(s);
+    slow_reader_begin(s);
 }
 
 /* Time that the receiver or Weir took does not count against the sender of the incomplete message. */
@@ -164,7 +166,7 @@ static void mark_flowing(struct lane *l, struct session *s)
     if (!l->traffic.inbound)
         s->flowing_ns = s->wg->worker->loop.now_ns;
     if (s->laggard && !l->traffic.inbound)
-        session_arm(s, s->flowing_ns + SESSION_CAUGHT_UP_NS);
+        session_arm(s, s->flowing_ns + SLOW_READER_CAUGHT_UP_NS);
     session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     restart_clock(l, s);
@@ -578,7 +580,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (l->shut)
         return false;
     follow_message(l, s, &r);
-    if (l->traffic.inbound && s->down.blocked && r.messages && session_asks_too_much(s)) {
+    if (l->traffic.inbound && s->down.blocked && r.messages && slow_reader_asks_too_much(s)) {
         session_close(s, VERDICT_SLOW_READER);
         return false;
     }

@@ -2,8 +2,9 @@
 #include "relay/memory.h"
 
 #include "base/clock.h"
-#include "relay/peer.h"
 #include "relay/session.h"
+#include "relay/peer.h"
+#include "relay/record.h"
 
 /* Sessions that may try again at once, and the time between two tries. */
 #define TRIES_AT_ONCE 128u

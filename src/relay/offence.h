@@ -22,7 +22,7 @@
 #ifndef WEIR_RELAY_OFFENCE_H
 #define WEIR_RELAY_OFFENCE_H
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 /* An offence that goes on counts once in this time. */
 #define OFFENCE_AGAIN_MS 1000u

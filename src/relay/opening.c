@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/session.h"
 #include "relay/opening.h"
 
 #include "base/log.h"

@@ -35,7 +35,7 @@
 #include "relay/claim.h"
 #include "relay/connects.h"
 #include "relay/reach.h"
-#include "relay/session.h"
+#include "relay/record.h"
 #include "security/handshake.h"
 
 struct opening {

@@ -22,7 +22,7 @@
 #ifndef WEIR_RELAY_PROBATION_H
 #define WEIR_RELAY_PROBATION_H
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 /* Whether the session's address is spared: it was seen well-behaved at any gate within ban.standing, another of its
  * connections is open here, or many sources share its entry. Connections at other workers are found when these follow

@@ -14,6 +14,7 @@
 #include "relay/shadow.h"
 #include "relay/shared_address.h"
 #include "relay/shedding.h"
+#include "relay/slow_reader.h"
 #include "relay/strangers.h"
 #include "relay/subscribers.h"
 #include "zmtp/command.h"
@@ -27,69 +28,15 @@
 /* A session is drained after it has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
-/* The time between two looks at a client that lags. Fast publishing soon adds up to much; answers are checked when
- * requests arrive. */
-#define LAG_LOOK_NS      (500 * NS_PER_MS)
-#define LAG_BROADCAST_NS (100 * NS_PER_MS)
-
-/* Longer than a garbage collection. */
-#define LAG_STALLED_NS (5 * NS_PER_S)
-
 /* How long a subscriber may wait for room when it cannot be known whether it is still there. */
 #define IN_VAIN_NS (20 * NS_PER_S)
 
 static void on_alarm(struct alarm *a);
 
-/* While the application has no room for a large message, this much of it is gathered here. With one read more it fits
- * into a buffer. */
-#define GATHER_BYTES (BUFPOOL_MAX_BYTES / 2)
-
 /* The time between two looks at a session that holds room for a large message. */
 #define IN_THE_WAY_LOOK_NS (2 * NS_PER_S)
 
-/* Bytes per second of the incomplete message, as far as it has arrived. */
-static uint64_t pace_of(const struct session *s, uint64_t now_ns)
-{
-    if (s->begun_ns == 0)
-        return 0;
-    double pace = (double)s->moved / (double)(now_ns - s->begun_ns + NS_PER_MS) * (double)NS_PER_S;
-    return pace < 1 ? 1 : (uint64_t)pace;
-}
-
-struct traffic_context session_context(struct session *s)
-{
-    bool roomy = pressure_level(s->wg->worker->pressure) == PRESSURE_NONE;
-    return (struct traffic_context){
-        .limits = session_limits(s),
-        .gate = &s->wg->gate->traffic,
-        .source = s->source,
-        .topics = &s->topics,
-        .commands = &s->down.traffic.user_messages,
-        .twin = &s->down.traffic,
-        .id = s->id,
-        .turns = ADMISSION_UNLIMITED,
-        .gather_bytes = roomy ? GATHER_BYTES : 0,
-        .pace = pace_of(s, s->wg->worker->loop.now_ns),
-        .now_ns = s->wg->worker->loop.now_ns,
-    };
-}
-
 /* ---- notices ---- */
-
-static void notice(struct session *s, enum verdict v, unsigned n, const char *detail)
-{
-    struct worker *w = s->wg->worker;
-    struct gate *g = s->wg->gate;
-    char who[ADDR_TEXT_MAX];
-    gate_count_verdict(g, w->index, v, n);
-    LOG_LIMITED(&g->notices[v], w->loop.now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
-                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, detail, verdict_info(v)->label);
-}
-
-void session_notice(struct session *s, enum verdict v, unsigned n)
-{
-    notice(s, v, n, "");
-}
 
 /* The size announced by the frame that ended the session: its header is the last that was read. */
 static const char *size_detail(char *dst, size_t size, const struct session *s, enum verdict v)
@@ -215,47 +162,12 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
         cell_sub(session_cells(s), blocked, 1);
 }
 
-/* Whether the amount that an application holds back for this client is known, as far as it can be. Nothing is known of
- * an application whose type is hidden (CURVE): it may wait for slow receivers by design. */
-static bool is_measured(const struct session *s)
-{
-    return s->broadcast || (s->answers && !s->pushes_back);
-}
-
-static void look_again(struct session *s)
-{
-    if (s->laggard)
-        session_arm(s, s->wg->worker->loop.now_ns + (s->broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
-}
-
-void session_begin_lag(struct session *s)
-{
-    struct lag *lag = &s->wg->gate->lag;
-    if (s->laggard || !is_measured(s) || !(s->laggard = calloc(1, sizeof(*s->laggard))))
-        return;
-    lag_enter(lag);
-    lag_begin(lag, s->laggard, s->down.passed, s->wg->worker->loop.now_ns);
-    look_again(s);
-}
-
-static void end_lag(struct session *s)
-{
-    if (!s->laggard)
-        return;
-    lag_count(&s->wg->gate->lag, s->laggard, 0, false);
-    lag_stall(&s->wg->gate->lag, s->laggard, false);
-    lag_leave(&s->wg->gate->lag);
-    free(s->laggard);
-    s->laggard = NULL;
-    s->noted_slow = false;
-}
-
 static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
         atomic_fetch_sub(&s->wg->gate->established, 1);
         admission_end(s);
-        end_lag(s);
+        slow_reader_end(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
         subscribers_give_back(s->wg, s->source, &s->topics);
@@ -299,7 +211,7 @@ void session_close(struct session *s, enum verdict v)
         return;
     if (v != VERDICT_PASS) {
         char detail[96];
-        notice(s, v, 1, end_detail(detail, sizeof(detail), s, v));
+        session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
         offence_ends(s, v);
     }
     if (was_of_no_use(s, v))
@@ -395,20 +307,6 @@ void session_open(struct session *s)
 
 /* ---- turns ---- */
 
-static struct list *queue_of(const struct session *s)
-{
-    struct worker *w = s->wg->worker;
-    if (s->state == SESSION_OPENING)
-        return &w->run_new;
-    return s->heavy ? &w->run_heavy : &w->run;
-}
-
-void session_wake(struct session *s)
-{
-    if (s->state != SESSION_CLOSED && list_empty(&s->run))
-        list_push(queue_of(s), &s->run);
-}
-
 static bool may_drain(const struct session *s)
 {
     uint64_t now = s->wg->worker->loop.now_ns;
@@ -458,24 +356,6 @@ void session_run(struct session *s)
 
 /* ---- time ---- */
 
-void session_arm(struct session *s, uint64_t at_ns)
-{
-    uint64_t now = s->wg->worker->loop.now_ns;
-    if (s->state == SESSION_CLOSED)
-        return;
-    /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
-    if (at_ns <= now)
-        at_ns = now + 1;
-    if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
-        timer_arm(&s->wg->worker->loop.timers, &s->alarm.timer, at_ns);
-}
-
-bool session_is_held(const struct session *s)
-{
-    const struct lane *l = &s->up;
-    return l->paused || l->blocked || l->held_back;
-}
-
 /* A message costs what it holds, however slowly it arrives. But if nothing is heard of its client for so long, it will
  * hardly be completed. Time during which Weir or the application made it wait does not count. */
 static bool message_is_late(struct session *s, const struct limits *lim)
@@ -523,63 +403,12 @@ static enum verdict message_in_the_way(struct session *s)
     return per_s < (double)least ? VERDICT_MESSAGE_TOO_SLOW : VERDICT_MESSAGE_GIVES_WAY;
 }
 
-/* Counts the backlog in the application for this client. Returns the part that waits for this client alone. */
-static uint64_t measure_lag(struct session *s)
-{
-    struct gate *g = s->wg->gate;
-    const struct lane *l = &s->down;
-    uint64_t now = s->wg->worker->loop.now_ns, waiting;
-    struct lag_sent sent = {.bytes = l->passed, .messages = l->messages, .opened_ns = s->opened_ns};
-    bool counted = true, single = false;
-    if (s->broadcast) {
-        uint32_t all = atomic_load_explicit(&g->established, memory_order_relaxed);
-        lag_stall(&g->lag, s->laggard, l->blocked && now - l->blocked_ns >= LAG_STALLED_NS);
-        waiting = lag_published(&g->lag, s->laggard, &sent, all, now, &counted);
-    } else {
-        const struct zmtp_decoder *d = &l->traffic.dec;
-        uint64_t read = l->passed + l->ready - l->start, part = d->in_body ? d->size - d->left : 0;
-        sent.bytes = read > part ? read - part : 0;
-        waiting = lag_answers(&sent, s->up.messages, d->in_body ? d->left : 0, d->size, &single);
-    }
-    bool stranger = !s->served || !source_in_good_standing(s->source, session_limits(s)->ban.standing_ns, now);
-    bool lasts = lag_is_long(s->laggard, l->passed, waiting, now);
-    bool first = lasts || (stranger && !lag_is_known(s->laggard, now));
-    s->laggard->single = single || !lasts;
-    lag_count(&g->lag, s->laggard, counted ? waiting : 0, first);
-    return waiting;
-}
-
-static bool gives_way(struct session *s, uint64_t waiting, const struct limits *lim)
-{
-    return lim->slow_reader.behind &&
-           lag_gives_way(&s->wg->gate->lag, s->laggard, s->broadcast ? waiting : 0, lim->slow_reader.behind);
-}
-
-/* Whether the backlog in the application for clients that do not read is so large that this one gives way. */
-static bool reader_is_slow(struct session *s, const struct limits *lim)
-{
-    return s->laggard && gives_way(s, measure_lag(s), lim);
-}
-
-bool session_asks_too_much(struct session *s)
-{
-    return s->answers && reader_is_slow(s, session_limits(s));
-}
-
 static void send_pong(struct lane *l, struct session *s)
 {
     uint8_t pong[ZMTP_PONG_MAX];
     size_t len = zmtp_put_pong(pong, (struct bytes){.at = pong, .len = 0});
     if (lane_inject(l, s, pong, len))
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
-}
-
-void session_hold(struct session *s)
-{
-    uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
-    if (now >= s->ponged_ns + interval_ns)
-        s->ponged_ns = now;
-    session_arm(s, s->ponged_ns + interval_ns);
 }
 
 /* A client that is not read would think the application dead, and the application the client: any traffic proves
@@ -612,7 +441,7 @@ static void check_shadow(struct session *s)
         s->up.noted_late = true;
         shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
     }
-    if (!s->noted_slow && reader_is_slow(s, lim)) {
+    if (!s->noted_slow && slow_reader_is(s, lim)) {
         s->noted_slow = true;
         shadow_note(s, VERDICT_SLOW_READER, 1);
     }
@@ -631,8 +460,8 @@ static void check_open(struct session *s)
     const struct limits *lim = session_limits(s);
     lane_try_starved(&s->up, s);
     lane_try_starved(&s->down, s);
-    if (!s->down.blocked && s->wg->worker->loop.now_ns - s->flowing_ns >= SESSION_CAUGHT_UP_NS)
-        end_lag(s);
+    if (!s->down.blocked && s->wg->worker->loop.now_ns - s->flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
+        slow_reader_end(s);
     shedding_look(s);
     admission_on_alarm(s);
     if (lim->shadow)
@@ -643,13 +472,13 @@ static void check_open(struct session *s)
         session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
     else if (in_the_way != VERDICT_PASS)
         session_close(s, in_the_way);
-    else if (reader_is_slow(s, lim))
+    else if (slow_reader_is(s, lim))
         session_close(s, VERDICT_SLOW_READER);
     else if (waits_in_vain(s))
         session_close(s, VERDICT_TOPICS_FULL);
     else
         keep_alive(s);
-    look_again(s);
+    slow_reader_look_again(s);
     session_wake(s);
 }
 
@@ -663,7 +492,7 @@ static void reconsider_open(struct session *s)
     s->resume_ns = now;
     if (s->begun_ns)
         session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
-    look_again(s);
+    slow_reader_look_again(s);
     admission_reconsider(s);
     shedding_look(s);
     session_wake(s);

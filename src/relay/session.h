@@ -22,118 +22,19 @@
  * that sends and closes. Messages of a REQ, or of a connection that was reset, are not passed on any more (asker_left):
  * their answer would reach nobody. Messages passed before stay charged to the source.
  *
- * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
- * may link `admission` into worker_gate.woken; under the tally's lock it may use the client's descriptor (claim.h).
- * Memory: under 700 bytes and, from its first message on, ADMISSION_BYTES (admission.h). Both are charged to the memory
- * account from the start. Buffers only while bytes wait.
+ * Threads: belongs to the worker that accepted it.
  */
 #ifndef WEIR_RELAY_SESSION_H
 #define WEIR_RELAY_SESSION_H
 
-#include "base/addr.h"
-#include "policy/topics.h"
-#include "relay/admission.h"
-#include "relay/lane.h"
-#include "relay/peer.h"
-#include "relay/side.h"
-#include "relay/worker.h"
-
-struct opening;
-
-/* A session that moves this many bytes in a turn is served after those that move less. */
-#define SESSION_HEAVY_BYTES (16u * 1024u)
-
-enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
-
-/* A subscriber without a backlog in Weir for this long has received all that the publisher held back for it. */
-#define SESSION_CAUGHT_UP_NS (100 * NS_PER_MS)
-
-struct session {
-    struct side front, back;
-    struct worker_gate *wg;
-    struct peer *peer;
-    struct source *source;
-    struct opening *opening; /* in WAITING and OPENING */
-    struct list in_worker, in_peer, run;
-    struct list in_peer_entry; /* in the peer's line or half_open */
-    struct alarm alarm;
-    uint64_t id;
-    uint64_t accepted_ns;
-    uint64_t opened_ns;   /* when its handshake was done; until then: when it began */
-    uint64_t active_ns;   /* last byte either way */
-    uint64_t routing_id;  /* hash in the gate's tally; 0: none */
-    uint64_t check_ns;    /* when a large message was last checked */
-    uint64_t begun_ns;    /* when the client's incomplete message began; 0: there is none */
-    uint64_t moved;       /* bytes read from the client since then */
-    uint64_t resume_ns;   /* while its client is paused: until then */
-    uint64_t flowing_ns;  /* when the client was last seen to take everything */
-    uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or when it was first held */
-    uint32_t stranger_at; /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
-    /* as session_ms(); 0: never */
-    uint32_t struck_ms;        /* when an offence that goes on last counted (offence.h) */
-    uint32_t shadow_struck_ms; /* the same for a rule in shadow (shadow.h) */
-    uint32_t over_since_ms;    /* paused again and again since then */
-    struct lane up, down;
-    struct admission *admission; /* NULL before its first message (admission.h) */
-    uint32_t turn_bytes;         /* bytes moved in the last turn */
-    struct laggard *laggard;     /* NULL: its client has kept up (flow/lag.h) */
-    struct topics topics;
-    struct addr addr;
-    uint32_t moved_then;   /* `moved` at check_ns */
-    uint32_t swept;        /* the sweep that last visited it (sweep.h) */
-    uint8_t state;         /* enum session_state */
-    uint8_t class;         /* of the gate's classes, by the client's address */
-    uint8_t client_socket; /* enum socket_type, once the handshake has shown it */
-    uint8_t lot;           /* of its source: which rules are in force for it */
-    uint8_t standing;      /* enum standing, of its source when it came */
-    bool of_balancer : 1;  /* its PROXY protocol header names nobody (proxied.h): its offences are not counted, and no
-                            * ban closes it */
-    bool half_open : 1;
-    bool served : 1;       /* at least one complete message has passed, either way */
-    bool proven : 1;       /* it has passed a message or has subscribed (strangers.h) */
-    bool shed_due : 1;     /* its waiting request is to be shed (shedding.h) */
-    bool heavy : 1;        /* its last turn moved much: other sessions go first */
-    bool can_pong : 1;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
-    bool app_listens : 1;  /* the application would drop a client that stays silent: one of the ends has sent PINGs */
-    bool awaits_reply : 1; /* a request/reply client: one reply comes back for each message in */
-    bool takes_turns : 1;  /* its messages are counted, and may be held (admission.h) */
-    bool in_line : 1;      /* one of its messages waits in line, and it is not read meanwhile */
-    bool in_queue : 1;     /* the limiter may grant it messages */
-    bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
-    bool broadcast : 1;    /* the application publishes: it holds back for a lagging client what it sends to others */
-    bool noted_slow : 1;   /* its client lags, and a rule in shadow has counted it */
-    bool pushes_back : 1;  /* the application's socket type waits for slow receivers by design: slow readers are no
-                            * offenders */
-};
-
-/* What a session is charged to the memory account. */
-#define SESSION_BYTES (sizeof(struct session) + ADMISSION_BYTES)
+#include "relay/record.h"
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. `of_balancer`: see
  * struct session. */
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer);
 
-/* Its client does not take what the application sends. It lags until it has kept up for a while: a client that empties
- * what waits in Weir may still have much waiting behind that. If memory is out, it counts from the next time on. */
-void session_begin_lag(struct session *s);
-
-/* Whether a client that does not take its answers has asked for so many that it must give way (flow/lag.h). */
-bool session_asks_too_much(struct session *s);
-
-/* Whether its client is not read now, for any reason but memory: this time does not count for its message. */
-bool session_is_held(const struct session *s);
-
-/* Puts the session into the run queue. */
-void session_wake(struct session *s);
-
 /* Gives the session its turn. */
 void session_run(struct session *s);
-
-/* Has the timer fire at `at_ns`, if it would not fire earlier anyway. */
-void session_arm(struct session *s, uint64_t at_ns);
-
-/* From now on its client is not read, or not answered: the first PONGs are due after heartbeat.interval. */
-void session_hold(struct session *s);
 
 /* Other limits are in force: everything it waits for is judged again. */
 void session_reconsider(struct session *s);
@@ -141,43 +42,10 @@ void session_reconsider(struct session *s);
 /* Ends the session: counts and logs the verdict (PASS: an ordinary end), closes both descriptors. */
 void session_close(struct session *s, enum verdict v);
 
-/* Counts `n` verdicts on the session's source, and writes a log line now and then. */
-void session_notice(struct session *s, enum verdict v, unsigned n);
-
 /* From OPENING to OPEN. */
 void session_open(struct session *s);
 
 /* Frees a closed session. */
 void session_free(struct session *s);
-
-/* The current time in milliseconds, which wrap after 49 days and are never 0: for differences of a day at most. */
-static inline uint32_t session_ms(const struct session *s)
-{
-    return (uint32_t)(s->wg->worker->loop.now_ns / NS_PER_MS) | 1;
-}
-
-struct traffic_context session_context(struct session *s);
-
-/* The cost of these subscriptions in the limits of the source and of the gate. */
-static inline uint64_t topics_cost(const struct topics *t)
-{
-    return t->topic_bytes + (uint64_t)t->count * TOPIC_OVERHEAD_BYTES;
-}
-
-static inline struct cells *session_cells(const struct session *s)
-{
-    return s->wg->cells;
-}
-
-static inline void session_count_class(const struct session *s, enum class_cell c, uint64_t n)
-{
-    if (s->wg->class_cells)
-        class_cell_add(s->wg->class_cells, s->class, c, n);
-}
-
-static inline const struct limits *session_limits(const struct session *s)
-{
-    return s->wg->policy->for_lot[s->lot];
-}
 
 #endif

@@ -16,7 +16,7 @@
 #ifndef WEIR_RELAY_SHADOW_H
 #define WEIR_RELAY_SHADOW_H
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 #include <string.h>
 

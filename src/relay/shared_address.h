@@ -13,7 +13,7 @@
 #ifndef WEIR_RELAY_SHARED_ADDRESS_H
 #define WEIR_RELAY_SHARED_ADDRESS_H
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 #define SHARED_ADDRESS_LEAST 50u
 

@@ -2,7 +2,7 @@
 #include "relay/shedding.h"
 
 #include "relay/admission.h"
-#include "relay/session.h"
+#include "relay/record.h"
 #include "security/reply.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/strangers.h"
 
-#include "relay/session.h"
+#include "relay/record.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/session.h"
 #include "relay/subscribers.h"
 
 #include "relay/farewell.h"
 #include "relay/peer.h"
-#include "relay/session.h"
+#include "relay/record.h"
 
 /* Walking past a byte of topics takes a publisher about as long as sending this many bytes. */
 #define KEPT_COSTS 8u

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/record.h"
+
+#include "base/log.h"
+#include "relay/admission.h"
+
+/* While the application has no room for a large message, this much of it is gathered here. With one read more it fits
+ * into a buffer. */
+#define GATHER_BYTES (BUFPOOL_MAX_BYTES / 2)
+
+/* Bytes per second of the incomplete message, as far as it has arrived. */
+static uint64_t pace_of(const struct session *s, uint64_t now_ns)
+{
+    if (s->begun_ns == 0)
+        return 0;
+    double pace = (double)s->moved / (double)(now_ns - s->begun_ns + NS_PER_MS) * (double)NS_PER_S;
+    return pace < 1 ? 1 : (uint64_t)pace;
+}
+
+struct traffic_context session_context(struct session *s)
+{
+    bool roomy = pressure_level(s->wg->worker->pressure) == PRESSURE_NONE;
+    return (struct traffic_context){
+        .limits = session_limits(s),
+        .gate = &s->wg->gate->traffic,
+        .source = s->source,
+        .topics = &s->topics,
+        .commands = &s->down.traffic.user_messages,
+        .twin = &s->down.traffic,
+        .id = s->id,
+        .turns = ADMISSION_UNLIMITED,
+        .gather_bytes = roomy ? GATHER_BYTES : 0,
+        .pace = pace_of(s, s->wg->worker->loop.now_ns),
+        .now_ns = s->wg->worker->loop.now_ns,
+    };
+}
+
+/* ---- notices ---- */
+
+void session_notice_with(struct session *s, enum verdict v, unsigned n, const char *detail)
+{
+    struct worker *w = s->wg->worker;
+    struct gate *g = s->wg->gate;
+    char who[ADDR_TEXT_MAX];
+    gate_count_verdict(g, w->index, v, n);
+    LOG_LIMITED(&g->notices[v], w->loop.now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
+                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, detail, verdict_info(v)->label);
+}
+
+void session_notice(struct session *s, enum verdict v, unsigned n)
+{
+    session_notice_with(s, v, n, "");
+}
+
+/* ---- the run queue ---- */
+
+static struct list *queue_of(const struct session *s)
+{
+    struct worker *w = s->wg->worker;
+    if (s->state == SESSION_OPENING)
+        return &w->run_new;
+    return s->heavy ? &w->run_heavy : &w->run;
+}
+
+void session_wake(struct session *s)
+{
+    if (s->state != SESSION_CLOSED && list_empty(&s->run))
+        list_push(queue_of(s), &s->run);
+}
+
+/* ---- time ---- */
+
+void session_arm(struct session *s, uint64_t at_ns)
+{
+    uint64_t now = s->wg->worker->loop.now_ns;
+    if (s->state == SESSION_CLOSED)
+        return;
+    /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
+    if (at_ns <= now)
+        at_ns = now + 1;
+    if (s->alarm.timer.expires_ns == 0 || at_ns < s->alarm.timer.expires_ns)
+        timer_arm(&s->wg->worker->loop.timers, &s->alarm.timer, at_ns);
+}
+
+bool session_is_held(const struct session *s)
+{
+    const struct lane *l = &s->up;
+    return l->paused || l->blocked || l->held_back;
+}
+
+void session_hold(struct session *s)
+{
+    uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    if (now >= s->ponged_ns + interval_ns)
+        s->ponged_ns = now;
+    session_arm(s, s->ponged_ns + interval_ns);
+}
