@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "relay/event_log.h"
-#include "relay/session.h"
 #include "relay/net.h"
 #include "relay/probation.h"
 #include "relay/shadow.h"
@@ -244,18 +243,16 @@ void banned_look_at(struct session *s)
     struct ban b;
     if (s->of_balancer || !find_ban(s->wg, &s->addr, &b))
         return;
-    if (s->state == SESSION_OPEN && is_for_offences(&b) && session_limits(s)->ban.shared == BAN_SHARED_PROBATION)
+    if (session_is_open(s) && is_for_offences(&b) && session_limits(s)->ban.shared == BAN_SHARED_PROBATION)
         spare(s, &b);
     else
-        session_close(s, VERDICT_BANNED);
+        session_end(s, VERDICT_BANNED);
 }
 
 static void look_at_peer(struct peer *p)
 {
-    peer_hold(p);
-    LIST_FOREACH_SAFE(n, &p->sessions)
+    LIST_FOREACH(n, &p->sessions)
     banned_look_at(LIST_ENTRY(n, struct session, in_peer));
-    peer_let_go(p);
 }
 
 /* Returns whether the source has connections here. */
@@ -297,13 +294,7 @@ static bool apply(struct worker *w, const struct ban_change *c)
     return everybody;
 }
 
-void banned_reconsider(struct worker *w)
-{
-    if (w->bans)
-        sweep_begin(w, SWEEP_BANS);
-}
-
-void banned_follow(struct worker *w)
+bool banned_follow(struct worker *w)
 {
     struct ban_change changes[CHANGES];
     bool everybody = false, lost = false;
@@ -317,6 +308,5 @@ void banned_follow(struct worker *w)
     }
     if (lost)
         w->bans_seen = latest;
-    if (lost || everybody)
-        sweep_begin(w, SWEEP_BANS);
+    return lost || everybody;
 }

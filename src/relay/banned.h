@@ -52,16 +52,14 @@ bool banned_receive(struct worker_gate *wg, int fd, const struct addr *addr, uin
  * left, no place is free, Weir is draining, or ban.action is not tarpit; nothing has happened. */
 MUST_USE bool banned_keep(struct session *s, uint64_t for_ns);
 
-/* For a sweep. The first closes the session if its client is banned now. The second releases connections from the
+/* For a sweep. The first ends the session if its client is banned now. The second releases connections from the
  * tarpit whose ban is gone, and looks at `most` of them at most; true: all were looked at. */
 void banned_look_at(struct session *s);
 bool banned_look_at_tarpit(struct worker *w, unsigned most);
 
-/* The table has changed: closes connections that are banned now, and releases those that are not. */
-void banned_follow(struct worker *w);
-
-/* ban.exempt may have changed: looks at every connection again. */
-void banned_reconsider(struct worker *w);
+/* The table has changed: ends the sessions of single sources that are banned now. True: changes concern more than
+ * single sources, or were missed, and a sweep has to look at every connection. */
+MUST_USE bool banned_follow(struct worker *w);
 
 /* An event at a connection in the tarpit: its client has left. */
 void banned_on_event(struct watch *watch);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/entry.h"
 
-#include "relay/session.h"
 #include "relay/opening.h"
 #include "relay/probation.h"
 #include "relay/shadow.h"
@@ -83,6 +82,12 @@ static struct session *of_peer(struct list *in_peer_entry)
     return LIST_ENTRY(in_peer_entry, struct session, in_peer_entry);
 }
 
+/* Whether the client has the next move and none of its bytes waits to be read. */
+static bool awaits_client(const struct session *s)
+{
+    return s->state == SESSION_OPENING && handshake_is_clients_turn(&s->opening->handshake) && !s->front.readable;
+}
+
 /* Of a source's unfinished handshakes that wait for their client, the one to end first: one that has said nothing
  * though it had a turn, else the one that has not moved on for longest. NULL: none waits. *ret_awaiting: how many
  * do. */
@@ -93,12 +98,13 @@ static struct session *first_to_go(const struct peer *p, unsigned *ret_awaiting)
     LIST_FOREACH(n, &p->half_open)
     {
         struct session *s = of_peer(n);
-        if (!opening_awaits_client(s))
+        if (!awaits_client(s))
             continue;
         ++*ret_awaiting;
         if (!first)
             first = s;
-        if (!silent && opening_is_silent(s) && s->wg->worker->loop.now_ns - s->opening->moved_ns >= ENTRY_TURN_NS)
+        if (!silent && handshake_is_silent(&s->opening->handshake) &&
+            s->wg->worker->loop.now_ns - s->opening->moved_ns >= ENTRY_TURN_NS)
             silent = s;
     }
     return silent ? silent : first;
@@ -109,7 +115,7 @@ static struct session *oldest_of(const struct peer *p)
 {
     LIST_FOREACH(n, &p->half_open)
     {
-        if (opening_awaits_client(of_peer(n)))
+        if (awaits_client(of_peer(n)))
             return of_peer(n);
     }
     return of_peer(p->half_open.next);
@@ -122,16 +128,23 @@ static bool is_full_of_own(const struct session *s)
            !list_empty(&s->peer->half_open);
 }
 
+/* Ends an unfinished handshake for another session, which gets its place at once. */
+static void end_for_another(struct session *s, enum verdict v)
+{
+    session_end(s, v);
+    entry_end(s);
+}
+
 /* False: there is no room for the session. */
 static bool make_room(struct session *s)
 {
     if (is_full_of_own(s))
-        session_close(oldest_of(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
+        end_for_another(oldest_of(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
     if (!is_taken(s->wg))
         return true;
     struct session *other = who_makes_room(s->wg, (enum standing)s->standing);
     if (other)
-        session_close(other, VERDICT_HALF_OPEN_GIVE_WAY);
+        end_for_another(other, VERDICT_HALF_OPEN_GIVE_WAY);
     return other || s->standing != STANDING_USELESS;
 }
 
@@ -152,11 +165,12 @@ void entry_wake_all(struct worker_gate *wg)
     session_wake(session_of(n));
 }
 
-static void let_in(struct session *s)
+/* False: there is no room, and the session has ended. */
+static bool let_in(struct session *s)
 {
     if (!make_room(s)) {
-        session_close(s, VERDICT_HALF_OPEN_GIVE_WAY);
-        return;
+        session_end(s, VERDICT_HALF_OPEN_GIVE_WAY);
+        return false;
     }
     shadow_half_open(s);
     s->half_open = true;
@@ -167,7 +181,7 @@ static void let_in(struct session *s)
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->half_open, 1);
     cell_add(session_cells(s), CELL_HALF_OPEN, 1);
-    opening_start(s);
+    return true;
 }
 
 /* Gives the rate's token back: this connection does not count as one that comes to nothing. */
@@ -216,7 +230,7 @@ static void take_tokens_back(struct peer *p)
         struct opening *o = s->opening;
         if (s->wg->worker->loop.now_ns - o->moved_ns < ENTRY_OWN_NS)
             break;
-        if (o->asked || o->token_back || !opening_awaits_client(s))
+        if (o->asked || o->token_back || !awaits_client(s))
             continue;
         give_token_back(s);
         o->token_back = true;
@@ -280,7 +294,7 @@ static uint64_t ask_own(const struct session *s)
     uint64_t now_ns = s->wg->worker->loop.now_ns;
     if (!own)
         return 0;
-    if (!opening_awaits_client(own))
+    if (!awaits_client(own))
         return ENTRY_CROWDED_NS;
     return own->opening->moved_ns + ENTRY_OWN_NS > now_ns ? own->opening->moved_ns + ENTRY_OWN_NS - now_ns : 0;
 }
@@ -295,7 +309,7 @@ static uint64_t ask(struct session *s)
     if (wait_ns == 0)
         wait_ns = ask_rate(s);
     if (wait_ns == 0 && instead)
-        session_close(instead, VERDICT_PROBATION);
+        end_for_another(instead, VERDICT_PROBATION);
     return wait_ns;
 }
 
@@ -328,31 +342,32 @@ static void wait_in_line(struct session *s)
         session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
 }
 
-void entry_begin(struct session *s)
+bool entry_begin(struct session *s)
 {
     uint64_t wait_ns = s->peer->waiting ? UINT64_MAX : ask(s);
     if (wait_ns == 0) {
         shadow_newcomer(s);
-        let_in(s);
-        return;
+        return let_in(s);
     }
     wait_in_line(s);
     if (wait_ns != UINT64_MAX)
         session_arm(s, s->wg->worker->loop.now_ns + wait_ns);
+    return false;
 }
 
-void entry_on_alarm(struct session *s)
+struct session *entry_next(struct peer *p)
 {
-    struct peer *p = s->peer;
     for (struct session *first; (first = first_in_line(p));) {
         uint64_t wait_ns = entry_is_crowded(p->wg) ? ENTRY_CROWDED_NS : ask(first);
         if (wait_ns) {
             session_arm(first, first->wg->worker->loop.now_ns + wait_ns);
-            return;
+            return NULL;
         }
         leave_line(first);
-        let_in(first);
+        if (let_in(first))
+            return first;
     }
+    return NULL;
 }
 
 static void look_at_line(struct peer *p)

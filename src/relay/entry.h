@@ -90,11 +90,12 @@ void entry_note_move(struct session *s);
 /* Why a newcomer of this source would find no place in line; PASS: it would find one. */
 enum verdict entry_refuses(struct worker_gate *wg, const struct source *source);
 
-/* Lets the session in, or puts it in line. May close other sessions, and this one. */
-void entry_begin(struct session *s);
+/* Lets the session in (true: its handshake begins), or puts it in line. May end other sessions, and this one. */
+MUST_USE bool entry_begin(struct session *s);
 
-/* The alarm of the first in line. */
-void entry_on_alarm(struct session *s);
+/* At the alarm of the first in line: lets the next of the line in and returns it: its handshake begins. NULL: nobody
+ * may come in now; then the alarm is set again. May end sessions. */
+MUST_USE struct session *entry_next(struct peer *p);
 
 /* Its handshake is done. */
 void entry_done(struct session *s);

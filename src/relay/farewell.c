@@ -25,6 +25,15 @@
 /* The longest that newcomers of a source wait for that. */
 #define PATIENCE_NS NS_PER_S
 
+/* Walking past a byte of topics takes a publisher about as long as sending this many bytes. */
+#define KEPT_COSTS 8u
+
+/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short; by its seconds of
+ * waiting squared, divided by this. The last is the time after which the first one leaves in any case. */
+#define HURRY_FOR_PLACES 64u
+#define HURRY_SQUARES    2u
+#define LEAVES_WITHIN_NS (30 * NS_PER_S)
+
 /* The longest time between two looks at the pace of leaving, which rises with the time that the first one has
  * waited. */
 #define LEAVE_LOOK_NS (100 * NS_PER_MS)
@@ -40,6 +49,56 @@ struct farewell {
     uint64_t left_ns;             /* when its client left */
     uint64_t thrown_away;         /* bytes from the application that were discarded */
 };
+
+/* ---- the pace of leaving ---- */
+
+static bool is_short(uint32_t taken, uint32_t max)
+{
+    return taken + max / FREE_SHARE >= max;
+}
+
+/* Whether places for connections to the application are short. */
+static bool is_crowded(const struct gate *g)
+{
+    return is_short(atomic_load_explicit(&g->upstream, memory_order_relaxed), atomic_load(&g->max_connections));
+}
+
+/* The first subscriber waits to leave: saving for a walk that costs more than the burst starts now. */
+static void begin_to_save(struct worker_gate *wg)
+{
+    gcra_word *word = &wg->gate->removals;
+    uint64_t was = atomic_load(word), now = wg->worker->loop.now_ns;
+    while (was < now && !atomic_compare_exchange_weak(word, &was, now))
+        ;
+}
+
+static uint64_t hurry(const struct worker_gate *wg, uint64_t waited_ns)
+{
+    uint64_t seconds = waited_ns / NS_PER_S, by_time = 1 + seconds * seconds / HURRY_SQUARES;
+    return is_crowded(wg->gate) && by_time < HURRY_FOR_PLACES ? HURRY_FOR_PLACES : by_time;
+}
+
+/* Whether the application may be told now of the end of a subscriber whose client left at `left_ns`; if so, that is
+ * charged. Otherwise *ret_wait_ns says when to ask again, unless the pace rises before. */
+static bool may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *ret_wait_ns)
+{
+    struct gate *g = wg->gate;
+    uint64_t waited_ns = wg->worker->loop.now_ns - left_ns;
+    *ret_wait_ns = 0;
+    if (waited_ns >= LEAVES_WITHIN_NS)
+        return true;
+    uint64_t walk = topic_tree_cost(&g->traffic.topics) / hurry(wg, waited_ns);
+    *ret_wait_ns =
+        gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->loop.now_ns);
+    return *ret_wait_ns == 0;
+}
+
+/* Whether a subscriber that has left and was sent `sent` bytes since then has cost the publisher more than its end
+ * would. */
+static bool must_leave(const struct worker_gate *wg, uint64_t sent)
+{
+    return sent / KEPT_COSTS > topic_tree_cost(&wg->gate->traffic.topics) / TOPIC_NODE_BYTES;
+}
 
 /* ---- subscribers leave one after the other ---- */
 
@@ -65,7 +124,7 @@ static struct farewell *first_to_leave(const struct worker_gate *wg)
 static void leave_in_turn(struct worker_gate *wg)
 {
     uint64_t wait_ns = 0;
-    for (struct farewell *f; (f = first_to_leave(wg)) && subscribers_may_leave(wg, f->left_ns, &wait_ns);)
+    for (struct farewell *f; (f = first_to_leave(wg)) && may_leave(wg, f->left_ns, &wait_ns);)
         leave(f);
     if (wait_ns)
         timer_arm(&wg->worker->loop.timers, &wg->leave.timer,
@@ -77,12 +136,11 @@ void farewell_on_alarm(struct alarm *a)
     leave_in_turn((struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, leave)));
 }
 
-bool farewell_hasten(struct worker_gate *wg)
+void farewell_hasten(struct worker_gate *wg)
 {
     struct farewell *f = first_to_leave(wg);
     if (f)
         leave(f);
-    return f != NULL;
 }
 
 /* It waits behind those that left before. */
@@ -95,7 +153,7 @@ static void wait_to_leave(struct farewell *f, struct session *s)
     f->left_ns = f->wg->worker->loop.now_ns;
     cell_add(f->wg->cells, CELL_LEAVING, 1);
     if (atomic_fetch_add(&f->wg->gate->leaving, 1) == 0)
-        subscribers_begin_to_leave(f->wg);
+        begin_to_save(f->wg);
     if (f->wg->leave.timer.expires_ns == 0)
         leave_in_turn(f->wg);
 }
@@ -174,7 +232,7 @@ void farewell_on_event(struct watch *watch)
     ssize_t n = recv(watch->fd, f->wg->worker->loop.scratch, SCRATCH_READ_BYTES, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         end(f);
-    else if (n > 0 && !list_empty(&f->in_gate) && subscribers_must_leave(f->wg, f->thrown_away += (uint64_t)n))
+    else if (n > 0 && !list_empty(&f->in_gate) && must_leave(f->wg, f->thrown_away += (uint64_t)n))
         leave(f);
 }
 
@@ -182,16 +240,6 @@ void farewell_end_all(struct worker *w)
 {
     while (!list_empty(&w->farewells))
         end(LIST_ENTRY(w->farewells.next, struct farewell, in_worker));
-}
-
-static bool is_short(uint32_t taken, uint32_t max)
-{
-    return taken + max / FREE_SHARE >= max;
-}
-
-bool farewell_is_crowded(const struct gate *g)
-{
-    return is_short(atomic_load_explicit(&g->upstream, memory_order_relaxed), atomic_load(&g->max_connections));
 }
 
 /* A subscriber that waits to leave keeps no newcomer out. A source whose own subscribers wait gets a place at the pace

@@ -7,9 +7,17 @@
  * arrive, and counts the connection until the application has closed it too. Otherwise clients that connect, fill a
  * queue and leave would take the application's last descriptor, however few of them are connected at any time.
  *
- * Subscribers leave one after the other (subscribers.h). Until its turn the application's end of a subscriber stays as
- * it is. That protects the remaining subscribers, so it keeps no newcomer out: when places are short, a newcomer makes
- * the first waiting subscriber leave.
+ * Subscribers leave one after the other. libzmq keeps all topics in one trie. For each subscriber that leaves it walks
+ * through the whole trie, before it publishes the next message. The ends of subscribers' connections therefore reach
+ * the application one after the other, at the pace of subscriptions.removal_rate. Until then their topics count as
+ * held.
+ *
+ * The pace rises with the time that the first of them has waited, and while places for newcomers are short. After half
+ * a minute none waits any longer. Messages still sent to them cost the publisher too: a subscriber that was sent more
+ * than its end would cost leaves at once (the ski rental rule: at most twice the optimum).
+ *
+ * That protects the remaining subscribers, so it keeps no newcomer out: when places are short, a newcomer makes the
+ * first waiting subscriber leave.
  *
  *   state     event                                                         next
  *   none      an open session of a subscriber ends                          WAITING
@@ -40,11 +48,8 @@ void farewell_on_event(struct watch *watch);
 /* The next subscriber may leave. */
 void farewell_on_alarm(struct alarm *a);
 
-/* The worker's subscriber that has waited longest leaves now. False: none waits. */
-bool farewell_hasten(struct worker_gate *wg);
-
-/* Whether places for connections to the application are short. */
-bool farewell_is_crowded(const struct gate *g);
+/* The worker's subscriber that has waited longest leaves now, if one waits. */
+void farewell_hasten(struct worker_gate *wg);
 
 /* Closes all farewells of a worker. */
 void farewell_end_all(struct worker *w);

@@ -93,7 +93,7 @@ struct gate {
     char listen_text[ENDPOINT_TEXT_MAX];
     struct source_table *sources;
     struct traffic_gate traffic;
-    gcra_word removals;       /* limiter of topics that the application removes (subscribers.h) */
+    gcra_word removals;       /* limiter of topics that the application removes (farewell.h) */
     _Atomic uint32_t leaving; /* farewells that wait for that */
     struct lag lag;           /* of its subscribers */
     struct tally routing_ids;

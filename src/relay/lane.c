@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "relay/admission.h"
 #include "relay/entry.h"
-#include "relay/session.h"
+#include "relay/record.h"
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/reach.h"
@@ -185,7 +185,7 @@ static void resume(struct lane *l, struct session *s)
 static void on_write_error(struct lane *l, struct session *s)
 {
     if (!l->traffic.inbound) {
-        session_close(s, VERDICT_PASS);
+        session_end(s, VERDICT_PASS);
         return;
     }
     drop_buffer(l, s);
@@ -538,7 +538,7 @@ static bool pass_on(struct lane *l, struct session *s, struct window *w, struct 
         skip -= part;
     }
     if (!keep_rest(l, s, w, r, r->spans, unsent)) {
-        session_close(s, VERDICT_NO_MEMORY);
+        session_end(s, VERDICT_NO_MEMORY);
         return false;
     }
     return unsent == 0;
@@ -568,20 +568,20 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         strangers_prove(s);
     if (r.shed.len)
         shedding_done(s, r.shed);
-    if (s->state == SESSION_CLOSED)
+    if (s->ended)
         return false;
     bool flowing = pass_on(l, s, w, &r);
-    if (s->state == SESSION_CLOSED)
+    if (s->ended)
         return false;
     if (r.verdict != VERDICT_PASS) {
-        session_close(s, r.verdict);
+        session_end(s, r.verdict);
         return false;
     }
     if (l->shut)
         return false;
     follow_message(l, s, &r);
     if (l->traffic.inbound && s->down.blocked && r.messages && slow_reader_asks_too_much(s)) {
-        session_close(s, VERDICT_SLOW_READER);
+        session_end(s, VERDICT_SLOW_READER);
         return false;
     }
     if (l->traffic.inbound)
@@ -594,7 +594,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         note_ping(l, s, &r.ping);
     if (r.make_room)
         subscribers_crowd(s->wg);
-    return flowing && !r.wait_ns && s->state != SESSION_CLOSED;
+    return flowing && !r.wait_ns && !s->ended;
 }
 
 /* ---- the turn ---- */
@@ -610,7 +610,7 @@ static void finish(struct lane *l, struct session *s)
          * still send. */
         if (!s->up.shut)
             reach_doubt(s->wg);
-        session_close(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
+        session_end(s, s->up.shut ? VERDICT_PASS : VERDICT_APPLICATION_GONE);
         return;
     }
     if (traffic_in_message(&l->traffic))
@@ -618,7 +618,7 @@ static void finish(struct lane *l, struct session *s)
     drop_buffer(l, s);
     /* A publisher would drop the connection too, but others have to be served meanwhile (subscribers.h). */
     if (l->traffic.subscriber)
-        session_close(s, VERDICT_PASS);
+        session_end(s, VERDICT_PASS);
     else
         shutdown(s->back.watch.fd, SHUT_WR);
 }
@@ -635,10 +635,10 @@ bool lane_run(struct lane *l, struct session *s)
     struct window w;
     uint32_t turn_bytes = 0;
     if (speaks_for_nobody(l, s)) {
-        session_close(s, VERDICT_PASS);
+        session_end(s, VERDICT_PASS);
         return false;
     }
-    while (s->state == SESSION_OPEN && !l->shut) {
+    while (!s->ended && !l->shut) {
         if (!flush(l, s) || !end_pause(l, s) || !has_turn(l, s))
             return false;
         if (!next_window(l, s, &w)) {
@@ -697,7 +697,7 @@ static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, si
         return false;
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
-        session_close(s, VERDICT_NO_MEMORY);
+        session_end(s, VERDICT_NO_MEMORY);
         return false;
     }
     return true;

@@ -70,17 +70,17 @@ void lane_fini(struct lane *l, struct session *s);
 /* Bytes that arrived before the lane existed, to be judged first. False: no memory. */
 MUST_USE bool lane_preload(struct lane *l, struct session *s, struct bytes bytes);
 
-/* Moves bytes for a bounded turn. True: more can be done at once. May close the session. */
+/* Moves bytes for a bounded turn. True: more can be done at once. May end the session. */
 bool lane_run(struct lane *l, struct session *s);
 
 /* Whether nothing waits and the last bytes ended a message. */
 bool lane_is_quiet(const struct lane *l);
 
-/* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. May close the
+/* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. May end the
  * session. */
 bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
 
-/* Sends a message of Weir's own between two messages. Bytes that the receiver does not take at once are kept. May close
+/* Sends a message of Weir's own between two messages. Bytes that the receiver does not take at once are kept. May end
  * the session. */
 bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len);
 

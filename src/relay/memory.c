@@ -2,7 +2,6 @@
 #include "relay/memory.h"
 
 #include "base/clock.h"
-#include "relay/session.h"
 #include "relay/peer.h"
 #include "relay/record.h"
 
@@ -153,7 +152,7 @@ static uint32_t cuttable(const struct session *s)
 {
     const struct lane *up = &s->up, *down = &s->down;
     uint32_t bytes = 0;
-    if (s->state != SESSION_OPEN)
+    if (!session_is_open(s))
         return 0;
     if (s->begun_ns != 0 && !up->blocked && !up->traffic.complete)
         bytes += up->cap;
@@ -201,27 +200,26 @@ static struct session *heaviest(struct worker *w)
     return most && peer_held_bytes(most->peer) > share / 2 ? most : NULL;
 }
 
-static void cut(struct worker *w)
-{
-    w->cut_ns = w->loop.now_ns;
-    for (unsigned i = 0; i < CUTS_AT_ONCE; i++) {
-        struct session *s = heaviest(w);
-        if (!s)
-            return;
-        session_close(s, VERDICT_MEMORY_GIVE_WAY);
-        if (pressure_update(w->pressure, account_held(w->account)) != PRESSURE_FULL)
-            return;
-    }
-}
-
-void memory_relieve(struct worker *w)
+static bool must_cut(struct worker *w)
 {
     enum pressure_level level = pressure_update(w->pressure, account_held(w->account));
     bool wanted = w->wants_memory;
     w->wants_memory = false;
     if (level == PRESSURE_NONE)
-        return;
+        return false;
     bufpool_trim(&w->loop.pool);
-    if ((wanted || level == PRESSURE_FULL) && w->loop.now_ns - w->cut_ns >= CUT_AGAIN_NS)
-        cut(w);
+    if ((!wanted && level != PRESSURE_FULL) || w->loop.now_ns - w->cut_ns < CUT_AGAIN_NS)
+        return false;
+    w->cut_ns = w->loop.now_ns;
+    return true;
+}
+
+static bool must_cut_another(struct worker *w, unsigned cut)
+{
+    return cut < CUTS_AT_ONCE && pressure_update(w->pressure, account_held(w->account)) == PRESSURE_FULL;
+}
+
+struct session *memory_to_cut(struct worker *w, unsigned cut)
+{
+    return (cut == 0 ? must_cut(w) : must_cut_another(w, cut)) ? heaviest(w) : NULL;
 }

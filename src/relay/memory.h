@@ -44,9 +44,10 @@ void memory_resume(struct session *s);
 /* Whether a newcomer of this source may come in. */
 bool memory_admits(struct worker_gate *wg, const struct source *source);
 
-/* Once a round: updates the level. Cuts the heaviest sessions while no memory is left, or when a session within its
- * share found no room. */
-void memory_relieve(struct worker *w);
+/* Once a round: updates the level. Returns the session that is to be cut, the heaviest, while no memory is left or when
+ * a session within its share found no room; else NULL. It is asked again after each cut: `cut` have been cut in this
+ * round. */
+MUST_USE struct session *memory_to_cut(struct worker *w, unsigned cut);
 
 /* The alarm of `worker.press`: wakes some of the waiting sessions. */
 void memory_on_alarm(struct alarm *a);

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "relay/banned.h"
 #include "relay/event_log.h"
-#include "relay/opening.h"
 #include "relay/probation.h"
 #include "relay/shadow.h"
 
@@ -72,11 +71,11 @@ static bool keeps_mistakes(const struct session *s)
     return s->wg->gate->bans && l->ban.strikes.strikes != 0 && limits_hold(l, RULE_BAN);
 }
 
-void offence_ends(struct session *s, enum verdict v)
+void offence_ends(struct session *s, enum verdict v, bool overdue)
 {
     /* Among many newcomers an honest one, too, may be the oldest: only one that has had its time and kept silent
      * offends. */
-    bool blameless = v == VERDICT_TOO_MANY_HALF_OPEN && !opening_is_overdue(s);
+    bool blameless = v == VERDICT_TOO_MANY_HALF_OPEN && !overdue;
     if (verdict_offence(v) == OFFENCE_MISTAKE) {
         bool kept = keeps_mistakes(s) && banned_keep(s, OFFENCE_MISTAKE_NS);
         event_log_closed(s, v, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);

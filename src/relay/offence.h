@@ -29,8 +29,9 @@
 
 #define OFFENCE_MISTAKE_NS NS_PER_S
 
-/* The connection ends for this verdict, which may be an offence or not. */
-void offence_ends(struct session *s, enum verdict v);
+/* The connection ends for this verdict, which may be an offence or not. `overdue`: it was the client's turn for long
+ * (opening_is_overdue()). */
+void offence_ends(struct session *s, enum verdict v, bool overdue);
 
 /* Messages were dropped for this verdict. */
 void offence_goes_on(struct session *s, enum verdict v);

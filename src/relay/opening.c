@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "relay/session.h"
 #include "relay/opening.h"
 
 #include "base/log.h"
@@ -108,7 +107,7 @@ static void connect_later(struct session *s, int error)
     session_arm(s, o->retry_ns);
     health_on_failure(s->wg, BREAKER_CONNECT);
     if (health_refuses(s->wg))
-        session_close(s, VERDICT_BREAKER_OPEN);
+        session_end(s, VERDICT_BREAKER_OPEN);
 }
 
 static void on_connected(struct session *s)
@@ -151,7 +150,7 @@ static void connect_now(struct session *s)
     if (fd < 0) {
         farewell_give_back(s->wg);
         if (fd == -EADDRNOTAVAIL && s->wg->gate->config->upstream_source == UPSTREAM_SOURCE_CLIENT) {
-            session_close(s, VERDICT_NO_UPSTREAM_SOURCE);
+            session_end(s, VERDICT_NO_UPSTREAM_SOURCE);
             return;
         }
         connect_later(s, fd);
@@ -162,7 +161,7 @@ static void connect_now(struct session *s)
     entry_note_asked(s);
     int error = loop_watch(&s->wg->worker->loop, &s->back.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     if (error < 0) {
-        session_close(s, VERDICT_NO_DESCRIPTORS);
+        session_end(s, VERDICT_NO_DESCRIPTORS);
         return;
     }
     o->connecting = pending;
@@ -195,7 +194,7 @@ static void claim_later(struct session *s)
 }
 
 /* ROUTER and REP applications tell their clients apart by routing id. An id in use belongs to the client that came
- * first: libzmq would park the newcomer without a word, or let it replace the other. False: the session is closed. */
+ * first: libzmq would park the newcomer without a word, or let it replace the other. False: the session has ended. */
 static bool enter_routing_id(struct session *s)
 {
     const struct handshake *h = &s->opening->handshake;
@@ -215,11 +214,11 @@ static bool enter_routing_id(struct session *s)
         shadow_note(s, VERDICT_DUPLICATE_ROUTING_ID, 1);
     if (r == CLAIM_MINE || r == CLAIM_WAITS || !refuses)
         return true;
-    session_close(s, r == CLAIM_REFUSED ? VERDICT_DUPLICATE_ROUTING_ID : VERDICT_NO_MEMORY);
+    session_end(s, r == CLAIM_REFUSED ? VERDICT_DUPLICATE_ROUTING_ID : VERDICT_NO_MEMORY);
     return false;
 }
 
-/* Enters the routing id as soon as the client has sent it. False: the session is closed. */
+/* Enters the routing id as soon as the client has sent it. False: the session has ended. */
 static bool check_name(struct session *s)
 {
     const struct opening *o = s->opening;
@@ -284,7 +283,7 @@ static ssize_t read_side(struct session *s, struct side *from, size_t room)
 static void on_client_end(struct session *s)
 {
     struct handshake *h = &s->opening->handshake;
-    session_close(s, h->verdict != VERDICT_PASS ? h->verdict : VERDICT_HANDSHAKE_ABANDONED);
+    session_end(s, h->verdict != VERDICT_PASS ? h->verdict : VERDICT_HANDSHAKE_ABANDONED);
 }
 
 /* Returns whether anything was read. */
@@ -328,7 +327,7 @@ static void on_app_end(struct session *s)
     health_on_early_end(s);
     if (!greeted)
         reach_on_silence(s, "it closed the connection");
-    session_close(s, early_end_verdict(s));
+    session_end(s, early_end_verdict(s));
 }
 
 /* Reads no further than the end of the handshake. Behind it may be a backlog of days, which is read where there is room
@@ -356,7 +355,7 @@ static bool reach_application(struct session *s)
     struct opening *o = s->opening;
     if (o->connecting && s->back.writable)
         finish_connect(s);
-    if (s->state == SESSION_CLOSED)
+    if (s->ended)
         return false;
     if (!o->handshake.wants_app || o->handshake.verdict != VERDICT_PASS || s->back.watch.fd >= 0)
         return true;
@@ -364,7 +363,7 @@ static bool reach_application(struct session *s)
         return true;
     if (o->retry_ns == 0 || o->held || o->reach.waits)
         connect_now(s);
-    return s->state != SESSION_CLOSED;
+    return !s->ended;
 }
 
 static void refuse(struct session *s)
@@ -375,7 +374,7 @@ static void refuse(struct session *s)
     if (v == VERDICT_APPLICATION_CHANGED)
         reach_forget(s->wg);
     write_all(s);
-    session_close(s, v);
+    session_end(s, v);
 }
 
 /* A libzmq client that is answered with another mechanism than its own gives up for good. A client is therefore
@@ -472,10 +471,10 @@ static bool move(struct session *s)
     if (!reach_application(s))
         return false;
     bool moved = read_client(s);
-    if (s->state == SESSION_CLOSED)
+    if (s->ended)
         return false;
     moved |= read_app(s);
-    if (s->state == SESSION_CLOSED)
+    if (s->ended)
         return false;
     learn(s);
     if (h->verdict != VERDICT_PASS) {
@@ -490,32 +489,22 @@ static bool move(struct session *s)
            (h->wants_app && s->back.watch.fd < 0 && o->retry_ns == 0 && o->connect.turn != CONNECT_WAITS);
 }
 
-void opening_run(struct session *s)
+bool opening_run(struct session *s)
 {
     if (s->back.watch.fd < 0 && health_refuses(s->wg)) {
-        session_close(s, VERDICT_BREAKER_OPEN);
-        return;
+        session_end(s, VERDICT_BREAKER_OPEN);
+        return false;
     }
     while (move(s))
         ;
-    if (s->state == SESSION_CLOSED)
-        return;
+    if (s->ended)
+        return false;
     if (!handshake_done(&s->opening->handshake)) {
         note_turn(s);
-        return;
+        return false;
     }
     health_on_handshake(s);
-    session_open(s);
-}
-
-bool opening_awaits_client(const struct session *s)
-{
-    return s->state == SESSION_OPENING && handshake_is_clients_turn(&s->opening->handshake) && !s->front.readable;
-}
-
-bool opening_is_silent(const struct session *s)
-{
-    return handshake_is_silent(&s->opening->handshake);
+    return true;
 }
 
 /* The name in capitals, as usually written: "SUB". */
@@ -599,7 +588,7 @@ void opening_on_timer(struct session *s)
     struct opening *o = s->opening;
     note_silence(s);
     if (s->wg->worker->loop.now_ns >= o->deadline_ns) {
-        session_close(s, timeout_verdict(s));
+        session_end(s, timeout_verdict(s));
         return;
     }
     session_arm(s, o->deadline_ns);

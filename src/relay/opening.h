@@ -24,7 +24,7 @@
  *   CLAIMS AN ID     claim.hash != 0          the claim is decided (claim.h)
  *   READY IS HELD    held_ns != 0             the application's READY is there, or after 100 ms
  *
- * The end of the handshake makes the session open (session_open()); each refusal closes it (session_close()). Each wait
+ * At the end of the handshake session.c opens the session; each refusal ends it (session_end()). Each wait
  * has its time in retry_ns or deadline_ns, and the session's one alarm is set to the first.
  *
  * Threads: belongs to the session's worker.
@@ -76,16 +76,12 @@ void opening_free(struct opening *o, struct session *s);
 /* Begins to serve the client (later than accept, if the newcomer had to wait). */
 void opening_start(struct session *s);
 
-/* Moves the handshake on as far as it goes now. May open or close the session. */
-void opening_run(struct session *s);
+/* Moves the handshake on as far as it goes now. True: it is done, and the session opens. May end the session. */
+MUST_USE bool opening_run(struct session *s);
 
 /* Whether it has long been the client's turn: the client has had a second of its own, and only its bytes are
  * missing. */
 bool opening_is_overdue(const struct session *s);
-
-/* Whether the client has the next move and none of its bytes waits to be read; and whether it has sent nothing yet. */
-bool opening_awaits_client(const struct session *s);
-bool opening_is_silent(const struct session *s);
 
 /* Formats a mismatch between client and application in the operator's words: ": it is a SUB, the application a ROUTER";
  * "" for other verdicts. Returns `dst`. */

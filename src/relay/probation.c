@@ -9,7 +9,7 @@ static bool has_good_neighbour(const struct session *s)
     LIST_FOREACH(n, &s->peer->sessions)
     {
         const struct session *other = LIST_ENTRY(n, struct session, in_peer);
-        if (other != s && other->state == SESSION_OPEN)
+        if (other != s && session_is_open(other))
             return true;
     }
     return false;

@@ -54,6 +54,16 @@ void session_notice(struct session *s, enum verdict v, unsigned n)
 
 /* ---- the run queue ---- */
 
+void session_end(struct session *s, enum verdict v)
+{
+    if (s->ended)
+        return;
+    s->ended = true;
+    s->verdict = (uint8_t)v;
+    list_del(&s->run);
+    list_push(&s->wg->worker->ended, &s->run);
+}
+
 static struct list *queue_of(const struct session *s)
 {
     struct worker *w = s->wg->worker;
@@ -64,7 +74,7 @@ static struct list *queue_of(const struct session *s)
 
 void session_wake(struct session *s)
 {
-    if (s->state != SESSION_CLOSED && list_empty(&s->run))
+    if (!s->ended && list_empty(&s->run))
         list_push(queue_of(s), &s->run);
 }
 
@@ -73,7 +83,7 @@ void session_wake(struct session *s)
 void session_arm(struct session *s, uint64_t at_ns)
 {
     uint64_t now = s->wg->worker->loop.now_ns;
-    if (s->state == SESSION_CLOSED)
+    if (s->ended)
         return;
     /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
     if (at_ns <= now)

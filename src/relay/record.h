@@ -24,7 +24,7 @@ struct opening;
 /* A session that moves this many bytes in a turn is served after those that move less. */
 #define SESSION_HEAVY_BYTES (16u * 1024u)
 
-enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN, SESSION_CLOSED };
+enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN };
 
 struct session {
     struct side front, back;
@@ -64,6 +64,8 @@ struct session {
     uint8_t client_socket; /* enum socket_type, once the handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
     uint8_t standing;      /* enum standing, of its source when it came */
+    uint8_t verdict;       /* once it has ended: why */
+    bool ended : 1;        /* session_end(); nothing is done for it any more */
     bool of_balancer : 1;  /* its PROXY protocol header names nobody (proxied.h): its offences are not counted, and no
                             * ban closes it */
     bool half_open : 1;
@@ -89,6 +91,17 @@ struct session {
 
 /* Whether its client is not read now, for any reason but memory: this time does not count for its message. */
 bool session_is_held(const struct session *s);
+
+/* Ends the session for a verdict (PASS: an ordinary end); the first one counts. It is marked: it takes no more turns,
+ * and is torn down in session.c at the end of the call in which the worker serves it. Until then its descriptors and
+ * counts stay. */
+void session_end(struct session *s, enum verdict v);
+
+/* Whether it is open, and has not ended. */
+static inline bool session_is_open(const struct session *s)
+{
+    return s->state == SESSION_OPEN && !s->ended;
+}
 
 /* Puts the session into the run queue. */
 void session_wake(struct session *s);

@@ -130,7 +130,9 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
         return;
     }
     s->front.writable = true;
-    entry_begin(s);
+    if (entry_begin(s))
+        opening_start(s);
+    session_reap(w);
 }
 
 static void close_side(struct side *side)
@@ -199,20 +201,20 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
         return false;
     if (s->state == SESSION_OPEN)
         return s->up.last_read == 0 && had_its_chance(s, v);
-    return s->half_open && !s->opening->awaits_app && !s->opening->claim.hash &&
+    return s->state == SESSION_OPENING && !s->opening->awaits_app && !s->opening->claim.hash &&
            (v == VERDICT_HANDSHAKE_ABANDONED || v == VERDICT_HANDSHAKE_TIMEOUT || v == VERDICT_GIVE_WAY ||
             v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);
 }
 
-void session_close(struct session *s, enum verdict v)
+/* The place where the two connections of a session are closed. */
+static void tear_down(struct session *s)
 {
     struct worker *w = s->wg->worker;
-    if (s->state == SESSION_CLOSED)
-        return;
+    enum verdict v = (enum verdict)s->verdict;
     if (v != VERDICT_PASS) {
         char detail[96];
         session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
-        offence_ends(s, v);
+        offence_ends(s, v, opening_is_overdue(s));
     }
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
@@ -223,15 +225,25 @@ void session_close(struct session *s, enum verdict v)
     close_side(&s->front);
     leave_application(s);
     timer_disarm(&s->alarm.timer);
-    list_del(&s->run);
     release_all(s);
-    s->state = SESSION_CLOSED;
     atomic_fetch_sub(&s->wg->gate->open, 1);
     cell_sub(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, (uint64_t)0 - 1);
     cell_add(session_cells(s), CELL_CLOSED, 1);
     list_del(&s->in_worker);
     list_push(&w->closed, &s->in_worker);
+}
+
+void session_reap(struct worker *w)
+{
+    for (struct list *n; (n = list_pop(&w->ended));)
+        tear_down(LIST_ENTRY(n, struct session, run));
+}
+
+void session_close(struct session *s, enum verdict v)
+{
+    session_end(s, v);
+    session_reap(s->wg->worker);
 }
 
 void session_free(struct session *s)
@@ -279,7 +291,7 @@ static void init_lanes(struct session *s, const struct handshake *h)
     admission_begin(s);
 }
 
-void session_open(struct session *s)
+static void open_session(struct session *s)
 {
     struct opening *o = s->opening;
     const struct handshake *h = &o->handshake;
@@ -295,7 +307,7 @@ void session_open(struct session *s)
     opening_free(o, s);
     strangers_enter(s);
     if (!loaded) {
-        session_close(s, VERDICT_NO_MEMORY);
+        session_end(s, VERDICT_NO_MEMORY);
         return;
     }
     timer_disarm(&s->alarm.timer);
@@ -318,7 +330,7 @@ static bool may_drain(const struct session *s)
 static void drain(struct session *s)
 {
     if (s->state != SESSION_OPEN || may_drain(s))
-        session_close(s, VERDICT_DRAINING);
+        session_end(s, VERDICT_DRAINING);
     else
         session_arm(s, s->wg->worker->loop.now_ns + DRAIN_QUIET_NS / 2);
 }
@@ -336,10 +348,10 @@ void session_run(struct session *s)
 {
     /* A client that leaves the line takes no turn. */
     if (s->state == SESSION_WAITING && s->front.hup)
-        session_close(s, VERDICT_HANDSHAKE_ABANDONED);
-    if (s->state == SESSION_OPENING)
-        opening_run(s);
-    if (s->state == SESSION_OPEN) {
+        session_end(s, VERDICT_HANDSHAKE_ABANDONED);
+    if (s->state == SESSION_OPENING && opening_run(s))
+        open_session(s);
+    if (session_is_open(s)) {
         memory_resume(s);
         s->turn_bytes = 0;
         bool more = lane_run(&s->up, s);
@@ -348,10 +360,11 @@ void session_run(struct session *s)
         if (more)
             session_wake(s);
     }
-    if (s->state == SESSION_OPEN && asker_has_left(s))
-        session_close(s, VERDICT_ASKER_LEFT);
-    if (s->wg->worker->drain_from_ns && s->state != SESSION_CLOSED)
+    if (session_is_open(s) && asker_has_left(s))
+        session_end(s, VERDICT_ASKER_LEFT);
+    if (s->wg->worker->drain_from_ns && !s->ended)
         drain(s);
+    session_reap(s->wg->worker);
 }
 
 /* ---- time ---- */
@@ -429,7 +442,7 @@ static void keep_alive(struct session *s)
     if (!s->can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->app_listens && s->state == SESSION_OPEN && (s->up.paused || s->up.pressed || s->in_line))
+    if (s->app_listens && !s->ended && (s->up.paused || s->up.pressed || s->in_line))
         send_pong(&s->up, s);
 }
 
@@ -469,13 +482,13 @@ static void check_open(struct session *s)
     enum verdict in_the_way = message_in_the_way(s);
     if (message_is_late(s, lim))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
-        session_close(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
+        session_end(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
     else if (in_the_way != VERDICT_PASS)
-        session_close(s, in_the_way);
+        session_end(s, in_the_way);
     else if (slow_reader_is(s, lim))
-        session_close(s, VERDICT_SLOW_READER);
+        session_end(s, VERDICT_SLOW_READER);
     else if (waits_in_vain(s))
-        session_close(s, VERDICT_TOPICS_FULL);
+        session_end(s, VERDICT_TOPICS_FULL);
     else
         keep_alive(s);
     slow_reader_look_again(s);
@@ -506,12 +519,19 @@ void session_reconsider(struct session *s)
         session_arm(s, s->wg->worker->loop.now_ns);
 }
 
+static void let_next_in(struct peer *p)
+{
+    for (struct session *s; (s = entry_next(p));)
+        opening_start(s);
+}
+
 static void on_alarm(struct alarm *a)
 {
     struct session *s = (struct session *)(void *)((char *)a - offsetof(struct session, alarm));
+    struct worker *w = s->wg->worker;
     switch (s->state) {
     case SESSION_WAITING:
-        entry_on_alarm(s);
+        let_next_in(s->peer);
         break;
     case SESSION_OPENING:
         opening_on_timer(s);
@@ -522,4 +542,5 @@ static void on_alarm(struct alarm *a)
     default:
         break;
     }
+    session_reap(w);
 }

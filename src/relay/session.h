@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session: one client connection and its one connection to the application. session_close() is the place where both
- * are closed.
+ * A session: one client connection and its one connection to the application. session.c is the place where both are
+ * closed (tear_down()).
  *
  * A connection is closed elsewhere only by the listener (a refused newcomer), by banned.h (the tarpit), by proxied.h
  * (before there is a client), by opening.h (a connect to the application that failed), and by farewell.h (the
@@ -14,9 +14,11 @@
  *                                                                      the application is connected once the
  *                                                                      client is worth it
  *   OPENING   the handshake is done                                    OPEN: two lanes of judged traffic (lane.c)
- *   any       a verdict ends it; one side ends (lane.c, opening.c);    CLOSED: descriptors closed, unlinked
+ *   any       a verdict ends it; one side ends (lane.c, opening.c);    ended: it takes no more turns
  *             memory is out; ban, kick, drain; it gives way
- *   CLOSED    the round of events is done                              freed
+ *   ended     at the end of the turn (session_reap())                  torn down: descriptors closed, unlinked
+ *   torn      the round of events is done                              freed
+ *   down
  *
  * A client may leave while its messages wait in line (admission.h). These are still delivered, as for a DEALER or PUSH
  * that sends and closes. Messages of a REQ, or of a connection that was reset, are not passed on any more (asker_left):
@@ -39,13 +41,15 @@ void session_run(struct session *s);
 /* Other limits are in force: everything it waits for is judged again. */
 void session_reconsider(struct session *s);
 
-/* Ends the session: counts and logs the verdict (PASS: an ordinary end), closes both descriptors. */
+/* Ends the session and tears it down at once: counts and logs the verdict, closes both descriptors. For modules above
+ * this one; those below it call session_end(). */
 void session_close(struct session *s, enum verdict v);
 
-/* From OPENING to OPEN. */
-void session_open(struct session *s);
+/* Tears down the sessions that have ended (session_end()). After each call that may end any: none is left when the
+ * worker goes on to the next event, turn or alarm. */
+void session_reap(struct worker *w);
 
-/* Frees a closed session. */
+/* Frees a session that was torn down. */
 void session_free(struct session *s);
 
 #endif

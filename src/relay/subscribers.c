@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "relay/session.h"
 #include "relay/subscribers.h"
 
-#include "relay/farewell.h"
 #include "relay/peer.h"
 #include "relay/record.h"
 
-/* Walking past a byte of topics takes a publisher about as long as sending this many bytes. */
-#define KEPT_COSTS 8u
-
-/* How many times faster than subscriptions.removal_rate subscribers leave: while places are short; for a subscriber
- * that makes room for others; by its seconds of waiting squared, divided by this. The last is the time after which the
- * first one leaves in any case. */
-#define HURRY_FOR_PLACES 64u
-#define HURRY_FOR_ROOM   4u
-#define HURRY_SQUARES    2u
-#define LEAVES_WITHIN_NS (30 * NS_PER_S)
+/* How many times faster than subscriptions.removal_rate a subscriber leaves that makes room for others. */
+#define HURRY_FOR_ROOM 4u
 
 void subscribers_give_back(struct worker_gate *wg, struct source *source, struct topics *t)
 {
@@ -48,9 +38,8 @@ static struct session *with_most_topics(const struct peer *p)
 }
 
 /* A subscriber that holds less than a share waits for room. Those that have left go first; then one that holds more
- * than a share, here or at another worker. One at a time, since the publisher walks through all topics for each: a
- * waiting subscriber asks again. */
-static void make_room(struct worker_gate *wg)
+ * than a share, here or at another worker. */
+bool subscribers_must_make_room(struct worker_gate *wg, struct session **ret)
 {
     struct gate *g = wg->gate;
     const struct limits *l = &wg->policy->limits;
@@ -58,51 +47,7 @@ static void make_room(struct worker_gate *wg)
     uint64_t walk = topic_tree_cost(&g->traffic.topics) / HURRY_FOR_ROOM;
     if ((!p && list_empty(&wg->leaving)) ||
         gcra_admit_saved(&g->removals, &l->subscriptions.removal_rate, walk, wg->worker->loop.now_ns))
-        return;
-    if (farewell_hasten(wg))
-        return;
-    session_close(with_most_topics(p), VERDICT_TOPICS_GIVE_WAY);
-    (void)farewell_hasten(wg);
-}
-
-void subscribers_make_room(struct worker *w)
-{
-    if (!atomic_exchange(&w->crowded, false))
-        return;
-    for (size_t i = 0; i < w->gate_count; i++)
-        make_room(&w->gates[i]);
-}
-
-/* ---- leaving ---- */
-
-void subscribers_begin_to_leave(struct worker_gate *wg)
-{
-    gcra_word *word = &wg->gate->removals;
-    uint64_t was = atomic_load(word), now = wg->worker->loop.now_ns;
-    while (was < now && !atomic_compare_exchange_weak(word, &was, now))
-        ;
-}
-
-static uint64_t hurry(const struct worker_gate *wg, uint64_t waited_ns)
-{
-    uint64_t seconds = waited_ns / NS_PER_S, by_time = 1 + seconds * seconds / HURRY_SQUARES;
-    return farewell_is_crowded(wg->gate) && by_time < HURRY_FOR_PLACES ? HURRY_FOR_PLACES : by_time;
-}
-
-bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *ret_wait_ns)
-{
-    struct gate *g = wg->gate;
-    uint64_t waited_ns = wg->worker->loop.now_ns - left_ns;
-    *ret_wait_ns = 0;
-    if (waited_ns >= LEAVES_WITHIN_NS)
-        return true;
-    uint64_t walk = topic_tree_cost(&g->traffic.topics) / hurry(wg, waited_ns);
-    *ret_wait_ns =
-        gcra_admit_saved(&g->removals, &wg->policy->limits.subscriptions.removal_rate, walk, wg->worker->loop.now_ns);
-    return *ret_wait_ns == 0;
-}
-
-bool subscribers_must_leave(const struct worker_gate *wg, uint64_t sent)
-{
-    return sent / KEPT_COSTS > topic_tree_cost(&wg->gate->traffic.topics) / TOPIC_NODE_BYTES;
+        return false;
+    *ret = list_empty(&wg->leaving) ? with_most_topics(p) : NULL;
+    return true;
 }

@@ -1,15 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Decides which subscriber gives way when a gate has too many subscriptions, and when the application is told that a
- * subscriber has left.
- *
- * libzmq keeps all topics in one trie. For each subscriber that leaves it walks through the whole trie, before it
- * publishes the next message. The ends of subscribers' connections therefore reach the application one after the other,
- * at the pace of subscriptions.removal_rate. Until then their topics count as held.
- *
- * The pace rises with the time that the first of them has waited, and while places for newcomers are short. After half
- * a minute none waits any longer. Messages still sent to them cost the publisher too: a subscriber that was sent more
- * than its end would cost leaves at once (the ski rental rule: at most twice the optimum).
+ * The topics that subscribers hold at a gate: given back when they leave, and which subscriber gives way when there are
+ * too many. How subscribers leave is farewell.h's.
  *
  * Threads: runs on the workers, and each looks at its own sessions; the gate's words are atomic.
  */
@@ -28,18 +20,9 @@ void subscribers_give_back(struct worker_gate *wg, struct source *source, struct
  * one that holds more. */
 void subscribers_crowd(struct worker_gate *wg);
 
-/* The connection of this worker that holds most gives way, if the pace of leaving allows it. */
-void subscribers_make_room(struct worker *w);
-
-/* The first subscriber waits to leave: saving for a walk that costs more than the burst starts now. */
-void subscribers_begin_to_leave(struct worker_gate *wg);
-
-/* Whether the application may be told now of the end of a subscriber whose client left at `left_ns`; if so, that is
- * charged. Otherwise *ret_wait_ns says when to ask again, unless the pace rises before. */
-bool subscribers_may_leave(struct worker_gate *wg, uint64_t left_ns, uint64_t *ret_wait_ns);
-
-/* Whether a subscriber that has left and was sent `sent` bytes since then has cost the publisher more than its end
- * would. */
-bool subscribers_must_leave(const struct worker_gate *wg, uint64_t sent);
+/* Whether a subscriber has to leave now, to make room for others: the pace of leaving allows it. Then *ret is the
+ * session that holds most, or NULL while one that has left waits (farewell_hasten()). One at a time, since the
+ * publisher walks through all topics for each: a waiting subscriber asks again. */
+MUST_USE bool subscribers_must_make_room(struct worker_gate *wg, struct session **ret);
 
 #endif

@@ -18,7 +18,8 @@ static void look_at(struct session *s, unsigned reasons)
     if (reasons & SWEEP_DRAIN)
         session_wake(s);
     if (reasons & SWEEP_BANS)
-        banned_look_at(s); /* last: it may close the session */
+        banned_look_at(s); /* last: it may end the session */
+    session_reap(s->wg->worker);
 }
 
 /* Returns how many were visited. */

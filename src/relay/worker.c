@@ -89,6 +89,7 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     list_init(&w->run);
     list_init(&w->run_heavy);
     list_init(&w->run_new);
+    list_init(&w->ended);
     list_init(&w->closed);
     list_init(&w->sessions);
     list_init(&w->holding);
@@ -145,13 +146,20 @@ static void spread_news(struct worker *w)
         entry_wake_all(&w->gates[i]);
 }
 
+static void follow_bans(struct worker *w)
+{
+    if (banned_follow(w))
+        sweep_begin(w, SWEEP_BANS);
+    session_reap(w);
+}
+
 static void on_wake(struct worker *w)
 {
     loop_take_signals(&w->loop);
     if (atomic_exchange(&w->news, false))
         spread_news(w);
     if (atomic_exchange(&w->bans_changed, false) && w->bans)
-        banned_follow(w);
+        follow_bans(w);
     if (atomic_exchange(&w->give_way, false))
         listener_give_way(w);
     if (atomic_exchange(&w->surveyed, false))
@@ -162,7 +170,7 @@ static void on_wake(struct worker *w)
 
 static void on_side(struct side *side, struct session *s, uint32_t events)
 {
-    bool held = s->state == SESSION_OPEN && side == &s->front && (session_is_held(s) || s->up.pressed);
+    bool held = session_is_open(s) && side == &s->front && (session_is_held(s) || s->up.pressed);
     side_note(side, s->wg->worker, events, held);
     session_wake(s);
 }
@@ -238,7 +246,33 @@ static void reconsider(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         if (!list_empty(&w->gates[i].leaving))
             timer_arm(&w->loop.timers, &w->gates[i].leave.timer, w->loop.now_ns);
-    banned_reconsider(w);
+    if (w->bans) /* ban.exempt may have changed */
+        sweep_begin(w, SWEEP_BANS);
+}
+
+/* ---- sessions that give way ---- */
+
+/* Those that have left go first; then the subscriber that holds most. */
+static void make_room_for_topics(struct worker *w)
+{
+    struct session *most;
+    if (LIKELY(!atomic_exchange(&w->crowded, false)))
+        return;
+    for (size_t i = 0; i < w->gate_count; i++) {
+        struct worker_gate *wg = &w->gates[i];
+        if (!subscribers_must_make_room(wg, &most))
+            continue;
+        if (most)
+            session_close(most, VERDICT_TOPICS_GIVE_WAY);
+        farewell_hasten(wg);
+    }
+}
+
+static void relieve_memory(struct worker *w)
+{
+    struct session *s;
+    for (unsigned cut = 0; (s = memory_to_cut(w, cut)); cut++)
+        session_close(s, VERDICT_MEMORY_GIVE_WAY);
 }
 
 /* ---- the loop ---- */
@@ -323,8 +357,8 @@ void worker_round(struct worker *w, int most_ms)
     adopt(w);
     reconsider(w);
     admission_wake_all(w);
-    subscribers_make_room(w);
-    memory_relieve(w);
+    make_room_for_topics(w);
+    relieve_memory(w);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
     loop_run_timers(&w->loop);

@@ -101,6 +101,7 @@ struct worker {
     struct list run_new;       /* the same, of those in their handshakes */
     gcra_word new_rounds;      /* limiter of their turns while an application is busy */
     uint64_t new_again_ns;     /* they have no turn before this: an application is busy (worker.c) */
+    struct list ended;         /* sessions that have ended, to be torn down (session_reap()) */
     struct list closed;        /* sessions to be freed when this round of events is done */
     struct list sessions;      /* see sweep.h */
     struct sweep sweep;
