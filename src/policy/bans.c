@@ -347,6 +347,14 @@ bool bans_punish(struct bans *t, const struct network *who, const struct ban_ter
     return news;
 }
 
+bool bans_punish_source(struct bans *t, const struct addr *source, const struct ban_terms *terms, enum verdict v,
+                        uint64_t random, uint64_t now_ns, struct ban *ret)
+{
+    struct network who = network_of(source, source->kind == ADDR_V6 ? 64 : 32);
+    enum ban_reason reason = verdict_offence(v) == OFFENCE_EXCESS ? BAN_REASON_EXCESS : BAN_REASON_PROTOCOL;
+    return bans_punish(t, &who, terms, reason, random, now_ns, ret);
+}
+
 bool bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, enum ban_reason reason, uint64_t now_ns)
 {
     if (who->kind == ADDR_NONE)

@@ -3,8 +3,8 @@
  * The ban table: which networks are banned until when, and which have been banned before, in fixed memory.
  *
  * The table stores bans and computes how long they last. The decision to ban a source falls in relay/offence.c, which
- * adds up its strikes (policy/strikes.h) and asks relay/probation.h; relay/banned.c then calls bans_punish(). Bans of
- * operators and lists come through bans_set().
+ * adds up its strikes (policy/strikes.h) and asks relay/probation.h; relay/banned.c then calls bans_punish_source().
+ * Bans of operators and lists come through bans_set().
  *
  * An entry belongs to a network: one address, any prefix, or a user id. For an address the longest banned prefix
  * counts. A source that offends again after a ban is banned for twice as long, up to a maximum. The level of an entry
@@ -44,6 +44,7 @@
 #include "base/attr.h"
 #include "base/hash.h"
 #include "base/network.h"
+#include "policy/verdict.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -101,6 +102,11 @@ const char *ban_reason_label(enum ban_reason r);
  * already or there is no room. */
 MUST_USE bool bans_punish(struct bans *t, const struct network *who, const struct ban_terms *terms,
                           enum ban_reason reason, uint64_t random, uint64_t now_ns, struct ban *ret);
+
+/* The same for a source that has offended: its own address (IPv6: its /64), never the network of an entry that it
+ * shares. */
+MUST_USE bool bans_punish_source(struct bans *t, const struct addr *source, const struct ban_terms *terms,
+                                 enum verdict v, uint64_t random, uint64_t now_ns, struct ban *ret);
 
 /* Bans for exactly `duration_ns` from now (BAN_FOR_EVER: without end), in place of any ban that is there. The level
  * stays. Returns false when there is no room. */

@@ -45,24 +45,16 @@ static void note_ban(struct session *s, const struct ban *b, enum verdict v)
                 verdict_info(v)->label);
 }
 
-bool banned_enter(struct bans *t, const struct session *s, const struct ban_terms *terms, enum verdict v,
-                  uint64_t random, struct ban *ret)
-{
-    struct network who = network_of(&s->addr, s->addr.kind == ADDR_V6 ? 64 : 32);
-    enum ban_reason reason = verdict_offence(v) == OFFENCE_EXCESS ? BAN_REASON_EXCESS : BAN_REASON_PROTOCOL;
-    return bans_punish(t, &who, terms, reason, random, s->wg->worker->loop.now_ns, ret);
-}
-
 void banned_punish(struct session *s, enum verdict v)
 {
     struct gate *g = s->wg->gate;
     struct worker *w = s->wg->worker;
     uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->loop.now_ns, s->id}, 2 * sizeof(uint64_t));
     struct ban b;
-    if (!banned_enter(g->bans, s, &session_limits(s)->ban.terms, v, random, &b))
+    if (!bans_punish_source(g->bans, &s->addr, &session_limits(s)->ban.terms, v, random, w->loop.now_ns, &b))
         return;
     note_ban(s, &b, v);
-    event_log_ban(s, &b, v);
+    event_log_ban(s->wg, &s->addr, &b, v);
     banned_tell_all(w->all, w->all_count);
 }
 

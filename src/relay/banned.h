@@ -30,11 +30,6 @@
 
 #include "relay/record.h"
 
-/* Enters the session's own address (IPv6: its /64) into a ban table for a verdict; never the network of an entry that
- * it shares. Returns what bans_punish() does. */
-MUST_USE bool banned_enter(struct bans *t, const struct session *s, const struct ban_terms *terms, enum verdict v,
-                           uint64_t random, struct ban *ret);
-
 /* Bans the session's address for a verdict, and tells all workers. */
 void banned_punish(struct session *s, enum verdict v);
 

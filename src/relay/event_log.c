@@ -2,8 +2,6 @@
 #include "relay/event_log.h"
 
 #include "base/clock.h"
-#include "relay/opening.h"
-#include "relay/probation.h"
 #include "relay/waker.h"
 #include "stats/ring.h"
 
@@ -81,69 +79,55 @@ static void tell(struct worker_gate *wg, struct event *e)
         count(&log->suppressed, 1);
 }
 
-static void add_identity(struct event *e, const struct session *s)
+static struct event event_of(const struct addr *who, enum event_kind k, enum verdict v, enum event_deed done)
 {
-    const struct handshake *h = s->opening ? &s->opening->handshake : NULL;
-    if (h)
-        event_set_text(e, h->routing_id, h->routing_id_len);
+    return (struct event){.kind = (uint8_t)k, .source = *who, .verdict = (uint8_t)v, .done = (uint8_t)done};
 }
 
-/* As in the log line, but without its leading colon. */
-static void add_misfit(struct event *e, const struct session *s, enum verdict v)
+void event_log_offence(struct worker_gate *wg, const struct event_peer *who, enum event_kind k, enum verdict v,
+                       enum event_deed done, uint32_t strikes, uint32_t of)
 {
-    char detail[EVENT_NOTE_MAX + 2];
-    if (*opening_detail(detail, sizeof(detail), s, v))
-        snprintf(e->note, sizeof(e->note), "%s", detail + 2);
-}
-
-static struct event event_of(const struct session *s, enum event_kind k, enum verdict v, enum event_deed done)
-{
-    return (struct event){.kind = (uint8_t)k, .source = s->addr, .verdict = (uint8_t)v, .done = (uint8_t)done};
-}
-
-void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enum event_deed done, uint32_t strikes,
-                       uint32_t of)
-{
-    if (!s->wg->gate->events)
+    if (!wg->gate->events)
         return;
-    struct event e = event_of(s, k, v, done);
+    struct event e = event_of(who->addr, k, v, done);
     e.strikes = strikes;
-    e.standing = probation_knows_good(s) ? EVENT_STANDING_GOOD : EVENT_STANDING_NONE;
+    e.standing = who->good ? EVENT_STANDING_GOOD : EVENT_STANDING_NONE;
     e.of = of;
-    add_identity(&e, s);
-    tell(s->wg, &e);
+    event_set_text(&e, who->routing_id.at, who->routing_id.len);
+    tell(wg, &e);
 }
 
-void event_log_closed(struct session *s, enum verdict v, enum event_deed done)
+void event_log_closed(struct worker_gate *wg, const struct event_peer *who, enum verdict v, enum event_deed done,
+                      const char *misfit)
 {
     /* When Weir ends, all connections end. */
-    if (!s->wg->gate->events || v == VERDICT_DRAINING)
+    if (!wg->gate->events || v == VERDICT_DRAINING)
         return;
-    struct event e = event_of(s, EVENT_CLOSED, v, done);
-    add_identity(&e, s);
-    add_misfit(&e, s, v);
-    tell(s->wg, &e);
+    struct event e = event_of(who->addr, EVENT_CLOSED, v, done);
+    event_set_text(&e, who->routing_id.at, who->routing_id.len);
+    snprintf(e.note, sizeof(e.note), "%s", misfit);
+    tell(wg, &e);
 }
 
-void event_log_ban(struct session *s, const struct ban *b, enum verdict v)
+void event_log_ban(struct worker_gate *wg, const struct addr *who, const struct ban *b, enum verdict v)
 {
-    if (!s->wg->gate->events)
+    if (!wg->gate->events)
         return;
-    struct event e = event_of(s, EVENT_BAN, v, EVENT_DEED_BANNED);
+    struct event e = event_of(who, EVENT_BAN, v, EVENT_DEED_BANNED);
     e.network = b->who;
     e.reason = ban_reason_label((enum ban_reason)b->reason);
     e.level = b->level;
     e.for_ns = b->until_ns == BAN_FOR_EVER ? BAN_FOR_EVER : b->until_ns - b->since_ns;
-    tell(s->wg, &e);
+    tell(wg, &e);
 }
 
-void event_log_probation(struct session *s, enum verdict v, uint64_t for_ns)
+void event_log_probation(struct worker_gate *wg, const struct addr *who, enum verdict v, uint64_t for_ns)
 {
-    if (!s->wg->gate->events)
+    if (!wg->gate->events)
         return;
-    struct event e = event_of(s, EVENT_PROBATION, v, EVENT_DEED_ON_PROBATION);
+    struct event e = event_of(who, EVENT_PROBATION, v, EVENT_DEED_ON_PROBATION);
     e.for_ns = for_ns;
-    tell(s->wg, &e);
+    tell(wg, &e);
 }
 
 void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)

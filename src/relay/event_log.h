@@ -6,7 +6,7 @@
  * waits. An event that finds the queue full is counted and lost; bans are lost last. Memory: 800 KiB, allocated only
  * when there is an event log.
  *
- * The functions that take a session, a gate or a log accept that there is no event log (gate.events NULL), and then
+ * The functions that take a gate or a log accept that there is no event log (gate.events NULL), and then
  * cost one check.
  */
 #ifndef WEIR_RELAY_EVENT_LOG_H
@@ -14,7 +14,8 @@
 
 #include "policy/event.h"
 #include "policy/event_limit.h"
-#include "relay/record.h"
+#include "policy/bans.h"
+#include "relay/worker.h"
 
 #define EVENT_LOG_QUEUE 2048u
 
@@ -31,18 +32,27 @@ void event_log_free(struct event_log *log);
 
 /* ---- reporting; any thread ---- */
 
-/* A session's connection ends, or goes on, for an offence. `strikes` of `of` are counted now. */
-void event_log_offence(struct session *s, enum event_kind k, enum verdict v, enum event_deed done, uint32_t strikes,
-                       uint32_t of);
+/* The client that an event is about, as far as it is known. */
+struct event_peer {
+    const struct addr *addr;
+    struct bytes routing_id; /* while its handshake lasts */
+    bool good;               /* something well-behaved is known at its address (probation.h) */
+};
 
-/* A session's connection ends for something that is no offence: it is closed, or kept in the tarpit first. */
-void event_log_closed(struct session *s, enum verdict v, enum event_deed done);
+/* A client's connection ends, or goes on, for an offence. `strikes` of `of` are counted now. */
+void event_log_offence(struct worker_gate *wg, const struct event_peer *who, enum event_kind k, enum verdict v,
+                       enum event_deed done, uint32_t strikes, uint32_t of);
 
-/* A session's source is banned for a verdict. */
-void event_log_ban(struct session *s, const struct ban *b, enum verdict v);
+/* A client's connection ends for something that is no offence: it is closed, or kept in the tarpit first. `misfit`:
+ * what does not fit the application, or "". */
+void event_log_closed(struct worker_gate *wg, const struct event_peer *who, enum verdict v, enum event_deed done,
+                      const char *misfit);
 
-/* A session's source is on probation for a verdict. */
-void event_log_probation(struct session *s, enum verdict v, uint64_t for_ns);
+/* A source is banned for a verdict. */
+void event_log_ban(struct worker_gate *wg, const struct addr *who, const struct ban *b, enum verdict v);
+
+/* A source is on probation for a verdict. */
+void event_log_probation(struct worker_gate *wg, const struct addr *who, enum verdict v, uint64_t for_ns);
 
 /* A newcomer is refused. */
 void event_log_refused(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);

@@ -4,8 +4,40 @@
 #include "base/log.h"
 #include "relay/banned.h"
 #include "relay/event_log.h"
+#include "relay/opening.h" /* the routing id that a handshake has shown */
 #include "relay/probation.h"
 #include "relay/shadow.h"
+
+/* ---- the event log ---- */
+
+static struct event_peer event_peer_of(const struct session *s)
+{
+    const struct handshake *h = s->opening ? &s->opening->handshake : NULL;
+    return (struct event_peer){
+        .addr = &s->addr,
+        .routing_id = h ? (struct bytes){h->routing_id, h->routing_id_len} : (struct bytes){0},
+        .good = probation_knows_good(s),
+    };
+}
+
+static void tell_offence(const struct session *s, enum event_kind k, enum verdict v, enum event_deed done,
+                         uint32_t strikes, uint32_t of)
+{
+    if (!s->wg->gate->events)
+        return;
+    struct event_peer who = event_peer_of(s);
+    event_log_offence(s->wg, &who, k, v, done, strikes, of);
+}
+
+static void tell_closed(const struct session *s, enum verdict v, enum event_deed done, const char *misfit)
+{
+    if (!s->wg->gate->events)
+        return;
+    struct event_peer who = event_peer_of(s);
+    event_log_closed(s->wg, &who, v, done, misfit);
+}
+
+/* ---- strikes ---- */
 
 /* Begun strikes are counted whole. But only a source that is banned or on probation has all of them: its bucket is
  * empty then. */
@@ -21,7 +53,7 @@ static void warn(struct session *s, enum verdict v, uint32_t of)
     uint64_t now_ns = s->wg->worker->loop.now_ns;
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_STRIKE_WARNINGS, 1);
-    event_log_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
+    tell_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
     LOG_LIMITED(&g->strike_notices[v], now_ns, LOG_LEVEL_WARN,
                 "gate %s: source %s has half of the strikes that get it %s; the last for: %s (%s)", g->config->name,
                 addr_format_host(who, sizeof(who), &s->addr), probation_spares(s) ? "put on probation" : "banned",
@@ -50,14 +82,14 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
     if (!limits_count_offence(session_limits(s), v, &s->addr))
         return false;
     if (!s->wg->gate->bans || rules->strikes == 0) { /* for other programs to count */
-        event_log_offence(s, EVENT_OFFENCE, v, done, 0, 0);
+        tell_offence(s, EVENT_OFFENCE, v, done, 0, 0);
         return true;
     }
     cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
     enum strikes_tier tier = strikes_add(&s->source->strikes, rules, strikes, s->wg->worker->loop.now_ns);
     if (tier == STRIKES_FULL && done == EVENT_DEED_CLOSED && banned_keep(s, session_limits(s)->ban.terms.for_ns))
         done = EVENT_DEED_TARPITTED;
-    event_log_offence(s, EVENT_OFFENCE, v, done, strikes_shown(s, tier, rules->strikes), rules->strikes);
+    tell_offence(s, EVENT_OFFENCE, v, done, strikes_shown(s, tier, rules->strikes), rules->strikes);
     if (tier == STRIKES_WARN)
         warn(s, v, rules->strikes);
     if (tier == STRIKES_FULL)
@@ -71,16 +103,16 @@ static bool keeps_mistakes(const struct session *s)
     return s->wg->gate->bans && l->ban.strikes.strikes != 0 && limits_hold(l, RULE_BAN);
 }
 
-void offence_ends(struct session *s, enum verdict v, bool overdue)
+void offence_ends(struct session *s, enum verdict v, bool overdue, const char *misfit)
 {
     /* Among many newcomers an honest one, too, may be the oldest: only one that has had its time and kept silent
      * offends. */
     bool blameless = v == VERDICT_TOO_MANY_HALF_OPEN && !overdue;
     if (verdict_offence(v) == OFFENCE_MISTAKE) {
         bool kept = keeps_mistakes(s) && banned_keep(s, OFFENCE_MISTAKE_NS);
-        event_log_closed(s, v, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
+        tell_closed(s, v, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED, misfit);
     } else if (blameless || !score(s, v, EVENT_DEED_CLOSED)) {
-        event_log_closed(s, v, EVENT_DEED_CLOSED);
+        tell_closed(s, v, EVENT_DEED_CLOSED, misfit);
     }
 }
 

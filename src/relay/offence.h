@@ -30,8 +30,8 @@
 #define OFFENCE_MISTAKE_NS NS_PER_S
 
 /* The connection ends for this verdict, which may be an offence or not. `overdue`: it was the client's turn for long
- * (opening_is_overdue()). */
-void offence_ends(struct session *s, enum verdict v, bool overdue);
+ * (opening_is_overdue()). `misfit`: what does not fit the application, for the event log; "": nothing. */
+void offence_ends(struct session *s, enum verdict v, bool overdue, const char *misfit);
 
 /* Messages were dropped for this verdict. */
 void offence_goes_on(struct session *s, enum verdict v);

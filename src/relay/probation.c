@@ -49,7 +49,7 @@ static void note(struct session *s, enum verdict v, uint64_t for_ns)
     struct gate *g = s->wg->gate;
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_PROBATIONS, 1);
-    event_log_probation(s, v, for_ns);
+    event_log_probation(s->wg, &s->addr, v, for_ns);
     LOG_LIMITED(
         &g->probation_notice, s->wg->worker->loop.now_ns, LOG_LEVEL_WARN,
         "gate %s: %s is on probation for %llu s, not banned, since it serves well-behaved clients too; the last "

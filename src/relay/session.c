@@ -206,16 +206,21 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
             v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);
 }
 
+static void note_end(struct session *s, enum verdict v)
+{
+    char detail[96];
+    session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
+    /* Without the colon and the blank of the log line. */
+    offence_ends(s, v, opening_is_overdue(s), s->opening && detail[0] ? detail + 2 : "");
+}
+
 /* The place where the two connections of a session are closed. */
 static void tear_down(struct session *s)
 {
     struct worker *w = s->wg->worker;
     enum verdict v = (enum verdict)s->verdict;
-    if (v != VERDICT_PASS) {
-        char detail[96];
-        session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
-        offence_ends(s, v, opening_is_overdue(s));
-    }
+    if (v != VERDICT_PASS)
+        note_end(s, v);
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
     if (s->state == SESSION_OPEN && !s->served && !s->topics.count)

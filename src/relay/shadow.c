@@ -2,7 +2,6 @@
 #include "relay/shadow.h"
 
 #include "base/log.h"
-#include "relay/banned.h"
 #include "relay/offence.h"
 #include "relay/probation.h"
 
@@ -106,7 +105,7 @@ static void would_ban(struct session *s, const struct limits *l, enum verdict v)
     char text[NETWORK_TEXT_MAX];
     struct ban b;
     /* Without randomness: predicted bans need not spread over time. */
-    if (!banned_enter(g->shadow_bans, s, &l->ban.terms, v, 0, &b))
+    if (!bans_punish_source(g->shadow_bans, &s->addr, &l->ban.terms, v, 0, now_ns, &b))
         return;
     cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
     LOG_LIMITED(&g->shadow_ban_notice, now_ns, LOG_LEVEL_WARN,
