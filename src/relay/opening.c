@@ -404,8 +404,10 @@ static void learn(struct session *s)
     struct opening *o = s->opening;
     if (!o->handshake.app_greeted)
         return;
-    if (!o->met)
+    if (!o->met) {
         reach_on_greeting(s);
+        health_on_greeting(s->wg);
+    }
     o->met = true;
     reach_on_words(s);
 }

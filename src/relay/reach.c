@@ -2,7 +2,6 @@
 #include "relay/reach.h"
 
 #include "base/log.h"
-#include "relay/health.h"
 #include "relay/net.h"
 #include "relay/opening.h"
 
@@ -231,7 +230,6 @@ void reach_on_greeting(struct session *s)
     respect_descriptor_limit(s);
     if (!atomic_exchange(&g->up, true) || news)
         say_that_it_is_there(s->wg, h);
-    health_on_greeting(s->wg);
     give_turn_back(s);
 }
 
