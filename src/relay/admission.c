@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/admission.h"
 
-#include "base/log.h"
-#include "relay/event_log.h"
 #include "relay/record.h"
-#include "relay/shedding.h"
 #include "zmtp/decoder.h"
 
 #include <stdlib.h>
 
 _Static_assert(CLASS_PRIORITIES <= FAIR_PRIORITIES, "each priority has a line");
+_Static_assert(sizeof(struct admission) <= ADMISSION_BYTES, "it is charged to the memory account");
 
 /* Most messages to ask for at once, if the session holds as many. */
 #define OFFERED_MOST 64u
@@ -19,132 +17,15 @@ static uint64_t now_of(const struct session *s)
     return s->wg->worker->loop.now_ns;
 }
 
-/* Most connections are idle, and many never send a message: a session has one of these from its first message on. */
-struct admission {
-    struct reqlimit_conn conn;
-    struct session *session;
-    uint32_t granted; /* messages that may pass, and already count as passed */
-};
-_Static_assert(sizeof(struct admission) <= ADMISSION_BYTES, "it is charged to the memory account");
-
 static struct session *session_of(struct reqlimit_conn *c)
 {
     return LIST_ENTRY(c, struct admission, conn)->session;
 }
 
-/* ---- the limiter and its workers ---- */
-
-int admission_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns)
-{
-    pthread_mutex_init(&g->lock, NULL);
-    g->key = *key;
-    return reqlimit_init(&g->limit, ADMISSION_SOURCES, now_ns);
-}
-
-void admission_fini(struct gate_limiter *g)
-{
-    reqlimit_fini(&g->limit);
-    pthread_mutex_destroy(&g->lock);
-}
-
-/* A granted session is told by its own worker. A worker that is awake looks before it sleeps. */
-static void hand_out(struct gate_limiter *g)
-{
-    for (struct reqlimit_conn *c; (c = reqlimit_next_woken(&g->limit));) {
-        struct worker_gate *wg = session_of(c)->wg;
-        list_push(&wg->woken, &c->woken);
-        if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->loop.asleep))
-            loop_signal(&wg->worker->loop, &wg->worker->turns);
-    }
-}
-
-static struct reqlimit *lock(struct gate_limiter *g)
-{
-    pthread_mutex_lock(&g->lock);
-    return &g->limit;
-}
-
-/* Reports an alarm: such a hold should not happen, and ends by itself. */
-static void tell_no_progress(struct worker_gate *wg, uint64_t count)
-{
-    struct gate_limiter *g = &wg->gate->limiter;
-    if (count <= atomic_exchange(&g->told, count))
-        return;
-    char detail[64];
-    snprintf(detail, sizeof(detail), "%llu since the start", (unsigned long long)count);
-    event_log_gate(wg, EVENT_HOLD_WITHOUT_PROGRESS, 0, detail);
-    LOG_LIMITED(&g->notice, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
-                "gate %s: messages were held although the application had nothing to do (%s); such a hold ends by "
-                "itself, see weir_holds_without_progress_total",
-                wg->gate->config->name, detail);
-}
-
-/* While any connection is active, the limiter is looked at from time to time. */
-static void unlock(struct gate_limiter *g, struct worker_gate *wg)
-{
-    uint64_t tick_ns = g->limit.tick_ns, now_ns = wg->worker->loop.now_ns;
-    if (now_ns >= tick_ns)
-        tick_ns = reqlimit_tick(&g->limit, now_ns);
-    hand_out(g);
-    atomic_store_explicit(&g->waiting, g->limit.queue.count, memory_order_relaxed);
-    bool active = g->limit.active_count || g->limit.queue.count;
-    uint64_t no_progress = g->limit.stats.stuck;
-    pthread_mutex_unlock(&g->lock);
-    if (no_progress != atomic_load_explicit(&g->told, memory_order_relaxed))
-        tell_no_progress(wg, no_progress);
-    struct timer *t = &wg->limiter_tick.timer;
-    if (active && (t->expires_ns == 0 || tick_ns < t->expires_ns))
-        timer_arm(&wg->worker->loop.timers, t, tick_ns);
-}
-
-void admission_look(struct worker_gate *wg)
-{
-    struct gate_limiter *g = &wg->gate->limiter;
-    reqlimit_look(lock(g), wg->worker->loop.now_ns);
-    unlock(g, wg);
-}
-
-static void on_tick(struct alarm *a)
-{
-    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, limiter_tick));
-    lock(&wg->gate->limiter);
-    unlock(&wg->gate->limiter, wg);
-}
-
-void admission_watch(struct worker_gate *wg)
-{
-    list_init(&wg->woken);
-    timer_init(&wg->limiter_tick.timer);
-    wg->limiter_tick.ring = on_tick;
-}
-
-void admission_attach(struct gate *g, struct taken_page *page)
-{
-    reqlimit_attach(lock(&g->limiter), page);
-    hand_out(&g->limiter);
-    pthread_mutex_unlock(&g->limiter.lock);
-}
-
-/* A message that is never answered is never counted as in hand. An operator's limit would let one message pass for each
- * second that it takes to notice that. */
-static bool never_answers(enum socket_type app)
-{
-    return app == SOCKET_PULL || app == SOCKET_SUB;
-}
-
-void admission_begin_anew(struct gate_limiter *g, enum socket_type app, uint64_t now_ns)
-{
-    struct reqlimit *l = lock(g);
-    reqlimit_bound(l, never_answers(app) ? 0 : g->most);
-    reqlimit_begin_anew(l, app == SOCKET_REP, now_ns);
-    hand_out(g);
-    pthread_mutex_unlock(&g->lock);
-}
-
 static void wake_those_of(struct worker_gate *wg)
 {
     struct gate_limiter *g = &wg->gate->limiter;
-    lock(g);
+    gate_limiter_lock(g);
     for (struct list *node; (node = list_pop(&wg->woken));) {
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
         struct session *s = session_of(c);
@@ -153,7 +34,7 @@ static void wake_those_of(struct worker_gate *wg)
         s->in_line = false;
         session_wake(s);
     }
-    unlock(g, wg);
+    gate_limiter_unlock(g, wg);
 }
 
 void admission_wake_all(struct worker *w)
@@ -182,7 +63,7 @@ static bool is_limited(const struct session *s)
 static bool has_claims(const struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    bool has = reqlimit_knows(lock(g), source_key(s));
+    bool has = reqlimit_knows(gate_limiter_lock(g), source_key(s));
     pthread_mutex_unlock(&g->lock);
     return has;
 }
@@ -198,13 +79,13 @@ static void join(struct session *s)
     if (!s->takes_turns)
         return;
     *s->admission = (struct admission){.session = s};
-    struct reqlimit *l = lock(g);
+    struct reqlimit *l = gate_limiter_lock(g);
     reqlimit_join(l, &s->admission->conn, source_key(s), now_of(s));
     if (class)
         reqlimit_class(l, &s->admission->conn, class->weight, class->priority);
     if (s->up.traffic.curve)
         reqlimit_count_frames(l);
-    unlock(g, s->wg);
+    gate_limiter_unlock(g, s->wg);
 }
 
 void admission_begin(struct session *s)
@@ -220,10 +101,10 @@ void admission_end(struct session *s)
     struct admission *a = s->admission;
     if (!a)
         return;
-    struct reqlimit *l = lock(g);
+    struct reqlimit *l = gate_limiter_lock(g);
     reqlimit_give_back(l, &a->conn, a->granted, now_of(s));
     reqlimit_leave(l, &a->conn, now_of(s));
-    unlock(g, s->wg);
+    gate_limiter_unlock(g, s->wg);
     free(a);
     s->admission = NULL;
 }
@@ -248,8 +129,8 @@ uint32_t admission_allows(struct session *s)
     if (a->granted)
         return a->granted;
     if (reqlimit_is_due(&a->conn, now_of(s))) {
-        reqlimit_arrive(lock(g), &a->conn, now_of(s));
-        unlock(g, s->wg);
+        reqlimit_arrive(gate_limiter_lock(g), &a->conn, now_of(s));
+        gate_limiter_unlock(g, s->wg);
     }
     return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : a->conn.lease;
 }
@@ -266,17 +147,15 @@ static bool line_up(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
     struct admission *a = s->admission;
-    struct reqlimit *l = lock(g);
+    struct reqlimit *l = gate_limiter_lock(g);
     a->granted += reqlimit_offer(l, &a->conn, messages_there(s), now_of(s));
     s->in_queue = a->conn.waiter.messages != 0;
-    unlock(g, s->wg);
+    gate_limiter_unlock(g, s->wg);
     s->in_line = a->granted == 0;
     if (!s->in_line)
         return true;
     s->up.held_back = true;
     session_hold(s);
-    shedding_look(s);
-    admission_on_alarm(s);
     return false;
 }
 
@@ -289,8 +168,8 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
     uint32_t of_granted = r->turns < a->granted ? r->turns : a->granted, others = r->turns - of_granted;
     a->granted -= of_granted;
     if (others && !reqlimit_quick(&g->limit, &a->conn, others, now_of(s))) {
-        reqlimit_passed(lock(g), &a->conn, others, now_of(s));
-        unlock(g, s->wg);
+        reqlimit_passed(gate_limiter_lock(g), &a->conn, others, now_of(s));
+        gate_limiter_unlock(g, s->wg);
     }
     return !r->awaits_turn || line_up(s);
 }
@@ -307,14 +186,14 @@ static void pass_one(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
     struct admission *a = s->admission;
-    struct reqlimit *l = lock(g);
+    struct reqlimit *l = gate_limiter_lock(g);
     reqlimit_rest(l, &a->conn, now_of(s));
     a->granted += reqlimit_take(&a->conn);
     if (a->granted == 0) {
         reqlimit_passed(l, &a->conn, 1, now_of(s));
         a->granted = 1;
     }
-    unlock(g, s->wg);
+    gate_limiter_unlock(g, s->wg);
     s->in_queue = s->in_line = false;
     session_wake(s);
 }
@@ -338,10 +217,10 @@ void admission_rest(struct session *s)
     struct admission *a = s->admission;
     if (!a || (!s->in_queue && !a->granted))
         return;
-    struct reqlimit *l = lock(g);
+    struct reqlimit *l = gate_limiter_lock(g);
     reqlimit_rest(l, &a->conn, now_of(s));
     reqlimit_give_back(l, &a->conn, a->granted + reqlimit_take(&a->conn), now_of(s));
-    unlock(g, s->wg);
+    gate_limiter_unlock(g, s->wg);
     a->granted = 0;
     s->in_queue = s->in_line = false;
 }
@@ -359,22 +238,16 @@ void admission_hold_of(const struct session *s, struct reqlimit_hold *ret)
     *ret = (struct reqlimit_hold){.proof = PROOF_NONE};
     if (!s->admission)
         return;
-    lock(g);
+    gate_limiter_lock(g);
     reqlimit_hold_of(&s->admission->conn, now_of(s), ret);
-    pthread_mutex_unlock(&g->lock);
-}
-
-void admission_shed_by(struct gate_limiter *g, const struct codel_params *p)
-{
-    reqlimit_shed_by(lock(g), p);
     pthread_mutex_unlock(&g->lock);
 }
 
 bool admission_sheds(struct session *s, uint64_t *ret_again_ns)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    bool sheds = reqlimit_sheds(lock(g), &s->admission->conn, now_of(s), ret_again_ns);
-    unlock(g, s->wg);
+    bool sheds = reqlimit_sheds(gate_limiter_lock(g), &s->admission->conn, now_of(s), ret_again_ns);
+    gate_limiter_unlock(g, s->wg);
     if (sheds)
         s->in_queue = s->in_line = false;
     return sheds;
@@ -390,6 +263,6 @@ void admission_answered(struct session *s, uint32_t n)
         reqlimit_answered(&g->limit, c, n, false, now_of(s));
         return;
     }
-    reqlimit_answered(lock(g), c, n, true, now_of(s));
-    unlock(g, s->wg);
+    reqlimit_answered(gate_limiter_lock(g), c, n, true, now_of(s));
+    gate_limiter_unlock(g, s->wg);
 }

@@ -18,21 +18,16 @@
  *   IN LINE   its request is shed (shedding.h)                           PASSES, without the request
  *   IN LINE   the session ends                                           its offered messages are dropped
  *
- * Locks and threads:
- * - The limiter (struct gate_limiter) has one lock. Any worker takes it, for one limiter call at a time.
- * - Members of the session are touched by its own worker only.
- * - A connection under no limit takes the lock once in 10 ms or 512 messages.
- * - The worker that holds the lock when it is due brings the limiter up to date (reqlimit_tick()). Each worker with
- *   active connections has a timer for that; an idle gate has none.
+ * Threads: members of the session are touched by its own worker only. A connection under no limit takes the limiter's
+ * lock (gate_limiter.h) once in 10 ms or 512 messages.
  */
 #ifndef WEIR_RELAY_ADMISSION_H
 #define WEIR_RELAY_ADMISSION_H
 
-#include "flow/codel.h"
 #include "flow/reqlimit_report.h"
+#include "flow/request_limiter.h"
 #include "relay/worker.h"
 
-struct admission;
 struct session;
 struct traffic_result;
 
@@ -41,30 +36,12 @@ struct traffic_result;
 /* What each session may need here besides its own memory. Charged to the memory account from the start. */
 #define ADMISSION_BYTES 224u
 
-/* Sources whose claims are remembered, at 128 bytes each. */
-#define ADMISSION_SOURCES 16384u
-
-/* 0 or -ENOMEM. */
-MUST_USE int admission_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns);
-void admission_fini(struct gate_limiter *g);
-
-/* Attaches the application's counter. NULL detaches it: the previous page is not read any more. Any thread. */
-void admission_attach(struct gate *g, struct taken_page *page);
-
-/* The counter has signalled: looks at it. */
-void admission_look(struct worker_gate *wg);
-
-/* The application has another socket type than before: the limiter starts over. Any worker. */
-void admission_begin_anew(struct gate_limiter *g, enum socket_type app, uint64_t now_ns);
-
-/* Prepares a gate of a worker: its timer and its list of woken sessions. */
-void admission_watch(struct worker_gate *wg);
-
-/* Whether a session is in line. Any thread. */
-static inline bool admission_holds(const struct gate *g)
-{
-    return atomic_load_explicit(&g->limiter.waiting, memory_order_relaxed) != 0;
-}
+/* Most connections are idle, and many never send a message: a session has one of these from its first message on. */
+struct admission {
+    struct reqlimit_conn conn;
+    struct session *session;
+    uint32_t granted; /* messages that may pass, and already count as passed */
+};
 
 /* The session opens, and ends. Its worker. */
 void admission_begin(struct session *s);
@@ -77,7 +54,8 @@ void admission_reconsider(struct session *s);
 /* Messages that may pass now. The limiter is asked again when it was not asked for a while. */
 uint32_t admission_allows(struct session *s);
 
-/* Counts the messages that passed. Asks the limiter for the next one if it has to wait. False: it waits. */
+/* Counts the messages that passed. Asks the limiter for the next one if it has to wait. False: it waits, and the caller
+ * looks whether it is to be shed (shedding_look()), and for how long it may wait (admission_on_alarm()). */
 bool admission_passed(struct session *s, const struct traffic_result *r);
 
 /* At the session's alarm: the session may have been in line for long enough. */
@@ -94,9 +72,6 @@ bool admission_owes(const struct session *s);
 
 /* Reports why the session is in line. */
 void admission_hold_of(const struct session *s, struct reqlimit_hold *ret);
-
-/* Sets the parameters by which messages in line are shed from now on. Any worker. */
-void admission_shed_by(struct gate_limiter *g, const struct codel_params *p);
 
 /* Whether the session has been in line for so long that its waiting request is to be shed. If so, it leaves the line
  * and is not woken. If not, *ret_again_ns is when to ask again; UINT64_MAX: not before it lines up again. */

@@ -328,7 +328,7 @@ static void counted_init(struct counted *c, const char *client_type, const char 
     memset(c->taken, 0, sizeof(c->taken));
     play_init(&c->play, 1, client_type, app_type, 0);
     taken_page_begin(&c->page, stage_now_ns());
-    admission_attach(&c->play.stage.gate, &c->page);
+    gate_limiter_attach(&c->play.stage.gate.limiter, &c->page);
 }
 
 /* Lets time pass while the heart beats. */
@@ -348,12 +348,12 @@ static unsigned counted_take(struct counted *c, unsigned most, bool answers)
         for (; n < most && c->taken[i] + WIRE <= got(&c->play.apps[i]); n++) {
             c->taken[i] += WIRE;
             if (taken_page_took(&c->page, stage_now_ns(), stage_now_ns()))
-                admission_look(stage_gate(&c->play.stage));
+                gate_limiter_look(stage_gate(&c->play.stage));
             if (answers)
                 reply(&c->play, i);
         }
     if (n < most && taken_page_found_nothing(&c->page, true, stage_now_ns()))
-        admission_look(stage_gate(&c->play.stage));
+        gate_limiter_look(stage_gate(&c->play.stage));
     stage_rounds(&c->play.stage, 4);
     return n;
 }
@@ -394,7 +394,7 @@ static void strangers_wait(struct counted *c, bool answers)
     counted_sleep(c, 100 * NS_PER_MS);
     size_t held = STRANGERS * 50 * WIRE;
     assert_true(strangers_got(c) < held / 4);
-    assert_true(admission_holds(&c->play.stage.gate));
+    assert_true(gate_limiter_holds(&c->play.stage.gate.limiter));
     size_t before = got(&c->play.apps[0]);
     ask(&c->play, 0, 1);
     stage_rounds(&c->play.stage, 4);
@@ -411,7 +411,7 @@ static void all_of_it_passes(struct counted *c, bool answers)
     }
     assert_int_equal(strangers_got(c), all);
     counted_sleep(c, 2 * NS_PER_MS);
-    assert_false(admission_holds(&c->play.stage.gate));
+    assert_false(gate_limiter_holds(&c->play.stage.gate.limiter));
     assert_int_equal(c->play.stage.gate.limiter.limit.stats.stuck, 0);
 }
 
@@ -449,7 +449,7 @@ static void a_counter_that_is_gone_lets_all_pass(void **state)
     struct counted c;
     counted_init(&c, "PUSH", "PULL");
     strangers_wait(&c, false);
-    admission_attach(&c.play.stage.gate, NULL);
+    gate_limiter_attach(&c.play.stage.gate.limiter, NULL);
     stage_sleep(&c.play.stage, 20 * NS_PER_MS);
     assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
     play_fini(&c.play);
@@ -466,14 +466,14 @@ static void who_waits_goes_on_when_it_is_switched_off(void **state)
     session_reconsider(LIST_ENTRY(n, struct session, in_worker));
     stage_rounds(&c.play.stage, 6);
     assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
-    assert_false(admission_holds(&c.play.stage.gate));
+    assert_false(gate_limiter_holds(&c.play.stage.gate.limiter));
     c.play.stage.in_force->concurrency.limit = CONCURRENCY_LIMIT_AUTO;
     LIST_FOREACH(n, &c.play.stage.worker.sessions)
     session_reconsider(LIST_ENTRY(n, struct session, in_worker));
     ask(&c.play, 1, 1);
     stage_rounds(&c.play.stage, 4);
     assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
-    assert_true(admission_holds(&c.play.stage.gate));
+    assert_true(gate_limiter_holds(&c.play.stage.gate.limiter));
     play_fini(&c.play);
 }
 
@@ -488,7 +488,7 @@ static void who_leaves_while_it_waits_is_forgotten(void **state)
         end_close(&c.play.clients[i]);
     }
     stage_rounds(&c.play.stage, 20);
-    assert_false(admission_holds(&c.play.stage.gate));
+    assert_false(gate_limiter_holds(&c.play.stage.gate.limiter));
     c.play.count = 1;
     while (counted_take(&c, UINT32_MAX, true))
         ;
@@ -510,7 +510,7 @@ static void nothing_waits_without_proof(const char *client_type, const char *app
         ask(&p, i, 200);
     stage_rounds(&p.stage, 20);
     assert_int_equal(all_got(&p), (100 + (CLIENTS - 1) * 200) * WIRE);
-    assert_false(admission_holds(&p.stage.gate));
+    assert_false(gate_limiter_holds(&p.stage.gate.limiter));
     play_fini(&p);
 }
 

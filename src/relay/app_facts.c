@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/app_facts.h"
 
-#include "relay/admission.h"
+#include "relay/gate_limiter.h"
 
 #define KNOWN           (UINT64_C(1) << 63)
 #define INITIATOR_SHIFT 32u
@@ -20,7 +20,7 @@ void app_facts_init(struct app_facts *f, enum socket_type configured, struct gat
 static void shape_limiter(struct app_facts *f, enum socket_type t, uint64_t now_ns)
 {
     if ((enum socket_type)atomic_exchange(&f->shapes, t) != t)
-        admission_begin_anew(f->limiter, t, now_ns);
+        gate_limiter_begin_anew(f->limiter, t, now_ns);
 }
 
 /* ---- learning ---- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/connects.h"
 
-#include "relay/admission.h"
 #include "relay/record.h"
 
 void connect_init(struct connect *c, struct session *who)
@@ -37,7 +36,7 @@ static void stop_counting(struct worker_gate *wg, struct connect *c)
 
 bool connects_are_paced(const struct worker_gate *wg)
 {
-    return admission_holds(wg->gate);
+    return gate_limiter_holds(&wg->gate->limiter);
 }
 
 /* The line that is served next; NULL: nobody waits. Good sources go first and useless ones last. Now and then it is the

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "flow/taken_counter.h"
-#include "relay/admission.h"
 #include "relay/event_log.h"
 
 #include <errno.h>
@@ -18,13 +17,13 @@ static const struct rate wakes = {
 
 static void look(struct counter *c)
 {
-    admission_look(c->wg);
+    gate_limiter_look(c->wg);
 }
 
 /* The previous page is not read any more. */
 static void attach(struct counter *c, struct taken_page *page)
 {
-    admission_attach(c->wg->gate, page);
+    gate_limiter_attach(&c->wg->gate->limiter, page);
     look(c);
 }
 

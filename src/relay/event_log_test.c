@@ -80,12 +80,12 @@ static void holds_without_progress_are_told(void **state)
     struct gate_limiter *l = &c->stage.gate.limiter;
     struct event e;
     scene_start(c);
-    admission_look(&c->stage.worker.gates[0]);
+    gate_limiter_look(&c->stage.worker.gates[0]);
     assert_false(take(c, &e));
     for (unsigned n = 1; n <= 2; n++) {
         l->limit.stats.stuck++;
-        admission_look(&c->stage.worker.gates[0]);
-        admission_look(&c->stage.worker.gates[0]);
+        gate_limiter_look(&c->stage.worker.gates[0]);
+        gate_limiter_look(&c->stage.worker.gates[0]);
         assert_next(c, EVENT_HOLD_WITHOUT_PROGRESS, VERDICT_PASS, EVENT_DEED_NOTHING, &e);
         assert_int_equal(e.text_len, strlen("1 since the start"));
         assert_int_equal(e.text[0], '0' + n);

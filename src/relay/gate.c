@@ -2,7 +2,6 @@
 #include "relay/gate.h"
 
 #include "base/clock.h"
-#include "relay/admission.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,7 +36,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     /* A key of its own, since it is kept over a restart: nobody can use it to aim at the other tables. */
     struct hash_key claims_key;
     hash_key_random(&claims_key);
-    int error = admission_init(&g->limiter, &claims_key, clock_now_ns());
+    int error = gate_limiter_init(&g->limiter, &claims_key, clock_now_ns());
     atomic_store(&g->limiter.off, config->limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
     g->limiter.most = config->limits.concurrency.max;
     reqlimit_bound(&g->limiter.limit, g->limiter.most);
@@ -54,7 +53,7 @@ void gate_fini(struct gate *g)
     unfinished_fini(&g->traffic.unfinished);
     topic_tree_fini(&g->traffic.topics);
     tally_fini(&g->routing_ids);
-    admission_fini(&g->limiter);
+    gate_limiter_fini(&g->limiter);
     source_table_free(g->sources);
     bans_free(g->shadow_bans);
     free(g->cells);

@@ -13,18 +13,17 @@
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/lag.h"
-#include "flow/request_limiter.h"
 #include "policy/bans.h"
 #include "policy/source.h"
 #include "policy/tally.h"
 #include "policy/verdict.h"
 #include "policy/visits.h"
 #include "relay/app_facts.h"
+#include "relay/gate_limiter.h"
 #include "security/handshake.h"
 #include "security/traffic.h"
 #include "stats/metrics.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -72,18 +71,6 @@ struct event_log;
 
 /* What is known of a source when it comes: useless a moment ago; nothing; good (strangers.h). In this order. */
 enum standing { STANDING_USELESS, STANDING_STRANGER, STANDING_GOOD, STANDING_COUNT };
-
-/* The request limiter of a gate, see admission.h. */
-struct gate_limiter {
-    pthread_mutex_t lock;
-    struct reqlimit limit;    /* under the lock, except its atomic members */
-    _Atomic uint32_t waiting; /* connections in line, when the lock was last released */
-    struct hash_key key;      /* of sources, in its table; survives a restart (kept_claims.h) */
-    uint32_t most;            /* concurrency.max */
-    _Atomic bool off;         /* concurrency.limit is off, for connections that start now */
-    _Atomic uint64_t told;    /* holds without progress that were reported */
-    struct log_limit notice;  /* of these */
-};
 
 struct gate {
     const struct config_gate *config; /* from the start: names, addresses, classes; what can change is in

@@ -44,7 +44,7 @@ static void play_init(struct play *p, const char *listen, const char *client_typ
     for (unsigned i = 0; i < CLIENTS; i++)
         stage_pair(&p->stage, &p->clients[i], &p->apps[i], client_type, "ROUTER");
     taken_page_begin(&p->page, stage_now_ns());
-    admission_attach(&p->stage.gate, &p->page);
+    gate_limiter_attach(&p->stage.gate.limiter, &p->page);
 }
 
 static void play_fini(struct play *p)
@@ -104,12 +104,12 @@ static unsigned take(struct play *p)
         for (; p->taken[i] < whole(p, i); n++) {
             p->taken[i]++;
             if (taken_page_took(&p->page, stage_now_ns(), stage_now_ns()))
-                admission_look(stage_gate(&p->stage));
+                gate_limiter_look(stage_gate(&p->stage));
             if (p->clients[i].fd >= 0)
                 answer(p, i);
         }
     if (taken_page_found_nothing(&p->page, true, stage_now_ns()))
-        admission_look(stage_gate(&p->stage));
+        gate_limiter_look(stage_gate(&p->stage));
     stage_rounds(&p->stage, 4);
     return n;
 }
@@ -136,7 +136,7 @@ static void strangers_say(struct play *p, size_t size)
         for (unsigned n = 0; n < many(size); n++)
             say(p, i, size);
     pass_time(p, QUICKLY);
-    assert_true(admission_holds(&p->stage.gate));
+    assert_true(gate_limiter_holds(&p->stage.gate.limiter));
 }
 
 /* A client that waits; CLIENTS: none. Of a small message nothing has arrived then, of a large one all but the last

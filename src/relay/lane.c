@@ -34,16 +34,6 @@
 /* Up to this many held bytes are copied in front of a read. */
 #define HELD_SMALL_BYTES 4096u
 
-struct side *lane_from(const struct lane *l, struct session *s)
-{
-    return l->traffic.inbound ? &s->front : &s->back;
-}
-
-struct side *lane_to(const struct lane *l, struct session *s)
-{
-    return l->traffic.inbound ? &s->back : &s->front;
-}
-
 static enum metric_cell pick(const struct lane *l, enum metric_cell in, enum metric_cell out)
 {
     return l->traffic.inbound ? in : out;
@@ -399,6 +389,45 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
     return true;
 }
 
+/* ---- what Weir sends itself ---- */
+
+/* Puts admitted bytes in front of the held ones. Only while nothing admitted waits. */
+static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes, size_t len)
+{
+    if (!make_room(l, s, len))
+        return false;
+    memmove(l->buf + l->start + len, l->buf + l->start, l->end - l->start);
+    memcpy(l->buf + l->start, bytes, len);
+    l->ready += (uint32_t)len;
+    l->scanned += (uint32_t)len;
+    l->end += (uint32_t)len;
+    mark_blocked(l, s);
+    return true;
+}
+
+/* `keep`: bytes that the receiver does not take now are kept for it. */
+static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, size_t len, bool keep)
+{
+    if (!lane_may_inject(l, s))
+        return false;
+    ssize_t n = send(lane_to(l, s)->watch.fd, frame, len, MSG_NOSIGNAL);
+    if (n < 0 && keep && errno == EAGAIN)
+        n = 0;
+    else if (n <= 0)
+        return false;
+    cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
+    if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
+        session_end(s, VERDICT_NO_MEMORY);
+        return false;
+    }
+    return true;
+}
+
+bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
+{
+    return send_own(l, s, frame, len, false);
+}
+
 /* ---- judging ---- */
 
 static void note_served(struct session *s)
@@ -544,6 +573,25 @@ static bool pass_on(struct lane *l, struct session *s, struct window *w, struct 
     return unsent == 0;
 }
 
+/* A request was shed: its client may get an answer. */
+static void answer_shed(struct session *s, struct bytes request)
+{
+    uint8_t reply[REPLY_MAX];
+    size_t len = shedding_done(s, request, reply);
+    if (len)
+        (void)send_own(&s->down, s, reply, len, true);
+}
+
+/* Counts what has passed. False: the next message waits in line. */
+static bool goes_on(struct session *s, const struct traffic_result *r)
+{
+    if (admission_passed(s, r))
+        return true;
+    shedding_look(s);
+    admission_on_alarm(s);
+    return false;
+}
+
 /* Judges one window. True when the lane may go on at once. */
 static bool judge_window(struct lane *l, struct session *s, struct window *w)
 {
@@ -552,7 +600,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     struct traffic_shadow shadow;
     if (l->traffic.inbound) {
         c.turns = admission_allows(s);
-        c.shed = shedding_now(s);
+        c.shed = UNLIKELY(s->shed_due) ? shedding_now(s) : SHED_NOTHING;
         if (UNLIKELY(c.limits->shadow != NULL))
             c.shadow = shadow_begin(&shadow);
     }
@@ -567,7 +615,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (UNLIKELY(!s->proven) && (s->served || s->topics.count))
         strangers_prove(s);
     if (r.shed.len)
-        shedding_done(s, r.shed);
+        answer_shed(s, r.shed);
     if (s->ended)
         return false;
     bool flowing = pass_on(l, s, w, &r);
@@ -585,7 +633,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         return false;
     }
     if (l->traffic.inbound)
-        flowing &= admission_passed(s, &r);
+        flowing &= goes_on(s, &r);
     else
         admission_answered(s, l->traffic.curve ? r.turns : r.messages);
     if (r.wait_ns)
@@ -663,52 +711,4 @@ bool lane_run(struct lane *l, struct session *s)
 bool lane_is_quiet(const struct lane *l)
 {
     return l->start == l->end && !traffic_in_message(&l->traffic);
-}
-
-/* Puts admitted bytes in front of the held ones. Only while nothing admitted waits. */
-static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes, size_t len)
-{
-    if (!make_room(l, s, len))
-        return false;
-    memmove(l->buf + l->start + len, l->buf + l->start, l->end - l->start);
-    memcpy(l->buf + l->start, bytes, len);
-    l->ready += (uint32_t)len;
-    l->scanned += (uint32_t)len;
-    l->end += (uint32_t)len;
-    mark_blocked(l, s);
-    return true;
-}
-
-bool lane_may_inject(const struct lane *l, struct session *s)
-{
-    return !l->shut && !l->blocked && l->start == l->ready && lane_to(l, s)->writable &&
-           traffic_at_boundary(&l->traffic);
-}
-
-/* `keep`: bytes that the receiver does not take now are kept for it. */
-static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, size_t len, bool keep)
-{
-    if (!lane_may_inject(l, s))
-        return false;
-    ssize_t n = send(lane_to(l, s)->watch.fd, frame, len, MSG_NOSIGNAL);
-    if (n < 0 && keep && errno == EAGAIN)
-        n = 0;
-    else if (n <= 0)
-        return false;
-    cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
-    if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
-        session_end(s, VERDICT_NO_MEMORY);
-        return false;
-    }
-    return true;
-}
-
-bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len)
-{
-    return send_own(l, s, frame, len, false);
-}
-
-bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len)
-{
-    return send_own(l, s, message, len, true);
 }

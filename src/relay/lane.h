@@ -42,7 +42,6 @@
 #define LANE_READ_LOG2_MAX   18
 
 struct session;
-struct side;
 
 struct lane {
     struct traffic traffic;
@@ -79,17 +78,6 @@ bool lane_is_quiet(const struct lane *l);
 /* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. May end the
  * session. */
 bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
-
-/* Sends a message of Weir's own between two messages. Bytes that the receiver does not take at once are kept. May end
- * the session. */
-bool lane_answer(struct lane *l, struct session *s, const uint8_t *message, size_t len);
-
-/* Whether a frame could be sent now. */
-bool lane_may_inject(const struct lane *l, struct session *s);
-
-/* The session's ends as this lane sees them. */
-struct side *lane_from(const struct lane *l, struct session *s);
-struct side *lane_to(const struct lane *l, struct session *s);
 
 /* At the session's alarm: retries a write for which the kernel had no memory. */
 void lane_try_starved(struct lane *l, struct session *s);

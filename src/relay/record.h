@@ -125,6 +125,24 @@ static inline uint32_t session_ms(const struct session *s)
 
 struct traffic_context session_context(struct session *s);
 
+/* The session's ends as a lane sees them. */
+static inline struct side *lane_from(const struct lane *l, struct session *s)
+{
+    return l->traffic.inbound ? &s->front : &s->back;
+}
+
+static inline struct side *lane_to(const struct lane *l, struct session *s)
+{
+    return l->traffic.inbound ? &s->back : &s->front;
+}
+
+/* Whether a frame of Weir's own could be sent on the lane now. */
+static inline bool lane_may_inject(const struct lane *l, struct session *s)
+{
+    return !l->shut && !l->blocked && l->start == l->ready && lane_to(l, s)->writable &&
+           traffic_at_boundary(&l->traffic);
+}
+
 /* The cost of these subscriptions in the limits of the source and of the gate. */
 static inline uint64_t topics_cost(const struct topics *t)
 {

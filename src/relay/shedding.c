@@ -3,7 +3,6 @@
 
 #include "relay/admission.h"
 #include "relay/record.h"
-#include "security/reply.h"
 
 #include <string.h>
 
@@ -17,10 +16,10 @@ void shedding_adopt(struct worker_gate *wg)
 {
     const struct limits *l = &wg->policy->limits;
     bool sheds = l->concurrency.shed.over != SHED_OVER_WAIT;
-    admission_shed_by(&wg->gate->limiter, &(struct codel_params){
-                                              .target_ns = sheds ? l->concurrency.shed.target_ns : 0,
-                                              .interval_ns = l->concurrency.shed.interval_ns,
-                                          });
+    gate_limiter_shed_by(&wg->gate->limiter, &(struct codel_params){
+                                                 .target_ns = sheds ? l->concurrency.shed.target_ns : 0,
+                                                 .interval_ns = l->concurrency.shed.interval_ns,
+                                             });
 }
 
 static bool may_answer(struct session *s)
@@ -60,19 +59,10 @@ enum traffic_shed shedding_now(struct session *s)
     return over_of(s) == SHED_OVER_CLOSE ? SHED_CLOSE : SHED_DROP;
 }
 
-static void answer(struct session *s, struct bytes request)
+size_t shedding_done(struct session *s, struct bytes request, uint8_t ret[static REPLY_MAX])
 {
-    uint8_t reply[REPLY_MAX];
     const char *text = s->wg->policy->config->shed_reply;
     struct bytes body = {(const uint8_t *)text, strlen(text)};
-    size_t len = reply_to(reply, request, body, s->down.traffic.dec.no_commands);
-    if (len)
-        lane_answer(&s->down, s, reply, len);
-}
-
-void shedding_done(struct session *s, struct bytes request)
-{
     session_count_class(s, CLASS_SHED, 1);
-    if (over_of(s) == SHED_OVER_REPLY)
-        answer(s, request);
+    return over_of(s) == SHED_OVER_REPLY ? reply_to(ret, request, body, s->down.traffic.dec.no_commands) : 0;
 }

@@ -13,6 +13,7 @@
 
 #include "base/cursor.h"
 #include "relay/worker.h"
+#include "security/reply.h"
 #include "security/traffic.h"
 
 struct session;
@@ -27,7 +28,7 @@ void shedding_look(struct session *s);
 /* What becomes of the waiting request; asked when it is judged. */
 enum traffic_shed shedding_now(struct session *s);
 
-/* `request` was shed. */
-void shedding_done(struct session *s, struct bytes request);
+/* `request` was shed: the answer to its client, if it is to have one, is put into `ret`. Returns its length. */
+MUST_USE size_t shedding_done(struct session *s, struct bytes request, uint8_t ret[static REPLY_MAX]);
 
 #endif

@@ -46,7 +46,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
         list_init(&wg->half_open[i][true]);
         list_init(&wg->connect_line[i]);
     }
-    admission_watch(wg);
+    gate_limiter_watch(wg);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
     list_init(&wg->connecting);
