@@ -1,38 +1,17 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Decides whether a newcomer is let in or refused, before anything is allocated for it: connections of the gate and of
- * its source, a place in line, memory, descriptors.
- *
- * When the gate is full (connections.max, or the application's descriptors), or Weir has no descriptor left, one
- * session gives way, in this order:
- * 1. an unfinished handshake;
- * 2. a session that has passed no message yet (strangers.h), here or at another worker;
- * 3. a session that has been idle for longer than its use so far is worth (strangers.h).
- *
- * If there is none, the newcomer is refused. At a full gate, a newcomer whose source was of no use lately is refused at
- * once. Part of the gate is reserved for sources in good standing that hold few connections: up to a 16th, but no more
- * than the number of sources that have come into good standing.
+ * Accepts connections of a gate's listener, a few in one turn. While no unfinished handshake can make room, and while
+ * descriptors are out, newcomers wait in the kernel's queue. Whether one is let in is decided in newcomer.h.
  *
  * Threads: belongs to a worker.
  */
 #ifndef WEIR_RELAY_LISTENER_H
 #define WEIR_RELAY_LISTENER_H
 
-#include "policy/event.h"
 #include "relay/worker.h"
 
 /* Connections are waiting at the listener. */
 void listener_on_event(struct worker_gate *wg);
-
-/* A newcomer whose address is `addr`, with a descriptor of its own: from here on it is let in or refused.
- * `of_balancer`: see struct session. */
-void listener_welcome(struct worker_gate *wg, int fd, const struct addr *addr, bool of_balancer);
-
-/* Counts a refused newcomer, and logs it now and then. */
-void listener_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);
-
-/* Other workers have newcomers without room: as many sessions give way here. */
-void listener_give_way(struct worker *w);
 
 /* Closes the listener. */
 void listener_stop(struct worker_gate *wg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/proxied.h"
 
-#include "relay/listener.h"
+#include "relay/newcomer.h"
 #include "security/proxy_protocol.h"
 
 #include <errno.h>
@@ -50,14 +50,14 @@ static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, 
         return;
     }
     if (o == NAMED) {
-        listener_welcome(wg, fd, named ? &p->client : balancer, !named);
+        newcomer_welcome(wg, fd, named ? &p->client : balancer, !named);
         return;
     }
     /* A health check that only connects is not reported, however often it comes. */
     if (o == LEFT)
         gate_count_verdict(wg->gate, wg->worker->index, VERDICT_HANDSHAKE_ABANDONED, 1);
     else
-        listener_note_refusal(wg, balancer, VERDICT_BAD_PROXY_HEADER, EVENT_DEED_CLOSED);
+        newcomer_note_refusal(wg, balancer, VERDICT_BAD_PROXY_HEADER, EVENT_DEED_CLOSED);
     close(fd);
 }
 
@@ -164,7 +164,7 @@ void proxied_take(struct worker_gate *wg, int fd, const struct addr *balancer)
     }
     if (keep(wg, fd, balancer))
         return;
-    listener_note_refusal(wg, balancer, VERDICT_NO_MEMORY, EVENT_DEED_REFUSED);
+    newcomer_note_refusal(wg, balancer, VERDICT_NO_MEMORY, EVENT_DEED_REFUSED);
     close(fd);
 }
 

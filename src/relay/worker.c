@@ -11,6 +11,7 @@
 #include "relay/listener.h"
 #include "relay/memory.h"
 #include "relay/net.h"
+#include "relay/newcomer.h"
 #include "relay/peer.h"
 #include "relay/proxied.h"
 #include "relay/session.h"
@@ -161,7 +162,7 @@ static void on_wake(struct worker *w)
     if (atomic_exchange(&w->bans_changed, false) && w->bans)
         follow_bans(w);
     if (atomic_exchange(&w->give_way, false))
-        listener_give_way(w);
+        newcomer_give_way(w);
     if (atomic_exchange(&w->surveyed, false))
         survey_take(w);
     if (atomic_load(&w->drain) && !w->drain_from_ns)
