@@ -59,11 +59,11 @@ struct session {
     struct addr addr;
     uint32_t moved_then;   /* `moved` at check_ns */
     uint32_t swept;        /* the sweep that last visited it (sweep.h) */
-    uint8_t state;         /* enum session_state */
+    uint8_t state : 4;     /* enum session_state */
+    uint8_t standing : 4;  /* enum standing, of its source when it came */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once the handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
-    uint8_t standing;      /* enum standing, of its source when it came */
     uint8_t verdict;       /* once it has ended: why */
     bool ended : 1;        /* session_end(); nothing is done for it any more */
     bool of_balancer : 1;  /* its PROXY protocol header names nobody (proxied.h): its offences are not counted, and no
