@@ -327,6 +327,7 @@ static struct session *first_in_line(const struct peer *p)
 
 static void leave_line(struct session *s)
 {
+    s->state = SESSION_NEW;
     list_del(&s->in_peer_entry);
     s->peer->waiting--;
     cell_sub(session_cells(s), CELL_WAITING, 1);
@@ -425,8 +426,8 @@ void entry_end(struct session *s)
         end_half_open(s);
         give_place(s);
     }
-    if (s->state != SESSION_WAITING)
-        return;
-    leave_line(s);
-    look_at_line(s->peer);
+    if (s->state == SESSION_WAITING) {
+        leave_line(s);
+        look_at_line(s->peer);
+    }
 }

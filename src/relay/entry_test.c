@@ -164,6 +164,42 @@ static void on_probation_nor_from_far_away(void **state)
     nobody_is_held_up(true, 200, 100 * NS_PER_MS);
 }
 
+/* A newcomer in line whose source was of no use lately is refused when its wait is over and no room can be made. */
+static void refused_in_line_it_leaves_the_line_once(void **state)
+{
+    struct stage s;
+    struct end gone, waits_for_app[2], silent, newcomer;
+    stage_init(&s, "tcp://127.0.0.1:*");
+    s.limits->connections.half_open = 3;
+    s.limits->source.connection_rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 1};
+    stage_start(&s);
+    end_connect(&gone, &s, HOST(1));
+    stage_rounds(&s, 5);
+    end_close(&gone);
+    stage_rounds(&s, 5);
+    for (unsigned i = 0; i < 2; i++) {
+        end_connect(&waits_for_app[i], &s, HOST(1));
+        end_greet(&waits_for_app[i], "DEALER", NULL);
+        end_write(&waits_for_app[i], SIZE_MAX);
+    }
+    end_connect(&silent, &s, HOST(2));
+    stage_sleep(&s, 20 * NS_PER_MS);
+    end_connect(&newcomer, &s, HOST(1));
+    stage_rounds(&s, 5);
+    assert_int_equal(stage_cell(&s, CELL_HALF_OPEN), 3);
+    assert_int_equal(stage_cell(&s, CELL_WAITING), 1);
+    stage_sleep(&s, 2 * NS_PER_S);
+    assert_int_equal(stage_verdict(&s, VERDICT_HALF_OPEN_GIVE_WAY), 1);
+    assert_int_equal(stage_cell(&s, CELL_WAITING), 0);
+    end_close(&waits_for_app[0]);
+    end_close(&waits_for_app[1]);
+    end_close(&silent);
+    end_close(&newcomer);
+    stage_rounds(&s, 5);
+    stage_assert_empty(&s);
+    stage_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +207,7 @@ int main(void)
         cmocka_unit_test(nor_from_far_away),
         cmocka_unit_test(on_probation_those_who_stall_hold_nobody_up),
         cmocka_unit_test(on_probation_nor_from_far_away),
+        cmocka_unit_test(refused_in_line_it_leaves_the_line_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
