@@ -15,6 +15,8 @@
 #define SILENT_NS       (20 * NS_PER_S)
 #define BOUNDED_NS      ((double)NS_PER_S) /* with an operator's limit answers are awaited at least so long */
 #define LAZY_FOR_NS     (10 * NS_PER_S)
+#define UNREAD_NS       (20 * NS_PER_MS)
+#define LEFT_MOST       65536
 #define PATIENCE_NS     (200 * NS_PER_MS)
 #define REVIEW_LEAST    16u
 #define REVIEW_MOST     256u
@@ -163,6 +165,17 @@ double reqcost_untaken(const struct reqlimit *l)
     return ns > 0 ? ns : 0;
 }
 
+double reqcost_pace(const struct reqlimit *l)
+{
+    return l->cost_ns > 0 ? l->capacity / l->cost_ns : 1;
+}
+
+void reqcost_leave_behind(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    bucket_add(&l->left, reqcost_pace(l), atomic_load(&c->in_hand), LEFT_MOST, now_ns);
+    reqlimit_end_in_hand(l, c, UINT32_MAX);
+}
+
 static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     atomic_store(&c->silent, true);
@@ -175,7 +188,8 @@ static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_
 static void reqcost_pair(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     uint32_t got = atomic_load_explicit(&c->got, memory_order_relaxed), sent = c->sent;
-    bool judges = reqlimit_state(l) == LIMIT_NONE && !l->most; /* with an operator's limit only time decides */
+    bool judges = reqlimit_state(l) == LIMIT_NONE && !l->most && /* with an operator's limit only time decides */
+                  !atomic_load_explicit(&c->unread_at, memory_order_relaxed);
     if (judges && sent >= PAIRED_LEAST && got < sent - sent / 4)
         reqcost_silence(l, c, now_ns);
     if (sent > PAIRED_MOST) {
@@ -208,7 +222,8 @@ void reqcost_start(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
             (struct reqlimit_probe){c, index, reqcost_expected(l, c), c->unsampled};
         c->unsampled = 0;
     }
-    if (silent || atomic_load_explicit(&c->awaited, memory_order_relaxed))
+    if (silent || atomic_load_explicit(&c->awaited, memory_order_relaxed) ||
+        atomic_load_explicit(&c->unread_at, memory_order_relaxed))
         return;
     c->sample = (struct reqlimit_sample){now_ns, (uint32_t)index, (float)reqcost_expected(l, c)};
     c->stands_for = c->unsampled;
@@ -326,12 +341,15 @@ int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint6
 /* A connection whose messages are not answered for long is silent: nothing waits for these answers. */
 static void reqcost_review_answers(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
+    uint32_t unread_at = atomic_load_explicit(&c->unread_at, memory_order_relaxed);
     bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
     uint64_t ns = coarse_elapsed(atomic_load_explicit(&c->answered_at, memory_order_relaxed), now_ns);
     uint64_t sample_ns = elapsed_since(c->sample.passed_ns, now_ns);
     double patience_ns = reqcost_greater(l->most ? BOUNDED_NS : 100.0 * NS_PER_MS, 10 * l->latency.lately_ns);
     if (silent && coarse_elapsed(c->silenced_at, now_ns) > SILENT_NS)
         atomic_store_explicit(&c->silent, false, memory_order_relaxed);
+    if (!l->most && unread_at && coarse_elapsed(unread_at, now_ns) > UNREAD_NS)
+        reqcost_leave_behind(l, c, now_ns);
     ns = ns < sample_ns ? ns : sample_ns;
     if (silent || !atomic_load(&c->awaited) || (l->latency.lately_ns <= 0 && !l->most) || (double)ns <= patience_ns)
         return;

@@ -33,6 +33,10 @@
  *                         latency), with an operator's limit max(1 s, 10 x latency)
  *   silent                20 s are over                                                            false
  *
+ * A client that does not take its answers (`unread_at`) keeps Weir from reading them. Then nothing shows whether the
+ * application still works on them. After 20 ms they count like messages of a connection that has left. With an
+ * operator's limit they stay in hand.
+ *
  * Locks: the limiter lock, for all functions. `silent` is an atomic that is read without it.
  * Units: costs in nanoseconds of the application's work, 1 us to 100 s a message; shares in cost a nanosecond.
  * Memory: none but that of struct reqlimit: REQLIMIT_COSTS expected costs and REQLIMIT_PROBES measurements. Above that
@@ -49,6 +53,13 @@ bool reqcost_is_lazy(const struct reqlimit *l, uint64_t now_ns);
 
 /* The expected cost of one message of the connection, in nanoseconds. */
 double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c);
+
+/* Messages a nanosecond that the application works off. */
+double reqcost_pace(const struct reqlimit *l);
+
+/* The messages that the connection has in hand are not seen to be answered any more. They are charged to the gate
+ * (`left`) until they are worked off at its pace. */
+void reqcost_leave_behind(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
 /* Updates claim, share and marks of a connection. */
 void reqcost_update(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);

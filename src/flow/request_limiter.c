@@ -12,7 +12,6 @@
 #define REVIEWED      4u              /* waiters reviewed for each release */
 #define RELEASED_MOST 256u            /* grants in one call, so that the lock is not held for long */
 #define KNOWN_FOR_NS  (10 * NS_PER_S) /* after a message, the established are there to be protected */
-#define LEFT_MOST     65536
 #define LEASE_MOST    64u
 #define PLAIN_PART    16u /* once it is known, one calm stretch of so many is sampled */
 #define PLAIN_FROM_NS (300 * NS_PER_MS)
@@ -90,16 +89,10 @@ static struct taken_facts reqlimit_facts(const struct reqlimit *l)
     };
 }
 
-/* Messages a nanosecond that the application works off. */
-static double reqlimit_pace(const struct reqlimit *l)
-{
-    return l->cost_ns > 0 ? l->capacity / l->cost_ns : 1;
-}
-
 /* Messages in hand, those of connections that have left included: the application works on them all the same. */
 static uint64_t reqlimit_in_hand(const struct reqlimit *l, uint64_t now_ns)
 {
-    return atomic_load(&l->in_hand) + (uint64_t)bucket_level(&l->left, reqlimit_pace(l), now_ns);
+    return atomic_load(&l->in_hand) + (uint64_t)bucket_level(&l->left, reqcost_pace(l), now_ns);
 }
 
 /* How many messages are untaken, up to the last one of an established connection. */
@@ -530,8 +523,7 @@ void reqlimit_leave(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns
     fair_queue_remove(&l->queue, &c->waiter);
     reqlimit_unhold(l, c, c->held, false);
     l->stats.connections--;
-    bucket_add(&l->left, reqlimit_pace(l), atomic_load(&c->in_hand), LEFT_MOST, now_ns);
-    reqlimit_end_in_hand(l, c, UINT32_MAX);
+    reqcost_leave_behind(l, c, now_ns);
     plain_service_forget(&l->plain, c);
     reqcost_forget(l, c);
     claims_release(c->source, &c->claim, (double)c->debt_ns, (double)c->work_ns, &l->calm, now_ns);

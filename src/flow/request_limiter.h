@@ -141,8 +141,9 @@ struct reqlimit_conn {
     uint32_t settled_at, used_at;
     struct reqlimit_sample sample;
     uint32_t silenced_at;
-    uint32_t granted; /* messages that may pass; counted as passed */
-    uint32_t held;    /* messages in line, as counted in the stats */
+    uint32_t granted;           /* messages that may pass; counted as passed */
+    uint32_t held;              /* messages in line, as counted in the stats */
+    _Atomic uint32_t unread_at; /* its client has not taken its answers since then; 0: it does; its worker */
 };
 _Static_assert(sizeof(struct reqlimit_conn) <= 200, "most connections are idle");
 
@@ -280,6 +281,14 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns);
 
 /* A connection got `n` answers. `locked`: the lock is held, as reqlimit_answer_needs_lock() demanded. Its worker. */
 void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns);
+
+/* Whether its client takes its answers. While it does not, they are not read, and when they come says nothing about the
+ * application. Its worker. */
+static inline void reqlimit_unread(struct reqlimit_conn *c, bool unread, uint64_t now_ns)
+{
+    atomic_store_explicit(&c->unread_at, unread ? coarse_clock(now_ns) | 1 : 0, memory_order_relaxed);
+    atomic_store_explicit(&c->awaited, 0, memory_order_relaxed);
+}
 
 /* The state of the gate. Lock. */
 static inline enum limit_state reqlimit_state(const struct reqlimit *l)

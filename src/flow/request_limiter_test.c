@@ -725,6 +725,37 @@ static void messages_left_behind_count_while_answers_are_slow(void **state)
     bench_free(b);
 }
 
+/* The client of a connection does not take its answers, so they are not read. Whether the application still works on
+ * its messages is not known: these hold others back for as long as the application needs for them, not until it reads.
+ */
+static void answers_that_are_not_taken_hold_up_nobody(void **state)
+{
+    struct bench *b = bench_with_backlog(50);
+    struct latency_window *w = &b->l.latency;
+    w->drained = true;
+    w->held_at_ns = b->now_ns;
+    w->lately_ns = 3 * w->calm_ns + 5 * NS_PER_MS;
+    reqlimit_unread(&b->c[8], true, b->now_ns);
+    assert_int_equal(reqlimit_offer(&b->l, &b->c[9], 1, b->now_ns), 0);
+    reqlimit_tick(&b->l, b->now_ns += 10 * NS_PER_MS); /* a client may be slow for a moment */
+    assert_int_equal(atomic_load(&b->c[8].in_hand), 50);
+    struct reqlimit_conn *woken = NULL;
+    for (unsigned i = 0; i < 90 && !woken; i++) {
+        reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
+        woken = reqlimit_next_woken(&b->l);
+    }
+    assert_ptr_equal(woken, &b->c[9]);
+    assert_int_equal(reqlimit_take(woken), 1);
+    assert_int_equal(atomic_load(&b->c[8].in_hand), 0);
+    reqlimit_unread(&b->c[8], false, b->now_ns);
+    reqlimit_answered(&b->l, &b->c[8], 50, true, b->now_ns);
+    assert_int_equal(atomic_load(&b->l.in_hand), 1); /* none is counted twice */
+    for (unsigned i = 0; i < 2000; i++)
+        reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
+    assert_false(atomic_load(&b->c[8].silent)); /* it has had its answers, and is under the limit as before */
+    bench_free(b);
+}
+
 /* The application has ended while the release window waited for what it would take next. */
 static void a_counter_may_go_at_any_time(void **state)
 {
@@ -762,6 +793,7 @@ int main(void)
         cmocka_unit_test(a_backlog_of_one_holds_up_nobody_else),
         cmocka_unit_test(who_waits_for_itself_is_behind_others),
         cmocka_unit_test(messages_left_behind_count_while_answers_are_slow),
+        cmocka_unit_test(answers_that_are_not_taken_hold_up_nobody),
         cmocka_unit_test(a_counter_may_go_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -225,6 +225,12 @@ void admission_rest(struct session *s)
     s->in_queue = s->in_line = false;
 }
 
+void admission_unread(struct session *s, bool unread)
+{
+    if (s->admission)
+        reqlimit_unread(&s->admission->conn, unread, now_of(s));
+}
+
 bool admission_owes(const struct session *s)
 {
     const struct admission *a = s->admission;

@@ -67,6 +67,9 @@ void admission_rest(struct session *s);
 /* `n` messages came back from the application. */
 void admission_answered(struct session *s, uint32_t n);
 
+/* Whether the client does not take its answers now. */
+void admission_unread(struct session *s, bool unread);
+
 /* Whether an earlier message of its client may still be answered. */
 bool admission_owes(const struct session *s);
 

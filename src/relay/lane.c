@@ -138,6 +138,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     session_hold(s);
     if (l->traffic.inbound)
         return;
+    admission_unread(s, true);
     slow_reader_begin(s);
 }
 
@@ -153,8 +154,10 @@ static void mark_flowing(struct lane *l, struct session *s)
     if (!l->blocked)
         return;
     l->blocked = false;
-    if (!l->traffic.inbound)
+    if (!l->traffic.inbound) {
         s->flowing_ns = s->wg->worker->loop.now_ns;
+        admission_unread(s, false);
+    }
     if (s->laggard && !l->traffic.inbound)
         session_arm(s, s->flowing_ns + SLOW_READER_CAUGHT_UP_NS);
     session_wake(s);
