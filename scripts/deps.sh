@@ -4,8 +4,8 @@
 set -euo pipefail
 
 BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev libjansson-dev libnftables-dev)
-TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-yaml libjeromq-java fail2ban haproxy logrotate
-               nftables iproute2 util-linux libbpf-dev clang)
+TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-pytest-xdist python3-yaml libjeromq-java fail2ban haproxy
+               logrotate nftables iproute2 util-linux libbpf-dev clang)
 DEMO_PACKAGES=(libzmq3-dev)
 BENCH_PACKAGES=(libzmq3-dev haproxy python3)
 SURVIVAL_PACKAGES=(libzmq3-dev haproxy nftables iproute2 util-linux coreutils python3)

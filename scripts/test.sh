@@ -10,6 +10,7 @@ BUILD=${BUILD:-build}
 werror=${CI:+-Dwerror=true}
 failed=()
 AGAIN_MOST=8
+E2E_PROCESSES=${E2E_PROCESSES:-$(($(nproc) + 1))}
 
 # A sanitizer's finding must end the program, or a test could pass in spite of it.
 # An absurd allocation is none: tests ask for some to see them refused.
@@ -61,15 +62,33 @@ run_e2e() {
         run_pytest tests/e2e tests/interop "$@"
 }
 
+# Most tests wait most of the time, so that some processes run side by side. Tests with the marker "alone" compare what is measured, or need the
+# whole machine: they follow, one at a time. pytest itself notes what has failed.
 run_pytest() {
-    local log=$BUILD/e2e.log again
+    local notes=$BUILD/e2e-notes again half result=0 ran=0
     local -x WEIR=${WEIR:-$(realpath "$BUILD")/weir}
-    /usr/bin/python3 -m pytest -q -ra "$@" | tee "$log"
-    [ "${PIPESTATUS[0]}" -eq 0 ] && return 0
-    mapfile -t again < <(sed -nE 's/^(FAILED|ERROR) ([^ ]+::[^ ]+)( - .*)?$/\2/p' "$log" | sort -u)
+    rm -rf "$notes"
+    for half in "not alone" alone; do
+        pytest_half "$half" "$@"
+        case $? in
+        0) ran=1 ;;
+        1) ran=1 result=1 ;;
+        5) ;; # no test of this half is chosen
+        *) return 1 ;;
+        esac
+    done
+    [ $result -eq 0 ] && [ $ran -eq 1 ] && return 0
+    mapfile -t again < <(/usr/bin/python3 -c 'import json, sys; print(*json.load(open(sys.argv[1])), sep="\n")' "$notes/v/cache/lastfailed" 2>/dev/null)
     is_few "${again[@]}" || return 1
     echo "test: once more: ${again[*]}"
     /usr/bin/python3 -m pytest -q -ra "${again[@]}"
+}
+
+pytest_half() { # WHICH [pytest arguments]
+    local which=$1 processes=()
+    shift
+    [ "$which" != alone ] && /usr/bin/python3 -c 'import xdist' 2>/dev/null && processes=(-n "$E2E_PROCESSES")
+    /usr/bin/python3 -m pytest -q -ra -o cache_dir="$(realpath "$BUILD")/e2e-notes" "${processes[@]}" "$@" -m "$which"
 }
 
 while [ $# -gt 0 ]; do

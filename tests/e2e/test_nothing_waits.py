@@ -8,6 +8,8 @@ import time
 import pytest
 from systems import *
 
+pytestmark = pytest.mark.alone
+
 
 def broker(socket, workers, clients, work_ms, **more):
     return [{"kind": "worker", "count": workers, "socket": socket, "work_ms": work_ms, **more}, {"kind": "asker", "count": clients}]

@@ -13,6 +13,8 @@ FLOODS = {
 }
 CALM_S = 2.5
 
+pytestmark = pytest.mark.alone
+
 
 ADDRESS, BALANCER = "127.9.7.7", "127.9.8.8"
 

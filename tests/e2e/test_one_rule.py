@@ -32,7 +32,8 @@ class Service:
         endpoint = self.endpoint
         self.client = peers.client(zmq.REQ, from_source("127.78.1.1", endpoint), **options)
         self.ask()
-        self.calm()
+        if weir:
+            self.calm()
 
     def calm(self):
         """The client is served for a while, and nobody else."""
@@ -87,6 +88,7 @@ def service(counted, start_weir, peers, paths):
     return start
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("mechanism, size", [("NULL", LARGE), ("CURVE", 20), ("CURVE", LARGE)])
 def test_costly_requests_of_strangers(service, mechanism, size):
     """Bare each of 20 strangers has its turn before the client has one again."""
@@ -133,6 +135,7 @@ def exchanges(peers, endpoint, options, kind, parts):
     return time.monotonic() - began, monitors
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("app_kind, kind, parts", [("rep", zmq.REQ, [b"a request"]), ("router", zmq.DEALER, [b"three", b"", b"parts"]),
                                                    ("router", zmq.DEALER, [bytes(100), bytes(LARGE)])], ids=["request", "parts", "large"])
 @pytest.mark.parametrize("beat", [{}, BEAT], ids=["silent", "heartbeats"])

@@ -99,6 +99,7 @@ def test_a_verdict_loses_the_row(tmp_path):
     assert "wrong_socket_type" not in done.stdout, done.stdout
 
 
+@pytest.mark.alone
 def test_a_handful_is_as_well_off_as_bare():
     done = zoo("--quick")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -19,7 +19,7 @@ def raise_descriptor_limit(wanted=16384):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than some seconds; left out by -m 'not slow'")
+    config.addinivalue_line("markers", "alone: compares what is measured, or needs the whole machine; scripts/test.sh runs it with no other beside it")
     raise_descriptor_limit()
 
 

@@ -23,11 +23,18 @@ def wait_until(condition, what="the condition", limit=PATIENCE, step=0.02):
         time.sleep(step)
 
 
+def my_ports():
+    """This process's share of the ports outside the ephemeral range, where pytest-xdist runs some side by side."""
+    count, name = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")), os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    return range(10000 + int(name.removeprefix("gw")), 30000, count)
+
+
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on now, outside the ephemeral range so that no outgoing connection takes it meanwhile."""
+    """A port that nobody listens on now, and that no outgoing connection and no other process of the tests takes meanwhile."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    ports = my_ports()
     for _ in range(500):
-        port = 10000 + int.from_bytes(os.urandom(2), "big") % 20000
+        port = ports[int.from_bytes(os.urandom(4), "big") % len(ports)]
         with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as s:
             with contextlib.suppress(OSError):
                 s.bind((host, port))
