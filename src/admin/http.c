@@ -134,20 +134,30 @@ static enum MHD_Result send_page(const struct http *h, struct MHD_Connection *c,
     return MHD_queue_response(c, pages[p].status, h->pages[p]);
 }
 
-static enum MHD_Result send_text(const struct http *h, struct MHD_Connection *c, unsigned status, const char *type,
-                                 struct text_out *o)
+/* Takes over what was written; NULL: not enough memory. */
+static struct MHD_Response *make_response(struct text_out *o, const char *type)
 {
     size_t len = 0;
     char *text = text_out_take(o, &len);
-    if (!text)
-        return send_page(h, c, PAGE_NO_MEMORY);
+    struct MHD_Response *r = text ? MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE) : NULL;
 
-    struct MHD_Response *r = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
     if (!r) {
         free(text);
-        return send_page(h, c, PAGE_NO_MEMORY);
+        return NULL;
     }
-    enum MHD_Result sent = add_headers(r, type) ? MHD_queue_response(c, status, r) : send_page(h, c, PAGE_NO_MEMORY);
+    if (add_headers(r, type))
+        return r;
+    MHD_destroy_response(r);
+    return NULL;
+}
+
+/* Takes over `r`, which is NULL if it could not be made. */
+static enum MHD_Result send_response(const struct http *h, struct MHD_Connection *c, unsigned status,
+                                     struct MHD_Response *r)
+{
+    if (!r)
+        return send_page(h, c, PAGE_NO_MEMORY);
+    enum MHD_Result sent = MHD_queue_response(c, status, r);
     MHD_destroy_response(r);
     return sent;
 }
@@ -172,7 +182,7 @@ static enum MHD_Result send_metrics(struct http *h, struct MHD_Connection *c)
 
     text_out_init(&o, PAGE_MAX_BYTES);
     render_metrics(&o, &v);
-    return send_text(h, c, MHD_HTTP_OK, PROMETHEUS_CONTENT_TYPE, &o);
+    return send_response(h, c, MHD_HTTP_OK, make_response(&o, PROMETHEUS_CONTENT_TYPE));
 }
 
 static enum MHD_Result send_health(struct http *h, struct MHD_Connection *c)
@@ -182,7 +192,7 @@ static enum MHD_Result send_health(struct http *h, struct MHD_Connection *c)
 
     text_out_init(&o, PAGE_MAX_BYTES);
     bool healthy = render_health(&o, &v);
-    return send_text(h, c, healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, PLAIN_TEXT, &o);
+    return send_response(h, c, healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, make_response(&o, PLAIN_TEXT));
 }
 
 static enum MHD_Result send_path(struct http *h, struct MHD_Connection *c, const char *path)
@@ -235,26 +245,19 @@ static struct addr caller(struct MHD_Connection *c)
 static enum MHD_Result send_json(const struct http *h, struct MHD_Connection *c, unsigned status, json_t *document,
                                  const char *name, const char *value)
 {
-    size_t len = 0;
     struct text_out o;
 
     text_out_init(&o, PAGE_MAX_BYTES);
     json_write(&o, document);
     json_decref(document);
-    char *text = text_out_take(&o, &len);
-    if (!text)
-        return send_page(h, c, PAGE_NO_MEMORY);
-    struct MHD_Response *r = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
-    if (!r) {
-        free(text);
-        return send_page(h, c, PAGE_NO_MEMORY);
+    struct MHD_Response *r = make_response(&o, JSON);
+    if (r && ((name && MHD_add_response_header(r, name, value) != MHD_YES) ||
+              /* an unread body must not be taken for the next request */
+              (status >= 400 && MHD_add_response_header(r, "Connection", "close") != MHD_YES))) {
+        MHD_destroy_response(r);
+        r = NULL;
     }
-    bool made = add_headers(r, JSON) && (!name || MHD_add_response_header(r, name, value) == MHD_YES) &&
-                /* an unread body must not be taken for the next request */
-                (status < 400 || MHD_add_response_header(r, "Connection", "close") == MHD_YES);
-    enum MHD_Result sent = made ? MHD_queue_response(c, status, r) : send_page(h, c, PAGE_NO_MEMORY);
-    MHD_destroy_response(r);
-    return sent;
+    return send_response(h, c, status, r);
 }
 
 static enum MHD_Result refuse(const struct http *h, struct MHD_Connection *c, unsigned status, const char *why,

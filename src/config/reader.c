@@ -83,38 +83,39 @@ static void read_subsection(struct reader *r, const struct target *t, const char
 
 /* ---- lists ---- */
 
+/* The text of an item, and where it stands; NULL after a mistake, with the item skipped. */
+static const char *read_scalar_item(struct reader *r, const struct schema_key *k, uint32_t *ret_line,
+                                    uint32_t *ret_column)
+{
+    const char *text = scalar_text(r, k);
+    struct place at = events_here(&r->in);
+    *ret_line = at.line;
+    *ret_column = at.column;
+    if (!text)
+        events_skip_value(&r->in);
+    return text;
+}
+
+/* What value_network() or value_path() said of the item. */
+static bool accept_item(struct reader *r, int error, const char *why)
+{
+    if (error)
+        report_mistake(r->report, events_here(&r->in), "%s", why);
+    return error == 0;
+}
+
 static bool read_network(struct reader *r, const struct schema_key *k, struct config_network *ret)
 {
     char why[VALUE_WHY_MAX];
-    const char *text = scalar_text(r, k);
-    struct place at = events_here(&r->in);
-    ret->line = at.line;
-    ret->column = at.column;
-    if (!text) {
-        events_skip_value(&r->in);
-        return false;
-    }
-    if (value_network(k, text, &ret->network, why) == 0)
-        return true;
-    report_mistake(r->report, at, "%s", why);
-    return false;
+    const char *text = read_scalar_item(r, k, &ret->line, &ret->column);
+    return text && accept_item(r, value_network(k, text, &ret->network, why), why);
 }
 
 static bool read_path(struct reader *r, const struct schema_key *k, struct config_path *ret)
 {
     char why[VALUE_WHY_MAX];
-    const char *text = scalar_text(r, k);
-    struct place at = events_here(&r->in);
-    ret->line = at.line;
-    ret->column = at.column;
-    if (!text) {
-        events_skip_value(&r->in);
-        return false;
-    }
-    if (value_path(k, text, ret->path, why) == 0)
-        return true;
-    report_mistake(r->report, at, "%s", why);
-    return false;
+    const char *text = read_scalar_item(r, k, &ret->line, &ret->column);
+    return text && accept_item(r, value_path(k, text, ret->path, why), why);
 }
 
 static bool read_object(struct reader *r, const struct schema_key *k, void *base)
