@@ -7,19 +7,6 @@
 
 static const uint8_t magic[4] = {'W', 'F', 'W', FIREWALL_WIRE_VERSION};
 
-static uint8_t *put(uint8_t *at, uint64_t value, unsigned bytes)
-{
-    for (unsigned i = 0; i < bytes; i++)
-        at[i] = (uint8_t)(value >> 8 * (bytes - 1 - i));
-    return at + bytes;
-}
-
-static uint64_t take_u64(struct cursor *c)
-{
-    uint64_t high = cursor_be32(c);
-    return high << 32 | cursor_be32(c);
-}
-
 size_t firewall_wire_bytes(size_t records)
 {
     return FIREWALL_WIRE_HEAD + records * FIREWALL_WIRE_RECORD;
@@ -28,22 +15,22 @@ size_t firewall_wire_bytes(size_t records)
 void firewall_wire_head(uint8_t *dst, const struct firewall_message *m)
 {
     memcpy(dst, magic, sizeof(magic));
-    uint8_t *at = put(dst + sizeof(magic), m->type, 1);
-    at = put(at, m->gate, 1);
-    at = put(at, m->count, 2);
-    at = put(at, m->number, 4);
-    at = put(at, m->error, 4);
-    at = put(at, m->packets, 8);
-    put(at, m->bytes, 8);
+    uint8_t *at = cursor_put(dst + sizeof(magic), m->type, 1);
+    at = cursor_put(at, m->gate, 1);
+    at = cursor_put(at, m->count, 2);
+    at = cursor_put(at, m->number, 4);
+    at = cursor_put(at, m->error, 4);
+    at = cursor_put(at, m->packets, 8);
+    cursor_put(at, m->bytes, 8);
 }
 
 void firewall_wire_put(uint8_t *dst, size_t index, const struct firewall_entry *e)
 {
     uint8_t *at = dst + firewall_wire_bytes(index);
-    at = put(at, e->who.kind, 1);
-    at = put(at, e->who.bits, 1);
-    at = put(at, 0, 2);
-    at = put(at, e->left_ms, 4);
+    at = cursor_put(at, e->who.kind, 1);
+    at = cursor_put(at, e->who.bits, 1);
+    at = cursor_put(at, 0, 2);
+    at = cursor_put(at, e->left_ms, 4);
     memcpy(at, e->who.bytes, sizeof(e->who.bytes));
 }
 
@@ -74,8 +61,8 @@ bool firewall_wire_read(const uint8_t *bytes, size_t len, struct firewall_messag
     ret->count = cursor_be16(&c);
     ret->number = cursor_be32(&c);
     ret->error = cursor_be32(&c);
-    ret->packets = take_u64(&c);
-    ret->bytes = take_u64(&c);
+    ret->packets = cursor_be64(&c);
+    ret->bytes = cursor_be64(&c);
     ret->records = c.at;
     return !c.failed && is_sensible(ret) && len == firewall_wire_bytes(ret->count);
 }
