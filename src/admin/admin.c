@@ -23,7 +23,7 @@ struct admin {
     char address[ADDR_TEXT_MAX];
 };
 
-static int listen_at(const struct sockaddr_storage *at, socklen_t len)
+static int admin_listen_at(const struct sockaddr_storage *at, socklen_t len)
 {
     int one = 1;
     int fd = socket(at->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -78,15 +78,15 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd)
 }
 
 /* 0, or -errno with *ret_what saying what failed. */
-static int start(struct admin *a, const struct config *c, struct relay *r, const struct admin_calls *calls,
-                 const char **ret_what)
+static int admin_begin(struct admin *a, const struct config *c, struct relay *r, const struct admin_calls *calls,
+                       const char **ret_what)
 {
     *ret_what = "no memory";
     a->http = http_new(r, &a->door, calls);
     if (!a->http)
         return -ENOMEM;
     *ret_what = "cannot listen (choose another address with admin.listen or --admin)";
-    int fd = listen_at(&c->admin.addr, c->admin.addr_len);
+    int fd = admin_listen_at(&c->admin.addr, c->admin.addr_len);
     if (fd < 0)
         return fd;
     note_address(a, fd);
@@ -111,7 +111,7 @@ struct admin *admin_start(const struct config *c, struct relay *r, const struct 
     int error = a ? admin_read_token(a, c->admin.token_file, why) : -ENOMEM;
     if (error == 0) {
         admin_take_token(a);
-        error = start(a, c, r, calls, &what);
+        error = admin_begin(a, c, r, calls, &what);
     }
     if (error == 0)
         return a;

@@ -22,25 +22,25 @@ enum { OK = 200, BAD = 400, NOT_FOUND = 404, NOT_ALLOWED = 405, CONFLICT = 409, 
 
 /* ---- answers ---- */
 
-static void answer(struct api_reply *r, unsigned status, json_t *document)
+static void api_reply_with(struct api_reply *r, unsigned status, json_t *document)
 {
     *r = (struct api_reply){.status = status, .document = document};
 }
 
-static void complain(struct api_reply *r, unsigned status, const char *fmt, ...) PRINTF(3, 4);
+static void api_complain(struct api_reply *r, unsigned status, const char *fmt, ...) PRINTF(3, 4);
 
-static void complain(struct api_reply *r, unsigned status, const char *fmt, ...)
+static void api_complain(struct api_reply *r, unsigned status, const char *fmt, ...)
 {
     char why[512];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(why, sizeof(why), fmt, ap);
     va_end(ap);
-    answer(r, status, json_of_error(why));
+    api_reply_with(r, status, json_of_error(why));
 }
 
 /* Logs an operator's action; at most one line for each request with the token. */
-static void note(const struct api_request *q, const char *what, const char *whom)
+static void api_note(const struct api_request *q, const char *what, const char *whom)
 {
     char from[ADDR_TEXT_MAX];
     LOG_INFO("admin: %s: %s (asked by %s)", whom, what, addr_format(from, sizeof(from), &q->from));
@@ -54,7 +54,7 @@ static void list_bans(const struct api *a, const struct api_request *q, struct a
     char why[REQUEST_WHY_MAX];
     struct request_list r;
     if (request_parse_list(&r, REQUEST_CURSOR | REQUEST_HISTORY, &q->args, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     struct ban *page = calloc(r.limit, sizeof(*page));
@@ -64,7 +64,7 @@ static void list_bans(const struct api *a, const struct api_request *q, struct a
         json_array_append_new(bans, json_of_ban(&page[i], &now));
     free(page);
     json_t *next = r.cursor == BANS_END ? json_null() : json_integer((json_int_t)r.cursor);
-    answer(ret, OK, json_pack("{s: o, s: o}", "bans", bans, "next", next));
+    api_reply_with(ret, OK, json_pack("{s: o, s: o}", "bans", bans, "next", next));
 }
 
 /* A ban that would hit the admin address, or the caller that could lift it again, is refused. */
@@ -79,31 +79,31 @@ static void set_ban(const struct api *a, const struct api_request *q, struct api
     uint64_t wall_ns = clock_wall_ns();
     struct request_ban r;
     if (request_parse_no_args(&q->args, why) || request_parse_ban(&r, q->body, q->len, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     network_format(who, sizeof(who), &r.who);
     if (relay_ban_objection(a->relay, &r.who, why, sizeof(why))) {
-        complain(ret, CONFLICT, "not banned: %s", why);
+        api_complain(ret, CONFLICT, "not banned: %s", why);
         return;
     }
     if (would_hit_admin(a, q, &r.who)) {
-        complain(ret, CONFLICT, "not banned: %s would ban whoever manages this Weir: the admin address or your own",
-                 who);
+        api_complain(ret, CONFLICT, "not banned: %s would ban whoever manages this Weir: the admin address or your own",
+                     who);
         return;
     }
     if (!relay_ban(a->relay, &r.who, r.for_ns)) {
-        complain(ret, CONFLICT, "not banned: the ban table has no room for %s: lift others, or ban wider networks",
-                 who);
+        api_complain(ret, CONFLICT, "not banned: the ban table has no room for %s: lift others, or ban wider networks",
+                     who);
         return;
     }
     if (r.for_ns != BAN_FOR_EVER)
         units_format_duration(length, sizeof(length), r.for_ns);
     snprintf(what, sizeof(what), "banned%s%s", r.for_ns == BAN_FOR_EVER ? " " : " for ", length);
-    note(q, what, who);
-    answer(ret, OK,
-           json_pack("{s: s, s: s, s: o}", "network", who, "for", r.for_ns == BAN_FOR_EVER ? "forever" : length,
-                     "until", json_of_time(r.for_ns == BAN_FOR_EVER ? BAN_FOR_EVER : wall_ns + r.for_ns)));
+    api_note(q, what, who);
+    api_reply_with(ret, OK,
+                   json_pack("{s: s, s: s, s: o}", "network", who, "for", r.for_ns == BAN_FOR_EVER ? "forever" : length,
+                             "until", json_of_time(r.for_ns == BAN_FOR_EVER ? BAN_FOR_EVER : wall_ns + r.for_ns)));
 }
 
 /* Finds a ban that contains `who`, for a caller that wants to lift the ban of a part of it. */
@@ -130,24 +130,24 @@ static bool kernel_goes_on(const struct api *a, const struct network *who)
     return atomic_load(&k->wanted) && !atomic_load(&k->in_force) && firewall_accepts(who);
 }
 
-static void lift_ban(const struct api *a, const struct api_request *q, struct api_reply *ret)
+static void api_lift_ban(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX], text[NETWORK_TEXT_MAX], wider[NETWORK_TEXT_MAX];
     struct network who;
     if (request_parse_unban(&who, &q->args, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     network_format(text, sizeof(text), &who);
     if (relay_unban(a->relay, &who)) {
-        note(q, "ban lifted", text);
-        answer(ret, OK, json_pack("{s: s}", "network", text));
+        api_note(q, "ban lifted", text);
+        api_reply_with(ret, OK, json_pack("{s: s}", "network", text));
         if (kernel_goes_on(a, &who))
             json_object_set_new(ret->document, "warning", json_string(KERNEL_GOES_ON));
     } else if (banned_with(a, &who, wider)) {
-        complain(ret, NOT_FOUND, "%s is banned as a part of %s: lift that", text, wider);
+        api_complain(ret, NOT_FOUND, "%s is banned as a part of %s: lift that", text, wider);
     } else {
-        complain(ret, NOT_FOUND, "%s is not banned", text);
+        api_complain(ret, NOT_FOUND, "%s is not banned", text);
     }
 }
 
@@ -165,7 +165,7 @@ static bool find_gate(const struct api *a, const char *name, uint32_t *ret, stru
             *ret = (uint32_t)i;
     if (*ret != SURVEY_ALL)
         return true;
-    complain(reply, NOT_FOUND, "there is no gate \"%s\"", text_escape(shown, sizeof(shown), name, strlen(name)));
+    api_complain(reply, NOT_FOUND, "there is no gate \"%s\"", text_escape(shown, sizeof(shown), name, strlen(name)));
     return false;
 }
 
@@ -175,11 +175,11 @@ static bool survey(const struct api *a, const struct survey_ask *ask, struct sur
 {
     if (relay_survey(a->relay, ask, SURVEY_PATIENCE_NS, ret) == 0)
         return true;
-    complain(reply, UNAVAILABLE, "memory is out: try again, or ask for fewer with limit");
+    api_complain(reply, UNAVAILABLE, "memory is out: try again, or ask for fewer with limit");
     return false;
 }
 
-static json_t *rows_of(const struct api *a, enum survey_kind kind, const struct survey_answer *found)
+static json_t *api_rows_of(const struct api *a, enum survey_kind kind, const struct survey_answer *found)
 {
     json_t *rows = json_array();
     for (size_t i = 0; i < found->count; i++) {
@@ -201,18 +201,18 @@ static void list(const struct api *a, const struct api_request *q, enum survey_k
     struct survey_ask ask = {.kind = kind};
     struct survey_answer found;
     if (request_parse_list(&r, REQUEST_GATE | REQUEST_NETWORK, &q->args, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     ask.network = r.who;
     ask.rows = r.limit;
     if (!find_gate(a, r.gate, &ask.gate, ret) || !survey(a, &ask, &found, ret))
         return;
-    json_t *rows = rows_of(a, kind, &found);
+    json_t *rows = api_rows_of(a, kind, &found);
     free(found.rows.any);
-    answer(ret, OK,
-           json_pack("{s: o, s: I, s: b}", kind == SURVEY_SOURCES ? "sources" : "connections", rows, "matched",
-                     (json_int_t)found.matched, "complete", found.complete));
+    api_reply_with(ret, OK,
+                   json_pack("{s: o, s: I, s: b}", kind == SURVEY_SOURCES ? "sources" : "connections", rows, "matched",
+                             (json_int_t)found.matched, "complete", found.complete));
 }
 
 static void list_sources(const struct api *a, const struct api_request *q, struct api_reply *ret)
@@ -229,7 +229,7 @@ static void list_gates(const struct api *a, const struct api_request *q, struct 
 {
     char why[REQUEST_WHY_MAX];
     if (request_parse_no_args(&q->args, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     json_t *rows = json_array();
@@ -238,17 +238,17 @@ static void list_gates(const struct api *a, const struct api_request *q, struct 
         relay_gate_snapshot(a->relay, i, &g);
         json_array_append_new(rows, json_of_gate(&g));
     }
-    answer(ret, OK, json_pack("{s: o}", "gates", rows));
+    api_reply_with(ret, OK, json_pack("{s: o}", "gates", rows));
 }
 
-static void kick(const struct api *a, const struct api_request *q, struct api_reply *ret)
+static void api_kick(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX], whom[NETWORK_TEXT_MAX], what[64];
     struct survey_ask ask = {.kind = SURVEY_KICK};
     struct survey_answer found;
     struct request_kick r;
     if (request_parse_no_args(&q->args, why) || request_parse_kick(&r, q->body, q->len, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     ask.network = r.who;
@@ -262,11 +262,12 @@ static void kick(const struct api *a, const struct api_request *q, struct api_re
         network_format(whom, sizeof(whom), &r.who);
     snprintf(what, sizeof(what), "%llu connection%s closed", (unsigned long long)found.matched,
              found.matched == 1 ? "" : "s");
-    note(q, what, whom);
+    api_note(q, what, whom);
     if (!found.matched && found.complete)
-        complain(ret, NOT_FOUND, "%s: there is no such connection", whom);
+        api_complain(ret, NOT_FOUND, "%s: there is no such connection", whom);
     else
-        answer(ret, OK, json_pack("{s: I, s: b}", "closed", (json_int_t)found.matched, "complete", found.complete));
+        api_reply_with(ret, OK,
+                       json_pack("{s: I, s: b}", "closed", (json_int_t)found.matched, "complete", found.complete));
 }
 
 /* ---- reload ---- */
@@ -286,7 +287,7 @@ static void reload(const struct api *a, const struct api_request *q, struct api_
 {
     char why[REQUEST_WHY_MAX], *said = NULL;
     if (request_parse_no_args(&q->args, why) || request_parse_nothing(q->body, q->len, why)) {
-        complain(ret, BAD, "%s", why);
+        api_complain(ret, BAD, "%s", why);
         return;
     }
     enum admin_reloaded r = a->calls->reload(a->calls->context, &said);
@@ -294,16 +295,17 @@ static void reload(const struct api *a, const struct api_request *q, struct api_
     free(said);
     switch (r) {
     case ADMIN_RELOADED:
-        answer(ret, OK, json_pack("{s: b, s: o}", "reloaded", true, "lines", lines));
+        api_reply_with(ret, OK, json_pack("{s: b, s: o}", "reloaded", true, "lines", lines));
         return;
     case ADMIN_RELOAD_REFUSED:
-        answer(ret, CONFLICT, json_pack("{s: s, s: o}", "error", "the configuration in force stays", "lines", lines));
+        api_reply_with(ret, CONFLICT,
+                       json_pack("{s: s, s: o}", "error", "the configuration in force stays", "lines", lines));
         return;
     case ADMIN_RELOAD_LATE:
-        complain(ret, LATE, "the reload takes long and goes on: the log will tell what came of it");
+        api_complain(ret, LATE, "the reload takes long and goes on: the log will tell what came of it");
         break;
     case ADMIN_RELOAD_ENDING:
-        complain(ret, UNAVAILABLE, "nothing is reloaded: Weir is ending, or memory is out");
+        api_complain(ret, UNAVAILABLE, "nothing is reloaded: Weir is ending, or memory is out");
         break;
     }
     json_decref(lines);
@@ -317,9 +319,9 @@ static const struct {
     void (*run)(const struct api *a, const struct api_request *q, struct api_reply *ret);
 } routes[] = {
     {PREFIX "bans", "GET", false, list_bans},       {PREFIX "bans", "PUT", true, set_ban},
-    {PREFIX "bans", "POST", true, set_ban},         {PREFIX "bans", "DELETE", false, lift_ban},
+    {PREFIX "bans", "POST", true, set_ban},         {PREFIX "bans", "DELETE", false, api_lift_ban},
     {PREFIX "sources", "GET", false, list_sources}, {PREFIX "connections", "GET", false, list_connections},
-    {PREFIX "gates", "GET", false, list_gates},     {PREFIX "kick", "POST", true, kick},
+    {PREFIX "gates", "GET", false, list_gates},     {PREFIX "kick", "POST", true, api_kick},
     {PREFIX "reload", "POST", true, reload},
 };
 
@@ -354,5 +356,5 @@ void api_answer(const struct api *a, const struct api_request *q, struct api_rep
             return;
         }
     }
-    complain(ret, NOT_FOUND, "there is no such page");
+    api_complain(ret, NOT_FOUND, "there is no such page");
 }

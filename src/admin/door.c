@@ -38,7 +38,7 @@ void door_take(struct door *d)
     pthread_mutex_unlock(&d->lock);
 }
 
-static void note(struct door *d, const struct addr *from, bool shown, uint64_t now_ns)
+static void door_note(struct door *d, const struct addr *from, bool shown, uint64_t now_ns)
 {
     char who[ADDR_TEXT_MAX];
     LOG_LIMITED(&d->notice, now_ns, LOG_LEVEL_WARN, "admin: %s asked for the API with %s token",
@@ -68,6 +68,6 @@ enum door_says door_ask(struct door *d, const char *header, const struct addr *f
     if (is_right(d, header))
         return DOOR_OPEN;
     atomic_fetch_add(&d->unauthorized, 1);
-    note(d, from, header != NULL, now_ns);
+    door_note(d, from, header != NULL, now_ns);
     return DOOR_WRONG;
 }

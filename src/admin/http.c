@@ -162,7 +162,7 @@ static enum MHD_Result send_response(const struct http *h, struct MHD_Connection
     return sent;
 }
 
-static struct render_view look(struct http *h)
+static struct render_view http_look(struct http *h)
 {
     struct render_view v = {.version = WEIR_VERSION, .gate_count = h->gate_count, .gates = h->gates};
 
@@ -177,7 +177,7 @@ static struct render_view look(struct http *h)
 
 static enum MHD_Result send_metrics(struct http *h, struct MHD_Connection *c)
 {
-    struct render_view v = look(h);
+    struct render_view v = http_look(h);
     struct text_out o;
 
     text_out_init(&o, PAGE_MAX_BYTES);
@@ -187,7 +187,7 @@ static enum MHD_Result send_metrics(struct http *h, struct MHD_Connection *c)
 
 static enum MHD_Result send_health(struct http *h, struct MHD_Connection *c)
 {
-    struct render_view v = look(h);
+    struct render_view v = http_look(h);
     struct text_out o;
 
     text_out_init(&o, PAGE_MAX_BYTES);
@@ -215,7 +215,7 @@ static bool announces_body(struct MHD_Connection *c)
     return (length && strcmp(length, "0") != 0) || MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Transfer-Encoding");
 }
 
-static struct place *place_of(struct MHD_Connection *c)
+static struct place *http_place_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
@@ -260,8 +260,8 @@ static enum MHD_Result send_json(const struct http *h, struct MHD_Connection *c,
     return send_response(h, c, status, r);
 }
 
-static enum MHD_Result refuse(const struct http *h, struct MHD_Connection *c, unsigned status, const char *why,
-                              const char *name, const char *value)
+static enum MHD_Result http_refuse(const struct http *h, struct MHD_Connection *c, unsigned status, const char *why,
+                                   const char *name, const char *value)
 {
     return send_json(h, c, status, json_of_error(why), name, value);
 }
@@ -284,23 +284,23 @@ static enum MHD_Result begin_exchange(struct http *h, struct MHD_Connection *c, 
     enum door_says door = door_ask(h->door, shown, &from, clock_now_ns());
 
     if (door == DOOR_OFF)
-        return refuse(h, c, MHD_HTTP_FORBIDDEN, API_OFF, NULL, NULL);
+        return http_refuse(h, c, MHD_HTTP_FORBIDDEN, API_OFF, NULL, NULL);
     if (door == DOOR_WRONG)
-        return refuse(h, c, MHD_HTTP_UNAUTHORIZED,
-                      shown ? "this is not the token of admin.token_file"
-                            : "a token is missing: send Authorization: Bearer TOKEN",
-                      "WWW-Authenticate", "Bearer realm=\"weir\"");
+        return http_refuse(h, c, MHD_HTTP_UNAUTHORIZED,
+                           shown ? "this is not the token of admin.token_file"
+                                 : "a token is missing: send Authorization: Bearer TOKEN",
+                           "WWW-Authenticate", "Bearer realm=\"weir\"");
     unsigned status = api_check(path, method, &allow, &takes_body);
     if (status == MHD_HTTP_NOT_FOUND)
-        return refuse(h, c, status, "there is no such page; there are /v1/bans, sources, connections, kick, reload",
-                      NULL, NULL);
+        return http_refuse(h, c, status,
+                           "there is no such page; there are /v1/bans, sources, connections, kick, reload", NULL, NULL);
     if (status)
-        return refuse(h, c, status, "this is not done here with this method; the header Allow tells which", "Allow",
-                      allow);
+        return http_refuse(h, c, status, "this is not done here with this method; the header Allow tells which",
+                           "Allow", allow);
     if (takes_body ? announces_too_much(c) : announces_body(c))
-        return refuse(h, c, MHD_HTTP_CONTENT_TOO_LARGE,
-                      takes_body ? "the body is too large: allowed up to 4096 bytes" : "no body is taken here", NULL,
-                      NULL);
+        return http_refuse(h, c, MHD_HTTP_CONTENT_TOO_LARGE,
+                           takes_body ? "the body is too large: allowed up to 4096 bytes" : "no body is taken here",
+                           NULL, NULL);
     struct exchange *e = calloc(1, sizeof(*e));
     if (!e)
         return send_page(h, c, PAGE_NO_MEMORY);
@@ -329,7 +329,8 @@ static enum MHD_Result end_exchange(struct http *h, struct MHD_Connection *c, co
     struct api_reply reply;
 
     if (e->too_large)
-        return refuse(h, c, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large: allowed up to 4096 bytes", NULL, NULL);
+        return http_refuse(h, c, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large: allowed up to 4096 bytes", NULL,
+                           NULL);
     MHD_get_connection_values_n(c, MHD_GET_ARGUMENT_KIND, note_argument, &q.args);
     api_answer(&h->api, &q, &reply);
     return send_json(h, c, reply.status, reply.document, NULL, NULL);
@@ -370,7 +371,7 @@ enum MHD_Result http_answer(void *closure, struct MHD_Connection *c, const char 
         *upload_size = 0; /* none is announced, so none comes */
         return send_path(h, c, url);
     }
-    places_use(&h->places, place_of(c));
+    places_use(&h->places, http_place_of(c));
     if (api_owns(url))
         return begin_exchange(h, c, url, method, request);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)

@@ -16,7 +16,7 @@ json_t *json_of_text(const char *bytes, size_t len)
     return text ? text : json_string(text_escape(escaped, sizeof(escaped), bytes, len));
 }
 
-static json_t *string_of(const char *text)
+static json_t *json_of_string(const char *text)
 {
     return json_of_text(text, strlen(text));
 }
@@ -28,7 +28,7 @@ static json_t *number(uint64_t n)
 
 json_t *json_of_error(const char *why)
 {
-    return json_pack("{s: o}", "error", string_of(why));
+    return json_pack("{s: o}", "error", json_of_string(why));
 }
 
 json_t *json_of_time(uint64_t wall_ns)
@@ -43,7 +43,7 @@ json_t *json_of_time(uint64_t wall_ns)
 }
 
 /* A future time on the wall clock. */
-static json_t *time_of(uint64_t at_ns, const struct json_now *now)
+static json_t *json_of_later(uint64_t at_ns, const struct json_now *now)
 {
     if (at_ns == BAN_FOR_EVER)
         return json_null();
@@ -66,9 +66,9 @@ json_t *json_of_ban(const struct ban *b, const struct json_now *now)
     json_t *left = banned && !for_ever ? number((b->until_ns - now->now_ns + NS_PER_S - 1) / NS_PER_S) : json_null();
     const char *reason = b->reason < BAN_REASON_COUNT ? ban_reason_label((enum ban_reason)b->reason) : "unknown";
     return json_pack("{s: o, s: b, s: s, s: i, s: o, s: o, s: o, s: b}", "network",
-                     string_of(network_format(who, sizeof(who), &b->who)), "banned", banned, "reason", reason, "level",
-                     (int)b->level, "since", past_of(b->since_ns, now), "until",
-                     banned ? time_of(b->until_ns, now) : json_null(), "seconds_left", left, "forever",
+                     json_of_string(network_format(who, sizeof(who), &b->who)), "banned", banned, "reason", reason,
+                     "level", (int)b->level, "since", past_of(b->since_ns, now), "until",
+                     banned ? json_of_later(b->until_ns, now) : json_null(), "seconds_left", left, "forever",
                      banned && for_ever);
 }
 
@@ -101,9 +101,9 @@ static json_t *hold_of(const struct connection_row *c)
 json_t *json_of_connection(const struct connection_row *c, const char *gate)
 {
     char peer[ADDR_TEXT_MAX];
-    json_t *socket = c->socket == SOCKET_AUTO ? json_null() : string_of(socket_type_name(c->socket));
+    json_t *socket = c->socket == SOCKET_AUTO ? json_null() : json_of_string(socket_type_name(c->socket));
     return json_pack("{s: o, s: o, s: o, s: s, s: o, s: b, s: b, s: o, s: o, s: o, s: o}", "id", number(c->id), "gate",
-                     string_of(gate), "peer", string_of(addr_format(peer, sizeof(peer), &c->addr)), "state",
+                     json_of_string(gate), "peer", json_of_string(addr_format(peer, sizeof(peer), &c->addr)), "state",
                      state_word(c->state), "socket", socket, "paused", c->paused, "blocked", c->blocked, "hold",
                      hold_of(c), "age_seconds", seconds(c->age_ns), "idle_seconds", seconds(c->idle_ns), "traffic",
                      sums(&c->sums));
@@ -111,10 +111,10 @@ json_t *json_of_connection(const struct connection_row *c, const char *gate)
 
 json_t *json_of_source(const struct source_row *s, const char *gate, bool banned)
 {
-    return json_pack("{s: o, s: o, s: o, s: o, s: o, s: b, s: b, s: b, s: o}", "source", string_of(s->text), "gate",
-                     string_of(gate), "connections", number(s->connections), "paused", number(s->paused), "strikes",
-                     number(s->strikes), "banned", banned, "probation", s->probation, "exempt", s->exempt, "traffic",
-                     sums(&s->sums));
+    return json_pack("{s: o, s: o, s: o, s: o, s: o, s: b, s: b, s: b, s: o}", "source", json_of_string(s->text),
+                     "gate", json_of_string(gate), "connections", number(s->connections), "paused", number(s->paused),
+                     "strikes", number(s->strikes), "banned", banned, "probation", s->probation, "exempt", s->exempt,
+                     "traffic", sums(&s->sums));
 }
 
 static const char *counter_word(enum taken_state s)
@@ -132,8 +132,8 @@ static json_t *limiter_of(const struct gate_snapshot *g)
     return json_pack("{s: s, s: s, s: o, s: s, s: s, s: o, s: o, s: o, s: o, s: o, s: o, s: o}", "state",
                      g->limiter_off ? "off" : limit_state_word(r->state), "proof",
                      g->limiter_off && !r->in_line ? "none" : hold_proof_word(r->proof), "why_not",
-                     why_not ? string_of(why_not) : json_null(), "counter", counter_word(r->counter), "plain", plain,
-                     "established", number(r->established), "strangers", number(r->connections - r->established),
+                     why_not ? json_of_string(why_not) : json_null(), "counter", counter_word(r->counter), "plain",
+                     plain, "established", number(r->established), "strangers", number(r->connections - r->established),
                      "in_line", number(r->in_line), "held", number(r->waiting), "held_seconds",
                      r->in_line ? seconds(g->held_ns) : json_null(), "window",
                      number(r->proof == PROOF_COUNTER ? r->untaken_window
@@ -144,9 +144,9 @@ static json_t *limiter_of(const struct gate_snapshot *g)
 
 json_t *json_of_gate(const struct gate_snapshot *g)
 {
-    return json_pack("{s: o, s: o, s: o, s: b, s: o, s: o}", "gate", string_of(g->name), "listen", string_of(g->listen),
-                     "forward", string_of(g->forward), "up", g->upstream_up, "connections", number(g->cells[CELL_OPEN]),
-                     "limiter", limiter_of(g));
+    return json_pack("{s: o, s: o, s: o, s: b, s: o, s: o}", "gate", json_of_string(g->name), "listen",
+                     json_of_string(g->listen), "forward", json_of_string(g->forward), "up", g->upstream_up,
+                     "connections", number(g->cells[CELL_OPEN]), "limiter", limiter_of(g));
 }
 
 static int write_part(const char *bytes, size_t len, void *o)

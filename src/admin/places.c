@@ -9,7 +9,7 @@ void places_init(struct places *p)
     *p = (struct places){0};
 }
 
-static bool is_crowded(const struct places *p)
+static bool places_are_crowded(const struct places *p)
 {
     unsigned staying = 0;
 
@@ -36,7 +36,7 @@ static void evict_idlest(struct places *p)
 
 struct place *places_enter(struct places *p, int fd)
 {
-    if (is_crowded(p))
+    if (places_are_crowded(p))
         evict_idlest(p);
     for (size_t i = 0; i < PLACES; i++) {
         struct place *at = &p->place[i];

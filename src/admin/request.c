@@ -13,9 +13,9 @@
 
 #define SEEN_MAX 64u
 
-static int refuse(char why[static REQUEST_WHY_MAX], const char *fmt, ...) PRINTF(2, 3);
+static int request_refuse(char why[static REQUEST_WHY_MAX], const char *fmt, ...) PRINTF(2, 3);
 
-static int refuse(char why[static REQUEST_WHY_MAX], const char *fmt, ...)
+static int request_refuse(char why[static REQUEST_WHY_MAX], const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -39,10 +39,10 @@ static int parse_network(struct network *ret, const char *text, size_t len, char
     struct network n;
     int r = strlen(text) == len ? network_parse(&n, text, &reason) : -EINVAL;
     if (r == -EDOM)
-        return refuse(why, "network is not one: \"%s\" (%s; the network is %s)", seen(shown, text, len), reason,
-                      network_format(meant, sizeof(meant), &n));
+        return request_refuse(why, "network is not one: \"%s\" (%s; the network is %s)", seen(shown, text, len), reason,
+                              network_format(meant, sizeof(meant), &n));
     if (r)
-        return refuse(why, "network is not one: \"%s\" (%s)", seen(shown, text, len), reason);
+        return request_refuse(why, "network is not one: \"%s\" (%s)", seen(shown, text, len), reason);
     *ret = n;
     return 0;
 }
@@ -56,10 +56,11 @@ static int parse_for(uint64_t *ret_ns, const char *text, size_t len, char why[st
         return 0;
     }
     if (strlen(text) != len || units_parse_duration(text, &ns))
-        return refuse(why, "for is not a duration: \"%s\", allowed 1s to 365d, such as 10m, or forever",
-                      seen(shown, text, len));
+        return request_refuse(why, "for is not a duration: \"%s\", allowed 1s to 365d, such as 10m, or forever",
+                              seen(shown, text, len));
     if (ns < REQUEST_FOR_MIN_NS || ns > REQUEST_FOR_MAX_NS)
-        return refuse(why, "for is out of its range: \"%s\", allowed 1s to 365d, or forever", seen(shown, text, len));
+        return request_refuse(why, "for is out of its range: \"%s\", allowed 1s to 365d, or forever",
+                              seen(shown, text, len));
     *ret_ns = ns;
     return 0;
 }
@@ -69,8 +70,8 @@ static int parse_gate(char ret[static CONFIG_NAME_MAX + 1], const char *text, si
 {
     char shown[SEEN_MAX];
     if (len == 0 || len > CONFIG_NAME_MAX || strlen(text) != len)
-        return refuse(why, "gate is not a name of a gate: \"%s\", allowed 1 to %d characters", seen(shown, text, len),
-                      CONFIG_NAME_MAX);
+        return request_refuse(why, "gate is not a name of a gate: \"%s\", allowed 1 to %d characters",
+                              seen(shown, text, len), CONFIG_NAME_MAX);
     memcpy(ret, text, len + 1);
     return 0;
 }
@@ -81,8 +82,8 @@ static int parse_number(uint64_t *ret, const char *name, const char *text, size_
     char shown[SEEN_MAX];
     uint64_t n;
     if (strlen(text) != len || units_parse_count(text, &n) || n < min || n > max)
-        return refuse(why, "%s is out of its range: \"%s\", allowed %llu to %llu", name, seen(shown, text, len),
-                      (unsigned long long)min, (unsigned long long)max);
+        return request_refuse(why, "%s is out of its range: \"%s\", allowed %llu to %llu", name, seen(shown, text, len),
+                              (unsigned long long)min, (unsigned long long)max);
     *ret = n;
     return 0;
 }
@@ -92,7 +93,7 @@ static int parse_bool(bool *ret, const char *name, const char *text, size_t len,
     char shown[SEEN_MAX];
     bool yes = strcmp(text, "true") == 0;
     if (strlen(text) != len || (!yes && strcmp(text, "false") != 0))
-        return refuse(why, "%s is neither true nor false: \"%s\"", name, seen(shown, text, len));
+        return request_refuse(why, "%s is neither true nor false: \"%s\"", name, seen(shown, text, len));
     *ret = yes;
     return 0;
 }
@@ -100,7 +101,7 @@ static int parse_bool(bool *ret, const char *name, const char *text, size_t len,
 /* ---- bodies ---- */
 
 /* The nesting depth of the brackets, as far as the parser would descend; it recurses for each level. */
-static unsigned depth_of(const char *body, size_t len)
+static unsigned request_depth_of(const char *body, size_t len)
 {
     unsigned depth = 0, most = 0;
     bool quoted = false;
@@ -124,21 +125,21 @@ static json_t *parse_object(const char *body, size_t len, char why[static REQUES
     char shown[SEEN_MAX];
     json_error_t error;
     if (len > REQUEST_BODY_MAX) {
-        refuse(why, "the body is too large: %zu bytes, allowed %u", len, REQUEST_BODY_MAX);
+        request_refuse(why, "the body is too large: %zu bytes, allowed %u", len, REQUEST_BODY_MAX);
         return NULL;
     }
-    if (depth_of(body, len) > REQUEST_DEPTH_MAX) {
-        refuse(why, "the body is nested too deep: allowed one object without others inside");
+    if (request_depth_of(body, len) > REQUEST_DEPTH_MAX) {
+        request_refuse(why, "the body is nested too deep: allowed one object without others inside");
         return NULL;
     }
     json_t *o = json_loadb(body, len, JSON_REJECT_DUPLICATES, &error);
     if (o && json_is_object(o))
         return o;
     if (o)
-        refuse(why, "the body is not an object: allowed {\"name\": \"value\", ...}");
+        request_refuse(why, "the body is not an object: allowed {\"name\": \"value\", ...}");
     else
-        refuse(why, "the body is not JSON: line %d, column %d: %s", error.line, error.column,
-               seen(shown, error.text, strlen(error.text)));
+        request_refuse(why, "the body is not JSON: line %d, column %d: %s", error.line, error.column,
+                       seen(shown, error.text, strlen(error.text)));
     json_decref(o);
     return NULL;
 }
@@ -146,13 +147,13 @@ static json_t *parse_object(const char *body, size_t len, char why[static REQUES
 static int refuse_member(const char *name, const char *allowed, char why[static REQUEST_WHY_MAX])
 {
     char shown[SEEN_MAX];
-    return refuse(why, "a member is not known: \"%s\", allowed %s", seen(shown, name, strlen(name)), allowed);
+    return request_refuse(why, "a member is not known: \"%s\", allowed %s", seen(shown, name, strlen(name)), allowed);
 }
 
-static const char *string_of(const char *name, json_t *value, char why[static REQUEST_WHY_MAX])
+static const char *request_string_of(const char *name, json_t *value, char why[static REQUEST_WHY_MAX])
 {
     if (!json_is_string(value))
-        (void)refuse(why, "%s is not a string", name);
+        (void)request_refuse(why, "%s is not a string", name);
     return json_string_value(value);
 }
 
@@ -161,7 +162,7 @@ static int read_ban_member(struct request_ban *ret, const char *name, json_t *va
     bool is_network = strcmp(name, "network") == 0;
     if (!is_network && strcmp(name, "for") != 0)
         return refuse_member(name, "network, for", why);
-    const char *text = string_of(name, value, why);
+    const char *text = request_string_of(name, value, why);
     if (!text)
         return -EINVAL;
     size_t len = json_string_length(value);
@@ -180,8 +181,8 @@ int request_parse_ban(struct request_ban *ret, const char *body, size_t len, cha
     if (error)
         return error;
     if (r.who.kind == ADDR_NONE)
-        return refuse(why, "network is missing: allowed an address such as 192.0.2.1, or a network such as "
-                           "192.0.2.0/24");
+        return request_refuse(why, "network is missing: allowed an address such as 192.0.2.1, or a network such as "
+                                   "192.0.2.0/24");
     *ret = r;
     return 0;
 }
@@ -190,14 +191,15 @@ static int read_kick_member(struct request_kick *ret, const char *name, json_t *
 {
     if (strcmp(name, "connection") == 0) {
         if (!json_is_integer(value) || json_integer_value(value) < 1)
-            return refuse(why, "connection is not the number of one: allowed 1 and more, as /v1/connections tells");
+            return request_refuse(why,
+                                  "connection is not the number of one: allowed 1 and more, as /v1/connections tells");
         ret->id = (uint64_t)json_integer_value(value);
         return 0;
     }
     bool is_network = strcmp(name, "network") == 0;
     if (!is_network && strcmp(name, "gate") != 0)
         return refuse_member(name, "network, connection, gate", why);
-    const char *text = string_of(name, value, why);
+    const char *text = request_string_of(name, value, why);
     if (!text)
         return -EINVAL;
     size_t len = json_string_length(value);
@@ -216,8 +218,8 @@ int request_parse_kick(struct request_kick *ret, const char *body, size_t len, c
     if (error)
         return error;
     if ((r.who.kind == ADDR_NONE) == (r.id == 0))
-        return refuse(why, "%s: allowed either a network or the number of a connection",
-                      r.id ? "network and connection are both given" : "network or connection is missing");
+        return request_refuse(why, "%s: allowed either a network or the number of a connection",
+                              r.id ? "network and connection are both given" : "network or connection is missing");
     *ret = r;
     return 0;
 }
@@ -227,7 +229,7 @@ int request_parse_nothing(const char *body, size_t len, char why[static REQUEST_
     if (len == 0)
         return 0;
     json_t *o = parse_object(body, len, why);
-    int error = !o ? -EINVAL : json_object_size(o) ? refuse(why, "the body has members: allowed none") : 0;
+    int error = !o ? -EINVAL : json_object_size(o) ? request_refuse(why, "the body has members: allowed none") : 0;
     json_decref(o);
     return error;
 }
@@ -235,7 +237,7 @@ int request_parse_nothing(const char *body, size_t len, char why[static REQUEST_
 /* ---- queries ---- */
 
 /* The argument of this name, or NULL. */
-static const struct request_arg *find(const struct request_args *args, const char *name)
+static const struct request_arg *request_find(const struct request_args *args, const char *name)
 {
     for (size_t i = 0; i < args->count && i < REQUEST_ARGS_MAX; i++)
         if (args->at[i].name_len == strlen(name) && memcmp(args->at[i].name, name, args->at[i].name_len) == 0)
@@ -244,26 +246,27 @@ static const struct request_arg *find(const struct request_args *args, const cha
 }
 
 /* Refuses a name that is not in `names` (ended by NULL), and a name given twice. */
-static int check_names(const struct request_args *args, const char *const *names, char why[static REQUEST_WHY_MAX])
+static int request_check_names(const struct request_args *args, const char *const *names,
+                               char why[static REQUEST_WHY_MAX])
 {
     char shown[SEEN_MAX], allowed[96] = "";
     size_t known = 0, len = 0;
     for (const char *const *name = names; *name; name++)
         len += (size_t)snprintf(allowed + len, sizeof(allowed) - len, "%s%s", len ? ", " : "", *name);
     if (args->count > REQUEST_ARGS_MAX)
-        return refuse(why, "too many arguments: allowed %s", len ? allowed : "none");
+        return request_refuse(why, "too many arguments: allowed %s", len ? allowed : "none");
     for (size_t i = 0; i < args->count; i++) {
         const struct request_arg *a = &args->at[i];
         for (const char *const *name = names; *name; name++)
             known += strlen(*name) == a->name_len && memcmp(*name, a->name, a->name_len) == 0;
         if (known <= i)
-            return refuse(why, "an argument is not known: \"%s\", allowed %s", seen(shown, a->name, a->name_len),
-                          len ? allowed : "none");
+            return request_refuse(why, "an argument is not known: \"%s\", allowed %s",
+                                  seen(shown, a->name, a->name_len), len ? allowed : "none");
         for (size_t j = 0; j < i; j++)
             if (args->at[j].name_len == a->name_len && memcmp(args->at[j].name, a->name, a->name_len) == 0)
-                return refuse(why, "an argument is given twice: \"%s\"", seen(shown, a->name, a->name_len));
+                return request_refuse(why, "an argument is given twice: \"%s\"", seen(shown, a->name, a->name_len));
         if (!a->value)
-            return refuse(why, "an argument has no value: \"%s\"", seen(shown, a->name, a->name_len));
+            return request_refuse(why, "an argument has no value: \"%s\"", seen(shown, a->name, a->name_len));
     }
     return 0;
 }
@@ -271,18 +274,18 @@ static int check_names(const struct request_args *args, const char *const *names
 int request_parse_no_args(const struct request_args *args, char why[static REQUEST_WHY_MAX])
 {
     static const char *const none[] = {NULL};
-    return check_names(args, none, why);
+    return request_check_names(args, none, why);
 }
 
 int request_parse_unban(struct network *ret, const struct request_args *args, char why[static REQUEST_WHY_MAX])
 {
     static const char *const names[] = {"network", NULL};
-    int error = check_names(args, names, why);
-    const struct request_arg *network = find(args, "network");
+    int error = request_check_names(args, names, why);
+    const struct request_arg *network = request_find(args, "network");
     if (error)
         return error;
     if (!network)
-        return refuse(why, "network is missing: allowed exactly what was banned, as /v1/bans tells");
+        return request_refuse(why, "network is missing: allowed exactly what was banned, as /v1/bans tells");
     return parse_network(ret, network->value, network->value_len, why);
 }
 
@@ -290,16 +293,17 @@ static int read_list_args(struct request_list *r, const struct request_args *arg
 {
     const struct request_arg *a;
     uint64_t limit = r->limit, cursor = 0;
-    if ((a = find(args, "limit")) &&
+    if ((a = request_find(args, "limit")) &&
         parse_number(&limit, "limit", a->value, a->value_len, REQUEST_ROWS_MIN, REQUEST_ROWS_MAX, why))
         return -EINVAL;
-    if ((a = find(args, "cursor")) && parse_number(&cursor, "cursor", a->value, a->value_len, 0, UINT32_MAX, why))
+    if ((a = request_find(args, "cursor")) &&
+        parse_number(&cursor, "cursor", a->value, a->value_len, 0, UINT32_MAX, why))
         return -EINVAL;
-    if ((a = find(args, "gate")) && parse_gate(r->gate, a->value, a->value_len, why))
+    if ((a = request_find(args, "gate")) && parse_gate(r->gate, a->value, a->value_len, why))
         return -EINVAL;
-    if ((a = find(args, "network")) && parse_network(&r->who, a->value, a->value_len, why))
+    if ((a = request_find(args, "network")) && parse_network(&r->who, a->value, a->value_len, why))
         return -EINVAL;
-    if ((a = find(args, "history")) && parse_bool(&r->history, "history", a->value, a->value_len, why))
+    if ((a = request_find(args, "history")) && parse_bool(&r->history, "history", a->value, a->value_len, why))
         return -EINVAL;
     r->limit = (size_t)limit;
     r->cursor = (size_t)cursor;
@@ -316,7 +320,7 @@ int request_parse_list(struct request_list *ret, unsigned allowed, const struct 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (allowed & 1u << i)
             names[n++] = all[i];
-    if (check_names(args, names, why) || read_list_args(&r, args, why))
+    if (request_check_names(args, names, why) || read_list_args(&r, args, why))
         return -EINVAL;
     *ret = r;
     return 0;

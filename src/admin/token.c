@@ -25,7 +25,7 @@ bool token_is_fit(const char *text, size_t len)
 
 /* Not NUL-terminated. Reads as much as a token and its line end can be, and one byte more. Returns the length or
  * -errno. */
-static ssize_t read_bytes(int fd, char *bytes, size_t room)
+static ssize_t token_read_bytes(int fd, char *bytes, size_t room)
 {
     size_t len = 0;
     while (len < room) {
@@ -87,7 +87,7 @@ int token_read(const char *path, char ret[static TOKEN_TEXT_MAX], char why[stati
         return -EINVAL;
     }
     int error = refuse_mode(fd, path, why);
-    ssize_t len = error ? 0 : read_bytes(fd, bytes, sizeof(bytes));
+    ssize_t len = error ? 0 : token_read_bytes(fd, bytes, sizeof(bytes));
     close(fd);
     if (error)
         return error;

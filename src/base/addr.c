@@ -121,7 +121,7 @@ char *addr_format(char *dst, size_t size, const struct addr *a)
     return dst;
 }
 
-static int refuse(const char **ret_why, const char *why)
+static int addr_refuse(const char **ret_why, const char *why)
 {
     if (ret_why)
         *ret_why = why;
@@ -134,11 +134,11 @@ static int parse_ipc(struct endpoint *ret, const char *path, const char **ret_wh
     size_t len = strlen(path);
     bool abstract = path[0] == '@';
     if (len == 0 || (abstract && len == 1))
-        return refuse(ret_why, "a path is missing after ipc://");
+        return addr_refuse(ret_why, "a path is missing after ipc://");
     if (strcmp(path, "*") == 0)
-        return refuse(ret_why, "ipc://* is not supported: name the path");
+        return addr_refuse(ret_why, "ipc://* is not supported: name the path");
     if (len >= sizeof(e.un.sun_path))
-        return refuse(ret_why, "the path is longer than 107 characters, the limit of Unix sockets");
+        return addr_refuse(ret_why, "the path is longer than 107 characters, the limit of Unix sockets");
     memcpy(e.un.sun_path, path, len);
     if (abstract)
         e.un.sun_path[0] = '\0';
@@ -213,38 +213,38 @@ static bool find_interface(struct endpoint *ret, const char *name)
     return found != NULL;
 }
 
-static int parse_host(struct endpoint *ret, const char *host, bool to_bind, const char **ret_why)
+static int addr_parse_host(struct endpoint *ret, const char *host, bool to_bind, const char **ret_why)
 {
     if (strcmp(host, "*") == 0) {
         if (!to_bind)
-            return refuse(ret_why, "\"*\" is no address to connect to");
+            return addr_refuse(ret_why, "\"*\" is no address to connect to");
         *ret = (struct endpoint){.kind = ENDPOINT_TCP, .len = sizeof(ret->v6)};
         ret->v6.sin6_family = AF_INET6;
         return 0;
     }
     if (!is_name(host))
-        return refuse(ret_why, "the host must be an IPv4 address, an IPv6 address in brackets, or a name");
+        return addr_refuse(ret_why, "the host must be an IPv4 address, an IPv6 address in brackets, or a name");
     if (looks_numeric(host)) {
         if (resolve(ret, host, AF_INET, AI_NUMERICHOST) == 0 && inet_pton(AF_INET, host, &(struct in_addr){0}) == 1)
             return 0;
-        return refuse(ret_why, "not a valid IPv4 address");
+        return addr_refuse(ret_why, "not a valid IPv4 address");
     }
     if (to_bind && find_interface(ret, host))
         return 0;
     /* IPv4 first, as libzmq does by default: the application most likely listens there. */
     if (resolve(ret, host, AF_INET, 0) == 0 || resolve(ret, host, AF_INET6, 0) == 0)
         return 0;
-    return refuse(ret_why, "no address is known for this host name");
+    return addr_refuse(ret_why, "no address is known for this host name");
 }
 
 static int parse_bracketed(struct endpoint *ret, char *host, const char **ret_why)
 {
     size_t len = strlen(host);
     if (len < 2 || host[len - 1] != ']')
-        return refuse(ret_why, "an IPv6 address is written in brackets: tcp://[::1]:5555");
+        return addr_refuse(ret_why, "an IPv6 address is written in brackets: tcp://[::1]:5555");
     host[len - 1] = '\0';
     if (resolve(ret, host + 1, AF_INET6, AI_NUMERICHOST) < 0)
-        return refuse(ret_why, "not a valid IPv6 address");
+        return addr_refuse(ret_why, "not a valid IPv6 address");
     return 0;
 }
 
@@ -255,18 +255,18 @@ static int parse_tcp(struct endpoint *ret, const char *text, bool to_bind, const
     uint16_t port;
     const char *colon = strrchr(text, ':');
     if (!colon || strchr(colon, ']'))
-        return refuse(ret_why, "a port is missing: tcp://HOST:PORT");
+        return addr_refuse(ret_why, "a port is missing: tcp://HOST:PORT");
     if (!parse_port(colon + 1, to_bind, &port))
-        return refuse(ret_why, to_bind ? "the port must be a number from 1 to 65535, or * for any free one"
-                                       : "the port must be a number from 1 to 65535");
+        return addr_refuse(ret_why, to_bind ? "the port must be a number from 1 to 65535, or * for any free one"
+                                            : "the port must be a number from 1 to 65535");
     size_t len = (size_t)(colon - text);
     if (len == 0)
-        return refuse(ret_why, "a host is missing: tcp://HOST:PORT");
+        return addr_refuse(ret_why, "a host is missing: tcp://HOST:PORT");
     if (len >= sizeof(host))
-        return refuse(ret_why, "the host name is too long");
+        return addr_refuse(ret_why, "the host name is too long");
     memcpy(host, text, len);
     host[len] = '\0';
-    int r = host[0] == '[' ? parse_bracketed(&e, host, ret_why) : parse_host(&e, host, to_bind, ret_why);
+    int r = host[0] == '[' ? parse_bracketed(&e, host, ret_why) : addr_parse_host(&e, host, to_bind, ret_why);
     if (r < 0)
         return r;
     if (e.sa.sa_family == AF_INET)
@@ -283,7 +283,7 @@ int endpoint_parse(struct endpoint *ret, const char *text, bool to_bind, const c
         return parse_tcp(ret, text + 6, to_bind, ret_why);
     if (strncmp(text, "ipc://", 6) == 0)
         return parse_ipc(ret, text + 6, ret_why);
-    return refuse(ret_why, "an endpoint begins with tcp:// or ipc://");
+    return addr_refuse(ret_why, "an endpoint begins with tcp:// or ipc://");
 }
 
 static char *format_ipc(char *dst, size_t size, const struct endpoint *e)

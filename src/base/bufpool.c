@@ -42,7 +42,7 @@ static uint8_t *take_idle(struct bufpool *p, unsigned class)
     return data;
 }
 
-static void give_back(struct bufpool *p, uint8_t *data, uint32_t cap)
+static void bufpool_give_back(struct bufpool *p, uint8_t *data, uint32_t cap)
 {
     free(data);
     account_release(p->account, cap);
@@ -55,7 +55,7 @@ void bufpool_trim(struct bufpool *p)
     for (unsigned class = 0; class < BUFPOOL_CLASSES; class ++) {
         uint8_t *data;
         while ((data = take_idle(p, class)))
-            give_back(p, data, BUFPOOL_MIN_BYTES << class);
+            bufpool_give_back(p, data, BUFPOOL_MIN_BYTES << class);
     }
 }
 
@@ -112,7 +112,7 @@ void bufpool_put(struct bufpool *p, uint8_t *data, uint32_t cap)
     if (!data)
         return;
     if (!may_keep(p, cap)) {
-        give_back(p, data, cap);
+        bufpool_give_back(p, data, cap);
         return;
     }
     unsigned class = class_of(cap);

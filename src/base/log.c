@@ -96,7 +96,7 @@ size_t log_format(char line[static LOG_LINE_MAX], const char *fmt, ...)
     return len;
 }
 
-static void write_line(const char *line, size_t len)
+static void log_write_line(const char *line, size_t len)
 {
     struct log_sink *to = atomic_load_explicit(&sink, memory_order_acquire);
     if (to) {
@@ -115,7 +115,7 @@ static void write_composed(const char *end, const char *fmt, va_list ap)
     char line[LOG_LINE_MAX];
     int saved = errno;
     size_t len = compose(line, saved, end, fmt, ap);
-    write_line(line, len);
+    log_write_line(line, len);
     errno = saved;
 }
 

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int refuse(const char **ret_why, const char *why)
+static int network_refuse(const char **ret_why, const char *why)
 {
     if (ret_why)
         *ret_why = why;
@@ -68,14 +68,14 @@ static int parse_uid(struct network *ret, const char *text, const char **ret_why
     uint64_t uid;
     struct addr a;
     if (units_parse_count(text, &uid) || uid > UINT32_MAX)
-        return refuse(ret_why, "a user id is a number, as in uid:1000");
+        return network_refuse(ret_why, "a user id is a number, as in uid:1000");
     addr_from_uid(&a, (uint32_t)uid);
     *ret = network_of(&a, 32);
     return 0;
 }
 
 /* The text before the slash, as an address. */
-static bool parse_host(struct network *n, const char *text, size_t len)
+static bool network_parse_host(struct network *n, const char *text, size_t len)
 {
     char host[INET6_ADDRSTRLEN];
     if (len == 0 || len >= sizeof(host))
@@ -96,21 +96,21 @@ int network_parse(struct network *ret, const char *text, const char **ret_why)
     uint64_t bits;
     if (strncmp(text, "uid:", 4) == 0)
         return parse_uid(ret, text + 4, ret_why);
-    if (!parse_host(&n, text, host_len))
-        return refuse(ret_why, "an address is written 192.0.2.0, 2001:db8:: or uid:1000");
+    if (!network_parse_host(&n, text, host_len))
+        return network_refuse(ret_why, "an address is written 192.0.2.0, 2001:db8:: or uid:1000");
     bits = network_bits_max(n.kind);
     if (text[host_len] && (units_parse_count(text + host_len + 1, &bits) || bits > network_bits_max(n.kind)))
-        return refuse(ret_why, n.kind == ADDR_V4 ? "the prefix of an IPv4 network is a number from 0 to 32"
-                                                 : "the prefix of an IPv6 network is a number from 0 to 128");
+        return network_refuse(ret_why, n.kind == ADDR_V4 ? "the prefix of an IPv4 network is a number from 0 to 32"
+                                                         : "the prefix of an IPv6 network is a number from 0 to 128");
     /* Accepted connections of such addresses are IPv4's. */
     if (n.kind == ADDR_V6 && memcmp(n.bytes, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12) == 0)
-        return refuse(ret_why, "an IPv4 network is written in the way of IPv4");
+        return network_refuse(ret_why, "an IPv4 network is written in the way of IPv4");
     n.bits = (uint8_t)bits;
     bool were_set = clear_rest(n.bytes, n.bits);
     *ret = n;
     if (!were_set)
         return 0;
-    (void)refuse(ret_why, "bits are set behind the prefix");
+    (void)network_refuse(ret_why, "bits are set behind the prefix");
     return -EDOM;
 }
 

@@ -16,7 +16,7 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c <= 0x7e && c != '\\' && c != '"' && c != '\'';
 }
 
-static size_t put_byte(char *dst, uint8_t c)
+static size_t text_put_byte(char *dst, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef";
     if (is_plain(c)) {
@@ -31,7 +31,7 @@ static size_t put_byte(char *dst, uint8_t c)
 }
 
 /* The bytes that escape to at most `room` characters; *ret_used: those characters. */
-static size_t fit(const uint8_t *bytes, size_t len, size_t room, size_t *ret_used)
+static size_t text_fit(const uint8_t *bytes, size_t len, size_t room, size_t *ret_used)
 {
     size_t i = 0, used = 0;
     for (; i < len; i++) {
@@ -47,13 +47,13 @@ static size_t fit(const uint8_t *bytes, size_t len, size_t room, size_t *ret_use
 char *text_escape(char *dst, size_t size, const void *bytes, size_t len)
 {
     size_t used;
-    size_t whole = fit(bytes, len, size - 1, &used);
+    size_t whole = text_fit(bytes, len, size - 1, &used);
     bool cut = whole < len;
     if (cut)
-        whole = fit(bytes, len, size - 1 - ELLIPSIS_LEN, &used);
+        whole = text_fit(bytes, len, size - 1 - ELLIPSIS_LEN, &used);
     size_t at = 0;
     for (size_t i = 0; i < whole; i++)
-        at += put_byte(dst + at, ((const uint8_t *)bytes)[i]);
+        at += text_put_byte(dst + at, ((const uint8_t *)bytes)[i]);
     snprintf(dst + at, size - at, "%s", cut ? ELLIPSIS : "");
     return dst;
 }

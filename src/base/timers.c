@@ -37,14 +37,14 @@ void timer_init(struct timer *t)
 }
 
 /* The first tick that does not come before the deadline: rounding up is what keeps a timer from firing early. */
-static uint64_t tick_of(uint64_t expires_ns)
+static uint64_t timers_tick_of(uint64_t expires_ns)
 {
     return expires_ns / NS_PER_MS + (expires_ns % NS_PER_MS != 0);
 }
 
 static void place(struct timers *w, struct timer *t)
 {
-    uint64_t tick = tick_of(t->expires_ns);
+    uint64_t tick = timers_tick_of(t->expires_ns);
     if (tick <= w->tick) {
         list_push(&w->due, &t->node);
         return;
@@ -120,7 +120,7 @@ static void forget_passed(struct timers *w, const struct position *p)
 }
 
 /* Moves to the first occupied slot and spreads it out over the levels below; false when it lies after `now_tick`. */
-static bool advance(struct timers *w, uint64_t now_tick)
+static bool timers_advance(struct timers *w, uint64_t now_tick)
 {
     struct position p;
     drop_empty(w);
@@ -142,7 +142,7 @@ static bool advance(struct timers *w, uint64_t now_tick)
 
 struct timer *timers_pop(struct timers *w, uint64_t now_ns)
 {
-    while (list_empty(&w->due) && advance(w, now_ns / NS_PER_MS))
+    while (list_empty(&w->due) && timers_advance(w, now_ns / NS_PER_MS))
         ;
     struct list *node = list_pop(&w->due);
     if (!node)

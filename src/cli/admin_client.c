@@ -16,9 +16,9 @@
 
 #define READ_FIRST 16384u
 
-static int fail(char why[static ADMIN_CLIENT_WHY_MAX], const char *fmt, ...) PRINTF(2, 3);
+static int admin_client_fail(char why[static ADMIN_CLIENT_WHY_MAX], const char *fmt, ...) PRINTF(2, 3);
 
-static int fail(char why[static ADMIN_CLIENT_WHY_MAX], const char *fmt, ...)
+static int admin_client_fail(char why[static ADMIN_CLIENT_WHY_MAX], const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -30,7 +30,7 @@ static int fail(char why[static ADMIN_CLIENT_WHY_MAX], const char *fmt, ...)
 /* ---- the socket ---- */
 
 /* 0 when ready, or -errno. */
-static int wait_for(int fd, short events, uint64_t until_ns)
+static int admin_client_wait_for(int fd, short events, uint64_t until_ns)
 {
     for (;;) {
         uint64_t now_ns = clock_now_ns();
@@ -55,7 +55,7 @@ static int dial(const struct endpoint *to, uint64_t until_ns)
         return -errno;
     if (connect(fd, &to->sa, to->len) == 0)
         return fd;
-    error = errno == EINPROGRESS ? -wait_for(fd, POLLOUT, until_ns) : errno;
+    error = errno == EINPROGRESS ? -admin_client_wait_for(fd, POLLOUT, until_ns) : errno;
     if (!error && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
         error = errno;
     if (!error)
@@ -67,7 +67,7 @@ static int dial(const struct endpoint *to, uint64_t until_ns)
 static int send_all(int fd, const char *bytes, size_t len, uint64_t until_ns)
 {
     while (len > 0) {
-        int error = wait_for(fd, POLLOUT, until_ns);
+        int error = admin_client_wait_for(fd, POLLOUT, until_ns);
         ssize_t n = error ? -1 : send(fd, bytes, len, MSG_NOSIGNAL);
         if (error)
             return error;
@@ -84,7 +84,7 @@ struct bytes_read {
     size_t len, room;
 };
 
-static int grow(struct bytes_read *b)
+static int admin_client_grow(struct bytes_read *b)
 {
     size_t room = b->room ? 2 * b->room : READ_FIRST;
     if (room > 2 * ADMIN_CLIENT_MOST)
@@ -98,12 +98,12 @@ static int grow(struct bytes_read *b)
 }
 
 /* Everything until the other side closes. */
-static int read_all(int fd, struct bytes_read *b, uint64_t until_ns)
+static int admin_client_read_all(int fd, struct bytes_read *b, uint64_t until_ns)
 {
     for (;;) {
-        int error = b->room - b->len < 2 ? grow(b) : 0;
+        int error = b->room - b->len < 2 ? admin_client_grow(b) : 0;
         if (!error)
-            error = wait_for(fd, POLLIN, until_ns);
+            error = admin_client_wait_for(fd, POLLIN, until_ns);
         if (error)
             return error;
         ssize_t n = recv(fd, b->at + b->len, b->room - b->len - 1, 0);
@@ -180,18 +180,20 @@ static int exchange(const struct admin_client *c, const char *request, struct by
     uint64_t until_ns = clock_now_ns() + ADMIN_CLIENT_PATIENCE_S * NS_PER_S;
     int fd = dial(&c->to, until_ns);
     if (fd < 0)
-        return fail(why,
-                    "no Weir can be reached at %s: %s (is it running, with admin.listen or --admin? another address is "
-                    "given with --admin)",
-                    c->address, strerror(-fd));
+        return admin_client_fail(
+            why,
+            "no Weir can be reached at %s: %s (is it running, with admin.listen or --admin? another address is "
+            "given with --admin)",
+            c->address, strerror(-fd));
     int error = send_all(fd, request, strlen(request), until_ns);
     /* An early answer may have arrived although not everything was sent. */
-    int heard = read_all(fd, ret, until_ns);
+    int heard = admin_client_read_all(fd, ret, until_ns);
     close(fd);
     if (heard == -EMSGSIZE)
-        return fail(why, "the answer of %s is too large: more than %zu bytes", c->address, ADMIN_CLIENT_MOST);
+        return admin_client_fail(why, "the answer of %s is too large: more than %zu bytes", c->address,
+                                 ADMIN_CLIENT_MOST);
     if (heard && !ret->len)
-        return fail(why, "%s did not answer: %s", c->address, strerror(error ? -error : -heard));
+        return admin_client_fail(why, "%s did not answer: %s", c->address, strerror(error ? -error : -heard));
     return 0;
 }
 
@@ -204,15 +206,15 @@ static int understand(const struct admin_client *c, const struct bytes_read *b, 
     char start[64];
     struct admin_answer a = {0};
     if (!b->len)
-        return fail(why, "%s closed the connection without an answer", c->address);
+        return admin_client_fail(why, "%s closed the connection without an answer", c->address);
     if (admin_client_parse(b->at, b->len, &a.status, &body, &len))
-        return fail(why, "what answers at %s is no admin address, or its answer was cut off: \"%s\"", c->address,
-                    text_escape(start, sizeof(start), b->at, b->len));
+        return admin_client_fail(why, "what answers at %s is no admin address, or its answer was cut off: \"%s\"",
+                                 c->address, text_escape(start, sizeof(start), b->at, b->len));
     a.document = json_loadb(body, len, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(a.document)) {
         json_decref(a.document);
-        return fail(why, "%s answered %u without a document of JSON: \"%s\"", c->address, a.status,
-                    text_escape(start, sizeof(start), body, len));
+        return admin_client_fail(why, "%s answered %u without a document of JSON: \"%s\"", c->address, a.status,
+                                 text_escape(start, sizeof(start), body, len));
     }
     *ret = a;
     return 0;
@@ -224,7 +226,7 @@ int admin_client_ask(const struct admin_client *c, const char *method, const cha
     struct bytes_read b = {0};
     char *request = request_of(c, method, path, body);
     if (!request)
-        return fail(why, "memory is out");
+        return admin_client_fail(why, "memory is out");
     int failed = exchange(c, request, &b, why) || understand(c, &b, ret, why);
     free(request);
     free(b.at);

@@ -17,7 +17,7 @@
 
 /* ---- asking ---- */
 
-static const char *text_of(const json_t *document, const char *name)
+static const char *ctl_text_of(const json_t *document, const char *name)
 {
     const char *text = json_string_value(json_object_get(document, name));
     return text ? text : "";
@@ -30,7 +30,7 @@ static void print_json(const json_t *document)
 }
 
 /* Prints the lines of an answer: the log of a reload. */
-static void tell(const json_t *document, FILE *out)
+static void ctl_tell(const json_t *document, FILE *out)
 {
     char shown[1024];
     size_t i;
@@ -43,7 +43,7 @@ static void tell(const json_t *document, FILE *out)
 }
 
 /* Sends a request, and prints an error. The document of a successful answer, owned by the caller; else NULL. */
-static json_t *ask(const struct ctl *c, const char *method, const char *path, const char *body)
+static json_t *ctl_ask(const struct ctl *c, const char *method, const char *path, const char *body)
 {
     char why[ADMIN_CLIENT_WHY_MAX], shown[1024];
     struct admin_answer a;
@@ -53,8 +53,8 @@ static json_t *ask(const struct ctl *c, const char *method, const char *path, co
     }
     if (a.status < 300)
         return a.document;
-    const char *error = text_of(a.document, "error");
-    tell(a.document, stderr);
+    const char *error = ctl_text_of(a.document, "error");
+    ctl_tell(a.document, stderr);
     ctl_failed("%s (%u of %s)", plain_text(shown, sizeof(shown), error), a.status, c->client.address);
     if (c->args.json)
         print_json(a.document);
@@ -78,10 +78,10 @@ static int ctl_ban(struct ctl *c, const char *what)
     if (ctl_check_network(what, "", who) || ctl_check_duration(duration))
         return EXIT_USAGE;
     snprintf(body, sizeof(body), "{\"network\": \"%s\", \"for\": \"%s\"}", who, duration);
-    json_t *done = ask(c, "PUT", "/v1/bans", body);
+    json_t *done = ctl_ask(c, "PUT", "/v1/bans", body);
     if (!done)
         return EXIT_FAILED;
-    const char *until = text_of(done, "until");
+    const char *until = ctl_text_of(done, "until");
     if (c->args.json)
         print_json(done);
     else if (*until)
@@ -98,14 +98,14 @@ static int ctl_unban(struct ctl *c, const char *what)
     if (ctl_check_network(what, "", who))
         return EXIT_USAGE;
     add_query(path, "network", who);
-    json_t *done = ask(c, "DELETE", path, "");
+    json_t *done = ctl_ask(c, "DELETE", path, "");
     if (!done)
         return EXIT_FAILED;
     if (c->args.json)
         print_json(done);
     else
         printf("%s is not banned any more\n", who);
-    const char *warning = text_of(done, "warning");
+    const char *warning = ctl_text_of(done, "warning");
     if (*warning)
         fprintf(stderr, "weir ctl: %s\n", plain_text(shown, sizeof(shown), warning));
     json_decref(done);
@@ -131,7 +131,7 @@ static int ctl_kick(struct ctl *c, const char *what)
         snprintf(body, sizeof(body), "{\"connection\": %llu%s}", (unsigned long long)id, gate);
     else
         snprintf(body, sizeof(body), "{\"network\": \"%s\"%s}", who, gate);
-    json_t *done = ask(c, "POST", "/v1/kick", body);
+    json_t *done = ctl_ask(c, "POST", "/v1/kick", body);
     if (!done)
         return EXIT_FAILED;
     long long closed = json_integer_value(json_object_get(done, "closed"));
@@ -146,13 +146,13 @@ static int ctl_kick(struct ctl *c, const char *what)
 
 static int ctl_reload(struct ctl *c)
 {
-    json_t *done = ask(c, "POST", "/v1/reload", "");
+    json_t *done = ctl_ask(c, "POST", "/v1/reload", "");
     if (!done)
         return EXIT_FAILED;
     if (c->args.json)
         print_json(done);
     else
-        tell(done, stdout);
+        ctl_tell(done, stdout);
     json_decref(done);
     return EXIT_DONE;
 }
@@ -173,7 +173,7 @@ static json_t *all_bans(const struct ctl *c)
         add_query(path, "cursor", number);
         if (c->args.history)
             add_query(path, "history", "true");
-        json_t *page = ask(c, "GET", path, "");
+        json_t *page = ctl_ask(c, "GET", path, "");
         if (!page) {
             json_decref(bans);
             return NULL;
@@ -201,7 +201,7 @@ static json_t *rows_of_survey(const struct ctl *c, const char *what)
         add_query(path, "gate", c->args.gate);
     if (c->args.network)
         add_query(path, "network", c->args.network);
-    return ask(c, "GET", path, "");
+    return ctl_ask(c, "GET", path, "");
 }
 
 static void tell_of_the_rest(const json_t *document, const json_t *rows)

@@ -37,7 +37,7 @@ static void put_text(struct table *t, const json_t *row, const char *name)
     table_put(t, text ? text : "-");
 }
 
-static bool number_of(const json_t *row, const char *name, uint64_t *ret)
+static bool ctl_show_number_of(const json_t *row, const char *name, uint64_t *ret)
 {
     const json_t *value = json_object_get(row, name);
     double n = json_number_value(value);
@@ -47,36 +47,36 @@ static bool number_of(const json_t *row, const char *name, uint64_t *ret)
     return true;
 }
 
-static void put_number(struct table *t, const json_t *row, const char *name)
+static void ctl_show_put_number(struct table *t, const json_t *row, const char *name)
 {
     char text[32] = "-";
     uint64_t n;
-    if (number_of(row, name, &n))
+    if (ctl_show_number_of(row, name, &n))
         snprintf(text, sizeof(text), "%llu", (unsigned long long)n);
     table_put(t, text);
 }
 
-static void put_bytes(struct table *t, const json_t *row, const char *name)
+static void ctl_show_put_bytes(struct table *t, const json_t *row, const char *name)
 {
     char text[32];
     uint64_t n;
-    table_put(t, number_of(row, name, &n) ? ctl_show_bytes(text, sizeof(text), n) : "-");
+    table_put(t, ctl_show_number_of(row, name, &n) ? ctl_show_bytes(text, sizeof(text), n) : "-");
 }
 
-static void put_seconds(struct table *t, const json_t *row, const char *name)
+static void ctl_show_put_seconds(struct table *t, const json_t *row, const char *name)
 {
     char text[32];
     uint64_t n;
-    table_put(t, number_of(row, name, &n) ? ctl_show_seconds(text, sizeof(text), n) : "-");
+    table_put(t, ctl_show_number_of(row, name, &n) ? ctl_show_seconds(text, sizeof(text), n) : "-");
 }
 
 static void put_traffic(struct table *t, const json_t *row)
 {
     const json_t *traffic = json_object_get(row, "traffic");
-    put_number(t, traffic, "messages_in");
-    put_number(t, traffic, "messages_out");
-    put_bytes(t, traffic, "bytes_in");
-    put_bytes(t, traffic, "bytes_out");
+    ctl_show_put_number(t, traffic, "messages_in");
+    ctl_show_put_number(t, traffic, "messages_out");
+    ctl_show_put_bytes(t, traffic, "bytes_in");
+    ctl_show_put_bytes(t, traffic, "bytes_out");
 }
 
 /* The names whose members are true. */
@@ -99,7 +99,7 @@ static void put_held(struct table *t, const json_t *row)
     const char *paused = json_is_true(json_object_get(row, "paused")) ? "paused" : "";
     char text[TABLE_CELL_MAX], length[32] = "-", in_line[64] = "";
     uint64_t n;
-    if (proof && number_of(hold, "seconds", &n))
+    if (proof && ctl_show_number_of(hold, "seconds", &n))
         ctl_show_seconds(length, sizeof(length), n);
     if (proof)
         snprintf(in_line, sizeof(in_line), "in line %s (%.16s)", length, proof);
@@ -121,13 +121,13 @@ bool ctl_show_bans(const json_t *rows, FILE *out)
     {
         put_text(&t, row, "network");
         put_text(&t, row, "reason");
-        put_number(&t, row, "level");
+        ctl_show_put_number(&t, row, "level");
         if (json_is_true(json_object_get(row, "forever")))
             table_put(&t, "for ever");
         else if (json_is_false(json_object_get(row, "banned")))
             table_put(&t, "over");
         else
-            put_seconds(&t, row, "seconds_left");
+            ctl_show_put_seconds(&t, row, "seconds_left");
         put_text(&t, row, "until");
         put_text(&t, row, "since");
     }
@@ -147,9 +147,9 @@ bool ctl_show_sources(const json_t *rows, FILE *out)
     {
         put_text(&t, row, "source");
         put_text(&t, row, "gate");
-        put_number(&t, row, "connections");
-        put_number(&t, row, "paused");
-        put_number(&t, row, "strikes");
+        ctl_show_put_number(&t, row, "connections");
+        ctl_show_put_number(&t, row, "paused");
+        ctl_show_put_number(&t, row, "strikes");
         put_traffic(&t, row);
         put_words(&t, row, words, ARRAY_LEN(words));
     }
@@ -166,13 +166,13 @@ bool ctl_show_connections(const json_t *rows, FILE *out)
     table_init(&t, heads, ARRAY_LEN(heads));
     json_array_foreach((json_t *)(uintptr_t)rows, i, row)
     {
-        put_number(&t, row, "id");
+        ctl_show_put_number(&t, row, "id");
         put_text(&t, row, "gate");
         put_text(&t, row, "peer");
         put_text(&t, row, "state");
         put_text(&t, row, "socket");
-        put_seconds(&t, row, "age_seconds");
-        put_seconds(&t, row, "idle_seconds");
+        ctl_show_put_seconds(&t, row, "age_seconds");
+        ctl_show_put_seconds(&t, row, "idle_seconds");
         put_traffic(&t, row);
         put_held(&t, row);
     }
@@ -191,16 +191,16 @@ bool ctl_show_gates(const json_t *rows, FILE *out)
     {
         const json_t *limiter = json_object_get(row, "limiter");
         put_text(&t, row, "gate");
-        put_number(&t, row, "connections");
+        ctl_show_put_number(&t, row, "connections");
         put_text(&t, limiter, "state");
         put_text(&t, limiter, "proof");
-        put_number(&t, limiter, "established");
-        put_number(&t, limiter, "strangers");
-        put_number(&t, limiter, "in_line");
-        put_number(&t, limiter, "held");
-        put_seconds(&t, limiter, "held_seconds");
-        put_number(&t, limiter, "window");
-        put_number(&t, limiter, "without_progress");
+        ctl_show_put_number(&t, limiter, "established");
+        ctl_show_put_number(&t, limiter, "strangers");
+        ctl_show_put_number(&t, limiter, "in_line");
+        ctl_show_put_number(&t, limiter, "held");
+        ctl_show_put_seconds(&t, limiter, "held_seconds");
+        ctl_show_put_number(&t, limiter, "window");
+        ctl_show_put_number(&t, limiter, "without_progress");
     }
     if (!table_print(&t, 0x7f2, out))
         return false;

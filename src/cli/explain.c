@@ -57,7 +57,7 @@ static const size_t places[ROW_COUNT] = {
 #undef OPTION_PLACE
 };
 
-static int parse(struct explain_args *a, int argc, char **argv)
+static int explain_parse(struct explain_args *a, int argc, char **argv)
 {
     int option;
     opterr = 0;
@@ -156,7 +156,7 @@ static int read_message(const struct explain_args *a, struct journey_question *q
     return EXIT_DONE;
 }
 
-static int ask(const struct explain_args *a, struct journey_question *q, uint8_t identity[static IDENTITY_MOST])
+static int explain_ask(const struct explain_args *a, struct journey_question *q, uint8_t identity[static IDENTITY_MOST])
 {
     *q = (struct journey_question){.size = 1, .frames = 1, .connections = 1};
     if (read_from(a->from, &q->from) || (a->type && read_type(a->type, q)))
@@ -247,7 +247,7 @@ static int explain(const struct explain_args *a, const struct config *c, const s
     struct journey_question q;
     uint8_t identity[IDENTITY_MOST];
     const struct config_gate *g = pick_gate(c, a->gate);
-    if (!g || ask(a, &q, identity))
+    if (!g || explain_ask(a, &q, identity))
         return EXIT_USAGE;
     struct journey *j = malloc(sizeof(*j));
     if (!j || !journey_walk(j, c, g, &q)) {
@@ -264,7 +264,7 @@ static int explain(const struct explain_args *a, const struct config *c, const s
 static int explain_run(int argc, char **argv)
 {
     struct explain_args a = {0};
-    int code = parse(&a, argc, argv);
+    int code = explain_parse(&a, argc, argv);
     if (code != EXIT_DONE)
         return code;
     struct section_given *given = calloc(CONFIG_GATES_MAX, sizeof(*given));

@@ -22,7 +22,7 @@ const char *journey_outcome_word(enum journey_outcome o)
 }
 
 static void PRINTF(5, 6)
-    step(struct journey *j, const char *path, enum journey_outcome o, enum verdict v, const char *fmt, ...)
+    journey_add_step(struct journey *j, const char *path, enum journey_outcome o, enum verdict v, const char *fmt, ...)
 {
     if (j->count == JOURNEY_STEPS_MAX)
         return;
@@ -37,7 +37,7 @@ static void PRINTF(5, 6)
 }
 
 /* After a step that closes the connection, no further step is taken. */
-static bool is_over(const struct journey *j)
+static bool journey_is_over(const struct journey *j)
 {
     return j->decides && j->decides->outcome == JOURNEY_CLOSED;
 }
@@ -73,23 +73,26 @@ static void walk_enforcement(struct journey *j)
         return;
     list_rules(j, ENFORCEMENT_SHADOW, shadow, sizeof(shadow));
     list_rules(j, ENFORCEMENT_OFF, off, sizeof(off));
-    step(j, "enforce", JOURNEY_SAYS, VERDICT_PASS, "lot %u of %u: in shadow: %s", j->lot, ENFORCE_LOTS, shadow);
-    step(j, "enforce", JOURNEY_SAYS, VERDICT_PASS, "lot %u of %u: off: %s", j->lot, ENFORCE_LOTS, off);
+    journey_add_step(j, "enforce", JOURNEY_SAYS, VERDICT_PASS, "lot %u of %u: in shadow: %s", j->lot, ENFORCE_LOTS,
+                     shadow);
+    journey_add_step(j, "enforce", JOURNEY_SAYS, VERDICT_PASS, "lot %u of %u: off: %s", j->lot, ENFORCE_LOTS, off);
 }
 
 static void walk_source(struct journey *j, const struct journey_question *q)
 {
     const struct classes *classes = j->gate->class_table;
     if (classes)
-        step(j, "classes", JOURNEY_SAYS, VERDICT_PASS, "of the class %s",
-             classes->at[classes_find(classes, &q->from)].name);
+        journey_add_step(j, "classes", JOURNEY_SAYS, VERDICT_PASS, "of the class %s",
+                         classes->at[classes_find(classes, &q->from)].name);
     walk_enforcement(j);
     if (networks_contain(&j->gate->balancers, &q->from))
-        step(j, "proxy_protocol.from", JOURNEY_SAYS, VERDICT_PASS,
-             "a load balancer: it begins with a PROXY protocol header, and what follows is about the client named "
-             "there");
+        journey_add_step(
+            j, "proxy_protocol.from", JOURNEY_SAYS, VERDICT_PASS,
+            "a load balancer: it begins with a PROXY protocol header, and what follows is about the client named "
+            "there");
     if (networks_contain(&j->gate->limits.ban.exempt, &q->from))
-        step(j, "ban.exempt", JOURNEY_SAYS, VERDICT_PASS, "exempt: no offence counts, and no ban keeps it out");
+        journey_add_step(j, "ban.exempt", JOURNEY_SAYS, VERDICT_PASS,
+                         "exempt: no offence counts, and no ban keeps it out");
 }
 
 /* ---- connections ---- */
@@ -103,32 +106,32 @@ static void walk_source_connections(struct journey *j, const struct journey_ques
     gcra_word word = 0;
     uint64_t wait_ns;
     if (l->source.connections != 0 && q->connections > l->source.connections) {
-        step(j, "source.connections.max", refused, VERDICT_TOO_MANY_CONNECTIONS, "%u connections, of at most %u",
-             q->connections, l->source.connections);
+        journey_add_step(j, "source.connections.max", refused, VERDICT_TOO_MANY_CONNECTIONS,
+                         "%u connections, of at most %u", q->connections, l->source.connections);
         return;
     }
     uint64_t at_once = gcra_admit_some(&word, &l->source.connection_rate, q->connections, NS_PER_S, &wait_ns);
     uint64_t left = q->connections - at_once;
     if (left > l->source.half_open)
-        step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
-             "%llu of %u come in at once, %u more wait, and the others are refused", (unsigned long long)at_once,
-             q->connections, l->source.half_open);
+        journey_add_step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
+                         "%llu of %u come in at once, %u more wait, and the others are refused",
+                         (unsigned long long)at_once, q->connections, l->source.half_open);
     else if (left)
-        step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
-             "%llu of %u come in at once, the others as soon as these have shaken hands", (unsigned long long)at_once,
-             q->connections);
+        journey_add_step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
+                         "%llu of %u come in at once, the others as soon as these have shaken hands",
+                         (unsigned long long)at_once, q->connections);
     else if (!in_shadow && limits_hold(l, RULE_CONNECTIONS))
-        step(j, "source.connections.rate", JOURNEY_PASSES, VERDICT_PASS, "%u at once", q->connections);
+        journey_add_step(j, "source.connections.rate", JOURNEY_PASSES, VERDICT_PASS, "%u at once", q->connections);
 }
 
 static void walk_connections(struct journey *j, const struct journey_question *q)
 {
     uint32_t most = j->force.connections.max;
     if (q->connections > most)
-        step(j, "connections.max", JOURNEY_CLOSED, VERDICT_TABLE_FULL,
-             "%u connections of one source, and the gate takes %u", q->connections, most);
+        journey_add_step(j, "connections.max", JOURNEY_CLOSED, VERDICT_TABLE_FULL,
+                         "%u connections of one source, and the gate takes %u", q->connections, most);
     else
-        step(j, "connections.max", JOURNEY_PASSES, VERDICT_PASS, "%u of the gate's", q->connections);
+        journey_add_step(j, "connections.max", JOURNEY_PASSES, VERDICT_PASS, "%u of the gate's", q->connections);
     walk_source_connections(j, q, &j->force, false);
     if (j->force.shadow)
         walk_source_connections(j, q, &j->shadow, true);
@@ -142,11 +145,12 @@ static void walk_type(struct journey *j, const struct journey_question *q, enum 
     if (!q->has_type)
         return;
     if (socket_types_fit(type, app))
-        step(j, "socket", JOURNEY_PASSES, VERDICT_PASS, "%s may talk to %s", socket_type_name(type),
-             app == SOCKET_AUTO ? "it, as far as one knows before its first handshake" : socket_type_name(app));
+        journey_add_step(j, "socket", JOURNEY_PASSES, VERDICT_PASS, "%s may talk to %s", socket_type_name(type),
+                         app == SOCKET_AUTO ? "it, as far as one knows before its first handshake"
+                                            : socket_type_name(app));
     else
-        step(j, "socket", JOURNEY_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s", socket_type_name(type),
-             socket_type_name(app));
+        journey_add_step(j, "socket", JOURNEY_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s",
+                         socket_type_name(type), socket_type_name(app));
 }
 
 static void walk_identity(struct journey *j, const struct journey_question *q)
@@ -154,15 +158,15 @@ static void walk_identity(struct journey *j, const struct journey_question *q)
     if (!q->has_identity)
         return;
     if (!zmtp_routing_id_ok(q->identity))
-        step(j, NULL, JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID, "a routing id of %zu bytes; RFC 37 has 255 at most",
-             q->identity.len);
+        journey_add_step(j, NULL, JOURNEY_CLOSED, VERDICT_BAD_ROUTING_ID,
+                         "a routing id of %zu bytes; RFC 37 has 255 at most", q->identity.len);
     else if (zmtp_routing_id_is_generated(q->identity))
-        step(j, NULL, JOURNEY_CLOSED, VERDICT_RESERVED_ROUTING_ID,
-             "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
+        journey_add_step(j, NULL, JOURNEY_CLOSED, VERDICT_RESERVED_ROUTING_ID,
+                         "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
     else
-        step(j, "routing_ids.duplicates", JOURNEY_PASSES, VERDICT_PASS, "%s",
-             j->force.duplicate_ids == DUPLICATE_IDS_REFUSE ? "as long as no other connection has this id"
-                                                            : "also when another connection has this id");
+        journey_add_step(j, "routing_ids.duplicates", JOURNEY_PASSES, VERDICT_PASS, "%s",
+                         j->force.duplicate_ids == DUPLICATE_IDS_REFUSE ? "as long as no other connection has this id"
+                                                                        : "also when another connection has this id");
 }
 
 /* ---- the connection to the application ---- */
@@ -174,27 +178,28 @@ static void walk_upstream(struct journey *j, const struct journey_question *q)
     if (j->gate->upstream_source != UPSTREAM_SOURCE_CLIENT)
         return;
     if (addr_is_own(&q->from))
-        step(j, "upstream.source", JOURNEY_PASSES, VERDICT_PASS,
-             "a client on this machine: the application sees Weir's own address");
+        journey_add_step(j, "upstream.source", JOURNEY_PASSES, VERDICT_PASS,
+                         "a client on this machine: the application sees Weir's own address");
     else if ((why = endpoint_refuses_source(&j->gate->forward, &q->from)))
-        step(j, "upstream.source", JOURNEY_CLOSED, VERDICT_NO_UPSTREAM_SOURCE, "%s", why);
+        journey_add_step(j, "upstream.source", JOURNEY_CLOSED, VERDICT_NO_UPSTREAM_SOURCE, "%s", why);
     else
-        step(j, "upstream.source", JOURNEY_PASSES, VERDICT_PASS, "the application sees the client's address");
+        journey_add_step(j, "upstream.source", JOURNEY_PASSES, VERDICT_PASS,
+                         "the application sees the client's address");
 }
 
 /* ---- what it says ---- */
 
 static void walk_topic(struct journey *j, const struct journey_question *q, struct trial *t)
 {
-    if (!q->has_topic || is_over(j))
+    if (!q->has_topic || journey_is_over(j))
         return;
     struct trial_result r = trial_subscribe(t, q->topic.at, q->topic.len);
     enum verdict v = r.fate == TRIAL_PASSES ? trial_shadow(t) : r.verdict;
     if (r.fate != TRIAL_PASSES || v != VERDICT_PASS)
-        step(j, verdict_info(v)->key, r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v,
-             "a topic of %zu bytes", q->topic.len);
+        journey_add_step(j, verdict_info(v)->key, r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v,
+                         "a topic of %zu bytes", q->topic.len);
     else
-        step(j, "subscriptions.topic", JOURNEY_PASSES, VERDICT_PASS, "a topic of %zu bytes", q->topic.len);
+        journey_add_step(j, "subscriptions.topic", JOURNEY_PASSES, VERDICT_PASS, "a topic of %zu bytes", q->topic.len);
 }
 
 /* The limits that the message keeps, up to the one that it exceeds. */
@@ -208,10 +213,10 @@ static void list_sizes(struct journey *j, const struct journey_question *q, enum
         if (!limits_hold(&j->force, RULE_MESSAGE))
             return;
         if (order[i] == VERDICT_TOO_MANY_FRAMES)
-            step(j, verdict_info(order[i])->key, JOURNEY_PASSES, VERDICT_PASS, "%u", q->frames);
+            journey_add_step(j, verdict_info(order[i])->key, JOURNEY_PASSES, VERDICT_PASS, "%u", q->frames);
         else
-            step(j, verdict_info(order[i])->key, JOURNEY_PASSES, VERDICT_PASS, "%s",
-                 order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
+            journey_add_step(j, verdict_info(order[i])->key, JOURNEY_PASSES, VERDICT_PASS, "%s",
+                             order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
     }
 }
 
@@ -224,9 +229,9 @@ static void walk_message(struct journey *j, const struct journey_question *q, st
     list_sizes(j, q, v);
     if (v == VERDICT_PASS)
         return;
-    step(j, verdict_info(v)->key, r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v,
-         "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
-         q->frames == 1 ? "" : "s");
+    journey_add_step(j, verdict_info(v)->key, r.fate == TRIAL_PASSES ? JOURNEY_SHADOW : outcome_of(r.fate), v,
+                     "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
+                     q->frames == 1 ? "" : "s");
 }
 
 /* How many of the messages pass before something happens to one; and the first verdict in shadow, if any. */
@@ -268,8 +273,8 @@ static const char *what_follows(enum journey_outcome o)
 static void say_run(struct journey *j, const char *key, enum journey_outcome o, enum verdict v, uint64_t passed,
                     uint64_t after_ns)
 {
-    step(j, key, o, v, "%llu message%s pass%s within %.3f s, %s", (unsigned long long)passed, passed == 1 ? "" : "s",
-         passed == 1 ? "es" : "", (double)after_ns / 1e9, what_follows(o));
+    journey_add_step(j, key, o, v, "%llu message%s pass%s within %.3f s, %s", (unsigned long long)passed,
+                     passed == 1 ? "" : "s", passed == 1 ? "es" : "", (double)after_ns / 1e9, what_follows(o));
 }
 
 static void walk_rate(struct journey *j, const struct journey_question *q, struct trial *t,
@@ -287,8 +292,9 @@ static void walk_rate(struct journey *j, const struct journey_question *q, struc
     }
     for (size_t i = 0; i < ARRAY_LEN(limited) && run.shadow == VERDICT_PASS; i++)
         if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
-            step(j, limited[i], JOURNEY_PASSES, VERDICT_PASS, "none of %llu messages within %.3f s is over it",
-                 (unsigned long long)run.passed, (double)run.after_ns / 1e9);
+            journey_add_step(j, limited[i], JOURNEY_PASSES, VERDICT_PASS,
+                             "none of %llu messages within %.3f s is over it", (unsigned long long)run.passed,
+                             (double)run.after_ns / 1e9);
 }
 
 /* Each with a client of its own, so that one uses up nothing of the other. */
@@ -296,7 +302,7 @@ static bool walk_messages(struct journey *j, const struct journey_question *q, e
 {
     const struct trial_message m = {q->size, q->frames, type == SOCKET_REQ};
     struct trial t;
-    if (!q->has_message || is_over(j))
+    if (!q->has_message || journey_is_over(j))
         return true;
     bool ok = trial_init(&t, &j->force, type, j->gate->socket);
     if (ok)
@@ -315,9 +321,9 @@ static bool walk_messages(struct journey *j, const struct journey_question *q, e
 
 static void walk_counter(struct journey *j)
 {
-    step(j, "counter", JOURNEY_SAYS, VERDICT_PASS,
-         j->gate->counter[0] ? "the application says there how many messages it has taken"
-                             : "so the application cannot say how many messages it has taken");
+    journey_add_step(j, "counter", JOURNEY_SAYS, VERDICT_PASS,
+                     j->gate->counter[0] ? "the application says there how many messages it has taken"
+                                         : "so the application cannot say how many messages it has taken");
 }
 
 /* Whether a message waits depends on the other connections; this names the possible proofs. */
@@ -326,21 +332,21 @@ static void walk_limiter(struct journey *j, const struct journey_question *q)
     enum socket_type app = j->gate->socket;
     bool one_way = app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
     bool publishes = app == SOCKET_PUB || app == SOCKET_XPUB;
-    if (!q->has_message || is_over(j))
+    if (!q->has_message || journey_is_over(j))
         return;
     if (j->force.concurrency.limit == CONCURRENCY_LIMIT_OFF || publishes) {
-        step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS, "it never waits for others");
+        journey_add_step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS, "it never waits for others");
     } else if (j->force.concurrency.max) {
-        step(j, "concurrency.max", JOURNEY_SAYS, VERDICT_PASS,
-             "waits while so many are not answered, whoever sent them");
+        journey_add_step(j, "concurrency.max", JOURNEY_SAYS, VERDICT_PASS,
+                         "waits while so many are not answered, whoever sent them");
     } else if (one_way) {
-        step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
-             "waits for others only where the application's counter proves it; without one, never");
+        journey_add_step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
+                         "waits for others only where the application's counter proves it; without one, never");
         walk_counter(j);
     } else {
-        step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
-             "waits for others only on proof (the counter, or%s latency), and never within its claim",
-             app == SOCKET_REP ? "" : ", of a plain request/reply service,");
+        journey_add_step(j, "concurrency.limit", JOURNEY_SAYS, VERDICT_PASS,
+                         "waits for others only on proof (the counter, or%s latency), and never within its claim",
+                         app == SOCKET_REP ? "" : ", of a plain request/reply service,");
         walk_counter(j);
     }
 }

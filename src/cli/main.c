@@ -30,7 +30,7 @@ static int run_command(int argc, char **argv)
     return EXIT_DONE;
 }
 
-static int run(int argc, char **argv)
+static int main_run(int argc, char **argv)
 {
     if (argc < 2)
         return usage_error(NULL, "a command is missing");
@@ -47,7 +47,7 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    int code = run(argc, argv);
+    int code = main_run(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout))
         return code;
     perror("weir: standard output");

@@ -23,7 +23,7 @@ static const struct option options[] = {
 };
 
 /* The place of an option's value, or NULL when it is no option. */
-static const char **place_of(struct serve_args *a, int option)
+static const char **serve_place_of(struct serve_args *a, int option)
 {
     switch (option) {
     case 'c':
@@ -39,12 +39,12 @@ static const char **place_of(struct serve_args *a, int option)
     }
 }
 
-static int parse(struct serve_args *a, int argc, char **argv)
+static int serve_parse(struct serve_args *a, int argc, char **argv)
 {
     int option;
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":c:", options, NULL)) != -1) {
-        const char **place = place_of(a, option);
+        const char **place = serve_place_of(a, option);
         if (option == ':')
             return usage_error("serve", "%s needs a value", argv[optind - 1]);
         if (!place)
@@ -68,7 +68,7 @@ static int parse(struct serve_args *a, int argc, char **argv)
 static int serve_run(int argc, char **argv)
 {
     struct serve_args a = {0};
-    int code = parse(&a, argc, argv);
+    int code = serve_parse(&a, argc, argv);
     if (code != EXIT_DONE)
         return code;
 

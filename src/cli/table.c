@@ -20,7 +20,7 @@ void table_init(struct table *t, const char *const *heads, size_t columns)
         table_put(t, heads[i]);
 }
 
-static bool reserve(struct table *t)
+static bool table_reserve(struct table *t)
 {
     size_t room = t->room ? 2 * t->room : 16 * TABLE_COLUMNS_MAX;
     if (t->cells < t->room)
@@ -35,7 +35,7 @@ static bool reserve(struct table *t)
 
 void table_put(struct table *t, const char *text)
 {
-    if (t->failed || !reserve(t)) {
+    if (t->failed || !table_reserve(t)) {
         t->failed = true;
         return;
     }

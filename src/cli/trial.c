@@ -37,12 +37,12 @@ static void begin_frame(struct wire *w)
     w->envelope = false;
 }
 
-static bool is_over(const struct wire *w)
+static bool trial_is_over(const struct wire *w)
 {
     return w->whole_len == 0 && w->header_at == w->header_len && w->body == 0 && w->frames == 0;
 }
 
-static size_t take(uint8_t *at, size_t room, const uint8_t *from, size_t len)
+static size_t trial_take(uint8_t *at, size_t room, const uint8_t *from, size_t len)
 {
     size_t n = len < room ? len : room;
     memcpy(at, from, n);
@@ -53,13 +53,13 @@ static size_t take(uint8_t *at, size_t room, const uint8_t *from, size_t len)
 static size_t speak(struct wire *w, uint8_t *at, size_t room)
 {
     size_t done = 0, n;
-    while (done < room && !is_over(w)) {
+    while (done < room && !trial_is_over(w)) {
         if (w->whole_len) {
-            n = take(at + done, room - done, w->whole, w->whole_len);
+            n = trial_take(at + done, room - done, w->whole, w->whole_len);
             w->whole += n;
             w->whole_len -= n;
         } else if (w->header_at < w->header_len) {
-            n = take(at + done, room - done, w->header + w->header_at, w->header_len - w->header_at);
+            n = trial_take(at + done, room - done, w->header + w->header_at, w->header_len - w->header_at);
             w->header_at += n;
         } else if (w->body) {
             n = w->body < room - done ? (size_t)w->body : room - done;
@@ -116,7 +116,7 @@ void trial_fini(struct trial *t)
 }
 
 /* Evaluates a call of the judge. False: this is the end. */
-static bool note(struct trial *t, const struct traffic_result *r, struct trial_result *ret, unsigned *waits)
+static bool trial_note(struct trial *t, const struct traffic_result *r, struct trial_result *ret, unsigned *waits)
 {
     if (r->verdict != VERDICT_PASS) {
         *ret = (struct trial_result){TRIAL_CLOSED, r->verdict};
@@ -133,7 +133,7 @@ static bool note(struct trial *t, const struct traffic_result *r, struct trial_r
     return ++*waits < WAITS_MOST;
 }
 
-static struct trial_result say(struct trial *t, struct wire *w)
+static struct trial_result trial_say_wire(struct trial *t, struct wire *w)
 {
     struct trial_result result = {TRIAL_PASSES, VERDICT_PASS};
     struct traffic_result r;
@@ -146,19 +146,19 @@ static struct trial_result say(struct trial *t, struct wire *w)
         if (scan == len)
             len += speak(w, t->window + len, room < CHUNK_BYTES ? room : CHUNK_BYTES);
         traffic_judge(&t->traffic, &c, t->window, t->window + scan, t->window + len, &r);
-        if (!note(t, &r, &result, &waits))
+        if (!trial_note(t, &r, &result, &waits))
             return result;
         scan = (size_t)(r.scanned - r.keep);
         len -= (size_t)(r.keep - t->window);
         memmove(t->window, r.keep, len);
-    } while (!is_over(w) || scan < len || traffic_waits(&t->traffic));
+    } while (!trial_is_over(w) || scan < len || traffic_waits(&t->traffic));
     return result;
 }
 
 struct trial_result trial_say(struct trial *t, const struct trial_message *m)
 {
     struct wire w = {.size = m->size, .frames = m->frames, .envelope = m->has_envelope};
-    return say(t, &w);
+    return trial_say_wire(t, &w);
 }
 
 struct trial_result trial_subscribe(struct trial *t, const void *topic, size_t len)
@@ -174,7 +174,7 @@ struct trial_result trial_subscribe(struct trial *t, const void *topic, size_t l
         memcpy(bytes + at + sizeof(name), topic, len);
     w.whole = bytes;
     w.whole_len = at + sizeof(name) + len;
-    struct trial_result result = say(t, &w);
+    struct trial_result result = trial_say_wire(t, &w);
     free(bytes);
     return result;
 }

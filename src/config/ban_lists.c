@@ -21,7 +21,7 @@ static void note_mistake(struct report *r, const struct ban_list_line *l)
 }
 
 /* Makes room for one more, of at most BAN_LISTS_MOST. Room is doubled, so that most configurations hold little. */
-static bool make_room(struct ban_lists *to, size_t *room)
+static bool ban_lists_make_room(struct ban_lists *to, size_t *room)
 {
     if (to->count < *room)
         return true;
@@ -50,7 +50,7 @@ static void take_all(struct ban_lists *to, size_t *room, const char *bytes, size
                            BAN_LISTS_MOST + 1, BAN_LISTS_MOST);
             return;
         }
-        if (!make_room(to, room)) {
+        if (!ban_lists_make_room(to, room)) {
             report_mistake(r, at, "not enough memory to read it");
             return;
         }
@@ -59,7 +59,7 @@ static void take_all(struct ban_lists *to, size_t *room, const char *bytes, size
 }
 
 /* Another process may be writing the file right now: the bytes that are read are judged as they are. */
-static void read_file(struct ban_lists *to, size_t *room, const char *path, struct report *r)
+static void ban_lists_read_file(struct ban_lists *to, size_t *room, const char *path, struct report *r)
 {
     FILE *f = fopen(path, "re");
     char *bytes = f ? malloc(BAN_LIST_BYTES_MAX + 1) : NULL;
@@ -76,7 +76,7 @@ static void read_file(struct ban_lists *to, size_t *room, const char *path, stru
         fclose(f);
 }
 
-static int compare(const void *a, const void *b)
+static int ban_lists_compare(const void *a, const void *b)
 {
     return network_compare(a, b);
 }
@@ -85,7 +85,7 @@ static void sort_out(struct ban_lists *l)
 {
     size_t kept = 0;
     if (l->count)
-        qsort(l->at, l->count, sizeof(*l->at), compare);
+        qsort(l->at, l->count, sizeof(*l->at), ban_lists_compare);
     for (size_t i = 0; i < l->count; i++)
         if (kept == 0 || !network_equal(&l->at[kept - 1], &l->at[i]))
             l->at[kept++] = l->at[i];
@@ -99,7 +99,7 @@ int ban_lists_read(struct config *c, FILE *errors)
     for (size_t i = 0; i < c->ban_list_files.count; i++) {
         const char *path = c->ban_list_files.at[i].path;
         struct report r = {.out = errors, .file = path};
-        read_file(&c->ban_lists, &room, path, &r);
+        ban_lists_read_file(&c->ban_lists, &room, path, &r);
         if (r.mistakes > BAN_LIST_MISTAKES_SHOWN)
             fprintf(errors, "%s: %u more mistakes not shown\n", path, r.mistakes - BAN_LIST_MISTAKES_SHOWN);
         mistakes += r.mistakes;

@@ -35,7 +35,7 @@ static const struct schema_key *gate_key(const char *path)
     return k;
 }
 
-static const struct given *given_of(const struct section_given *given, const struct schema_key *k)
+static const struct given *checks_given_of(const struct section_given *given, const struct schema_key *k)
 {
     return &given->keys[k - schema_gate.keys];
 }
@@ -55,9 +55,9 @@ static void check_order(const struct order *o, struct config_gate *g, const stru
                         struct report *r)
 {
     const struct schema_key *low = gate_key(o->low), *high = gate_key(o->high);
-    const struct given *low_given = given_of(given, low);
+    const struct given *low_given = checks_given_of(given, low);
     uint64_t limit = schema_get(high, g);
-    if (low_given->wrong || given_of(given, high)->wrong || (o->high_zero_is_unlimited && limit == 0))
+    if (low_given->wrong || checks_given_of(given, high)->wrong || (o->high_zero_is_unlimited && limit == 0))
         return;
     if (schema_get(low, g) <= limit)
         return;
@@ -68,7 +68,7 @@ static void check_order(const struct order *o, struct config_gate *g, const stru
     char seen[VALUE_TEXT_MAX], allowed[VALUE_TEXT_MAX];
     report_mistake(r, low_given->at, "%s is larger than %s: %s, allowed up to %s%s", o->low, o->high,
                    value_format(seen, low, g), value_format(allowed, high, g),
-                   given_of(given, high)->at.line ? "" : " (the default)");
+                   checks_given_of(given, high)->at.line ? "" : " (the default)");
 }
 
 /* What the rate allows in one second, at least one. */
@@ -82,7 +82,7 @@ static uint64_t one_second_of(const struct rate *rate)
 
 static void settle_burst(const char *path, struct rate *rate, const struct section_given *given)
 {
-    const struct given *burst = given_of(given, gate_key(path));
+    const struct given *burst = checks_given_of(given, gate_key(path));
     if (!burst->at.line)
         rate->burst = one_second_of(rate);
 }
@@ -91,8 +91,8 @@ static void settle_burst(const char *path, struct rate *rate, const struct secti
 static void warn_without_rate(const char *rate_path, const char *path, const struct rate *rate,
                               const struct section_given *given, struct report *r)
 {
-    const struct given *at = given_of(given, gate_key(path));
-    if (rate_is_unlimited(rate) && at->at.line && !at->wrong && !given_of(given, gate_key(rate_path))->wrong)
+    const struct given *at = checks_given_of(given, gate_key(path));
+    if (rate_is_unlimited(rate) && at->at.line && !at->wrong && !checks_given_of(given, gate_key(rate_path))->wrong)
         report_warning(r, at->at, "%s has no effect while %s is unlimited", path, rate_path);
 }
 
@@ -100,7 +100,7 @@ static void check_required(const struct section_given *given, const char *path, 
 {
     char range[VALUE_TEXT_MAX];
     const struct schema_key *k = gate_key(path);
-    if (!given_of(given, k)->at.line)
+    if (!checks_given_of(given, k)->at.line)
         report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path, value_range(range, k));
 }
 
@@ -110,7 +110,7 @@ static void settle_enforcement(struct config_gate *g, const struct section_given
     char path[SCHEMA_PATH_MAX];
     for (unsigned rule = 0; rule < RULE_COUNT; rule++) {
         snprintf(path, sizeof(path), "%s.enforce", rule_section((enum rule)rule));
-        if (!given_of(given, gate_key(path))->at.line)
+        if (!checks_given_of(given, gate_key(path))->at.line)
             g->limits.enforce[rule] = g->enforce;
     }
 }
@@ -169,7 +169,7 @@ static void warn_of_other_version(const struct config_gate *g, struct place at, 
 
 static void check_upstream(const struct config_gate *g, const struct section_given *given, struct report *r)
 {
-    const struct given *at = given_of(given, gate_key("upstream.source"));
+    const struct given *at = checks_given_of(given, gate_key("upstream.source"));
     if (g->upstream_source == UPSTREAM_SOURCE_CLIENT && !at->wrong && g->forward_text[0] &&
         g->forward.kind != ENDPOINT_TCP)
         report_mistake(r, at->at, "upstream.source: client needs an application on tcp, where there are addresses: %s",
@@ -180,11 +180,11 @@ static void check_upstream(const struct config_gate *g, const struct section_giv
 
 static void check_kernel(const struct config_gate *g, const struct section_given *given, struct report *r)
 {
-    const struct given *at = given_of(given, gate_key("ban.kernel"));
+    const struct given *at = checks_given_of(given, gate_key("ban.kernel"));
     if (g->ban_kernel != BAN_KERNEL_OFF && at->at.line && !at->wrong && g->listen_text[0] &&
         g->listen.kind != ENDPOINT_TCP)
         report_mistake(r, at->at, "ban.kernel needs a gate that listens on tcp: %s", g->listen_text);
-    const struct given *interface = given_of(given, gate_key("ban.interface"));
+    const struct given *interface = checks_given_of(given, gate_key("ban.interface"));
     if (g->ban_kernel == BAN_KERNEL_XDP && at->at.line && !at->wrong && !interface->at.line)
         report_mistake(r, at->at, "ban.kernel: xdp needs ban.interface, the network interface that clients come over");
     if (g->ban_kernel != BAN_KERNEL_XDP && interface->at.line && !interface->wrong && !at->wrong)
@@ -277,7 +277,7 @@ static bool arrives_at(const struct endpoint *to, const struct endpoint *at)
 
 static const struct given *gate_given(const struct section_given *given, const char *path)
 {
-    return given_of(given, gate_key(path));
+    return checks_given_of(given, gate_key(path));
 }
 
 static bool has(const struct section_given *given, const char *path)
@@ -286,7 +286,7 @@ static bool has(const struct section_given *given, const char *path)
     return g->at.line && !g->wrong;
 }
 
-static void check_names(struct config *c, const struct section_given *gates, struct report *r)
+static void checks_gate_names(struct config *c, const struct section_given *gates, struct report *r)
 {
     for (size_t i = 0; i < c->gate_count; i++) {
         struct config_gate *g = &c->gates[i];
@@ -408,7 +408,7 @@ static void check_table(const struct config *c, const struct section_given *top,
 void checks_between(struct config *c, const struct section_given *top, const struct section_given *gates,
                     struct report *r)
 {
-    check_names(c, gates, r);
+    checks_gate_names(c, gates, r);
     check_listeners(c, gates, r);
     check_counters(c, gates, r);
     check_circles(c, gates, r);

@@ -37,7 +37,7 @@ void checks_class(struct config_class *c, const struct section_given *given, str
                        value_range(range, key));
 }
 
-static void check_names(const struct config_classes *all, struct report *r)
+static void checks_class_names(const struct config_classes *all, struct report *r)
 {
     for (size_t i = 0; i < all->count; i++)
         for (size_t j = 0; j < i; j++)
@@ -50,7 +50,7 @@ static void check_names(const struct config_classes *all, struct report *r)
 }
 
 /* Orders networks; equal ones are in the order of the file. */
-static int compare(const void *a, const void *b)
+static int checks_class_compare(const void *a, const void *b)
 {
     const struct config_network *first = *(struct config_network *const *)a,
                                 *second = *(struct config_network *const *)b;
@@ -92,13 +92,13 @@ static bool check_networks(const struct config_classes *all, struct report *r)
     for (size_t i = 0; i < all->count; i++)
         for (size_t k = 0; k < all->at[i].networks.count; k++)
             sorted[n++] = &all->at[i].networks.at[k];
-    qsort(sorted, count, sizeof(*sorted), compare);
+    qsort(sorted, count, sizeof(*sorted), checks_class_compare);
     check_sorted(sorted, count, r);
     free(sorted);
     return true;
 }
 
-static struct classes *table_of(const struct config_classes *all)
+static struct classes *checks_class_table(const struct config_classes *all)
 {
     struct classes *table = classes_new(count_networks(all));
     if (!table)
@@ -117,9 +117,9 @@ void checks_classes(struct config_gate *g, struct report *r)
 {
     if (g->classes.count == 0)
         return;
-    check_names(&g->classes, r);
+    checks_class_names(&g->classes, r);
     if (check_networks(&g->classes, r))
-        g->class_table = table_of(&g->classes);
+        g->class_table = checks_class_table(&g->classes);
     if (!g->class_table)
         report_mistake(r, (struct place){0}, "not enough memory to read it");
 }

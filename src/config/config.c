@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* Reads the whole file, at most CONFIG_BYTES_MAX bytes and one more, which tells that it is too large. */
-static char *read_bytes(FILE *f, size_t *ret_len)
+static char *config_read_bytes(FILE *f, size_t *ret_len)
 {
     char *bytes = malloc(CONFIG_BYTES_MAX + 1);
     if (!bytes)
@@ -42,7 +42,7 @@ struct config *config_load_placed(const char *path, FILE *errors, struct section
         return NULL;
     }
     errno = 0;
-    bytes = read_bytes(f, &len);
+    bytes = config_read_bytes(f, &len);
     if (!bytes || ferror(f))
         report_mistake(&r, whole, "cannot be read: %s", strerror(errno ? errno : ENOMEM));
     else if (len > CONFIG_BYTES_MAX)

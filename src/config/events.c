@@ -22,14 +22,14 @@ void events_fini(struct events *in)
     yaml_parser_delete(&in->parser);
 }
 
-static struct place place_of(const yaml_mark_t *mark)
+static struct place events_place_of(const yaml_mark_t *mark)
 {
     return (struct place){.line = (uint32_t)mark->line + 1, .column = (uint32_t)mark->column + 1};
 }
 
 struct place events_here(const struct events *in)
 {
-    return place_of(&in->event.start_mark);
+    return events_place_of(&in->event.start_mark);
 }
 
 /* For bytes that are not UTF-8 libyaml names the byte, not the line. */
@@ -54,13 +54,13 @@ static void report_syntax(struct events *in)
     else if (p->error == YAML_READER_ERROR)
         report_mistake(in->report, place_of_byte(in, p->problem_offset), "not readable as text: %s", problem);
     else if (p->context)
-        report_mistake(in->report, place_of(&p->problem_mark), "not valid YAML: %s (%s at line %zu)", problem,
+        report_mistake(in->report, events_place_of(&p->problem_mark), "not valid YAML: %s (%s at line %zu)", problem,
                        p->context, p->context_mark.line + 1);
     else
-        report_mistake(in->report, place_of(&p->problem_mark), "not valid YAML: %s", problem);
+        report_mistake(in->report, events_place_of(&p->problem_mark), "not valid YAML: %s", problem);
 }
 
-static void refuse(struct events *in, const char *what, const yaml_char_t *name)
+static void events_refuse(struct events *in, const char *what, const yaml_char_t *name)
 {
     char seen[VALUE_SEEN_MAX];
     report_mistake(in->report, events_here(in), "%s are not allowed: %s, write the value itself where it belongs", what,
@@ -70,16 +70,16 @@ static void refuse(struct events *in, const char *what, const yaml_char_t *name)
 static void refuse_decoration(struct events *in, const yaml_char_t *anchor, const yaml_char_t *tag)
 {
     if (anchor)
-        refuse(in, "anchors", anchor);
+        events_refuse(in, "anchors", anchor);
     if (tag)
-        refuse(in, "tags", tag);
+        events_refuse(in, "tags", tag);
 }
 
 static void refuse_what_expands(struct events *in)
 {
     const yaml_event_t *e = &in->event;
     if (e->type == YAML_ALIAS_EVENT)
-        refuse(in, "aliases", e->data.alias.anchor);
+        events_refuse(in, "aliases", e->data.alias.anchor);
     else if (e->type == YAML_SCALAR_EVENT)
         refuse_decoration(in, e->data.scalar.anchor, e->data.scalar.tag);
     else if (e->type == YAML_MAPPING_START_EVENT)

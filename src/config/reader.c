@@ -29,7 +29,7 @@ struct target {
     struct section_given *given;
 };
 
-static struct given *given_of(const struct target *t, const struct schema_key *k)
+static struct given *reader_given_of(const struct target *t, const struct schema_key *k)
 {
     return &t->given->keys[k - t->schema->keys];
 }
@@ -58,7 +58,7 @@ static const char *scalar_text(struct reader *r, const struct schema_key *k)
 
 static void read_scalar(struct reader *r, const struct target *t, const struct schema_key *k)
 {
-    struct given *given = given_of(t, k);
+    struct given *given = reader_given_of(t, k);
     char why[VALUE_WHY_MAX];
     const char *text = scalar_text(r, k);
     given->at = events_here(&r->in);
@@ -104,7 +104,7 @@ static bool accept_item(struct reader *r, int error, const char *why)
     return error == 0;
 }
 
-static bool read_network(struct reader *r, const struct schema_key *k, struct config_network *ret)
+static bool reader_read_network(struct reader *r, const struct schema_key *k, struct config_network *ret)
 {
     char why[VALUE_WHY_MAX];
     const char *text = read_scalar_item(r, k, &ret->line, &ret->column);
@@ -141,13 +141,13 @@ static bool read_item(struct reader *r, const struct schema_key *k, void *item)
 {
     if (k->type == SCHEMA_PATHS)
         return read_path(r, k, item);
-    return k->items ? read_object(r, k, item) : read_network(r, k, item);
+    return k->items ? read_object(r, k, item) : reader_read_network(r, k, item);
 }
 
 /* Room for the whole list. False after a mistake. */
 static bool begin_list(struct reader *r, const struct target *t, const struct schema_key *k, struct schema_list *ret)
 {
-    struct given *given = given_of(t, k);
+    struct given *given = reader_given_of(t, k);
     given->at = events_here(&r->in);
     given->wrong = true;
     *ret = schema_get_list(k, t->base);
@@ -189,7 +189,7 @@ static void read_list(struct reader *r, const struct target *t, const struct sch
     }
     schema_put_list(k, t->base, list);
     if (items < schema_items_least(k) && !r->in.ended)
-        report_mistake(r->report, given_of(t, k)->at, "%s is empty: 0 items, allowed %s to %s", k->path, k->min,
+        report_mistake(r->report, reader_given_of(t, k)->at, "%s is empty: 0 items, allowed %s to %s", k->path, k->min,
                        k->max);
 }
 
@@ -322,7 +322,7 @@ static void read_root(struct reader *r)
     }
 }
 
-static void read_file(struct reader *r)
+static void reader_read_file(struct reader *r)
 {
     events_next(&r->in); /* the start of the stream */
     if (events_next(&r->in) == YAML_DOCUMENT_START_EVENT) {
@@ -364,7 +364,7 @@ struct config *config_read(const char *bytes, size_t len, struct report *report,
     }
     r->report = report;
     r->config = c;
-    read_file(r);
+    reader_read_file(r);
     events_fini(&r->in);
     if (ret_gates)
         memcpy(ret_gates, r->gates, sizeof(r->gates));

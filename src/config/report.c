@@ -3,7 +3,7 @@
 
 #include <stdarg.h>
 
-static void write_line(const struct report *r, struct place at, const char *kind, const char *fmt, va_list ap)
+static void report_write_line(const struct report *r, struct place at, const char *kind, const char *fmt, va_list ap)
 {
     fprintf(r->out, "%s:", r->file);
     if (at.line && !r->without_places)
@@ -17,7 +17,7 @@ void report_mistake(struct report *r, struct place at, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    write_line(r, at, "", fmt, ap);
+    report_write_line(r, at, "", fmt, ap);
     va_end(ap);
     r->mistakes++;
 }
@@ -26,6 +26,6 @@ void report_warning(struct report *r, struct place at, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    write_line(r, at, "warning: ", fmt, ap);
+    report_write_line(r, at, "warning: ", fmt, ap);
     va_end(ap);
 }

@@ -497,7 +497,7 @@ size_t schema_item_size(const struct schema_key *k)
     return k->items ? k->items->size : sizeof(struct config_network);
 }
 
-static size_t number_of(const char *text)
+static size_t schema_number_of(const char *text)
 {
     uint64_t n = 0;
     int r = units_parse_count(text, &n);
@@ -508,12 +508,12 @@ static size_t number_of(const char *text)
 
 size_t schema_items_least(const struct schema_key *k)
 {
-    return number_of(k->min);
+    return schema_number_of(k->min);
 }
 
 size_t schema_items_most(const struct schema_key *k)
 {
-    return number_of(k->max);
+    return schema_number_of(k->max);
 }
 
 struct schema_list schema_get_list(const struct schema_key *k, const void *base)

@@ -249,8 +249,8 @@ static enum fault set_text(const struct schema_key *k, const char *text, void *b
     return FAULT_NONE;
 }
 
-static int complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
-                    char why[static VALUE_WHY_MAX])
+static int value_complain(const struct schema_key *k, const char *text, enum fault f, const char *detail,
+                          char why[static VALUE_WHY_MAX])
 {
     char seen[VALUE_SEEN_MAX], range[VALUE_TEXT_MAX], what[64];
     if (f == FAULT_FORM && k->type != SCHEMA_CHOICE)
@@ -302,7 +302,7 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
     default:
         f = set_quantity(k, text, base);
     }
-    return f == FAULT_NONE ? 0 : complain(k, text, f, detail, ret_why);
+    return f == FAULT_NONE ? 0 : value_complain(k, text, f, detail, ret_why);
 }
 
 int value_network(const struct schema_key *k, const char *text, struct network *ret, char ret_why[static VALUE_WHY_MAX])
@@ -317,17 +317,17 @@ int value_network(const struct schema_key *k, const char *text, struct network *
         return 0;
     if (r == -EDOM)
         snprintf(detail, sizeof(detail), "%s; the network is %s", why, network_format(meant, sizeof(meant), &n));
-    return complain(k, text, FAULT_FORM, r == -EDOM ? detail : why, ret_why);
+    return value_complain(k, text, FAULT_FORM, r == -EDOM ? detail : why, ret_why);
 }
 
 int value_path(const struct schema_key *k, const char *text, char ret[static CONFIG_PATH_MAX],
                char ret_why[static VALUE_WHY_MAX])
 {
     enum fault f = set_path(text, ret);
-    return f == FAULT_NONE ? 0 : complain(k, text, f, NULL, ret_why);
+    return f == FAULT_NONE ? 0 : value_complain(k, text, f, NULL, ret_why);
 }
 
-static const char *word_of(const struct schema_key *k, const void *base)
+static const char *value_word_of(const struct schema_key *k, const void *base)
 {
     for (const struct schema_choice *c = k->choices; c->word; c++)
         if (c->value == schema_get(k, base))
@@ -336,14 +336,14 @@ static const char *word_of(const struct schema_key *k, const void *base)
 }
 
 /* The text of types that are kept as they were written, or as a word; NULL for others. */
-static const char *text_of(const struct schema_key *k, const void *base)
+static const char *value_text_of(const struct schema_key *k, const void *base)
 {
     const char *field = (const char *)base + k->offset;
     switch (k->type) {
     case SCHEMA_BOOL:
         return *(const bool *)field ? "true" : "false";
     case SCHEMA_CHOICE:
-        return word_of(k, base);
+        return value_word_of(k, base);
     case SCHEMA_LISTEN:
     case SCHEMA_FORWARD:
     case SCHEMA_TEXT:
@@ -375,7 +375,7 @@ static char *format_rate(char dst[static VALUE_TEXT_MAX], const struct rate *r, 
 #define CUT_OFF " ...]"
 
 /* Appends as much as fits; returns whether that is all. */
-static bool add(char dst[static VALUE_TEXT_MAX], const char *text)
+static bool value_add(char dst[static VALUE_TEXT_MAX], const char *text)
 {
     size_t at = strlen(dst), room = VALUE_TEXT_MAX - sizeof(CUT_OFF) - at, len = strlen(text);
     size_t n = len < room ? len : room;
@@ -389,14 +389,14 @@ static bool add_item(char dst[static VALUE_TEXT_MAX], const struct schema_key *l
     char text[VALUE_TEXT_MAX];
     const struct schema *s = list->items;
     if (list->type == SCHEMA_PATHS)
-        return add(dst, ((const struct config_path *)item)->path);
+        return value_add(dst, ((const struct config_path *)item)->path);
     if (!s)
-        return add(dst, network_format(text, sizeof(text), &((const struct config_network *)item)->network));
+        return value_add(dst, network_format(text, sizeof(text), &((const struct config_network *)item)->network));
     for (size_t i = 0; i < s->count; i++)
-        if (!add(dst, i ? ", " : "{") || !add(dst, s->keys[i].path) || !add(dst, ": ") ||
-            !add(dst, value_format(text, &s->keys[i], item)))
+        if (!value_add(dst, i ? ", " : "{") || !value_add(dst, s->keys[i].path) || !value_add(dst, ": ") ||
+            !value_add(dst, value_format(text, &s->keys[i], item)))
             return false;
-    return add(dst, "}");
+    return value_add(dst, "}");
 }
 
 /* "[10.0.0.0/8, uid:7]" */
@@ -406,7 +406,7 @@ static char *format_list(char dst[static VALUE_TEXT_MAX], const struct schema_ke
     bool whole = true;
     snprintf(dst, VALUE_TEXT_MAX, "%s", list.count ? "[" : "none");
     for (size_t i = 0; i < list.count && whole; i++)
-        whole = (i == 0 || add(dst, ", ")) && add_item(dst, k, (const char *)list.at + i * schema_item_size(k));
+        whole = (i == 0 || value_add(dst, ", ")) && add_item(dst, k, (const char *)list.at + i * schema_item_size(k));
     size_t at = strlen(dst);
     if (list.count)
         snprintf(dst + at, VALUE_TEXT_MAX - at, "%s", whole ? "]" : CUT_OFF);
@@ -428,7 +428,7 @@ static char *format_enforce(char dst[static VALUE_TEXT_MAX], uint32_t enforce)
 
 char *value_format(char dst[static VALUE_TEXT_MAX], const struct schema_key *k, const void *base)
 {
-    const char *text = text_of(k, base);
+    const char *text = value_text_of(k, base);
     struct rate rate;
     if (text) {
         snprintf(dst, VALUE_TEXT_MAX, "%s", text);

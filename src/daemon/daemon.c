@@ -84,7 +84,7 @@ static bool asked_again(const sigset_t *signals, uint64_t wait_ns)
     return sig == SIGTERM || sig == SIGINT;
 }
 
-static void drain(struct relay *r, const sigset_t *signals)
+static void daemon_drain(struct relay *r, const sigset_t *signals)
 {
     uint64_t now = clock_now_ns(), end = now + relay_config(r)->drain_ns;
     relay_drain(r);
@@ -133,7 +133,7 @@ static int serve(struct house *h)
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
     event_log_note(relay_events(h->relay), EVENT_STOP, sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
-    drain(h->relay, h->signals);
+    daemon_drain(h->relay, h->signals);
     admin_stop(h->admin);
     return 0;
 }

@@ -63,7 +63,7 @@ static void close_file(struct event_writer *w)
 }
 
 /* O_NONBLOCK: a FIFO without a reader must not hold up the thread. */
-static void open_file(struct event_writer *w)
+static void event_writer_open(struct event_writer *w)
 {
     struct stat st;
     w->fd = open(w->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
@@ -108,7 +108,7 @@ static size_t lines_in(const char *bytes, size_t len)
     return lines;
 }
 
-static void flush(struct event_writer *w)
+static void event_writer_flush(struct event_writer *w)
 {
     size_t whole = 0;
     if (w->len && w->fd >= 0) {
@@ -122,10 +122,10 @@ static void flush(struct event_writer *w)
     w->len = w->lines = 0;
 }
 
-static void add(struct event_writer *w, const struct event *e)
+static void event_writer_add(struct event_writer *w, const struct event *e)
 {
     if (BUFFER_BYTES - w->len < EVENT_LINE_MAX)
-        flush(w);
+        event_writer_flush(w);
     w->len += event_write(w->buffer + w->len, e);
     w->lines++;
 }
@@ -138,7 +138,7 @@ static void add_ban(struct event_writer *w, enum event_kind k, const struct ban 
     e.reason = ban_reason_label((enum ban_reason)b->reason);
     e.level = b->level;
     e.for_ns = b->until_ns == BAN_FOR_EVER ? BAN_FOR_EVER : b->until_ns - b->since_ns;
-    add(w, &e);
+    event_writer_add(w, &e);
 }
 
 /* relay.c reports a list as a whole, and the workers report bans for offences. */
@@ -154,7 +154,7 @@ static void add_lost(struct event_writer *w, uint64_t n)
 {
     struct event e = {.kind = EVENT_LOST, .wall_ns = clock_wall_ns(), .suppressed = n};
     if (n)
-        add(w, &e);
+        event_writer_add(w, &e);
 }
 
 static void remember_lists(struct event_writer *w)
@@ -176,7 +176,7 @@ static uint64_t unseen_changes(const struct event_writer *w, uint64_t latest)
     return unseen > of_lists ? unseen - of_lists : 0;
 }
 
-static void follow_changes(struct event_writer *w)
+static void event_writer_follow_changes(struct event_writer *w)
 {
     struct ban_change changes[CHANGES];
     bool lost = false;
@@ -220,23 +220,23 @@ static void add_suppressed(struct event_writer *w)
             e.suppressed = event_log_take_suppressed(w->log, (enum event_kind)k, (enum verdict)v);
             e.wall_ns = clock_wall_ns();
             if (e.suppressed)
-                add(w, &e);
+                event_writer_add(w, &e);
         }
 }
 
 /* ---- the thread ---- */
 
-static void look(struct event_writer *w, uint64_t now_ns)
+static void event_writer_look(struct event_writer *w, uint64_t now_ns)
 {
     uint64_t lost = event_log_stats(w->log).lost;
     w->looked_ns = now_ns;
     if (w->fd >= 0 && was_moved(w))
         close_file(w);
     if (w->fd < 0)
-        open_file(w);
+        event_writer_open(w);
     add_lost(w, lost - w->lost_told);
     w->lost_told = lost;
-    follow_changes(w);
+    event_writer_follow_changes(w);
     follow_ends(w);
     if (now_ns - w->summed_ns < SUPPRESSED_NS)
         return;
@@ -245,30 +245,30 @@ static void look(struct event_writer *w, uint64_t now_ns)
 }
 
 /* Handles all events reported before it began. */
-static void round_of(struct event_writer *w)
+static void event_writer_round(struct event_writer *w)
 {
     struct event e;
     uint64_t now_ns = clock_now_ns();
     if (atomic_exchange(&w->reopen, false)) {
         close_file(w);
-        open_file(w);
+        event_writer_open(w);
     }
     if (now_ns - w->looked_ns >= LOOK_NS)
-        look(w, now_ns);
+        event_writer_look(w, now_ns);
     for (unsigned i = 0; i < EVENT_LOG_QUEUE && event_log_take(w->log, &e); i++)
-        add(w, &e);
-    flush(w);
+        event_writer_add(w, &e);
+    event_writer_flush(w);
 }
 
-static void *writer_main(void *arg)
+static void *event_writer_main(void *arg)
 {
     struct event_writer *w = arg;
     while (!atomic_load(&w->stop)) {
-        round_of(w);
+        event_writer_round(w);
         event_log_wait(w->log, (int)(LOOK_NS / NS_PER_MS));
     }
     w->looked_ns = w->summed_ns = 0;
-    round_of(w);
+    event_writer_round(w);
     return NULL;
 }
 
@@ -285,8 +285,8 @@ struct event_writer *event_writer_start(const char *path, struct event_log *log,
     w->ended_seen = bans_ended_seq(bans);
     remember_lists(w);
     w->fd = -1;
-    open_file(w);
-    if (pthread_create(&w->thread, NULL, writer_main, w)) {
+    event_writer_open(w);
+    if (pthread_create(&w->thread, NULL, event_writer_main, w)) {
         close_file(w);
         free(w);
         return NULL;

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 /* The helper may stand still and go on later, so it is waited for; but it must not keep this process from ending. */
-static int wait_for(const struct firewall_link *l, short what, int patience_ms)
+static int firewall_link_wait_for(const struct firewall_link *l, short what, int patience_ms)
 {
     struct pollfd p[] = {{.fd = l->fd, .events = what}, {.fd = l->stop_fd, .events = POLLIN}};
     int n;
@@ -27,7 +27,7 @@ static int receive(struct firewall_link *l, int patience_ms)
 {
     uint8_t head[FIREWALL_WIRE_HEAD + 1];
     struct firewall_message m;
-    int error = wait_for(l, POLLIN, patience_ms);
+    int error = firewall_link_wait_for(l, POLLIN, patience_ms);
     if (error)
         return error;
     ssize_t n = recv(l->fd, head, sizeof(head), MSG_DONTWAIT);
@@ -46,7 +46,7 @@ static int ask_patiently(struct firewall_link *l, uint8_t type, uint8_t gate, co
     firewall_wire_head(l->datagram, &m);
     for (size_t i = 0; i < count; i++)
         firewall_wire_put(l->datagram, i, &entries[i]);
-    int error = wait_for(l, POLLOUT, patience_ms);
+    int error = firewall_link_wait_for(l, POLLOUT, patience_ms);
     if (error)
         return error;
     if (send(l->fd, l->datagram, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
@@ -54,7 +54,8 @@ static int ask_patiently(struct firewall_link *l, uint8_t type, uint8_t gate, co
     return receive(l, patience_ms);
 }
 
-static int ask(struct firewall_link *l, uint8_t type, uint8_t gate, const struct firewall_entry *entries, size_t count)
+static int firewall_link_ask(struct firewall_link *l, uint8_t type, uint8_t gate, const struct firewall_entry *entries,
+                             size_t count)
 {
     return ask_patiently(l, type, gate, entries, count, LINK_PATIENCE_MS);
 }
@@ -70,7 +71,7 @@ static int say_exempt(struct firewall_link *l, const struct firewall_gates *gate
             if (who->kind == ADDR_V4 || who->kind == ADDR_V6)
                 list[count++] = (struct firewall_entry){.who = *who};
         }
-        error = ask(l, FIREWALL_EXEMPT, (uint8_t)i, list, count);
+        error = firewall_link_ask(l, FIREWALL_EXEMPT, (uint8_t)i, list, count);
     }
     return error;
 }
@@ -78,12 +79,12 @@ static int say_exempt(struct firewall_link *l, const struct firewall_gates *gate
 int firewall_link_replace(struct firewall_link *l, const struct firewall_gates *gates,
                           const struct firewall_entry *entries, size_t count)
 {
-    int error = ask(l, FIREWALL_BEGIN, 0, NULL, 0);
+    int error = firewall_link_ask(l, FIREWALL_BEGIN, 0, NULL, 0);
     if (!error)
         error = say_exempt(l, gates);
     for (size_t done = 0; done < count && !error;) {
         size_t part = count - done < FIREWALL_WIRE_RECORDS ? count - done : FIREWALL_WIRE_RECORDS;
-        error = ask(l, FIREWALL_FILL, 0, entries + done, part);
+        error = firewall_link_ask(l, FIREWALL_FILL, 0, entries + done, part);
         done += part;
     }
     int patience_ms = LINK_PATIENCE_MS + (int)(count / LINK_ENTRIES_A_MS);
@@ -92,10 +93,10 @@ int firewall_link_replace(struct firewall_link *l, const struct firewall_gates *
 
 int firewall_link_change(struct firewall_link *l, const struct firewall_entry *entries, size_t count)
 {
-    return ask(l, FIREWALL_CHANGES, 0, entries, count);
+    return firewall_link_ask(l, FIREWALL_CHANGES, 0, entries, count);
 }
 
 int firewall_link_count(struct firewall_link *l)
 {
-    return ask(l, FIREWALL_COUNTERS, 0, NULL, 0);
+    return firewall_link_ask(l, FIREWALL_COUNTERS, 0, NULL, 0);
 }

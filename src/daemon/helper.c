@@ -23,7 +23,7 @@ struct work {
     uint8_t datagram[FIREWALL_WIRE_MAX + 1]; /* one byte more, so that a message that is too long is detected */
 };
 
-static int answer(const struct work *w, uint32_t number, int error)
+static int helper_answer(const struct work *w, uint32_t number, int error)
 {
     uint8_t head[FIREWALL_WIRE_HEAD];
     uint64_t packets = 0, bytes = 0;
@@ -90,7 +90,7 @@ static bool serve_one(struct work *w)
         return false;
     if (!error)
         error = carry_out(w, task);
-    return answer(w, number, error) == 0;
+    return helper_answer(w, number, error) == 0;
 }
 
 static bool any_gate(const struct firewall_gates *gates, enum firewall_means means)
@@ -111,7 +111,7 @@ static int open_means(struct work *w, const char *table, const struct firewall_g
     return any_gate(gates, FIREWALL_XDP) ? xdp_open(gates, &w->xdp) : 0;
 }
 
-static int get_ready(struct work *w, const char *table, const struct firewall_gates *gates, pid_t parent, int fd)
+static int helper_get_ready(struct work *w, const char *table, const struct firewall_gates *gates, pid_t parent, int fd)
 {
     int error = rights_be_alone(parent, fd);
     if (!error)
@@ -126,8 +126,8 @@ static _Noreturn void helper_main(const char *table, const struct firewall_gates
     struct work *w = calloc(1, sizeof(*w));
     if (!w)
         _exit(1);
-    int error = get_ready(w, table, gates, parent, fd);
-    if (answer(w, 0, error) == 0 && !error)
+    int error = helper_get_ready(w, table, gates, parent, fd);
+    if (helper_answer(w, 0, error) == 0 && !error)
         while (serve_one(w))
             ;
     _exit(error != 0);

@@ -64,7 +64,7 @@ static size_t without_listed(struct ban *list, size_t count)
 }
 
 /* All entries, at most as many as the table has; *ret is to be freed by the caller. False: no memory. */
-static bool gather(struct keeper *k, uint64_t now_ns, struct ban **ret, size_t *ret_count)
+static bool keeper_gather(struct keeper *k, uint64_t now_ns, struct ban **ret, size_t *ret_count)
 {
     struct ban *list = NULL;
     size_t count = 0, cursor = 0;
@@ -88,7 +88,7 @@ static uint8_t *bytes_of_bans(struct keeper *k, size_t *ret_len)
     struct ban *list = NULL;
     size_t count = 0;
     uint64_t now_ns = clock_now_ns();
-    if (!gather(k, now_ns, &list, &count))
+    if (!keeper_gather(k, now_ns, &list, &count))
         return NULL;
     *ret_len = ban_state_bytes(count);
     uint8_t *bytes = malloc(*ret_len);
@@ -139,7 +139,8 @@ static void save_claims(struct keeper *k, bool at_once)
 
 /* ---- the thread ---- */
 
-static void load(struct kept_file *f, struct keeper *k, void (*restore)(struct keeper *, const uint8_t *, size_t))
+static void keeper_load(struct kept_file *f, struct keeper *k,
+                        void (*restore)(struct keeper *, const uint8_t *, size_t))
 {
     size_t len = 0;
     uint8_t *bytes = kept_file_read(f, &len);
@@ -149,7 +150,7 @@ static void load(struct kept_file *f, struct keeper *k, void (*restore)(struct k
 }
 
 /* Waits for the next round. True: it is the last. */
-static bool rest(struct keeper *k)
+static bool keeper_rest(struct keeper *k)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -165,7 +166,7 @@ static bool rest(struct keeper *k)
 static void *keeper_main(void *arg)
 {
     struct keeper *k = arg;
-    while (!rest(k)) {
+    while (!keeper_rest(k)) {
         bans_sweep(k->bans, clock_now_ns());
         save_bans(k, false);
         save_claims(k, false);
@@ -192,9 +193,9 @@ struct keeper *keeper_start(const char *path, struct bans *bans, const struct ke
     pthread_cond_init(&k->woken, &attr);
     pthread_condattr_destroy(&attr);
     if (k->writes)
-        load(&k->bans_file, k, restore_bans);
+        keeper_load(&k->bans_file, k, restore_bans);
     if (k->writes && claims)
-        load(&k->claims_file, k, restore_claims);
+        keeper_load(&k->claims_file, k, restore_claims);
     k->bans_seq = bans_seq(bans);
     k->claims_served = claims ? claims->served(claims->of) : 0;
     k->claims_ns = clock_now_ns();

@@ -38,7 +38,7 @@ void kept_file_set_aside(const struct kept_file *f, const char *why)
                  f->without);
 }
 
-static uint8_t *read_all(FILE *f, size_t *ret_len)
+static uint8_t *kept_file_read_all(FILE *f, size_t *ret_len)
 {
     size_t cap = FIRST_BYTES, len = 0;
     uint8_t *bytes = NULL;
@@ -59,7 +59,7 @@ static uint8_t *read_all(FILE *f, size_t *ret_len)
 }
 
 /* Only a regular file: opening a FIFO would wait for its other side, and Weir would neither start nor end. */
-static FILE *open_file(const char *path)
+static FILE *kept_file_open(const char *path)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -77,13 +77,13 @@ static FILE *open_file(const char *path)
 
 uint8_t *kept_file_read(struct kept_file *f, size_t *ret_len)
 {
-    FILE *file = open_file(f->path);
+    FILE *file = kept_file_open(f->path);
     if (!file) {
         if (errno != ENOENT)
             LOG_WARN("state file %s cannot be read: %s; starting without %s", f->path, strerror(errno), f->without);
         return NULL;
     }
-    uint8_t *bytes = read_all(file, ret_len);
+    uint8_t *bytes = kept_file_read_all(file, ret_len);
     if (!bytes || ferror(file)) {
         LOG_WARN("state file %s cannot be read; starting without %s", f->path, f->without);
         free(bytes);
@@ -95,7 +95,7 @@ uint8_t *kept_file_read(struct kept_file *f, size_t *ret_len)
 
 /* ---- writing ---- */
 
-static int write_all(int fd, const uint8_t *bytes, size_t len)
+static int kept_file_write_all(int fd, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
         ssize_t n = write(fd, bytes, len);
@@ -123,14 +123,14 @@ static void flush_folder(const char *path)
     close(fd);
 }
 
-static int replace(const char *path, const uint8_t *bytes, size_t len)
+static int kept_file_replace(const char *path, const uint8_t *bytes, size_t len)
 {
     char beside[PATH_MOST];
     snprintf(beside, sizeof(beside), "%s.new", path);
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return -errno;
-    int error = write_all(fd, bytes, len);
+    int error = kept_file_write_all(fd, bytes, len);
     if (close(fd) < 0 && !error)
         error = -errno;
     if (!error && rename(beside, path) < 0)
@@ -144,7 +144,7 @@ static int replace(const char *path, const uint8_t *bytes, size_t len)
 
 bool kept_file_write(struct kept_file *f, const uint8_t *bytes, size_t len)
 {
-    int error = bytes ? replace(f->path, bytes, len) : -ENOMEM;
+    int error = bytes ? kept_file_replace(f->path, bytes, len) : -ENOMEM;
     if (error && error != f->last_error)
         LOG_WARN("state file %s cannot be written: %s; %s would not outlive a restart", f->path, strerror(-error),
                  f->without);

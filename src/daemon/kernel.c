@@ -53,7 +53,7 @@ struct kernel {
 
 /* ---- warnings ---- */
 
-static const char *advice(int error)
+static const char *kernel_advice(int error)
 {
     switch (error) {
     case -EPERM:
@@ -81,10 +81,10 @@ static const char *advice(int error)
     }
 }
 
-static void warn(int error)
+static void kernel_warn(int error)
 {
     LOG_WARN("ban.kernel: the kernel is not told of bans: %s. Weir itself keeps the banned out meanwhile",
-             advice(error));
+             kernel_advice(error));
 }
 
 /* ---- requests ---- */
@@ -112,7 +112,7 @@ static int told(struct kernel *k, int error)
 static void failed(struct kernel *k, uint64_t now_ns, int error)
 {
     if (!k->failing)
-        warn(error);
+        kernel_warn(error);
     k->failing = true;
     uint64_t most_ns = error == -ENODEV ? RETRY_DEVICE_NS : RETRY_MOST_NS;
     k->retry_ns = now_ns + k->patience_ns;
@@ -120,7 +120,7 @@ static void failed(struct kernel *k, uint64_t now_ns, int error)
 }
 
 /* The entries of the whole table; *ret is to be freed by the caller. False: no memory. */
-static bool gather(struct kernel *k, uint64_t now_ns, struct firewall_entry **ret, size_t *ret_count)
+static bool kernel_gather(struct kernel *k, uint64_t now_ns, struct firewall_entry **ret, size_t *ret_count)
 {
     size_t count = 0, cursor = 0;
     struct firewall_entry *all = malloc(FIREWALL_ENTRIES_MAX * sizeof(*all));
@@ -139,12 +139,12 @@ static bool gather(struct kernel *k, uint64_t now_ns, struct firewall_entry **re
     return done;
 }
 
-static int replace(struct kernel *k, uint64_t now_ns)
+static int kernel_replace(struct kernel *k, uint64_t now_ns)
 {
     struct firewall_entry *all;
     size_t count;
     uint64_t seen = bans_seq(k->bans); /* before the pages: a change meanwhile is passed on once more */
-    if (!gather(k, now_ns, &all, &count))
+    if (!kernel_gather(k, now_ns, &all, &count))
         return -ENOMEM;
     pthread_mutex_lock(&k->lock);
     struct firewall_gates *gates = malloc(sizeof(*gates));
@@ -168,19 +168,19 @@ static void on_late(void *context)
     atomic_store(&k->told->in_force, 0);
     atomic_fetch_add(&k->told->failures, 1);
     if (!k->failing)
-        warn(-ETIMEDOUT);
+        kernel_warn(-ETIMEDOUT);
     k->failing = true;
 }
 
 /* Passes on the changes since then, in successive transactions. */
-static int follow_changes(struct kernel *k, uint64_t now_ns)
+static int kernel_follow_changes(struct kernel *k, uint64_t now_ns)
 {
     int error = 0;
     while (!error && bans_seq(k->bans) != k->seen) {
         bool lost = false;
         size_t n = bans_changes(k->bans, k->seen, k->changes, CHANGES, &lost);
         if (lost)
-            return replace(k, now_ns);
+            return kernel_replace(k, now_ns);
         if (n == 0)
             break; /* one is being written */
         uint64_t last = k->changes[n - 1].seq;
@@ -201,7 +201,7 @@ static bool gates_changed(struct kernel *k)
     return changed;
 }
 
-static int look(struct kernel *k, uint64_t now_ns)
+static int kernel_look(struct kernel *k, uint64_t now_ns)
 {
     if (now_ns - k->looked_ns < LOOK_EVERY_NS)
         return 0;
@@ -230,8 +230,8 @@ static void count_entries(struct kernel *k, uint64_t now_ns)
 /* While the kernel has all the bans that it should have. */
 static int keep_up(struct kernel *k, uint64_t now_ns)
 {
-    int error = told(k, follow_changes(k, now_ns));
-    return error ? error : told(k, look(k, now_ns));
+    int error = told(k, kernel_follow_changes(k, now_ns));
+    return error ? error : told(k, kernel_look(k, now_ns));
 }
 
 static bool is_due_anew(struct kernel *k, uint64_t now_ns)
@@ -245,12 +245,12 @@ static bool is_end(int error)
 }
 
 /* -EPIPE: there is no helper any more; -ECANCELED: it is time to end. */
-static int round_of(struct kernel *k)
+static int kernel_round(struct kernel *k)
 {
     uint64_t now_ns = clock_now_ns();
     int error = k->helper_gone ? told(k, -EPIPE) : k->current ? keep_up(k, now_ns) : 0;
     if (!is_end(error) && is_due_anew(k, now_ns)) {
-        error = told(k, replace(k, now_ns));
+        error = told(k, kernel_replace(k, now_ns));
         k->current = error == 0;
     }
     if (error && error != -ECANCELED)
@@ -261,7 +261,7 @@ static int round_of(struct kernel *k)
 }
 
 /* False: it is time to end. */
-static bool rest(struct kernel *k)
+static bool kernel_rest(struct kernel *k)
 {
     struct pollfd p[] = {{.fd = k->stop_fd, .events = POLLIN}, {.fd = k->link.fd, .events = 0}};
     (void)poll(p, ARRAY_LEN(p), ROUND_MS);
@@ -274,15 +274,15 @@ static void *kernel_main(void *arg)
     struct kernel *k = arg;
     int error;
     do
-        error = round_of(k);
-    while (!is_end(error) && rest(k));
+        error = kernel_round(k);
+    while (!is_end(error) && kernel_rest(k));
     return NULL;
 }
 
 /* ---- life ---- */
 
 /* The gates that ask for it and can have it. */
-static void take_gates(const struct config *c, const struct relay *r, struct firewall_gates *ret)
+static void kernel_take_gates(const struct config *c, const struct relay *r, struct firewall_gates *ret)
 {
     *ret = (struct firewall_gates){0};
     for (size_t i = 0; i < c->gate_count; i++) {
@@ -302,7 +302,7 @@ static void take_gates(const struct config *c, const struct relay *r, struct fir
     }
 }
 
-static bool is_wanted(const struct config *c)
+static bool kernel_is_wanted(const struct config *c)
 {
     for (size_t i = 0; i < c->gate_count; i++)
         if (c->gates[i].ban_kernel != BAN_KERNEL_OFF)
@@ -310,7 +310,7 @@ static bool is_wanted(const struct config *c)
     return false;
 }
 
-static struct kernel *make(const struct config *c, struct relay *r)
+static struct kernel *kernel_make(const struct config *c, struct relay *r)
 {
     struct kernel *k = calloc(1, sizeof(*k));
     if (!k)
@@ -320,7 +320,7 @@ static struct kernel *make(const struct config *c, struct relay *r)
     k->patience_ns = RETRY_FIRST_NS;
     k->helper = (struct helper){.pid = -1, .fd = -1};
     pthread_mutex_init(&k->lock, NULL);
-    take_gates(c, r, &k->gates);
+    kernel_take_gates(c, r, &k->gates);
     k->stop_fd = eventfd(0, EFD_CLOEXEC);
     return k;
 }
@@ -339,7 +339,7 @@ static int check_gates(const struct firewall_gates *gates)
     return rights_filter_packets() ? 0 : -EPERM;
 }
 
-static int start(struct kernel *k, const struct config *c)
+static int kernel_start_helper(struct kernel *k, const struct config *c)
 {
     int wrong = k->stop_fd < 0 ? -EMFILE : check_gates(&k->gates);
     if (wrong)
@@ -354,13 +354,13 @@ static int start(struct kernel *k, const struct config *c)
 
 struct kernel *kernel_new(const struct config *c, struct relay *r)
 {
-    if (!is_wanted(c)) {
+    if (!kernel_is_wanted(c)) {
         leftovers_remove();
         return NULL;
     }
     atomic_store(&relay_kernel_bans(r)->wanted, 1);
-    struct kernel *k = make(c, r);
-    int error = k ? start(k, c) : -ENOMEM;
+    struct kernel *k = kernel_make(c, r);
+    int error = k ? kernel_start_helper(k, c) : -ENOMEM;
     if (!error)
         k->mark_count = leftovers_mark(c->kernel_table, &k->gates, k->marks);
     leftovers_remove();
@@ -370,7 +370,7 @@ struct kernel *kernel_new(const struct config *c, struct relay *r)
         LOG_WARN("ban.kernel: the main process cannot give up its rights: %s", strerror(-kept));
     if (!error)
         return k;
-    warn(error);
+    kernel_warn(error);
     kernel_free(k);
     return NULL;
 }
@@ -383,7 +383,7 @@ void kernel_follow(struct kernel *k)
     if (k->following)
         pthread_setname_np(k->thread, "weir-kernel");
     else
-        warn(-EAGAIN);
+        kernel_warn(-EAGAIN);
 }
 
 void kernel_reconfigure(struct kernel *k, const struct config *c)

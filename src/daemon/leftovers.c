@@ -71,7 +71,7 @@ static bool leftovers_is_used(const char *means, const char *name)
 
 /* ---- removing ---- */
 
-static void tell(const char *what, const char *name, const char *by_hand, int error)
+static void leftovers_tell(const char *what, const char *name, const char *by_hand, int error)
 {
     if (!error)
         LOG_WARN(
@@ -89,14 +89,14 @@ static void tell_nft(const char *name, int error)
 {
     char by_hand[128];
     snprintf(by_hand, sizeof(by_hand), "nft delete table inet %s", name);
-    tell("the nftables table inet ", name, by_hand, error);
+    leftovers_tell("the nftables table inet ", name, by_hand, error);
 }
 
 static void tell_xdp(const char *name, int error)
 {
     char by_hand[128];
     snprintf(by_hand, sizeof(by_hand), "ip link set %s xdp off", name);
-    tell("the XDP program at the interface ", name, by_hand, error);
+    leftovers_tell("the XDP program at the interface ", name, by_hand, error);
 }
 
 void leftovers_remove(void)

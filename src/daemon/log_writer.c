@@ -40,7 +40,7 @@ struct log_writer {
     uint64_t lost_told;          /* of log_lost() */
 };
 
-static bool take(struct log_sink *sink, const char *text, size_t len)
+static bool log_writer_take(struct log_sink *sink, const char *text, size_t len)
 {
     struct log_writer *w = (struct log_writer *)(void *)sink;
     struct line l = {.len = (uint16_t)len};
@@ -58,16 +58,16 @@ static bool take_nothing(struct log_sink *sink, const char *text, size_t len)
 
 /* ---- standard error ---- */
 
-static bool is_over(const struct log_writer *w)
+static bool log_writer_is_over(const struct log_writer *w)
 {
     return atomic_load(&w->stop) && clock_now_ns() >= atomic_load(&w->stop_by_ns);
 }
 
 /* A pipe that poll(2) reports as writable takes PIPE_BUF bytes, more than a line, without waiting. */
-static bool wait_for_room(const struct log_writer *w)
+static bool log_writer_wait_for_room(const struct log_writer *w)
 {
     struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
-    while (!is_over(w))
+    while (!log_writer_is_over(w))
         if (poll(&p, 1, LOOK_MS) > 0)
             return true;
     return false;
@@ -75,7 +75,7 @@ static bool wait_for_room(const struct log_writer *w)
 
 static bool write_whole(const struct log_writer *w, const char *text, size_t len)
 {
-    while (len && wait_for_room(w)) {
+    while (len && log_writer_wait_for_room(w)) {
         ssize_t n = write(STDERR_FILENO, text, len);
         if (n < 0 && errno == EAGAIN)
             (void)poll(NULL, 0, AGAIN_MS);
@@ -110,7 +110,7 @@ static void write_lines(struct log_writer *w)
     tell_lost(w);
 }
 
-static void *writer_main(void *arg)
+static void *log_writer_main(void *arg)
 {
     struct log_writer *w = arg;
     while (!atomic_load(&w->stop)) {
@@ -122,7 +122,7 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-static void release(struct log_writer *w)
+static void log_writer_release(struct log_writer *w)
 {
     ring_free(w->ring);
     waker_fini(&w->waker);
@@ -134,14 +134,14 @@ struct log_writer *log_writer_start(void)
     struct log_writer *w = calloc(1, sizeof(*w));
     if (!w)
         return NULL;
-    w->sink.put = take;
+    w->sink.put = log_writer_take;
     if (waker_init(&w->waker) < 0) {
         free(w);
         return NULL;
     }
     w->ring = ring_new(LOG_WRITER_LINES, sizeof(struct line));
-    if (!w->ring || pthread_create(&w->thread, NULL, writer_main, w)) {
-        release(w);
+    if (!w->ring || pthread_create(&w->thread, NULL, log_writer_main, w)) {
+        log_writer_release(w);
         return NULL;
     }
     pthread_setname_np(w->thread, "weir-log");
@@ -166,7 +166,7 @@ void log_writer_stop(struct log_writer *w)
     waker_wake(&w->waker);
     if (ends(w)) {
         log_set_sink(NULL);
-        release(w);
+        log_writer_release(w);
         return;
     }
     /* The process ends now; the thread keeps the memory that it uses. */

@@ -58,7 +58,7 @@ static int error_in(const char *words)
 }
 
 /* Runs the commands written to `out`, whose text is *text, and frees both. */
-static int run(struct nft *n, FILE *out, char **text)
+static int nft_run(struct nft *n, FILE *out, char **text)
 {
     int error = fclose(out) == 0 ? 0 : -ENOMEM;
     if (!error && nft_run_cmd_from_buffer(n->ctx, *text))
@@ -67,8 +67,8 @@ static int run(struct nft *n, FILE *out, char **text)
     return error;
 }
 
-static int replace(struct nft *n, const struct firewall_gates *gates, const struct firewall_entry *entries,
-                   size_t count)
+static int nft_run_replace(struct nft *n, const struct firewall_gates *gates, const struct firewall_entry *entries,
+                           size_t count)
 {
     char *text = NULL;
     size_t len;
@@ -77,7 +77,7 @@ static int replace(struct nft *n, const struct firewall_gates *gates, const stru
     if (!out)
         return -ENOMEM;
     nft_script_replace(out, n->table, gates, entries, count, &have);
-    int error = run(n, out, &text);
+    int error = nft_run(n, out, &text);
     if (error)
         return error;
     n->have = have;
@@ -92,17 +92,17 @@ int nft_replace(struct nft *n, const struct firewall_gates *gates, const struct 
 {
     if (n->made)
         (void)!nft_count(n); /* otherwise the packets dropped since the last reading would be lost */
-    int error = replace(n, gates, entries, count);
+    int error = nft_run_replace(n, gates, entries, count);
     /* A network namespace of an unprivileged user limits the size of a transaction. There the bans are sent in several,
      * and for some milliseconds only Weir itself keeps out some of the banned. */
     if (error == -EMSGSIZE && count > 0) {
-        error = replace(n, gates, NULL, 0);
+        error = nft_run_replace(n, gates, NULL, 0);
         error = error ? error : nft_change(n, entries, count);
     }
     return error;
 }
 
-static int change(struct nft *n, const struct firewall_entry *entries, size_t count)
+static int nft_run_change(struct nft *n, const struct firewall_entry *entries, size_t count)
 {
     char *text = NULL;
     size_t len;
@@ -111,7 +111,7 @@ static int change(struct nft *n, const struct firewall_entry *entries, size_t co
     if (!out)
         return -ENOMEM;
     nft_script_change(out, n->table, entries, count, &have);
-    int error = run(n, out, &text);
+    int error = nft_run(n, out, &text);
     if (!error)
         n->have = have;
     return error;
@@ -122,7 +122,7 @@ int nft_change(struct nft *n, const struct firewall_entry *entries, size_t count
     size_t part = count;
     for (size_t done = 0; done < count;) {
         part = part < count - done ? part : count - done;
-        int error = change(n, entries + done, part);
+        int error = nft_run_change(n, entries + done, part);
         if (error == -EMSGSIZE && part > 1)
             part /= 2;
         else if (error)
@@ -141,7 +141,7 @@ int nft_count(struct nft *n)
     if (!out)
         return -ENOMEM;
     nft_script_ask(out, n->table);
-    int error = run(n, out, &text);
+    int error = nft_run(n, out, &text);
     if (!error && !nft_script_read_counter(nft_ctx_get_output_buffer(n->ctx), &n->now_packets, &n->now_bytes))
         error = -ENOENT;
     return error;

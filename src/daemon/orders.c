@@ -26,7 +26,7 @@ void orders_fini(struct orders *o)
 }
 
 /* Under the lock. */
-static void wait_for(struct orders *o, uint64_t number)
+static void orders_wait_for(struct orders *o, uint64_t number)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -44,7 +44,7 @@ enum admin_reloaded orders_reload(void *orders, char **ret_said)
     uint64_t number = ++o->asked;
     if (!o->closed) {
         kill(getpid(), SIGHUP); /* blocked in every thread, except where the main thread waits for it */
-        wait_for(o, number);
+        orders_wait_for(o, number);
     }
     if (o->served >= number) {
         r = o->done ? ADMIN_RELOADED : ADMIN_RELOAD_REFUSED;

@@ -20,9 +20,9 @@ struct attempt {
     FILE *said; /* NULL: to the log alone */
 };
 
-static void say(const struct attempt *a, enum log_level level, const char *fmt, ...) PRINTF(3, 4);
+static void reload_say(const struct attempt *a, enum log_level level, const char *fmt, ...) PRINTF(3, 4);
 
-static void say(const struct attempt *a, enum log_level level, const char *fmt, ...)
+static void reload_say(const struct attempt *a, enum log_level level, const char *fmt, ...)
 {
     char line[1024];
     va_list ap;
@@ -37,11 +37,11 @@ static void say(const struct attempt *a, enum log_level level, const char *fmt, 
 /* `event`: the reason as written to the event log. */
 static void refuse_telling(const struct attempt *a, const char *why, const char *event)
 {
-    say(a, LOG_LEVEL_ERROR, "reload of %s refused: %s; the configuration in force stays", a->from->file, why);
+    reload_say(a, LOG_LEVEL_ERROR, "reload of %s refused: %s; the configuration in force stays", a->from->file, why);
     event_log_note(relay_events(a->relay), EVENT_RELOAD_REFUSED, event);
 }
 
-static void refuse(const struct attempt *a, const char *why)
+static void reload_refuse(const struct attempt *a, const char *why)
 {
     refuse_telling(a, why, why);
 }
@@ -54,10 +54,11 @@ static void say_lines(const struct attempt *a, char *text, bool mistakes)
     for (char *line; (line = strsep(&rest, "\n"));) {
         if (*line == '\0' || lines++ >= RELOAD_MISTAKES_SHOWN)
             continue;
-        say(a, mistakes ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "reload: %s", line);
+        reload_say(a, mistakes ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "reload: %s", line);
     }
     if (lines > RELOAD_MISTAKES_SHOWN)
-        say(a, LOG_LEVEL_WARN, "reload: %u more lines not shown; weir check shows all", lines - RELOAD_MISTAKES_SHOWN);
+        reload_say(a, LOG_LEVEL_WARN, "reload: %u more lines not shown; weir check shows all",
+                   lines - RELOAD_MISTAKES_SHOWN);
 }
 
 /* The configuration of the file, with --admin; NULL after the reasons were logged. */
@@ -68,7 +69,7 @@ static struct config *read_again(const struct attempt *a)
     size_t len;
     FILE *errors = open_memstream(&said, &len);
     if (!errors) {
-        refuse(a, "memory is out");
+        reload_refuse(a, "memory is out");
         return NULL;
     }
     struct config *c = config_load(from->file, errors);
@@ -97,7 +98,8 @@ static bool needs_restart(const struct attempt *a, const struct config *before, 
     while (config_diff_next(&d, &c)) {
         if (!c.restart)
             continue;
-        say(a, LOG_LEVEL_ERROR, "reload: %s cannot change without a restart: %s -> %s", c.path, c.before, c.after);
+        reload_say(a, LOG_LEVEL_ERROR, "reload: %s cannot change without a restart: %s -> %s", c.path, c.before,
+                   c.after);
         found = true;
     }
     return found;
@@ -123,10 +125,10 @@ static bool say_lists(const struct attempt *a, const struct config *c, const str
     char text[LISTED_TEXT_MAX];
     bool changed = listed_format(text, sizeof(text), c, lists);
     if (changed)
-        say(a, LOG_LEVEL_INFO, "ban.lists: %s", text);
+        reload_say(a, LOG_LEVEL_INFO, "ban.lists: %s", text);
     if (lists->without_place)
-        say(a, LOG_LEVEL_WARN, "ban.lists: %zu networks are not banned: the ban table has no room",
-            lists->without_place);
+        reload_say(a, LOG_LEVEL_WARN, "ban.lists: %zu networks are not banned: the ban table has no room",
+                   lists->without_place);
     return changed;
 }
 
@@ -138,9 +140,10 @@ static void say_changes(const struct attempt *a, size_t count, const char *text,
         snprintf(what, sizeof(what), "%zu key%s changed: %s", count, count == 1 ? "" : "s", text);
     event_log_note(relay_events(a->relay), EVENT_RELOADED, what);
     if (count == 0)
-        say(a, LOG_LEVEL_INFO, "reloaded %s: %s changed", a->from->file, lists_changed ? "no key" : "nothing");
+        reload_say(a, LOG_LEVEL_INFO, "reloaded %s: %s changed", a->from->file, lists_changed ? "no key" : "nothing");
     else
-        say(a, LOG_LEVEL_INFO, "reloaded %s: %zu key%s changed: %s", a->from->file, count, count == 1 ? "" : "s", text);
+        reload_say(a, LOG_LEVEL_INFO, "reloaded %s: %zu key%s changed: %s", a->from->file, count, count == 1 ? "" : "s",
+                   text);
 }
 
 /* Reads the token of the file, for later. It is read even if the key has not changed: the file may have. */
@@ -149,8 +152,8 @@ static bool read_token(const struct attempt *a, const struct config *c)
     char why[TOKEN_WHY_MAX];
     if (admin_read_token(a->admin, c->admin.token_file, why) == 0)
         return true;
-    say(a, LOG_LEVEL_ERROR, "reload: %s", why);
-    refuse(a, "the token cannot be read");
+    reload_say(a, LOG_LEVEL_ERROR, "reload: %s", why);
+    reload_refuse(a, "the token cannot be read");
     return false;
 }
 
@@ -158,7 +161,7 @@ static bool may_be_put_into_force(const struct attempt *a, const struct config *
 {
     if (!needs_restart(a, relay_config(a->relay), c))
         return read_token(a, c);
-    refuse(a, "what it changes needs a restart");
+    reload_refuse(a, "what it changes needs a restart");
     return false;
 }
 
@@ -176,7 +179,7 @@ static bool put_into_force(const struct attempt *a, struct config *c)
     struct listed_result lists;
     int error = changes ? relay_reload(a->relay, c, &lists) : -ENOMEM;
     if (error) {
-        refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
+        reload_refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
         config_free(c);
         free(changes);
         return false;
@@ -202,7 +205,8 @@ bool reload(struct relay *r, struct admin *admin, const struct reload_source *fr
 {
     const struct attempt a = {.relay = r, .admin = admin, .from = from, .said = said};
     if (!from->file) {
-        say(&a, LOG_LEVEL_WARN, "SIGHUP: there is no file to reload: the configuration comes from the command line");
+        reload_say(&a, LOG_LEVEL_WARN,
+                   "SIGHUP: there is no file to reload: the configuration comes from the command line");
         return false;
     }
     tell_manager_of_begin();

@@ -30,7 +30,7 @@ _Static_assert(sizeof(struct message) == sizeof(struct nlmsghdr) + 256, "without
 /* ---- applications ---- */
 
 /* FNV-1a is enough: the input is chosen by the operator. */
-static uint32_t table_of(const struct addr *a)
+static uint32_t routes_table_of(const struct addr *a)
 {
     uint32_t h = 2166136261u;
     for (size_t i = 0; i < sizeof(a->bytes); i++)
@@ -51,13 +51,13 @@ int routes_add(struct routes *r, const struct endpoint *app)
     if (r->count == ROUTES_MAX)
         return -E2BIG;
     r->at[r->count].app = a;
-    r->at[r->count++].table = table_of(&a);
+    r->at[r->count++].table = routes_table_of(&a);
     return 0;
 }
 
 /* ---- messages ---- */
 
-static void put(struct message *m, unsigned short type, const void *data, size_t len)
+static void routes_message_put(struct message *m, unsigned short type, const void *data, size_t len)
 {
     struct rtattr a = {.rta_type = type, .rta_len = (unsigned short)RTA_LENGTH(len)};
     uint8_t *at = (uint8_t *)m + NLMSG_ALIGN(m->head.nlmsg_len);
@@ -66,7 +66,8 @@ static void put(struct message *m, unsigned short type, const void *data, size_t
     m->head.nlmsg_len = NLMSG_ALIGN(m->head.nlmsg_len) + RTA_LENGTH(len);
 }
 
-static void begin(struct message *m, unsigned short type, unsigned short flags, const void *body, size_t len)
+static void routes_message_begin(struct message *m, unsigned short type, unsigned short flags, const void *body,
+                                 size_t len)
 {
     memset(m, 0, sizeof(*m));
     m->head.nlmsg_type = type;
@@ -76,7 +77,7 @@ static void begin(struct message *m, unsigned short type, unsigned short flags, 
 }
 
 /* Sends it and waits for the kernel's answer. */
-static int ask(int fd, struct message *m)
+static int routes_ask_kernel(int fd, struct message *m)
 {
     static uint32_t number;
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
@@ -108,15 +109,15 @@ static int say_rule(int fd, unsigned short type, unsigned short flags, const str
     struct fib_rule_hdr body = {
         .family = v6 ? AF_INET6 : AF_INET, .src_len = v6 ? 128 : 32, .action = FR_ACT_TO_TBL, .table = RT_TABLE_UNSPEC};
     struct fib_rule_port_range port = {.start = app->port, .end = app->port};
-    begin(&m, type, flags, &body, sizeof(body));
-    put(&m, FRA_SRC, app->bytes, v6 ? 16 : 4);
-    put(&m, FRA_IIFNAME, LOOPBACK, sizeof(LOOPBACK));
-    put(&m, FRA_IP_PROTO, &(uint8_t){IPPROTO_TCP}, 1);
-    put(&m, FRA_SPORT_RANGE, &port, sizeof(port));
-    put(&m, FRA_PRIORITY, &(uint32_t){PRIORITY}, 4);
-    put(&m, FRA_PROTOCOL, &(uint8_t){PROTOCOL}, 1);
-    put(&m, FRA_TABLE, &table, 4);
-    return ask(fd, &m);
+    routes_message_begin(&m, type, flags, &body, sizeof(body));
+    routes_message_put(&m, FRA_SRC, app->bytes, v6 ? 16 : 4);
+    routes_message_put(&m, FRA_IIFNAME, LOOPBACK, sizeof(LOOPBACK));
+    routes_message_put(&m, FRA_IP_PROTO, &(uint8_t){IPPROTO_TCP}, 1);
+    routes_message_put(&m, FRA_SPORT_RANGE, &port, sizeof(port));
+    routes_message_put(&m, FRA_PRIORITY, &(uint32_t){PRIORITY}, 4);
+    routes_message_put(&m, FRA_PROTOCOL, &(uint8_t){PROTOCOL}, 1);
+    routes_message_put(&m, FRA_TABLE, &table, 4);
+    return routes_ask_kernel(fd, &m);
 }
 
 static int say_route(int fd, unsigned short type, unsigned short flags, const struct addr *app, uint32_t table)
@@ -129,10 +130,10 @@ static int say_route(int fd, unsigned short type, unsigned short flags, const st
                          .rtm_scope = v6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_HOST,
                          .rtm_type = RTN_LOCAL};
     uint32_t loopback = LOOPBACK_INDEX;
-    begin(&m, type, flags, &body, sizeof(body));
-    put(&m, RTA_OIF, &loopback, 4);
-    put(&m, RTA_TABLE, &table, 4);
-    return ask(fd, &m);
+    routes_message_begin(&m, type, flags, &body, sizeof(body));
+    routes_message_put(&m, RTA_OIF, &loopback, 4);
+    routes_message_put(&m, RTA_TABLE, &table, 4);
+    return routes_ask_kernel(fd, &m);
 }
 
 /* ---- all of them ---- */

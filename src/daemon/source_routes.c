@@ -51,7 +51,7 @@ static int lock(uint32_t table)
     return 0; /* kept open */
 }
 
-static int get_ready(const struct routes *r, pid_t parent, int fd, int *ret_netlink)
+static int source_routes_get_ready(const struct routes *r, pid_t parent, int fd, int *ret_netlink)
 {
     int error = rights_be_alone(parent, fd);
     for (size_t i = 0; i < r->count && !error; i++)
@@ -75,9 +75,9 @@ static bool is_needed(void)
     return n == 0 || (n < 0 && errno == EINTR);
 }
 
-static _Noreturn void helper_main(const struct routes *r, pid_t parent, int fd)
+static _Noreturn void source_routes_main(const struct routes *r, pid_t parent, int fd)
 {
-    int netlink, error = get_ready(r, parent, fd, &netlink);
+    int netlink, error = source_routes_get_ready(r, parent, fd, &netlink);
     (void)prctl(PR_SET_NAME, "weir-source", 0, 0, 0);
     if (!error)
         error = routes_make(netlink, r);
@@ -91,7 +91,7 @@ static _Noreturn void helper_main(const struct routes *r, pid_t parent, int fd)
 
 /* ---- the main process ---- */
 
-static const char *advice(int error)
+static const char *source_routes_advice(int error)
 {
     switch (error) {
     case -EPERM:
@@ -110,7 +110,7 @@ static const char *advice(int error)
 }
 
 /* Whether the address belongs to this machine. */
-static int look_at(const struct endpoint *app)
+static int source_routes_look_at(const struct endpoint *app)
 {
     struct endpoint here = *app;
     if (here.sa.sa_family == AF_INET6)
@@ -132,7 +132,7 @@ static int fork_helper(struct source_routes *ret, const struct routes *r)
         return -errno;
     pid_t pid = fork();
     if (pid == 0)
-        helper_main(r, parent, fds[1]);
+        source_routes_main(r, parent, fds[1]);
     close(fds[1]);
     *ret = (struct source_routes){.pid = pid, .fd = fds[0]};
     if (pid < 0) {
@@ -148,9 +148,9 @@ static int fork_helper(struct source_routes *ret, const struct routes *r)
     return error;
 }
 
-static int fail(FILE *errors, const char *gate, int error)
+static int source_routes_fail(FILE *errors, const char *gate, int error)
 {
-    fprintf(errors, "weir: gate %s: upstream.source: client: %s\n", gate, advice(error));
+    fprintf(errors, "weir: gate %s: upstream.source: client: %s\n", gate, source_routes_advice(error));
     return -1;
 }
 
@@ -163,16 +163,16 @@ int source_routes_start(struct source_routes *ret, const struct config *c, FILE 
         if (c->gates[i].upstream_source != UPSTREAM_SOURCE_CLIENT)
             continue;
         gate = c->gates[i].name;
-        int error = look_at(&c->gates[i].forward);
+        int error = source_routes_look_at(&c->gates[i].forward);
         if (!error)
             error = routes_add(&r, &c->gates[i].forward);
         if (error)
-            return fail(errors, gate, error);
+            return source_routes_fail(errors, gate, error);
     }
     if (r.count == 0)
         return 0;
     int error = rights_be_anybody() && rights_filter_packets() ? fork_helper(ret, &r) : -EPERM;
-    return error ? fail(errors, gate, error) : 0;
+    return error ? source_routes_fail(errors, gate, error) : 0;
 }
 
 void source_routes_settle(const struct source_routes *r)

@@ -67,7 +67,7 @@ static uint32_t map_bits(const struct network *n)
     return n->kind == ADDR_V4 ? 96u + n->bits : n->bits;
 }
 
-static struct xdp_net key_of(const struct network *n)
+static struct xdp_net xdp_key_of(const struct network *n)
 {
     struct xdp_net key = {.bits = map_bits(n)};
     map_address(key.addr, n->kind, n->bytes);
@@ -97,7 +97,7 @@ static int keep_quiet(enum libbpf_print_level level, const char *format, va_list
     return 0;
 }
 
-static int load(struct xdp *x)
+static int xdp_load(struct xdp *x)
 {
     LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = PROGRAM);
     libbpf_set_print(keep_quiet);
@@ -138,7 +138,7 @@ static int index_of(const struct xdp *x, const char *name)
     return ioctl(x->names_fd, SIOCGIFINDEX, &r) == 0 ? r.ifr_ifindex : 0;
 }
 
-static int look_at(struct xdp *x, const char *name)
+static int xdp_look_at(struct xdp *x, const char *name)
 {
     LIBBPF_OPTS(bpf_xdp_query_opts, seen);
     struct attachment *a = &x->at[x->interfaces];
@@ -159,7 +159,7 @@ static int look_at(struct xdp *x, const char *name)
     return seen.attach_mode == XDP_ATTACHED_MULTI ? -EBUSY : look_at_program(a, seen.prog_id);
 }
 
-static int take_gates(struct xdp *x, const struct firewall_gates *gates)
+static int xdp_take_gates(struct xdp *x, const struct firewall_gates *gates)
 {
     int error = 0;
     for (uint32_t i = 0; i < gates->count && !error; i++) {
@@ -170,7 +170,7 @@ static int take_gates(struct xdp *x, const struct firewall_gates *gates)
         map_address(place.addr, (uint8_t)g->to.kind, g->to.bytes);
         error = bpf_map_update_elem(x->gates, &place, &i, BPF_ANY);
         if (!error)
-            error = look_at(x, g->interface);
+            error = xdp_look_at(x, g->interface);
     }
     return error;
 }
@@ -181,9 +181,9 @@ int xdp_open(const struct firewall_gates *gates, struct xdp **ret)
     if (!x)
         return -ENOMEM;
     x->names_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int error = x->names_fd < 0 ? -errno : load(x);
+    int error = x->names_fd < 0 ? -errno : xdp_load(x);
     if (!error)
-        error = take_gates(x, gates);
+        error = xdp_take_gates(x, gates);
     if (error) {
         xdp_close(x);
         return error;
@@ -207,7 +207,7 @@ void xdp_close(struct xdp *x)
 
 /* ---- attaching ---- */
 
-static int take_place(struct xdp *x, struct attachment *a)
+static int xdp_take_place(struct xdp *x, struct attachment *a)
 {
     LIBBPF_OPTS(bpf_xdp_attach_opts, options, .old_prog_fd = a->before_fd);
     if (a->before_fd >= 0)
@@ -218,11 +218,11 @@ static int take_place(struct xdp *x, struct attachment *a)
     return error;
 }
 
-static int attach(struct xdp *x)
+static int xdp_attach(struct xdp *x)
 {
     for (size_t i = 0; i < x->interfaces; i++) {
         struct attachment *a = &x->at[i];
-        int error = a->done ? 0 : a->interface ? take_place(x, a) : -ENODEV;
+        int error = a->done ? 0 : a->interface ? xdp_take_place(x, a) : -ENODEV;
         if (error)
             return error == -EEXIST ? -EBUSY : error;
         a->done = true;
@@ -261,9 +261,9 @@ static bool is_attached(struct xdp *x)
 
 /* ---- entries ---- */
 
-static int put(struct xdp *x, const struct firewall_entry *e, uint64_t now_ns)
+static int xdp_put(struct xdp *x, const struct firewall_entry *e, uint64_t now_ns)
 {
-    struct xdp_net key = key_of(&e->who);
+    struct xdp_net key = xdp_key_of(&e->who);
     struct xdp_ban ban = {.until_ns = now_ns + e->left_ms * NS_PER_MS, .bits = key.bits};
     if (e->left_ms)
         return bpf_map_update_elem(x->bans, &key, &ban, BPF_ANY);
@@ -276,11 +276,11 @@ int xdp_change(struct xdp *x, const struct firewall_entry *entries, size_t count
     uint64_t now_ns = clock_now_ns();
     int error = 0;
     for (size_t i = 0; i < count && !error; i++)
-        error = put(x, &entries[i], now_ns);
+        error = xdp_put(x, &entries[i], now_ns);
     return error;
 }
 
-static int by_network(const void *key, const void *entry)
+static int xdp_by_network(const void *key, const void *entry)
 {
     return network_compare(key, &((const struct firewall_entry *)entry)->who);
 }
@@ -293,11 +293,11 @@ static bool is_to_stay(struct xdp *x, const struct xdp_net *key, const struct fi
     if (!entries)
         return bpf_map_lookup_elem(x->bans, key, &ban) != 0 || ban.until_ns > now_ns;
     const struct network n = network_of_key(key);
-    return bsearch(&n, entries, count, sizeof(*entries), by_network) != NULL;
+    return bsearch(&n, entries, count, sizeof(*entries), xdp_by_network) != NULL;
 }
 
 /* Deletes the bans that do not stay. A tree cannot be walked while it changes, so its keys are collected first. */
-static int clear(struct xdp *x, const struct firewall_entry *entries, size_t count)
+static int xdp_clear(struct xdp *x, const struct firewall_entry *entries, size_t count)
 {
     uint64_t now_ns = clock_now_ns();
     struct xdp_net *keys = malloc(XDP_BANS_MAX * sizeof(*keys)), *last = NULL;
@@ -352,13 +352,13 @@ static int replace_exempt(struct xdp *x, const struct firewall_gates *gates)
 int xdp_replace(struct xdp *x, const struct firewall_gates *gates, const struct firewall_entry *entries, size_t count)
 {
     static const struct firewall_entry none; /* NULL means something else */
-    int error = clear(x, entries ? entries : &none, count);
+    int error = xdp_clear(x, entries ? entries : &none, count);
     if (!error)
         error = replace_exempt(x, gates);
     if (!error)
         error = xdp_change(x, entries, count);
     look_again(x);
-    return error ? error : attach(x);
+    return error ? error : xdp_attach(x);
 }
 
 /* ---- counters ---- */
@@ -381,7 +381,7 @@ int xdp_count(struct xdp *x)
     free(each);
     if (!error && now_ns - x->swept_ns >= SWEEP_EVERY_NS) {
         x->swept_ns = now_ns;
-        error = clear(x, NULL, 0);
+        error = xdp_clear(x, NULL, 0);
     }
     return error ? error : is_attached(x) ? 0 : -ENOENT;
 }

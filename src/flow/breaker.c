@@ -23,7 +23,7 @@ struct view {
     uint64_t time_ms;
 };
 
-static struct view unpack(uint64_t w)
+static struct view breaker_unpack(uint64_t w)
 {
     return (struct view){
         .state = (enum breaker_state)(w & 3),
@@ -34,21 +34,22 @@ static struct view unpack(uint64_t w)
     };
 }
 
-static uint64_t pack(struct view v)
+static uint64_t breaker_pack(struct view v)
 {
     return v.time_ms << 19 | (uint64_t)v.trials << TRIALS_SHIFT | (uint64_t)v.step << 4 | (uint64_t)v.cause << 2 |
            (uint64_t)v.state;
 }
 
-static uint64_t look(const struct breaker *b)
+static uint64_t breaker_load(const struct breaker *b)
 {
     return atomic_load_explicit(&b->word, memory_order_acquire);
 }
 
 /* False: another thread changed the word first; *w is its present value. */
-static bool change(struct breaker *b, uint64_t *w, struct view to)
+static bool breaker_swap(struct breaker *b, uint64_t *w, struct view to)
 {
-    return atomic_compare_exchange_strong_explicit(&b->word, w, pack(to), memory_order_acq_rel, memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&b->word, w, breaker_pack(to), memory_order_acq_rel,
+                                                   memory_order_acquire);
 }
 
 /* Never 0, which means "never". */
@@ -97,7 +98,7 @@ static uint64_t open_ms(const struct breaker_params *p, uint32_t step, uint64_t 
 }
 
 /* An application that fails again before it has recovered gets a longer open time. */
-static uint32_t next_step(struct view v, const struct breaker_params *p, uint64_t now_ms)
+static uint32_t breaker_next_step(struct view v, const struct breaker_params *p, uint64_t now_ms)
 {
     if (v.state == BREAKER_CLOSED && !starts_slowly(v, p, now_ms))
         return 0;
@@ -107,15 +108,15 @@ static uint32_t next_step(struct view v, const struct breaker_params *p, uint64_
 static enum breaker_change open_for(struct breaker *b, const struct breaker_params *p, enum breaker_cause cause,
                                     uint64_t now_ms, uint64_t random)
 {
-    uint64_t w = look(b);
+    uint64_t w = breaker_load(b);
     struct view to;
     do {
-        struct view v = unpack(w);
+        struct view v = breaker_unpack(w);
         if (is_open(v, now_ms))
             return BREAKER_UNCHANGED;
-        to = (struct view){.state = BREAKER_OPEN, .cause = cause, .step = next_step(v, p, now_ms)};
+        to = (struct view){.state = BREAKER_OPEN, .cause = cause, .step = breaker_next_step(v, p, now_ms)};
         to.time_ms = now_ms + open_ms(p, to.step, random);
-    } while (!change(b, &w, to));
+    } while (!breaker_swap(b, &w, to));
     for (unsigned c = 0; c < BREAKER_CAUSES; c++)
         forget_failures(b, (enum breaker_cause)c);
     atomic_fetch_add_explicit(&b->opened, 1, memory_order_relaxed);
@@ -126,7 +127,7 @@ enum breaker_change breaker_on_failure(struct breaker *b, const struct breaker_p
                                        uint64_t now_ns, uint64_t random)
 {
     uint64_t now_ms = to_ms(now_ns);
-    struct view v = unpack(look(b));
+    struct view v = breaker_unpack(breaker_load(b));
     if (p->failures == 0 || is_open(v, now_ms))
         return BREAKER_UNCHANGED;
     if (!is_half_open(v, now_ms) &&
@@ -144,7 +145,7 @@ enum breaker_change breaker_on_stall(struct breaker *b, const struct breaker_par
 /* ---- trying and closing ---- */
 
 /* A state that begins. Its time is never that of the state before it, whose places must not fit. */
-static struct view begin(enum breaker_state state, struct view before, uint64_t now_ms)
+static struct view breaker_begin(enum breaker_state state, struct view before, uint64_t now_ms)
 {
     bool same = before.state != BREAKER_OPEN && before.time_ms >= now_ms;
     return (struct view){
@@ -161,16 +162,16 @@ enum worth {
 /* A sign of life that refutes these causes (a set of bits). */
 static enum breaker_change live(struct breaker *b, unsigned against, enum worth worth, uint64_t now_ns)
 {
-    uint64_t now_ms = to_ms(now_ns), w = look(b);
+    uint64_t now_ms = to_ms(now_ns), w = breaker_load(b);
     struct view v, to;
     do {
-        v = unpack(w);
+        v = breaker_unpack(w);
         if (v.state == BREAKER_CLOSED || !(against >> v.cause & 1) ||
             (v.state == BREAKER_HALF_OPEN && worth == ENDS_OPEN_TIME))
             return BREAKER_UNCHANGED;
         bool closes = v.state == BREAKER_HALF_OPEN || worth == CLOSES_AT_ONCE;
-        to = begin(closes ? BREAKER_CLOSED : BREAKER_HALF_OPEN, v, now_ms);
-    } while (!change(b, &w, to));
+        to = breaker_begin(closes ? BREAKER_CLOSED : BREAKER_HALF_OPEN, v, now_ms);
+    } while (!breaker_swap(b, &w, to));
     return to.state == BREAKER_CLOSED ? BREAKER_NOW_CLOSED : BREAKER_NOW_HALF_OPEN;
 }
 
@@ -203,7 +204,7 @@ static uint64_t turn_in_ms(struct view v, const struct breaker_params *p, uint32
     return due_ms > gone_ms ? due_ms - gone_ms : 0;
 }
 
-static struct breaker_answer wait_for(uint64_t ns)
+static struct breaker_answer breaker_wait(uint64_t ns)
 {
     return (struct breaker_answer){.wait_ns = ns ? ns : NS_PER_MS};
 }
@@ -216,7 +217,7 @@ static struct breaker_answer judge(struct view v, const struct breaker_params *p
     uint64_t wait_ns = BREAKER_ASK_AGAIN_NS;
     *ret_to = v;
     if (is_open(v, now_ms))
-        return wait_for((v.time_ms - now_ms) * NS_PER_MS);
+        return breaker_wait((v.time_ms - now_ms) * NS_PER_MS);
     if (v.state == BREAKER_CLOSED) {
         uint64_t turn_ms = starts_slowly(v, p, now_ms) ? turn_in_ms(v, p, ticket, now_ms) : 0;
         if (turn_ms == 0)
@@ -225,54 +226,54 @@ static struct breaker_answer judge(struct view v, const struct breaker_params *p
             wait_ns = turn_ms * NS_PER_MS;
     }
     if (v.state == BREAKER_OPEN) {
-        *ret_to = begin(BREAKER_HALF_OPEN, v, now_ms);
+        *ret_to = breaker_begin(BREAKER_HALF_OPEN, v, now_ms);
         a.change = BREAKER_NOW_HALF_OPEN;
     }
     if (ret_to->trials >= p->trials)
-        return wait_for(wait_ns);
-    a.place = pack(*ret_to) & ~TRIALS_MASK;
+        return breaker_wait(wait_ns);
+    a.place = breaker_pack(*ret_to) & ~TRIALS_MASK;
     ret_to->trials++;
     return a;
 }
 
 struct breaker_answer breaker_enter(struct breaker *b, const struct breaker_params *p, uint32_t ticket, uint64_t now_ns)
 {
-    uint64_t w = look(b);
+    uint64_t w = breaker_load(b);
     struct breaker_answer a;
     struct view to;
     do
-        a = judge(unpack(w), p, ticket, to_ms(now_ns), &to);
-    while (pack(to) != w && !change(b, &w, to));
+        a = judge(breaker_unpack(w), p, ticket, to_ms(now_ns), &to);
+    while (breaker_pack(to) != w && !breaker_swap(b, &w, to));
     return a;
 }
 
 void breaker_leave(struct breaker *b, uint64_t place)
 {
-    uint64_t w = look(b);
+    uint64_t w = breaker_load(b);
     struct view to;
     do {
-        to = unpack(w);
+        to = breaker_unpack(w);
         if (place == 0 || (w & ~TRIALS_MASK) != place || to.trials == 0)
             return;
         to.trials--;
-    } while (!change(b, &w, to));
+    } while (!breaker_swap(b, &w, to));
 }
 
 /* ---- queries ---- */
 
 enum breaker_state breaker_state(const struct breaker *b, uint64_t now_ns)
 {
-    struct view v = unpack(look(b));
+    struct view v = breaker_unpack(breaker_load(b));
     return is_half_open(v, to_ms(now_ns)) ? BREAKER_HALF_OPEN : v.state;
 }
 
 enum breaker_cause breaker_cause(const struct breaker *b)
 {
-    return unpack(look(b)).cause;
+    return breaker_unpack(breaker_load(b)).cause;
 }
 
 uint64_t breaker_open_until_ns(const struct breaker *b, uint64_t now_ns)
 {
-    struct view v = unpack(look(b));
+    struct view v = breaker_unpack(breaker_load(b));
     return is_open(v, to_ms(now_ns)) ? v.time_ms * NS_PER_MS : 0;
 }

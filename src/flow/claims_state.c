@@ -19,7 +19,7 @@ size_t claims_state_bytes(const struct claims_state_gate *gates, size_t count)
 }
 
 /* Protects against accidents, not against attackers: the key is public. */
-static uint64_t checksum(const uint8_t *bytes, size_t len)
+static uint64_t claims_state_checksum(const uint8_t *bytes, size_t len)
 {
     static const struct hash_key key = {.bytes = "weir claims sum"};
     return hash_bytes(&key, bytes, len);
@@ -27,7 +27,7 @@ static uint64_t checksum(const uint8_t *bytes, size_t len)
 
 void claims_state_seal(uint8_t *bytes, size_t len)
 {
-    cursor_put(bytes + len - SUM_BYTES, checksum(bytes, len - SUM_BYTES), SUM_BYTES);
+    cursor_put(bytes + len - SUM_BYTES, claims_state_checksum(bytes, len - SUM_BYTES), SUM_BYTES);
 }
 
 static uint8_t *put_gate(uint8_t *at, const struct claims_state_gate *g)
@@ -86,7 +86,8 @@ enum claims_state_fault claims_state_check(const uint8_t *bytes, size_t len, str
         struct claims_state_part p;
         take_gate(&c, &p);
     }
-    if (c.failed || version == 0 || cursor_left(&c) != SUM_BYTES || cursor_be64(&c) != checksum(bytes, len - SUM_BYTES))
+    if (c.failed || version == 0 || cursor_left(&c) != SUM_BYTES ||
+        cursor_be64(&c) != claims_state_checksum(bytes, len - SUM_BYTES))
         return CLAIMS_STATE_DAMAGED;
     return CLAIMS_STATE_SOUND;
 }

@@ -103,7 +103,7 @@ bool lag_is_long(const struct laggard *l, uint64_t passed, uint64_t waiting, uin
 
 /* ---- all laggards ---- */
 
-static void change(struct lag_sum *s, uint64_t from, uint64_t to)
+static void lag_sum_change(struct lag_sum *s, uint64_t from, uint64_t to)
 {
     if (from != to)
         atomic_fetch_add_explicit(&s->bytes, to - from, memory_order_relaxed);
@@ -115,10 +115,10 @@ void lag_count(struct lag *g, struct laggard *l, uint64_t bytes, bool first)
 {
     bytes = bytes < (uint64_t)MOST ? bytes : (uint64_t)MOST;
     if (l->first)
-        change(&g->first, l->held, first ? bytes : 0);
+        lag_sum_change(&g->first, l->held, first ? bytes : 0);
     else if (first)
-        change(&g->first, 0, bytes);
-    change(&g->all, l->held, bytes);
+        lag_sum_change(&g->first, 0, bytes);
+    lag_sum_change(&g->all, l->held, bytes);
     l->held = bytes & (UINT64_MAX >> 3); /* always less, which compilers do not see */
     l->first = first;
 }

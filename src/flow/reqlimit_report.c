@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "flow/reqlimit_report.h"
 
-static enum hold_proof reqlimit_proof(const struct reqlimit *l)
+static enum hold_proof reqlimit_report_proof(const struct reqlimit *l)
 {
     bool counter = taken_counter_holds(&l->counter);
     if (l->queue.count)
@@ -18,7 +18,7 @@ void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret)
         reqlimit_state(l) == LIMIT_ACTIVE && l->plain.state == PLAIN_YES && l->latency.state == LATENCY_HOLDING;
     *ret = (struct reqlimit_report){
         .state = reqlimit_state(l),
-        .proof = reqlimit_proof(l),
+        .proof = reqlimit_report_proof(l),
         .counter = l->counter.state,
         .plain = l->plain.state,
         .connections = l->stats.connections,

@@ -49,7 +49,7 @@ static enum ban_list_step mistake(struct ban_list_line *ret, const char *why)
 }
 
 /* The word that `ret` shows, as a network. */
-static enum ban_list_step read_network(struct ban_list_line *ret)
+static enum ban_list_step ban_list_read_network(struct ban_list_line *ret)
 {
     char text[NETWORK_TEXT_MAX];
     const char *why = NULL;
@@ -74,13 +74,13 @@ static void show(struct ban_list_line *ret, const char *line, const char *word, 
 }
 
 /* One line, without its end. BAN_LIST_END: it says nothing. */
-static enum ban_list_step read_line(const char *line, const char *end, struct ban_list_line *ret)
+static enum ban_list_step ban_list_read_line(const char *line, const char *end, struct ban_list_line *ret)
 {
     const char *word = skip_blanks(line, end), *word_end = end_of_word(word, end);
     if (word == word_end) /* nothing, or a comment */
         return BAN_LIST_END;
     show(ret, line, word, word_end);
-    enum ban_list_step step = read_network(ret);
+    enum ban_list_step step = ban_list_read_network(ret);
     const char *rest = skip_blanks(word_end, end);
     if (step == BAN_LIST_MISTAKE || rest == end || begins_comment(*rest))
         return step;
@@ -95,7 +95,7 @@ enum ban_list_step ban_list_next(struct ban_list_reader *r, struct ban_list_line
         r->at = end ? end + 1 : r->end;
         r->line++;
         *ret = (struct ban_list_line){.line = r->line};
-        enum ban_list_step step = read_line(line, end ? end : r->end, ret);
+        enum ban_list_step step = ban_list_read_line(line, end ? end : r->end, ret);
         if (step != BAN_LIST_END)
             return step;
     }

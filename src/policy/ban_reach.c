@@ -86,13 +86,13 @@ static uint64_t breadth_of(const struct network *n)
     return n->bits < BANS_BREADTH_BITS ? UINT64_C(1) << (BANS_BREADTH_BITS - n->bits) : 1;
 }
 
-static int compare(const void *a, const void *b)
+static int ban_reach_compare(const void *a, const void *b)
 {
     return network_compare(a, b);
 }
 
 /* All bans of a family, with room for one more; NULL: not enough memory. */
-static struct network *gather(struct bans *t, uint8_t kind, uint64_t now_ns, size_t *ret_count)
+static struct network *ban_reach_gather(struct bans *t, uint8_t kind, uint64_t now_ns, size_t *ret_count)
 {
     struct bans_stats s;
     bans_stats(t, &s);
@@ -120,11 +120,11 @@ bool ban_reach_would_leave_nobody(struct bans *t, const struct network *more, ui
     if ((more->kind != ADDR_V4 && more->kind != ADDR_V6) ||
         bans_breadth(t, more->kind) + breadth_of(more) < breadth_of_clients(more->kind))
         return false;
-    struct network *all = gather(t, more->kind, now_ns, &count);
+    struct network *all = ban_reach_gather(t, more->kind, now_ns, &count);
     if (!all)
         return true;
     all[count++] = *more;
-    qsort(all, count, sizeof(*all), compare);
+    qsort(all, count, sizeof(*all), ban_reach_compare);
     bool everybody = is_everybody(more->kind, all, count);
     free(all);
     return everybody;

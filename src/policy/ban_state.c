@@ -22,7 +22,7 @@ size_t ban_state_bytes(size_t count)
 }
 
 /* Detects accidents, not tampering: a person who may write the file may write anything. So the key is public. */
-static uint64_t checksum(const uint8_t *bytes, size_t len)
+static uint64_t ban_state_checksum(const uint8_t *bytes, size_t len)
 {
     static const struct hash_key key = {.bytes = "weir ban state."};
     return hash_bytes(&key, bytes, len);
@@ -62,7 +62,7 @@ void ban_state_write(uint8_t *dst, const struct ban *bans, size_t count, uint64_
 
 void ban_state_seal(uint8_t *bytes, size_t len)
 {
-    cursor_put(bytes + len - SUM_BYTES, checksum(bytes, len - SUM_BYTES), SUM_BYTES);
+    cursor_put(bytes + len - SUM_BYTES, ban_state_checksum(bytes, len - SUM_BYTES), SUM_BYTES);
 }
 
 /* ---- reading ---- */
@@ -72,7 +72,7 @@ static size_t entry_bytes(uint32_t version)
     return version == 1 ? OLD_ENTRY_BYTES : ENTRY_BYTES;
 }
 
-static uint32_t version_of(const uint8_t *bytes)
+static uint32_t ban_state_version_of(const uint8_t *bytes)
 {
     struct cursor c = cursor_over(bytes + sizeof(magic), 4);
     return cursor_be32(&c);
@@ -91,7 +91,7 @@ enum ban_state_fault ban_state_check(const uint8_t *bytes, size_t len, size_t *r
     if (c.failed || version == 0 || len != HEAD_BYTES + count * entry_bytes(version) + SUM_BYTES)
         return BAN_STATE_DAMAGED;
     c = cursor_over(bytes + len - SUM_BYTES, SUM_BYTES);
-    if (cursor_be64(&c) != checksum(bytes, len - SUM_BYTES))
+    if (cursor_be64(&c) != ban_state_checksum(bytes, len - SUM_BYTES))
         return BAN_STATE_DAMAGED;
     *ret_count = count;
     return BAN_STATE_SOUND;
@@ -131,7 +131,7 @@ static void fade(struct ban *b, uint64_t left_ns, uint64_t passed_ns, uint64_t n
 bool ban_state_entry(const uint8_t *bytes, size_t index, uint64_t now_ns, uint64_t wall_ns, struct ban *ret)
 {
     struct cursor head = cursor_over(bytes + HEAD_BYTES - 8, 8);
-    uint32_t version = version_of(bytes);
+    uint32_t version = ban_state_version_of(bytes);
     struct cursor c = cursor_over(bytes + HEAD_BYTES + index * entry_bytes(version), entry_bytes(version));
     uint64_t written_ns = cursor_be64(&head), passed_ns = wall_ns > written_ns ? wall_ns - written_ns : 0;
     struct ban b = {.since_ns = now_ns};

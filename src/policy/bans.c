@@ -99,12 +99,12 @@ static bool is_banned(const struct ban *e, uint64_t now_ns)
     return e->until_ns > now_ns;
 }
 
-static uint64_t later(uint64_t now_ns, uint64_t ns)
+static uint64_t bans_later(uint64_t now_ns, uint64_t ns)
 {
     return ns > UINT64_MAX - now_ns ? UINT64_MAX : now_ns + ns;
 }
 
-static void count(_Atomic uint64_t *counter, uint64_t n)
+static void bans_count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
@@ -113,7 +113,7 @@ static void count(_Atomic uint64_t *counter, uint64_t n)
 static void count_entry(struct bans *t, const struct ban *e, bool more)
 {
     _Atomic uint32_t *group = &t->groups[(size_t)(e - t->entries) / WAYS / GROUP];
-    count(&t->entry_count, more ? 1 : UINT64_MAX);
+    bans_count(&t->entry_count, more ? 1 : UINT64_MAX);
     atomic_fetch_add_explicit(group, more ? 1 : UINT32_MAX, memory_order_relaxed);
 }
 
@@ -126,7 +126,7 @@ static size_t next_set(const struct bans *t, size_t index)
     return index < sets ? index : sets;
 }
 
-static void tell(struct bans *t, enum ban_event event, const struct ban *e)
+static void bans_tell(struct bans *t, enum ban_event event, const struct ban *e)
 {
     pthread_mutex_lock(&t->feed_lock);
     uint64_t seq = atomic_load_explicit(&t->seq, memory_order_relaxed) + 1;
@@ -153,11 +153,11 @@ static void set_until(struct bans *t, struct ban *e, uint64_t until_ns)
     }
     uint32_t more = until_ns ? 1 : UINT32_MAX;
     atomic_fetch_add_explicit(&t->lengths[e->who.kind][e->who.bits], more, memory_order_relaxed);
-    count(&t->banned, until_ns ? 1 : UINT64_MAX);
+    bans_count(&t->banned, until_ns ? 1 : UINT64_MAX);
     e->until_ns = until_ns;
 }
 
-static void clear(struct bans *t, struct ban *e)
+static void bans_clear(struct bans *t, struct ban *e)
 {
     set_until(t, e, 0);
     memset(e, 0, sizeof(*e));
@@ -174,10 +174,10 @@ static void refresh(struct bans *t, struct ban *e, uint64_t now_ns)
     set_until(t, e, 0);
     while (e->level && e->fade_at_ns <= now_ns) {
         e->level = e->fade_ns ? e->level - 1 : 0;
-        e->fade_at_ns = later(e->fade_at_ns, e->fade_ns);
+        e->fade_at_ns = bans_later(e->fade_at_ns, e->fade_ns);
     }
     if (!e->level)
-        clear(t, e);
+        bans_clear(t, e);
 }
 
 /* ---- sets ---- */
@@ -187,7 +187,7 @@ struct home {
     size_t sets[2];
 };
 
-static struct home home_of(const struct bans *t, const struct network *who)
+static struct home bans_home_of(const struct bans *t, const struct network *who)
 {
     uint64_t h = hash_bytes(&t->key, who, sizeof(*who)), mask = t->capacity / WAYS - 1;
     size_t first = h & mask, second = (h >> 32 & mask & ~(uint64_t)(SHARDS - 1)) | first % SHARDS;
@@ -220,7 +220,7 @@ static struct ban *way(struct bans *t, const struct home *h, unsigned i)
     return &t->entries[h->sets[i / WAYS] * WAYS + i % WAYS];
 }
 
-static struct ban *find(struct bans *t, const struct home *h, const struct network *who)
+static struct ban *bans_find_exact(struct bans *t, const struct home *h, const struct network *who)
 {
     for (unsigned i = 0; i < 2 * WAYS; i++)
         if (network_equal(&way(t, h, i)->who, who))
@@ -229,7 +229,7 @@ static struct ban *find(struct bans *t, const struct home *h, const struct netwo
 }
 
 /* An operator or a list asked for this ban, and Weir would not find it out by itself again. */
-static bool is_wanted(const struct ban *e)
+static bool bans_is_wanted(const struct ban *e)
 {
     return e->reason == BAN_REASON_OPERATOR || e->reason == BAN_REASON_LIST;
 }
@@ -241,8 +241,8 @@ static bool is_worth_less(const struct ban *a, const struct ban *b)
         return !a->until_ns;
     if (!a->until_ns)
         return a->fade_at_ns < b->fade_at_ns;
-    if (is_wanted(a) != is_wanted(b))
-        return is_wanted(b);
+    if (bans_is_wanted(a) != bans_is_wanted(b))
+        return bans_is_wanted(b);
     return a->until_ns < b->until_ns;
 }
 
@@ -271,7 +271,7 @@ static struct ban *least_worth(struct bans *t, const struct home *h)
 
 /* A free entry; if there is none, the one that is missed least is cleared. NULL: all are bans of operators and
  * lists. */
-static struct ban *make_room(struct bans *t, const struct home *h, uint64_t now_ns)
+static struct ban *bans_make_room(struct bans *t, const struct home *h, uint64_t now_ns)
 {
     for (unsigned i = 0; i < 2 * WAYS; i++)
         refresh(t, way(t, h, i), now_ns);
@@ -279,27 +279,27 @@ static struct ban *make_room(struct bans *t, const struct home *h, uint64_t now_
     if (e)
         return e;
     e = least_worth(t, h);
-    if (e->until_ns && is_wanted(e)) {
-        count(&t->refused, 1);
+    if (e->until_ns && bans_is_wanted(e)) {
+        bans_count(&t->refused, 1);
         return NULL;
     }
     if (e->until_ns) {
-        tell(t, BAN_LIFTED, e);
-        count(&t->replaced, 1);
+        bans_tell(t, BAN_LIFTED, e);
+        bans_count(&t->replaced, 1);
     }
-    clear(t, e);
+    bans_clear(t, e);
     return e;
 }
 
 /* The entry of exactly this network, up to date, made if it is missing. NULL: there is no room. */
 static struct ban *get(struct bans *t, const struct home *h, const struct network *who, uint64_t now_ns)
 {
-    struct ban *e = find(t, h, who);
+    struct ban *e = bans_find_exact(t, h, who);
     if (e)
         refresh(t, e, now_ns);
     if (e && !is_free(e))
         return e;
-    e = make_room(t, h, now_ns);
+    e = bans_make_room(t, h, now_ns);
     if (!e)
         return NULL;
     e->who = *who;
@@ -307,13 +307,13 @@ static struct ban *get(struct bans *t, const struct home *h, const struct networ
     return e;
 }
 
-static void begin(struct bans *t, struct ban *e, enum ban_reason reason, uint64_t until_ns, uint64_t now_ns)
+static void bans_begin(struct bans *t, struct ban *e, enum ban_reason reason, uint64_t until_ns, uint64_t now_ns)
 {
     e->reason = (uint8_t)reason;
     e->since_ns = now_ns;
     set_until(t, e, until_ns);
-    count(&t->set[reason], 1);
-    tell(t, BAN_SET, e);
+    bans_count(&t->set[reason], 1);
+    bans_tell(t, BAN_SET, e);
 }
 
 /* ---- banning ---- */
@@ -331,16 +331,16 @@ bool bans_punish(struct bans *t, const struct network *who, const struct ban_ter
 {
     if (who->kind == ADDR_NONE)
         return false;
-    const struct home h = home_of(t, who);
+    const struct home h = bans_home_of(t, who);
     lock_home(t, &h);
     struct ban *e = get(t, &h, who, now_ns);
     bool news = e && !is_banned(e, now_ns);
     if (news) {
-        uint64_t until_ns = later(now_ns, duration_of(terms, e->level, random));
+        uint64_t until_ns = bans_later(now_ns, duration_of(terms, e->level, random));
         e->level += e->level < LEVEL_MAX;
         e->fade_ns = terms->max_ns;
-        e->fade_at_ns = later(until_ns, e->fade_ns);
-        begin(t, e, reason, until_ns, now_ns);
+        e->fade_at_ns = bans_later(until_ns, e->fade_ns);
+        bans_begin(t, e, reason, until_ns, now_ns);
     }
     *ret = e ? *e : (struct ban){.who = *who};
     unlock_home(t, &h);
@@ -359,37 +359,37 @@ bool bans_set(struct bans *t, const struct network *who, uint64_t duration_ns, e
 {
     if (who->kind == ADDR_NONE)
         return false;
-    const struct home h = home_of(t, who);
+    const struct home h = bans_home_of(t, who);
     lock_home(t, &h);
     struct ban *e = get(t, &h, who, now_ns);
-    uint64_t until_ns = later(now_ns, duration_ns ? duration_ns : 1);
+    uint64_t until_ns = bans_later(now_ns, duration_ns ? duration_ns : 1);
     if (e && e->level)
-        e->fade_at_ns = later(until_ns, e->fade_ns);
+        e->fade_at_ns = bans_later(until_ns, e->fade_ns);
     if (e)
-        begin(t, e, reason, until_ns, now_ns);
+        bans_begin(t, e, reason, until_ns, now_ns);
     unlock_home(t, &h);
     return e != NULL;
 }
 
 bool bans_lift(struct bans *t, const struct network *who, uint64_t now_ns)
 {
-    const struct home h = home_of(t, who);
+    const struct home h = bans_home_of(t, who);
     lock_home(t, &h);
-    struct ban *e = find(t, &h, who);
+    struct ban *e = bans_find_exact(t, &h, who);
     if (e)
         refresh(t, e, now_ns);
     bool was = e && !is_free(e) && is_banned(e, now_ns);
     if (was) {
-        tell(t, BAN_LIFTED, e);
-        count(&t->lifted, 1);
+        bans_tell(t, BAN_LIFTED, e);
+        bans_count(&t->lifted, 1);
     }
     if (e && !is_free(e))
-        clear(t, e);
+        bans_clear(t, e);
     unlock_home(t, &h);
     return was;
 }
 
-static void put_back(struct bans *t, struct ban *e, const struct ban *b, uint64_t now_ns)
+static void bans_put_back(struct bans *t, struct ban *e, const struct ban *b, uint64_t now_ns)
 {
     uint64_t until_ns = is_banned(b, now_ns) ? b->until_ns : 0;
     set_until(t, e, 0);
@@ -397,7 +397,7 @@ static void put_back(struct bans *t, struct ban *e, const struct ban *b, uint64_
     e->until_ns = 0;
     set_until(t, e, until_ns);
     if (until_ns)
-        tell(t, BAN_SET, e);
+        bans_tell(t, BAN_SET, e);
     refresh(t, e, now_ns);
 }
 
@@ -405,11 +405,11 @@ bool bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
 {
     if (b->who.kind == ADDR_NONE)
         return false;
-    const struct home h = home_of(t, &b->who);
+    const struct home h = bans_home_of(t, &b->who);
     lock_home(t, &h);
     struct ban *e = get(t, &h, &b->who, now_ns);
     if (e)
-        put_back(t, e, b, now_ns);
+        bans_put_back(t, e, b, now_ns);
     unlock_home(t, &h);
     return e != NULL;
 }
@@ -418,9 +418,9 @@ bool bans_restore(struct bans *t, const struct ban *b, uint64_t now_ns)
 
 bool bans_get(struct bans *t, const struct network *who, uint64_t now_ns, struct ban *ret)
 {
-    const struct home h = home_of(t, who);
+    const struct home h = bans_home_of(t, who);
     lock_home(t, &h);
-    const struct ban *e = find(t, &h, who);
+    const struct ban *e = bans_find_exact(t, &h, who);
     bool found = e && is_banned(e, now_ns);
     if (found && ret)
         *ret = *e;

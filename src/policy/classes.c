@@ -49,7 +49,7 @@ void classes_add_network(struct classes *c, unsigned nth, const struct network *
     c->networks[c->network_count++] = (struct class_network){.network = *n, .class = (uint8_t)nth};
 }
 
-static int compare(const void *a, const void *b)
+static int classes_compare(const void *a, const void *b)
 {
     const struct class_network *first = a, *second = b;
     return network_compare(&first->network, &second->network);
@@ -66,7 +66,7 @@ static bool holds(const struct network *outer, const struct network *inner)
  * the one directly before, or one around that. */
 void classes_settle(struct classes *c)
 {
-    qsort(c->networks, c->network_count, sizeof(*c->networks), compare);
+    qsort(c->networks, c->network_count, sizeof(*c->networks), classes_compare);
     for (size_t i = 0; i < c->network_count; i++) {
         uint16_t around = i ? (uint16_t)(i - 1) : NO_NETWORK;
         while (around != NO_NETWORK && !holds(&c->networks[around].network, &c->networks[i].network))

@@ -69,7 +69,7 @@ static void lift_subscriptions(struct limits *l)
     lift_rate(&l->subscriptions.rate);
 }
 
-static void lift_ban(struct limits *l)
+static void enforce_lift_ban(struct limits *l)
 {
     l->ban.strikes.strikes = 0;
     l->ban.paused_ns = 0;
@@ -107,7 +107,7 @@ static void lift(struct limits *l, enum rule r)
         l->duplicate_ids = DUPLICATE_IDS_PASS;
         break;
     case RULE_BAN:
-        lift_ban(l);
+        enforce_lift_ban(l);
         break;
     case RULE_COUNT:
         break;

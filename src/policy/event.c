@@ -52,58 +52,58 @@ struct line {
     char *at, *end;
 };
 
-static void put_bytes(struct line *l, const char *bytes, size_t len)
+static void event_put_bytes(struct line *l, const char *bytes, size_t len)
 {
     assert(len <= (size_t)(l->end - l->at));
     memcpy(l->at, bytes, len);
     l->at += len;
 }
 
-static void put(struct line *l, const char *text)
+static void event_put(struct line *l, const char *text)
 {
-    put_bytes(l, text, strlen(text));
+    event_put_bytes(l, text, strlen(text));
 }
 
 /* RFC 8259: "All Unicode characters may be placed within the quotation marks, except for the characters that MUST be
  * escaped: quotation mark, reverse solidus, and the control characters". Weir escapes everything but ASCII too, since
  * bytes of a peer need not be UTF-8. */
-static void put_byte(struct line *l, uint8_t c)
+static void event_put_byte(struct line *l, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef";
     if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\')
-        put_bytes(l, (const char *)&c, 1);
+        event_put_bytes(l, (const char *)&c, 1);
     else
-        put_bytes(l, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+        event_put_bytes(l, (const char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
 }
 
 static void put_quoted(struct line *l, const void *bytes, size_t len)
 {
-    put(l, "\"");
+    event_put(l, "\"");
     for (size_t i = 0; i < len; i++)
-        put_byte(l, ((const uint8_t *)bytes)[i]);
-    put(l, "\"");
+        event_put_byte(l, ((const uint8_t *)bytes)[i]);
+    event_put(l, "\"");
 }
 
-static void put_number(struct line *l, uint64_t n)
+static void event_put_number(struct line *l, uint64_t n)
 {
     char digits[21];
     snprintf(digits, sizeof(digits), "%" PRIu64, n);
-    put(l, digits);
+    event_put(l, digits);
 }
 
-static void put_seconds(struct line *l, uint64_t ns)
+static void event_put_seconds(struct line *l, uint64_t ns)
 {
     if (ns == BAN_FOR_EVER)
-        put(l, "null");
+        event_put(l, "null");
     else
-        put_number(l, ns / NS_PER_S + (ns % NS_PER_S != 0));
+        event_put_number(l, ns / NS_PER_S + (ns % NS_PER_S != 0));
 }
 
 static void put_key(struct line *l, enum event_field f)
 {
-    put(l, ",\"");
-    put(l, fields[f].key);
-    put(l, "\":");
+    event_put(l, ",\"");
+    event_put(l, fields[f].key);
+    event_put(l, "\":");
 }
 
 static void put_text_field(struct line *l, enum event_field f, const char *text)
@@ -119,7 +119,7 @@ static void put_number_field(struct line *l, enum event_field f, uint64_t n)
     if (n == 0)
         return;
     put_key(l, f);
-    put_number(l, n);
+    event_put_number(l, n);
 }
 
 static void put_bytes_field(struct line *l, enum event_field f, const struct event *e)
@@ -170,7 +170,7 @@ static void put_field(struct line *l, enum event_field f, const struct event *e)
         break;
     case EVENT_FIELD_SECONDS:
         put_key(l, f);
-        put_seconds(l, e->for_ns);
+        event_put_seconds(l, e->for_ns);
         break;
     case EVENT_FIELD_DONE:
         put_text_field(l, f, deeds[e->done]);
@@ -196,14 +196,14 @@ size_t event_write(char dst[static EVENT_LINE_MAX], const struct event *e)
 {
     char time[TEXT_TIME_MAX];
     struct line l = {.at = dst, .end = dst + EVENT_LINE_MAX};
-    put(&l, "{\"time\":\"");
-    put(&l, text_time(time, e->wall_ns));
-    put(&l, "\",\"event\":\"");
-    put(&l, kinds[e->kind].label);
-    put(&l, "\"");
+    event_put(&l, "{\"time\":\"");
+    event_put(&l, text_time(time, e->wall_ns));
+    event_put(&l, "\",\"event\":\"");
+    event_put(&l, kinds[e->kind].label);
+    event_put(&l, "\"");
     for (unsigned f = 0; f < EVENT_FIELD_COUNT; f++)
         if (kinds[e->kind].fields & 1u << f)
             put_field(&l, (enum event_field)f, e);
-    put(&l, "}\n");
+    event_put(&l, "}\n");
     return (size_t)(l.at - dst);
 }

@@ -79,7 +79,7 @@ size_t firewall_changes(struct ban_change *changes, size_t count, uint64_t now_n
     return n;
 }
 
-static int by_network(const void *a, const void *b)
+static int firewall_by_network(const void *a, const void *b)
 {
     const struct firewall_entry *x = a, *y = b;
     return network_compare(&x->who, &y->who);
@@ -88,7 +88,7 @@ static int by_network(const void *a, const void *b)
 size_t firewall_sort(struct firewall_entry *entries, size_t count)
 {
     size_t n = 0;
-    qsort(entries, count, sizeof(*entries), by_network);
+    qsort(entries, count, sizeof(*entries), firewall_by_network);
     for (size_t i = 0; i < count; i++)
         if (n == 0 || !network_equal(&entries[n - 1].who, &entries[i].who))
             entries[n++] = entries[i];

@@ -77,7 +77,8 @@ static int commit(struct firewall_stage *s, enum firewall_task *ret_task)
     return 0;
 }
 
-static int change(struct firewall_stage *s, const struct firewall_message *m, enum firewall_task *ret_task)
+static int firewall_stage_change(struct firewall_stage *s, const struct firewall_message *m,
+                                 enum firewall_task *ret_task)
 {
     if (s->open)
         return -EPROTO;
@@ -87,7 +88,8 @@ static int change(struct firewall_stage *s, const struct firewall_message *m, en
     return error;
 }
 
-static int apply(struct firewall_stage *s, const struct firewall_message *m, enum firewall_task *ret_task)
+static int firewall_stage_apply(struct firewall_stage *s, const struct firewall_message *m,
+                                enum firewall_task *ret_task)
 {
     switch (m->type) {
     case FIREWALL_BEGIN:
@@ -101,7 +103,7 @@ static int apply(struct firewall_stage *s, const struct firewall_message *m, enu
     case FIREWALL_COMMIT:
         return commit(s, ret_task);
     case FIREWALL_CHANGES:
-        return change(s, m, ret_task);
+        return firewall_stage_change(s, m, ret_task);
     case FIREWALL_COUNTERS:
         *ret_task = FIREWALL_TASK_COUNT;
         return 0;
@@ -118,7 +120,7 @@ int firewall_stage_take(struct firewall_stage *s, const uint8_t *bytes, size_t l
     if (!firewall_wire_read(bytes, len, &m) || m.type == FIREWALL_ANSWER)
         return -EBADMSG;
     *ret_number = m.number;
-    int error = apply(s, &m, ret_task);
+    int error = firewall_stage_apply(s, &m, ret_task);
     if (error)
         s->open = false;
     return error;

@@ -17,7 +17,7 @@ static uint64_t add_saturated(uint64_t a, uint64_t b)
     return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
+static uint64_t gcra_later(uint64_t a, uint64_t b)
 {
     return a > b ? a : b;
 }
@@ -46,7 +46,7 @@ static uint64_t tolerance_ns(const struct rate *r)
 }
 
 /* The wait until a limiter whose arrival time would become `next` conforms. */
-static uint64_t wait_for(const struct rate *r, uint64_t next, uint64_t now_ns)
+static uint64_t gcra_wait_for(const struct rate *r, uint64_t next, uint64_t now_ns)
 {
     uint64_t horizon = add_saturated(now_ns, tolerance_ns(r));
     return next > horizon ? next - horizon : 0;
@@ -65,10 +65,10 @@ uint64_t gcra_admit(gcra_word *tat, const struct rate *r, uint64_t quantity, uin
         return UINT64_MAX;
     uint64_t cost = cost_ns(r, quantity), was = atomic_load_explicit(tat, memory_order_relaxed), next;
     do {
-        next = add_saturated(later(was, now_ns), cost);
+        next = add_saturated(gcra_later(was, now_ns), cost);
         /* A drained limiter passes all that ever passes. This saves the divisions for sources that keep to their
          * rate. */
-        uint64_t wait = was <= now_ns ? 0 : wait_for(r, next, now_ns);
+        uint64_t wait = was <= now_ns ? 0 : gcra_wait_for(r, next, now_ns);
         if (wait)
             return wait;
     } while (!atomic_compare_exchange_weak_explicit(tat, &was, next, memory_order_relaxed, memory_order_relaxed));
@@ -82,8 +82,8 @@ uint64_t gcra_admit_saved(gcra_word *tat, const struct rate *r, uint64_t quantit
         return 0;
     uint64_t cost = cost_ns(r, quantity), was = atomic_load_explicit(tat, memory_order_relaxed), next;
     do {
-        next = add_saturated(later(was, now_ns > cost ? now_ns - cost : 0), cost);
-        uint64_t wait = wait_for(r, next, now_ns);
+        next = add_saturated(gcra_later(was, now_ns > cost ? now_ns - cost : 0), cost);
+        uint64_t wait = gcra_wait_for(r, next, now_ns);
         if (wait)
             return wait;
     } while (!atomic_compare_exchange_weak_explicit(tat, &was, next, memory_order_relaxed, memory_order_relaxed));
@@ -111,7 +111,7 @@ uint64_t gcra_admit_some(gcra_word *tat, const struct rate *r, uint64_t quantity
         return quantity;
     uint64_t was = atomic_load_explicit(tat, memory_order_relaxed), base, n;
     do {
-        base = later(was, now_ns);
+        base = gcra_later(was, now_ns);
         n = passing(r, base, now_ns);
         if (n >= quantity)
             n = quantity;
@@ -120,7 +120,7 @@ uint64_t gcra_admit_some(gcra_word *tat, const struct rate *r, uint64_t quantity
     } while (!atomic_compare_exchange_weak_explicit(tat, &was, add_saturated(base, cost_ns(r, n)), memory_order_relaxed,
                                                     memory_order_relaxed));
     if (n < quantity)
-        *ret_wait_ns = wait_for(r, add_saturated(base, add_saturated(cost_ns(r, n), cost_ns(r, 1))), now_ns);
+        *ret_wait_ns = gcra_wait_for(r, add_saturated(base, add_saturated(cost_ns(r, n), cost_ns(r, 1))), now_ns);
     return n;
 }
 
@@ -130,9 +130,9 @@ uint64_t gcra_charge(gcra_word *tat, const struct rate *r, uint64_t quantity, ui
         return 0;
     uint64_t cost = cost_ns(r, quantity), was = atomic_load_explicit(tat, memory_order_relaxed), next;
     do
-        next = add_saturated(later(was, now_ns), cost);
+        next = add_saturated(gcra_later(was, now_ns), cost);
     while (!atomic_compare_exchange_weak_explicit(tat, &was, next, memory_order_relaxed, memory_order_relaxed));
-    return wait_for(r, next, now_ns);
+    return gcra_wait_for(r, next, now_ns);
 }
 
 void gcra_refund(gcra_word *tat, const struct rate *r, uint64_t quantity)
@@ -161,5 +161,5 @@ uint64_t gcra_wait_ns(const gcra_word *tat, const struct rate *r, uint64_t quant
     if (never_passes(r, quantity))
         return UINT64_MAX;
     uint64_t was = atomic_load_explicit(tat, memory_order_relaxed);
-    return was <= now_ns ? 0 : wait_for(r, add_saturated(was, cost_ns(r, quantity)), now_ns);
+    return was <= now_ns ? 0 : gcra_wait_for(r, add_saturated(was, cost_ns(r, quantity)), now_ns);
 }

@@ -14,7 +14,7 @@ static const char *family(uint8_t kind)
     return kind == ADDR_V6 ? "ip6" : "ip";
 }
 
-static unsigned version_of(uint8_t kind)
+static unsigned nft_script_version_of(uint8_t kind)
 {
     return kind == ADDR_V6 ? 6 : 4;
 }
@@ -40,7 +40,7 @@ static void write_mask(FILE *out, uint8_t kind, uint8_t bits)
 
 static void make_set(FILE *out, const char *table, uint8_t kind, uint8_t bits)
 {
-    unsigned v = version_of(kind);
+    unsigned v = nft_script_version_of(kind);
     fprintf(out, "add set inet %s v%u_%u { type ipv%u_addr; flags timeout; size %u; }\n", table, v, bits, v,
             NFT_SCRIPT_SET_SIZE);
     fprintf(out, "add rule inet %s banned %s saddr", table, family(kind));
@@ -74,7 +74,7 @@ static void write_elements(FILE *out, const char *verb, const char *table, const
         if (e->who.kind != kind || e->who.bits != bits || (mention == WITH_TIMES && e->left_ms == 0))
             continue;
         if (written++ == 0)
-            fprintf(out, "%s element inet %s v%u_%u {", verb, table, version_of(kind), bits);
+            fprintf(out, "%s element inet %s v%u_%u {", verb, table, nft_script_version_of(kind), bits);
         else
             fputc(',', out);
         fprintf(out, " %s", address_text(text, kind, e->who.bytes));
@@ -104,7 +104,8 @@ static struct nft_lengths lengths_of(const struct firewall_entry *entries, size_
     return l;
 }
 
-static void write_all(FILE *out, const char *table, const struct firewall_entry *entries, size_t count, bool fresh)
+static void nft_script_write_all(FILE *out, const char *table, const struct firewall_entry *entries, size_t count,
+                                 bool fresh)
 {
     const struct nft_lengths l = lengths_of(entries, count);
     for (unsigned i = 0; i < ARRAY_LEN(l.v4) + ARRAY_LEN(l.v6); i++) {
@@ -138,7 +139,7 @@ static void write_entrance(FILE *out, const char *table, size_t gate, const stru
     char text[INET6_ADDRSTRLEN];
     fprintf(out, "add rule inet %s input ", table);
     if (to->kind != ADDR_NONE && memcmp(to->bytes, zeros, sizeof(zeros)) == 0)
-        fprintf(out, "meta nfproto ipv%u ", version_of((uint8_t)to->kind));
+        fprintf(out, "meta nfproto ipv%u ", nft_script_version_of((uint8_t)to->kind));
     else if (to->kind != ADDR_NONE)
         fprintf(out, "%s daddr %s ", family((uint8_t)to->kind), address_text(text, (uint8_t)to->kind, to->bytes));
     fprintf(out, "tcp dport %u goto gate_%zu\n", to->port, gate);
@@ -169,14 +170,14 @@ void nft_script_replace(FILE *out, const char *table, const struct firewall_gate
     fprintf(out, "add counter inet %s dropped\nadd chain inet %s banned\n", table, table);
     make_sets(out, table, entries, count, ret_have);
     write_gates(out, table, gates);
-    write_all(out, table, entries, count, true);
+    nft_script_write_all(out, table, entries, count, true);
 }
 
 void nft_script_change(FILE *out, const char *table, const struct firewall_entry *entries, size_t count,
                        struct nft_lengths *have)
 {
     make_sets(out, table, entries, count, have);
-    write_all(out, table, entries, count, false);
+    nft_script_write_all(out, table, entries, count, false);
 }
 
 void nft_script_ask(FILE *out, const char *table)

@@ -189,15 +189,15 @@ static struct source *find_victim(struct source *set, uint64_t now_ns)
     return victim;
 }
 
-static void count(_Atomic uint64_t *counter)
+static void source_count(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static void take_over(struct shard *shard, struct source *s, struct source_key k)
+static void source_take_over(struct shard *shard, struct source *s, struct source_key k)
 {
-    count(&shard->created);
-    count(s->kind == SOURCE_FREE ? &shard->used : &shard->evicted);
+    source_count(&shard->created);
+    source_count(s->kind == SOURCE_FREE ? &shard->used : &shard->evicted);
     for (unsigned i = 0; i < SOURCE_LIMITERS; i++)
         atomic_store_explicit(&s->limiters[i], 0, memory_order_relaxed);
     atomic_store_explicit(&s->strikes, 0, memory_order_relaxed);
@@ -223,7 +223,7 @@ static struct source *acquire_exact(struct source_table *t, struct source_key k,
     if (!s) {
         s = find_victim(set, now_ns);
         if (s)
-            take_over(shard, s, k);
+            source_take_over(shard, s, k);
     }
     if (s) {
         forget_old_standing(s, now_ns);
@@ -249,7 +249,7 @@ struct source *source_acquire(struct source_table *t, struct source_key k, uint6
         atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
     }
     if (k.kind != asked.kind)
-        count(&t->shards[set_of(t, asked) % SHARDS].fallbacks);
+        source_count(&t->shards[set_of(t, asked) % SHARDS].fallbacks);
     return s;
 }
 

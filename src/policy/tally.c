@@ -27,7 +27,7 @@ void tally_fini(struct tally *x)
 }
 
 /* The slot of `hash`, or the empty slot where it would go. The table is never full. */
-static struct tally_slot *find(struct tally_slot *slots, size_t capacity, uint64_t hash)
+static struct tally_slot *tally_find_slot(struct tally_slot *slots, size_t capacity, uint64_t hash)
 {
     size_t i = hash & (capacity - 1);
     while (slots[i].hash != 0 && slots[i].hash != hash)
@@ -46,7 +46,7 @@ static bool resize(struct tally *x, size_t capacity)
     }
     for (size_t i = 0; i < x->capacity; i++)
         if (x->slots[i].hash != 0)
-            *find(slots, capacity, x->slots[i].hash) = x->slots[i];
+            *tally_find_slot(slots, capacity, x->slots[i].hash) = x->slots[i];
     free_slots(x, x->slots, x->capacity);
     x->slots = slots;
     x->capacity = capacity;
@@ -56,7 +56,7 @@ static bool resize(struct tally *x, size_t capacity)
 /* NULL: nobody holds it. */
 static struct tally_slot *held(const struct tally *x, uint64_t hash)
 {
-    struct tally_slot *s = x->capacity ? find(x->slots, x->capacity, hash) : NULL;
+    struct tally_slot *s = x->capacity ? tally_find_slot(x->slots, x->capacity, hash) : NULL;
     return s && s->hash == hash ? s : NULL;
 }
 
@@ -67,7 +67,7 @@ static enum tally_result claim(struct tally *x, uint64_t hash, const struct tall
     /* At most half full, so that probes stay short. */
     if (2 * (x->count + 1) > x->capacity && !resize(x, x->capacity ? 2 * x->capacity : FIRST_CAPACITY))
         return TALLY_NO_MEMORY;
-    struct tally_slot *s = find(x->slots, x->capacity, hash);
+    struct tally_slot *s = tally_find_slot(x->slots, x->capacity, hash);
     *s = (struct tally_slot){.hash = hash, .holder = *holder};
     s->holder.number = ++x->last_number;
     x->count++;

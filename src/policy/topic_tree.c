@@ -47,7 +47,7 @@ static unsigned side_of(struct bytes topic, const struct branch *b)
     return symbol(topic, b->byte) >> b->bit & 1;
 }
 
-static struct bytes text_of(const struct topic *x)
+static struct bytes topic_tree_text_of(const struct topic *x)
 {
     return (struct bytes){x->text, x->len};
 }
@@ -110,7 +110,7 @@ static void *charged_alloc(struct topic_tree *t, size_t size)
     return p;
 }
 
-static void give_back(struct topic_tree *t, void *p, size_t size)
+static void topic_tree_give_back(struct topic_tree *t, void *p, size_t size)
 {
     account_release(t->account, size);
     free(p);
@@ -130,7 +130,7 @@ static struct topic *topic_new(struct topic_tree *t, struct bytes text)
 
 static void topic_free(struct topic_tree *t, struct topic *x)
 {
-    give_back(t, x, sizeof(*x) + x->len);
+    topic_tree_give_back(t, x, sizeof(*x) + x->len);
 }
 
 /* ---- adding ---- */
@@ -138,7 +138,7 @@ static void topic_free(struct topic_tree *t, struct topic *x)
 /* Puts a branch with the new topic where it parts from the topics that are there. */
 static void graft(struct topic_tree *t, struct topic *x, struct branch *b)
 {
-    struct bytes topic = text_of(x);
+    struct bytes topic = topic_tree_text_of(x);
     uintptr_t *at = &t->root;
     while (is_branch(*at)) {
         struct branch *next = branch_of(*at);
@@ -152,7 +152,8 @@ static void graft(struct topic_tree *t, struct topic *x, struct branch *b)
     *at = (uintptr_t)b + 1;
 }
 
-static enum topic_result add(struct topic_tree *t, struct bytes topic, struct branch where, struct topic **ret)
+static enum topic_result topic_tree_add(struct topic_tree *t, struct bytes topic, struct branch where,
+                                        struct topic **ret)
 {
     struct topic *x = topic_new(t, topic);
     struct branch *b = x && t->root ? charged_alloc(t, sizeof(*b)) : NULL;
@@ -173,17 +174,18 @@ static enum topic_result add(struct topic_tree *t, struct bytes topic, struct br
     return TOPIC_HELD;
 }
 
-static bool has_room(const struct topic_tree *t, uint64_t cost, uint64_t limit_cost)
+static bool topic_tree_has_room(const struct topic_tree *t, uint64_t cost, uint64_t limit_cost)
 {
     uint64_t held = atomic_load_explicit(&t->cost, memory_order_relaxed);
     return held <= limit_cost && cost <= limit_cost - held;
 }
 
-static enum topic_result hold(struct topic_tree *t, struct bytes topic, uint64_t limit_cost, struct topic_found *ret)
+static enum topic_result topic_tree_hold_locked(struct topic_tree *t, struct bytes topic, uint64_t limit_cost,
+                                                struct topic_found *ret)
 {
     struct place p = walk(t, topic);
     struct topic *near = (struct topic *)*p.at;
-    struct bytes other = near ? text_of(near) : (struct bytes){NULL, 0};
+    struct bytes other = near ? topic_tree_text_of(near) : (struct bytes){NULL, 0};
     struct branch where = {.byte = (uint32_t)shared_by(topic, other)};
     bool known = near && is_equal(topic, other);
     *ret = (struct topic_found){.topic = known ? near : NULL, .cost = TOPIC_HOLDER_BYTES, .steps = p.steps};
@@ -193,13 +195,13 @@ static enum topic_result hold(struct topic_tree *t, struct bytes topic, uint64_t
     }
     if (!known)
         ret->cost += cost_of(topic.len, where.byte, near ? table_bytes(where.bit) : 0);
-    if (!has_room(t, ret->cost, limit_cost))
+    if (!topic_tree_has_room(t, ret->cost, limit_cost))
         return TOPIC_TREE_FULL;
     if (!known && t->text_bytes + topic.len > t->account->limit_bytes / TEXT_SHARE)
         return TOPIC_TREE_FULL;
     if (known)
         near->holders++;
-    enum topic_result r = known ? TOPIC_HELD : add(t, topic, where, &ret->topic);
+    enum topic_result r = known ? TOPIC_HELD : topic_tree_add(t, topic, where, &ret->topic);
     if (r == TOPIC_HELD)
         atomic_fetch_add_explicit(&t->cost, ret->cost, memory_order_relaxed);
     return r;
@@ -209,7 +211,7 @@ enum topic_result topic_tree_hold(struct topic_tree *t, struct bytes topic, uint
                                   struct topic_found *ret)
 {
     pthread_mutex_lock(&t->lock);
-    enum topic_result r = hold(t, topic, limit_cost, ret);
+    enum topic_result r = topic_tree_hold_locked(t, topic, limit_cost, ret);
     pthread_mutex_unlock(&t->lock);
     return r;
 }
@@ -219,7 +221,8 @@ void topic_tree_find(struct topic_tree *t, struct bytes topic, struct topic_foun
     pthread_mutex_lock(&t->lock);
     struct place p = walk(t, topic);
     struct topic *near = (struct topic *)*p.at;
-    *ret = (struct topic_found){.topic = near && is_equal(topic, text_of(near)) ? near : NULL, .steps = p.steps};
+    *ret = (struct topic_found){.topic = near && is_equal(topic, topic_tree_text_of(near)) ? near : NULL,
+                                .steps = p.steps};
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -235,18 +238,18 @@ static uint64_t prune(struct topic_tree *t, struct topic *x, struct place p)
         shared = b->byte;
         table = table_bytes(b->bit);
         *p.above = b->child[!p.side];
-        give_back(t, b, sizeof(*b));
+        topic_tree_give_back(t, b, sizeof(*b));
     } else {
         t->root = 0;
     }
     return cost_of(x->len, shared, table);
 }
 
-static uint64_t release(struct topic_tree *t, struct topic *x)
+static uint64_t topic_tree_release_locked(struct topic_tree *t, struct topic *x)
 {
     uint64_t cost = TOPIC_HOLDER_BYTES;
     if (--x->holders == 0) {
-        cost += prune(t, x, walk(t, text_of(x)));
+        cost += prune(t, x, walk(t, topic_tree_text_of(x)));
         t->count--;
         t->text_bytes -= x->len;
         topic_free(t, x);
@@ -258,7 +261,7 @@ static uint64_t release(struct topic_tree *t, struct topic *x)
 uint64_t topic_tree_release(struct topic_tree *t, struct topic *topic)
 {
     pthread_mutex_lock(&t->lock);
-    uint64_t cost = release(t, topic);
+    uint64_t cost = topic_tree_release_locked(t, topic);
     pthread_mutex_unlock(&t->lock);
     return cost;
 }
@@ -268,7 +271,7 @@ void topic_tree_release_all(struct topic_tree *t, const uint64_t *topics, size_t
     pthread_mutex_lock(&t->lock);
     for (size_t i = 0; i < n; i++)
         if (topics[i])
-            release(t, (struct topic *)(uintptr_t)topics[i]);
+            topic_tree_release_locked(t, (struct topic *)(uintptr_t)topics[i]);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -277,7 +280,7 @@ void topic_tree_fini(struct topic_tree *t)
     while (t->root) {
         struct topic *x = (struct topic *)*walk(t, (struct bytes){NULL, 0}).at;
         x->holders = 1;
-        release(t, x);
+        topic_tree_release_locked(t, x);
     }
     pthread_mutex_destroy(&t->lock);
     memset(t, 0, sizeof(*t));

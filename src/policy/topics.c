@@ -7,7 +7,7 @@
 #define CAPACITY_MAX (1u << 31)
 
 /* Numbers of topics are addresses, so their upper bits have to reach the lower ones (Fibonacci hashing). */
-static uint32_t home_of(uint64_t key, uint32_t mask)
+static uint32_t topics_home_of(uint64_t key, uint32_t mask)
 {
     return (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & mask;
 }
@@ -15,7 +15,7 @@ static uint32_t home_of(uint64_t key, uint32_t mask)
 /* The slot of `key`, or the empty one where it would go. The set always has an empty slot. */
 static uint32_t find_slot(const struct topics *t, uint64_t key)
 {
-    uint32_t mask = t->capacity - 1, i = home_of(key, mask);
+    uint32_t mask = t->capacity - 1, i = topics_home_of(key, mask);
     while (t->slots[i] && t->slots[i] != key)
         i = (i + 1) & mask;
     return i;
@@ -35,7 +35,7 @@ static void release_slots(struct topics *t, struct account *a)
 }
 
 /* The new table is charged before the old one is released: both are held for a moment. */
-static bool grow(struct topics *t, struct account *a)
+static bool topics_grow(struct topics *t, struct account *a)
 {
     if (t->capacity == CAPACITY_MAX)
         return false;
@@ -58,7 +58,7 @@ static bool grow(struct topics *t, struct account *a)
 }
 
 /* At most three quarters full, so that runs stay short and an empty slot always exists. */
-static bool has_room(const struct topics *t)
+static bool topics_has_room(const struct topics *t)
 {
     return (uint64_t)t->count + 1 <= (uint64_t)t->capacity * 3 / 4;
 }
@@ -69,7 +69,7 @@ enum topics_result topics_add(struct topics *t, struct account *a, uint64_t topi
         return TOPICS_KNOWN;
     if (t->count >= max_count)
         return TOPICS_FULL;
-    if (!has_room(t) && !grow(t, a))
+    if (!topics_has_room(t) && !topics_grow(t, a))
         return TOPICS_NO_MEMORY;
     t->slots[find_slot(t, topic)] = topic;
     t->count++;
@@ -83,7 +83,7 @@ static void close_hole(struct topics *t, uint32_t hole)
 {
     uint32_t mask = t->capacity - 1;
     for (uint32_t i = (hole + 1) & mask; t->slots[i]; i = (i + 1) & mask) {
-        uint32_t home = home_of(t->slots[i], mask);
+        uint32_t home = topics_home_of(t->slots[i], mask);
         bool reaches_over_hole = ((i - home) & mask) >= ((i - hole) & mask);
         if (!reaches_over_hole)
             continue;

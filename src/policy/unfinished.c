@@ -14,7 +14,7 @@ static bool is_waiting(const struct unfinished_turn *t, uint64_t now_ns)
     return t->since_ns != 0 && time_since(t->asked_ns, now_ns) <= UNFINISHED_PATIENCE_NS;
 }
 
-static uint64_t time_of(uint64_t bytes, uint64_t pace)
+static uint64_t unfinished_time_of(uint64_t bytes, uint64_t pace)
 {
     double ns = pace ? (double)bytes / (double)pace * (double)NS_PER_S : 0;
     return ns < (double)UNFINISHED_SLOWEST_NS ? (uint64_t)ns : UNFINISHED_SLOWEST_NS;
@@ -22,11 +22,11 @@ static uint64_t time_of(uint64_t bytes, uint64_t pace)
 
 /* The place of the client's source in the line, taken now if it had none. It keeps the best pace and time that any of
  * the source's connections asks with. NULL: the line is full. */
-static struct unfinished_turn *line_up(struct unfinished *u, struct unfinished_client client, uint64_t bytes,
-                                       uint64_t now_ns)
+static struct unfinished_turn *unfinished_line_up(struct unfinished *u, struct unfinished_client client, uint64_t bytes,
+                                                  uint64_t now_ns)
 {
     struct unfinished_turn *empty = NULL;
-    uint64_t pace = client.pace ? client.pace : UINT64_MAX, takes_ns = time_of(bytes, client.pace);
+    uint64_t pace = client.pace ? client.pace : UINT64_MAX, takes_ns = unfinished_time_of(bytes, client.pace);
     for (unsigned i = 0; i < UNFINISHED_TURNS; i++) {
         struct unfinished_turn *t = &u->turns[i];
         if (!is_waiting(t, now_ns)) {
@@ -58,7 +58,7 @@ static bool take_pass(struct unfinished *u, struct unfinished_client client, uin
     uint64_t nobody = 0;
     bool taken = false;
     pthread_mutex_lock(&u->lock);
-    struct unfinished_turn *mine = line_up(u, client, bytes, now_ns);
+    struct unfinished_turn *mine = unfinished_line_up(u, client, bytes, now_ns);
     if (mine && is_first(u, mine, now_ns))
         taken = atomic_compare_exchange_strong(&u->pass, &nobody, client.id);
     if (taken) {

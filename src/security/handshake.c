@@ -16,7 +16,7 @@
 /* The bytes of a greeting up to its version. */
 #define VERSION_BYTES (ZMTP_SIGNATURE_BYTES + 1)
 
-static void refuse(struct handshake *h, enum verdict v)
+static void handshake_refuse(struct handshake *h, enum verdict v)
 {
     if (h->verdict == VERDICT_PASS)
         h->verdict = v;
@@ -36,7 +36,7 @@ static bool queue_reserve(struct handshake *h, struct handshake_bytes *q, size_t
     uint32_t cap, used = queue_len(q);
     uint8_t *data = bufpool_get(h->pool, used + more, &cap);
     if (!data) {
-        refuse(h, VERDICT_NO_MEMORY);
+        handshake_refuse(h, VERDICT_NO_MEMORY);
         return false;
     }
     if (used)
@@ -119,7 +119,7 @@ static void settle_roles(struct handshake *h)
         return;
     bool app_serves = h->app.as_server || h->app.initiator == INITIATOR_CLIENT;
     if (h->client.as_server && app_serves) {
-        refuse(h, VERDICT_WRONG_ROLE);
+        handshake_refuse(h, VERDICT_WRONG_ROLE);
         return;
     }
     h->initiator = h->client.as_server ? INITIATOR_APP : app_serves ? INITIATOR_CLIENT : h->app.initiator;
@@ -131,7 +131,7 @@ static void settle_roles(struct handshake *h)
 static void check_client_greeting(struct handshake *h)
 {
     if (h->client.mechanism == MECHANISM_OTHER || h->client.mechanism != h->app.mechanism)
-        refuse(h, VERDICT_WRONG_MECHANISM);
+        handshake_refuse(h, VERDICT_WRONG_MECHANISM);
     else
         settle_roles(h);
 }
@@ -142,11 +142,11 @@ static void accept_zmtp2(struct handshake *h, bool old)
 {
     h->client_socket = socket_type_from_zmtp2(h->client.socket_code);
     if (old && !h->allow_zmtp2)
-        refuse(h, VERDICT_OLD_VERSION);
+        handshake_refuse(h, VERDICT_OLD_VERSION);
     else if (h->app_known && h->app.mechanism != MECHANISM_NULL)
-        refuse(h, VERDICT_WRONG_MECHANISM);
+        handshake_refuse(h, VERDICT_WRONG_MECHANISM);
     else if (h->client_socket == SOCKET_AUTO || !types_fit(h))
-        refuse(h, VERDICT_WRONG_SOCKET_TYPE);
+        handshake_refuse(h, VERDICT_WRONG_SOCKET_TYPE);
     else
         h->wants_app = h->asks || h->app_known;
 }
@@ -209,7 +209,7 @@ static void refuse_greeting(struct handshake *h, struct bytes in)
 {
     enum proxy_protocol_result r = proxy_protocol_begins(in);
     if (r != PROXY_PROTOCOL_NEED)
-        refuse(h, r == PROXY_PROTOCOL_DONE ? VERDICT_UNEXPECTED_PROXY_HEADER : VERDICT_BAD_GREETING);
+        handshake_refuse(h, r == PROXY_PROTOCOL_DONE ? VERDICT_UNEXPECTED_PROXY_HEADER : VERDICT_BAD_GREETING);
 }
 
 /* True when the client's greeting is complete and judged. */
@@ -225,7 +225,7 @@ static bool take_client_greeting(struct handshake *h)
         refuse_greeting(h, in);
     if (r == GREETING_OLD) {
         h->client.major = 1;
-        refuse(h, VERDICT_OLD_VERSION);
+        handshake_refuse(h, VERDICT_OLD_VERSION);
     }
     if (r != GREETING_DONE || (!h->app_known && h->client.major != 2))
         return false;
@@ -250,7 +250,7 @@ static bool take_app_greeting_v2(struct handshake *h)
     if (in.len < ZMTP2_GREETING_BYTES)
         return false;
     if (in.at[0] != 0xff || in.at[9] != 0x7f || in.at[10] == 0) {
-        refuse(h, VERDICT_APPLICATION_PROTOCOL);
+        handshake_refuse(h, VERDICT_APPLICATION_PROTOCOL);
         return false;
     }
     uint8_t major = in.at[10] < 3 ? 2 : 3;
@@ -259,9 +259,9 @@ static bool take_app_greeting_v2(struct handshake *h)
     h->app_known = true;
     h->app_socket = socket_type_from_zmtp2(in.at[11]);
     if (h->app.major == 2 && major != 2)
-        refuse(h, VERDICT_APPLICATION_CHANGED);
+        handshake_refuse(h, VERDICT_APPLICATION_CHANGED);
     else if (!types_fit(h))
-        refuse(h, VERDICT_WRONG_SOCKET_TYPE);
+        handshake_refuse(h, VERDICT_WRONG_SOCKET_TYPE);
     tell_version(h);
     h->app_greeted = h->verdict == VERDICT_PASS && queue_put(h, &h->to_client, in.at + 11, 1);
     queue_drop(&h->from_app, ZMTP2_GREETING_BYTES);
@@ -280,7 +280,7 @@ static void note_app_greeting(struct handshake *h, const struct zmtp_greeting *g
                                         .socket = h->app.socket};
     else if (g->major != 3 || g->minor != h->app.minor || g->mechanism != h->app.mechanism ||
              g->as_server != h->app.as_server)
-        refuse(h, VERDICT_APPLICATION_CHANGED);
+        handshake_refuse(h, VERDICT_APPLICATION_CHANGED);
     h->app_known = true;
     h->app_greeted = true;
     answer_greeting(h);
@@ -302,7 +302,7 @@ static bool take_app_greeting(struct handshake *h)
         return take_app_greeting_v2(h);
     enum greeting_result r = zmtp_greeting_parse(in.at, in.len, &g, &used);
     if (r == GREETING_BAD || r == GREETING_OLD)
-        refuse(h, VERDICT_APPLICATION_PROTOCOL);
+        handshake_refuse(h, VERDICT_APPLICATION_PROTOCOL);
     if (r != GREETING_DONE)
         return false;
     queue_drop(&h->from_app, used);
@@ -358,9 +358,9 @@ static bool check_routing_id(struct handshake *h, struct bytes id)
     if (h->routing_id_len)
         memcpy(h->routing_id, id.at, h->routing_id_len);
     if (!zmtp_routing_id_ok(id))
-        refuse(h, VERDICT_BAD_ROUTING_ID);
+        handshake_refuse(h, VERDICT_BAD_ROUTING_ID);
     else if (zmtp_routing_id_is_generated(id))
-        refuse(h, VERDICT_RESERVED_ROUTING_ID);
+        handshake_refuse(h, VERDICT_RESERVED_ROUTING_ID);
     return h->verdict == VERDICT_PASS;
 }
 
@@ -368,12 +368,12 @@ static bool check_metadata(struct handshake *h, struct bytes metadata)
 {
     struct zmtp_metadata m;
     if (!zmtp_metadata_parse(metadata, &m)) {
-        refuse(h, VERDICT_BAD_METADATA);
+        handshake_refuse(h, VERDICT_BAD_METADATA);
         return false;
     }
     h->client_socket = socket_type_parse(m.socket_type);
     if (h->client_socket == SOCKET_AUTO || !types_fit(h)) {
-        refuse(h, VERDICT_WRONG_SOCKET_TYPE);
+        handshake_refuse(h, VERDICT_WRONG_SOCKET_TYPE);
         return false;
     }
     h->named = check_routing_id(h, m.routing_id);
@@ -400,7 +400,7 @@ static bool forward_rewritten(struct handshake *h, struct bytes body, struct byt
     memcpy(new_body, body.at, name_len);
     size_t len = put_metadata(h, new_body + name_len, most - name_len, metadata);
     if (len == 0) {
-        refuse(h, VERDICT_NO_MEMORY);
+        handshake_refuse(h, VERDICT_NO_MEMORY);
         return false;
     }
     size_t header = zmtp_put_header(at, ZMTP_FLAG_COMMAND, name_len + len);
@@ -413,7 +413,7 @@ static bool take_client_command(struct handshake *h, struct bytes frame, struct 
 {
     struct mechanism_command m = mechanism_client_command(h, body);
     if (m.verdict != VERDICT_PASS) {
-        refuse(h, m.verdict);
+        handshake_refuse(h, m.verdict);
         return false;
     }
     if (m.has_metadata && !check_metadata(h, m.metadata))
@@ -442,7 +442,7 @@ static bool client_step(struct handshake *h)
         return false;
     enum frame_result r = take_frame(&h->from_client, handshake_is_zmtp2(h), h->max_bytes, &body, &frame.len, &why);
     if (r == FRAME_WRONG)
-        refuse(h, why);
+        handshake_refuse(h, why);
     if (r != FRAME_WHOLE || mechanism_is_early(h, body))
         return false;
     frame.at = h->from_client.data + h->from_client.start;
@@ -466,7 +466,7 @@ static bool take_app_command(struct handshake *h, struct bytes body)
             m.verdict = VERDICT_WRONG_SOCKET_TYPE;
     }
     if (m.verdict != VERDICT_PASS)
-        refuse(h, m.verdict);
+        handshake_refuse(h, m.verdict);
     /* An ERROR goes on to the client, with its reason, before the connection ends. */
     return m.verdict == VERDICT_PASS || m.verdict == VERDICT_APPLICATION_REFUSED;
 }
@@ -485,7 +485,7 @@ static bool app_step(struct handshake *h)
         return false;
     enum frame_result r = take_frame(&h->from_app, handshake_is_zmtp2(h), HANDSHAKE_APP_MAX, &body, &frame.len, &why);
     if (r == FRAME_WRONG)
-        refuse(h, VERDICT_APPLICATION_PROTOCOL);
+        handshake_refuse(h, VERDICT_APPLICATION_PROTOCOL);
     if (r != FRAME_WHOLE || mechanism_is_early(h, body))
         return false;
     frame.at = h->from_app.data + h->from_app.start;
@@ -498,7 +498,7 @@ static bool app_step(struct handshake *h)
     return queued;
 }
 
-static void advance(struct handshake *h)
+static void handshake_advance(struct handshake *h)
 {
     bool moved = true;
     while (moved && h->verdict == VERDICT_PASS) {
@@ -509,7 +509,7 @@ static void advance(struct handshake *h)
     /* The client may send no more, and what it has sent is not enough. */
     if (h->verdict == VERDICT_PASS && h->client_bytes >= h->max_bytes &&
         (!h->client_greeted || mechanism_client_turn(h)))
-        refuse(h, VERDICT_HANDSHAKE_TOO_LARGE);
+        handshake_refuse(h, VERDICT_HANDSHAKE_TOO_LARGE);
 }
 
 /* ---- input and output ---- */
@@ -522,7 +522,7 @@ void handshake_set_app(struct handshake *h, const struct handshake_app *app)
     h->app_known = true;
     if (h->client_greeted)
         accept_zmtp2(h, true);
-    advance(h);
+    handshake_advance(h);
 }
 
 bool handshake_may_ask(const struct handshake *h)
@@ -595,7 +595,7 @@ void handshake_client_input(struct handshake *h, const uint8_t *data, size_t len
     if (h->verdict != VERDICT_PASS || !queue_put(h, &h->from_client, data, len))
         return;
     h->client_bytes += (uint32_t)len;
-    advance(h);
+    handshake_advance(h);
 }
 
 uint32_t handshake_app_room(const struct handshake *h)
@@ -607,10 +607,10 @@ void handshake_app_input(struct handshake *h, const uint8_t *data, size_t len)
 {
     if (h->verdict != VERDICT_PASS || !queue_put(h, &h->from_app, data, len))
         return;
-    advance(h);
+    handshake_advance(h);
     /* The application says more than a command out of turn. Behind its handshake it may. */
     if (!h->app_ready && queue_len(&h->from_app) > 2 * HANDSHAKE_APP_MAX)
-        refuse(h, VERDICT_APPLICATION_PROTOCOL);
+        handshake_refuse(h, VERDICT_APPLICATION_PROTOCOL);
 }
 
 void handshake_app_connected(struct handshake *h)

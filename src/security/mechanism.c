@@ -102,8 +102,8 @@ static bool step_has_metadata(const struct handshake *h)
 }
 
 /* PLAIN and CURVE: `wrong` and `malformed` are the verdicts for this side. */
-static struct mechanism_command next_step(struct handshake *h, const struct zmtp_command *c, size_t body_len,
-                                          enum initiator side, enum verdict wrong, enum verdict malformed)
+static struct mechanism_command mechanism_next_step(struct handshake *h, const struct zmtp_command *c, size_t body_len,
+                                                    enum initiator side, enum verdict wrong, enum verdict malformed)
 {
     if (c->kind != expected[h->step])
         return (struct mechanism_command){.verdict = wrong};
@@ -135,7 +135,7 @@ struct mechanism_command mechanism_client_command(struct handshake *h, struct by
         return (struct mechanism_command){.verdict = VERDICT_PEER_ERROR};
     if (h->app.mechanism == MECHANISM_NULL)
         return null_ready(&h->client_ready, &c, VERDICT_HANDSHAKE_ORDER);
-    return next_step(h, &c, body.len, INITIATOR_CLIENT, VERDICT_HANDSHAKE_ORDER, VERDICT_BAD_READY);
+    return mechanism_next_step(h, &c, body.len, INITIATOR_CLIENT, VERDICT_HANDSHAKE_ORDER, VERDICT_BAD_READY);
 }
 
 /* The PLAIN server of libzmq up to 4.3.4 spells ERROR this way (in C, "\x5ERROR" is the byte 5E and "RROR"), and its
@@ -162,5 +162,6 @@ struct mechanism_command mechanism_app_command(struct handshake *h, struct bytes
         h->app_says_hello = true;
         return (struct mechanism_command){.verdict = VERDICT_WRONG_ROLE};
     }
-    return next_step(h, &c, body.len, INITIATOR_APP, VERDICT_APPLICATION_PROTOCOL, VERDICT_APPLICATION_PROTOCOL);
+    return mechanism_next_step(h, &c, body.len, INITIATOR_APP, VERDICT_APPLICATION_PROTOCOL,
+                               VERDICT_APPLICATION_PROTOCOL);
 }

@@ -61,7 +61,7 @@ static bool may_be_v2(struct bytes b, size_t *ret_total)
     return len >= least && *ret_total <= PROXY_PROTOCOL_MAX;
 }
 
-static enum proxy_protocol_result parse_v2(struct bytes b, struct proxy_protocol *ret)
+static enum proxy_protocol_result proxy_protocol_parse_v2(struct bytes b, struct proxy_protocol *ret)
 {
     size_t total = SIZE_MAX;
     if (!may_be_v2(b, &total))
@@ -109,7 +109,7 @@ static bool read_port(const char *text, uint16_t *ret)
     return value <= UINT16_MAX;
 }
 
-static bool read_line(char *line, struct proxy_protocol *ret)
+static bool proxy_protocol_read_line(char *line, struct proxy_protocol *ret)
 {
     char *words[V1_WORDS];
     uint8_t from[16], to[16];
@@ -130,7 +130,7 @@ static bool read_line(char *line, struct proxy_protocol *ret)
     return true;
 }
 
-static enum proxy_protocol_result parse_v1(struct bytes b, struct proxy_protocol *ret)
+static enum proxy_protocol_result proxy_protocol_parse_v1(struct bytes b, struct proxy_protocol *ret)
 {
     const size_t prefix = sizeof(V1_PREFIX) - 1;
     size_t most = b.len < PROXY_PROTOCOL_V1_MAX ? b.len : PROXY_PROTOCOL_V1_MAX;
@@ -144,12 +144,12 @@ static enum proxy_protocol_result parse_v1(struct bytes b, struct proxy_protocol
     memcpy(line, b.at + prefix, len - prefix);
     line[len - prefix] = '\0';
     *ret = (struct proxy_protocol){.bytes = len + 2};
-    return read_line(line, ret) ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;
+    return proxy_protocol_read_line(line, ret) ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;
 }
 
 /* ---- both ---- */
 
-static enum proxy_protocol_result compare(struct bytes b, const void *text, size_t len)
+static enum proxy_protocol_result proxy_protocol_compare(struct bytes b, const void *text, size_t len)
 {
     if (b.len && memcmp(b.at, text, b.len < len ? b.len : len) != 0)
         return PROXY_PROTOCOL_BAD;
@@ -158,8 +158,8 @@ static enum proxy_protocol_result compare(struct bytes b, const void *text, size
 
 enum proxy_protocol_result proxy_protocol_begins(struct bytes so_far)
 {
-    enum proxy_protocol_result v2 = compare(so_far, signature, sizeof(signature));
-    return v2 != PROXY_PROTOCOL_BAD ? v2 : compare(so_far, V1_PREFIX, sizeof(V1_PREFIX) - 1);
+    enum proxy_protocol_result v2 = proxy_protocol_compare(so_far, signature, sizeof(signature));
+    return v2 != PROXY_PROTOCOL_BAD ? v2 : proxy_protocol_compare(so_far, V1_PREFIX, sizeof(V1_PREFIX) - 1);
 }
 
 enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct proxy_protocol *ret)
@@ -167,5 +167,5 @@ enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct prox
     enum proxy_protocol_result r = proxy_protocol_begins(so_far);
     if (r != PROXY_PROTOCOL_DONE)
         return r;
-    return so_far.at[0] == signature[0] ? parse_v2(so_far, ret) : parse_v1(so_far, ret);
+    return so_far.at[0] == signature[0] ? proxy_protocol_parse_v2(so_far, ret) : proxy_protocol_parse_v1(so_far, ret);
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static bool add(uint8_t *dst, size_t *len, const uint8_t *at, size_t n)
+static bool reply_add(uint8_t *dst, size_t *len, const uint8_t *at, size_t n)
 {
     if (n > REPLY_ENVELOPE_MAX - *len)
         return false;
@@ -31,7 +31,7 @@ static bool copy_envelope(uint8_t *dst, size_t *ret_len, struct bytes request, b
         if (!(d.flags & ZMTP_FLAG_MORE))
             break;
         /* A body that is longer than any envelope is not part of one, as long as no delimiter follows. */
-        fits = fits && add(dst, ret_len, frame, (size_t)(at - frame));
+        fits = fits && reply_add(dst, ret_len, frame, (size_t)(at - frame));
         if (d.size == 0)
             return fits;
     }

@@ -27,7 +27,7 @@ static uint32_t topic_cost(struct bytes topic)
     return (uint32_t)topic.len + TOPIC_OVERHEAD_BYTES;
 }
 
-static uint64_t number_of(const struct topic_found *f)
+static uint64_t subscriptions_number_of(const struct topic_found *f)
 {
     return (uint64_t)(uintptr_t)f->topic;
 }
@@ -65,7 +65,7 @@ static bool is_modest(const struct traffic_context *c, struct bytes topic)
 /* A full gate is not the fault of a source that holds less than a share, so the source that holds most gives way. That
  * costs the publisher time, so it happens at a pace. Until then the newcomer waits, but not for its first topics: most
  * subscribers have no more. */
-static enum verdict hold(struct judgement *j, struct bytes topic, uint64_t held, struct topic_found *f)
+static enum verdict subscriptions_hold(struct judgement *j, struct bytes topic, uint64_t held, struct topic_found *f)
 {
     const struct traffic_context *c = j->c;
     uint64_t limit = is_modest(c, topic) ? UINT64_MAX : c->limits->subscriptions.trie_bytes;
@@ -86,10 +86,10 @@ static enum verdict add_topic(struct judgement *j, struct bytes topic, struct to
         return VERDICT_SUBSCRIPTIONS_TOO_MANY;
     if (held > l->subscriptions.source_bytes)
         return VERDICT_TOPICS_TOO_LARGE;
-    enum verdict v = hold(j, topic, held, f);
+    enum verdict v = subscriptions_hold(j, topic, held, f);
     if (v != VERDICT_PASS)
         return v;
-    if (topics_add(c->topics, c->gate->account, number_of(f), topic.len, UINT32_MAX) != TOPICS_ADDED) {
+    if (topics_add(c->topics, c->gate->account, subscriptions_number_of(f), topic.len, UINT32_MAX) != TOPICS_ADDED) {
         topic_tree_release(&c->gate->topics, f->topic);
         return VERDICT_NO_MEMORY;
     }
@@ -102,7 +102,7 @@ static enum verdict subscribe_to(struct judgement *j, struct bytes topic, struct
     const struct traffic_context *c = j->c;
     if (c->topics->count) {
         topic_tree_find(&c->gate->topics, topic, f);
-        if (f->topic && topics_have(c->topics, number_of(f)))
+        if (f->topic && topics_have(c->topics, subscriptions_number_of(f)))
             return VERDICT_PASS;
     }
     enum verdict v = add_topic(j, topic, f);
@@ -118,7 +118,8 @@ static void cancel(struct judgement *j, struct bytes topic, struct topic_found *
     topic_tree_find(&c->gate->topics, topic, f);
     if (j->t->dec.in_message || j->t->frames > 1)
         return;
-    if (!f->topic || topics_remove(c->topics, c->gate->account, number_of(f), topic.len) != TOPICS_REMOVED)
+    if (!f->topic ||
+        topics_remove(c->topics, c->gate->account, subscriptions_number_of(f), topic.len) != TOPICS_REMOVED)
         return;
     f->cost = topic_tree_release(&c->gate->topics, f->topic);
     traffic_topics_give_back(c->gate, c->source, topic_cost(topic));

@@ -46,7 +46,7 @@ void traffic_fini(struct traffic *t, const struct traffic_context *c)
 
 /* ---- rulings ---- */
 
-static bool refuse(struct judgement *j, enum verdict v)
+static bool traffic_refuse(struct judgement *j, enum verdict v)
 {
     j->r->verdict = v;
     return false;
@@ -119,7 +119,7 @@ static bool begin_message(struct judgement *j)
     return wait_ns == 0 || over_rate(j, &l->source.messages, VERDICT_OVER_MESSAGES, wait_ns);
 }
 
-static bool is_limited(const struct limits *l)
+static bool traffic_is_limited(const struct limits *l)
 {
     return !rate_is_unlimited(&l->source.bytes.rate) || !rate_is_unlimited(&l->source.messages.rate);
 }
@@ -162,7 +162,7 @@ static bool judge_frame(struct judgement *j)
     if (t->mode == TRAFFIC_SKIP)
         return true;
     if (t->curve && !curve_header_ok(&t->dec))
-        return refuse(j, VERDICT_BAD_CURVE_FRAME);
+        return traffic_refuse(j, VERDICT_BAD_CURVE_FRAME);
     enum verdict v = traffic_size_verdict(j->c->limits, t->dec.size, t->frames, t->size, charged);
     if (UNLIKELY(v != VERDICT_PASS)) {
         if (traffic_rule(j, v, j->c->limits->message.over) == RULING_CLOSE)
@@ -189,7 +189,7 @@ static bool goes_along(const struct judgement *j)
 }
 
 /* Uses one of the turns that the application has left for this client. */
-static bool take_turn(struct judgement *j)
+static bool traffic_take_turn(struct judgement *j)
 {
     if (UNLIKELY(j->t->curve) && goes_along(j)) {
         j->t->led = false;
@@ -211,7 +211,7 @@ static bool is_stranger(const struct traffic_context *c)
 
 /* A message of many frames does not say how much of it is still to come. While others wait for its room, a stranger's
  * message ends before it is the largest that there may be. */
-static bool gives_way(const struct judgement *j)
+static bool traffic_gives_way(const struct judgement *j)
 {
     const struct traffic_context *c = j->c;
     uint64_t limit = c->limits->message.unfinished_bytes, has = j->t->reserved;
@@ -238,8 +238,8 @@ static bool reserve_wanted(struct judgement *j)
         .id = c->id, .owner = (uintptr_t)c->source, .pace = t->pace_log2 ? UINT64_C(1) << t->pace_log2 : 0};
     if (t->want == 0)
         return true;
-    if (gives_way(j))
-        return refuse(j, VERDICT_MESSAGE_GIVES_WAY);
+    if (traffic_gives_way(j))
+        return traffic_refuse(j, VERDICT_MESSAGE_GIVES_WAY);
     if (!may_begin(j) ||
         !unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         traffic_pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
@@ -345,7 +345,7 @@ static bool judge_content(struct judgement *j, const uint8_t *body, bool whole)
 {
     struct traffic *t = j->t;
     if (t->curve)
-        return curve_name_ok(body) || refuse(j, VERDICT_BAD_CURVE_FRAME);
+        return curve_name_ok(body) || traffic_refuse(j, VERDICT_BAD_CURVE_FRAME);
     if (!t->subscriber)
         return true;
     enum ruling ruling = subscriber_frame(j, body, whole);
@@ -363,7 +363,7 @@ static bool on_command_header(struct judgement *j)
         t->inbound ? TRAFFIC_COMMAND_BYTES + (t->subscriber ? j->c->limits->subscriptions.topic_bytes : 0) : 65536;
     if (t->dec.size <= most)
         return true;
-    return refuse(j, t->inbound ? VERDICT_COMMAND_TOO_LARGE : VERDICT_APPLICATION_PROTOCOL);
+    return traffic_refuse(j, t->inbound ? VERDICT_COMMAND_TOO_LARGE : VERDICT_APPLICATION_PROTOCOL);
 }
 
 static bool treated_as_command(const struct traffic *t)
@@ -453,7 +453,7 @@ static bool finish_message(struct judgement *j)
             return false;
         return skip_frame(j, true);
     }
-    if (!take_turn(j))
+    if (!traffic_take_turn(j))
         return await_turn(j);
     j->item = j->at;
     j->r->messages++;
@@ -520,7 +520,7 @@ static bool on_app_command(struct judgement *j)
 {
     struct zmtp_command c;
     if (!zmtp_command_parse(frame_body(j), &c))
-        return refuse(j, VERDICT_APPLICATION_PROTOCOL);
+        return traffic_refuse(j, VERDICT_APPLICATION_PROTOCOL);
     if (c.kind == COMMAND_PING && zmtp_ping_ok(&c))
         traffic_note_ping(j->r, c.data);
     j->r->commands++;
@@ -570,7 +570,7 @@ static bool on_bad(struct judgement *j)
         [ZMTP_SIZE_OVERFLOW] = VERDICT_BAD_FRAME_SIZE,
         [ZMTP_EMPTY_COMMAND] = VERDICT_BAD_COMMAND,
     };
-    return refuse(j, j->t->inbound ? verdicts[j->t->dec.error] : VERDICT_APPLICATION_PROTOCOL);
+    return traffic_refuse(j, j->t->inbound ? verdicts[j->t->dec.error] : VERDICT_APPLICATION_PROTOCOL);
 }
 
 /* All input is used up. Dropped bytes need not be kept. Streaming bytes go on at once, except a header in pieces, which
@@ -607,7 +607,7 @@ static bool shed(struct judgement *j)
 
 /* Finishes what the last call had to leave: a message without a turn, a subscription without room, a frame without its
  * first bytes, a reservation. */
-static bool resume(struct judgement *j)
+static bool traffic_resume(struct judgement *j)
 {
     struct traffic *t = j->t;
     if (t->complete)
@@ -628,7 +628,7 @@ static bool resume(struct judgement *j)
     return true;
 }
 
-static bool step(struct judgement *j)
+static bool traffic_step(struct judgement *j)
 {
     struct traffic *t = j->t;
     if (j->at < j->end && zmtp_at_boundary(&t->dec) && t->inbound && (t->curve || !(j->at[0] & ZMTP_FLAG_COMMAND))) {
@@ -662,11 +662,11 @@ void traffic_judge(struct traffic *t, const struct traffic_context *c, const uin
                    const uint8_t *end, struct traffic_result *r)
 {
     struct judgement j = {.t = t, .c = c, .r = r, .open = base, .item = base, .at = scan, .end = end};
-    j.limited = t->inbound && is_limited(c->limits);
+    j.limited = t->inbound && traffic_is_limited(c->limits);
     j.watched = j.limited || c->shadow != NULL;
     memset(r, 0, sizeof(*r));
-    if (resume(&j))
-        while (step(&j))
+    if (traffic_resume(&j))
+        while (traffic_step(&j))
             ;
     if (j.credit)
         gcra_refund(&c->source->limiters[SOURCE_MESSAGES], &c->limits->source.messages.rate, j.credit);

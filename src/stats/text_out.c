@@ -34,7 +34,7 @@ static size_t grown(const struct text_out *o, size_t need)
     return room;
 }
 
-static bool reserve(struct text_out *o, size_t more)
+static bool text_out_reserve(struct text_out *o, size_t more)
 {
     if (o->failed)
         return false;
@@ -58,7 +58,7 @@ static bool reserve(struct text_out *o, size_t more)
 
 void text_out_bytes(struct text_out *o, const void *bytes, size_t len)
 {
-    if (len == 0 || !reserve(o, len))
+    if (len == 0 || !text_out_reserve(o, len))
         return;
     memcpy(o->bytes + o->len, bytes, len);
     o->len += len;

@@ -21,7 +21,7 @@ static enum zmtp_command_kind kind_of(struct bytes name)
 }
 
 /* RFC 37: "command-name = short-size 1*255command-name-char", "command-name-char = ALPHA". */
-static bool name_ok(struct bytes name)
+static bool zmtp_command_name_ok(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++)
         if ((name.at[i] | 0x20) < 'a' || (name.at[i] | 0x20) > 'z')
@@ -33,7 +33,7 @@ bool zmtp_command_parse(struct bytes body, struct zmtp_command *ret)
 {
     struct cursor c = cursor_over(body.at, body.len);
     struct bytes name = cursor_take(&c, cursor_u8(&c));
-    if (c.failed || !name_ok(name))
+    if (c.failed || !zmtp_command_name_ok(name))
         return false;
     *ret = (struct zmtp_command){.kind = kind_of(name), .data = {c.at, cursor_left(&c)}};
     return true;

@@ -41,7 +41,7 @@ static bool signature_wrong(const uint8_t *b, size_t len)
  * 0, and an id, which libzmq does not let begin with a zero byte. Without an id that is 01 00. A TLS hello (16 03),
  * HTTP and SSH (letters), a SOCKS greeting (05 01), RDP (03 00 00) and a MongoDB message (3a 00 00) are none.
  */
-static enum greeting_result parse_v1(const uint8_t *b, size_t len)
+static enum greeting_result zmtp_greeting_parse_v1(const uint8_t *b, size_t len)
 {
     if (b[0] == 0 || (len >= 2 && b[1] != 0))
         return GREETING_BAD;
@@ -57,7 +57,8 @@ bool zmtp_greeting_is_v3(const uint8_t *bytes, size_t len)
     return len > AT_REVISION && !signature_wrong(bytes, len) && bytes[AT_REVISION] >= 3;
 }
 
-static enum greeting_result parse_v2(const uint8_t *b, size_t len, struct zmtp_greeting *ret, size_t *ret_used)
+static enum greeting_result zmtp_greeting_parse_v2(const uint8_t *b, size_t len, struct zmtp_greeting *ret,
+                                                   size_t *ret_used)
 {
     if (len < ZMTP2_GREETING_BYTES)
         return GREETING_NEED;
@@ -70,18 +71,18 @@ enum greeting_result zmtp_greeting_parse_as_v2(const uint8_t *b, size_t len, str
                                                size_t *ret_used)
 {
     if (len >= 1 && b[0] != 0xff)
-        return parse_v1(b, len);
+        return zmtp_greeting_parse_v1(b, len);
     if (signature_wrong(b, len))
         return GREETING_BAD;
     if (len > AT_REVISION && b[AT_REVISION] == 0)
         return GREETING_OLD;
-    return parse_v2(b, len, ret, ret_used);
+    return zmtp_greeting_parse_v2(b, len, ret, ret_used);
 }
 
 enum greeting_result zmtp_greeting_parse(const uint8_t *b, size_t len, struct zmtp_greeting *ret, size_t *ret_used)
 {
     if (len >= 1 && b[0] != 0xff)
-        return parse_v1(b, len);
+        return zmtp_greeting_parse_v1(b, len);
     if (signature_wrong(b, len))
         return GREETING_BAD;
     if (len <= AT_REVISION)
@@ -90,7 +91,7 @@ enum greeting_result zmtp_greeting_parse(const uint8_t *b, size_t len, struct zm
     if (b[AT_REVISION] == 0)
         return GREETING_OLD;
     if (b[AT_REVISION] < 3)
-        return parse_v2(b, len, ret, ret_used);
+        return zmtp_greeting_parse_v2(b, len, ret, ret_used);
     if (len < ZMTP_GREETING_BYTES)
         return GREETING_NEED;
     *ret = (struct zmtp_greeting){

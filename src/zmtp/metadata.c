@@ -11,7 +11,7 @@ static bool is_name_char(uint8_t c)
     return c >= 0x20 && c != 0x7f;
 }
 
-static bool name_ok(struct bytes name)
+static bool zmtp_property_name_ok(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++)
         if (!is_name_char(name.at[i]))
@@ -27,7 +27,7 @@ bool zmtp_property_next(struct cursor *c, struct zmtp_property *ret)
     uint32_t value_len = cursor_be32(c);
     /* RFC 37: "value = 4OCTET *OCTET" of at most 2^31-1 octets; the cursor refuses what is not there. */
     struct bytes value = cursor_take(c, value_len);
-    if (c->failed || !name_ok(name)) {
+    if (c->failed || !zmtp_property_name_ok(name)) {
         c->failed = true;
         return false;
     }
