@@ -47,8 +47,10 @@
  *
  * Ordering: one thread writes at a time, since a ZeroMQ socket belongs to one. The ring entry is stored first, then
  * `taken` with release. Readers load `taken` with acquire, then the entries, and drop those that may have been
- * overwritten meanwhile. wake_* and the fields that they are compared with are stored and loaded seq_cst. So either
- * Weir sees the take, or the counter sees the wish.
+ * overwritten meanwhile. `idle_since`, `empty_polls` and wake_idle are stored and loaded seq_cst. So either Weir sees
+ * that the application is idle, or the counter sees the wish. A take is not: that would cost each message 20 ns. If a
+ * wish and a take cross, the next take or the next poll that finds nothing wakes Weir, and Weir looks each millisecond
+ * while a message waits.
  */
 #ifndef WEIR_TAKEN_PAGE
 #define WEIR_TAKEN_PAGE
@@ -110,8 +112,8 @@ TAKEN_MUST_USE static inline bool taken_page_took(struct taken_page *p, uint64_t
     atomic_store_explicit(&e->at_ns, now_ns, memory_order_relaxed);
     atomic_store_explicit(&e->asked_ns, asked_ns, memory_order_relaxed);
     atomic_store_explicit(&p->idle_since_ns, 0, memory_order_relaxed);
-    atomic_store(&p->taken, n + 1);
-    return n + 1 >= atomic_load(&p->wake_taken);
+    atomic_store_explicit(&p->taken, n + 1, memory_order_release);
+    return n + 1 >= atomic_load_explicit(&p->wake_taken, memory_order_relaxed);
 }
 
 /* A poll found nothing, and the application waits in it (`waits`) or goes on. Returns whether Weir wants to be

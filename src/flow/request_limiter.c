@@ -12,6 +12,7 @@
 #define REVIEWED      4u              /* waiters reviewed for each release */
 #define RELEASED_MOST 256u            /* grants in one call, so that the lock is not held for long */
 #define KNOWN_FOR_NS  (10 * NS_PER_S) /* after a message, the established are there to be protected */
+#define ROOM_PART     8u
 #define LEASE_MOST    64u
 #define PLAIN_PART    16u /* once it is known, one calm stretch of so many is sampled */
 #define PLAIN_FROM_NS (300 * NS_PER_MS)
@@ -284,6 +285,15 @@ static void reqlimit_release(struct reqlimit *l, uint64_t now_ns)
         l->empty_ns = now_ns;
 }
 
+/* How many messages the application has to take before it is worth looking at. A wide window has room again long before
+ * the application runs dry, so an eighth of it is waited for: a wake-up costs the application time. */
+static uint64_t reqlimit_room(const struct reqlimit *l)
+{
+    uint64_t window = l->release.messages, room = window / ROOM_PART;
+    room = room ? room : 1;
+    return l->counter.untaken >= window && window ? l->counter.untaken - window + room : room;
+}
+
 /* Sets how far messages may pass without the lock, and when the counter is to wake Weir. */
 static void reqlimit_settle(struct reqlimit *l)
 {
@@ -293,9 +303,7 @@ static void reqlimit_settle(struct reqlimit *l)
     atomic_store_explicit(&l->by_hand, l->queue.count && !l->by_counter, memory_order_relaxed);
     if (!l->page || !taken_counter_holds(&l->counter))
         return;
-    uint64_t wanted = l->counter.taken + (l->counter.untaken >= l->release.messages && l->release.messages
-                                              ? l->counter.untaken - l->release.messages + 1
-                                              : 1);
+    uint64_t wanted = l->counter.taken + reqlimit_room(l);
     uint64_t guarded = l->counter.taken + (l->by_guard ? reqlimit_guarded(l) : 0);
     wanted = wanted < guarded ? guarded : wanted;
     taken_page_wish(l->page, l->queue.count ? wanted : UINT64_MAX, l->queue.count || l->refilling);

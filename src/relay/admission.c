@@ -10,7 +10,7 @@ _Static_assert(CLASS_PRIORITIES <= FAIR_PRIORITIES, "each priority has a line");
 _Static_assert(sizeof(struct admission) <= ADMISSION_BYTES, "it is charged to the memory account");
 
 /* Most messages to ask for at once, if the session holds as many. */
-#define OFFERED_MOST 64u
+#define OFFERED_MOST 256u
 
 static uint64_t now_of(const struct session *s)
 {
