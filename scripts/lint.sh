@@ -55,15 +55,13 @@ check_licences() {
 
 # A row that a merge has left twice. Rows without words (|---|) and rows of code blocks are no rows of a table.
 check_tables() {
-    local file
-    for file in docs/*.md README.md; do
-        awk -v file="$file" '
-            /^```/ { code = !code }
-            code || !/^\|/ { delete seen; next }
-            /[[:alnum:]]/ && $0 in seen { printf "%s:%d: this row is in line %d, too\n", file, FNR, seen[$0]; bad = 1 }
-            { seen[$0] = FNR }
-            END { exit bad }' "$file" || return 1
-    done
+    git ls-files -z -- '*.md' | xargs -0 awk '
+        FNR == 1 { code = 0; delete seen }
+        /^```/ { code = !code }
+        code || !/^\|/ { delete seen; next }
+        /[[:alnum:]]/ && $0 in seen { printf "%s:%d: this row is in line %d, too\n", FILENAME, FNR, seen[$0]; bad = 1 }
+        { seen[$0] = FNR }
+        END { exit bad }'
 }
 
 check_floors() {
