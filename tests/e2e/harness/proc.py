@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 
 from .net import PATIENCE, wait_until
 
@@ -132,7 +133,5 @@ def fd_count(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of all threads."""
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of all threads, by the clock of the process. /proc counts ticks, and misses most of who runs for less at a time."""
+    return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) makes of it
