@@ -72,6 +72,13 @@ static bool is_on_probation(struct crowd *c, uint32_t host)
     return holds;
 }
 
+static uint64_t bans_set_so_far(const struct crowd *c)
+{
+    struct bans_stats stats;
+    bans_stats(c->stage.bans, &stats);
+    return stats.set[BAN_REASON_PROTOCOL];
+}
+
 static void note_good(struct crowd *c, uint32_t host)
 {
     const struct addr a = addr_of(host);
@@ -101,6 +108,7 @@ static void an_open_neighbour_spares_the_address(void **state)
     assert_true(is_on_probation(c, HOST(1)));
     assert_false(is_on_probation(c, HOST(2)));
     assert_int_equal(stage_cell(&c->stage, CELL_PROBATIONS), 1);
+    assert_int_equal(bans_set_so_far(c), 0); /* none that was lifted again, either */
     assert_false(neighbour->over);
     crowd_free(c);
 }
