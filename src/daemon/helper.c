@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "daemon/helper.h"
 
-#include "daemon/nft.h"
+#include "daemon/firewall_backend.h"
 #include "daemon/rights.h"
-#include "daemon/xdp.h"
 #include "policy/firewall_stage.h"
 
 #include <errno.h>
@@ -16,9 +15,14 @@
 
 #define SOCKET 3
 
+static const struct firewall_backend *const backends[] = {
+    [FIREWALL_NFTABLES] = &nft_backend,
+    [FIREWALL_XDP] = &xdp_backend,
+};
+#define BACKENDS ARRAY_LEN(backends)
+
 struct work {
-    struct nft *nft; /* NULL: no gate asks for it; likewise the other */
-    struct xdp *xdp;
+    void *opened[BACKENDS]; /* NULL: no gate asks for it */
     struct firewall_stage stage;
     uint8_t datagram[FIREWALL_WIRE_MAX + 1]; /* one byte more, so that a message that is too long is detected */
 };
@@ -26,55 +30,43 @@ struct work {
 static int helper_answer(const struct work *w, uint32_t number, int error)
 {
     uint8_t head[FIREWALL_WIRE_HEAD];
-    uint64_t packets = 0, bytes = 0;
     struct firewall_message m = {.type = FIREWALL_ANSWER, .number = number, .error = (uint32_t)-error};
-    if (w->nft)
-        nft_dropped(w->nft, &m.packets, &m.bytes);
-    if (w->xdp)
-        xdp_dropped(w->xdp, &packets, &bytes);
-    m.packets += packets;
-    m.bytes += bytes;
+    for (size_t b = 0; b < BACKENDS; b++) {
+        uint64_t packets = 0, bytes = 0;
+        if (w->opened[b])
+            backends[b]->dropped(w->opened[b], &packets, &bytes);
+        m.packets += packets;
+        m.bytes += bytes;
+    }
     firewall_wire_head(head, &m);
     return send(SOCKET, head, sizeof(head), MSG_NOSIGNAL) == (ssize_t)sizeof(head) ? 0 : -EPIPE;
 }
 
-static int ask_nft(struct work *w, enum firewall_task task)
+static int carry_out_by(const struct firewall_backend *how, void *opened, const struct firewall_stage *s,
+                        enum firewall_task task)
 {
-    const struct firewall_stage *s = &w->stage;
     switch (task) {
     case FIREWALL_TASK_REPLACE:
-        return nft_replace(w->nft, &s->gates, s->entries, s->count);
+        return how->replace(opened, &s->gates, s->entries, s->count);
     case FIREWALL_TASK_CHANGE:
-        return nft_change(w->nft, s->changes, s->change_count);
+        return how->change(opened, s->changes, s->change_count);
     case FIREWALL_TASK_COUNT:
-        return nft_count(w->nft);
+        return how->count(opened);
     case FIREWALL_TASK_NONE:
         break;
     }
     return 0;
 }
 
-static int ask_xdp(struct work *w, enum firewall_task task)
-{
-    const struct firewall_stage *s = &w->stage;
-    switch (task) {
-    case FIREWALL_TASK_REPLACE:
-        return xdp_replace(w->xdp, &s->gates, s->entries, s->count);
-    case FIREWALL_TASK_CHANGE:
-        return xdp_change(w->xdp, s->changes, s->change_count);
-    case FIREWALL_TASK_COUNT:
-        return xdp_count(w->xdp);
-    case FIREWALL_TASK_NONE:
-        break;
-    }
-    return 0;
-}
-
+/* Returns the first error; one backend's keeps nothing from the other. */
 static int carry_out(struct work *w, enum firewall_task task)
 {
-    int first = w->nft ? ask_nft(w, task) : 0;
-    int second = w->xdp ? ask_xdp(w, task) : 0;
-    return first ? first : second;
+    int first = 0;
+    for (size_t b = 0; b < BACKENDS; b++) {
+        int error = w->opened[b] ? carry_out_by(backends[b], w->opened[b], &w->stage, task) : 0;
+        first = first ? first : error;
+    }
+    return first;
 }
 
 /* Serves one request. False: that was the last. */
@@ -101,14 +93,13 @@ static bool any_gate(const struct firewall_gates *gates, enum firewall_means mea
     return false;
 }
 
-static int open_means(struct work *w, const char *table, const struct firewall_gates *gates)
+static int open_backends(struct work *w, const char *table, const struct firewall_gates *gates)
 {
-    if (any_gate(gates, FIREWALL_NFTABLES)) {
-        w->nft = nft_open(table);
-        if (!w->nft)
-            return nft_version() ? -ENOMEM : -ENOSYS;
-    }
-    return any_gate(gates, FIREWALL_XDP) ? xdp_open(gates, &w->xdp) : 0;
+    int error = 0;
+    for (size_t b = 0; b < BACKENDS && !error; b++)
+        if (any_gate(gates, (enum firewall_means)b))
+            error = backends[b]->version ? backends[b]->open(table, gates, &w->opened[b]) : -ENOSYS;
+    return error;
 }
 
 static int helper_get_ready(struct work *w, const char *table, const struct firewall_gates *gates, pid_t parent, int fd)
@@ -117,8 +108,8 @@ static int helper_get_ready(struct work *w, const char *table, const struct fire
     if (!error)
         error = firewall_stage_init(&w->stage, gates);
     if (!error)
-        error = open_means(w, table, gates);
-    return error ? error : rights_confine(w->xdp != NULL);
+        error = open_backends(w, table, gates);
+    return error ? error : rights_confine(any_gate(gates, FIREWALL_XDP));
 }
 
 static _Noreturn void helper_main(const char *table, const struct firewall_gates *gates, pid_t parent, int fd)

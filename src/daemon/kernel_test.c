@@ -4,9 +4,8 @@
 #include "daemon/kernel.h"
 
 #include "base/clock.h"
-#include "daemon/nft.h"
+#include "daemon/firewall_backend.h"
 #include "daemon/rights.h"
-#include "daemon/xdp.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -472,7 +471,7 @@ static void without_the_right_to(void)
 
 static bool is_built_in(void)
 {
-    return (means == BAN_KERNEL_XDP ? xdp_version() : nft_version()) != NULL;
+    return (means == BAN_KERNEL_XDP ? xdp_backend : nft_backend).version != NULL;
 }
 
 static void inside(enum ban_kernel by, void (*test)(void))

@@ -2,9 +2,8 @@
 #include "daemon/leftovers.h"
 
 #include "base/log.h"
-#include "daemon/nft.h"
+#include "daemon/firewall_backend.h"
 #include "daemon/rights.h"
-#include "daemon/xdp.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -101,13 +100,15 @@ static void tell_xdp(const char *name, int error)
 
 void leftovers_remove(void)
 {
-    if (!rights_filter_packets() || (!nft_version() && !xdp_version()))
+    if (!rights_filter_packets() || (!nft_backend.version && !xdp_backend.version))
         return;
     pid_t pid = fork();
     if (pid == 0) {
         alarm(LOOK_MOST_S);
-        nft_remove_unused(leftovers_is_used, tell_nft);
-        xdp_remove_unused(leftovers_is_used, tell_xdp);
+        if (nft_backend.version)
+            nft_backend.remove_unused(leftovers_is_used, tell_nft);
+        if (xdp_backend.version)
+            xdp_backend.remove_unused(leftovers_is_used, tell_xdp);
         _exit(0);
     }
     while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "daemon/nft.h"
+/* The kernel's packet filter through libnftables. Never executes nft. A full replacement is one transaction
+ * (nft_script.h). */
+#include "daemon/firewall_backend.h"
 
 #include "policy/nft_script.h"
 
@@ -21,12 +23,15 @@ struct nft {
     uint64_t now_packets, now_bytes; /* of this one, as of the last reading */
 };
 
-const char *nft_version(void)
+static void nft_free(struct nft *n)
 {
-    return WEIR_NFTABLES_VERSION;
+    if (n && n->ctx)
+        nft_ctx_free(n->ctx);
+    free(n);
 }
 
-struct nft *nft_open(const char *table)
+/* NULL: no memory. */
+static struct nft *nft_new(const char *table)
 {
     struct nft *n = calloc(1, sizeof(*n));
     if (!n)
@@ -34,17 +39,16 @@ struct nft *nft_open(const char *table)
     n->table = table;
     n->ctx = nft_ctx_new(NFT_CTX_DEFAULT);
     if (!n->ctx || nft_ctx_buffer_output(n->ctx) || nft_ctx_buffer_error(n->ctx)) {
-        nft_close(n);
+        nft_free(n);
         return NULL;
     }
     return n;
 }
 
-void nft_close(struct nft *n)
+static int nft_open(const char *table, const struct firewall_gates *gates, void **ret)
 {
-    if (n && n->ctx)
-        nft_ctx_free(n->ctx);
-    free(n);
+    *ret = nft_new(table);
+    return *ret ? 0 : -ENOMEM;
 }
 
 /* The library reports errors as text; these are the C library's texts for error numbers. */
@@ -88,20 +92,6 @@ static int nft_run_replace(struct nft *n, const struct firewall_gates *gates, co
     return 0;
 }
 
-int nft_replace(struct nft *n, const struct firewall_gates *gates, const struct firewall_entry *entries, size_t count)
-{
-    if (n->made)
-        (void)!nft_count(n); /* otherwise the packets dropped since the last reading would be lost */
-    int error = nft_run_replace(n, gates, entries, count);
-    /* A network namespace of an unprivileged user limits the size of a transaction. There the bans are sent in several,
-     * and for some milliseconds only Weir itself keeps out some of the banned. */
-    if (error == -EMSGSIZE && count > 0) {
-        error = nft_run_replace(n, gates, NULL, 0);
-        error = error ? error : nft_change(n, entries, count);
-    }
-    return error;
-}
-
 static int nft_run_change(struct nft *n, const struct firewall_entry *entries, size_t count)
 {
     char *text = NULL;
@@ -117,8 +107,9 @@ static int nft_run_change(struct nft *n, const struct firewall_entry *entries, s
     return error;
 }
 
-int nft_change(struct nft *n, const struct firewall_entry *entries, size_t count)
+static int nft_change(void *opened, const struct firewall_entry *entries, size_t count)
 {
+    struct nft *n = opened;
     size_t part = count;
     for (size_t done = 0; done < count;) {
         part = part < count - done ? part : count - done;
@@ -133,8 +124,9 @@ int nft_change(struct nft *n, const struct firewall_entry *entries, size_t count
     return 0;
 }
 
-int nft_count(struct nft *n)
+static int nft_count(void *opened)
 {
+    struct nft *n = opened;
     char *text = NULL;
     size_t len;
     FILE *out = open_memstream(&text, &len);
@@ -147,8 +139,25 @@ int nft_count(struct nft *n)
     return error;
 }
 
-void nft_dropped(const struct nft *n, uint64_t *ret_packets, uint64_t *ret_bytes)
+static int nft_replace(void *opened, const struct firewall_gates *gates, const struct firewall_entry *entries,
+                       size_t count)
 {
+    struct nft *n = opened;
+    if (n->made)
+        (void)!nft_count(n); /* otherwise the packets dropped since the last reading would be lost */
+    int error = nft_run_replace(n, gates, entries, count);
+    /* A network namespace of an unprivileged user limits the size of a transaction. There the bans are sent in several,
+     * and for some milliseconds only Weir itself keeps out some of the banned. */
+    if (error == -EMSGSIZE && count > 0) {
+        error = nft_run_replace(n, gates, NULL, 0);
+        error = error ? error : nft_change(n, entries, count);
+    }
+    return error;
+}
+
+static void nft_dropped(const void *opened, uint64_t *ret_packets, uint64_t *ret_bytes)
+{
+    const struct nft *n = opened;
     *ret_packets = n->packets + n->now_packets;
     *ret_bytes = n->bytes + n->now_bytes;
 }
@@ -176,9 +185,10 @@ static bool is_weirs(struct nft *n, const char *table)
     return true;
 }
 
-void nft_remove_unused(bool (*is_used)(const char *means, const char *name), void (*tell)(const char *name, int error))
+static void nft_remove_unused(bool (*is_used)(const char *means, const char *name),
+                              void (*tell)(const char *name, int error))
 {
-    struct nft *n = nft_open("");
+    struct nft *n = nft_new("");
     char name[NFT_NAME_MAX + 1];
     char *all = n && !command(n, "list tables", "") ? strdup(nft_ctx_get_output_buffer(n->ctx)) : NULL;
     for (const char *at = all; at && (at = strstr(at, "table inet weir")); at++) {
@@ -186,5 +196,15 @@ void nft_remove_unused(bool (*is_used)(const char *means, const char *name), voi
             tell(name, command(n, "delete table", name));
     }
     free(all);
-    nft_close(n);
+    nft_free(n);
 }
+
+const struct firewall_backend nft_backend = {
+    .version = WEIR_NFTABLES_VERSION,
+    .open = nft_open,
+    .replace = nft_replace,
+    .change = nft_change,
+    .count = nft_count,
+    .dropped = nft_dropped,
+    .remove_unused = nft_remove_unused,
+};

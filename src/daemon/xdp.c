@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "daemon/xdp.h"
-
+/*
+ * The kernel's earliest packet hook (XDP) through libbpf.
+ *
+ * Loads a program (xdp.bpf.c) that drops packets from banned networks to gates, and attaches it to the interfaces that
+ * gates name: in the driver where possible, else in the generic way. The first replacement attaches it. The program and
+ * its maps stay attached when this process ends; its bans expire by the clock. The next Weir fills maps of its own
+ * first, and then replaces the program, in one step. Counting removes expired bans now and then.
+ */
 #include "base/clock.h"
+#include "daemon/firewall_backend.h"
 #include "daemon/xdp_maps.h"
 
 #include <arpa/inet.h>
@@ -43,11 +50,6 @@ struct xdp {
     uint64_t swept_ns;
     uint32_t generation; /* of the exemptions */
 };
-
-const char *xdp_version(void)
-{
-    return WEIR_LIBBPF_VERSION;
-}
 
 /* ---- addresses ---- */
 
@@ -175,7 +177,20 @@ static int xdp_take_gates(struct xdp *x, const struct firewall_gates *gates)
     return error;
 }
 
-int xdp_open(const struct firewall_gates *gates, struct xdp **ret)
+static void xdp_close(struct xdp *x)
+{
+    if (!x)
+        return;
+    for (size_t i = 0; i < x->interfaces; i++)
+        if (x->at[i].before_fd >= 0)
+            close(x->at[i].before_fd);
+    bpf_object__close(x->object);
+    if (x->names_fd >= 0)
+        close(x->names_fd);
+    free(x);
+}
+
+static int xdp_open(const char *table, const struct firewall_gates *gates, void **ret)
 {
     struct xdp *x = calloc(1, sizeof(*x));
     if (!x)
@@ -190,19 +205,6 @@ int xdp_open(const struct firewall_gates *gates, struct xdp **ret)
     }
     *ret = x;
     return 0;
-}
-
-void xdp_close(struct xdp *x)
-{
-    if (!x)
-        return;
-    for (size_t i = 0; i < x->interfaces; i++)
-        if (x->at[i].before_fd >= 0)
-            close(x->at[i].before_fd);
-    bpf_object__close(x->object);
-    if (x->names_fd >= 0)
-        close(x->names_fd);
-    free(x);
 }
 
 /* ---- attaching ---- */
@@ -271,8 +273,9 @@ static int xdp_put(struct xdp *x, const struct firewall_entry *e, uint64_t now_n
     return error == -ENOENT ? 0 : error;
 }
 
-int xdp_change(struct xdp *x, const struct firewall_entry *entries, size_t count)
+static int xdp_change(void *opened, const struct firewall_entry *entries, size_t count)
 {
+    struct xdp *x = opened;
     uint64_t now_ns = clock_now_ns();
     int error = 0;
     for (size_t i = 0; i < count && !error; i++)
@@ -349,8 +352,10 @@ static int replace_exempt(struct xdp *x, const struct firewall_gates *gates)
     return error ? error : clear_exempt(x);
 }
 
-int xdp_replace(struct xdp *x, const struct firewall_gates *gates, const struct firewall_entry *entries, size_t count)
+static int xdp_replace(void *opened, const struct firewall_gates *gates, const struct firewall_entry *entries,
+                       size_t count)
 {
+    struct xdp *x = opened;
     static const struct firewall_entry none; /* NULL means something else */
     int error = xdp_clear(x, entries ? entries : &none, count);
     if (!error)
@@ -363,8 +368,9 @@ int xdp_replace(struct xdp *x, const struct firewall_gates *gates, const struct 
 
 /* ---- counters ---- */
 
-int xdp_count(struct xdp *x)
+static int xdp_count(void *opened)
 {
+    struct xdp *x = opened;
     int cpus = libbpf_num_possible_cpus();
     uint32_t first = 0;
     uint64_t now_ns = clock_now_ns();
@@ -386,8 +392,9 @@ int xdp_count(struct xdp *x)
     return error ? error : is_attached(x) ? 0 : -ENOENT;
 }
 
-void xdp_dropped(const struct xdp *x, uint64_t *ret_packets, uint64_t *ret_bytes)
+static void xdp_dropped(const void *opened, uint64_t *ret_packets, uint64_t *ret_bytes)
 {
+    const struct xdp *x = opened;
     *ret_packets = x->sum.packets;
     *ret_bytes = x->sum.bytes;
 }
@@ -411,10 +418,21 @@ static void remove_unused(const struct if_nameindex *i, bool (*is_used)(const ch
         close(a.before_fd);
 }
 
-void xdp_remove_unused(bool (*is_used)(const char *means, const char *name), void (*tell)(const char *name, int error))
+static void xdp_remove_unused(bool (*is_used)(const char *means, const char *name),
+                              void (*tell)(const char *name, int error))
 {
     struct if_nameindex *all = if_nameindex();
     for (const struct if_nameindex *i = all; i && i->if_name; i++)
         remove_unused(i, is_used, tell);
     if_freenameindex(all);
 }
+
+const struct firewall_backend xdp_backend = {
+    .version = WEIR_LIBBPF_VERSION,
+    .open = xdp_open,
+    .replace = xdp_replace,
+    .change = xdp_change,
+    .count = xdp_count,
+    .dropped = xdp_dropped,
+    .remove_unused = xdp_remove_unused,
+};
