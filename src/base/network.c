@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int network_refuse(const char **ret_why, const char *why)
@@ -120,6 +121,17 @@ int network_compare(const struct network *a, const struct network *b)
     if (a->kind != b->kind)
         return a->kind < b->kind ? -1 : 1;
     return bytes ? bytes : (int)a->bits - (int)b->bits;
+}
+
+static int network_order(const void *a, const void *b)
+{
+    return network_compare(a, b);
+}
+
+void network_sort(struct network *at, size_t count)
+{
+    if (count)
+        qsort(at, count, sizeof(*at), network_order);
 }
 
 char *network_format(char *dst, size_t size, const struct network *n)

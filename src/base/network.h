@@ -41,6 +41,9 @@ bool networks_contain(const struct networks *n, const struct addr *a);
 /* Compares for an order in which each network comes directly before all that it contains: below 0, 0, above 0. */
 int network_compare(const struct network *a, const struct network *b);
 
+/* Puts networks into that order. `at` may be NULL if there are none. */
+void network_sort(struct network *at, size_t count);
+
 bool network_equal(const struct network *a, const struct network *b);
 
 /* Parses "192.0.2.1", "192.0.2.0/24", "2001:db8::/48" or "uid:1000". An address without bits is that address alone.

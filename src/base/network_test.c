@@ -174,6 +174,18 @@ static void a_network_holds_its_addresses_and_stands_before_them(void **state)
     }
 }
 
+static void sorted_networks_are_in_that_order(void **state)
+{
+    struct property_rng rng = property_rng_new("sorted networks");
+    struct network all[200];
+    network_sort(NULL, 0);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        any_network(&rng, &all[i]);
+    network_sort(all, ARRAY_LEN(all));
+    for (size_t i = 1; i < ARRAY_LEN(all); i++)
+        assert_true(network_compare(&all[i - 1], &all[i]) <= 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +196,7 @@ int main(void)
         cmocka_unit_test(lists),
         cmocka_unit_test(bits_behind_the_prefix_are_no_network),
         cmocka_unit_test(a_network_holds_its_addresses_and_stands_before_them),
+        cmocka_unit_test(sorted_networks_are_in_that_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

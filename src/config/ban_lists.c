@@ -76,16 +76,10 @@ static void ban_lists_read_file(struct ban_lists *to, size_t *room, const char *
         fclose(f);
 }
 
-static int ban_lists_compare(const void *a, const void *b)
-{
-    return network_compare(a, b);
-}
-
 static void sort_out(struct ban_lists *l)
 {
     size_t kept = 0;
-    if (l->count)
-        qsort(l->at, l->count, sizeof(*l->at), ban_lists_compare);
+    network_sort(l->at, l->count);
     for (size_t i = 0; i < l->count; i++)
         if (kept == 0 || !network_equal(&l->at[kept - 1], &l->at[i]))
             l->at[kept++] = l->at[i];

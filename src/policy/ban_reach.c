@@ -86,11 +86,6 @@ static uint64_t breadth_of(const struct network *n)
     return n->bits < BANS_BREADTH_BITS ? UINT64_C(1) << (BANS_BREADTH_BITS - n->bits) : 1;
 }
 
-static int ban_reach_compare(const void *a, const void *b)
-{
-    return network_compare(a, b);
-}
-
 /* All bans of a family, with room for one more; NULL: not enough memory. */
 static struct network *ban_reach_gather(struct bans *t, uint8_t kind, uint64_t now_ns, size_t *ret_count)
 {
@@ -124,7 +119,7 @@ bool ban_reach_would_leave_nobody(struct bans *t, const struct network *more, ui
     if (!all)
         return true;
     all[count++] = *more;
-    qsort(all, count, sizeof(*all), ban_reach_compare);
+    network_sort(all, count);
     bool everybody = is_everybody(more->kind, all, count);
     free(all);
     return everybody;
