@@ -11,6 +11,7 @@
 #include "relay/offence.h"
 #include "relay/memory.h"
 #include "relay/opening.h"
+#include "relay/progress.h"
 #include "relay/shadow.h"
 #include "relay/shared_address.h"
 #include "relay/shedding.h"
@@ -32,9 +33,6 @@
 #define IN_VAIN_NS (20 * NS_PER_S)
 
 static void on_alarm(struct alarm *a);
-
-/* The time between two looks at a session that holds room for a large message. */
-#define IN_THE_WAY_LOOK_NS (2 * NS_PER_S)
 
 /* ---- notices ---- */
 
@@ -374,53 +372,6 @@ void session_run(struct session *s)
 
 /* ---- time ---- */
 
-/* A message costs what it holds, however slowly it arrives. But if nothing is heard of its client for so long, it will
- * hardly be completed. Time during which Weir or the application made it wait does not count. */
-static bool message_is_late(struct session *s, const struct limits *lim)
-{
-    uint64_t now = s->wg->worker->loop.now_ns, allowed = lim->message.complete_within_ns;
-    if (s->begun_ns == 0)
-        return false;
-    if (session_is_held(s))
-        s->begun_ns = now;
-    uint64_t since = s->begun_ns > s->active_ns ? s->begun_ns : s->active_ns;
-    if (now - since >= allowed)
-        return true;
-    session_arm(s, since + allowed);
-    return false;
-}
-
-static void begin_look(struct session *s)
-{
-    s->check_ns = s->wg->worker->loop.now_ns;
-    s->moved_then = (uint32_t)s->moved;
-}
-
-/* A session that holds room for a large message while others wait for it must use it (unfinished_least()). Only time in
- * which Weir and the application took the bytes counts. PASS: it is in nobody's way. */
-static enum verdict message_in_the_way(struct session *s)
-{
-    const struct lane *l = &s->up;
-    uint64_t now = s->wg->worker->loop.now_ns, least = session_limits(s)->message.min_rate;
-    if (l->traffic.reserved == 0 || traffic_end_waits(&l->traffic)) {
-        s->check_ns = 0;
-        return VERDICT_PASS;
-    }
-    session_arm(s, now + IN_THE_WAY_LOOK_NS);
-    if (s->check_ns == 0 || session_is_held(s) || l->pressed || s->begun_ns > s->check_ns) {
-        begin_look(s);
-        return VERDICT_PASS;
-    }
-    if (now - s->check_ns < IN_THE_WAY_LOOK_NS)
-        return VERDICT_PASS;
-    double per_s = (double)((uint32_t)s->moved - s->moved_then) / (double)(now - s->check_ns) * (double)NS_PER_S;
-    uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->id, least, now);
-    begin_look(s);
-    if (per_s >= (double)asked)
-        return VERDICT_PASS;
-    return per_s < (double)least ? VERDICT_MESSAGE_TOO_SLOW : VERDICT_MESSAGE_GIVES_WAY;
-}
-
 static void send_pong(struct lane *l, struct session *s)
 {
     uint8_t pong[ZMTP_PONG_MAX];
@@ -455,7 +406,7 @@ static void keep_alive(struct session *s)
 static void check_shadow(struct session *s)
 {
     const struct limits *lim = session_limits(s)->shadow;
-    if (!s->up.noted_late && !s->up.pressed && message_is_late(s, lim)) {
+    if (!s->up.noted_late && !s->up.pressed && progress_is_late(s, lim)) {
         s->up.noted_late = true;
         shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
     }
@@ -484,8 +435,8 @@ static void check_open(struct session *s)
     admission_on_alarm(s);
     if (lim->shadow)
         check_shadow(s);
-    enum verdict in_the_way = message_in_the_way(s);
-    if (message_is_late(s, lim))
+    enum verdict in_the_way = progress_in_the_way(s);
+    if (progress_is_late(s, lim))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
         session_end(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
     else if (in_the_way != VERDICT_PASS)

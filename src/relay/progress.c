@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/progress.h"
+
+#include "relay/record.h"
+
+/* The time between two looks at a session that holds room for a large message. */
+#define IN_THE_WAY_LOOK_NS (2 * NS_PER_S)
+
+bool progress_is_late(struct session *s, const struct limits *lim)
+{
+    uint64_t now = s->wg->worker->loop.now_ns, allowed = lim->message.complete_within_ns;
+    if (s->begun_ns == 0)
+        return false;
+    if (session_is_held(s))
+        s->begun_ns = now;
+    uint64_t since = s->begun_ns > s->active_ns ? s->begun_ns : s->active_ns;
+    if (now - since >= allowed)
+        return true;
+    session_arm(s, since + allowed);
+    return false;
+}
+
+static void begin_look(struct session *s)
+{
+    s->check_ns = s->wg->worker->loop.now_ns;
+    s->moved_then = (uint32_t)s->moved;
+}
+
+enum verdict progress_in_the_way(struct session *s)
+{
+    const struct lane *l = &s->up;
+    uint64_t now = s->wg->worker->loop.now_ns, least = session_limits(s)->message.min_rate;
+    if (l->traffic.reserved == 0 || traffic_end_waits(&l->traffic)) {
+        s->check_ns = 0;
+        return VERDICT_PASS;
+    }
+    session_arm(s, now + IN_THE_WAY_LOOK_NS);
+    if (s->check_ns == 0 || session_is_held(s) || l->pressed || s->begun_ns > s->check_ns) {
+        begin_look(s);
+        return VERDICT_PASS;
+    }
+    if (now - s->check_ns < IN_THE_WAY_LOOK_NS)
+        return VERDICT_PASS;
+    double per_s = (double)((uint32_t)s->moved - s->moved_then) / (double)(now - s->check_ns) * (double)NS_PER_S;
+    uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->id, least, now);
+    begin_look(s);
+    if (per_s >= (double)asked)
+        return VERDICT_PASS;
+    return per_s < (double)least ? VERDICT_MESSAGE_TOO_SLOW : VERDICT_MESSAGE_GIVES_WAY;
+}
