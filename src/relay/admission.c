@@ -30,8 +30,8 @@ static void wake_those_of(struct worker_gate *wg)
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
         struct session *s = session_of(c);
         s->admission->granted += reqlimit_take(c);
-        s->in_queue = c->waiter.messages != 0;
-        s->in_line = false;
+        s->flags.in_queue = c->waiter.messages != 0;
+        s->flags.in_line = false;
         session_wake(s);
     }
     gate_limiter_unlock(g, wg);
@@ -57,7 +57,7 @@ static uint64_t source_key(const struct session *s)
 /* Whether its messages are counted and may be held. Messages to a publisher are subscriptions. */
 static bool is_limited(const struct session *s)
 {
-    return session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->broadcast;
+    return session_limits(s)->concurrency.limit == CONCURRENCY_LIMIT_AUTO && !s->flags.broadcast;
 }
 
 static bool has_claims(const struct session *s)
@@ -73,10 +73,10 @@ static void join(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
     const struct classes *classes = s->wg->gate->config->class_table;
-    const struct class_info *class = classes ? &classes->at[s->class] : NULL;
+    const struct class_info *class = classes ? &classes->at[s->flags.class] : NULL;
     s->admission = malloc(sizeof(*s->admission));
-    s->takes_turns = s->admission != NULL;
-    if (!s->takes_turns)
+    s->flags.takes_turns = s->admission != NULL;
+    if (!s->flags.takes_turns)
         return;
     *s->admission = (struct admission){.session = s};
     struct reqlimit *l = gate_limiter_lock(g);
@@ -90,8 +90,8 @@ static void join(struct session *s)
 
 void admission_begin(struct session *s)
 {
-    s->takes_turns = is_limited(s);
-    if (s->takes_turns && has_claims(s))
+    s->flags.takes_turns = is_limited(s);
+    if (s->flags.takes_turns && has_claims(s))
         join(s);
 }
 
@@ -111,19 +111,19 @@ void admission_end(struct session *s)
 
 void admission_reconsider(struct session *s)
 {
-    if (s->takes_turns == is_limited(s))
+    if (s->flags.takes_turns == is_limited(s))
         return;
     admission_end(s);
-    s->in_line = s->in_queue = s->shed_due = false;
+    s->flags.in_line = s->flags.in_queue = s->flags.shed_due = false;
     admission_begin(s);
 }
 
 uint32_t admission_allows(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    if (s->takes_turns && !s->admission)
+    if (s->flags.takes_turns && !s->admission)
         join(s);
-    if (!s->takes_turns)
+    if (!s->flags.takes_turns)
         return ADMISSION_UNLIMITED;
     struct admission *a = s->admission;
     if (a->granted)
@@ -149,10 +149,10 @@ static bool line_up(struct session *s)
     struct admission *a = s->admission;
     struct reqlimit *l = gate_limiter_lock(g);
     a->granted += reqlimit_offer(l, &a->conn, messages_there(s), now_of(s));
-    s->in_queue = a->conn.waiter.messages != 0;
+    s->flags.in_queue = a->conn.waiter.messages != 0;
     gate_limiter_unlock(g, s->wg);
-    s->in_line = a->granted == 0;
-    if (!s->in_line)
+    s->flags.in_line = a->granted == 0;
+    if (!s->flags.in_line)
         return true;
     s->up.held_back = true;
     session_hold(s);
@@ -178,7 +178,7 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
  * CURVE they are not seen. */
 static bool is_mute(const struct session *s)
 {
-    return s->up.traffic.curve || (s->app_listens && traffic_end_waits(&s->up.traffic));
+    return s->up.traffic.curve || (s->flags.app_listens && traffic_end_waits(&s->up.traffic));
 }
 
 /* One message passes regardless of the limiter, and is charged like any other. */
@@ -194,13 +194,13 @@ static void pass_one(struct session *s)
         a->granted = 1;
     }
     gate_limiter_unlock(g, s->wg);
-    s->in_queue = s->in_line = false;
+    s->flags.in_queue = s->flags.in_line = false;
     session_wake(s);
 }
 
 void admission_on_alarm(struct session *s)
 {
-    if (!s->in_line || !is_mute(s))
+    if (!s->flags.in_line || !is_mute(s))
         return;
     struct reqlimit_hold hold;
     admission_hold_of(s, &hold);
@@ -215,14 +215,14 @@ void admission_rest(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
     struct admission *a = s->admission;
-    if (!a || (!s->in_queue && !a->granted))
+    if (!a || (!s->flags.in_queue && !a->granted))
         return;
     struct reqlimit *l = gate_limiter_lock(g);
     reqlimit_rest(l, &a->conn, now_of(s));
     reqlimit_give_back(l, &a->conn, a->granted + reqlimit_take(&a->conn), now_of(s));
     gate_limiter_unlock(g, s->wg);
     a->granted = 0;
-    s->in_queue = s->in_line = false;
+    s->flags.in_queue = s->flags.in_line = false;
 }
 
 void admission_unread(struct session *s, bool unread)
@@ -255,7 +255,7 @@ bool admission_sheds(struct session *s, uint64_t *ret_again_ns)
     bool sheds = reqlimit_sheds(gate_limiter_lock(g), &s->admission->conn, now_of(s), ret_again_ns);
     gate_limiter_unlock(g, s->wg);
     if (sheds)
-        s->in_queue = s->in_line = false;
+        s->flags.in_queue = s->flags.in_line = false;
     return sheds;
 }
 

@@ -49,12 +49,12 @@ void banned_punish(struct session *s, enum verdict v)
 {
     struct gate *g = s->wg->gate;
     struct worker *w = s->wg->worker;
-    uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->loop.now_ns, s->id}, 2 * sizeof(uint64_t));
+    uint64_t random = hash_bytes(&g->traffic.key, &(uint64_t[]){w->loop.now_ns, s->client.id}, 2 * sizeof(uint64_t));
     struct ban b;
-    if (!bans_punish_source(g->bans, &s->addr, &session_limits(s)->ban.terms, v, random, w->loop.now_ns, &b))
+    if (!bans_punish_source(g->bans, &s->client.addr, &session_limits(s)->ban.terms, v, random, w->loop.now_ns, &b))
         return;
     note_ban(s, &b, v);
-    event_log_ban(s->wg, &s->addr, &b, v);
+    event_log_ban(s->wg, &s->client.addr, &b, v);
     banned_tell_all(w->all, w->all_count);
 }
 
@@ -170,7 +170,7 @@ bool banned_keep(struct session *s, uint64_t for_ns)
     struct worker *w = s->wg->worker;
     if (s->front.watch.fd < 0 || s->front.hup || w->drain_from_ns)
         return false;
-    struct stuck *t = stuck_new(s->wg, s->front.watch.fd, &s->addr);
+    struct stuck *t = stuck_new(s->wg, s->front.watch.fd, &s->client.addr);
     if (!t)
         return false;
     s->front.watch.fd = -1;
@@ -233,7 +233,7 @@ static bool is_for_offences(const struct ban *b)
 void banned_look_at(struct session *s)
 {
     struct ban b;
-    if (s->of_balancer || !find_ban(s->wg, &s->addr, &b))
+    if (s->flags.of_balancer || !find_ban(s->wg, &s->client.addr, &b))
         return;
     if (session_is_open(s) && is_for_offences(&b) && session_limits(s)->ban.shared == BAN_SHARED_PROBATION)
         spare(s, &b);
@@ -244,7 +244,7 @@ void banned_look_at(struct session *s)
 static void look_at_peer(struct peer *p)
 {
     LIST_FOREACH(n, &p->sessions)
-    banned_look_at(LIST_ENTRY(n, struct session, in_peer));
+    banned_look_at(LIST_ENTRY(n, struct session, in.peer));
 }
 
 /* Returns whether the source has connections here. */

@@ -162,11 +162,11 @@ enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64
 {
     struct tally_holder mine = {
         .owner = owner_of(s),
-        .descriptor = s->addr.kind == ADDR_UID ? 0 : (uint32_t)s->front.watch.fd + 1,
+        .descriptor = s->client.addr.kind == ADDR_UID ? 0 : (uint32_t)s->front.watch.fd + 1,
     };
     switch (tally_claim(&s->wg->gate->routing_ids, hash, &mine)) {
     case TALLY_ADDED:
-        s->routing_id = hash;
+        s->client.routing_id = hash;
         c->hash = 0; /* the former holder is gone */
         return CLAIM_MINE;
     case TALLY_TAKEN:
@@ -188,6 +188,6 @@ void claim_end(struct session *s, struct id_claim *c)
 
 void claim_let_go(struct session *s)
 {
-    if (s->routing_id)
-        tally_let_go(&s->wg->gate->routing_ids, s->routing_id);
+    if (s->client.routing_id)
+        tally_let_go(&s->wg->gate->routing_ids, s->client.routing_id);
 }

@@ -81,7 +81,7 @@ bool connects_take(struct worker_gate *wg, struct connect *c)
 {
     if (c->turn == CONNECT_NONE) {
         c->turn = CONNECT_WAITS;
-        list_push(&wg->connect_line[c->who->standing], &c->node);
+        list_push(&wg->connect_line[c->who->flags.standing], &c->node);
         next(wg);
     }
     return c->turn == CONNECT_HAS_TURN;

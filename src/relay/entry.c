@@ -34,7 +34,7 @@ static struct session *longest(const struct list *half_open)
     LIST_FOREACH(n, half_open)
     {
         struct session *s = session_of(n);
-        if (s->wg->worker->loop.now_ns - s->accepted_ns < CHANCE_NS)
+        if (s->wg->worker->loop.now_ns - s->times.accepted_ns < CHANCE_NS)
             break;
         if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
             most = s;
@@ -74,12 +74,12 @@ struct session *entry_pick(const struct worker_gate *wg)
     if (list_empty(strangers))
         return NULL;
     struct session *s = session_of(strangers->next);
-    return wg->worker->loop.now_ns - s->accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
+    return wg->worker->loop.now_ns - s->times.accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
 }
 
 static struct session *of_peer(struct list *in_peer_entry)
 {
-    return LIST_ENTRY(in_peer_entry, struct session, in_peer_entry);
+    return LIST_ENTRY(in_peer_entry, struct session, in.entry);
 }
 
 /* Whether the client has the next move and none of its bytes waits to be read. */
@@ -142,10 +142,10 @@ static bool make_room(struct session *s)
         end_for_another(oldest_of(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
     if (!is_taken(s->wg))
         return true;
-    struct session *other = who_makes_room(s->wg, (enum standing)s->standing);
+    struct session *other = who_makes_room(s->wg, (enum standing)s->flags.standing);
     if (other)
         end_for_another(other, VERDICT_HALF_OPEN_GIVE_WAY);
-    return other || s->standing != STANDING_USELESS;
+    return other || s->flags.standing != STANDING_USELESS;
 }
 
 /* Lets newcomers in that wait in the kernel. */
@@ -173,11 +173,11 @@ static bool let_in(struct session *s)
         return false;
     }
     shadow_half_open(s);
-    s->half_open = true;
-    list_push(&s->wg->half_open[s->standing][false], &s->opening->in_half_open);
+    s->flags.half_open = true;
+    list_push(&s->wg->half_open[s->flags.standing][false], &s->opening->in_half_open);
     s->wg->half_open_count++;
-    s->opened_ns = s->opening->moved_ns = s->wg->worker->loop.now_ns;
-    list_push(&s->peer->half_open, &s->in_peer_entry);
+    s->times.opened_ns = s->opening->moved_ns = s->wg->worker->loop.now_ns;
+    list_push(&s->peer->half_open, &s->in.entry);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->half_open, 1);
     cell_add(session_cells(s), CELL_HALF_OPEN, 1);
@@ -199,9 +199,9 @@ static void end_half_open(struct session *s)
     if (!s->opening->asked && !s->opening->token_back)
         give_token_back(s);
     s->wg->half_open_count--;
-    s->half_open = false;
+    s->flags.half_open = false;
     list_del(&s->opening->in_half_open);
-    list_del(&s->in_peer_entry);
+    list_del(&s->in.entry);
     atomic_fetch_sub(&s->source->half_open, 1);
     atomic_fetch_sub(&s->wg->gate->half_open, 1);
     cell_sub(session_cells(s), CELL_HALF_OPEN, 1);
@@ -282,7 +282,7 @@ static struct session *own_in_the_way(const struct session *s)
 {
     if (is_full_of_own(s))
         return oldest_of(s->peer);
-    struct session *other = is_taken(s->wg) ? who_makes_room(s->wg, (enum standing)s->standing) : NULL;
+    struct session *other = is_taken(s->wg) ? who_makes_room(s->wg, (enum standing)s->flags.standing) : NULL;
     return other && other->source == s->source ? other : NULL;
 }
 
@@ -328,7 +328,7 @@ static struct session *first_in_line(const struct peer *p)
 static void leave_line(struct session *s)
 {
     s->state = SESSION_NEW;
-    list_del(&s->in_peer_entry);
+    list_del(&s->in.entry);
     s->peer->waiting--;
     cell_sub(session_cells(s), CELL_WAITING, 1);
 }
@@ -336,7 +336,7 @@ static void leave_line(struct session *s)
 static void wait_in_line(struct session *s)
 {
     s->state = SESSION_WAITING;
-    list_push(&s->peer->line, &s->in_peer_entry);
+    list_push(&s->peer->line, &s->in.entry);
     s->peer->waiting++;
     cell_add(session_cells(s), CELL_WAITING, 1);
     if (!probation_holds(s->source, session_limits(s), s->wg->worker->loop.now_ns))
@@ -387,11 +387,11 @@ static void give_place(struct session *s)
 
 void entry_note_turn(struct session *s, bool awaits_app)
 {
-    if (!s->half_open || s->opening->awaits_app == awaits_app)
+    if (!s->flags.half_open || s->opening->awaits_app == awaits_app)
         return;
     s->opening->awaits_app = awaits_app;
     list_del(&s->opening->in_half_open);
-    list_push(&s->wg->half_open[s->standing][awaits_app], &s->opening->in_half_open);
+    list_push(&s->wg->half_open[s->flags.standing][awaits_app], &s->opening->in_half_open);
     if (awaits_app)
         give_place(s);
     else
@@ -400,11 +400,11 @@ void entry_note_turn(struct session *s, bool awaits_app)
 
 void entry_note_move(struct session *s)
 {
-    if (!s->half_open)
+    if (!s->flags.half_open)
         return;
     s->opening->moved_ns = s->wg->worker->loop.now_ns;
-    list_del(&s->in_peer_entry);
-    list_push(&s->peer->half_open, &s->in_peer_entry);
+    list_del(&s->in.entry);
+    list_push(&s->peer->half_open, &s->in.entry);
 }
 
 void entry_done(struct session *s)
@@ -416,13 +416,13 @@ void entry_came_to_nothing(struct session *s)
 {
     const struct limits *l = session_limits(s);
     uint64_t now_ns = s->wg->worker->loop.now_ns;
-    if (now_ns - s->opened_ns < ENTRY_USED_NS && !rate_is_unlimited(&l->source.connection_rate))
+    if (now_ns - s->times.opened_ns < ENTRY_USED_NS && !rate_is_unlimited(&l->source.connection_rate))
         (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, now_ns);
 }
 
 void entry_end(struct session *s)
 {
-    if (s->half_open) {
+    if (s->flags.half_open) {
         end_half_open(s);
         give_place(s);
     }

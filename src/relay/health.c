@@ -100,7 +100,7 @@ bool health_admits(struct session *s)
         s->opening->held = false;
         return true;
     }
-    uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->id, sizeof(s->id));
+    uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->client.id, sizeof(s->client.id));
     struct breaker_answer a = breaker_enter(&g->breaker, params(s->wg), ticket, now_ns);
     note_change(s->wg, a.change);
     s->opening->held = !a.go;

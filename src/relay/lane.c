@@ -145,8 +145,8 @@ static void mark_blocked(struct lane *l, struct session *s)
 /* Time that the receiver or Weir took does not count against the sender of the incomplete message. */
 static void restart_clock(struct lane *l, struct session *s)
 {
-    if (l->traffic.inbound && s->begun_ns)
-        s->begun_ns = s->wg->worker->loop.now_ns;
+    if (l->traffic.inbound && s->progress.begun_ns)
+        s->progress.begun_ns = s->wg->worker->loop.now_ns;
 }
 
 static void mark_flowing(struct lane *l, struct session *s)
@@ -155,11 +155,11 @@ static void mark_flowing(struct lane *l, struct session *s)
         return;
     l->blocked = false;
     if (!l->traffic.inbound) {
-        s->flowing_ns = s->wg->worker->loop.now_ns;
+        s->slow.flowing_ns = s->wg->worker->loop.now_ns;
         admission_unread(s, false);
     }
-    if (s->laggard && !l->traffic.inbound)
-        session_arm(s, s->flowing_ns + SLOW_READER_CAUGHT_UP_NS);
+    if (s->slow.laggard && !l->traffic.inbound)
+        session_arm(s, s->slow.flowing_ns + SLOW_READER_CAUGHT_UP_NS);
     session_wake(s);
     cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     restart_clock(l, s);
@@ -185,7 +185,7 @@ static void on_write_error(struct lane *l, struct session *s)
     l->eof = l->shut = true;
     mark_flowing(l, s);
     resume(l, s);
-    s->begun_ns = 0;
+    s->progress.begun_ns = 0;
     lane_to(l, s)->readable = true;
 }
 
@@ -226,7 +226,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     l->passed += (uint64_t)n;
     if (n > 0 && l->blocked)
         l->blocked_ns = s->wg->worker->loop.now_ns;
-    if (!l->traffic.inbound && s->broadcast && !s->laggard)
+    if (!l->traffic.inbound && s->flags.broadcast && !s->slow.laggard)
         lag_told(&s->wg->gate->lag, (uint64_t)n, atomic_load_explicit(&s->wg->gate->established, memory_order_relaxed));
     if ((size_t)n < total)
         mark_blocked(l, s);
@@ -285,9 +285,9 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
         side_was_emptied(from, s->wg->worker);
     if ((size_t)n == room && l->read_log2 < LANE_READ_LOG2_MAX)
         l->read_log2++;
-    s->moved += l->traffic.inbound ? (uint64_t)n : 0;
+    s->progress.moved += l->traffic.inbound ? (uint64_t)n : 0;
     l->last_read = (uint32_t)n;
-    s->active_ns = s->wg->worker->loop.now_ns;
+    s->times.active_ns = s->wg->worker->loop.now_ns;
     cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
     return n;
 }
@@ -435,9 +435,9 @@ bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t
 
 static void note_served(struct session *s)
 {
-    if (!s->served)
+    if (!s->flags.served)
         strangers_note_served(s);
-    s->served = true;
+    s->flags.served = true;
     source_note_good(s->source, s->wg->worker->loop.now_ns);
 }
 
@@ -467,7 +467,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         wait_ns = session_limits(s)->heartbeat.max_pause_ns;
         l->traffic.grace = true;
     }
-    s->resume_ns = s->wg->worker->loop.now_ns + wait_ns;
+    s->times.resume_ns = s->wg->worker->loop.now_ns + wait_ns;
     if (!l->paused) {
         l->paused = true;
         if (l->read_log2 > LANE_READ_LOG2_MIN)
@@ -478,7 +478,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
             session_notice(s, r->wait_reason, 1);
         offence_paused(s, r->wait_reason);
     }
-    session_arm(s, s->resume_ns);
+    session_arm(s, s->times.resume_ns);
     session_hold(s);
     /* A grant that it cannot use now goes to others. */
     if (l->traffic.inbound)
@@ -490,8 +490,8 @@ static bool end_pause(struct lane *l, struct session *s)
 {
     if (!l->paused)
         return true;
-    if (s->wg->worker->loop.now_ns < s->resume_ns) {
-        session_arm(s, s->resume_ns);
+    if (s->wg->worker->loop.now_ns < s->times.resume_ns) {
+        session_arm(s, s->times.resume_ns);
         return false;
     }
     resume(l, s);
@@ -502,7 +502,7 @@ static bool end_pause(struct lane *l, struct session *s)
 /* Whether the lane is not in line. */
 static bool has_turn(struct lane *l, struct session *s)
 {
-    if (l->traffic.inbound && s->in_line) {
+    if (l->traffic.inbound && s->flags.in_line) {
         l->held_back = true;
         return false;
     }
@@ -518,24 +518,24 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
     if (!l->traffic.inbound)
         return;
     if (!traffic_in_message(&l->traffic)) {
-        s->begun_ns = 0;
+        s->progress.begun_ns = 0;
         return;
     }
-    if (l->traffic.reserved && s->check_ns == 0)
+    if (l->traffic.reserved && s->progress.check_ns == 0)
         session_arm(s, s->wg->worker->loop.now_ns);
-    if (s->begun_ns != 0 && r->messages == 0 && r->dropped == 0)
+    if (s->progress.begun_ns != 0 && r->messages == 0 && r->dropped == 0)
         return;
-    s->begun_ns = s->wg->worker->loop.now_ns;
-    s->moved = 0;
+    s->progress.begun_ns = s->wg->worker->loop.now_ns;
+    s->progress.moved = 0;
     l->noted_late = false;
-    session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
+    session_arm(s, s->progress.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
 }
 
 /* While a client is paused or in line, the application's PINGs are answered for it. */
 static void answer_ping(struct session *s, const struct traffic_ping *ping)
 {
     uint8_t pong[ZMTP_PONG_MAX];
-    if (!s->can_pong || (!s->up.paused && !s->in_line))
+    if (!s->flags.can_pong || (!s->up.paused && !s->flags.in_line))
         return;
     size_t len = zmtp_put_pong(pong, (struct bytes){ping->context, ping->context_len});
     if (lane_inject(&s->up, s, pong, len))
@@ -545,7 +545,7 @@ static void answer_ping(struct session *s, const struct traffic_ping *ping)
 /* An end that sends PINGs waits for an answer, and one that receives a PING with a TTL waits for the next. */
 static void note_ping(struct lane *l, struct session *s, const struct traffic_ping *ping)
 {
-    s->app_listens |= !l->traffic.inbound || ping->ttl != 0;
+    s->flags.app_listens |= !l->traffic.inbound || ping->ttl != 0;
     if (!l->traffic.inbound)
         answer_ping(s, ping);
 }
@@ -603,7 +603,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     struct traffic_shadow shadow;
     if (l->traffic.inbound) {
         c.turns = admission_allows(s);
-        c.shed = UNLIKELY(s->shed_due) ? shedding_now(s) : SHED_NOTHING;
+        c.shed = UNLIKELY(s->flags.shed_due) ? shedding_now(s) : SHED_NOTHING;
         if (UNLIKELY(c.limits->shadow != NULL))
             c.shadow = shadow_begin(&shadow);
     }
@@ -615,14 +615,14 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     count(l, s, &r);
     if (UNLIKELY(c.shadow != NULL))
         shadow_end(s, c.shadow);
-    if (UNLIKELY(!s->proven) && (s->served || s->topics.count))
+    if (UNLIKELY(!s->flags.proven) && (s->flags.served || s->topics.count))
         strangers_prove(s);
     if (r.shed.len)
         answer_shed(s, r.shed);
-    if (s->ended)
+    if (s->flags.ended)
         return false;
     bool flowing = pass_on(l, s, w, &r);
-    if (s->ended)
+    if (s->flags.ended)
         return false;
     if (r.verdict != VERDICT_PASS) {
         session_end(s, r.verdict);
@@ -645,7 +645,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
         note_ping(l, s, &r.ping);
     if (r.make_room)
         subscribers_crowd(s->wg);
-    return flowing && !r.wait_ns && !s->ended;
+    return flowing && !r.wait_ns && !s->flags.ended;
 }
 
 /* ---- the turn ---- */
@@ -689,23 +689,23 @@ bool lane_run(struct lane *l, struct session *s)
         session_end(s, VERDICT_PASS);
         return false;
     }
-    while (!s->ended && !l->shut) {
+    while (!s->flags.ended && !l->shut) {
         if (!flush(l, s) || !end_pause(l, s) || !has_turn(l, s))
             return false;
         if (!next_window(l, s, &w)) {
             if (l->traffic.inbound) {
                 admission_rest(s);
-                offence_ran_dry(s);
+                offence_ran_dry(&s->strikes);
             }
             if (l->eof)
                 finish(l, s);
             return false;
         }
         turn_bytes += (uint32_t)(w.end - w.scan);
-        s->turn_bytes += (uint32_t)(w.end - w.scan);
+        s->progress.turn_bytes += (uint32_t)(w.end - w.scan);
         if (!judge_window(l, s, &w))
             return false;
-        if (turn_bytes >= (s->heavy ? TURN_BYTES : SESSION_HEAVY_BYTES))
+        if (turn_bytes >= (s->flags.heavy ? TURN_BYTES : SESSION_HEAVY_BYTES))
             return true;
     }
     return false;

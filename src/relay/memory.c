@@ -105,8 +105,8 @@ void memory_wait(struct lane *l, struct session *s)
     struct worker *w = s->wg->worker;
     l->pressed = true;
     cell_add(session_cells(s), CELL_PRESSED, 1);
-    if (list_empty(&s->in_peer_entry))
-        list_push(&w->pressed, &s->in_peer_entry);
+    if (list_empty(&s->in.entry))
+        list_push(&w->pressed, &s->in.entry);
     if (w->press.timer.expires_ns == 0)
         timer_arm(&w->loop.timers, &w->press.timer, w->loop.now_ns + TRY_AGAIN_NS);
     session_hold(s);
@@ -117,7 +117,7 @@ void memory_resume(struct session *s)
     if (!s->up.pressed && !s->down.pressed)
         return;
     s->up.pressed = s->down.pressed = false;
-    list_del(&s->in_peer_entry);
+    list_del(&s->in.entry);
 }
 
 void memory_on_alarm(struct alarm *a)
@@ -125,7 +125,7 @@ void memory_on_alarm(struct alarm *a)
     struct worker *w = (struct worker *)(void *)((char *)a - offsetof(struct worker, press));
     bool all = pressure_level(w->pressure) == PRESSURE_NONE;
     for (unsigned i = 0; (all || i < TRIES_AT_ONCE) && !list_empty(&w->pressed); i++)
-        session_wake(LIST_ENTRY(list_pop(&w->pressed), struct session, in_peer_entry));
+        session_wake(LIST_ENTRY(list_pop(&w->pressed), struct session, in.entry));
     if (!list_empty(&w->pressed))
         timer_arm(&w->loop.timers, &w->press.timer, w->loop.now_ns + TRY_AGAIN_NS);
 }
@@ -154,9 +154,9 @@ static uint32_t cuttable(const struct session *s)
     uint32_t bytes = 0;
     if (!session_is_open(s))
         return 0;
-    if (s->begun_ns != 0 && !up->blocked && !up->traffic.complete)
+    if (s->progress.begun_ns != 0 && !up->blocked && !up->traffic.complete)
         bytes += up->cap;
-    if (down->blocked && !s->pushes_back)
+    if (down->blocked && !s->flags.pushes_back)
         bytes += down->cap;
     return bytes;
 }
@@ -169,14 +169,14 @@ static bool is_heavier(const struct session *a, const struct session *b)
         return a->peer->held > b->peer->held;
     if (cuttable(a) != cuttable(b))
         return cuttable(a) > cuttable(b);
-    return a->begun_ns < b->begun_ns;
+    return a->progress.begun_ns < b->progress.begun_ns;
 }
 
 static struct session *heaviest_of(const struct peer *p, struct session *most)
 {
     LIST_FOREACH(n, &p->sessions)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        struct session *s = LIST_ENTRY(n, struct session, in.peer);
         if (cuttable(s) && (!most || is_heavier(s, most)))
             most = s;
     }

@@ -14,7 +14,7 @@ static struct event_peer event_peer_of(const struct session *s)
 {
     const struct handshake *h = s->opening ? &s->opening->handshake : NULL;
     return (struct event_peer){
-        .addr = &s->addr,
+        .addr = &s->client.addr,
         .routing_id = h ? (struct bytes){h->routing_id, h->routing_id_len} : (struct bytes){0},
         .good = probation_knows_good(s),
     };
@@ -56,8 +56,8 @@ static void warn(struct session *s, enum verdict v, uint32_t of)
     tell_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
     LOG_LIMITED(&g->strike_notices[v], now_ns, LOG_LEVEL_WARN,
                 "gate %s: source %s has half of the strikes that get it %s; the last for: %s (%s)", g->config->name,
-                addr_format_host(who, sizeof(who), &s->addr), probation_spares(s) ? "put on probation" : "banned",
-                verdict_info(v)->sentence, verdict_info(v)->label);
+                addr_format_host(who, sizeof(who), &s->client.addr),
+                probation_spares(s) ? "put on probation" : "banned", verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 /* Bans the source, or puts it on probation. */
@@ -75,11 +75,11 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
     const struct strike_rules *rules = &session_limits(s)->ban.strikes;
     unsigned strikes = verdict_info(v)->strikes;
     bool excess = verdict_offence(v) == OFFENCE_EXCESS;
-    if (s->of_balancer)
+    if (s->flags.of_balancer)
         return false;
     if (session_limits(s)->shadow)
         shadow_score(s, v);
-    if (!limits_count_offence(session_limits(s), v, &s->addr))
+    if (!limits_count_offence(session_limits(s), v, &s->client.addr))
         return false;
     if (!s->wg->gate->bans || rules->strikes == 0) { /* for other programs to count */
         tell_offence(s, EVENT_OFFENCE, v, done, 0, 0);
@@ -119,9 +119,9 @@ void offence_ends(struct session *s, enum verdict v, bool overdue, const char *m
 static void go_on(struct session *s, enum verdict v, enum event_deed done)
 {
     uint32_t now_ms = session_ms(s);
-    if (s->struck_ms != 0 && now_ms - s->struck_ms < OFFENCE_AGAIN_MS)
+    if (s->strikes.struck_ms != 0 && now_ms - s->strikes.struck_ms < OFFENCE_AGAIN_MS)
         return;
-    s->struck_ms = now_ms;
+    s->strikes.struck_ms = now_ms;
     (void)score(s, v, done);
 }
 
@@ -137,8 +137,8 @@ void offence_paused(struct session *s, enum verdict v)
     uint32_t now_ms = session_ms(s);
     if (after_ns == 0 || !verdict_counts(v))
         return;
-    if (s->over_since_ms == 0)
-        s->over_since_ms = now_ms;
-    if (now_ms - s->over_since_ms >= after_ns / NS_PER_MS)
+    if (s->strikes.over_since_ms == 0)
+        s->strikes.over_since_ms = now_ms;
+    if (now_ms - s->strikes.over_since_ms >= after_ns / NS_PER_MS)
         go_on(s, v, EVENT_DEED_PAUSED);
 }

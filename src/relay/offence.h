@@ -22,12 +22,25 @@
 #ifndef WEIR_RELAY_OFFENCE_H
 #define WEIR_RELAY_OFFENCE_H
 
-#include "relay/record.h"
+#include "base/units.h"
+#include "policy/verdict.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session;
 
 /* An offence that goes on counts once in this time. */
 #define OFFENCE_AGAIN_MS 1000u
 
 #define OFFENCE_MISTAKE_NS NS_PER_S
+
+/* A session's part in it; as session_ms(), 0: never. */
+struct offence_marks {
+    uint32_t struck_ms;        /* when an offence that goes on last counted */
+    uint32_t shadow_struck_ms; /* the same for a rule in shadow (shadow.h) */
+    uint32_t over_since_ms;    /* paused again and again since then */
+};
 
 /* The connection ends for this verdict, which may be an offence or not. `overdue`: it was the client's turn for long
  * (opening_is_overdue()). `misfit`: what does not fit the application, for the event log; "": nothing. */
@@ -39,9 +52,9 @@ void offence_goes_on(struct session *s, enum verdict v);
 /* The first: a rate limit has paused the connection. The second: it was read until nothing was left, which ends the
  * count of ban.paused. */
 void offence_paused(struct session *s, enum verdict v);
-static inline void offence_ran_dry(struct session *s)
+static inline void offence_ran_dry(struct offence_marks *m)
 {
-    s->over_since_ms = 0;
+    m->over_since_ms = 0;
 }
 
 #endif

@@ -39,13 +39,13 @@ struct opening *opening_new(struct session *s)
     if (!account_charge(w->account, sizeof(struct opening)))
         return NULL;
     struct opening *o = calloc(1, sizeof(*o));
-    addr_format(peer, sizeof(peer), &s->addr);
+    addr_format(peer, sizeof(peer), &s->client.addr);
     if (o) {
         connect_init(&o->connect, s);
         list_init(&o->in_half_open);
     }
     if (o && handshake_init(&o->handshake, &w->loop.pool, session_limits(s)->handshake.bytes,
-                            s->wg->policy->config->zmtp2, peer, classes ? classes->at[s->class].name : NULL))
+                            s->wg->policy->config->zmtp2, peer, classes ? classes->at[s->flags.class].name : NULL))
         return o;
     if (o)
         handshake_fini(&o->handshake);
@@ -123,9 +123,9 @@ static void on_connected(struct session *s)
 static int connect_for(const struct session *s, bool *ret_pending)
 {
     const struct gate *g = s->wg->gate;
-    if (g->config->upstream_source == UPSTREAM_SOURCE_WEIR || addr_is_own(&s->addr))
+    if (g->config->upstream_source == UPSTREAM_SOURCE_WEIR || addr_is_own(&s->client.addr))
         return net_connect(&g->forward, ret_pending);
-    return net_connect_from(&g->forward, &s->addr, ret_pending);
+    return net_connect_from(&g->forward, &s->client.addr, ret_pending);
 }
 
 static void connect_now(struct session *s)
@@ -355,7 +355,7 @@ static bool reach_application(struct session *s)
     struct opening *o = s->opening;
     if (o->connecting && s->back.writable)
         finish_connect(s);
-    if (s->ended)
+    if (s->flags.ended)
         return false;
     if (!o->handshake.wants_app || o->handshake.verdict != VERDICT_PASS || s->back.watch.fd >= 0)
         return true;
@@ -363,7 +363,7 @@ static bool reach_application(struct session *s)
         return true;
     if (o->retry_ns == 0 || o->held || o->reach.waits)
         connect_now(s);
-    return !s->ended;
+    return !s->flags.ended;
 }
 
 static void refuse(struct session *s)
@@ -473,10 +473,10 @@ static bool move(struct session *s)
     if (!reach_application(s))
         return false;
     bool moved = read_client(s);
-    if (s->ended)
+    if (s->flags.ended)
         return false;
     moved |= read_app(s);
-    if (s->ended)
+    if (s->flags.ended)
         return false;
     learn(s);
     if (h->verdict != VERDICT_PASS) {
@@ -499,7 +499,7 @@ bool opening_run(struct session *s)
     }
     while (move(s))
         ;
-    if (s->ended)
+    if (s->flags.ended)
         return false;
     if (!handshake_done(&s->opening->handshake)) {
         note_turn(s);

@@ -72,12 +72,12 @@ void peer_add(struct peer *p, struct session *s)
 {
     s->peer = p;
     p->count++;
-    list_push(&p->sessions, &s->in_peer);
+    list_push(&p->sessions, &s->in.peer);
 }
 
 void peer_remove(struct peer *p, struct session *s)
 {
-    list_del(&s->in_peer);
+    list_del(&s->in.peer);
     p->count--;
     s->peer = NULL;
     peer_discard_if_empty(p);
@@ -88,7 +88,7 @@ static bool holds_topics(const struct peer *p)
     if (!list_empty(&p->leaving))
         return true;
     LIST_FOREACH(n, &p->sessions)
-    if (LIST_ENTRY(n, struct session, in_peer)->topics.count)
+    if (LIST_ENTRY(n, struct session, in.peer)->topics.count)
         return true;
     return false;
 }

@@ -64,7 +64,7 @@ static void add(struct table *t, struct source *source)
 {
     struct session *s = calloc(1, sizeof(*s));
     assert_non_null(s);
-    list_init(&s->in_peer);
+    list_init(&s->in.peer);
     struct peer *p = peer_get(gate_of(t), source);
     assert_non_null(p);
     peer_add(p, s);

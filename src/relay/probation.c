@@ -8,7 +8,7 @@ static bool has_good_neighbour(const struct session *s)
 {
     LIST_FOREACH(n, &s->peer->sessions)
     {
-        const struct session *other = LIST_ENTRY(n, struct session, in_peer);
+        const struct session *other = LIST_ENTRY(n, struct session, in.peer);
         if (other != s && session_is_open(other))
             return true;
     }
@@ -25,7 +25,7 @@ static bool is_good_elsewhere(const struct session *s)
         struct gate *g = w->gates[i].gate;
         if (g == s->wg->gate)
             continue;
-        struct source *source = source_acquire(g->sources, source_key_of(&s->addr), w->loop.now_ns);
+        struct source *source = source_acquire(g->sources, source_key_of(&s->client.addr), w->loop.now_ns);
         good = !source_is_shared(source) && source_in_good_standing(source, within_ns, w->loop.now_ns);
         source_release(source);
     }
@@ -49,12 +49,12 @@ static void note(struct session *s, enum verdict v, uint64_t for_ns)
     struct gate *g = s->wg->gate;
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_PROBATIONS, 1);
-    event_log_probation(s->wg, &s->addr, v, for_ns);
+    event_log_probation(s->wg, &s->client.addr, v, for_ns);
     LOG_LIMITED(
         &g->probation_notice, s->wg->worker->loop.now_ns, LOG_LEVEL_WARN,
         "gate %s: %s is on probation for %llu s, not banned, since it serves well-behaved clients too; the last "
         "offence: %s (%s)",
-        g->config->name, addr_format_host(who, sizeof(who), &s->addr), (unsigned long long)(for_ns / NS_PER_S),
+        g->config->name, addr_format_host(who, sizeof(who), &s->client.addr), (unsigned long long)(for_ns / NS_PER_S),
         verdict_info(v)->sentence, verdict_info(v)->label);
 }
 

@@ -9,11 +9,11 @@
 bool progress_is_late(struct session *s, const struct limits *lim)
 {
     uint64_t now = s->wg->worker->loop.now_ns, allowed = lim->message.complete_within_ns;
-    if (s->begun_ns == 0)
+    if (s->progress.begun_ns == 0)
         return false;
     if (session_is_held(s))
-        s->begun_ns = now;
-    uint64_t since = s->begun_ns > s->active_ns ? s->begun_ns : s->active_ns;
+        s->progress.begun_ns = now;
+    uint64_t since = s->progress.begun_ns > s->times.active_ns ? s->progress.begun_ns : s->times.active_ns;
     if (now - since >= allowed)
         return true;
     session_arm(s, since + allowed);
@@ -22,8 +22,8 @@ bool progress_is_late(struct session *s, const struct limits *lim)
 
 static void begin_look(struct session *s)
 {
-    s->check_ns = s->wg->worker->loop.now_ns;
-    s->moved_then = (uint32_t)s->moved;
+    s->progress.check_ns = s->wg->worker->loop.now_ns;
+    s->progress.moved_then = (uint32_t)s->progress.moved;
 }
 
 enum verdict progress_in_the_way(struct session *s)
@@ -31,18 +31,19 @@ enum verdict progress_in_the_way(struct session *s)
     const struct lane *l = &s->up;
     uint64_t now = s->wg->worker->loop.now_ns, least = session_limits(s)->message.min_rate;
     if (l->traffic.reserved == 0 || traffic_end_waits(&l->traffic)) {
-        s->check_ns = 0;
+        s->progress.check_ns = 0;
         return VERDICT_PASS;
     }
     session_arm(s, now + IN_THE_WAY_LOOK_NS);
-    if (s->check_ns == 0 || session_is_held(s) || l->pressed || s->begun_ns > s->check_ns) {
+    if (s->progress.check_ns == 0 || session_is_held(s) || l->pressed || s->progress.begun_ns > s->progress.check_ns) {
         begin_look(s);
         return VERDICT_PASS;
     }
-    if (now - s->check_ns < IN_THE_WAY_LOOK_NS)
+    if (now - s->progress.check_ns < IN_THE_WAY_LOOK_NS)
         return VERDICT_PASS;
-    double per_s = (double)((uint32_t)s->moved - s->moved_then) / (double)(now - s->check_ns) * (double)NS_PER_S;
-    uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->id, least, now);
+    double per_s = (double)((uint32_t)s->progress.moved - s->progress.moved_then) /
+                   (double)(now - s->progress.check_ns) * (double)NS_PER_S;
+    uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->client.id, least, now);
     begin_look(s);
     if (per_s >= (double)asked)
         return VERDICT_PASS;

@@ -12,9 +12,19 @@
 #include "policy/verdict.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct limits;
 struct session;
+
+/* A session's part in it. */
+struct progress {
+    uint64_t begun_ns;   /* when the client's incomplete message began; 0: there is none */
+    uint64_t moved;      /* bytes read from the client since then */
+    uint64_t check_ns;   /* when a large message was last checked */
+    uint32_t moved_then; /* `moved` at check_ns */
+    uint32_t turn_bytes; /* bytes that both lanes have moved in the last turn */
+};
 
 /* Whether the message is late under `lim`; if not, the session's alarm is set for that. A message costs what it holds,
  * however slowly it arrives. But if nothing is heard of its client for message.complete_within, it will hardly be

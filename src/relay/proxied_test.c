@@ -57,8 +57,8 @@ static struct session *session_of(struct crowd *c, const char *who)
     char text[ADDR_TEXT_MAX];
     LIST_FOREACH(n, &c->stage.worker.sessions)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in_worker);
-        if (!strcmp(addr_format_host(text, sizeof(text), &s->addr), who))
+        struct session *s = LIST_ENTRY(n, struct session, in.worker);
+        if (!strcmp(addr_format_host(text, sizeof(text), &s->client.addr), who))
             return s;
     }
     return NULL;
@@ -72,7 +72,7 @@ static void each_client_is_itself(void **state)
     settle(c);
     assert_true(end_is_greeted(first) && end_is_greeted(second) && end_is_greeted(direct));
     struct session *s = session_of(c, "198.51.100.1"), *t = session_of(c, "198.51.100.2");
-    assert_true(s && t && s->source != t->source && s->addr.port == 4660 && !s->of_balancer);
+    assert_true(s && t && s->source != t->source && s->client.addr.port == 4660 && !s->flags.of_balancer);
     assert_non_null(session_of(c, "127.0.0.3"));
     assert_null(session_of(c, "127.0.0.9"));
     assert_int_equal(stage_cell(&c->stage, CELL_ACCEPTED), 3);
@@ -189,7 +189,7 @@ static void a_check_of_the_balancer(void **state)
     struct end *client = come_for(c, 1);
     settle(c);
     assert_true(end_is_greeted(check) && end_is_greeted(client));
-    assert_true(session_of(c, "127.0.0.9")->of_balancer);
+    assert_true(session_of(c, "127.0.0.9")->flags.of_balancer);
     struct end *wrong = come_silently(c, BALANCER);
     say(wrong, LOCAL "GET / HTTP/1.0\r\n\r\n", sizeof(LOCAL) + 17);
     end_write(wrong, SIZE_MAX);

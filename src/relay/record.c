@@ -11,9 +11,9 @@
 /* Bytes per second of the incomplete message, as far as it has arrived. */
 static uint64_t pace_of(const struct session *s, uint64_t now_ns)
 {
-    if (s->begun_ns == 0)
+    if (s->progress.begun_ns == 0)
         return 0;
-    double pace = (double)s->moved / (double)(now_ns - s->begun_ns + NS_PER_MS) * (double)NS_PER_S;
+    double pace = (double)s->progress.moved / (double)(now_ns - s->progress.begun_ns + NS_PER_MS) * (double)NS_PER_S;
     return pace < 1 ? 1 : (uint64_t)pace;
 }
 
@@ -27,7 +27,7 @@ struct traffic_context session_context(struct session *s)
         .topics = &s->topics,
         .commands = &s->down.traffic.user_messages,
         .twin = &s->down.traffic,
-        .id = s->id,
+        .id = s->client.id,
         .turns = ADMISSION_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,
         .pace = pace_of(s, s->wg->worker->loop.now_ns),
@@ -44,7 +44,8 @@ void session_notice_with(struct session *s, enum verdict v, unsigned n, const ch
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(g, w->index, v, n);
     LOG_LIMITED(&g->notices[v], w->loop.now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
-                addr_format(who, sizeof(who), &s->addr), verdict_info(v)->sentence, detail, verdict_info(v)->label);
+                addr_format(who, sizeof(who), &s->client.addr), verdict_info(v)->sentence, detail,
+                verdict_info(v)->label);
 }
 
 void session_notice(struct session *s, enum verdict v, unsigned n)
@@ -56,12 +57,12 @@ void session_notice(struct session *s, enum verdict v, unsigned n)
 
 void session_end(struct session *s, enum verdict v)
 {
-    if (s->ended)
+    if (s->flags.ended)
         return;
-    s->ended = true;
-    s->verdict = (uint8_t)v;
-    list_del(&s->run);
-    list_push(&s->wg->worker->ended, &s->run);
+    s->flags.ended = true;
+    s->flags.verdict = (uint8_t)v;
+    list_del(&s->in.run);
+    list_push(&s->wg->worker->ended, &s->in.run);
 }
 
 static struct list *queue_of(const struct session *s)
@@ -69,13 +70,13 @@ static struct list *queue_of(const struct session *s)
     struct worker *w = s->wg->worker;
     if (s->state == SESSION_OPENING)
         return &w->run_new;
-    return s->heavy ? &w->run_heavy : &w->run;
+    return s->flags.heavy ? &w->run_heavy : &w->run;
 }
 
 void session_wake(struct session *s)
 {
-    if (!s->ended && list_empty(&s->run))
-        list_push(queue_of(s), &s->run);
+    if (!s->flags.ended && list_empty(&s->in.run))
+        list_push(queue_of(s), &s->in.run);
 }
 
 /* ---- time ---- */
@@ -83,7 +84,7 @@ void session_wake(struct session *s)
 void session_arm(struct session *s, uint64_t at_ns)
 {
     uint64_t now = s->wg->worker->loop.now_ns;
-    if (s->ended)
+    if (s->flags.ended)
         return;
     /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
     if (at_ns <= now)
@@ -101,7 +102,7 @@ bool session_is_held(const struct session *s)
 void session_hold(struct session *s)
 {
     uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
-    if (now >= s->ponged_ns + interval_ns)
-        s->ponged_ns = now;
-    session_arm(s, s->ponged_ns + interval_ns);
+    if (now >= s->times.ponged_ns + interval_ns)
+        s->times.ponged_ns = now;
+    session_arm(s, s->times.ponged_ns + interval_ns);
 }

@@ -15,8 +15,11 @@
 #include "policy/topics.h"
 #include "relay/admission.h"
 #include "relay/lane.h"
+#include "relay/offence.h"
 #include "relay/peer.h"
+#include "relay/progress.h"
 #include "relay/side.h"
+#include "relay/slow_reader.h"
 #include "relay/worker.h"
 
 struct opening;
@@ -26,41 +29,32 @@ struct opening;
 
 enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN };
 
-struct session {
-    struct side front, back;
-    struct worker_gate *wg;
-    struct peer *peer;
-    struct source *source;
-    struct opening *opening; /* in WAITING and OPENING */
-    struct list in_worker, in_peer, run;
-    struct list in_peer_entry; /* in the peer's line or half_open */
-    struct alarm alarm;
+/* Where it stands. */
+struct session_links {
+    struct list worker, peer; /* among the sessions of its worker and of its source */
+    struct list entry;        /* in the peer's line or half_open; once it is open: in worker.pressed */
+    struct list run;          /* in a run queue, or in worker.ended */
+    uint32_t stranger_at;     /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
+    uint32_t swept;           /* the sweep that last visited it (sweep.h) */
+};
+
+struct client {
     uint64_t id;
-    uint64_t accepted_ns;
-    uint64_t opened_ns;   /* when its handshake was done; until then: when it began */
-    uint64_t active_ns;   /* last byte either way */
-    uint64_t routing_id;  /* hash in the gate's tally; 0: none */
-    uint64_t check_ns;    /* when a large message was last checked */
-    uint64_t begun_ns;    /* when the client's incomplete message began; 0: there is none */
-    uint64_t moved;       /* bytes read from the client since then */
-    uint64_t resume_ns;   /* while its client is paused: until then */
-    uint64_t flowing_ns;  /* when the client was last seen to take everything */
-    uint64_t ponged_ns;   /* when PONGs were last sent in the ends' names, or when it was first held */
-    uint32_t stranger_at; /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
-    /* as session_ms(); 0: never */
-    uint32_t struck_ms;        /* when an offence that goes on last counted (offence.h) */
-    uint32_t shadow_struck_ms; /* the same for a rule in shadow (shadow.h) */
-    uint32_t over_since_ms;    /* paused again and again since then */
-    struct lane up, down;
-    struct admission *admission; /* NULL before its first message (admission.h) */
-    uint32_t turn_bytes;         /* bytes moved in the last turn */
-    struct laggard *laggard;     /* NULL: its client has kept up (flow/lag.h) */
-    struct topics topics;
+    uint64_t routing_id; /* hash in the gate's tally; 0: none */
     struct addr addr;
-    uint32_t moved_then;   /* `moved` at check_ns */
-    uint32_t swept;        /* the sweep that last visited it (sweep.h) */
-    uint8_t state : 4;     /* enum session_state */
-    uint8_t standing : 4;  /* enum standing, of its source when it came */
+};
+
+struct session_times {
+    uint64_t accepted_ns;
+    uint64_t opened_ns; /* when its handshake was done; until then: when it began */
+    uint64_t active_ns; /* last byte either way */
+    uint64_t resume_ns; /* while its client is paused: until then */
+    uint64_t ponged_ns; /* when PONGs were last sent in the ends' names, or when it was first held */
+};
+
+/* What every feature has to remember of a session in a bit or a byte; together, since there are so many sessions. */
+struct session_flags {
+    uint8_t standing;      /* enum standing, of its source when it came */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once the handshake has shown it */
     uint8_t lot;           /* of its source: which rules are in force for it */
@@ -86,6 +80,26 @@ struct session {
                             * offenders */
 };
 
+struct session {
+    struct side front, back;
+    struct worker_gate *wg;
+    struct peer *peer;
+    struct source *source;
+    struct opening *opening; /* in WAITING and OPENING */
+    struct session_links in;
+    struct alarm alarm;
+    struct client client;
+    struct session_times times;
+    struct progress progress;
+    struct slow_reader slow;
+    struct lane up, down;
+    struct admission *admission; /* NULL before its first message (admission.h) */
+    struct topics topics;
+    struct offence_marks strikes;
+    struct session_flags flags;
+    uint8_t state; /* enum session_state */
+};
+
 /* What a session is charged to the memory account. */
 #define SESSION_BYTES (sizeof(struct session) + ADMISSION_BYTES)
 
@@ -100,7 +114,7 @@ void session_end(struct session *s, enum verdict v);
 /* Whether it is open, and has not ended. */
 static inline bool session_is_open(const struct session *s)
 {
-    return s->state == SESSION_OPEN && !s->ended;
+    return s->state == SESSION_OPEN && !s->flags.ended;
 }
 
 /* Puts the session into the run queue. */
@@ -157,12 +171,12 @@ static inline struct cells *session_cells(const struct session *s)
 static inline void session_count_class(const struct session *s, enum class_cell c, uint64_t n)
 {
     if (s->wg->class_cells)
-        class_cell_add(s->wg->class_cells, s->class, c, n);
+        class_cell_add(s->wg->class_cells, s->flags.class, c, n);
 }
 
 static inline const struct limits *session_limits(const struct session *s)
 {
-    return s->wg->policy->for_lot[s->lot];
+    return s->wg->policy->for_lot[s->flags.lot];
 }
 
 #endif

@@ -65,10 +65,10 @@ static const char *end_detail(char *dst, size_t size, const struct session *s, e
 
 static void init_links(struct session *s)
 {
-    list_init(&s->in_worker);
-    list_init(&s->in_peer);
-    list_init(&s->in_peer_entry);
-    list_init(&s->run);
+    list_init(&s->in.worker);
+    list_init(&s->in.peer);
+    list_init(&s->in.entry);
+    list_init(&s->in.run);
     timer_init(&s->alarm.timer);
     s->alarm.ring = on_alarm;
     s->front.watch = (struct watch){.kind = WATCH_FRONT, .fd = -1};
@@ -87,13 +87,13 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     }
     init_links(s);
     s->wg = wg;
-    s->addr = *addr;
+    s->client.addr = *addr;
     s->source = source;
-    s->lot = (uint8_t)gate_lot(wg->gate, source);
-    s->standing = (uint8_t)strangers_judge(wg, source);
-    s->class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
-    s->id = ++w->next_id << 8 | (w->index + 1);
-    s->active_ns = s->accepted_ns = w->loop.now_ns;
+    s->flags.lot = (uint8_t)gate_lot(wg->gate, source);
+    s->flags.standing = (uint8_t)strangers_judge(wg, source);
+    s->flags.class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
+    s->client.id = ++w->next_id << 8 | (w->index + 1);
+    s->times.active_ns = s->times.accepted_ns = w->loop.now_ns;
     return s;
 }
 
@@ -115,9 +115,9 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
         return;
     }
     s->front.watch.fd = fd;
-    s->of_balancer = of_balancer;
-    s->swept = w->sweep.round;
-    list_push(&w->sessions, &s->in_worker);
+    s->flags.of_balancer = of_balancer;
+    s->in.swept = w->sweep.round;
+    list_push(&w->sessions, &s->in.worker);
     peer_add(peer, s);
     atomic_fetch_add(&wg->gate->open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
@@ -177,8 +177,8 @@ static void release_all(struct session *s)
     memory_resume(s);
     opening_free(s->opening, s);
     s->opening = NULL;
-    if (s->routing_id)
-        tally_remove(&s->wg->gate->routing_ids, s->routing_id);
+    if (s->client.routing_id)
+        tally_remove(&s->wg->gate->routing_ids, s->client.routing_id);
     peer_remove(s->peer, s);
     source_release(s->source);
 }
@@ -188,14 +188,14 @@ static void release_all(struct session *s)
 
 static bool had_its_chance(const struct session *s, enum verdict v)
 {
-    uint64_t age_ns = s->wg->worker->loop.now_ns - s->opened_ns;
+    uint64_t age_ns = s->wg->worker->loop.now_ns - s->times.opened_ns;
     return age_ns < STOOD_NS && (v == VERDICT_PASS || (v == VERDICT_GIVE_WAY && age_ns >= STRANGERS_SPARED_NS));
 }
 
 /* Whether nothing came of the session, and neither the application nor Weir was the cause. */
 static bool was_of_no_use(const struct session *s, enum verdict v)
 {
-    if (s->served || s->topics.count)
+    if (s->flags.served || s->topics.count)
         return false;
     if (s->state == SESSION_OPEN)
         return s->up.last_read == 0 && had_its_chance(s, v);
@@ -216,14 +216,14 @@ static void note_end(struct session *s, enum verdict v)
 static void tear_down(struct session *s)
 {
     struct worker *w = s->wg->worker;
-    enum verdict v = (enum verdict)s->verdict;
+    enum verdict v = (enum verdict)s->flags.verdict;
     if (v != VERDICT_PASS)
         note_end(s, v);
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
-    if (s->state == SESSION_OPEN && !s->served && !s->topics.count)
+    if (s->state == SESSION_OPEN && !s->flags.served && !s->topics.count)
         entry_came_to_nothing(s);
-    banned_before_close(s->wg, s->front.watch.fd, &s->addr);
+    banned_before_close(s->wg, s->front.watch.fd, &s->client.addr);
     claim_let_go(s);
     close_side(&s->front);
     leave_application(s);
@@ -233,14 +233,14 @@ static void tear_down(struct session *s)
     cell_sub(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, (uint64_t)0 - 1);
     cell_add(session_cells(s), CELL_CLOSED, 1);
-    list_del(&s->in_worker);
-    list_push(&w->closed, &s->in_worker);
+    list_del(&s->in.worker);
+    list_push(&w->closed, &s->in.worker);
 }
 
 void session_reap(struct worker *w)
 {
     for (struct list *n; (n = list_pop(&w->ended));)
-        tear_down(LIST_ENTRY(n, struct session, run));
+        tear_down(LIST_ENTRY(n, struct session, in.run));
 }
 
 void session_close(struct session *s, enum verdict v)
@@ -285,12 +285,12 @@ static void init_lanes(struct session *s, const struct handshake *h)
     lane_init(&s->up, true, zmtp2, curve, subscribes(h->client_socket));
     lane_init(&s->down, false, zmtp2, curve, false);
     s->up.traffic.wants_delimiter = !curve && gate_socket(s->wg->gate) == SOCKET_REP;
-    s->can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
-    s->client_socket = (uint8_t)h->client_socket;
-    s->awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
-    s->answers = answers_requests(gate_socket(s->wg->gate));
-    s->broadcast = publishes(gate_socket(s->wg->gate));
-    s->pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
+    s->flags.can_pong = !zmtp2 && !curve && h->client.minor >= 1 && h->app.minor >= 1;
+    s->flags.client_socket = (uint8_t)h->client_socket;
+    s->flags.awaits_reply = h->client_socket == SOCKET_REQ || h->app_socket == SOCKET_REP;
+    s->flags.answers = answers_requests(gate_socket(s->wg->gate));
+    s->flags.broadcast = publishes(gate_socket(s->wg->gate));
+    s->flags.pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
     admission_begin(s);
 }
 
@@ -314,7 +314,7 @@ static void open_session(struct session *s)
         return;
     }
     timer_disarm(&s->alarm.timer);
-    s->active_ns = s->opened_ns = s->wg->worker->loop.now_ns;
+    s->times.active_ns = s->times.opened_ns = s->wg->worker->loop.now_ns;
     cell_add(session_cells(s), CELL_ESTABLISHED, 1);
     shared_address_look(s);
     session_wake(s);
@@ -325,9 +325,9 @@ static void open_session(struct session *s)
 static bool may_drain(const struct session *s)
 {
     uint64_t now = s->wg->worker->loop.now_ns;
-    if (!lane_is_quiet(&s->up) || !lane_is_quiet(&s->down) || now - s->active_ns < DRAIN_QUIET_NS)
+    if (!lane_is_quiet(&s->up) || !lane_is_quiet(&s->down) || now - s->times.active_ns < DRAIN_QUIET_NS)
         return false;
-    return !s->awaits_reply || s->down.messages >= s->up.messages;
+    return !s->flags.awaits_reply || s->down.messages >= s->up.messages;
 }
 
 static void drain(struct session *s)
@@ -343,8 +343,8 @@ static void drain(struct session *s)
  * closed. */
 static bool asker_has_left(const struct session *s)
 {
-    bool gone = s->front.reset || (s->front.hup && s->client_socket == SOCKET_REQ);
-    return gone && s->answers && s->in_line;
+    bool gone = s->front.reset || (s->front.hup && s->flags.client_socket == SOCKET_REQ);
+    return gone && s->flags.answers && s->flags.in_line;
 }
 
 void session_run(struct session *s)
@@ -356,16 +356,16 @@ void session_run(struct session *s)
         open_session(s);
     if (session_is_open(s)) {
         memory_resume(s);
-        s->turn_bytes = 0;
+        s->progress.turn_bytes = 0;
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
-        s->heavy = s->turn_bytes >= SESSION_HEAVY_BYTES;
+        s->flags.heavy = s->progress.turn_bytes >= SESSION_HEAVY_BYTES;
         if (more)
             session_wake(s);
     }
     if (session_is_open(s) && asker_has_left(s))
         session_end(s, VERDICT_ASKER_LEFT);
-    if (s->wg->worker->drain_from_ns && !s->ended)
+    if (s->wg->worker->drain_from_ns && !s->flags.ended)
         drain(s);
     session_reap(s->wg->worker);
 }
@@ -385,20 +385,20 @@ static void send_pong(struct lane *l, struct session *s)
  * does is known, and hundreds of clients in line would wake its I/O thread for nothing. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->in_line)
+    if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->flags.in_line)
         return;
     /* The alarm rings for other reasons as well. */
     uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
-    if (now < s->ponged_ns + interval_ns) {
-        session_arm(s, s->ponged_ns + interval_ns);
+    if (now < s->times.ponged_ns + interval_ns) {
+        session_arm(s, s->times.ponged_ns + interval_ns);
         return;
     }
     session_arm(s, now + interval_ns);
-    s->ponged_ns = now;
-    if (!s->can_pong)
+    s->times.ponged_ns = now;
+    if (!s->flags.can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->app_listens && !s->ended && (s->up.paused || s->up.pressed || s->in_line))
+    if (s->flags.app_listens && !s->flags.ended && (s->up.paused || s->up.pressed || s->flags.in_line))
         send_pong(&s->up, s);
 }
 
@@ -410,8 +410,8 @@ static void check_shadow(struct session *s)
         s->up.noted_late = true;
         shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
     }
-    if (!s->noted_slow && slow_reader_is(s, lim)) {
-        s->noted_slow = true;
+    if (!s->flags.noted_slow && slow_reader_is(s, lim)) {
+        s->flags.noted_slow = true;
         shadow_note(s, VERDICT_SLOW_READER, 1);
     }
 }
@@ -420,8 +420,8 @@ static void check_shadow(struct session *s)
  * reset; this one is sent nothing, and cannot be sent a PONG. */
 static bool waits_in_vain(const struct session *s)
 {
-    return s->up.traffic.withheld == WITHHELD_TOPIC && !s->can_pong &&
-           s->wg->worker->loop.now_ns - s->active_ns >= IN_VAIN_NS;
+    return s->up.traffic.withheld == WITHHELD_TOPIC && !s->flags.can_pong &&
+           s->wg->worker->loop.now_ns - s->times.active_ns >= IN_VAIN_NS;
 }
 
 static void check_open(struct session *s)
@@ -429,7 +429,7 @@ static void check_open(struct session *s)
     const struct limits *lim = session_limits(s);
     lane_try_starved(&s->up, s);
     lane_try_starved(&s->down, s);
-    if (!s->down.blocked && s->wg->worker->loop.now_ns - s->flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
+    if (!s->down.blocked && s->wg->worker->loop.now_ns - s->slow.flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
         slow_reader_end(s);
     shedding_look(s);
     admission_on_alarm(s);
@@ -458,9 +458,9 @@ static void reconsider_open(struct session *s)
     const struct limits *l = session_limits(s);
     uint64_t now = s->wg->worker->loop.now_ns;
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
-    s->resume_ns = now;
-    if (s->begun_ns)
-        session_arm(s, s->begun_ns + shadow_complete_within(s)->message.complete_within_ns);
+    s->times.resume_ns = now;
+    if (s->progress.begun_ns)
+        session_arm(s, s->progress.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
     slow_reader_look_again(s);
     admission_reconsider(s);
     shedding_look(s);

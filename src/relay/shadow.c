@@ -40,12 +40,12 @@ static bool only_waits(const struct limits *l, enum verdict v)
 void shadow_note(struct session *s, enum verdict v, unsigned n)
 {
     uint32_t now_ms = session_ms(s);
-    count(s->wg, &s->addr, v, n);
+    count(s->wg, &s->client.addr, v, n);
     if (!verdict_counts(v) || only_waits(&s->wg->policy->limits, v))
         return;
-    if (s->shadow_struck_ms != 0 && now_ms - s->shadow_struck_ms < OFFENCE_AGAIN_MS)
+    if (s->strikes.shadow_struck_ms != 0 && now_ms - s->strikes.shadow_struck_ms < OFFENCE_AGAIN_MS)
         return;
-    s->shadow_struck_ms = now_ms;
+    s->strikes.shadow_struck_ms = now_ms;
     shadow_score(s, v);
 }
 
@@ -105,7 +105,7 @@ static void would_ban(struct session *s, const struct limits *l, enum verdict v)
     char text[NETWORK_TEXT_MAX];
     struct ban b;
     /* Without randomness: predicted bans need not spread over time. */
-    if (!bans_punish_source(g->shadow_bans, &s->addr, &l->ban.terms, v, 0, now_ns, &b))
+    if (!bans_punish_source(g->shadow_bans, &s->client.addr, &l->ban.terms, v, 0, now_ns, &b))
         return;
     cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
     LOG_LIMITED(&g->shadow_ban_notice, now_ns, LOG_LEVEL_WARN,
@@ -120,10 +120,10 @@ void shadow_score(struct session *s, enum verdict v)
 {
     const struct limits *l = session_limits(s)->shadow;
     unsigned strikes = verdict_info(v)->strikes;
-    if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->addr))
+    if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->client.addr))
         return;
     /* A source that would be banned would not be here. */
-    if (bans_find(s->wg->gate->shadow_bans, &s->addr, s->wg->worker->loop.now_ns, NULL))
+    if (bans_find(s->wg->gate->shadow_bans, &s->client.addr, s->wg->worker->loop.now_ns, NULL))
         return;
     cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);
     if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, s->wg->worker->loop.now_ns) != STRIKES_FULL)

@@ -16,10 +16,10 @@ static bool stands_for_many(const struct session *s, uint32_t *ret_held, uint32_
     *ret_held = *ret_held < *ret_of ? *ret_held : *ret_of;
     if (LIKELY(*ret_held <= SHARED_ADDRESS_LEAST || *ret_held <= *ret_of / 2))
         return false;
-    if ((source->kind != SOURCE_V4 && source->kind != SOURCE_V6_64) || s->of_balancer)
+    if ((source->kind != SOURCE_V4 && source->kind != SOURCE_V6_64) || s->flags.of_balancer)
         return false;
     return source_in_good_standing(source, HOUR_NS, s->wg->worker->loop.now_ns) &&
-           !networks_contain(&s->wg->policy->limits.ban.exempt, &s->addr);
+           !networks_contain(&s->wg->policy->limits.ban.exempt, &s->client.addr);
 }
 
 /* Whether this address may be reported now. */

@@ -29,7 +29,7 @@ static void come_many(struct crowd *c, uint32_t host, unsigned n)
 static void serve_all(struct crowd *c)
 {
     LIST_FOREACH(n, &c->stage.worker.sessions)
-    source_note_good(LIST_ENTRY(n, struct session, in_worker)->source, stage_now_ns());
+    source_note_good(LIST_ENTRY(n, struct session, in.worker)->source, stage_now_ns());
 }
 
 static uint64_t told(const struct crowd *c)

@@ -37,14 +37,14 @@ static bool can_be_shed(const struct session *s)
 void shedding_look(struct session *s)
 {
     uint64_t now = s->wg->worker->loop.now_ns, again_ns;
-    if (!s->takes_turns || over_of(s) == SHED_OVER_WAIT || !s->in_line || !can_be_shed(s))
+    if (!s->flags.takes_turns || over_of(s) == SHED_OVER_WAIT || !s->flags.in_line || !can_be_shed(s))
         return;
     if (over_of(s) == SHED_OVER_REPLY && !may_answer(s)) {
         session_arm(s, now + session_limits(s)->concurrency.shed.target_ns);
         return;
     }
-    s->shed_due = admission_sheds(s, &again_ns);
-    if (s->shed_due)
+    s->flags.shed_due = admission_sheds(s, &again_ns);
+    if (s->flags.shed_due)
         session_wake(s);
     else if (again_ns != UINT64_MAX)
         session_arm(s, again_ns);
@@ -52,8 +52,8 @@ void shedding_look(struct session *s)
 
 enum traffic_shed shedding_now(struct session *s)
 {
-    bool due = s->shed_due;
-    s->shed_due = false;
+    bool due = s->flags.shed_due;
+    s->flags.shed_due = false;
     if (!due || over_of(s) == SHED_OVER_WAIT || (over_of(s) == SHED_OVER_REPLY && !may_answer(s)))
         return SHED_NOTHING;
     return over_of(s) == SHED_OVER_CLOSE ? SHED_CLOSE : SHED_DROP;

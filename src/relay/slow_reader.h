@@ -20,12 +20,20 @@
 #include "base/units.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* A subscriber without a backlog in Weir for this long has received all that the publisher held back for it. */
 #define SLOW_READER_CAUGHT_UP_NS (100 * NS_PER_MS)
 
+struct laggard;
 struct limits;
 struct session;
+
+/* A session's part in it. */
+struct slow_reader {
+    uint64_t flowing_ns;     /* when the client was last seen to take everything */
+    struct laggard *laggard; /* NULL: its client has kept up */
+};
 
 /* Its client does not take what the application sends. If memory is out, it counts from the next time on. */
 void slow_reader_begin(struct session *s);

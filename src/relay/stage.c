@@ -302,7 +302,7 @@ static void check_sessions(struct stage *s)
     uint64_t held = 0, open = 0, paused = 0, blocked = 0;
     LIST_FOREACH(n, &s->worker.sessions)
     {
-        struct session *x = LIST_ENTRY(n, struct session, in_worker);
+        struct session *x = LIST_ENTRY(n, struct session, in.worker);
         open++;
         if (x->state != SESSION_OPEN)
             continue;

@@ -133,7 +133,7 @@ static void free_array(struct worker_gate *wg, struct strangers *x)
 
 static struct strangers *array_of(const struct session *s)
 {
-    return s->proven ? &s->wg->proven : &s->wg->strangers;
+    return s->flags.proven ? &s->wg->proven : &s->wg->strangers;
 }
 
 static void publish(struct worker_gate *wg)
@@ -144,16 +144,16 @@ static void publish(struct worker_gate *wg)
 static void add(struct session *s)
 {
     struct strangers *x = array_of(s);
-    if (s->stranger_at || !has_room(s->wg, x))
+    if (s->in.stranger_at || !has_room(s->wg, x))
         return;
     x->at[x->count] = s;
-    s->stranger_at = ++x->count;
+    s->in.stranger_at = ++x->count;
     publish(s->wg);
 }
 
 void strangers_enter(struct session *s)
 {
-    if (!s->stranger_at)
+    if (!s->in.stranger_at)
         note_arrival(s);
     add(s);
 }
@@ -161,12 +161,12 @@ void strangers_enter(struct session *s)
 void strangers_leave(struct session *s)
 {
     struct strangers *x = array_of(s);
-    if (!s->stranger_at)
+    if (!s->in.stranger_at)
         return;
     struct session *last = x->at[--x->count];
-    x->at[s->stranger_at - 1] = last;
-    last->stranger_at = s->stranger_at;
-    s->stranger_at = 0;
+    x->at[s->in.stranger_at - 1] = last;
+    last->in.stranger_at = s->in.stranger_at;
+    s->in.stranger_at = 0;
     publish(s->wg);
     if (x->count == 0)
         free_array(s->wg, x);
@@ -174,10 +174,10 @@ void strangers_leave(struct session *s)
 
 void strangers_prove(struct session *s)
 {
-    if (s->proven)
+    if (s->flags.proven)
         return;
     strangers_leave(s);
-    s->proven = true;
+    s->flags.proven = true;
     add(s);
 }
 
@@ -213,13 +213,13 @@ static bool is_protected(const struct session *s)
 /* 63 - log2 of its age in seconds: younger is higher. */
 static uint64_t youth_of(const struct session *s)
 {
-    uint64_t age_s = (s->wg->worker->loop.now_ns - s->opened_ns) / NS_PER_S;
+    uint64_t age_s = (s->wg->worker->loop.now_ns - s->times.opened_ns) / NS_PER_S;
     return (uint64_t)__builtin_clzll(age_s | 1) - (age_s != 0);
 }
 
 static bool is_spared(const struct session *s)
 {
-    return s->wg->worker->loop.now_ns - s->opened_ns < STRANGERS_SPARED_NS;
+    return s->wg->worker->loop.now_ns - s->times.opened_ns < STRANGERS_SPARED_NS;
 }
 
 /* Higher goes first. */
@@ -251,7 +251,7 @@ static bool dominates(const struct session *s)
 
 static uint64_t idle_ns(const struct session *s)
 {
-    return s->wg->worker->loop.now_ns - s->active_ns;
+    return s->wg->worker->loop.now_ns - s->times.active_ns;
 }
 
 static bool is_overdue(const struct session *s)
@@ -276,7 +276,7 @@ static bool goes_before(const struct session *s, const struct session *other, co
     uint32_t n = excess_of(s, newcomer), m = excess_of(other, newcomer);
     if (n != m)
         return n > m;
-    return n ? idle_ns(s) > idle_ns(other) : s->opened_ns > other->opened_ns;
+    return n ? idle_ns(s) > idle_ns(other) : s->times.opened_ns > other->times.opened_ns;
 }
 
 struct session *strangers_pick_idle(struct worker_gate *wg, const struct source *newcomer, enum standing standing)

@@ -172,9 +172,9 @@ void survey_take(struct worker *w)
 
 static bool is_asked_for(const struct survey_ask *ask, const struct session *s)
 {
-    if (ask->id && s->id != ask->id)
+    if (ask->id && s->client.id != ask->id)
         return false;
-    return ask->network.kind == ADDR_NONE || network_contains(&ask->network, &s->addr);
+    return ask->network.kind == ADDR_NONE || network_contains(&ask->network, &s->client.addr);
 }
 
 static struct traffic_sums sums_of(const struct session *s)
@@ -189,7 +189,7 @@ static bool is_paused(const struct session *s)
 {
     if (s->state != SESSION_OPEN)
         return s->state == SESSION_WAITING;
-    return s->up.paused || s->up.pressed || s->in_line;
+    return s->up.paused || s->up.pressed || s->flags.in_line;
 }
 
 static enum connection_state state_of(const struct session *s)
@@ -207,17 +207,17 @@ static void keep_connection(struct survey_part *to, const struct session *s, uin
     to->matched++;
     if (!heaviest_keeps(&to->kept, row.weight))
         return;
-    row.id = s->id;
-    row.addr = s->addr;
+    row.id = s->client.id;
+    row.addr = s->client.addr;
     row.gate = gate;
     row.state = state_of(s);
-    row.socket = (enum socket_type)s->client_socket;
+    row.socket = (enum socket_type)s->flags.client_socket;
     row.paused = is_paused(s);
-    if (s->in_line)
+    if (s->flags.in_line)
         admission_hold_of(s, &row.hold);
     row.blocked = s->up.blocked || s->down.blocked;
-    row.age_ns = now_ns - s->accepted_ns;
-    row.idle_ns = now_ns - s->active_ns;
+    row.age_ns = now_ns - s->times.accepted_ns;
+    row.idle_ns = now_ns - s->times.active_ns;
     heaviest_offer(&to->kept, &row);
 }
 
@@ -228,7 +228,7 @@ static unsigned keep_connections(struct survey_part *to, const struct survey_ask
     unsigned seen = 0;
     LIST_FOREACH(n, &p->sessions)
     {
-        const struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        const struct session *s = LIST_ENTRY(n, struct session, in.peer);
         seen++;
         if (is_asked_for(ask, s))
             keep_connection(to, s, gate);
@@ -244,12 +244,12 @@ static unsigned keep_source(struct survey_part *to, const struct survey_ask *ask
     unsigned seen = 0;
     LIST_FOREACH(n, &p->sessions)
     {
-        const struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        const struct session *s = LIST_ENTRY(n, struct session, in.peer);
         struct traffic_sums sums = sums_of(s);
         seen++;
         if (!is_asked_for(ask, s))
             continue;
-        row.addr = s->addr;
+        row.addr = s->client.addr;
         row.connections++;
         row.paused += is_paused(s);
         add_sums(&row.sums, &sums);
@@ -274,7 +274,7 @@ static unsigned kick(struct survey_part *to, const struct survey_ask *ask, struc
     unsigned closed = 0;
     LIST_FOREACH_SAFE(n, &p->sessions)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in_peer);
+        struct session *s = LIST_ENTRY(n, struct session, in.peer);
         if (closed == SESSIONS_A_PART)
             break;
         if (!is_asked_for(ask, s))

@@ -301,7 +301,7 @@ static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
     list_init(&round);
     list_splice(&round, queue);
     while (!list_empty(&round) && w->loop.now_ns < until_ns) {
-        session_run(LIST_ENTRY(list_pop(&round), struct session, run));
+        session_run(LIST_ENTRY(list_pop(&round), struct session, in.run));
         loop_tick(&w->loop);
     }
     list_splice(&round, queue);
@@ -335,13 +335,13 @@ static void run_sessions(struct worker *w)
 static void reclaim(struct worker *w)
 {
     for (struct list *n; (n = list_pop(&w->closed));)
-        session_free(LIST_ENTRY(n, struct session, in_worker));
+        session_free(LIST_ENTRY(n, struct session, in.worker));
 }
 
 void worker_close_all(struct worker *w)
 {
     while (!list_empty(&w->sessions))
-        session_close(LIST_ENTRY(w->sessions.next, struct session, in_worker), VERDICT_DRAINING);
+        session_close(LIST_ENTRY(w->sessions.next, struct session, in.worker), VERDICT_DRAINING);
     farewell_end_all(w);
     banned_end_all(w);
     proxied_end_all(w);
