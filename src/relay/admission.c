@@ -26,7 +26,7 @@ static void wake_those_of(struct worker_gate *wg)
 {
     struct gate_limiter *g = &wg->gate->limiter;
     gate_limiter_lock(g);
-    for (struct list *node; (node = list_pop(&wg->woken));) {
+    for (struct list *node; (node = list_pop(&wg->limiter.woken));) {
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
         struct session *s = session_of(c);
         s->admission->granted += reqlimit_take(c);
@@ -39,7 +39,7 @@ static void wake_those_of(struct worker_gate *wg)
 
 void admission_wake_all(struct worker *w)
 {
-    if (!atomic_exchange(&w->turns, false))
+    if (!atomic_exchange(&w->signals.turns, false))
         return;
     for (size_t i = 0; i < w->gate_count; i++)
         wake_those_of(&w->gates[i]);

@@ -462,13 +462,13 @@ static void who_waits_goes_on_when_it_is_switched_off(void **state)
     counted_init(&c, "DEALER", "ROUTER");
     strangers_wait(&c, true);
     c.play.stage.in_force->concurrency.limit = CONCURRENCY_LIMIT_OFF;
-    LIST_FOREACH(n, &c.play.stage.worker.sessions)
+    LIST_FOREACH(n, &c.play.stage.worker.sessions.all)
     session_reconsider(LIST_ENTRY(n, struct session, in.worker));
     stage_rounds(&c.play.stage, 6);
     assert_int_equal(strangers_got(&c), STRANGERS * 50 * WIRE);
     assert_false(gate_limiter_holds(&c.play.stage.gate.limiter));
     c.play.stage.in_force->concurrency.limit = CONCURRENCY_LIMIT_AUTO;
-    LIST_FOREACH(n, &c.play.stage.worker.sessions)
+    LIST_FOREACH(n, &c.play.stage.worker.sessions.all)
     session_reconsider(LIST_ENTRY(n, struct session, in.worker));
     ask(&c.play, 1, 1);
     stage_rounds(&c.play.stage, 4);

@@ -5,6 +5,7 @@
 #include "relay/event_log.h"
 #include "relay/net.h"
 #include "relay/probation.h"
+#include "relay/record.h"
 #include "relay/shadow.h"
 
 #include <stdlib.h>
@@ -25,12 +26,18 @@ struct stuck {
     bool banned; /* its source is banned; it is closed when that ends */
 };
 
+void banned_init(struct banned_worker *b, struct bans *table)
+{
+    *b = (struct banned_worker){.table = table};
+    list_init(&b->tarpit);
+}
+
 /* ---- banning ---- */
 
 void banned_tell_all(struct worker **workers, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        loop_signal(&workers[i]->loop, &workers[i]->bans_changed);
+        loop_signal(&workers[i]->loop, &workers[i]->signals.bans_changed);
 }
 
 static void note_ban(struct session *s, const struct ban *b, enum verdict v)
@@ -143,7 +150,7 @@ static void keep_until(struct stuck *t, uint64_t until_ns)
     struct worker *w = t->wg->worker;
     timer_arm(&w->loop.timers, &t->alarm.timer, until_ns);
     t->swept = w->sweep.round;
-    list_push(&w->tarpit, &t->in_worker);
+    list_push(&w->bans.tarpit, &t->in_worker);
     cell_add(t->wg->cells, CELL_TARPITTED, 1);
     net_shrink(t->watch.fd);
 }
@@ -187,8 +194,8 @@ void banned_on_event(struct watch *watch)
 
 void banned_end_all(struct worker *w)
 {
-    while (!list_empty(&w->tarpit))
-        let_go(LIST_ENTRY(w->tarpit.next, struct stuck, in_worker));
+    while (!list_empty(&w->bans.tarpit))
+        let_go(LIST_ENTRY(w->bans.tarpit.next, struct stuck, in_worker));
 }
 
 /* Not closed at once: an event of this round may still point to it. */
@@ -196,12 +203,12 @@ bool banned_look_at_tarpit(struct worker *w, unsigned most)
 {
     uint64_t until_ns;
     for (unsigned n = 0; n < most; n++) {
-        struct stuck *t = LIST_ENTRY(w->tarpit.next, struct stuck, in_worker);
-        if (list_empty(&w->tarpit) || t->swept == w->sweep.round)
+        struct stuck *t = LIST_ENTRY(w->bans.tarpit.next, struct stuck, in_worker);
+        if (list_empty(&w->bans.tarpit) || t->swept == w->sweep.round)
             return true;
         t->swept = w->sweep.round;
         list_del(&t->in_worker);
-        list_push(&w->tarpit, &t->in_worker);
+        list_push(&w->bans.tarpit, &t->in_worker);
         if (t->banned && !banned_is(t->wg, &t->addr, &until_ns))
             timer_arm(&w->loop.timers, &t->alarm.timer, w->loop.now_ns);
     }
@@ -290,15 +297,15 @@ bool banned_follow(struct worker *w)
 {
     struct ban_change changes[CHANGES];
     bool everybody = false, lost = false;
-    uint64_t latest = bans_seq(w->bans);
+    uint64_t latest = bans_seq(w->bans.table);
     for (size_t n = CHANGES; n == CHANGES && !lost;) {
-        n = bans_changes(w->bans, w->bans_seen, changes, CHANGES, &lost);
+        n = bans_changes(w->bans.table, w->bans.seen, changes, CHANGES, &lost);
         for (size_t i = 0; i < n; i++)
             everybody |= apply(w, &changes[i]);
         if (n)
-            w->bans_seen = changes[n - 1].seq;
+            w->bans.seen = changes[n - 1].seq;
     }
     if (lost)
-        w->bans_seen = latest;
+        w->bans.seen = latest;
     return lost || everybody;
 }

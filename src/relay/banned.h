@@ -28,7 +28,25 @@
 #ifndef WEIR_RELAY_BANNED_H
 #define WEIR_RELAY_BANNED_H
 
-#include "relay/record.h"
+#include "base/addr.h"
+#include "base/attr.h"
+#include "base/list.h"
+#include "policy/verdict.h"
+#include "relay/loop.h"
+
+struct bans;
+struct session;
+struct worker;
+struct worker_gate;
+
+/* A worker's part in it. */
+struct banned_worker {
+    struct bans *table; /* of all gates; may be NULL */
+    uint64_t seen;      /* changes of it that this worker has followed */
+    struct list tarpit;
+};
+
+void banned_init(struct banned_worker *b, struct bans *table);
 
 /* Bans the session's address for a verdict, and tells all workers. */
 void banned_punish(struct session *s, enum verdict v);

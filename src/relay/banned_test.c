@@ -593,7 +593,7 @@ static void a_worker_that_fell_behind_catches_up(void **state)
     settle(c);
     assert_true(e->over);
     assert_false(other->over);
-    assert_int_equal(c->stage.worker.bans_seen, bans_seq(c->stage.bans));
+    assert_int_equal(c->stage.worker.bans.seen, bans_seq(c->stage.bans));
     scene_free(c);
 }
 

@@ -11,7 +11,7 @@ void connect_init(struct connect *c, struct session *who)
 
 static void look_at(struct worker_gate *wg, uint64_t at_ns)
 {
-    struct timer *t = &wg->connect_next.timer;
+    struct timer *t = &wg->connects.next.timer;
     if (t->expires_ns == 0 || at_ns < t->expires_ns)
         timer_arm(&wg->worker->loop.timers, t, at_ns);
 }
@@ -21,16 +21,16 @@ static void begin(struct worker_gate *wg, struct connect *c)
     struct worker *w = wg->worker;
     c->turn = CONNECT_HAS_TURN;
     c->counts_ns = w->loop.now_ns + CONNECT_NS;
-    wg->connect_again_ns = w->loop.now_ns + CONNECT_PACE_NS;
-    list_push(&wg->connecting, &c->node);
-    wg->connecting_count++;
+    wg->connects.again_ns = w->loop.now_ns + CONNECT_PACE_NS;
+    list_push(&wg->connects.connecting, &c->node);
+    wg->connects.connecting_count++;
     look_at(wg, c->counts_ns);
 }
 
 static void stop_counting(struct worker_gate *wg, struct connect *c)
 {
     if (c->turn == CONNECT_HAS_TURN && !list_empty(&c->node))
-        wg->connecting_count--;
+        wg->connects.connecting_count--;
     list_del(&c->node);
 }
 
@@ -43,9 +43,9 @@ bool connects_are_paced(const struct worker_gate *wg)
  * other way round, so that nobody waits for ever. */
 static struct list *line_of_turn(struct worker_gate *wg)
 {
-    bool reversed = wg->connect_turns % CONNECT_REVERSED == CONNECT_REVERSED - 1;
+    bool reversed = wg->connects.turns % CONNECT_REVERSED == CONNECT_REVERSED - 1;
     for (unsigned i = 0; i < STANDING_COUNT; i++) {
-        struct list *line = &wg->connect_line[reversed ? i : STANDING_COUNT - 1 - i];
+        struct list *line = &wg->connects.line[reversed ? i : STANDING_COUNT - 1 - i];
         if (!list_empty(line))
             return line;
     }
@@ -54,21 +54,21 @@ static struct list *line_of_turn(struct worker_gate *wg)
 
 static struct list *pick(struct worker_gate *wg, struct list *line, bool in_turn)
 {
-    wg->connect_turns++;
+    wg->connects.turns++;
     if (!in_turn)
         return list_pop(line);
-    struct list *node = wg->connect_oldest ? line->next : line->prev;
-    wg->connect_oldest = !wg->connect_oldest;
+    struct list *node = wg->connects.oldest ? line->next : line->prev;
+    wg->connects.oldest = !wg->connects.oldest;
     list_del(node);
     return node;
 }
 
 static void next(struct worker_gate *wg)
 {
-    for (struct list *line; wg->connecting_count < CONNECTS_AT_ONCE && (line = line_of_turn(wg));) {
+    for (struct list *line; wg->connects.connecting_count < CONNECTS_AT_ONCE && (line = line_of_turn(wg));) {
         bool paced = connects_are_paced(wg);
-        if (paced && wg->worker->loop.now_ns < wg->connect_again_ns) {
-            look_at(wg, wg->connect_again_ns);
+        if (paced && wg->worker->loop.now_ns < wg->connects.again_ns) {
+            look_at(wg, wg->connects.again_ns);
             return;
         }
         struct connect *c = LIST_ENTRY(pick(wg, line, paced), struct connect, node);
@@ -81,7 +81,7 @@ bool connects_take(struct worker_gate *wg, struct connect *c)
 {
     if (c->turn == CONNECT_NONE) {
         c->turn = CONNECT_WAITS;
-        list_push(&wg->connect_line[c->who->flags.standing], &c->node);
+        list_push(&wg->connects.line[c->who->flags.standing], &c->node);
         next(wg);
     }
     return c->turn == CONNECT_HAS_TURN;
@@ -94,12 +94,12 @@ void connects_give_back(struct worker_gate *wg, struct connect *c)
     next(wg);
 }
 
-void connects_on_alarm(struct alarm *a)
+static void on_alarm(struct alarm *a)
 {
-    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, connect_next));
+    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, connects.next));
     uint64_t now = wg->worker->loop.now_ns;
-    while (!list_empty(&wg->connecting)) {
-        struct connect *oldest = LIST_ENTRY(wg->connecting.next, struct connect, node);
+    while (!list_empty(&wg->connects.connecting)) {
+        struct connect *oldest = LIST_ENTRY(wg->connects.connecting.next, struct connect, node);
         if (oldest->counts_ns > now) {
             look_at(wg, oldest->counts_ns);
             break;
@@ -107,4 +107,13 @@ void connects_on_alarm(struct alarm *a)
         stop_counting(wg, oldest);
     }
     next(wg);
+}
+
+void connects_init(struct connects_worker *c)
+{
+    *c = (struct connects_worker){.next.ring = on_alarm};
+    for (unsigned i = 0; i < STANDING_COUNT; i++)
+        list_init(&c->line[i]);
+    list_init(&c->connecting);
+    timer_init(&c->next.timer);
 }

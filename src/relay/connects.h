@@ -28,7 +28,9 @@
 #define WEIR_RELAY_CONNECTS_H
 
 #include "base/attr.h"
-#include "relay/worker.h"
+#include "base/list.h"
+#include "relay/gate.h" /* enum standing */
+#include "relay/loop.h"
 
 #define CONNECTS_AT_ONCE 2u
 #define CONNECT_NS       (20 * NS_PER_MS)
@@ -36,8 +38,22 @@
 #define CONNECT_REVERSED 8u
 
 struct session;
+struct worker_gate;
 
 enum connect_turn { CONNECT_NONE, CONNECT_WAITS, CONNECT_HAS_TURN };
+
+/* A gate of a worker. */
+struct connects_worker {
+    struct list line[STANDING_COUNT]; /* those that wait, oldest first */
+    struct list connecting;           /* those that have a turn, oldest first */
+    unsigned connecting_count;
+    uint64_t again_ns; /* no connect before this while requests wait */
+    bool oldest;       /* which end of the line is next then */
+    unsigned turns;    /* given so far */
+    struct alarm next; /* for turns that take too long, and for the pace */
+};
+
+void connects_init(struct connects_worker *c);
 
 /* A session's part in it; a member of struct opening. */
 struct connect {
@@ -57,8 +73,5 @@ void connects_give_back(struct worker_gate *wg, struct connect *c);
 
 /* Whether newcomers connect at the slow pace now. */
 bool connects_are_paced(const struct worker_gate *wg);
-
-/* The timer for turns that take too long, and for the pace. */
-void connects_on_alarm(struct alarm *a);
 
 #endif

@@ -113,7 +113,7 @@ static void sources_in_good_standing_go_first(void **state)
 {
     struct crowd *c = crowd_new();
     struct end *good[2], *strangers[4];
-    LIST_FOREACH(n, &c->stage.worker.sessions)
+    LIST_FOREACH(n, &c->stage.worker.sessions.all)
     source_note_good(LIST_ENTRY(n, struct session, in.worker)->source, stage_now_ns());
     for (unsigned i = 0; i < 4; i++)
         strangers[i] = come(c, HOST(2));

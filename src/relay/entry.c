@@ -11,6 +11,15 @@
 /* A handshake younger than this does not make room: it may not have been looked at yet. */
 #define CHANCE_NS (10 * NS_PER_MS)
 
+void entry_init(struct entry_worker *e)
+{
+    *e = (struct entry_worker){.count = 0};
+    for (unsigned i = 0; i < STANDING_COUNT; i++) {
+        list_init(&e->half_open[i][false]);
+        list_init(&e->half_open[i][true]);
+    }
+}
+
 /* ---- half-open ---- */
 
 static struct session *session_of(struct list *in_half_open)
@@ -22,7 +31,7 @@ static struct session *session_of(struct list *in_half_open)
 static bool is_taken(const struct worker_gate *wg)
 {
     uint32_t share = wg->policy->limits.connections.half_open / (wg->worker->all_count ? wg->worker->all_count : 1);
-    return wg->half_open_count >= (share ? share : 1);
+    return wg->entry.count >= (share ? share : 1);
 }
 
 /* Of the longest unfinished handshakes in a list, the one whose source has the most. Otherwise a newcomer of a flood
@@ -50,7 +59,7 @@ static struct session *longest(const struct list *half_open)
 static struct session *who_makes_room(const struct worker_gate *wg, enum standing newcomer)
 {
     for (unsigned i = 0; i < STANDING_COUNT && (i == 0 || newcomer != STANDING_USELESS); i++) {
-        const struct list *idle = &wg->half_open[i][false], *waiting = &wg->half_open[i][true];
+        const struct list *idle = &wg->entry.half_open[i][false], *waiting = &wg->entry.half_open[i][true];
         struct session *s = longest(idle);
         if (s)
             return s;
@@ -67,8 +76,8 @@ bool entry_is_crowded(const struct worker_gate *wg)
 
 struct session *entry_pick(const struct worker_gate *wg)
 {
-    const struct list *useless = &wg->half_open[STANDING_USELESS][false];
-    const struct list *strangers = &wg->half_open[STANDING_STRANGER][false];
+    const struct list *useless = &wg->entry.half_open[STANDING_USELESS][false];
+    const struct list *strangers = &wg->entry.half_open[STANDING_STRANGER][false];
     if (!list_empty(useless))
         return session_of(useless->next);
     if (list_empty(strangers))
@@ -151,9 +160,9 @@ static bool make_room(struct session *s)
 /* Lets newcomers in that wait in the kernel. */
 static void go_on(struct worker_gate *wg)
 {
-    if (!wg->crowded_out)
+    if (!wg->entry.crowded_out)
         return;
-    wg->crowded_out = false;
+    wg->entry.crowded_out = false;
     timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns);
 }
 
@@ -161,7 +170,7 @@ void entry_wake_all(struct worker_gate *wg)
 {
     for (unsigned i = 0; i < STANDING_COUNT; i++)
         for (unsigned waiting = 0; waiting < 2; waiting++)
-            LIST_FOREACH(n, &wg->half_open[i][waiting])
+            LIST_FOREACH(n, &wg->entry.half_open[i][waiting])
     session_wake(session_of(n));
 }
 
@@ -174,8 +183,8 @@ static bool let_in(struct session *s)
     }
     shadow_half_open(s);
     s->flags.half_open = true;
-    list_push(&s->wg->half_open[s->flags.standing][false], &s->opening->in_half_open);
-    s->wg->half_open_count++;
+    list_push(&s->wg->entry.half_open[s->flags.standing][false], &s->opening->in_half_open);
+    s->wg->entry.count++;
     s->times.opened_ns = s->opening->moved_ns = s->wg->worker->loop.now_ns;
     list_push(&s->peer->half_open, &s->in.entry);
     atomic_fetch_add(&s->source->half_open, 1);
@@ -198,7 +207,7 @@ static void end_half_open(struct session *s)
 {
     if (!s->opening->asked && !s->opening->token_back)
         give_token_back(s);
-    s->wg->half_open_count--;
+    s->wg->entry.count--;
     s->flags.half_open = false;
     list_del(&s->opening->in_half_open);
     list_del(&s->in.entry);
@@ -391,7 +400,7 @@ void entry_note_turn(struct session *s, bool awaits_app)
         return;
     s->opening->awaits_app = awaits_app;
     list_del(&s->opening->in_half_open);
-    list_push(&s->wg->half_open[s->flags.standing][awaits_app], &s->opening->in_half_open);
+    list_push(&s->wg->entry.half_open[s->flags.standing][awaits_app], &s->opening->in_half_open);
     if (awaits_app)
         give_place(s);
     else

@@ -49,7 +49,17 @@
 #ifndef WEIR_RELAY_ENTRY_H
 #define WEIR_RELAY_ENTRY_H
 
-#include "relay/record.h"
+#include "base/list.h"
+#include "base/units.h"
+#include "policy/source.h"
+#include "policy/verdict.h"
+#include "relay/gate.h" /* enum standing */
+
+#include <stdbool.h>
+
+struct peer;
+struct session;
+struct worker_gate;
 
 /* For each worker. */
 #define ENTRY_PROBATION_PLACES 32u
@@ -86,6 +96,16 @@ void entry_note_asked(struct session *s);
 
 /* A half-open handshake has moved on: its turn starts again. */
 void entry_note_move(struct session *s);
+
+/* A gate of a worker: the sessions before the end of their handshake. */
+struct entry_worker {
+    struct list half_open[STANDING_COUNT][2]; /* those whose client has the next move, and those that wait for the
+                                               * application ([true]); longest first */
+    unsigned count;
+    bool crowded_out; /* newcomers wait in the kernel until a handshake ends */
+};
+
+void entry_init(struct entry_worker *e);
 
 /* Why a newcomer of this source would find no place in line; PASS: it would find one. */
 enum verdict entry_refuses(struct worker_gate *wg, const struct source *source);

@@ -44,7 +44,7 @@ struct farewell {
     struct peer *peer;
     struct source *source;
     struct list in_worker;
-    struct list in_gate, in_peer; /* in worker_gate.leaving and peer.leaving: not reported to the application */
+    struct list in_gate, in_peer; /* in worker_gate.leaving.line and peer.leaving: not reported to the application */
     struct topics topics;         /* until it is reported */
     uint64_t left_ns;             /* when its client left */
     uint64_t thrown_away;         /* bytes from the application that were discarded */
@@ -118,7 +118,7 @@ static void leave(struct farewell *f)
 
 static struct farewell *first_to_leave(const struct worker_gate *wg)
 {
-    return list_empty(&wg->leaving) ? NULL : LIST_ENTRY(wg->leaving.next, struct farewell, in_gate);
+    return list_empty(&wg->leaving.line) ? NULL : LIST_ENTRY(wg->leaving.line.next, struct farewell, in_gate);
 }
 
 static void leave_in_turn(struct worker_gate *wg)
@@ -127,13 +127,26 @@ static void leave_in_turn(struct worker_gate *wg)
     for (struct farewell *f; (f = first_to_leave(wg)) && may_leave(wg, f->left_ns, &wait_ns);)
         leave(f);
     if (wait_ns)
-        timer_arm(&wg->worker->loop.timers, &wg->leave.timer,
+        timer_arm(&wg->worker->loop.timers, &wg->leaving.next.timer,
                   wg->worker->loop.now_ns + (wait_ns < LEAVE_LOOK_NS ? wait_ns : LEAVE_LOOK_NS));
 }
 
-void farewell_on_alarm(struct alarm *a)
+static void on_alarm(struct alarm *a)
 {
-    leave_in_turn((struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, leave)));
+    leave_in_turn((struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, leaving.next)));
+}
+
+void farewell_init(struct leaving *l)
+{
+    *l = (struct leaving){.next.ring = on_alarm};
+    list_init(&l->line);
+    timer_init(&l->next.timer);
+}
+
+void farewell_reconsider(struct worker_gate *wg)
+{
+    if (!list_empty(&wg->leaving.line))
+        timer_arm(&wg->worker->loop.timers, &wg->leaving.next.timer, wg->worker->loop.now_ns);
 }
 
 void farewell_hasten(struct worker_gate *wg)
@@ -148,13 +161,13 @@ static void wait_to_leave(struct farewell *f, struct session *s)
 {
     f->topics = s->topics;
     memset(&s->topics, 0, sizeof(s->topics));
-    list_push(&f->wg->leaving, &f->in_gate);
+    list_push(&f->wg->leaving.line, &f->in_gate);
     list_push(&f->peer->leaving, &f->in_peer);
     f->left_ns = f->wg->worker->loop.now_ns;
     cell_add(f->wg->cells, CELL_LEAVING, 1);
     if (atomic_fetch_add(&f->wg->gate->leaving, 1) == 0)
         begin_to_save(f->wg);
-    if (f->wg->leave.timer.expires_ns == 0)
+    if (f->wg->leaving.next.timer.expires_ns == 0)
         leave_in_turn(f->wg);
 }
 

@@ -35,9 +35,22 @@
 #ifndef WEIR_RELAY_FAREWELL_H
 #define WEIR_RELAY_FAREWELL_H
 
-#include "relay/worker.h"
+#include "base/list.h"
+#include "relay/loop.h"
+
+#include <stdbool.h>
 
 struct session;
+struct worker;
+struct worker_gate;
+
+/* A gate of a worker: the farewells that are not reported to the application yet. */
+struct leaving {
+    struct list line;  /* oldest first */
+    struct alarm next; /* the first of them may leave */
+};
+
+void farewell_init(struct leaving *l);
 
 /* Takes over the application's end of `s` (which is being closed), and a reference on its source. */
 void farewell_begin(struct session *s);
@@ -45,8 +58,8 @@ void farewell_begin(struct session *s);
 /* The application has sent more bytes, or has closed. */
 void farewell_on_event(struct watch *watch);
 
-/* The next subscriber may leave. */
-void farewell_on_alarm(struct alarm *a);
+/* Another pace may be in force: looks at the first in line. */
+void farewell_reconsider(struct worker_gate *wg);
 
 /* The worker's subscriber that has waited longest leaves now, if one waits. */
 void farewell_hasten(struct worker_gate *wg);

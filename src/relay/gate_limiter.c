@@ -28,9 +28,9 @@ static void hand_out(struct gate_limiter *g)
 {
     for (struct reqlimit_conn *c; (c = reqlimit_next_woken(&g->limit));) {
         struct worker_gate *wg = gate_of(c);
-        list_push(&wg->woken, &c->woken);
-        if (!atomic_exchange(&wg->worker->turns, true) && atomic_load(&wg->worker->loop.asleep))
-            loop_signal(&wg->worker->loop, &wg->worker->turns);
+        list_push(&wg->limiter.woken, &c->woken);
+        if (!atomic_exchange(&wg->worker->signals.turns, true) && atomic_load(&wg->worker->loop.asleep))
+            loop_signal(&wg->worker->loop, &wg->worker->signals.turns);
     }
 }
 
@@ -62,7 +62,7 @@ void gate_limiter_unlock(struct gate_limiter *g, struct worker_gate *wg)
     pthread_mutex_unlock(&g->lock);
     if (no_progress != atomic_load_explicit(&g->told, memory_order_relaxed))
         tell_no_progress(wg, no_progress);
-    struct timer *t = &wg->limiter_tick.timer;
+    struct timer *t = &wg->limiter.tick.timer;
     if (active && (t->expires_ns == 0 || tick_ns < t->expires_ns))
         timer_arm(&wg->worker->loop.timers, t, tick_ns);
 }
@@ -76,16 +76,16 @@ void gate_limiter_look(struct worker_gate *wg)
 
 static void on_tick(struct alarm *a)
 {
-    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, limiter_tick));
+    struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, limiter.tick));
     gate_limiter_lock(&wg->gate->limiter);
     gate_limiter_unlock(&wg->gate->limiter, wg);
 }
 
-void gate_limiter_watch(struct worker_gate *wg)
+void gate_limiter_watch(struct limiter_worker *l)
 {
-    list_init(&wg->woken);
-    timer_init(&wg->limiter_tick.timer);
-    wg->limiter_tick.ring = on_tick;
+    *l = (struct limiter_worker){.tick.ring = on_tick};
+    list_init(&l->woken);
+    timer_init(&l->tick.timer);
 }
 
 void gate_limiter_attach(struct gate_limiter *g, struct taken_page *page)

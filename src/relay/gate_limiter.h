@@ -7,8 +7,8 @@
  * - The limiter has one lock. Any worker takes it, for one limiter call at a time.
  * - The worker that holds the lock when it is due brings the limiter up to date (reqlimit_tick()). Each worker with
  *   active connections has a timer for that; an idle gate has none.
- * - A session that was granted messages is linked into its worker_gate.woken, under the lock. Its worker takes it from
- *   there (admission.h).
+ * - A session that was granted messages is linked into its limiter_worker.woken, under the lock. Its worker takes it
+ * from there (admission.h).
  *
  * Memory: GATE_LIMITER_SOURCES claims of 128 bytes.
  */
@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "flow/codel.h"
 #include "flow/request_limiter.h"
+#include "relay/loop.h"
 #include "zmtp/socket_type.h"
 
 #include <pthread.h>
@@ -30,6 +31,12 @@
 #define GATE_LIMITER_SOURCES 16384u
 
 struct worker_gate;
+
+/* A gate of a worker. */
+struct limiter_worker {
+    struct list woken; /* sessions that were granted messages; under the limiter's lock */
+    struct alarm tick; /* brings the limiter up to date while a connection is active */
+};
 
 struct gate_limiter {
     pthread_mutex_t lock;
@@ -46,8 +53,7 @@ struct gate_limiter {
 MUST_USE int gate_limiter_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns);
 void gate_limiter_fini(struct gate_limiter *g);
 
-/* Prepares a gate of a worker: its timer and its list of woken sessions. */
-void gate_limiter_watch(struct worker_gate *wg);
+void gate_limiter_watch(struct limiter_worker *l);
 
 /* For one call of the limiter. The second also brings it up to date if that is due, and hands out what was granted. */
 static inline struct reqlimit *gate_limiter_lock(struct gate_limiter *g)

@@ -238,10 +238,15 @@ static void on_alarm(struct alarm *a)
     look_again_later(wg);
 }
 
+void stall_watch_init(struct stall_watch *w)
+{
+    *w = (struct stall_watch){.alarm.ring = on_alarm};
+    timer_init(&w->alarm.timer);
+}
+
 void stall_watch_begin(struct worker_gate *wg)
 {
     struct stall_watch *w = &wg->stalls;
-    w->alarm.ring = on_alarm;
     if (w->alarm.timer.expires_ns == 0)
         w->since_ns = wg->worker->loop.now_ns;
     timer_disarm(&w->alarm.timer);

@@ -34,9 +34,21 @@
 #ifndef WEIR_RELAY_HEALTH_H
 #define WEIR_RELAY_HEALTH_H
 
-#include "relay/worker.h"
+#include "flow/breaker.h"
+#include "relay/loop.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct session;
+struct worker_gate;
+
+/* Checks whether the application takes anything; of worker 0. */
+struct stall_watch {
+    struct alarm alarm;
+    uint64_t taken;    /* by the application, at the last look */
+    uint64_t since_ns; /* it has taken nothing since, and connections have waited */
+};
 
 /* ---- newcomers ---- */
 
@@ -67,6 +79,8 @@ void health_on_late_handshake(struct session *s);
 bool health_is_absence(int error);
 
 /* ---- stalls ---- */
+
+void stall_watch_init(struct stall_watch *w);
 
 /* Starts the stall watch. Worker 0, with its first policy and with each later one. */
 void stall_watch_begin(struct worker_gate *wg);

@@ -39,7 +39,7 @@ static void accept_later(struct worker_gate *wg, int error)
 /* No unfinished handshake makes room: newcomers wait in the kernel until one is over, or makes room. */
 static void wait_for_room(struct worker_gate *wg)
 {
-    wg->crowded_out = true;
+    wg->entry.crowded_out = true;
     timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns + ENTRY_CROWDED_NS);
 }
 

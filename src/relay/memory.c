@@ -23,8 +23,8 @@ void memory_took(struct session *s, uint32_t cap)
 {
     struct worker *w = s->wg->worker;
     if (s->peer->held == 0) {
-        w->holders++;
-        list_push(&w->holding, &s->peer->in_holding);
+        w->memory.holders++;
+        list_push(&w->memory.holding, &s->peer->in_holding);
     }
     s->peer->held += cap / BUFPOOL_MIN_BYTES;
     /* Many sessions may take much within one round. */
@@ -35,7 +35,7 @@ void memory_gave(struct session *s, uint32_t cap)
 {
     s->peer->held -= cap / BUFPOOL_MIN_BYTES;
     if (s->peer->held == 0) {
-        s->wg->worker->holders--;
+        s->wg->worker->memory.holders--;
         list_del(&s->peer->in_holding);
     }
 }
@@ -43,7 +43,8 @@ void memory_gave(struct session *s, uint32_t cap)
 static uint64_t share_of(const struct worker_gate *wg)
 {
     const struct worker *w = wg->worker;
-    return pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, wg->policy->limits.message.hold_bytes);
+    return pressure_share(w->pressure->limit_bytes, w->all_count, w->memory.holders,
+                          wg->policy->limits.message.hold_bytes);
 }
 
 /* ---- reading ---- */
@@ -82,7 +83,7 @@ static enum memory_grant grant_under(enum pressure_level level, struct lane *l, 
             l->read_log2 = LANE_READ_LOG2_MIN;
         if (has_room(l, s))
             return MEMORY_FREE;
-        s->wg->worker->wants_memory = true;
+        s->wg->worker->memory.wanted = true;
     } else if (is_spared(l, s)) {
         return MEMORY_FREE;
     }
@@ -106,9 +107,9 @@ void memory_wait(struct lane *l, struct session *s)
     l->pressed = true;
     cell_add(session_cells(s), CELL_PRESSED, 1);
     if (list_empty(&s->in.entry))
-        list_push(&w->pressed, &s->in.entry);
-    if (w->press.timer.expires_ns == 0)
-        timer_arm(&w->loop.timers, &w->press.timer, w->loop.now_ns + TRY_AGAIN_NS);
+        list_push(&w->memory.pressed, &s->in.entry);
+    if (w->memory.press.timer.expires_ns == 0)
+        timer_arm(&w->loop.timers, &w->memory.press.timer, w->loop.now_ns + TRY_AGAIN_NS);
     session_hold(s);
 }
 
@@ -120,14 +121,22 @@ void memory_resume(struct session *s)
     list_del(&s->in.entry);
 }
 
-void memory_on_alarm(struct alarm *a)
+static void on_alarm(struct alarm *a)
 {
-    struct worker *w = (struct worker *)(void *)((char *)a - offsetof(struct worker, press));
+    struct worker *w = (struct worker *)(void *)((char *)a - offsetof(struct worker, memory.press));
     bool all = pressure_level(w->pressure) == PRESSURE_NONE;
-    for (unsigned i = 0; (all || i < TRIES_AT_ONCE) && !list_empty(&w->pressed); i++)
-        session_wake(LIST_ENTRY(list_pop(&w->pressed), struct session, in.entry));
-    if (!list_empty(&w->pressed))
-        timer_arm(&w->loop.timers, &w->press.timer, w->loop.now_ns + TRY_AGAIN_NS);
+    for (unsigned i = 0; (all || i < TRIES_AT_ONCE) && !list_empty(&w->memory.pressed); i++)
+        session_wake(LIST_ENTRY(list_pop(&w->memory.pressed), struct session, in.entry));
+    if (!list_empty(&w->memory.pressed))
+        timer_arm(&w->loop.timers, &w->memory.press.timer, w->loop.now_ns + TRY_AGAIN_NS);
+}
+
+void memory_init(struct memory_worker *m)
+{
+    *m = (struct memory_worker){.press.ring = on_alarm};
+    list_init(&m->holding);
+    list_init(&m->pressed);
+    timer_init(&m->press.timer);
 }
 
 /* ---- newcomers ---- */
@@ -189,28 +198,28 @@ static struct session *heaviest(struct worker *w)
 {
     struct session *most = NULL;
     unsigned looked_at = 0;
-    for (uint32_t i = w->holders; i > 0 && looked_at < CONNECTIONS_LOOKED_AT; i--) {
-        struct peer *p = LIST_ENTRY(list_pop(&w->holding), struct peer, in_holding);
-        list_push(&w->holding, &p->in_holding);
+    for (uint32_t i = w->memory.holders; i > 0 && looked_at < CONNECTIONS_LOOKED_AT; i--) {
+        struct peer *p = LIST_ENTRY(list_pop(&w->memory.holding), struct peer, in_holding);
+        list_push(&w->memory.holding, &p->in_holding);
         looked_at += 1 + p->count;
         if (!most || p->held >= most->peer->held)
             most = heaviest_of(p, most);
     }
-    uint64_t share = pressure_share(w->pressure->limit_bytes, w->all_count, w->holders, 0);
+    uint64_t share = pressure_share(w->pressure->limit_bytes, w->all_count, w->memory.holders, 0);
     return most && peer_held_bytes(most->peer) > share / 2 ? most : NULL;
 }
 
 static bool must_cut(struct worker *w)
 {
     enum pressure_level level = pressure_update(w->pressure, account_held(w->account));
-    bool wanted = w->wants_memory;
-    w->wants_memory = false;
+    bool wanted = w->memory.wanted;
+    w->memory.wanted = false;
     if (level == PRESSURE_NONE)
         return false;
     bufpool_trim(&w->loop.pool);
-    if ((!wanted && level != PRESSURE_FULL) || w->loop.now_ns - w->cut_ns < CUT_AGAIN_NS)
+    if ((!wanted && level != PRESSURE_FULL) || w->loop.now_ns - w->memory.cut_ns < CUT_AGAIN_NS)
         return false;
-    w->cut_ns = w->loop.now_ns;
+    w->memory.cut_ns = w->loop.now_ns;
     return true;
 }
 

@@ -7,13 +7,14 @@
  * needs no memory is always allowed: bytes that fit into a buffer held anyway let messages end, and only the end of a
  * message gives its memory back.
  *
- * Threads: belongs to its worker. No memory of its own: waiting sessions are linked in `worker.pressed` by
+ * Threads: belongs to its worker. No memory of its own: waiting sessions are linked in `pressed` by
  * `session.in_peer_entry`.
  */
 #ifndef WEIR_RELAY_MEMORY_H
 #define WEIR_RELAY_MEMORY_H
 
-#include "relay/worker.h"
+#include "base/list.h"
+#include "relay/loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,20 @@
 struct lane;
 struct session;
 struct source;
+struct worker;
+struct worker_gate;
+
+/* A worker's part in it. */
+struct memory_worker {
+    uint32_t holders;    /* peers here that hold buffers */
+    struct list holding; /* the same; those visited longest ago first */
+    bool wanted;         /* a session within its share found no room */
+    uint64_t cut_ns;     /* when the heaviest sessions were last looked for */
+    struct list pressed; /* sessions that wait for memory */
+    struct alarm press;  /* when some of them try again */
+};
+
+void memory_init(struct memory_worker *m);
 
 /* Counts a buffer that a lane took, and gave back. */
 void memory_took(struct session *s, uint32_t cap);
@@ -48,8 +63,5 @@ bool memory_admits(struct worker_gate *wg, const struct source *source);
  * a session within its share found no room; else NULL. It is asked again after each cut: `cut` have been cut in this
  * round. */
 MUST_USE struct session *memory_to_cut(struct worker *w, unsigned cut);
-
-/* The alarm of `worker.press`: wakes some of the waiting sessions. */
-void memory_on_alarm(struct alarm *a);
 
 #endif

@@ -69,11 +69,11 @@ static bool ask_elsewhere(struct worker_gate *wg)
     for (unsigned i = 1; i < w->all_count; i++) {
         struct worker *other = w->all[(w->index + i) % w->all_count];
         struct worker_gate *there = &other->gates[wg - w->gates];
-        uint32_t asked = atomic_load(&there->asked);
-        if (asked >= ASKED_MOST || asked >= atomic_load_explicit(&there->stranger_count, memory_order_relaxed))
+        uint32_t asked = atomic_load(&there->strangers.asked);
+        if (asked >= ASKED_MOST || asked >= atomic_load_explicit(&there->strangers.count, memory_order_relaxed))
             continue;
-        atomic_fetch_add(&there->asked, 1);
-        loop_signal(&other->loop, &other->give_way);
+        atomic_fetch_add(&there->strangers.asked, 1);
+        loop_signal(&other->loop, &other->signals.give_way);
         return true;
     }
     return false;
@@ -82,7 +82,8 @@ static bool ask_elsewhere(struct worker_gate *wg)
 void newcomer_give_way(struct worker *w)
 {
     for (size_t i = 0; i < w->gate_count; i++)
-        for (uint32_t n = atomic_exchange(&w->gates[i].asked, 0); n && newcomer_one_gives_way(&w->gates[i]); n--)
+        for (uint32_t n = atomic_exchange(&w->gates[i].strangers.asked, 0); n && newcomer_one_gives_way(&w->gates[i]);
+             n--)
             ;
 }
 

@@ -40,7 +40,7 @@
 
 struct opening {
     struct handshake handshake;
-    struct list in_half_open; /* in worker_gate.half_open (entry.h) */
+    struct list in_half_open; /* in entry_worker.half_open */
     uint64_t turn_ns;         /* since when the current turn lasts, the client's or the application's */
     uint64_t left_ns[2];      /* what was left of the client's time, and of the application's ([true]), at turn_ns */
     uint64_t deadline_ns;     /* of the current turn */

@@ -9,7 +9,7 @@ static size_t slot_of(const struct worker *w, const struct source *source)
 {
     /* Entries lie 64 bytes apart at places chosen by a keyed hash: the address mixes well enough. */
     uint64_t h = (uint64_t)(uintptr_t)source / 64 * 0x9e3779b97f4a7c15u;
-    return (size_t)(h >> 20) & w->peer_mask;
+    return (size_t)(h >> 20) & w->peers.mask;
 }
 
 static struct peer *peer_new(struct worker_gate *wg, struct source *source)
@@ -30,15 +30,15 @@ static struct peer *peer_new(struct worker_gate *wg, struct source *source)
     list_init(&p->leaving);
     list_init(&p->in_holding);
     list_push(&wg->peers, &p->in_gate);
-    p->chain = w->peers[slot_of(w, source)];
-    w->peers[slot_of(w, source)] = p;
+    p->chain = w->peers.at[slot_of(w, source)];
+    w->peers.at[slot_of(w, source)] = p;
     return p;
 }
 
 struct peer *peer_find(struct worker_gate *wg, const struct source *source)
 {
     struct worker *w = wg->worker;
-    for (struct peer *p = w->peers[slot_of(w, source)]; p; p = p->chain)
+    for (struct peer *p = w->peers.at[slot_of(w, source)]; p; p = p->chain)
         if (p->source == source)
             return p;
     return NULL;
@@ -53,7 +53,7 @@ struct peer *peer_get(struct worker_gate *wg, struct source *source)
 static void peer_free(struct peer *p)
 {
     struct worker *w = p->wg->worker;
-    struct peer **at = &w->peers[slot_of(w, p->source)];
+    struct peer **at = &w->peers.at[slot_of(w, p->source)];
     while (*at != p)
         at = &(*at)->chain;
     *at = p->chain;

@@ -14,7 +14,7 @@ struct session;
 
 struct peer {
     struct list in_gate;    /* in worker_gate.peers */
-    struct list in_holding; /* in worker.holding, while it holds buffers */
+    struct list in_holding; /* in worker.memory.holding, while it holds buffers */
     struct peer *chain;     /* in worker.peers */
     struct worker_gate *wg;
     struct source *source;

@@ -26,10 +26,10 @@ static void put_into_force(struct stage *s, struct policies *p)
 {
     const struct limits *was = &policy_board_current(&s->board)->gates[0].limits;
     assert_int_equal(policy_board_publish(&s->board, p), 0);
-    loop_signal(&s->worker.loop, &s->worker.published);
+    loop_signal(&s->worker.loop, &s->worker.signals.published);
     stage_round(s);
     gate_forgive(&s->gate, was, &p->gates[0].limits, stage_now_ns());
-    loop_signal(&s->worker.loop, &s->worker.reconsider);
+    loop_signal(&s->worker.loop, &s->worker.signals.reconsider);
     policy_board_reclaim(&s->board, atomic_load(&s->worker.adopted));
 }
 
@@ -44,7 +44,7 @@ static void a_worker_adopts_between_two_rounds(void **state)
     assert_ptr_equal(stage_gate(&s)->policy, was);
     policy_board_reclaim(&s.board, atomic_load(&s.worker.adopted));
     assert_int_equal(s.board.retired_count, 1); /* still read */
-    loop_signal(&s.worker.loop, &s.worker.published);
+    loop_signal(&s.worker.loop, &s.worker.signals.published);
     stage_round(&s);
     assert_ptr_equal(stage_gate(&s)->policy, &p->gates[0]);
     assert_int_equal(atomic_load(&s.worker.adopted), 2);
@@ -84,7 +84,7 @@ static void what_is_not_adopted_is_bounded(void **state)
     struct policies *one_more = with_rate(&s, 9);
     assert_int_equal(policy_board_publish(&s.board, one_more), -EBUSY);
     policies_free(one_more);
-    loop_signal(&s.worker.loop, &s.worker.published);
+    loop_signal(&s.worker.loop, &s.worker.signals.published);
     stage_round(&s);
     assert_int_equal(atomic_load(&s.worker.adopted), 1 + POLICIES_RETIRED_MAX);
     policy_board_reclaim(&s.board, atomic_load(&s.worker.adopted));

@@ -55,7 +55,7 @@ static struct end *come_for(struct crowd *c, unsigned client)
 static struct session *session_of(struct crowd *c, const char *who)
 {
     char text[ADDR_TEXT_MAX];
-    LIST_FOREACH(n, &c->stage.worker.sessions)
+    LIST_FOREACH(n, &c->stage.worker.sessions.all)
     {
         struct session *s = LIST_ENTRY(n, struct session, in.worker);
         if (!strcmp(addr_format_host(text, sizeof(text), &s->client.addr), who))
@@ -263,7 +263,7 @@ static void while_weir_ends(void **state)
     stage_start(&c->stage);
     struct end *silent = come_silently(c, BALANCER), *late = come_silently(c, BALANCER);
     settle(c);
-    loop_signal(&c->stage.worker.loop, &c->stage.worker.drain);
+    loop_signal(&c->stage.worker.loop, &c->stage.worker.signals.drain);
     say_for(late, 1);
     end_write(late, SIZE_MAX);
     settle(c);

@@ -62,15 +62,15 @@ void session_end(struct session *s, enum verdict v)
     s->flags.ended = true;
     s->flags.verdict = (uint8_t)v;
     list_del(&s->in.run);
-    list_push(&s->wg->worker->ended, &s->in.run);
+    list_push(&s->wg->worker->sessions.ended, &s->in.run);
 }
 
 static struct list *queue_of(const struct session *s)
 {
     struct worker *w = s->wg->worker;
     if (s->state == SESSION_OPENING)
-        return &w->run_new;
-    return s->flags.heavy ? &w->run_heavy : &w->run;
+        return &w->run.fresh;
+    return s->flags.heavy ? &w->run.heavy : &w->run.light;
 }
 
 void session_wake(struct session *s)

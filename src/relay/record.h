@@ -4,7 +4,7 @@
  * counters and log lines. The life of a session is in session.h.
  *
  * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
- * may link `admission` into worker_gate.woken; under the tally's lock it may use the client's descriptor (claim.h).
+ * may link `admission` into limiter_worker.woken; under the tally's lock it may use the client's descriptor (claim.h).
  * Memory: under 700 bytes and, from its first message on, ADMISSION_BYTES (admission.h). Both are charged to the memory
  * account from the start. Buffers only while bytes wait.
  */
@@ -32,7 +32,7 @@ enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN
 /* Where it stands. */
 struct session_links {
     struct list worker, peer; /* among the sessions of its worker and of its source */
-    struct list entry;        /* in the peer's line or half_open; once it is open: in worker.pressed */
+    struct list entry;        /* in the peer's line or half_open; once it is open: in worker.memory.pressed */
     struct list run;          /* in a run queue, or in worker.ended */
     uint32_t stranger_at;     /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
     uint32_t swept;           /* the sweep that last visited it (sweep.h) */

@@ -370,7 +370,7 @@ static void signal_all(struct relay *r, bool published)
 {
     for (unsigned i = 0; i < r->worker_count; i++) {
         struct worker *w = r->workers[i];
-        loop_signal(&w->loop, published ? &w->published : &w->reconsider);
+        loop_signal(&w->loop, published ? &w->signals.published : &w->signals.reconsider);
     }
 }
 
@@ -453,7 +453,7 @@ void relay_drain(struct relay *r)
 {
     stop_listening(r);
     for (unsigned i = 0; i < r->worker_count; i++)
-        loop_signal(&r->workers[i]->loop, &r->workers[i]->drain);
+        loop_signal(&r->workers[i]->loop, &r->workers[i]->signals.drain);
 }
 
 static void end_worker(struct worker *w)
@@ -461,7 +461,7 @@ static void end_worker(struct worker *w)
     if (!w)
         return;
     if (w->started) {
-        loop_signal(&w->loop, &w->stop);
+        loop_signal(&w->loop, &w->signals.stop);
         pthread_join(w->thread, NULL);
     }
 }

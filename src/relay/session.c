@@ -92,7 +92,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->flags.lot = (uint8_t)gate_lot(wg->gate, source);
     s->flags.standing = (uint8_t)strangers_judge(wg, source);
     s->flags.class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
-    s->client.id = ++w->next_id << 8 | (w->index + 1);
+    s->client.id = ++w->sessions.next_id << 8 | (w->index + 1);
     s->times.active_ns = s->times.accepted_ns = w->loop.now_ns;
     return s;
 }
@@ -117,7 +117,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     s->front.watch.fd = fd;
     s->flags.of_balancer = of_balancer;
     s->in.swept = w->sweep.round;
-    list_push(&w->sessions, &s->in.worker);
+    list_push(&w->sessions.all, &s->in.worker);
     peer_add(peer, s);
     atomic_fetch_add(&wg->gate->open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
@@ -234,12 +234,12 @@ static void tear_down(struct session *s)
     session_count_class(s, CLASS_CONNECTIONS, (uint64_t)0 - 1);
     cell_add(session_cells(s), CELL_CLOSED, 1);
     list_del(&s->in.worker);
-    list_push(&w->closed, &s->in.worker);
+    list_push(&w->sessions.closed, &s->in.worker);
 }
 
 void session_reap(struct worker *w)
 {
-    for (struct list *n; (n = list_pop(&w->ended));)
+    for (struct list *n; (n = list_pop(&w->sessions.ended));)
         tear_down(LIST_ENTRY(n, struct session, in.run));
 }
 

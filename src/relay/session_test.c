@@ -85,7 +85,7 @@ struct reading {
 
 static struct session *only_session(struct stage *s)
 {
-    return LIST_ENTRY(s->worker.sessions.next, struct session, in.worker);
+    return LIST_ENTRY(s->worker.sessions.all.next, struct session, in.worker);
 }
 
 static void reading_init(struct reading *r, const char *client, const char *app)

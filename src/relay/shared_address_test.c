@@ -28,7 +28,7 @@ static void come_many(struct crowd *c, uint32_t host, unsigned n)
 /* All connected clients have been served. */
 static void serve_all(struct crowd *c)
 {
-    LIST_FOREACH(n, &c->stage.worker.sessions)
+    LIST_FOREACH(n, &c->stage.worker.sessions.all)
     source_note_good(LIST_ENTRY(n, struct session, in.worker)->source, stage_now_ns());
 }
 

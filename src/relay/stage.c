@@ -287,20 +287,20 @@ static void check_peers(struct stage *s, uint64_t held)
 {
     uint64_t sum = 0;
     uint32_t holders = 0;
-    for (size_t i = 0; i <= s->worker.peer_mask; i++)
-        for (struct peer *p = s->worker.peers[i]; p; p = p->chain) {
+    for (size_t i = 0; i <= s->worker.peers.mask; i++)
+        for (struct peer *p = s->worker.peers.at[i]; p; p = p->chain) {
             sum += peer_held_bytes(p);
             holders += p->held != 0;
         }
     assert_int_equal(sum, held);
-    assert_int_equal(s->worker.holders, holders);
+    assert_int_equal(s->worker.memory.holders, holders);
 }
 
 /* Conditions that hold after each round. */
 static void check_sessions(struct stage *s)
 {
     uint64_t held = 0, open = 0, paused = 0, blocked = 0;
-    LIST_FOREACH(n, &s->worker.sessions)
+    LIST_FOREACH(n, &s->worker.sessions.all)
     {
         struct session *x = LIST_ENTRY(n, struct session, in.worker);
         open++;
@@ -318,7 +318,7 @@ static void check_sessions(struct stage *s)
     assert_int_equal(atomic_load(&s->gate.open), open);
     assert_int_equal(stage_cell(s, CELL_PAUSED), paused);
     assert_int_equal(stage_cell(s, CELL_BLOCKED_IN) + stage_cell(s, CELL_BLOCKED_OUT), blocked);
-    assert_true(list_empty(&s->worker.closed));
+    assert_true(list_empty(&s->worker.sessions.closed));
     assert_true(account_held(&s->account) <= s->account.limit_bytes);
 }
 
@@ -352,8 +352,9 @@ unsigned stage_sleep_as_told(struct stage *s, uint64_t ns)
 {
     unsigned rounds = 0;
     for (uint64_t until = now_ns + ns; now_ns < until; rounds++) {
-        uint64_t next =
-            list_empty(&s->worker.run) && list_empty(&s->worker.run_new) ? timers_next_ns(&s->worker.loop.timers) : 0;
+        uint64_t next = list_empty(&s->worker.run.light) && list_empty(&s->worker.run.fresh)
+                            ? timers_next_ns(&s->worker.loop.timers)
+                            : 0;
         if (next > now_ns)
             now_ns = next < until ? next : until;
         stage_round(s);
@@ -401,17 +402,19 @@ void stage_assert_empty(struct stage *s)
     assert_int_equal(s->gate.limiter.limit.queue.count, 0);
     assert_int_equal(topic_tree_cost(&s->gate.traffic.topics), 0);
     assert_int_equal(s->gate.routing_ids.count, 0);
-    assert_true(list_empty(&s->worker.sessions) && list_empty(&s->worker.run) && list_empty(&s->worker.run_new));
-    assert_true(stage_gate(s)->connecting_count == 0);
-    assert_int_equal(stage_gate(s)->half_open_count, 0);
-    assert_int_equal(stage_gate(s)->strangers.count, 0);
-    assert_int_equal(stage_gate(s)->proven.count, 0);
+    assert_true(list_empty(&s->worker.sessions.all) && list_empty(&s->worker.run.light) &&
+                list_empty(&s->worker.run.fresh));
+    assert_true(stage_gate(s)->connects.connecting_count == 0);
+    assert_int_equal(stage_gate(s)->entry.count, 0);
+    assert_int_equal(stage_gate(s)->strangers.unproven.count, 0);
+    assert_int_equal(stage_gate(s)->strangers.proven.count, 0);
     for (unsigned i = 0; i < STANDING_COUNT; i++)
-        assert_true(list_empty(&stage_gate(s)->half_open[i][false]) && list_empty(&stage_gate(s)->half_open[i][true]) &&
-                    list_empty(&stage_gate(s)->connect_line[i]));
+        assert_true(list_empty(&stage_gate(s)->entry.half_open[i][false]) &&
+                    list_empty(&stage_gate(s)->entry.half_open[i][true]) &&
+                    list_empty(&stage_gate(s)->connects.line[i]));
     assert_true(list_empty(&stage_gate(s)->peers));
-    for (size_t i = 0; i <= s->worker.peer_mask; i++)
-        assert_null(s->worker.peers[i]);
+    for (size_t i = 0; i <= s->worker.peers.mask; i++)
+        assert_null(s->worker.peers.at[i]);
     addr_from_uid(&self, getuid());
     check_source(s->gate.sources, &self);
     for (uint8_t last = 0; last < 64; last++)

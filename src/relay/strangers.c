@@ -133,12 +133,12 @@ static void free_array(struct worker_gate *wg, struct strangers *x)
 
 static struct strangers *array_of(const struct session *s)
 {
-    return s->flags.proven ? &s->wg->proven : &s->wg->strangers;
+    return s->flags.proven ? &s->wg->strangers.proven : &s->wg->strangers.unproven;
 }
 
 static void publish(struct worker_gate *wg)
 {
-    atomic_store_explicit(&wg->stranger_count, wg->strangers.count, memory_order_relaxed);
+    atomic_store_explicit(&wg->strangers.count, wg->strangers.unproven.count, memory_order_relaxed);
 }
 
 static void add(struct session *s)
@@ -184,9 +184,10 @@ void strangers_prove(struct session *s)
 /* SplitMix64 (Steele, Lea and Flood, 2014), seeded by the gate's secret. */
 static uint64_t draw(struct worker_gate *wg)
 {
-    if (wg->strangers.random == 0)
-        wg->strangers.random = hash_bytes(&wg->gate->traffic.key, &wg->worker->index, sizeof(wg->worker->index)) | 1;
-    uint64_t z = wg->strangers.random += 0x9e3779b97f4a7c15u;
+    if (wg->strangers.unproven.random == 0)
+        wg->strangers.unproven.random =
+            hash_bytes(&wg->gate->traffic.key, &wg->worker->index, sizeof(wg->worker->index)) | 1;
+    uint64_t z = wg->strangers.unproven.random += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return z ^ z >> 31;
@@ -231,7 +232,7 @@ static uint64_t rank_of(const struct session *s)
 
 struct session *strangers_pick(struct worker_gate *wg, bool spared_too)
 {
-    struct strangers *x = &wg->strangers;
+    struct strangers *x = &wg->strangers.unproven;
     struct session *first = NULL;
     for (uint32_t i = 0; i < STRANGERS_LOOKED_AT && i < x->count; i++) {
         struct session *s = x->at[look_at(wg, i, x->count)];
@@ -282,11 +283,11 @@ static bool goes_before(const struct session *s, const struct session *other, co
 struct session *strangers_pick_idle(struct worker_gate *wg, const struct source *newcomer, enum standing standing)
 {
     struct session *first = NULL;
-    uint32_t strangers = wg->strangers.count, count = strangers + wg->proven.count;
+    uint32_t strangers = wg->strangers.unproven.count, count = strangers + wg->strangers.proven.count;
     bool regular = newcomer && standing == STANDING_GOOD && strangers_holds_few(newcomer);
     for (uint32_t i = 0; i < STRANGERS_LOOKED_AT && i < count; i++) {
         uint32_t k = look_at(wg, i, count);
-        struct session *s = k < strangers ? wg->strangers.at[k] : wg->proven.at[k - strangers];
+        struct session *s = k < strangers ? wg->strangers.unproven.at[k] : wg->strangers.proven.at[k - strangers];
         if (s->source == newcomer || !is_overdue(s) || !(regular || excess_of(s, newcomer)))
             continue;
         if (!first || goes_before(s, first, newcomer))

@@ -38,9 +38,29 @@
 #define WEIR_RELAY_STRANGERS_H
 
 #include "base/attr.h"
-#include "relay/worker.h"
+#include "relay/gate.h" /* enum standing */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 struct session;
+struct worker_gate;
+
+/* Open sessions of one kind. */
+struct strangers {
+    struct session **at;
+    uint32_t count, capacity;
+    uint64_t random;
+};
+
+/* A gate of a worker; all zero at the start. */
+struct strangers_worker {
+    struct strangers unproven; /* sessions that have been of no use yet */
+    struct strangers proven;   /* the other open ones */
+    _Atomic uint32_t count;    /* unproven.count, for other workers */
+    _Atomic uint32_t asked;    /* how many of them shall give way to newcomers of other workers */
+};
 
 /* The standing of a newcomer's source. `source` was acquired for it. */
 enum standing strangers_judge(const struct worker_gate *wg, const struct source *source);

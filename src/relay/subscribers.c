@@ -22,7 +22,7 @@ void subscribers_crowd(struct worker_gate *wg)
 {
     struct worker *w = wg->worker;
     for (unsigned i = 0; i < w->all_count; i++)
-        loop_signal(&w->all[i]->loop, &w->all[i]->crowded);
+        loop_signal(&w->all[i]->loop, &w->all[i]->signals.crowded);
 }
 
 static struct session *with_most_topics(const struct peer *p)
@@ -45,9 +45,9 @@ bool subscribers_must_make_room(struct worker_gate *wg, struct session **ret)
     const struct limits *l = &wg->policy->limits;
     struct peer *p = peer_with_most_topics(wg, traffic_topics_share(&g->traffic, l));
     uint64_t walk = topic_tree_cost(&g->traffic.topics) / HURRY_FOR_ROOM;
-    if ((!p && list_empty(&wg->leaving)) ||
+    if ((!p && list_empty(&wg->leaving.line)) ||
         gcra_admit_saved(&g->removals, &l->subscriptions.removal_rate, walk, wg->worker->loop.now_ns))
         return false;
-    *ret = list_empty(&wg->leaving) ? with_most_topics(p) : NULL;
+    *ret = list_empty(&wg->leaving.line) ? with_most_topics(p) : NULL;
     return true;
 }

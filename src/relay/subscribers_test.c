@@ -122,7 +122,7 @@ static void nobody_waits_for_room_for_ever_unseen(void **state)
         s.limits->subscriptions.max = 5;
         stage_start(&s);
         stage_pair(&s, &client, &app, "SUB", "PUB");
-        LIST_ENTRY(s.worker.sessions.next, struct session, in.worker)->flags.can_pong =
+        LIST_ENTRY(s.worker.sessions.all.next, struct session, in.worker)->flags.can_pong =
             with_pongs; /* ZMTP 3.0 has none */
         subscribe(&client, 1, 10);
         stage_sleep(&s, 15 * NS_PER_S);

@@ -64,8 +64,8 @@ void survey_release(struct survey *s)
 void survey_give(struct survey *s, struct worker *w)
 {
     atomic_fetch_add(&s->refs, 1);
-    survey_release(atomic_exchange(&w->survey_given, s));
-    loop_signal(&w->loop, &w->surveyed);
+    survey_release(atomic_exchange(&w->survey.given, s));
+    loop_signal(&w->loop, &w->signals.surveyed);
 }
 
 static bool all_done(const struct survey *s)
@@ -155,19 +155,19 @@ int survey_collect(const struct survey *s, struct survey_answer *ret)
 
 void survey_drop(struct worker *w)
 {
-    survey_release(atomic_exchange(&w->survey_given, NULL));
-    survey_release(w->survey);
-    w->survey = NULL;
+    survey_release(atomic_exchange(&w->survey.given, NULL));
+    survey_release(w->survey.current);
+    w->survey.current = NULL;
 }
 
 void survey_take(struct worker *w)
 {
-    struct survey *s = atomic_exchange(&w->survey_given, NULL);
+    struct survey *s = atomic_exchange(&w->survey.given, NULL);
     if (!s)
         return;
-    survey_release(w->survey);
-    w->survey = s;
-    w->survey_at = 0;
+    survey_release(w->survey.current);
+    w->survey.current = s;
+    w->survey.at = 0;
 }
 
 static bool is_asked_for(const struct survey_ask *ask, const struct session *s)
@@ -306,7 +306,7 @@ static unsigned look_at(struct survey_part *to, const struct survey_ask *ask, st
 static unsigned look_at_chain(struct worker *w, struct survey *s, size_t chain)
 {
     unsigned work = 0;
-    for (struct peer *p = w->peers[chain], *next; p; p = next) {
+    for (struct peer *p = w->peers.at[chain], *next; p; p = next) {
         peer_hold(p);
         work += look_at(&s->parts[w->index], &s->ask, p);
         next = p->chain;
@@ -317,8 +317,8 @@ static unsigned look_at_chain(struct worker *w, struct survey *s, size_t chain)
 
 static void finish(struct worker *w, bool done)
 {
-    struct survey *s = w->survey;
-    w->survey = NULL;
+    struct survey *s = w->survey.current;
+    w->survey.current = NULL;
     if (done) {
         atomic_store_explicit(&s->parts[w->index].done, true, memory_order_release);
         sem_post(&s->finished);
@@ -328,17 +328,17 @@ static void finish(struct worker *w, bool done)
 
 void survey_step(struct worker *w)
 {
-    struct survey *s = w->survey;
+    struct survey *s = w->survey.current;
     unsigned work = 0;
     if (atomic_load_explicit(&s->abandoned, memory_order_relaxed)) {
         finish(w, false);
         return;
     }
-    for (unsigned i = 0; i < CHAINS_A_PART && work < SESSIONS_A_PART && w->survey_at <= w->peer_mask; i++) {
-        work += look_at_chain(w, s, w->survey_at);
+    for (unsigned i = 0; i < CHAINS_A_PART && work < SESSIONS_A_PART && w->survey.at <= w->peers.mask; i++) {
+        work += look_at_chain(w, s, w->survey.at);
         if (work < SESSIONS_A_PART || s->ask.kind != SURVEY_KICK)
-            w->survey_at++; /* else not all of the chain may be closed yet */
+            w->survey.at++; /* else not all of the chain may be closed yet */
     }
-    if (w->survey_at > w->peer_mask)
+    if (w->survey.at > w->peers.mask)
         finish(w, true);
 }

@@ -106,6 +106,13 @@ struct survey {
 
 struct worker;
 
+/* A worker's part in it; all zero at the start. */
+struct survey_worker {
+    struct survey *current;         /* the survey that is under way; else NULL */
+    size_t at;                      /* the chain of its peers to be visited next */
+    _Atomic(struct survey *) given; /* not begun yet */
+};
+
 /* NULL when memory is out. With one reference. Any thread. */
 MUST_USE struct survey *survey_new(const struct survey_ask *ask, unsigned workers);
 

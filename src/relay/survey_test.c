@@ -51,7 +51,7 @@ static struct survey_answer answer_to(struct crowd *c, const struct survey_ask *
     survey_await(s, 0);
     assert_int_equal(survey_collect(s, &answer), 0);
     assert_true(answer.complete);
-    assert_false(c->stage.worker.survey);
+    assert_false(c->stage.worker.survey.current);
     survey_release(s);
     return answer;
 }
@@ -228,7 +228,7 @@ static void whoever_gives_up_has_nothing_closed(void **state)
     survey_release(s);
     settle(c);
     assert_false(client->over);
-    assert_null(c->stage.worker.survey);
+    assert_null(c->stage.worker.survey.current);
     scene_free(c);
 }
 

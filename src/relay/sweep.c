@@ -27,14 +27,14 @@ static unsigned look_at_sessions(struct worker *w)
 {
     unsigned n = 0;
     for (; n < SWEEP_PART && !w->sweep.sessions_done; n++) {
-        struct session *s = LIST_ENTRY(w->sessions.next, struct session, in.worker);
-        if (list_empty(&w->sessions) || s->in.swept == w->sweep.round) {
+        struct session *s = LIST_ENTRY(w->sessions.all.next, struct session, in.worker);
+        if (list_empty(&w->sessions.all) || s->in.swept == w->sweep.round) {
             w->sweep.sessions_done = true;
             break;
         }
         s->in.swept = w->sweep.round;
         list_del(&s->in.worker);
-        list_push(&w->sessions, &s->in.worker);
+        list_push(&w->sessions.all, &s->in.worker);
         look_at(s, w->sweep.reasons);
     }
     return n;

@@ -11,9 +11,9 @@
  *   any but    sweep_begin()                                     SESSIONS: the reasons are added, and all are visited
  *   IDLE                                                         again, those that wait for longest first
  *
- * A sweep runs in parts between two rounds, so that traffic does not wait for it. Sessions stand in worker.sessions in
- * the order of their last visit: each visited session goes to the end. A session accepted meanwhile is not visited: it
- * came under the current rules.
+ * A sweep runs in parts between two rounds, so that traffic does not wait for it. Sessions stand in worker.sessions.all
+ * in the order of their last visit: each visited session goes to the end. A session accepted meanwhile is not visited:
+ * it came under the current rules.
  *
  * Threads: belongs to the worker.
  */

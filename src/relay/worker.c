@@ -40,23 +40,15 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     *wg = (struct worker_gate){
         .listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
     wg->class_cells = g->class_cells ? &g->class_cells[w->index] : NULL;
-    list_init(&wg->proxied);
     list_init(&wg->peers);
-    for (unsigned i = 0; i < STANDING_COUNT; i++) {
-        list_init(&wg->half_open[i][false]);
-        list_init(&wg->half_open[i][true]);
-        list_init(&wg->connect_line[i]);
-    }
-    gate_limiter_watch(wg);
+    list_init(&wg->proxied);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
-    list_init(&wg->connecting);
-    timer_init(&wg->connect_next.timer);
-    wg->connect_next.ring = connects_on_alarm;
-    timer_init(&wg->stalls.alarm.timer);
-    list_init(&wg->leaving);
-    timer_init(&wg->leave.timer);
-    wg->leave.ring = farewell_on_alarm;
+    entry_init(&wg->entry);
+    gate_limiter_watch(&wg->limiter);
+    connects_init(&wg->connects);
+    farewell_init(&wg->leaving);
+    stall_watch_init(&wg->stalls);
 }
 
 static void take_policies(struct worker *w)
@@ -77,6 +69,17 @@ static size_t table_size(size_t sessions)
     return n;
 }
 
+static void init_lists(struct worker *w)
+{
+    list_init(&w->run.light);
+    list_init(&w->run.heavy);
+    list_init(&w->run.fresh);
+    list_init(&w->sessions.all);
+    list_init(&w->sessions.ended);
+    list_init(&w->sessions.closed);
+    list_init(&w->farewells);
+}
+
 int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
                 struct gate *gates, struct policy_board *board, size_t max_sessions)
 {
@@ -87,25 +90,15 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     w->account = account;
     w->pressure = pressure;
     w->receive_buffer_most = net_receive_buffer_most();
-    list_init(&w->run);
-    list_init(&w->run_heavy);
-    list_init(&w->run_new);
-    list_init(&w->ended);
-    list_init(&w->closed);
-    list_init(&w->sessions);
-    list_init(&w->holding);
-    list_init(&w->farewells);
-    list_init(&w->tarpit);
-    list_init(&w->pressed);
-    timer_init(&w->press.timer);
-    w->press.ring = memory_on_alarm;
-    w->peer_mask = table_size(max_sessions) - 1;
-    w->peers = calloc(w->peer_mask + 1, sizeof(struct peer *));
+    init_lists(w);
+    banned_init(&w->bans, gates[0].bans);
+    memory_init(&w->memory);
+    w->peers.mask = table_size(max_sessions) - 1;
+    w->peers.at = calloc(w->peers.mask + 1, sizeof(struct peer *));
     w->gates = calloc(gate_count, sizeof(*w->gates));
-    if (error || !w->peers || !w->gates)
+    if (error || !w->peers.at || !w->gates)
         return error ? error : -ENOMEM;
     w->gate_count = gate_count;
-    w->bans = gates[0].bans;
     for (size_t i = 0; i < gate_count; i++)
         init_gate(&w->gates[i], w, &gates[i]);
     w->board = board;
@@ -125,7 +118,7 @@ void worker_fini(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         end_gate(&w->gates[i]);
     loop_fini(&w->loop);
-    free(w->peers);
+    free(w->peers.at);
     free(w->gates);
 }
 
@@ -157,15 +150,15 @@ static void follow_bans(struct worker *w)
 static void on_wake(struct worker *w)
 {
     loop_take_signals(&w->loop);
-    if (atomic_exchange(&w->news, false))
+    if (atomic_exchange(&w->signals.news, false))
         spread_news(w);
-    if (atomic_exchange(&w->bans_changed, false) && w->bans)
+    if (atomic_exchange(&w->signals.bans_changed, false) && w->bans.table)
         follow_bans(w);
-    if (atomic_exchange(&w->give_way, false))
+    if (atomic_exchange(&w->signals.give_way, false))
         newcomer_give_way(w);
-    if (atomic_exchange(&w->surveyed, false))
+    if (atomic_exchange(&w->signals.surveyed, false))
         survey_take(w);
-    if (atomic_load(&w->drain) && !w->drain_from_ns)
+    if (atomic_load(&w->signals.drain) && !w->drain_from_ns)
         start_draining(w);
 }
 
@@ -228,9 +221,9 @@ static void settle(struct worker_gate *wg)
 
 static void adopt(struct worker *w)
 {
-    if (LIKELY(!atomic_load_explicit(&w->published, memory_order_relaxed)))
+    if (LIKELY(!atomic_load_explicit(&w->signals.published, memory_order_relaxed)))
         return;
-    atomic_store(&w->published, false);
+    atomic_store(&w->signals.published, false);
     take_policies(w);
     for (size_t i = 0; i < w->gate_count; i++)
         settle(&w->gates[i]);
@@ -240,14 +233,13 @@ static void adopt(struct worker *w)
 /* Sessions that wait under the old policy, an hour perhaps, are judged under the new one. */
 static void reconsider(struct worker *w)
 {
-    if (LIKELY(!atomic_load_explicit(&w->reconsider, memory_order_relaxed)))
+    if (LIKELY(!atomic_load_explicit(&w->signals.reconsider, memory_order_relaxed)))
         return;
-    atomic_store(&w->reconsider, false);
+    atomic_store(&w->signals.reconsider, false);
     sweep_begin(w, SWEEP_POLICY);
     for (size_t i = 0; i < w->gate_count; i++)
-        if (!list_empty(&w->gates[i].leaving))
-            timer_arm(&w->loop.timers, &w->gates[i].leave.timer, w->loop.now_ns);
-    if (w->bans) /* ban.exempt may have changed */
+        farewell_reconsider(&w->gates[i]);
+    if (w->bans.table) /* ban.exempt may have changed */
         sweep_begin(w, SWEEP_BANS);
 }
 
@@ -257,7 +249,7 @@ static void reconsider(struct worker *w)
 static void make_room_for_topics(struct worker *w)
 {
     struct session *most;
-    if (LIKELY(!atomic_exchange(&w->crowded, false)))
+    if (LIKELY(!atomic_exchange(&w->signals.crowded, false)))
         return;
     for (size_t i = 0; i < w->gate_count; i++) {
         struct worker_gate *wg = &w->gates[i];
@@ -280,11 +272,11 @@ static void relieve_memory(struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (w->survey || w->sweep.reasons || !list_empty(&w->run) || !list_empty(&w->run_heavy))
+    if (w->survey.current || w->sweep.reasons || !list_empty(&w->run.light) || !list_empty(&w->run.heavy))
         return 0;
     uint64_t next = timers_next_ns(&w->loop.timers);
-    if (!list_empty(&w->run_new) && w->new_again_ns < next)
-        next = w->new_again_ns;
+    if (!list_empty(&w->run.fresh) && w->run.fresh_at_ns < next)
+        next = w->run.fresh_at_ns;
     if (next == UINT64_MAX)
         return -1;
     if (next <= w->loop.now_ns)
@@ -318,30 +310,30 @@ static bool an_application_is_busy(const struct worker *w)
 
 static void run_new(struct worker *w)
 {
-    if (list_empty(&w->run_new) || w->loop.now_ns < w->new_again_ns)
+    if (list_empty(&w->run.fresh) || w->loop.now_ns < w->run.fresh_at_ns)
         return;
-    run_queue(w, &w->run_new, w->loop.now_ns + BOUNDED_ROUND_NS);
+    run_queue(w, &w->run.fresh, w->loop.now_ns + BOUNDED_ROUND_NS);
     bool busy = an_application_is_busy(w);
-    w->new_again_ns = busy ? w->loop.now_ns + gcra_charge(&w->new_rounds, &new_rounds, 1, w->loop.now_ns) : 0;
+    w->run.fresh_at_ns = busy ? w->loop.now_ns + gcra_charge(&w->run.rounds, &new_rounds, 1, w->loop.now_ns) : 0;
 }
 
 static void run_sessions(struct worker *w)
 {
-    run_queue(w, &w->run, w->loop.now_ns + LIGHT_ROUND_NS);
+    run_queue(w, &w->run.light, w->loop.now_ns + LIGHT_ROUND_NS);
     run_new(w);
-    run_queue(w, &w->run_heavy, w->loop.now_ns + BOUNDED_ROUND_NS);
+    run_queue(w, &w->run.heavy, w->loop.now_ns + BOUNDED_ROUND_NS);
 }
 
 static void reclaim(struct worker *w)
 {
-    for (struct list *n; (n = list_pop(&w->closed));)
+    for (struct list *n; (n = list_pop(&w->sessions.closed));)
         session_free(LIST_ENTRY(n, struct session, in.worker));
 }
 
 void worker_close_all(struct worker *w)
 {
-    while (!list_empty(&w->sessions))
-        session_close(LIST_ENTRY(w->sessions.next, struct session, in.worker), VERDICT_DRAINING);
+    while (!list_empty(&w->sessions.all))
+        session_close(LIST_ENTRY(w->sessions.all.next, struct session, in.worker), VERDICT_DRAINING);
     farewell_end_all(w);
     banned_end_all(w);
     proxied_end_all(w);
@@ -354,7 +346,7 @@ void worker_round(struct worker *w, int most_ms)
     int ms = wait_ms(w);
     if (most_ms >= 0 && (ms < 0 || ms > most_ms))
         ms = most_ms;
-    int n = loop_wait(&w->loop, events, ms, &w->turns);
+    int n = loop_wait(&w->loop, events, ms, &w->signals.turns);
     adopt(w);
     reconsider(w);
     admission_wake_all(w);
@@ -364,7 +356,7 @@ void worker_round(struct worker *w, int most_ms)
         on_event(events[i].data.ptr, events[i].events, w);
     loop_run_timers(&w->loop);
     run_sessions(w);
-    if (UNLIKELY(w->survey != NULL))
+    if (UNLIKELY(w->survey.current != NULL))
         survey_step(w);
     sweep_step(w);
     reclaim(w);
@@ -373,7 +365,7 @@ void worker_round(struct worker *w, int most_ms)
 static void *worker_main(void *arg)
 {
     struct worker *w = arg;
-    while (!atomic_load(&w->stop))
+    while (!atomic_load(&w->signals.stop))
         worker_round(w, -1);
     worker_close_all(w);
     return NULL;
