@@ -45,7 +45,7 @@ static void note_ban(struct session *s, const struct ban *b, enum verdict v)
     struct gate *g = s->wg->gate;
     uint64_t now_ns = s->wg->worker->loop.now_ns;
     char who[NETWORK_TEXT_MAX];
-    LOG_LIMITED(&g->ban_notices[b->reason], now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&g->notices.bans[b->reason], now_ns, LOG_LEVEL_WARN,
                 "gate %s: %s is banned for %llu s (%s, ban %u); the last offence: %s (%s)", g->config->name,
                 network_format(who, sizeof(who), &b->who), (unsigned long long)((b->until_ns - now_ns) / NS_PER_S),
                 ban_reason_label((enum ban_reason)b->reason), b->level, verdict_info(v)->sentence,
@@ -98,7 +98,7 @@ static void let_go(struct stuck *t)
     close(t->watch.fd);
     timer_disarm(&t->alarm.timer);
     list_del(&t->in_worker);
-    atomic_fetch_sub(&wg->gate->tarpitted, 1);
+    atomic_fetch_sub(&wg->gate->counts.tarpitted, 1);
     cell_sub(wg->cells, CELL_TARPITTED, 1);
     account_release(wg->worker->account, sizeof(*t));
     free(t);
@@ -115,15 +115,16 @@ static bool take_place(struct worker_gate *wg)
     const struct limits *l = &wg->policy->limits;
     if (l->ban.action != BAN_ACTION_TARPIT)
         return false;
-    if (atomic_fetch_add(&g->tarpitted, 1) < l->ban.tarpit && account_charge(wg->worker->account, sizeof(struct stuck)))
+    if (atomic_fetch_add(&g->counts.tarpitted, 1) < l->ban.tarpit &&
+        account_charge(wg->worker->account, sizeof(struct stuck)))
         return true;
-    atomic_fetch_sub(&g->tarpitted, 1);
+    atomic_fetch_sub(&g->counts.tarpitted, 1);
     return false;
 }
 
 static void give_place_back(struct worker_gate *wg)
 {
-    atomic_fetch_sub(&wg->gate->tarpitted, 1);
+    atomic_fetch_sub(&wg->gate->counts.tarpitted, 1);
     account_release(wg->worker->account, sizeof(struct stuck));
 }
 
@@ -223,7 +224,7 @@ static void spare(struct session *s, const struct ban *b)
     char who[NETWORK_TEXT_MAX];
     if (!bans_lift(s->wg->gate->bans, &b->who, w->loop.now_ns))
         return;
-    LOG_LIMITED(&s->wg->gate->spared_notice, w->loop.now_ns, LOG_LEVEL_INFO,
+    LOG_LIMITED(&s->wg->gate->notices.spared, w->loop.now_ns, LOG_LEVEL_INFO,
                 "gate %s: the ban of %s is lifted: a connection of it is in good order", s->wg->gate->config->name,
                 network_format(who, sizeof(who), &b->who));
     /* Other workers know that from now on, too. */

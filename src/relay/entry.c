@@ -188,7 +188,7 @@ static bool let_in(struct session *s)
     s->times.opened_ns = s->opening->moved_ns = s->wg->worker->loop.now_ns;
     list_push(&s->peer->half_open, &s->in.entry);
     atomic_fetch_add(&s->source->half_open, 1);
-    atomic_fetch_add(&s->wg->gate->half_open, 1);
+    atomic_fetch_add(&s->wg->gate->counts.half_open, 1);
     cell_add(session_cells(s), CELL_HALF_OPEN, 1);
     return true;
 }
@@ -212,7 +212,7 @@ static void end_half_open(struct session *s)
     list_del(&s->opening->in_half_open);
     list_del(&s->in.entry);
     atomic_fetch_sub(&s->source->half_open, 1);
-    atomic_fetch_sub(&s->wg->gate->half_open, 1);
+    atomic_fetch_sub(&s->wg->gate->counts.half_open, 1);
     cell_sub(session_cells(s), CELL_HALF_OPEN, 1);
     go_on(s->wg);
 }
@@ -225,7 +225,7 @@ enum verdict entry_refuses(struct worker_gate *wg, const struct source *source)
     const struct limits *l = wg->policy->for_lot[gate_lot(wg->gate, source)];
     uint32_t unproven = p ? p->waiting + atomic_load(&source->half_open) : 0;
     if (!p || p->waiting == 0 ||
-        (p->waiting < l->source.half_open && unproven < atomic_load(&wg->gate->max_connections) / 2))
+        (p->waiting < l->source.half_open && unproven < atomic_load(&wg->gate->counts.max) / 2))
         return VERDICT_PASS;
     return probation_holds(source, l, wg->worker->loop.now_ns) ? VERDICT_PROBATION : VERDICT_OVER_CONNECTION_RATE;
 }

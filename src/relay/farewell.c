@@ -60,7 +60,7 @@ static bool is_short(uint32_t taken, uint32_t max)
 /* Whether places for connections to the application are short. */
 static bool is_crowded(const struct gate *g)
 {
-    return is_short(atomic_load_explicit(&g->upstream, memory_order_relaxed), atomic_load(&g->max_connections));
+    return is_short(atomic_load_explicit(&g->counts.upstream, memory_order_relaxed), atomic_load(&g->counts.max));
 }
 
 /* The first subscriber waits to leave: saving for a walk that costs more than the burst starts now. */
@@ -111,7 +111,7 @@ static void leave(struct farewell *f)
     list_del(&f->in_gate);
     list_del(&f->in_peer);
     f->peer->farewells++;
-    atomic_fetch_sub(&f->wg->gate->leaving, 1);
+    atomic_fetch_sub(&f->wg->gate->counts.leaving, 1);
     cell_sub(f->wg->cells, CELL_LEAVING, 1);
     subscribers_give_back(f->wg, f->source, &f->topics);
 }
@@ -165,7 +165,7 @@ static void wait_to_leave(struct farewell *f, struct session *s)
     list_push(&f->peer->leaving, &f->in_peer);
     f->left_ns = f->wg->worker->loop.now_ns;
     cell_add(f->wg->cells, CELL_LEAVING, 1);
-    if (atomic_fetch_add(&f->wg->gate->leaving, 1) == 0)
+    if (atomic_fetch_add(&f->wg->gate->counts.leaving, 1) == 0)
         begin_to_save(f->wg);
     if (f->wg->leaving.next.timer.expires_ns == 0)
         leave_in_turn(f->wg);
@@ -271,7 +271,7 @@ static void make_place(struct session *s)
  * out. */
 static bool should_wait(const struct session *s, uint32_t max)
 {
-    uint32_t leaving = atomic_load_explicit(&s->wg->gate->leaving, memory_order_relaxed), own = 0;
+    uint32_t leaving = atomic_load_explicit(&s->wg->gate->counts.leaving, memory_order_relaxed), own = 0;
     uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
     if (leaving == 0 || s->wg->worker->loop.now_ns - s->times.accepted_ns >= PATIENCE_NS)
         return false;
@@ -284,19 +284,19 @@ static bool should_wait(const struct session *s, uint32_t max)
 bool farewell_take_place(struct session *s)
 {
     struct gate *g = s->wg->gate;
-    uint32_t max = atomic_load(&g->max_connections);
+    uint32_t max = atomic_load(&g->counts.max);
     if (should_wait(s, max))
         return false;
-    uint32_t taken = atomic_fetch_add(&g->upstream, 1);
+    uint32_t taken = atomic_fetch_add(&g->counts.upstream, 1);
     if (is_short(taken, max))
         make_place(s);
     if (taken < max / 2 || (taken < max && s->peer->farewells < max / SHARE_OF_ONE + 1))
         return true;
-    atomic_fetch_sub(&g->upstream, 1);
+    atomic_fetch_sub(&g->counts.upstream, 1);
     return false;
 }
 
 void farewell_give_back(struct worker_gate *wg)
 {
-    atomic_fetch_sub(&wg->gate->upstream, 1);
+    atomic_fetch_sub(&wg->gate->counts.upstream, 1);
 }

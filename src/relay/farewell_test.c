@@ -164,7 +164,7 @@ static void one_source_cannot_take_all_places(void **state)
         pair_up(&s, &gone[i], HOST(1));
         expel(&s, &gone[i].client);
     }
-    atomic_store(&s.gate.max_connections, PLACES);
+    atomic_store(&s.gate.counts.max, PLACES);
     assert_int_equal(farewells(&s), PLACES / 2);
     assert_false(gets_through(&s, HOST(1), &own));
     assert_true(gets_through(&s, HOST(2), &other));

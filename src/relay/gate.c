@@ -16,7 +16,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     memset(g, 0, sizeof(*g));
     g->config = config;
     g->bans = bans;
-    g->listen = config->listen;
+    g->listen.endpoint = config->listen;
     g->forward = config->forward;
     g->traffic.account = account;
     hash_key_random(&g->traffic.key);
@@ -24,9 +24,9 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     topic_tree_init(&g->traffic.topics, account);
     tally_init(&g->routing_ids, account);
     app_facts_init(&g->app, config->socket, &g->limiter);
-    atomic_store(&g->max_connections, config->limits.connections.max);
-    atomic_store(&g->app_room, UINT32_MAX);
-    atomic_store(&g->up, true);
+    atomic_store(&g->counts.max, config->limits.connections.max);
+    atomic_store(&g->counts.room, UINT32_MAX);
+    reach_init(&g->reach);
     enforce_key(&g->lot_key, whole->enforce_key);
     g->shadow_bans = bans_new(SHADOW_BANS, &g->traffic.key);
     g->sources = source_table_new(whole->sources, &g->traffic.key);
@@ -62,8 +62,8 @@ void gate_fini(struct gate *g)
 
 bool gate_bound_connections(struct gate *g, const struct limits *l)
 {
-    uint32_t room = atomic_load(&g->app_room), max = room < l->connections.max ? room : l->connections.max;
-    return atomic_exchange(&g->max_connections, max) != max && max < l->connections.max;
+    uint32_t room = atomic_load(&g->counts.room), max = room < l->connections.max ? room : l->connections.max;
+    return atomic_exchange(&g->counts.max, max) != max && max < l->connections.max;
 }
 
 static bool same_rules(const struct strike_rules *a, const struct strike_rules *b)

@@ -20,6 +20,7 @@
 #include "policy/visits.h"
 #include "relay/app_facts.h"
 #include "relay/gate_limiter.h"
+#include "relay/reach.h"
 #include "security/handshake.h"
 #include "security/traffic.h"
 #include "stats/metrics.h"
@@ -72,72 +73,70 @@ struct event_log;
 /* What is known of a source when it comes: useless a moment ago; nothing; good (strangers.h). In this order. */
 enum standing { STANDING_USELESS, STANDING_STRANGER, STANDING_GOOD, STANDING_COUNT };
 
+struct gate_listen {
+    struct endpoint endpoint; /* the real address */
+    char text[ENDPOINT_TEXT_MAX];
+    _Atomic bool up;
+};
+
+/* Connections of all workers, by what they are. */
+struct gate_counts {
+    _Atomic uint32_t max;  /* in force: lowered when the application's descriptor limit is learned */
+    _Atomic uint32_t room; /* connections that this limit leaves room for; UINT32_MAX: not known */
+    _Atomic uint32_t open, half_open;
+    _Atomic uint32_t established; /* their handshake with the application is done: while there are any, it is known to
+                                   * be alive */
+    _Atomic uint32_t upstream;    /* to the application, including those whose end it has not seen (farewell.h) */
+    _Atomic uint32_t leaving;     /* farewells that are not reported to the application yet (farewell.h) */
+    _Atomic uint32_t unnamed;     /* their PROXY protocol header has not come (proxied.h) */
+    _Atomic uint32_t tarpitted;   /* of banned sources, and kept (banned.h) */
+};
+
+/* What is remembered of sources and their networks (strangers.c). */
+struct gate_visits {
+    _Atomic uint32_t regulars;                    /* sources that came into good standing since the start,
+                                                   * approximately */
+    struct visits useless;                        /* sources whose connections were of no use lately */
+    _Atomic uint32_t prefixes[GATE_PREFIX_SLOTS]; /* recent arrivals by a hash of the prefix */
+};
+
+struct gate_notices {
+    struct log_limit verdicts[VERDICT_COUNT];
+    struct log_limit shadow[VERDICT_COUNT];
+    struct log_limit shadow_ban;
+    struct log_limit strikes[VERDICT_COUNT];
+    struct log_limit bans[BAN_REASON_COUNT];
+    struct log_limit probation, spared, reach;
+    struct log_limit breaker[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
+};
+
 struct gate {
     const struct config_gate *config; /* from the start: names, addresses, classes; what can change is in
                                        * worker_gate.policy */
-    struct endpoint listen;           /* the real address */
+    struct gate_listen listen;
     struct endpoint forward;
-    char listen_text[ENDPOINT_TEXT_MAX];
-    struct source_table *sources;
-    struct traffic_gate traffic;
-    gcra_word removals;       /* limiter of topics that the application removes (farewell.h) */
-    _Atomic uint32_t leaving; /* farewells that wait for that */
-    struct lag lag;           /* of its subscribers */
-    struct tally routing_ids;
-    struct gate_limiter limiter;
+    struct gate_counts counts;
     struct cells *cells;             /* one for each worker */
     struct class_cells *class_cells; /* the same; NULL: there are no classes */
-
-    _Atomic uint32_t max_connections; /* in force: lowered when the application's descriptor limit is learned */
-    _Atomic uint32_t app_room;        /* connections that this limit leaves room for; UINT32_MAX: not known */
-    _Atomic int app_process;          /* the process whose limit that is; 0: not known */
-    _Atomic uint32_t open, half_open;
-    _Atomic uint32_t regulars;                    /* sources that came into good standing since the start,
-                                                   * approximately */
-    struct visits useless;                        /* sources whose connections were of no use lately (strangers.h) */
-    _Atomic uint32_t prefixes[GATE_PREFIX_SLOTS]; /* recent arrivals by a hash of the prefix (strangers.c) */
-    _Atomic bool listening;
-
-    /* facts about the application */
+    struct source_table *sources;
+    struct gate_visits visits;
+    struct traffic_gate traffic;
+    gcra_word removals; /* limiter of topics that the application removes (farewell.h) */
+    struct lag lag;     /* of its subscribers */
+    struct tally routing_ids;
+    struct gate_limiter limiter;
     struct app_facts app;
-    _Atomic bool up; /* it answered the last attempt, or was never tried */
-    /* connections to it, including those whose end it has not seen (farewell.h) */
-    _Atomic uint32_t upstream;
-    /* connections whose handshake with it is done: while there are any, it is known to be alive */
-    _Atomic uint32_t established;
-    _Atomic uint32_t greeted;     /* connections in their handshakes that have shown its greeting */
-    _Atomic uint64_t verified_ns; /* when it last showed its greeting */
-
-    /* who probes it (reach.h) */
-    _Atomic uint64_t reach_turn_ns;  /* since when a session has the turn; 0: none has it */
-    _Atomic uint64_t reach_again_ns; /* while it is away: no attempt before this */
-    _Atomic uint32_t reach_failures; /* in a row */
-    _Atomic uint32_t reach_waiting;  /* sessions that wait for the one with the turn */
-    struct log_limit reach_notice;
-
+    struct reach reach;
     struct breaker breaker;         /* see health.h */
     _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
-
     _Atomic uint32_t counter_state; /* enum taken_state of the application's counter (counter.h) */
-
-    struct bans *bans;          /* of all gates; NULL: no bans, and no strikes are counted */
-    struct event_log *events;   /* of all gates; NULL: events are not written down (event_log.h) */
-    _Atomic uint32_t unnamed;   /* connections whose PROXY protocol header has not come (proxied.h) */
-    _Atomic uint32_t tarpitted; /* connections of banned sources that are kept (banned.h) */
-
+    struct bans *bans;              /* of all gates; NULL: no bans, and no strikes are counted */
+    struct bans *shadow_bans;       /* addresses that a ban in shadow would ban, as far as there is room */
+    struct hash_key lot_key;        /* of the lots of sources (policy/enforce.h) */
+    struct event_log *events;       /* of all gates; NULL: events are not written down (event_log.h) */
+    struct gate_notices notices;
     /* when an address that hashes to this place was reported as a likely load balancer (shared_address.h) */
     _Atomic uint64_t shared_addresses[SHARED_ADDRESS_PLACES];
-
-    struct hash_key lot_key;  /* of the lots of sources (policy/enforce.h) */
-    struct bans *shadow_bans; /* addresses that a ban in shadow would ban, as far as there is room */
-
-    struct log_limit notices[VERDICT_COUNT];
-    struct log_limit shadow_notices[VERDICT_COUNT];
-    struct log_limit shadow_ban_notice;
-    struct log_limit strike_notices[VERDICT_COUNT];
-    struct log_limit ban_notices[BAN_REASON_COUNT];
-    struct log_limit probation_notice, spared_notice;
-    struct log_limit breaker_notices[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 
 /* `bans` may be NULL and must outlive the gate. 0, or -ENOMEM. */

@@ -48,15 +48,15 @@ static struct source *source(void)
 static void connections_are_bound_by_the_application(void **state)
 {
     uint32_t max = limits()->connections.max;
-    assert_int_equal(atomic_load(&gate.max_connections), max);
+    assert_int_equal(atomic_load(&gate.counts.max), max);
     assert_false(gate_bound_connections(&gate, limits()));
-    atomic_store(&gate.app_room, max - 1);
+    atomic_store(&gate.counts.room, max - 1);
     assert_true(gate_bound_connections(&gate, limits()));
-    assert_int_equal(atomic_load(&gate.max_connections), max - 1);
+    assert_int_equal(atomic_load(&gate.counts.max), max - 1);
     assert_false(gate_bound_connections(&gate, limits())); /* it is no news */
-    atomic_store(&gate.app_room, UINT32_MAX);
+    atomic_store(&gate.counts.room, UINT32_MAX);
     assert_false(gate_bound_connections(&gate, limits()));
-    assert_int_equal(atomic_load(&gate.max_connections), max);
+    assert_int_equal(atomic_load(&gate.counts.max), max);
 }
 
 static void use_up(gcra_word *word, const struct rate *r)

@@ -33,7 +33,7 @@ static const char *cause_words(enum breaker_cause c)
 static void write_change(struct worker_gate *wg, enum breaker_change c, uint64_t now_ns)
 {
     struct gate *g = wg->gate;
-    struct log_limit *limit = &g->breaker_notices[c];
+    struct log_limit *limit = &g->notices.breaker[c];
     const char *name = g->config->name, *app = g->config->forward_text;
     uint64_t until_ns = breaker_open_until_ns(&g->breaker, now_ns);
     if (c == BREAKER_NOW_OPEN)

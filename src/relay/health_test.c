@@ -266,7 +266,7 @@ static void few_at_a_time_try_a_half_open_gate(void **state)
     /* The clients know the application from before: the gate still believes its greeting. */
     app_facts_learn(&w->stage.gate.app, &(struct handshake_app){.mechanism = MECHANISM_NULL, .minor = 1},
                     stage_now_ns());
-    atomic_store(&w->stage.gate.verified_ns, stage_now_ns() + 3600 * NS_PER_S);
+    atomic_store(&w->stage.gate.reach.verified_ns, stage_now_ns() + 3600 * NS_PER_S);
     for (unsigned i = 0; i < 40; i++) {
         pass_time(w, 100 * NS_PER_MS);
         assert_true(state_of(w) == BREAKER_CLOSED || stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects <= 2);

@@ -227,7 +227,8 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     if (n > 0 && l->blocked)
         l->blocked_ns = s->wg->worker->loop.now_ns;
     if (!l->traffic.inbound && s->flags.broadcast && !s->slow.laggard)
-        lag_told(&s->wg->gate->lag, (uint64_t)n, atomic_load_explicit(&s->wg->gate->established, memory_order_relaxed));
+        lag_told(&s->wg->gate->lag, (uint64_t)n,
+                 atomic_load_explicit(&s->wg->gate->counts.established, memory_order_relaxed));
     if ((size_t)n < total)
         mark_blocked(l, s);
     return n;

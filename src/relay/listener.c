@@ -30,7 +30,7 @@ static void take(struct worker_gate *wg, int fd, const struct addr *addr)
 static void accept_later(struct worker_gate *wg, int error)
 {
     gate_count_verdict(wg->gate, wg->worker->index, VERDICT_NO_DESCRIPTORS, 1);
-    LOG_LIMITED(&wg->gate->notices[VERDICT_NO_DESCRIPTORS], wg->worker->loop.now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&wg->gate->notices.verdicts[VERDICT_NO_DESCRIPTORS], wg->worker->loop.now_ns, LOG_LEVEL_WARN,
                 "gate %s: cannot accept now (%s); newcomers wait in the kernel's queue", wg->gate->config->name,
                 strerror(error));
     timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns + ACCEPT_AGAIN_NS);
@@ -63,7 +63,7 @@ void listener_on_event(struct worker_gate *wg)
             wait_for_room(wg);
             return;
         }
-        int fd = net_accept(wg->listener.fd, wg->gate->listen.kind, &addr);
+        int fd = net_accept(wg->listener.fd, wg->gate->listen.endpoint.kind, &addr);
         if (fd == -EAGAIN || (fd == -EMFILE && !somebody_waits(wg)))
             return;
         if (fd == -EMFILE && newcomer_one_gives_way(wg))

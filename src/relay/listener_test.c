@@ -23,7 +23,7 @@ static struct crowd *crowd_new(void)
 
 static unsigned open_now(const struct crowd *c)
 {
-    return atomic_load(&c->stage.gate.open);
+    return atomic_load(&c->stage.gate.counts.open);
 }
 
 /* ---- connections ---- */
@@ -149,12 +149,12 @@ static void the_oldest_unfinished_handshake_makes_room(void **state)
     for (unsigned i = 0; i < 2; i++)
         come_silently(c, HOST(2));
     settle(c);
-    assert_int_equal(atomic_load(&c->stage.gate.half_open), 5);
+    assert_int_equal(atomic_load(&c->stage.gate.counts.half_open), 5);
     come_silently(c, HOST(3));
     settle(c);
     assert_true(c->clients[1].over);
     assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 1);
-    assert_int_equal(atomic_load(&c->stage.gate.half_open), 5);
+    assert_int_equal(atomic_load(&c->stage.gate.counts.half_open), 5);
     crowd_free(c);
 }
 

@@ -18,9 +18,9 @@ void newcomer_note_refusal(struct worker_gate *wg, const struct addr *addr, enum
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
     event_log_refused(wg, addr, v, done);
-    LOG_LIMITED(&wg->gate->notices[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO, "gate %s: newcomer %s refused: %s (%s)",
-                wg->gate->config->name, addr_format(who, sizeof(who), addr), verdict_info(v)->sentence,
-                verdict_info(v)->label);
+    LOG_LIMITED(&wg->gate->notices.verdicts[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO,
+                "gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr),
+                verdict_info(v)->sentence, verdict_info(v)->label);
 }
 
 /* ---- a full gate ---- */
@@ -34,7 +34,7 @@ void newcomer_note_refusal(struct worker_gate *wg, const struct addr *addr, enum
 /* The number of connections up to which this newcomer may come in. */
 static uint32_t connections_for(const struct gate *g, const struct source *source, enum standing standing)
 {
-    uint32_t max = atomic_load(&g->max_connections), regulars = atomic_load(&g->regulars);
+    uint32_t max = atomic_load(&g->counts.max), regulars = atomic_load(&g->visits.regulars);
     uint32_t kept = max / RESERVE_SHARE < regulars ? max / RESERVE_SHARE : regulars;
     return standing == STANDING_GOOD && strangers_holds_few(source) ? max : max - kept;
 }
@@ -92,10 +92,10 @@ static bool make_room(struct worker_gate *wg, const struct source *source)
 {
     struct gate *g = wg->gate;
     enum standing standing = strangers_judge(wg, source);
-    uint32_t open = atomic_load(&g->open), most = connections_for(g, source, standing);
+    uint32_t open = atomic_load(&g->counts.open), most = connections_for(g, source, standing);
     if (open < most)
         return true;
-    if (standing == STANDING_USELESS || atomic_load(&g->max_connections) == 1)
+    if (standing == STANDING_USELESS || atomic_load(&g->counts.max) == 1)
         return false;
     /* The worker that was asked may have none. */
     return useless_gives_way(wg) || (open < most + ASKED_MOST && ask_elsewhere(wg)) ||

@@ -54,7 +54,7 @@ static void warn(struct session *s, enum verdict v, uint32_t of)
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_STRIKE_WARNINGS, 1);
     tell_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
-    LOG_LIMITED(&g->strike_notices[v], now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&g->notices.strikes[v], now_ns, LOG_LEVEL_WARN,
                 "gate %s: source %s has half of the strikes that get it %s; the last for: %s (%s)", g->config->name,
                 addr_format_host(who, sizeof(who), &s->client.addr),
                 probation_spares(s) ? "put on probation" : "banned", verdict_info(v)->sentence, verdict_info(v)->label);

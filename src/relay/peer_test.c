@@ -166,12 +166,12 @@ static void notices_are_held_back_whoever_writes_them(void **state)
 {
     struct table *t = table_new();
     uint64_t held = 0, now = 1000 * NS_PER_S;
-    assert_true(log_limit_pass(&t->gate.notices[VERDICT_SLOW_READER], now, &held));
-    assert_false(log_limit_pass(&t->gate.notices[VERDICT_SLOW_READER], now - 1, &held));
-    assert_false(log_limit_pass(&t->gate.notices[VERDICT_SLOW_READER], now + 10 * NS_PER_S - 1, &held));
-    assert_true(log_limit_pass(&t->gate.notices[VERDICT_PEER_ERROR], now, &held));
+    assert_true(log_limit_pass(&t->gate.notices.verdicts[VERDICT_SLOW_READER], now, &held));
+    assert_false(log_limit_pass(&t->gate.notices.verdicts[VERDICT_SLOW_READER], now - 1, &held));
+    assert_false(log_limit_pass(&t->gate.notices.verdicts[VERDICT_SLOW_READER], now + 10 * NS_PER_S - 1, &held));
+    assert_true(log_limit_pass(&t->gate.notices.verdicts[VERDICT_PEER_ERROR], now, &held));
     assert_int_equal(held, 0);
-    assert_true(log_limit_pass(&t->gate.notices[VERDICT_SLOW_READER], now + 10 * NS_PER_S, &held));
+    assert_true(log_limit_pass(&t->gate.notices.verdicts[VERDICT_SLOW_READER], now + 10 * NS_PER_S, &held));
     assert_int_equal(held, 2);
     table_free(t);
 }

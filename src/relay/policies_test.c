@@ -217,7 +217,7 @@ static void fewer_connections_are_for_newcomers_only(void **state)
     p->gates[0].limits.connections.max = 1;
     put_into_force(&s, p);
     stage_sleep(&s, NS_PER_S);
-    assert_int_equal(atomic_load(&s.gate.max_connections), 1);
+    assert_int_equal(atomic_load(&s.gate.counts.max), 1);
     assert_int_equal(stage_cell(&s, CELL_OPEN), 2);
     end_connect(&clients[2], &s, 0);
     stage_rounds(&s, 4);

@@ -51,7 +51,7 @@ static void note(struct session *s, enum verdict v, uint64_t for_ns)
     cell_add(session_cells(s), CELL_PROBATIONS, 1);
     event_log_probation(s->wg, &s->client.addr, v, for_ns);
     LOG_LIMITED(
-        &g->probation_notice, s->wg->worker->loop.now_ns, LOG_LEVEL_WARN,
+        &g->notices.probation, s->wg->worker->loop.now_ns, LOG_LEVEL_WARN,
         "gate %s: %s is on probation for %llu s, not banned, since it serves well-behaved clients too; the last "
         "offence: %s (%s)",
         g->config->name, addr_format_host(who, sizeof(who), &s->client.addr), (unsigned long long)(for_ns / NS_PER_S),

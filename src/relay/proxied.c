@@ -65,7 +65,7 @@ static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, 
 
 static void give_back_place(struct worker_gate *wg)
 {
-    atomic_fetch_sub(&wg->gate->unnamed, 1);
+    atomic_fetch_sub(&wg->gate->counts.unnamed, 1);
     account_release(wg->worker->account, sizeof(struct proxied));
 }
 
@@ -125,7 +125,7 @@ static struct proxied *proxied_new(struct worker_gate *wg, int fd, const struct 
     struct worker *w = wg->worker;
     if (!account_charge(w->account, sizeof(struct proxied)))
         return NULL;
-    if (atomic_fetch_add(&wg->gate->unnamed, 1) >= PROXIED_PLACES)
+    if (atomic_fetch_add(&wg->gate->counts.unnamed, 1) >= PROXIED_PLACES)
         hurry_oldest(wg);
     struct proxied *p = calloc(1, sizeof(*p));
     if (p)

@@ -25,7 +25,7 @@ static struct reach_part *part(const struct session *s)
 
 static bool stands(const struct gate *g)
 {
-    return atomic_load(&g->established) > 0 || atomic_load(&g->greeted) > 0;
+    return atomic_load(&g->counts.established) > 0 || atomic_load(&g->reach.greeted) > 0;
 }
 
 bool reach_stands(const struct worker_gate *wg)
@@ -38,12 +38,13 @@ bool reach_knows(const struct worker_gate *wg, struct handshake_app *ret)
     const struct gate *g = wg->gate;
     uint64_t now_ns = wg->worker->loop.now_ns;
     bool some = stands(g);
-    return app_facts_get(&g->app, ret, some, now_ns) && (some || now_ns < atomic_load(&g->verified_ns) + FRESH_NS);
+    return app_facts_get(&g->app, ret, some, now_ns) &&
+           (some || now_ns < atomic_load(&g->reach.verified_ns) + FRESH_NS);
 }
 
 void reach_doubt(struct worker_gate *wg)
 {
-    atomic_store(&wg->gate->verified_ns, 0);
+    atomic_store(&wg->gate->reach.verified_ns, 0);
 }
 
 void reach_forget(struct worker_gate *wg)
@@ -57,7 +58,7 @@ void reach_forget(struct worker_gate *wg)
 static void stop_waiting(struct session *s)
 {
     if (part(s)->waits)
-        atomic_fetch_sub(&s->wg->gate->reach_waiting, 1);
+        atomic_fetch_sub(&s->wg->gate->reach.waiting, 1);
     part(s)->waits = false;
 }
 
@@ -66,7 +67,7 @@ static void give_turn_back(struct session *s)
     struct gate *g = s->wg->gate;
     uint64_t mine = part(s)->turn_ns;
     part(s)->turn_ns = 0;
-    if (mine && atomic_compare_exchange_strong(&g->reach_turn_ns, &mine, 0) && atomic_load(&g->reach_waiting))
+    if (mine && atomic_compare_exchange_strong(&g->reach.turn_ns, &mine, 0) && atomic_load(&g->reach.waiting))
         worker_tell_all(s->wg->worker);
 }
 
@@ -74,7 +75,7 @@ static void give_turn_back(struct session *s)
 static bool keep_turn(struct session *s)
 {
     uint64_t mine = part(s)->turn_ns, now_ns = s->wg->worker->loop.now_ns;
-    bool has = mine && atomic_compare_exchange_strong(&s->wg->gate->reach_turn_ns, &mine, now_ns);
+    bool has = mine && atomic_compare_exchange_strong(&s->wg->gate->reach.turn_ns, &mine, now_ns);
     part(s)->turn_ns = has ? now_ns : 0;
     return has;
 }
@@ -82,11 +83,11 @@ static bool keep_turn(struct session *s)
 static bool take_turn(struct session *s, uint64_t *ret_until_ns)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns, since_ns = atomic_load(&g->reach_turn_ns);
+    uint64_t now_ns = s->wg->worker->loop.now_ns, since_ns = atomic_load(&g->reach.turn_ns);
     *ret_until_ns = since_ns + REACH_TURN_NS;
     if (since_ns && now_ns < *ret_until_ns)
         return false;
-    if (!atomic_compare_exchange_strong(&g->reach_turn_ns, &since_ns, now_ns)) {
+    if (!atomic_compare_exchange_strong(&g->reach.turn_ns, &since_ns, now_ns)) {
         *ret_until_ns = now_ns + REACH_TURN_NS;
         return false;
     }
@@ -97,7 +98,7 @@ static bool take_turn(struct session *s, uint64_t *ret_until_ns)
 static void wait_until(struct session *s, uint64_t at_ns)
 {
     if (!part(s)->waits)
-        atomic_fetch_add(&s->wg->gate->reach_waiting, 1);
+        atomic_fetch_add(&s->wg->gate->reach.waiting, 1);
     part(s)->waits = true;
     s->opening->retry_ns = at_ns;
     session_arm(s, at_ns);
@@ -107,12 +108,12 @@ bool reach_takes_turn(struct session *s)
 {
     struct gate *g = s->wg->gate;
     uint64_t until_ns;
-    if (s->opening->handshake.asks || !atomic_load(&g->up)) {
+    if (s->opening->handshake.asks || !atomic_load(&g->reach.up)) {
         if (!keep_turn(s) && !take_turn(s, &until_ns)) {
             wait_until(s, until_ns);
             return false;
         }
-        uint64_t again_ns = atomic_load(&g->up) ? 0 : atomic_load(&g->reach_again_ns);
+        uint64_t again_ns = atomic_load(&g->reach.up) ? 0 : atomic_load(&g->reach.again_ns);
         if (s->wg->worker->loop.now_ns < again_ns) {
             wait_until(s, again_ns);
             return false;
@@ -125,8 +126,8 @@ bool reach_takes_turn(struct session *s)
 bool reach_is_due(const struct worker_gate *wg)
 {
     const struct gate *g = wg->gate;
-    uint64_t now_ns = wg->worker->loop.now_ns, turn_ns = atomic_load(&g->reach_turn_ns);
-    return (turn_ns == 0 || now_ns >= turn_ns + REACH_TURN_NS) && now_ns >= atomic_load(&g->reach_again_ns);
+    uint64_t now_ns = wg->worker->loop.now_ns, turn_ns = atomic_load(&g->reach.turn_ns);
+    return (turn_ns == 0 || now_ns >= turn_ns + REACH_TURN_NS) && now_ns >= atomic_load(&g->reach.again_ns);
 }
 
 /* ---- it cannot be reached ---- */
@@ -134,7 +135,7 @@ bool reach_is_due(const struct worker_gate *wg)
 static void complain(struct worker_gate *wg, const char *why)
 {
     struct gate *g = wg->gate;
-    LOG_LIMITED(&g->reach_notice, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&g->notices.reach, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
                 "gate %s: the application at %s cannot be reached (%s); clients wait, and Weir keeps trying",
                 g->config->name, g->config->forward_text, why);
 }
@@ -143,11 +144,11 @@ uint64_t reach_on_failure(struct session *s, int error)
 {
     struct gate *g = s->wg->gate;
     complain(s->wg, strerror(-error));
-    if (atomic_exchange(&g->up, false))
-        atomic_store(&g->reach_failures, 0);
-    uint32_t n = atomic_fetch_add(&g->reach_failures, 1);
+    if (atomic_exchange(&g->reach.up, false))
+        atomic_store(&g->reach.failures, 0);
+    uint32_t n = atomic_fetch_add(&g->reach.failures, 1);
     uint64_t pause_ns = n < 5 && (RETRY_FIRST_NS << n) < RETRY_MOST_NS ? RETRY_FIRST_NS << n : RETRY_MOST_NS;
-    atomic_store(&g->reach_again_ns, s->wg->worker->loop.now_ns + pause_ns);
+    atomic_store(&g->reach.again_ns, s->wg->worker->loop.now_ns + pause_ns);
     return pause_ns;
 }
 
@@ -155,7 +156,7 @@ void reach_on_silence(struct session *s, const char *why)
 {
     if (stands(s->wg->gate))
         return;
-    atomic_store(&s->wg->gate->up, false);
+    atomic_store(&s->wg->gate->reach.up, false);
     complain(s->wg, why);
 }
 
@@ -168,7 +169,7 @@ static void respect_descriptor_limit(struct session *s)
 {
     struct gate *g = s->wg->gate;
     int pid = g->forward.kind == ENDPOINT_IPC ? net_peer_process(s->back.watch.fd) : 0;
-    if (pid <= 0 || atomic_exchange(&g->app_process, pid) == pid)
+    if (pid <= 0 || atomic_exchange(&g->reach.process, pid) == pid)
         return;
     size_t limit = net_descriptor_limit(pid);
     if (limit == 0)
@@ -176,7 +177,7 @@ static void respect_descriptor_limit(struct session *s)
     size_t usable = limit > 2 * APPLICATION_RESERVE ? limit - APPLICATION_RESERVE : limit / 2;
     const struct limits *l = &s->wg->policy->limits;
     uint32_t room = usable < UINT32_MAX ? (uint32_t)usable : UINT32_MAX;
-    atomic_store(&g->app_room, room);
+    atomic_store(&g->counts.room, room);
     if (gate_bound_connections(g, l))
         LOG_WARN("gate %s: connections.max lowered from %u to %u: the application may open %zu descriptors (raise its "
                  "limit, LimitNOFILE or ulimit -n)",
@@ -213,7 +214,7 @@ static bool learn(struct worker_gate *wg, const struct handshake *h, bool alone)
     if (!tells_all(h))
         return !known;
     app_facts_learn(&g->app, &h->app, wg->worker->loop.now_ns);
-    atomic_store(&g->verified_ns, wg->worker->loop.now_ns);
+    atomic_store(&g->reach.verified_ns, wg->worker->loop.now_ns);
     return !known || before.mechanism != h->app.mechanism || before.minor != h->app.minor ||
            before.major != h->app.major;
 }
@@ -224,11 +225,11 @@ void reach_on_greeting(struct session *s)
     const struct handshake *h = &s->opening->handshake;
     bool shown = tells_all(h), alone = !stands(g);
     if (shown && !part(s)->stands)
-        atomic_fetch_add(&g->greeted, 1);
+        atomic_fetch_add(&g->reach.greeted, 1);
     part(s)->stands |= shown;
     bool news = learn(s->wg, h, alone);
     respect_descriptor_limit(s);
-    if (!atomic_exchange(&g->up, true) || news)
+    if (!atomic_exchange(&g->reach.up, true) || news)
         say_that_it_is_there(s->wg, h);
     give_turn_back(s);
 }
@@ -252,6 +253,6 @@ void reach_leave(struct session *s)
     stop_waiting(s);
     give_turn_back(s);
     if (part(s)->stands)
-        atomic_fetch_sub(&s->wg->gate->greeted, 1);
+        atomic_fetch_sub(&s->wg->gate->reach.greeted, 1);
     part(s)->stands = false;
 }

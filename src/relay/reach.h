@@ -27,12 +27,36 @@
 #ifndef WEIR_RELAY_REACH_H
 #define WEIR_RELAY_REACH_H
 
-#include "relay/worker.h"
+#include "base/attr.h"
+#include "base/units.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct handshake_app;
 struct session;
+struct worker_gate;
 
 /* The session with the turn keeps it from others for this long after it began to connect. */
 #define REACH_TURN_NS NS_PER_S
+
+/* A gate's part in it; all zero before reach_init(). */
+struct reach {
+    _Atomic bool up;              /* it answered the last attempt, or was never tried */
+    _Atomic uint32_t greeted;     /* connections in their handshakes that have shown its greeting */
+    _Atomic uint64_t verified_ns; /* when it last showed its greeting */
+    _Atomic uint64_t turn_ns;     /* since when a session has the turn; 0: none has it */
+    _Atomic uint64_t again_ns;    /* while it is away: no attempt before this */
+    _Atomic uint32_t failures;    /* in a row */
+    _Atomic uint32_t waiting;     /* sessions that wait for the one with the turn */
+    _Atomic int process;          /* whose descriptor limit bounds the gate's connections; 0: not known */
+};
+
+static inline void reach_init(struct reach *r)
+{
+    atomic_store(&r->up, true);
+}
 
 /* A session's part in it; a member of struct opening. */
 struct reach_part {

@@ -43,8 +43,8 @@ void session_notice_with(struct session *s, enum verdict v, unsigned n, const ch
     struct gate *g = s->wg->gate;
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(g, w->index, v, n);
-    LOG_LIMITED(&g->notices[v], w->loop.now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)", g->config->name,
-                addr_format(who, sizeof(who), &s->client.addr), verdict_info(v)->sentence, detail,
+    LOG_LIMITED(&g->notices.verdicts[v], w->loop.now_ns, LOG_LEVEL_INFO, "gate %s: client %s: %s%s (%s)",
+                g->config->name, addr_format(who, sizeof(who), &s->client.addr), verdict_info(v)->sentence, detail,
                 verdict_info(v)->label);
 }
 

@@ -226,12 +226,13 @@ static int share_descriptor(int fd)
 static int listen_on(struct relay *r, size_t gate)
 {
     struct gate *g = &r->gates[gate];
-    bool share = g->listen.kind == ENDPOINT_TCP && r->worker_count > 1;
-    int fd = net_listen(&g->listen, true, share);
+    bool share = g->listen.endpoint.kind == ENDPOINT_TCP && r->worker_count > 1;
+    int fd = net_listen(&g->listen.endpoint, true, share);
     for (unsigned i = 0; i < r->worker_count; i++) {
         struct worker_gate *wg = &r->workers[i]->gates[gate];
         if (i > 0)
-            fd = share ? net_listen(&g->listen, false, true) : share_descriptor(r->workers[0]->gates[gate].listener.fd);
+            fd = share ? net_listen(&g->listen.endpoint, false, true)
+                       : share_descriptor(r->workers[0]->gates[gate].listener.fd);
         if (fd < 0)
             return fd;
         wg->listener.fd = fd;
@@ -239,8 +240,8 @@ static int listen_on(struct relay *r, size_t gate)
         if (error < 0)
             return error;
     }
-    endpoint_format(g->listen_text, sizeof(g->listen_text), &g->listen);
-    atomic_store(&g->listening, true);
+    endpoint_format(g->listen.text, sizeof(g->listen.text), &g->listen.endpoint);
+    atomic_store(&g->listen.up, true);
     return 0;
 }
 
@@ -443,9 +444,9 @@ static void stop_listening(struct relay *r)
 {
     for (size_t i = 0; i < r->gate_count; i++) {
         struct gate *g = &r->gates[i];
-        bool was = atomic_exchange(&g->listening, false);
-        if (was && g->listen.kind == ENDPOINT_IPC && g->listen.un.sun_path[0] != '\0')
-            unlink(g->listen.un.sun_path);
+        bool was = atomic_exchange(&g->listen.up, false);
+        if (was && g->listen.endpoint.kind == ENDPOINT_IPC && g->listen.endpoint.un.sun_path[0] != '\0')
+            unlink(g->listen.endpoint.un.sun_path);
     }
 }
 
@@ -496,7 +497,7 @@ uint64_t relay_open_connections(const struct relay *r)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < r->gate_count; i++)
-        n += atomic_load(&r->gates[i].open);
+        n += atomic_load(&r->gates[i].counts.open);
     return n;
 }
 
@@ -575,9 +576,9 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     struct gate *g = &r->gates[gate];
     struct handshake_app app;
     *ret = (struct gate_snapshot){
-        .name = g->config->name, .upstream_up = atomic_load(&g->up), .socket = socket_type_name(gate_socket(g))};
-    if (atomic_load(&g->listening))
-        snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen_text);
+        .name = g->config->name, .upstream_up = atomic_load(&g->reach.up), .socket = socket_type_name(gate_socket(g))};
+    if (atomic_load(&g->listen.up))
+        snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen.text);
     snprintf(ret->forward, sizeof(ret->forward), "%s", g->config->forward_text);
     if (app_facts_get(&g->app, &app, false, 0)) {
         snprintf(ret->mechanism, sizeof(ret->mechanism), "%s", zmtp_mechanism_name(app.mechanism));
@@ -585,7 +586,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     }
     ret->breaker = breaker_state(&g->breaker, clock_now_ns());
     ret->breaker_opened = atomic_load(&g->breaker.opened);
-    ret->max_connections = atomic_load(&g->max_connections);
+    ret->max_connections = atomic_load(&g->counts.max);
     sum_cells(r, g, ret);
     sum_classes(r, g, ret);
     ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);

@@ -119,7 +119,7 @@ void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, str
     s->in.swept = w->sweep.round;
     list_push(&w->sessions.all, &s->in.worker);
     peer_add(peer, s);
-    atomic_fetch_add(&wg->gate->open, 1);
+    atomic_fetch_add(&wg->gate->counts.open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, 1);
     s->opening = opening_new(s);
@@ -165,7 +165,7 @@ static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked
 static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
-        atomic_fetch_sub(&s->wg->gate->established, 1);
+        atomic_fetch_sub(&s->wg->gate->counts.established, 1);
         admission_end(s);
         slow_reader_end(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
@@ -229,7 +229,7 @@ static void tear_down(struct session *s)
     leave_application(s);
     timer_disarm(&s->alarm.timer);
     release_all(s);
-    atomic_fetch_sub(&s->wg->gate->open, 1);
+    atomic_fetch_sub(&s->wg->gate->counts.open, 1);
     cell_sub(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, (uint64_t)0 - 1);
     cell_add(session_cells(s), CELL_CLOSED, 1);
@@ -302,7 +302,7 @@ static void open_session(struct session *s)
     entry_done(s);
     entry_end(s);
     s->state = SESSION_OPEN;
-    atomic_fetch_add(&s->wg->gate->established, 1);
+    atomic_fetch_add(&s->wg->gate->counts.established, 1);
     reach_leave(s);
     s->opening = NULL;
     bool loaded =

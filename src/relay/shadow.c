@@ -12,7 +12,7 @@ static void count(struct worker_gate *wg, const struct addr *addr, enum verdict 
     struct gate *g = wg->gate;
     char who[ADDR_TEXT_MAX];
     add_alone(&wg->cells->shadow[v], n);
-    LOG_LIMITED(&g->shadow_notices[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO,
+    LOG_LIMITED(&g->notices.shadow[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO,
                 "gate %s: client %s: in shadow, so it passes: %s (%s)", g->config->name,
                 addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, verdict_info(v)->label);
 }
@@ -108,7 +108,7 @@ static void would_ban(struct session *s, const struct limits *l, enum verdict v)
     if (!bans_punish_source(g->shadow_bans, &s->client.addr, &l->ban.terms, v, 0, now_ns, &b))
         return;
     cell_add(session_cells(s), CELL_SHADOW_BANS, 1);
-    LOG_LIMITED(&g->shadow_ban_notice, now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(&g->notices.shadow_ban, now_ns, LOG_LEVEL_WARN,
                 "gate %s: %s would be banned for %llu s (%s, ban %u), were the ban not in shadow; the last offence: "
                 "%s (%s)",
                 g->config->name, network_format(text, sizeof(text), &b.who),

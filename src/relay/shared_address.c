@@ -11,7 +11,7 @@ static bool stands_for_many(const struct session *s, uint32_t *ret_held, uint32_
     const struct source *source = s->source;
     uint32_t open = atomic_load(&source->refs), half_open = atomic_load(&source->half_open);
     *ret_held = open > half_open ? open - half_open : 0;
-    *ret_of = atomic_load(&s->wg->gate->established);
+    *ret_of = atomic_load(&s->wg->gate->counts.established);
     /* Another worker may be between its two updates: the sum follows. */
     *ret_held = *ret_held < *ret_of ? *ret_held : *ret_of;
     if (LIKELY(*ret_held <= SHARED_ADDRESS_LEAST || *ret_held <= *ret_of / 2))

@@ -57,7 +57,7 @@ static uint64_t measure_lag(struct session *s)
     struct lag_sent sent = {.bytes = l->passed, .messages = l->messages, .opened_ns = s->times.opened_ns};
     bool counted = true, single = false;
     if (s->flags.broadcast) {
-        uint32_t all = atomic_load_explicit(&g->established, memory_order_relaxed);
+        uint32_t all = atomic_load_explicit(&g->counts.established, memory_order_relaxed);
         lag_stall(&g->lag, s->slow.laggard, l->blocked && now - l->blocked_ns >= LAG_STALLED_NS);
         waiting = lag_published(&g->lag, s->slow.laggard, &sent, all, now, &counted);
     } else {

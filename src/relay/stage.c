@@ -228,7 +228,7 @@ void stage_start(struct stage *s)
     s->worker.all = s->all;
     s->worker.all_count = 1;
     struct worker_gate *wg = stage_gate(s);
-    wg->listener.fd = net_listen(&s->gate.listen, true, false);
+    wg->listener.fd = net_listen(&s->gate.listen.endpoint, true, false);
     assert_true(wg->listener.fd >= 0);
     assert_int_equal(loop_watch(&s->worker.loop, &wg->listener, EPOLLIN), 0);
     stage_app_listen(s);
@@ -315,7 +315,7 @@ static void check_sessions(struct stage *s)
     assert_int_equal(stage_cell(s, CELL_HELD), held);
     check_peers(s, held);
     assert_int_equal(stage_cell(s, CELL_OPEN), open);
-    assert_int_equal(atomic_load(&s->gate.open), open);
+    assert_int_equal(atomic_load(&s->gate.counts.open), open);
     assert_int_equal(stage_cell(s, CELL_PAUSED), paused);
     assert_int_equal(stage_cell(s, CELL_BLOCKED_IN) + stage_cell(s, CELL_BLOCKED_OUT), blocked);
     assert_true(list_empty(&s->worker.sessions.closed));
@@ -389,12 +389,12 @@ void stage_assert_empty(struct stage *s)
         if (metric_cell_info((enum metric_cell)c)->type == METRIC_GAUGE && stage_cell(s, (enum metric_cell)c) != 0)
             fail_msg("%s stands at %lld", metric_cell_info((enum metric_cell)c)->metric,
                      (long long)stage_cell(s, (enum metric_cell)c));
-    assert_int_equal(atomic_load(&s->gate.open), 0);
-    assert_int_equal(atomic_load(&s->gate.half_open), 0);
-    assert_int_equal(atomic_load(&s->gate.established), 0);
-    assert_int_equal(atomic_load(&s->gate.greeted), 0);
-    assert_int_equal(atomic_load(&s->gate.reach_waiting), 0);
-    assert_int_equal(atomic_load(&s->gate.reach_turn_ns), 0);
+    assert_int_equal(atomic_load(&s->gate.counts.open), 0);
+    assert_int_equal(atomic_load(&s->gate.counts.half_open), 0);
+    assert_int_equal(atomic_load(&s->gate.counts.established), 0);
+    assert_int_equal(atomic_load(&s->gate.reach.greeted), 0);
+    assert_int_equal(atomic_load(&s->gate.reach.waiting), 0);
+    assert_int_equal(atomic_load(&s->gate.reach.turn_ns), 0);
     assert_int_equal(atomic_load(&s->gate.lag.lagging), 0);
     assert_int_equal(unfinished_held(&s->gate.traffic.unfinished), 0);
     assert_int_equal(atomic_load(&s->gate.traffic.unfinished.pass), 0);
@@ -428,7 +428,7 @@ void stage_assert_empty(struct stage *s)
 
 void end_connect(struct end *e, struct stage *s, uint32_t from)
 {
-    const struct endpoint *to = &s->gate.listen;
+    const struct endpoint *to = &s->gate.listen.endpoint;
     memset(e, 0, sizeof(*e));
     e->fd = socket(to->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(e->fd >= 0);

@@ -46,14 +46,15 @@ enum standing strangers_judge(const struct worker_gate *wg, const struct source 
         return STANDING_STRANGER;
     if (source_in_good_standing(source, wg->policy->limits.ban.standing_ns, now))
         return STANDING_GOOD;
-    return visits_has(&wg->gate->useless, hash_of(wg->gate, key_of(source)), USELESS_NS, now) ? STANDING_USELESS
-                                                                                              : STANDING_STRANGER;
+    return visits_has(&wg->gate->visits.useless, hash_of(wg->gate, key_of(source)), USELESS_NS, now)
+               ? STANDING_USELESS
+               : STANDING_STRANGER;
 }
 
 void strangers_note_useless(const struct session *s)
 {
     if (!source_is_shared(s->source))
-        visits_note(&s->wg->gate->useless, hash_of(s->wg->gate, key_of(s->source)), s->wg->worker->loop.now_ns);
+        visits_note(&s->wg->gate->visits.useless, hash_of(s->wg->gate, key_of(s->source)), s->wg->worker->loop.now_ns);
 }
 
 /* Approximate: a source that was in good standing, and is again after ban.standing, counts twice. */
@@ -61,7 +62,7 @@ void strangers_note_served(const struct session *s)
 {
     if (!source_is_shared(s->source) &&
         !source_in_good_standing(s->source, SOURCE_STANDING_MAX_NS, s->wg->worker->loop.now_ns))
-        atomic_fetch_add(&s->wg->gate->regulars, 1);
+        atomic_fetch_add(&s->wg->gate->visits.regulars, 1);
 }
 
 /* ---- sessions ---- */
@@ -71,7 +72,7 @@ static _Atomic uint32_t *arrivals_of(const struct session *s)
     struct source_key k = key_of(s->source);
     if (!source_is_shared(s->source))
         k = source_key_coarser(k);
-    return &s->wg->gate->prefixes[hash_of(s->wg->gate, k) % GATE_PREFIX_SLOTS];
+    return &s->wg->gate->visits.prefixes[hash_of(s->wg->gate, k) % GATE_PREFIX_SLOTS];
 }
 
 static uint32_t arrivals_tick(const struct session *s)
@@ -246,8 +247,7 @@ struct session *strangers_pick(struct worker_gate *wg, bool spared_too)
 
 static bool dominates(const struct session *s)
 {
-    return !source_is_shared(s->source) &&
-           atomic_load(&s->source->refs) > atomic_load(&s->wg->gate->max_connections) / 2;
+    return !source_is_shared(s->source) && atomic_load(&s->source->refs) > atomic_load(&s->wg->gate->counts.max) / 2;
 }
 
 static uint64_t idle_ns(const struct session *s)

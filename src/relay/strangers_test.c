@@ -80,7 +80,7 @@ static void who_was_served_never_gives_way_to_the_idle(void **state)
         settle(c);
     }
     assert_int_equal(over(c, 0, 30), 0);
-    assert_in_range(atomic_load(&c->stage.gate.open), 50, 60);
+    assert_in_range(atomic_load(&c->stage.gate.counts.open), 50, 60);
     assert_true(stage_verdict(&c->stage, VERDICT_GIVE_WAY) >= 70);
     crowd_free(c);
 }
@@ -229,7 +229,7 @@ static void idle_connections_of_few_sources_give_way(void **state)
     }
     assert_int_equal(over(c, 0, 10), 0);
     assert_int_equal(over(c, 10, 38), 8);
-    assert_in_range(atomic_load(&c->stage.gate.open), 36, 40);
+    assert_in_range(atomic_load(&c->stage.gate.counts.open), 36, 40);
     crowd_free(c);
 }
 

@@ -246,7 +246,7 @@ static void who_waits_to_leave_keeps_nobody_out(void **state)
         end_close(&c.clients[i]);
     stage_rounds(&c.stage, 4);
     assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
-    atomic_store(&c.stage.gate.max_connections, SUBSCRIBERS + 1);
+    atomic_store(&c.stage.gate.counts.max, SUBSCRIBERS + 1);
     stage_pair_from(&c.stage, &newcomer, &app, 0x7f000009u);
     assert_int_equal(seen_to_leave(&c), 0);
     /* The next one finds no place: one of them leaves, and the newcomer has the place as soon as the application has
@@ -278,7 +278,7 @@ static void an_address_that_many_leave_waits_for_a_second(void **state)
         end_close(&c.clients[i]);
     stage_rounds(&c.stage, 4);
     c.stage.in_force->connections.max = 4 * SUBSCRIBERS;
-    atomic_store(&c.stage.gate.max_connections, 4 * SUBSCRIBERS);
+    atomic_store(&c.stage.gate.counts.max, 4 * SUBSCRIBERS);
     end_connect(&newcomer, &c.stage, 0x7f000001u);
     end_greet(&newcomer, "SUB", NULL);
     end_write(&newcomer, SIZE_MAX);
@@ -290,9 +290,9 @@ static void an_address_that_many_leave_waits_for_a_second(void **state)
         }
         assert_int_equal(stage_cell(&c.stage, CELL_LEAVING), SUBSCRIBERS);
         if (i == 90)
-            assert_int_equal(atomic_load(&c.stage.gate.upstream), SUBSCRIBERS);
+            assert_int_equal(atomic_load(&c.stage.gate.counts.upstream), SUBSCRIBERS);
     }
-    assert_int_equal(atomic_load(&c.stage.gate.upstream), SUBSCRIBERS + 1);
+    assert_int_equal(atomic_load(&c.stage.gate.counts.upstream), SUBSCRIBERS + 1);
     end_close(&newcomer);
     while (apps > 0)
         end_close(&app[--apps]);
