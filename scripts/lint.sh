@@ -65,7 +65,7 @@ check_tables() {
 }
 
 check_floors() {
-    python3 scripts/floors.py
+    python3 scripts/floors.py && python3 scripts/records.py
 }
 
 # relay/ until its modules have taken their final form.

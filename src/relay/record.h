@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The record of a session, and what every feature needs of it: its time, its place in the run queue, its limits,
- * counters and log lines. The life of a session is in session.h.
+ * The record of a session, and what every feature needs of it: its alarm, its place in the run queue, its end, its
+ * limits, counters and log lines. The life of a session is in session.h.
+ *
+ * What a feature keeps here is a struct of its own header. Bits and bytes of all of them stand together in
+ * session_flags: there are many sessions.
  *
  * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
  * may link `admission` into limiter_worker.woken; under the tally's lock it may use the client's descriptor (claim.h).

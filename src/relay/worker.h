@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A worker: one thread with its own epoll, listeners, timers, buffers and sessions. A worker may never block.
+ * A worker: one thread with its own loop (loop.h), listeners and sessions. A worker may never block.
+ *
+ * worker.c says which features run in a round, and stands near the top of the folder. The records here are everybody's:
+ * what a feature keeps in a worker, or in a gate of it, is a struct of its own header.
  *
  * - It makes no system call that waits, except epoll_wait() at the start of a round. It takes locks only for bounded
  *   work that makes no such call.
