@@ -18,12 +18,12 @@
 
 struct side {
     struct watch watch;
-    bool readable, writable;
-    bool hup;       /* the other end has closed: read on until recv() returns 0 */
-    bool reset;     /* ... and does not take anything any more */
-    bool starved;   /* the kernel had no memory for a write, and no event will follow: the write is retried */
-    bool muted;     /* not watched for incoming bytes */
     uint8_t knocks; /* how often more bytes came since it is not read */
+    bool readable : 1, writable : 1;
+    bool hup : 1;     /* the other end has closed: read on until recv() returns 0 */
+    bool reset : 1;   /* ... and does not take anything any more */
+    bool starved : 1; /* the kernel had no memory for a write, and no event will follow: the write is retried */
+    bool muted : 1;   /* not watched for incoming bytes */
 };
 
 /* Takes an event of epoll. `held`: the side is not to be read for a while. Edge-triggered epoll reports each segment
