@@ -12,11 +12,6 @@ _Static_assert(sizeof(struct admission) <= ADMISSION_BYTES, "it is charged to th
 /* Most messages to ask for at once, if the session holds as many. */
 #define OFFERED_MOST 256u
 
-static uint64_t now_of(const struct session *s)
-{
-    return s->wg->worker->loop.now_ns;
-}
-
 static struct session *session_of(struct reqlimit_conn *c)
 {
     return LIST_ENTRY(c, struct admission, conn)->session;
@@ -80,7 +75,7 @@ static void join(struct session *s)
         return;
     *s->admission = (struct admission){.session = s};
     struct reqlimit *l = gate_limiter_lock(g);
-    reqlimit_join(l, &s->admission->conn, source_key(s), now_of(s));
+    reqlimit_join(l, &s->admission->conn, source_key(s), session_now_ns(s));
     if (class)
         reqlimit_class(l, &s->admission->conn, class->weight, class->priority);
     if (s->up.traffic.curve)
@@ -102,8 +97,8 @@ void admission_end(struct session *s)
     if (!a)
         return;
     struct reqlimit *l = gate_limiter_lock(g);
-    reqlimit_give_back(l, &a->conn, a->granted, now_of(s));
-    reqlimit_leave(l, &a->conn, now_of(s));
+    reqlimit_give_back(l, &a->conn, a->granted, session_now_ns(s));
+    reqlimit_leave(l, &a->conn, session_now_ns(s));
     gate_limiter_unlock(g, s->wg);
     free(a);
     s->admission = NULL;
@@ -128,8 +123,8 @@ uint32_t admission_allows(struct session *s)
     struct admission *a = s->admission;
     if (a->granted)
         return a->granted;
-    if (reqlimit_is_due(&a->conn, now_of(s))) {
-        reqlimit_arrive(gate_limiter_lock(g), &a->conn, now_of(s));
+    if (reqlimit_is_due(&a->conn, session_now_ns(s))) {
+        reqlimit_arrive(gate_limiter_lock(g), &a->conn, session_now_ns(s));
         gate_limiter_unlock(g, s->wg);
     }
     return reqlimit_is_free(&g->limit) ? ADMISSION_UNLIMITED : a->conn.lease;
@@ -148,7 +143,7 @@ static bool line_up(struct session *s)
     struct gate_limiter *g = &s->wg->gate->limiter;
     struct admission *a = s->admission;
     struct reqlimit *l = gate_limiter_lock(g);
-    a->granted += reqlimit_offer(l, &a->conn, messages_there(s), now_of(s));
+    a->granted += reqlimit_offer(l, &a->conn, messages_there(s), session_now_ns(s));
     s->flags.in_queue = a->conn.waiter.messages != 0;
     gate_limiter_unlock(g, s->wg);
     s->flags.in_line = a->granted == 0;
@@ -167,8 +162,8 @@ bool admission_passed(struct session *s, const struct traffic_result *r)
         return true;
     uint32_t of_granted = r->turns < a->granted ? r->turns : a->granted, others = r->turns - of_granted;
     a->granted -= of_granted;
-    if (others && !reqlimit_quick(&g->limit, &a->conn, others, now_of(s))) {
-        reqlimit_passed(gate_limiter_lock(g), &a->conn, others, now_of(s));
+    if (others && !reqlimit_quick(&g->limit, &a->conn, others, session_now_ns(s))) {
+        reqlimit_passed(gate_limiter_lock(g), &a->conn, others, session_now_ns(s));
         gate_limiter_unlock(g, s->wg);
     }
     return !r->awaits_turn || line_up(s);
@@ -187,10 +182,10 @@ static void pass_one(struct session *s)
     struct gate_limiter *g = &s->wg->gate->limiter;
     struct admission *a = s->admission;
     struct reqlimit *l = gate_limiter_lock(g);
-    reqlimit_rest(l, &a->conn, now_of(s));
+    reqlimit_rest(l, &a->conn, session_now_ns(s));
     a->granted += reqlimit_take(&a->conn);
     if (a->granted == 0) {
-        reqlimit_passed(l, &a->conn, 1, now_of(s));
+        reqlimit_passed(l, &a->conn, 1, session_now_ns(s));
         a->granted = 1;
     }
     gate_limiter_unlock(g, s->wg);
@@ -208,7 +203,7 @@ void admission_on_alarm(struct session *s)
     if (hold.waited_ns >= most_ns)
         pass_one(s);
     else
-        session_arm(s, now_of(s) + most_ns - hold.waited_ns);
+        session_arm(s, session_now_ns(s) + most_ns - hold.waited_ns);
 }
 
 void admission_rest(struct session *s)
@@ -218,8 +213,8 @@ void admission_rest(struct session *s)
     if (!a || (!s->flags.in_queue && !a->granted))
         return;
     struct reqlimit *l = gate_limiter_lock(g);
-    reqlimit_rest(l, &a->conn, now_of(s));
-    reqlimit_give_back(l, &a->conn, a->granted + reqlimit_take(&a->conn), now_of(s));
+    reqlimit_rest(l, &a->conn, session_now_ns(s));
+    reqlimit_give_back(l, &a->conn, a->granted + reqlimit_take(&a->conn), session_now_ns(s));
     gate_limiter_unlock(g, s->wg);
     a->granted = 0;
     s->flags.in_queue = s->flags.in_line = false;
@@ -228,7 +223,7 @@ void admission_rest(struct session *s)
 void admission_unread(struct session *s, bool unread)
 {
     if (s->admission)
-        reqlimit_unread(&s->admission->conn, unread, now_of(s));
+        reqlimit_unread(&s->admission->conn, unread, session_now_ns(s));
 }
 
 bool admission_owes(const struct session *s)
@@ -245,14 +240,14 @@ void admission_hold_of(const struct session *s, struct reqlimit_hold *ret)
     if (!s->admission)
         return;
     gate_limiter_lock(g);
-    reqlimit_hold_of(&s->admission->conn, now_of(s), ret);
+    reqlimit_hold_of(&s->admission->conn, session_now_ns(s), ret);
     pthread_mutex_unlock(&g->lock);
 }
 
 bool admission_sheds(struct session *s, uint64_t *ret_again_ns)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;
-    bool sheds = reqlimit_sheds(gate_limiter_lock(g), &s->admission->conn, now_of(s), ret_again_ns);
+    bool sheds = reqlimit_sheds(gate_limiter_lock(g), &s->admission->conn, session_now_ns(s), ret_again_ns);
     gate_limiter_unlock(g, s->wg);
     if (sheds)
         s->flags.in_queue = s->flags.in_line = false;
@@ -266,9 +261,9 @@ void admission_answered(struct session *s, uint32_t n)
         return;
     struct reqlimit_conn *c = &s->admission->conn;
     if (!reqlimit_answer_needs_lock(&g->limit, c, n)) {
-        reqlimit_answered(&g->limit, c, n, false, now_of(s));
+        reqlimit_answered(&g->limit, c, n, false, session_now_ns(s));
         return;
     }
-    reqlimit_answered(gate_limiter_lock(g), c, n, true, now_of(s));
+    reqlimit_answered(gate_limiter_lock(g), c, n, true, session_now_ns(s));
     gate_limiter_unlock(g, s->wg);
 }

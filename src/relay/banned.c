@@ -43,7 +43,7 @@ void banned_tell_all(struct worker **workers, unsigned count)
 static void note_ban(struct session *s, const struct ban *b, enum verdict v)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     char who[NETWORK_TEXT_MAX];
     LOG_LIMITED(&g->notices.bans[b->reason], now_ns, LOG_LEVEL_WARN,
                 "gate %s: %s is banned for %llu s (%s, ban %u); the last offence: %s (%s)", g->config->name,

@@ -137,7 +137,7 @@ static void note_end(struct session *s, struct id_claim *c, const struct look *l
 
 static enum claim_result begin(struct session *s, struct id_claim *c, uint64_t hash)
 {
-    struct look l = {.owner = owner_of(s), .now_ns = s->wg->worker->loop.now_ns};
+    struct look l = {.owner = owner_of(s), .now_ns = session_now_ns(s)};
     tally_ask(&s->wg->gate->routing_ids, hash, begin_look, &l);
     if (l.result != CLAIM_WAITS)
         return CLAIM_REFUSED;
@@ -148,7 +148,7 @@ static enum claim_result begin(struct session *s, struct id_claim *c, uint64_t h
 
 static enum claim_result go_on(struct session *s, struct id_claim *c)
 {
-    struct look l = {.for_ns = s->wg->worker->loop.now_ns - c->since_ns, .number = c->number};
+    struct look l = {.for_ns = session_now_ns(s) - c->since_ns, .number = c->number};
     if (l.for_ns >= CLAIM_MOST_NS)
         return CLAIM_REFUSED;
     if (c->ended)

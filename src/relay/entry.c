@@ -43,7 +43,7 @@ static struct session *longest(const struct list *half_open)
     LIST_FOREACH(n, half_open)
     {
         struct session *s = session_of(n);
-        if (s->wg->worker->loop.now_ns - s->times.accepted_ns < CHANCE_NS)
+        if (session_now_ns(s) - s->times.accepted_ns < CHANCE_NS)
             break;
         if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
             most = s;
@@ -113,7 +113,7 @@ static struct session *first_to_go(const struct peer *p, unsigned *ret_awaiting)
         if (!first)
             first = s;
         if (!silent && handshake_is_silent(&s->opening->handshake) &&
-            s->wg->worker->loop.now_ns - s->opening->moved_ns >= ENTRY_TURN_NS)
+            session_now_ns(s) - s->opening->moved_ns >= ENTRY_TURN_NS)
             silent = s;
     }
     return silent ? silent : first;
@@ -185,7 +185,7 @@ static bool let_in(struct session *s)
     s->flags.half_open = true;
     list_push(&s->wg->entry.half_open[s->flags.standing][false], &s->opening->in_half_open);
     s->wg->entry.count++;
-    s->times.opened_ns = s->opening->moved_ns = s->wg->worker->loop.now_ns;
+    s->times.opened_ns = s->opening->moved_ns = session_now_ns(s);
     list_push(&s->peer->half_open, &s->in.entry);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->counts.half_open, 1);
@@ -237,7 +237,7 @@ static void take_tokens_back(struct peer *p)
     {
         struct session *s = of_peer(n);
         struct opening *o = s->opening;
-        if (s->wg->worker->loop.now_ns - o->moved_ns < ENTRY_OWN_NS)
+        if (session_now_ns(s) - o->moved_ns < ENTRY_OWN_NS)
             break;
         if (o->asked || o->token_back || !awaits_client(s))
             continue;
@@ -250,7 +250,7 @@ void entry_note_asked(struct session *s)
 {
     const struct rate *r = &session_limits(s)->source.connection_rate;
     if (s->opening->token_back && !rate_is_unlimited(r))
-        (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, s->wg->worker->loop.now_ns);
+        (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], r, 1, session_now_ns(s));
     s->opening->token_back = false;
     s->opening->asked = true;
 }
@@ -260,7 +260,7 @@ static uint64_t ask_rate(struct session *s)
 {
     const struct rate *r = &session_limits(s)->source.connection_rate;
     gcra_word *word = &s->source->limiters[SOURCE_CONNECTIONS];
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     uint64_t wait_ns = rate_is_unlimited(r) ? 0 : gcra_admit(word, r, 1, now_ns);
     if (wait_ns == 0)
         return 0;
@@ -271,7 +271,7 @@ static uint64_t ask_rate(struct session *s)
 /* The same for a place among the handshakes of a source on probation. *ret_instead has to end for it. */
 static uint64_t ask_place(struct session *s, struct session **ret_instead)
 {
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     unsigned awaiting;
     *ret_instead = NULL;
     if (!probation_holds(s->source, session_limits(s), now_ns))
@@ -300,7 +300,7 @@ static struct session *own_in_the_way(const struct session *s)
 static uint64_t ask_own(const struct session *s)
 {
     const struct session *own = own_in_the_way(s);
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     if (!own)
         return 0;
     if (!awaits_client(own))
@@ -348,7 +348,7 @@ static void wait_in_line(struct session *s)
     list_push(&s->peer->line, &s->in.entry);
     s->peer->waiting++;
     cell_add(session_cells(s), CELL_WAITING, 1);
-    if (!probation_holds(s->source, session_limits(s), s->wg->worker->loop.now_ns))
+    if (!probation_holds(s->source, session_limits(s), session_now_ns(s)))
         session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
 }
 
@@ -361,7 +361,7 @@ bool entry_begin(struct session *s)
     }
     wait_in_line(s);
     if (wait_ns != UINT64_MAX)
-        session_arm(s, s->wg->worker->loop.now_ns + wait_ns);
+        session_arm(s, session_now_ns(s) + wait_ns);
     return false;
 }
 
@@ -370,7 +370,7 @@ struct session *entry_next(struct peer *p)
     for (struct session *first; (first = first_in_line(p));) {
         uint64_t wait_ns = entry_is_crowded(p->wg) ? ENTRY_CROWDED_NS : ask(first);
         if (wait_ns) {
-            session_arm(first, first->wg->worker->loop.now_ns + wait_ns);
+            session_arm(first, session_now_ns(first) + wait_ns);
             return NULL;
         }
         leave_line(first);
@@ -411,7 +411,7 @@ void entry_note_move(struct session *s)
 {
     if (!s->flags.half_open)
         return;
-    s->opening->moved_ns = s->wg->worker->loop.now_ns;
+    s->opening->moved_ns = session_now_ns(s);
     list_del(&s->in.entry);
     list_push(&s->peer->half_open, &s->in.entry);
 }
@@ -424,7 +424,7 @@ void entry_done(struct session *s)
 void entry_came_to_nothing(struct session *s)
 {
     const struct limits *l = session_limits(s);
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     if (now_ns - s->times.opened_ns < ENTRY_USED_NS && !rate_is_unlimited(&l->source.connection_rate))
         (void)gcra_charge(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, now_ns);
 }

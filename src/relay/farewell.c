@@ -273,7 +273,7 @@ static bool should_wait(const struct session *s, uint32_t max)
 {
     uint32_t leaving = atomic_load_explicit(&s->wg->gate->counts.leaving, memory_order_relaxed), own = 0;
     uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
-    if (leaving == 0 || s->wg->worker->loop.now_ns - s->times.accepted_ns >= PATIENCE_NS)
+    if (leaving == 0 || session_now_ns(s) - s->times.accepted_ns >= PATIENCE_NS)
         return false;
     LIST_FOREACH(n, &s->peer->leaving)
     if (++own > room)

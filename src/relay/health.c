@@ -88,14 +88,14 @@ bool health_refuses(const struct worker_gate *wg)
 static bool finds_out(const struct session *s)
 {
     const struct gate *g = s->wg->gate;
-    return s->opening->reach.turn_ns && breaker_state(&g->breaker, s->wg->worker->loop.now_ns) == BREAKER_OPEN &&
+    return s->opening->reach.turn_ns && breaker_state(&g->breaker, session_now_ns(s)) == BREAKER_OPEN &&
            breaker_cause(&g->breaker) == BREAKER_CONNECT;
 }
 
 bool health_admits(struct session *s)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     if (finds_out(s)) {
         s->opening->held = false;
         return true;
@@ -128,7 +128,7 @@ void health_on_greeting(struct worker_gate *wg)
 void health_on_handshake(struct session *s)
 {
     health_give_back(s);
-    note_change(s->wg, breaker_on_handshake(&s->wg->gate->breaker, s->wg->worker->loop.now_ns));
+    note_change(s->wg, breaker_on_handshake(&s->wg->gate->breaker, session_now_ns(s)));
 }
 
 /* For the jitter of the open time. */

@@ -133,7 +133,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     if (l->blocked)
         return;
     l->blocked = true;
-    l->blocked_ns = s->wg->worker->loop.now_ns;
+    l->blocked_ns = session_now_ns(s);
     cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     session_hold(s);
     if (l->traffic.inbound)
@@ -146,7 +146,7 @@ static void mark_blocked(struct lane *l, struct session *s)
 static void restart_clock(struct lane *l, struct session *s)
 {
     if (l->traffic.inbound && s->progress.begun_ns)
-        s->progress.begun_ns = s->wg->worker->loop.now_ns;
+        s->progress.begun_ns = session_now_ns(s);
 }
 
 static void mark_flowing(struct lane *l, struct session *s)
@@ -155,7 +155,7 @@ static void mark_flowing(struct lane *l, struct session *s)
         return;
     l->blocked = false;
     if (!l->traffic.inbound) {
-        s->slow.flowing_ns = s->wg->worker->loop.now_ns;
+        s->slow.flowing_ns = session_now_ns(s);
         admission_unread(s, false);
     }
     if (s->slow.laggard && !l->traffic.inbound)
@@ -214,7 +214,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
         n = send_message(lane_to(l, s)->watch.fd, &m);
     if (n < 0 && errno == ENOBUFS) {
         lane_to(l, s)->starved = true;
-        session_arm(s, s->wg->worker->loop.now_ns + STARVED_NS);
+        session_arm(s, session_now_ns(s) + STARVED_NS);
     }
     if (n < 0 && errno != EAGAIN && errno != ENOBUFS) {
         on_write_error(l, s);
@@ -225,7 +225,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     l->passed += (uint64_t)n;
     if (n > 0 && l->blocked)
-        l->blocked_ns = s->wg->worker->loop.now_ns;
+        l->blocked_ns = session_now_ns(s);
     if (!l->traffic.inbound && s->flags.broadcast && !s->slow.laggard)
         lag_told(&s->wg->gate->lag, (uint64_t)n,
                  atomic_load_explicit(&s->wg->gate->counts.established, memory_order_relaxed));
@@ -288,7 +288,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
         l->read_log2++;
     s->progress.moved += l->traffic.inbound ? (uint64_t)n : 0;
     l->last_read = (uint32_t)n;
-    s->times.active_ns = s->wg->worker->loop.now_ns;
+    s->times.active_ns = session_now_ns(s);
     cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
     return n;
 }
@@ -439,7 +439,7 @@ static void note_served(struct session *s)
     if (!s->flags.served)
         strangers_note_served(s);
     s->flags.served = true;
-    source_note_good(s->source, s->wg->worker->loop.now_ns);
+    source_note_good(s->source, session_now_ns(s));
 }
 
 static void count(struct lane *l, struct session *s, const struct traffic_result *r)
@@ -468,7 +468,7 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         wait_ns = session_limits(s)->heartbeat.max_pause_ns;
         l->traffic.grace = true;
     }
-    s->times.resume_ns = s->wg->worker->loop.now_ns + wait_ns;
+    s->times.resume_ns = session_now_ns(s) + wait_ns;
     if (!l->paused) {
         l->paused = true;
         if (l->read_log2 > LANE_READ_LOG2_MIN)
@@ -491,7 +491,7 @@ static bool end_pause(struct lane *l, struct session *s)
 {
     if (!l->paused)
         return true;
-    if (s->wg->worker->loop.now_ns < s->times.resume_ns) {
+    if (session_now_ns(s) < s->times.resume_ns) {
         session_arm(s, s->times.resume_ns);
         return false;
     }
@@ -523,10 +523,10 @@ static void follow_message(struct lane *l, struct session *s, const struct traff
         return;
     }
     if (l->traffic.reserved && s->progress.check_ns == 0)
-        session_arm(s, s->wg->worker->loop.now_ns);
+        session_arm(s, session_now_ns(s));
     if (s->progress.begun_ns != 0 && r->messages == 0 && r->dropped == 0)
         return;
-    s->progress.begun_ns = s->wg->worker->loop.now_ns;
+    s->progress.begun_ns = session_now_ns(s);
     s->progress.moved = 0;
     l->noted_late = false;
     session_arm(s, s->progress.begun_ns + shadow_complete_within(s)->message.complete_within_ns);

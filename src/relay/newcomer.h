@@ -22,7 +22,7 @@
 #include "relay/worker.h"
 
 /* A newcomer whose address is `addr`, with a descriptor of its own: from here on it is let in or refused.
- * `of_balancer`: see struct session. */
+ * `of_balancer`: see struct session_flags. */
 void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, bool of_balancer);
 
 /* Counts a refused newcomer, and logs it now and then. */

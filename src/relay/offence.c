@@ -43,14 +43,14 @@ static void tell_closed(const struct session *s, enum verdict v, enum event_deed
  * empty then. */
 static uint32_t strikes_shown(const struct session *s, enum strikes_tier tier, uint32_t of)
 {
-    uint32_t n = strikes_score(&s->source->strikes, &session_limits(s)->ban.strikes, s->wg->worker->loop.now_ns);
+    uint32_t n = strikes_score(&s->source->strikes, &session_limits(s)->ban.strikes, session_now_ns(s));
     return tier == STRIKES_FULL ? of : n < of ? n : of - 1;
 }
 
 static void warn(struct session *s, enum verdict v, uint32_t of)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     char who[ADDR_TEXT_MAX];
     cell_add(session_cells(s), CELL_STRIKE_WARNINGS, 1);
     tell_offence(s, EVENT_WARNING, v, EVENT_DEED_WARNED, strikes_shown(s, STRIKES_WARN, of), of);
@@ -86,7 +86,7 @@ static bool score(struct session *s, enum verdict v, enum event_deed done)
         return true;
     }
     cell_add(session_cells(s), excess ? CELL_STRIKES_EXCESS : CELL_STRIKES_PROTOCOL, strikes);
-    enum strikes_tier tier = strikes_add(&s->source->strikes, rules, strikes, s->wg->worker->loop.now_ns);
+    enum strikes_tier tier = strikes_add(&s->source->strikes, rules, strikes, session_now_ns(s));
     if (tier == STRIKES_FULL && done == EVENT_DEED_CLOSED && banned_keep(s, session_limits(s)->ban.terms.for_ns))
         done = EVENT_DEED_TARPITTED;
     tell_offence(s, EVENT_OFFENCE, v, done, strikes_shown(s, tier, rules->strikes), rules->strikes);

@@ -72,7 +72,7 @@ void opening_start(struct session *s)
 {
     struct opening *o = s->opening;
     uint64_t within_ns = session_limits(s)->handshake.within_ns;
-    o->turn_ns = s->wg->worker->loop.now_ns;
+    o->turn_ns = session_now_ns(s);
     o->left_ns[false] = within_ns;
     o->left_ns[true] = within_ns > APP_WITHIN_NS ? within_ns : APP_WITHIN_NS;
     o->deadline_ns = o->turn_ns + within_ns;
@@ -87,7 +87,7 @@ void opening_start(struct session *s)
 static void retry_later(struct session *s)
 {
     struct opening *o = s->opening;
-    o->retry_ns = s->wg->worker->loop.now_ns + o->retry_delay_ns;
+    o->retry_ns = session_now_ns(s) + o->retry_delay_ns;
     o->retry_delay_ns = o->retry_delay_ns < RETRY_MOST_NS ? 2 * o->retry_delay_ns : RETRY_MOST_NS;
     session_arm(s, o->retry_ns);
 }
@@ -103,7 +103,7 @@ static void connect_later(struct session *s, int error)
         retry_later(s);
         return;
     }
-    o->retry_ns = s->wg->worker->loop.now_ns + reach_on_failure(s, error);
+    o->retry_ns = session_now_ns(s) + reach_on_failure(s, error);
     session_arm(s, o->retry_ns);
     health_on_failure(s->wg, BREAKER_CONNECT);
     if (health_refuses(s->wg))
@@ -157,7 +157,7 @@ static void connect_now(struct session *s)
         return;
     }
     s->back.watch.fd = fd;
-    o->asked_ns = s->wg->worker->loop.now_ns;
+    o->asked_ns = session_now_ns(s);
     entry_note_asked(s);
     int error = loop_watch(&s->wg->worker->loop, &s->back.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
     if (error < 0) {
@@ -189,7 +189,7 @@ static void finish_connect(struct session *s)
 static void claim_later(struct session *s)
 {
     s->opening->checked = false;
-    s->opening->retry_ns = s->wg->worker->loop.now_ns + CLAIM_AGAIN_NS;
+    s->opening->retry_ns = session_now_ns(s) + CLAIM_AGAIN_NS;
     session_arm(s, s->opening->retry_ns);
 }
 
@@ -415,7 +415,7 @@ static void learn(struct session *s)
 static void switch_turn(struct session *s, bool apps_turn)
 {
     struct opening *o = s->opening;
-    uint64_t now_ns = s->wg->worker->loop.now_ns, used_ns = now_ns - o->turn_ns, *left_ns = &o->left_ns[o->apps_turn];
+    uint64_t now_ns = session_now_ns(s), used_ns = now_ns - o->turn_ns, *left_ns = &o->left_ns[o->apps_turn];
     *left_ns = *left_ns > used_ns ? *left_ns - used_ns : 0;
     o->apps_turn = apps_turn;
     o->turn_ns = now_ns;
@@ -427,7 +427,7 @@ static void switch_turn(struct session *s, bool apps_turn)
 static void hold_ready(struct session *s)
 {
     struct opening *o = s->opening;
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     if (!o->handshake.app_greeted || !handshake_holds_ready(&o->handshake))
         return;
     if (o->held_ns == 0)
@@ -551,7 +551,7 @@ bool opening_is_overdue(const struct session *s)
     const struct opening *o = s->opening;
     if (!o || s->state != SESSION_OPENING || o->apps_turn)
         return false;
-    uint64_t left_ns = o->left_ns[false] + o->turn_ns, now_ns = s->wg->worker->loop.now_ns;
+    uint64_t left_ns = o->left_ns[false] + o->turn_ns, now_ns = session_now_ns(s);
     return now_ns + session_limits(s)->handshake.within_ns >= left_ns + NS_PER_S;
 }
 
@@ -575,7 +575,7 @@ static void note_silence(struct session *s)
     if (o->late || o->asked_ns == 0 || o->handshake.app_greeted)
         return;
     uint64_t late_ns = o->asked_ns + session_limits(s)->handshake.within_ns;
-    if (s->wg->worker->loop.now_ns < late_ns) {
+    if (session_now_ns(s) < late_ns) {
         session_arm(s, late_ns);
         return;
     }
@@ -589,12 +589,12 @@ void opening_on_timer(struct session *s)
 {
     struct opening *o = s->opening;
     note_silence(s);
-    if (s->wg->worker->loop.now_ns >= o->deadline_ns) {
+    if (session_now_ns(s) >= o->deadline_ns) {
         session_end(s, timeout_verdict(s));
         return;
     }
     session_arm(s, o->deadline_ns);
-    if (o->retry_ns && s->wg->worker->loop.now_ns >= o->retry_ns)
+    if (o->retry_ns && session_now_ns(s) >= o->retry_ns)
         o->retry_ns = 0;
     if (o->retry_ns)
         session_arm(s, o->retry_ns);

@@ -35,7 +35,7 @@ static bool is_good_elsewhere(const struct session *s)
 bool probation_knows_good(const struct session *s)
 {
     return source_is_shared(s->source) ||
-           source_in_good_standing(s->source, session_limits(s)->ban.standing_ns, s->wg->worker->loop.now_ns) ||
+           source_in_good_standing(s->source, session_limits(s)->ban.standing_ns, session_now_ns(s)) ||
            has_good_neighbour(s) || is_good_elsewhere(s);
 }
 
@@ -51,7 +51,7 @@ static void note(struct session *s, enum verdict v, uint64_t for_ns)
     cell_add(session_cells(s), CELL_PROBATIONS, 1);
     event_log_probation(s->wg, &s->client.addr, v, for_ns);
     LOG_LIMITED(
-        &g->notices.probation, s->wg->worker->loop.now_ns, LOG_LEVEL_WARN,
+        &g->notices.probation, session_now_ns(s), LOG_LEVEL_WARN,
         "gate %s: %s is on probation for %llu s, not banned, since it serves well-behaved clients too; the last "
         "offence: %s (%s)",
         g->config->name, addr_format_host(who, sizeof(who), &s->client.addr), (unsigned long long)(for_ns / NS_PER_S),
@@ -61,7 +61,7 @@ static void note(struct session *s, enum verdict v, uint64_t for_ns)
 void probation_begin(struct session *s, enum verdict v)
 {
     const struct limits *l = session_limits(s);
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     /* Others share the entry, and have done nothing. */
     if (source_is_shared(s->source))
         return;

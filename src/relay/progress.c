@@ -8,7 +8,7 @@
 
 bool progress_is_late(struct session *s, const struct limits *lim)
 {
-    uint64_t now = s->wg->worker->loop.now_ns, allowed = lim->message.complete_within_ns;
+    uint64_t now = session_now_ns(s), allowed = lim->message.complete_within_ns;
     if (s->progress.begun_ns == 0)
         return false;
     if (session_is_held(s))
@@ -22,14 +22,14 @@ bool progress_is_late(struct session *s, const struct limits *lim)
 
 static void begin_look(struct session *s)
 {
-    s->progress.check_ns = s->wg->worker->loop.now_ns;
+    s->progress.check_ns = session_now_ns(s);
     s->progress.moved_then = (uint32_t)s->progress.moved;
 }
 
 enum verdict progress_in_the_way(struct session *s)
 {
     const struct lane *l = &s->up;
-    uint64_t now = s->wg->worker->loop.now_ns, least = session_limits(s)->message.min_rate;
+    uint64_t now = session_now_ns(s), least = session_limits(s)->message.min_rate;
     if (l->traffic.reserved == 0 || traffic_end_waits(&l->traffic)) {
         s->progress.check_ns = 0;
         return VERDICT_PASS;

@@ -74,7 +74,7 @@ static void give_turn_back(struct session *s)
 /* The session with the turn starts over, unless it took so long that another has the turn now. */
 static bool keep_turn(struct session *s)
 {
-    uint64_t mine = part(s)->turn_ns, now_ns = s->wg->worker->loop.now_ns;
+    uint64_t mine = part(s)->turn_ns, now_ns = session_now_ns(s);
     bool has = mine && atomic_compare_exchange_strong(&s->wg->gate->reach.turn_ns, &mine, now_ns);
     part(s)->turn_ns = has ? now_ns : 0;
     return has;
@@ -83,7 +83,7 @@ static bool keep_turn(struct session *s)
 static bool take_turn(struct session *s, uint64_t *ret_until_ns)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns, since_ns = atomic_load(&g->reach.turn_ns);
+    uint64_t now_ns = session_now_ns(s), since_ns = atomic_load(&g->reach.turn_ns);
     *ret_until_ns = since_ns + REACH_TURN_NS;
     if (since_ns && now_ns < *ret_until_ns)
         return false;
@@ -114,7 +114,7 @@ bool reach_takes_turn(struct session *s)
             return false;
         }
         uint64_t again_ns = atomic_load(&g->reach.up) ? 0 : atomic_load(&g->reach.again_ns);
-        if (s->wg->worker->loop.now_ns < again_ns) {
+        if (session_now_ns(s) < again_ns) {
             wait_until(s, again_ns);
             return false;
         }
@@ -148,7 +148,7 @@ uint64_t reach_on_failure(struct session *s, int error)
         atomic_store(&g->reach.failures, 0);
     uint32_t n = atomic_fetch_add(&g->reach.failures, 1);
     uint64_t pause_ns = n < 5 && (RETRY_FIRST_NS << n) < RETRY_MOST_NS ? RETRY_FIRST_NS << n : RETRY_MOST_NS;
-    atomic_store(&g->reach.again_ns, s->wg->worker->loop.now_ns + pause_ns);
+    atomic_store(&g->reach.again_ns, session_now_ns(s) + pause_ns);
     return pause_ns;
 }
 
@@ -245,7 +245,7 @@ void reach_on_words(struct session *s)
     o->shown_socket = app.socket;
     o->shown_initiator = app.initiator;
     if (part(s)->stands)
-        app_facts_learn(&s->wg->gate->app, &app, s->wg->worker->loop.now_ns);
+        app_facts_learn(&s->wg->gate->app, &app, session_now_ns(s));
 }
 
 void reach_leave(struct session *s)

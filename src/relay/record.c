@@ -30,8 +30,8 @@ struct traffic_context session_context(struct session *s)
         .id = s->client.id,
         .turns = ADMISSION_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,
-        .pace = pace_of(s, s->wg->worker->loop.now_ns),
-        .now_ns = s->wg->worker->loop.now_ns,
+        .pace = pace_of(s, session_now_ns(s)),
+        .now_ns = session_now_ns(s),
     };
 }
 
@@ -83,7 +83,7 @@ void session_wake(struct session *s)
 
 void session_arm(struct session *s, uint64_t at_ns)
 {
-    uint64_t now = s->wg->worker->loop.now_ns;
+    uint64_t now = session_now_ns(s);
     if (s->flags.ended)
         return;
     /* Never in the past: an alarm that rings and sets itself again must give others their turn. */
@@ -101,7 +101,7 @@ bool session_is_held(const struct session *s)
 
 void session_hold(struct session *s)
 {
-    uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
     if (now >= s->times.ponged_ns + interval_ns)
         s->times.ponged_ns = now;
     session_arm(s, s->times.ponged_ns + interval_ns);

@@ -134,10 +134,16 @@ void session_hold(struct session *s);
 void session_notice(struct session *s, enum verdict v, unsigned n);
 void session_notice_with(struct session *s, enum verdict v, unsigned n, const char *detail);
 
-/* The current time in milliseconds, which wrap after 49 days and are never 0: for differences of a day at most. */
+/* The time of this turn. */
+static inline uint64_t session_now_ns(const struct session *s)
+{
+    return s->wg->worker->loop.now_ns;
+}
+
+/* The same in milliseconds, which wrap after 49 days and are never 0: for differences of a day at most. */
 static inline uint32_t session_ms(const struct session *s)
 {
-    return (uint32_t)(s->wg->worker->loop.now_ns / NS_PER_MS) | 1;
+    return (uint32_t)(session_now_ns(s) / NS_PER_MS) | 1;
 }
 
 struct traffic_context session_context(struct session *s);

@@ -4,12 +4,12 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "relay/admission.h"
-#include "relay/claim.h"
 #include "relay/banned.h"
+#include "relay/claim.h"
 #include "relay/entry.h"
 #include "relay/farewell.h"
-#include "relay/offence.h"
 #include "relay/memory.h"
+#include "relay/offence.h"
 #include "relay/opening.h"
 #include "relay/progress.h"
 #include "relay/shadow.h"
@@ -188,7 +188,7 @@ static void release_all(struct session *s)
 
 static bool had_its_chance(const struct session *s, enum verdict v)
 {
-    uint64_t age_ns = s->wg->worker->loop.now_ns - s->times.opened_ns;
+    uint64_t age_ns = session_now_ns(s) - s->times.opened_ns;
     return age_ns < STOOD_NS && (v == VERDICT_PASS || (v == VERDICT_GIVE_WAY && age_ns >= STRANGERS_SPARED_NS));
 }
 
@@ -314,7 +314,7 @@ static void open_session(struct session *s)
         return;
     }
     timer_disarm(&s->alarm.timer);
-    s->times.active_ns = s->times.opened_ns = s->wg->worker->loop.now_ns;
+    s->times.active_ns = s->times.opened_ns = session_now_ns(s);
     cell_add(session_cells(s), CELL_ESTABLISHED, 1);
     shared_address_look(s);
     session_wake(s);
@@ -324,7 +324,7 @@ static void open_session(struct session *s)
 
 static bool may_drain(const struct session *s)
 {
-    uint64_t now = s->wg->worker->loop.now_ns;
+    uint64_t now = session_now_ns(s);
     if (!lane_is_quiet(&s->up) || !lane_is_quiet(&s->down) || now - s->times.active_ns < DRAIN_QUIET_NS)
         return false;
     return !s->flags.awaits_reply || s->down.messages >= s->up.messages;
@@ -335,7 +335,7 @@ static void drain(struct session *s)
     if (s->state != SESSION_OPEN || may_drain(s))
         session_end(s, VERDICT_DRAINING);
     else
-        session_arm(s, s->wg->worker->loop.now_ns + DRAIN_QUIET_NS / 2);
+        session_arm(s, session_now_ns(s) + DRAIN_QUIET_NS / 2);
 }
 
 /* Whether nobody waits for the answer to the request in line any more. A REQ that has closed takes no answer, and
@@ -388,7 +388,7 @@ static void keep_alive(struct session *s)
     if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->flags.in_line)
         return;
     /* The alarm rings for other reasons as well. */
-    uint64_t now = s->wg->worker->loop.now_ns, interval_ns = session_limits(s)->heartbeat.interval_ns;
+    uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
     if (now < s->times.ponged_ns + interval_ns) {
         session_arm(s, s->times.ponged_ns + interval_ns);
         return;
@@ -421,7 +421,7 @@ static void check_shadow(struct session *s)
 static bool waits_in_vain(const struct session *s)
 {
     return s->up.traffic.withheld == WITHHELD_TOPIC && !s->flags.can_pong &&
-           s->wg->worker->loop.now_ns - s->times.active_ns >= IN_VAIN_NS;
+           session_now_ns(s) - s->times.active_ns >= IN_VAIN_NS;
 }
 
 static void check_open(struct session *s)
@@ -429,7 +429,7 @@ static void check_open(struct session *s)
     const struct limits *lim = session_limits(s);
     lane_try_starved(&s->up, s);
     lane_try_starved(&s->down, s);
-    if (!s->down.blocked && s->wg->worker->loop.now_ns - s->slow.flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
+    if (!s->down.blocked && session_now_ns(s) - s->slow.flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
         slow_reader_end(s);
     shedding_look(s);
     admission_on_alarm(s);
@@ -456,7 +456,7 @@ static void check_open(struct session *s)
 static void reconsider_open(struct session *s)
 {
     const struct limits *l = session_limits(s);
-    uint64_t now = s->wg->worker->loop.now_ns;
+    uint64_t now = session_now_ns(s);
     gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
     s->times.resume_ns = now;
     if (s->progress.begun_ns)
@@ -472,7 +472,7 @@ void session_reconsider(struct session *s)
     if (s->state == SESSION_OPEN)
         reconsider_open(s);
     else
-        session_arm(s, s->wg->worker->loop.now_ns);
+        session_arm(s, session_now_ns(s));
 }
 
 static void let_next_in(struct peer *p)

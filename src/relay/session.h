@@ -3,7 +3,7 @@
  * A session: one client connection and its one connection to the application. session.c is the place where both are
  * closed (tear_down()).
  *
- * A connection is closed elsewhere only by the listener (a refused newcomer), by banned.h (the tarpit), by proxied.h
+ * A connection is closed elsewhere only by newcomer.h (a refused one), by banned.h (the tarpit), by proxied.h
  * (before there is a client), by opening.h (a connect to the application that failed), and by farewell.h (the
  * application's end of a session that was open).
  *
@@ -32,7 +32,7 @@
 #include "relay/record.h"
 
 /* Takes over an accepted descriptor. On failure the descriptor is closed and the verdict counted. `of_balancer`: see
- * struct session. */
+ * struct session_flags. */
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer);
 
 /* Gives the session its turn. */

@@ -65,8 +65,8 @@ void shadow_newcomer(struct session *s)
         return;
     if (l->source.connections != 0 && atomic_load(&s->source->refs) > l->source.connections)
         shadow_note(s, VERDICT_TOO_MANY_CONNECTIONS, 1);
-    else if (!source_is_shared(s->source) && gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS],
-                                                        &l->source.connection_rate, 1, s->wg->worker->loop.now_ns))
+    else if (!source_is_shared(s->source) &&
+             gcra_admit(&s->source->limiters[SOURCE_CONNECTIONS], &l->source.connection_rate, 1, session_now_ns(s)))
         shadow_note(s, VERDICT_OVER_CONNECTION_RATE, 1);
 }
 
@@ -101,7 +101,7 @@ void shadow_banned(struct worker_gate *wg, const struct addr *addr)
 static void would_ban(struct session *s, const struct limits *l, enum verdict v)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     char text[NETWORK_TEXT_MAX];
     struct ban b;
     /* Without randomness: predicted bans need not spread over time. */
@@ -123,10 +123,10 @@ void shadow_score(struct session *s, enum verdict v)
     if (!l || l->ban.strikes.strikes == 0 || !limits_count_offence(l, v, &s->client.addr))
         return;
     /* A source that would be banned would not be here. */
-    if (bans_find(s->wg->gate->shadow_bans, &s->client.addr, s->wg->worker->loop.now_ns, NULL))
+    if (bans_find(s->wg->gate->shadow_bans, &s->client.addr, session_now_ns(s), NULL))
         return;
     cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);
-    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, s->wg->worker->loop.now_ns) != STRIKES_FULL)
+    if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, session_now_ns(s)) != STRIKES_FULL)
         return;
     if (probation_spares(s))
         cell_add(session_cells(s), CELL_SHADOW_PROBATIONS, 1);

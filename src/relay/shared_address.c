@@ -18,7 +18,7 @@ static bool stands_for_many(const struct session *s, uint32_t *ret_held, uint32_
         return false;
     if ((source->kind != SOURCE_V4 && source->kind != SOURCE_V6_64) || s->flags.of_balancer)
         return false;
-    return source_in_good_standing(source, HOUR_NS, s->wg->worker->loop.now_ns) &&
+    return source_in_good_standing(source, HOUR_NS, session_now_ns(s)) &&
            !networks_contain(&s->wg->policy->limits.ban.exempt, &s->client.addr);
 }
 
@@ -26,7 +26,7 @@ static bool stands_for_many(const struct session *s, uint32_t *ret_held, uint32_
 static bool is_news(const struct session *s)
 {
     struct gate *g = s->wg->gate;
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     uint64_t hash = hash_bytes(&g->traffic.key, &s->source->bits, sizeof(s->source->bits));
     _Atomic uint64_t *told = &g->shared_addresses[hash % SHARED_ADDRESS_PLACES];
     uint64_t last = atomic_load_explicit(told, memory_order_relaxed);

@@ -36,7 +36,7 @@ static bool can_be_shed(const struct session *s)
 
 void shedding_look(struct session *s)
 {
-    uint64_t now = s->wg->worker->loop.now_ns, again_ns;
+    uint64_t now = session_now_ns(s), again_ns;
     if (!s->flags.takes_turns || over_of(s) == SHED_OVER_WAIT || !s->flags.in_line || !can_be_shed(s))
         return;
     if (over_of(s) == SHED_OVER_REPLY && !may_answer(s)) {

@@ -23,7 +23,7 @@ static bool is_measured(const struct session *s)
 void slow_reader_look_again(struct session *s)
 {
     if (s->slow.laggard)
-        session_arm(s, s->wg->worker->loop.now_ns + (s->flags.broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
+        session_arm(s, session_now_ns(s) + (s->flags.broadcast ? LAG_BROADCAST_NS : LAG_LOOK_NS));
 }
 
 void slow_reader_begin(struct session *s)
@@ -32,7 +32,7 @@ void slow_reader_begin(struct session *s)
     if (s->slow.laggard || !is_measured(s) || !(s->slow.laggard = calloc(1, sizeof(*s->slow.laggard))))
         return;
     lag_enter(lag);
-    lag_begin(lag, s->slow.laggard, s->down.passed, s->wg->worker->loop.now_ns);
+    lag_begin(lag, s->slow.laggard, s->down.passed, session_now_ns(s));
     slow_reader_look_again(s);
 }
 
@@ -53,7 +53,7 @@ static uint64_t measure_lag(struct session *s)
 {
     struct gate *g = s->wg->gate;
     const struct lane *l = &s->down;
-    uint64_t now = s->wg->worker->loop.now_ns, waiting;
+    uint64_t now = session_now_ns(s), waiting;
     struct lag_sent sent = {.bytes = l->passed, .messages = l->messages, .opened_ns = s->times.opened_ns};
     bool counted = true, single = false;
     if (s->flags.broadcast) {

@@ -54,14 +54,13 @@ enum standing strangers_judge(const struct worker_gate *wg, const struct source 
 void strangers_note_useless(const struct session *s)
 {
     if (!source_is_shared(s->source))
-        visits_note(&s->wg->gate->visits.useless, hash_of(s->wg->gate, key_of(s->source)), s->wg->worker->loop.now_ns);
+        visits_note(&s->wg->gate->visits.useless, hash_of(s->wg->gate, key_of(s->source)), session_now_ns(s));
 }
 
 /* Approximate: a source that was in good standing, and is again after ban.standing, counts twice. */
 void strangers_note_served(const struct session *s)
 {
-    if (!source_is_shared(s->source) &&
-        !source_in_good_standing(s->source, SOURCE_STANDING_MAX_NS, s->wg->worker->loop.now_ns))
+    if (!source_is_shared(s->source) && !source_in_good_standing(s->source, SOURCE_STANDING_MAX_NS, session_now_ns(s)))
         atomic_fetch_add(&s->wg->gate->visits.regulars, 1);
 }
 
@@ -77,7 +76,7 @@ static _Atomic uint32_t *arrivals_of(const struct session *s)
 
 static uint32_t arrivals_tick(const struct session *s)
 {
-    return (uint32_t)(s->wg->worker->loop.now_ns >> ARRIVALS_TICK_LOG2_NS) & 0xffff;
+    return (uint32_t)(session_now_ns(s) >> ARRIVALS_TICK_LOG2_NS) & 0xffff;
 }
 
 /* The clocks of two workers may differ by a tick. */
@@ -215,13 +214,13 @@ static bool is_protected(const struct session *s)
 /* 63 - log2 of its age in seconds: younger is higher. */
 static uint64_t youth_of(const struct session *s)
 {
-    uint64_t age_s = (s->wg->worker->loop.now_ns - s->times.opened_ns) / NS_PER_S;
+    uint64_t age_s = (session_now_ns(s) - s->times.opened_ns) / NS_PER_S;
     return (uint64_t)__builtin_clzll(age_s | 1) - (age_s != 0);
 }
 
 static bool is_spared(const struct session *s)
 {
-    return s->wg->worker->loop.now_ns - s->times.opened_ns < STRANGERS_SPARED_NS;
+    return session_now_ns(s) - s->times.opened_ns < STRANGERS_SPARED_NS;
 }
 
 /* Higher goes first. */
@@ -252,7 +251,7 @@ static bool dominates(const struct session *s)
 
 static uint64_t idle_ns(const struct session *s)
 {
-    return s->wg->worker->loop.now_ns - s->times.active_ns;
+    return session_now_ns(s) - s->times.active_ns;
 }
 
 static bool is_overdue(const struct session *s)

@@ -201,7 +201,7 @@ static enum connection_state state_of(const struct session *s)
 
 static void keep_connection(struct survey_part *to, const struct session *s, uint32_t gate)
 {
-    uint64_t now_ns = s->wg->worker->loop.now_ns;
+    uint64_t now_ns = session_now_ns(s);
     struct connection_row row = {.sums = sums_of(s)};
     row.weight = row.sums.bytes_in + row.sums.bytes_out;
     to->matched++;
