@@ -1,16 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: MPL-2.0
-# scripts/build.sh DIR [--target NAME] [meson options...]: configures DIR if it is new or if an option changed, then builds.
+# scripts/build.sh DIR [--target NAME]... [meson options...]: configures DIR if it is new or if an option changed, then builds.
 # Tests and benchmarks are off unless an option switches them on, so that a plain `make` needs the fewest packages.
 set -euo pipefail
 
 dir=$1
 shift
-target=()
-if [ "${1:-}" = --target ]; then
-    target=("$2")
+targets=()
+while [ "${1:-}" = --target ]; do
+    targets+=("$2")
     shift 2
-fi
+done
 
 jobs=$(nproc)
 if [ ! -f "$dir/build.ninja" ]; then
@@ -23,4 +23,4 @@ elif [ $# -gt 0 ] && [ "$(cat "$dir/.options" 2>/dev/null)" != "$*" ]; then
     meson configure "$dir" "$@" >/dev/null
 fi
 [ $# -gt 0 ] && printf '%s\n' "$*" >"$dir/.options"
-ninja -C "$dir" -j "$jobs" --quiet "${target[@]}"
+ninja -C "$dir" -j "$jobs" --quiet "${targets[@]}"

@@ -10,7 +10,8 @@ BUILD=${BUILD:-build}
 werror=${CI:+-Dwerror=true}
 failed=()
 AGAIN_MOST=8
-E2E_PROCESSES=${E2E_PROCESSES:-$(($(nproc) + 1))}
+PROCESSES=$(($(nproc) + 1)) # some always wait
+E2E_PROCESSES=${E2E_PROCESSES:-$PROCESSES}
 
 # A sanitizer's finding must end the program, or a test could pass in spite of it.
 # An absurd allocation is none: tests ask for some to see them refused.
@@ -25,8 +26,8 @@ is_few() {
 build_and_test() { # DIR TIMEOUT_MULTIPLIER [meson options]; tests: only these
     local dir=$1 patience=$2 again
     shift 2
-    scripts/build.sh "$dir" -Dtests=true ${werror:+"$werror"} "$@" || return 1
-    meson test -C "$dir" --no-rebuild --print-errorlogs --timeout-multiplier "$patience" "${tests[@]}" && return 0
+    scripts/build.sh "$dir" "${targets[@]}" -Dtests=true ${werror:+"$werror"} "$@" || return 1
+    meson test -C "$dir" --no-rebuild --print-errorlogs --num-processes "$PROCESSES" --timeout-multiplier "$patience" "${tests[@]}" && return 0
     mapfile -t again < <(sed -nE 's/^ *[0-9]+\/[0-9]+ +([^ ]+) +(FAIL|TIMEOUT) .*/\1/p' "$dir/meson-logs/testlog.txt" | sort -u)
     is_few "${again[@]}" || return 1
     echo "test: once more: ${again[*]}"
@@ -34,20 +35,25 @@ build_and_test() { # DIR TIMEOUT_MULTIPLIER [meson options]; tests: only these
 }
 
 tests=()
+targets=()
 
 run_unit() {
     build_and_test "$BUILD" 2 -Dbench=true && python3 scripts/circles.py "$BUILD"
 }
 
+# With a sanitizer -O2 costs more time at the compiler than it saves.
 run_asan() {
-    build_and_test "$BUILD-asan" 6 -Db_sanitize=address,undefined -Db_lundef=false
+    build_and_test "$BUILD-asan" 6 -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1
 }
 
-# The tests that start threads: in the others there is nothing to find, and they take minutes.
+# The tests that start threads: in the others there is nothing to find, and they take minutes. Nothing else is built.
 run_tsan() {
-    local tests
+    local tests targets=() test
     mapfile -t tests < <(grep -lE 'pthread_create|(relay|admin|keeper|event_writer)_start|kernel_follow|daemon_run' src/*/*_test.c | sed -E 's|src/(.*)_test.c|\1|')
-    build_and_test "$BUILD-tsan" 10 -Db_sanitize=thread -Db_lundef=false
+    for test in "${tests[@]}"; do
+        targets+=(--target "src/${test%/*}/${test/\//_}_test")
+    done
+    build_and_test "$BUILD-tsan" 10 -Db_sanitize=thread -Db_lundef=false -Doptimization=1
 }
 
 run_scripts() {
