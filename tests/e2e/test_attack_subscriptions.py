@@ -12,6 +12,8 @@ ENCODINGS = [pytest.param({"minor": 1}, id="commands"), pytest.param({"minor": 1
 # Random topics: 50 bytes of a publisher's memory for each byte of topic, and every message published walks through them.
 TOPICS = [pytest.param({"size": 12}, id="short"), pytest.param({"size": 200}, id="long"), pytest.param({"size": 200, "cancels": True}, id="fake-cancels")]
 WAITS = ["topics_full", "over_total_subscriptions"]
+# subscriptions.trie_bytes counts what libzmq 4.3.4 takes for a byte of topic: 32. A node of 4.3.5 takes 48.
+TRIE_GROWTH = ALLOWED_GROWTH * (3 if zmq.zmq_version_info() >= (4, 3, 5) else 2) // 2
 # A paused connection keeps what one read brought. The sender's kernel still has megabytes to send when the sender is gone, and tells of
 # the end only behind them.
 UNSENT = 32 * 1024
@@ -37,7 +39,7 @@ def test_subscriptions_through(gate, flood, encoding, topics):
     g = gate("pub", config=LEAVING_FAST)
     f = flood("subscriptions", g.endpoint, type="SUB", connections=4, opens=100000, **encoding, **topics)
     g.withstands(f, until=lambda: g.verdicts("over_total_subscriptions") and (topics.get("cancels") or g.verdicts("topics_full")),
-                 rounds=200, held=4 * UNSENT)
+                 rounds=200, growth=TRIE_GROWTH, held=4 * UNSENT)
     assert set(refusals(g.weir)) <= {*WAITS, "topics_give_way", "handshake_abandoned", "message_abandoned"}
 
 
@@ -56,7 +58,7 @@ def test_long_topics_through(gate, flood, encoding):
     """Topics may have any length up to 64 KiB: they count by what they take."""
     g = gate("xpub", config=LEAVING_FAST)
     f = flood("subscriptions", g.endpoint, type="XSUB", connections=4, opens=100000, size=10000, **encoding)
-    g.withstands(f, until=g.expects(1, "topics_full"), rounds=200, held=4 * 2 * UNSENT)
+    g.withstands(f, until=g.expects(1, "topics_full"), rounds=200, growth=TRIE_GROWTH, held=4 * 2 * UNSENT)
 
 
 def test_subscriptions_of_many_sources_through(gate, flood):
@@ -64,7 +66,8 @@ def test_subscriptions_of_many_sources_through(gate, flood):
     pace at which the publisher can forget them."""
     g = gate("pub", config={"subscriptions": {"removal_rate": "16MiB/s"}})
     f = flood("subscriptions", g.endpoint, type="SUB", connections=40, sources=40, opens=100000, rate=10, size=100, each=900)
-    g.withstands(f, until=lambda: g.verdicts("topics_full") > 20 and g.verdicts("topics_give_way"), rounds=400, held=40 * 2 * UNSENT)
+    g.withstands(f, until=lambda: g.verdicts("topics_full") > 20 and g.verdicts("topics_give_way"), rounds=400, growth=TRIE_GROWTH,
+                 held=40 * 2 * UNSENT)
 
 
 def test_many_subscriptions_pass_untouched(gate, peers):

@@ -17,6 +17,12 @@ JEROMQ = Path(os.environ.get("WEIR_JEROMQ", "/usr/share/java/jeromq.jar"))
 APP_TYPES = {"req": zmq.REP, "dealer": zmq.DEALER, "push": zmq.PULL, "sub": zmq.XPUB, "pair": zmq.PAIR}
 
 
+def jeromq_version():
+    """(0, 3, 6), or () where there is none: Debian's jar has its version in the name of a link, or in its own."""
+    found = [path.stem.removeprefix("jeromq-") for path in JEROMQ.parent.glob("jeromq-*.jar")]
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
 def need(what, where):
     """Without a tool these tests are skipped at home and fail in CI."""
     if where and (not isinstance(where, Path) or where.exists()):

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MPL-2.0
-"""JeroMQ 0.3.6 (a Java implementation of its own) through the gate, as a client and as the application. It speaks ZMTP 2.0, which knows no
-security mechanism, so whom it meets has NULL. It gives each connection a queue as soon as it is accepted."""
+"""JeroMQ (a Java implementation of its own) through the gate, as a client and as the application. 0.3.6 of Debian 12 speaks ZMTP 2.0, which knows
+no security mechanism, so whom it meets has NULL; 0.6.0 of Debian 13 speaks ZMTP 3. It gives each connection a queue as soon as it is accepted."""
 import time
 
 import pytest
 import zmq
-from foreign import APP_TYPES, serve
+from foreign import APP_TYPES, jeromq_version, serve
 from harness import net
 from harness.security import secure
+
+ZMTP_3 = jeromq_version() >= (0, 4)
 
 
 def gate(start_weir, forward, zmtp2=True):
@@ -29,7 +31,8 @@ def test_identity_reaches_a_router(java, start_weir, peers, paths):
     assert router.recv_multipart() == [b"java-client", b""]
 
 
-@pytest.mark.parametrize("mechanism, zmtp2", [("NULL", False), ("PLAIN", True), ("CURVE", True)])
+@pytest.mark.parametrize("mechanism, zmtp2", [pytest.param("NULL", False, marks=pytest.mark.skipif(ZMTP_3, reason="this JeroMQ speaks ZMTP 3")),
+                                              ("PLAIN", True), ("CURVE", True)])
 def test_not_let_in(mechanism, zmtp2, java, start_weir, peers, paths):
     """Neither without the choice, nor past an application's security."""
     forward = paths.ipc()
@@ -37,7 +40,7 @@ def test_not_let_in(mechanism, zmtp2, java, start_weir, peers, paths):
     app = peers.app(zmq.REP, forward, **app_security)
     weir = gate(start_weir, forward, zmtp2)
     java("req", weir.endpoint)
-    weir.wait_metric("weir_connections_closed_total", 2)
+    weir.wait_metric("weir_connections_closed_total", 1 if ZMTP_3 else 2)  # with ZMTP 3 it gives up when it has seen the other mechanism
     friend = peers.client(zmq.REQ, weir.endpoint, **right)
     friend.send(b"hello")
     assert app.recv() == b"hello"
