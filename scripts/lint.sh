@@ -68,9 +68,8 @@ check_floors() {
     python3 scripts/floors.py && python3 scripts/records.py
 }
 
-# relay/ until its modules have taken their final form.
 check_statics() {
-    python3 scripts/statics.py --except relay
+    python3 scripts/statics.py
 }
 
 check_python() {

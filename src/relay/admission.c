@@ -12,7 +12,7 @@ _Static_assert(sizeof(struct admission) <= ADMISSION_BYTES, "it is charged to th
 /* Most messages to ask for at once, if the session holds as many. */
 #define OFFERED_MOST 256u
 
-static struct session *session_of(struct reqlimit_conn *c)
+static struct session *admission_session_of(struct reqlimit_conn *c)
 {
     return LIST_ENTRY(c, struct admission, conn)->session;
 }
@@ -23,7 +23,7 @@ static void wake_those_of(struct worker_gate *wg)
     gate_limiter_lock(g);
     for (struct list *node; (node = list_pop(&wg->limiter.woken));) {
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, woken);
-        struct session *s = session_of(c);
+        struct session *s = admission_session_of(c);
         s->admission->granted += reqlimit_take(c);
         s->flags.in_queue = c->waiter.messages != 0;
         s->flags.in_line = false;

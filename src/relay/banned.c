@@ -104,7 +104,7 @@ static void let_go(struct stuck *t)
     free(t);
 }
 
-static void on_alarm(struct alarm *a)
+static void stuck_on_alarm(struct alarm *a)
 {
     let_go((struct stuck *)(void *)((char *)a - offsetof(struct stuck, alarm)));
 }
@@ -141,7 +141,7 @@ static struct stuck *stuck_new(struct worker_gate *wg, int fd, const struct addr
     t->watch = (struct watch){.kind = WATCH_TARPIT, .fd = fd};
     t->wg = wg;
     t->addr = *addr;
-    t->alarm.ring = on_alarm;
+    t->alarm.ring = stuck_on_alarm;
     timer_init(&t->alarm.timer);
     return t;
 }

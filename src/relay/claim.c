@@ -83,7 +83,7 @@ static bool is_long_silent(struct tally_holder *h, uint64_t now_ns)
     return life == LIFE_NONE && for_ms >= CLAIM_STRANGER_NS / NS_PER_MS;
 }
 
-static void begin_look(struct tally_holder *h, void *arg)
+static void claim_begin_look(struct tally_holder *h, void *arg)
 {
     struct look *l = arg;
     l->result = CLAIM_REFUSED;
@@ -107,7 +107,7 @@ static void end_look(struct tally_holder *h, void *arg)
         keep_asking(h);
 }
 
-static void look(struct tally_holder *h, void *arg)
+static void claim_look(struct tally_holder *h, void *arg)
 {
     struct look *l = arg;
     l->result = CLAIM_WAITS;
@@ -128,33 +128,33 @@ static const void *owner_of(const struct session *s)
     return source_is_shared(s->source) ? NULL : s->source;
 }
 
-static void note_end(struct session *s, struct id_claim *c, const struct look *l)
+static void claim_note_end(struct session *s, struct id_claim *c, const struct look *l)
 {
     c->ended = l->ended;
     if (l->ended)
         session_notice(s, VERDICT_HOLDER_VANISHED, 1);
 }
 
-static enum claim_result begin(struct session *s, struct id_claim *c, uint64_t hash)
+static enum claim_result claim_begin(struct session *s, struct id_claim *c, uint64_t hash)
 {
     struct look l = {.owner = owner_of(s), .now_ns = session_now_ns(s)};
-    tally_ask(&s->wg->gate->routing_ids, hash, begin_look, &l);
+    tally_ask(&s->wg->gate->routing_ids, hash, claim_begin_look, &l);
     if (l.result != CLAIM_WAITS)
         return CLAIM_REFUSED;
     *c = (struct id_claim){.hash = hash, .since_ns = l.now_ns, .number = l.number};
-    note_end(s, c, &l);
+    claim_note_end(s, c, &l);
     return CLAIM_WAITS;
 }
 
-static enum claim_result go_on(struct session *s, struct id_claim *c)
+static enum claim_result claim_go_on(struct session *s, struct id_claim *c)
 {
     struct look l = {.for_ns = session_now_ns(s) - c->since_ns, .number = c->number};
     if (l.for_ns >= CLAIM_MOST_NS)
         return CLAIM_REFUSED;
     if (c->ended)
         return CLAIM_WAITS;
-    tally_ask(&s->wg->gate->routing_ids, c->hash, look, &l);
-    note_end(s, c, &l);
+    tally_ask(&s->wg->gate->routing_ids, c->hash, claim_look, &l);
+    claim_note_end(s, c, &l);
     return l.result;
 }
 
@@ -176,7 +176,7 @@ enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64
     }
     if (!look_at_holder)
         return CLAIM_REFUSED;
-    return c->hash ? go_on(s, c) : begin(s, c, hash);
+    return c->hash ? claim_go_on(s, c) : claim_begin(s, c, hash);
 }
 
 void claim_end(struct session *s, struct id_claim *c)

@@ -9,14 +9,14 @@ void connect_init(struct connect *c, struct session *who)
     list_init(&c->node);
 }
 
-static void look_at(struct worker_gate *wg, uint64_t at_ns)
+static void connects_look_at(struct worker_gate *wg, uint64_t at_ns)
 {
     struct timer *t = &wg->connects.next.timer;
     if (t->expires_ns == 0 || at_ns < t->expires_ns)
         timer_arm(&wg->worker->loop.timers, t, at_ns);
 }
 
-static void begin(struct worker_gate *wg, struct connect *c)
+static void connects_begin(struct worker_gate *wg, struct connect *c)
 {
     struct worker *w = wg->worker;
     c->turn = CONNECT_HAS_TURN;
@@ -24,7 +24,7 @@ static void begin(struct worker_gate *wg, struct connect *c)
     wg->connects.again_ns = w->loop.now_ns + CONNECT_PACE_NS;
     list_push(&wg->connects.connecting, &c->node);
     wg->connects.connecting_count++;
-    look_at(wg, c->counts_ns);
+    connects_look_at(wg, c->counts_ns);
 }
 
 static void stop_counting(struct worker_gate *wg, struct connect *c)
@@ -52,7 +52,7 @@ static struct list *line_of_turn(struct worker_gate *wg)
     return NULL;
 }
 
-static struct list *pick(struct worker_gate *wg, struct list *line, bool in_turn)
+static struct list *connects_pick(struct worker_gate *wg, struct list *line, bool in_turn)
 {
     wg->connects.turns++;
     if (!in_turn)
@@ -68,11 +68,11 @@ static void next(struct worker_gate *wg)
     for (struct list *line; wg->connects.connecting_count < CONNECTS_AT_ONCE && (line = line_of_turn(wg));) {
         bool paced = connects_are_paced(wg);
         if (paced && wg->worker->loop.now_ns < wg->connects.again_ns) {
-            look_at(wg, wg->connects.again_ns);
+            connects_look_at(wg, wg->connects.again_ns);
             return;
         }
-        struct connect *c = LIST_ENTRY(pick(wg, line, paced), struct connect, node);
-        begin(wg, c);
+        struct connect *c = LIST_ENTRY(connects_pick(wg, line, paced), struct connect, node);
+        connects_begin(wg, c);
         session_wake(c->who);
     }
 }
@@ -94,14 +94,14 @@ void connects_give_back(struct worker_gate *wg, struct connect *c)
     next(wg);
 }
 
-static void on_alarm(struct alarm *a)
+static void connects_on_alarm(struct alarm *a)
 {
     struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, connects.next));
     uint64_t now = wg->worker->loop.now_ns;
     while (!list_empty(&wg->connects.connecting)) {
         struct connect *oldest = LIST_ENTRY(wg->connects.connecting.next, struct connect, node);
         if (oldest->counts_ns > now) {
-            look_at(wg, oldest->counts_ns);
+            connects_look_at(wg, oldest->counts_ns);
             break;
         }
         stop_counting(wg, oldest);
@@ -111,7 +111,7 @@ static void on_alarm(struct alarm *a)
 
 void connects_init(struct connects_worker *c)
 {
-    *c = (struct connects_worker){.next.ring = on_alarm};
+    *c = (struct connects_worker){.next.ring = connects_on_alarm};
     for (unsigned i = 0; i < STANDING_COUNT; i++)
         list_init(&c->line[i]);
     list_init(&c->connecting);

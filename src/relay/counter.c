@@ -15,7 +15,7 @@ static const struct rate wakes = {
 
 /* ---- the gate's limiter ---- */
 
-static void look(struct counter *c)
+static void counter_look(struct counter *c)
 {
     gate_limiter_look(c->wg);
 }
@@ -24,7 +24,7 @@ static void look(struct counter *c)
 static void attach(struct counter *c, struct taken_page *page)
 {
     gate_limiter_attach(&c->wg->gate->limiter, page);
-    look(c);
+    counter_look(c);
 }
 
 static enum taken_state belief(const struct counter *c)
@@ -88,7 +88,7 @@ static void count_taken(struct counter *c)
 
 static void take_stock(struct counter *c)
 {
-    look(c);
+    counter_look(c);
     count_taken(c);
     tell_state(c, belief(c));
 }
@@ -106,13 +106,13 @@ static void on_wake_again(struct alarm *a)
 {
     struct counter *c = COUNTER_OF(wake_again, a);
     loop_watch_again(&c->wg->worker->loop, &c->wake, EPOLLIN);
-    look(c);
+    counter_look(c);
 }
 
 void counter_on_wake(struct counter *c)
 {
     struct worker *w = c->wg->worker;
-    look(c);
+    counter_look(c);
     if (gcra_charge(&c->wakes, &wakes, 1, w->loop.now_ns) == 0)
         return;
     loop_watch_again(&w->loop, &c->wake, 0);

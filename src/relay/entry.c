@@ -22,7 +22,7 @@ void entry_init(struct entry_worker *e)
 
 /* ---- half-open ---- */
 
-static struct session *session_of(struct list *in_half_open)
+static struct session *entry_session_of(struct list *in_half_open)
 {
     return LIST_ENTRY(in_half_open, struct opening, in_half_open)->connect.who;
 }
@@ -42,7 +42,7 @@ static struct session *longest(const struct list *half_open)
     unsigned looked_at = 0;
     LIST_FOREACH(n, half_open)
     {
-        struct session *s = session_of(n);
+        struct session *s = entry_session_of(n);
         if (session_now_ns(s) - s->times.accepted_ns < CHANCE_NS)
             break;
         if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
@@ -64,7 +64,7 @@ static struct session *who_makes_room(const struct worker_gate *wg, enum standin
         if (s)
             return s;
         if (i < newcomer && !list_empty(waiting))
-            return session_of(waiting->prev);
+            return entry_session_of(waiting->prev);
     }
     return NULL;
 }
@@ -79,10 +79,10 @@ struct session *entry_pick(const struct worker_gate *wg)
     const struct list *useless = &wg->entry.half_open[STANDING_USELESS][false];
     const struct list *strangers = &wg->entry.half_open[STANDING_STRANGER][false];
     if (!list_empty(useless))
-        return session_of(useless->next);
+        return entry_session_of(useless->next);
     if (list_empty(strangers))
         return NULL;
-    struct session *s = session_of(strangers->next);
+    struct session *s = entry_session_of(strangers->next);
     return wg->worker->loop.now_ns - s->times.accepted_ns >= ENTRY_SPARED_NS ? s : NULL;
 }
 
@@ -145,7 +145,7 @@ static void end_for_another(struct session *s, enum verdict v)
 }
 
 /* False: there is no room for the session. */
-static bool make_room(struct session *s)
+static bool entry_make_room(struct session *s)
 {
     if (is_full_of_own(s))
         end_for_another(oldest_of(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
@@ -158,7 +158,7 @@ static bool make_room(struct session *s)
 }
 
 /* Lets newcomers in that wait in the kernel. */
-static void go_on(struct worker_gate *wg)
+static void entry_go_on(struct worker_gate *wg)
 {
     if (!wg->entry.crowded_out)
         return;
@@ -171,13 +171,13 @@ void entry_wake_all(struct worker_gate *wg)
     for (unsigned i = 0; i < STANDING_COUNT; i++)
         for (unsigned waiting = 0; waiting < 2; waiting++)
             LIST_FOREACH(n, &wg->entry.half_open[i][waiting])
-    session_wake(session_of(n));
+    session_wake(entry_session_of(n));
 }
 
 /* False: there is no room, and the session has ended. */
 static bool let_in(struct session *s)
 {
-    if (!make_room(s)) {
+    if (!entry_make_room(s)) {
         session_end(s, VERDICT_HALF_OPEN_GIVE_WAY);
         return false;
     }
@@ -214,7 +214,7 @@ static void end_half_open(struct session *s)
     atomic_fetch_sub(&s->source->half_open, 1);
     atomic_fetch_sub(&s->wg->gate->counts.half_open, 1);
     cell_sub(session_cells(s), CELL_HALF_OPEN, 1);
-    go_on(s->wg);
+    entry_go_on(s->wg);
 }
 
 /* ---- the line ---- */
@@ -404,7 +404,7 @@ void entry_note_turn(struct session *s, bool awaits_app)
     if (awaits_app)
         give_place(s);
     else
-        go_on(s->wg);
+        entry_go_on(s->wg);
 }
 
 void entry_note_move(struct session *s)

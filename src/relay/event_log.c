@@ -41,7 +41,7 @@ void event_log_free(struct event_log *log)
 
 /* ---- reporting ---- */
 
-static void count(_Atomic uint64_t *counter, uint64_t n)
+static void event_log_tally(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
@@ -55,7 +55,7 @@ static void queue(struct event_log *log, struct event *e)
 {
     e->wall_ns = clock_wall_ns();
     if (!ring_put(log->ring, e, !event_is_limited((enum event_kind)e->kind))) {
-        count(&log->lost, 1 + e->suppressed);
+        event_log_tally(&log->lost, 1 + e->suppressed);
         return;
     }
     waker_tell(&log->waker);
@@ -76,7 +76,7 @@ static void tell(struct worker_gate *wg, struct event *e)
     if (event_limit_pass(&log->limit, &rates, e, wg->worker->loop.now_ns))
         queue(log, e);
     else
-        count(&log->suppressed, 1);
+        event_log_tally(&log->suppressed, 1);
 }
 
 static struct event event_of(const struct addr *who, enum event_kind k, enum verdict v, enum event_deed done)
@@ -180,8 +180,8 @@ uint64_t event_log_take_suppressed(struct event_log *log, enum event_kind k, enu
 
 void event_log_count(struct event_log *log, uint64_t written, uint64_t failed)
 {
-    count(&log->written, written);
-    count(&log->failed, failed);
+    event_log_tally(&log->written, written);
+    event_log_tally(&log->failed, failed);
 }
 
 struct event_log_stats event_log_stats(const struct event_log *log)

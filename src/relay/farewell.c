@@ -131,14 +131,14 @@ static void leave_in_turn(struct worker_gate *wg)
                   wg->worker->loop.now_ns + (wait_ns < LEAVE_LOOK_NS ? wait_ns : LEAVE_LOOK_NS));
 }
 
-static void on_alarm(struct alarm *a)
+static void farewell_on_alarm(struct alarm *a)
 {
     leave_in_turn((struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, leaving.next)));
 }
 
 void farewell_init(struct leaving *l)
 {
-    *l = (struct leaving){.next.ring = on_alarm};
+    *l = (struct leaving){.next.ring = farewell_on_alarm};
     list_init(&l->line);
     timer_init(&l->next.timer);
 }
@@ -173,7 +173,7 @@ static void wait_to_leave(struct farewell *f, struct session *s)
 
 /* ---- life ---- */
 
-static void end(struct farewell *f)
+static void farewell_end(struct farewell *f)
 {
     struct worker *w = f->wg->worker;
     leave(f);
@@ -244,7 +244,7 @@ void farewell_on_event(struct watch *watch)
     struct farewell *f = (struct farewell *)(void *)watch;
     ssize_t n = recv(watch->fd, f->wg->worker->loop.scratch, SCRATCH_READ_BYTES, 0);
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-        end(f);
+        farewell_end(f);
     else if (n > 0 && !list_empty(&f->in_gate) && must_leave(f->wg, f->thrown_away += (uint64_t)n))
         leave(f);
 }
@@ -252,7 +252,7 @@ void farewell_on_event(struct watch *watch)
 void farewell_end_all(struct worker *w)
 {
     while (!list_empty(&w->farewells))
-        end(LIST_ENTRY(w->farewells.next, struct farewell, in_worker));
+        farewell_end(LIST_ENTRY(w->farewells.next, struct farewell, in_worker));
 }
 
 /* A subscriber that waits to leave keeps no newcomer out. A source whose own subscribers wait gets a place at the pace

@@ -208,7 +208,7 @@ static uint64_t taken_by(const struct worker *w, const struct gate *g)
     return sum(w, g, CELL_SENT_IN) - opening + sum(w, g, CELL_MESSAGES_OUT);
 }
 
-static void look(struct worker_gate *wg)
+static void health_look(struct worker_gate *wg)
 {
     struct stall_watch *w = &wg->stalls;
     struct worker *worker = wg->worker;
@@ -231,16 +231,16 @@ static void look_again_later(struct worker_gate *wg)
     timer_arm(&wg->worker->loop.timers, &wg->stalls.alarm.timer, wg->worker->loop.now_ns + pause_ns);
 }
 
-static void on_alarm(struct alarm *a)
+static void health_on_alarm(struct alarm *a)
 {
     struct worker_gate *wg = (struct worker_gate *)(void *)((char *)a - offsetof(struct worker_gate, stalls.alarm));
-    look(wg);
+    health_look(wg);
     look_again_later(wg);
 }
 
 void stall_watch_init(struct stall_watch *w)
 {
-    *w = (struct stall_watch){.alarm.ring = on_alarm};
+    *w = (struct stall_watch){.alarm.ring = health_on_alarm};
     timer_init(&w->alarm.timer);
 }
 

@@ -27,7 +27,7 @@ uint64_t kept_claims_served(struct gate *gates, size_t count)
 /* ---- writing ---- */
 
 /* The largest claims of a gate into `rows`, which has room for KEPT_CLAIMS_MOST. */
-static struct claims_state_gate gather(struct gate *g, struct claims_kept *rows)
+static struct claims_state_gate kept_claims_gather(struct gate *g, struct claims_kept *rows)
 {
     struct heaviest kept = {.rows = (char *)rows, .row_bytes = sizeof(*rows), .room = KEPT_CLAIMS_MOST};
     struct claims_kept page[PAGE];
@@ -54,7 +54,7 @@ uint8_t *kept_claims_write(struct gate *gates, size_t count, size_t *ret_len)
     struct claims_kept *rows = calloc(count * KEPT_CLAIMS_MOST + 1, sizeof(*rows));
     uint8_t *bytes = NULL;
     for (size_t i = 0; parts && rows && i < count; i++)
-        parts[i] = gather(&gates[i], rows + i * KEPT_CLAIMS_MOST);
+        parts[i] = kept_claims_gather(&gates[i], rows + i * KEPT_CLAIMS_MOST);
     if (parts && rows) {
         *ret_len = claims_state_bytes(parts, count);
         bytes = malloc(*ret_len);

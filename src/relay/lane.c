@@ -34,7 +34,7 @@
 /* Up to this many held bytes are copied in front of a read. */
 #define HELD_SMALL_BYTES 4096u
 
-static enum metric_cell pick(const struct lane *l, enum metric_cell in, enum metric_cell out)
+static enum metric_cell lane_pick(const struct lane *l, enum metric_cell in, enum metric_cell out)
 {
     return l->traffic.inbound ? in : out;
 }
@@ -93,7 +93,7 @@ static void put_back(struct session *s, uint8_t *buf, uint32_t cap)
 }
 
 /* Makes room for `more` bytes behind `end`, by moving everything to the front. */
-static bool make_room(struct lane *l, struct session *s, size_t more)
+static bool lane_make_room(struct lane *l, struct session *s, size_t more)
 {
     size_t used = l->end - l->start;
     if (l->end + more <= l->cap)
@@ -116,7 +116,7 @@ bool lane_preload(struct lane *l, struct session *s, struct bytes bytes)
 {
     if (bytes.len == 0)
         return true;
-    if (!make_room(l, s, bytes.len))
+    if (!lane_make_room(l, s, bytes.len))
         return false;
     memcpy(l->buf + l->end, bytes.at, bytes.len);
     l->end += (uint32_t)bytes.len;
@@ -134,7 +134,7 @@ static void mark_blocked(struct lane *l, struct session *s)
         return;
     l->blocked = true;
     l->blocked_ns = session_now_ns(s);
-    cell_add(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
+    cell_add(session_cells(s), lane_pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     session_hold(s);
     if (l->traffic.inbound)
         return;
@@ -161,7 +161,7 @@ static void mark_flowing(struct lane *l, struct session *s)
     if (s->slow.laggard && !l->traffic.inbound)
         session_arm(s, s->slow.flowing_ns + SLOW_READER_CAUGHT_UP_NS);
     session_wake(s);
-    cell_sub(session_cells(s), pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
+    cell_sub(session_cells(s), lane_pick(l, CELL_BLOCKED_IN, CELL_BLOCKED_OUT), 1);
     restart_clock(l, s);
 }
 
@@ -222,7 +222,7 @@ static ssize_t write_spans(struct lane *l, struct session *s, struct iovec *iov,
     }
     if (n < 0)
         n = 0;
-    cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
+    cell_add(session_cells(s), lane_pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     l->passed += (uint64_t)n;
     if (n > 0 && l->blocked)
         l->blocked_ns = session_now_ns(s);
@@ -289,7 +289,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     s->progress.moved += l->traffic.inbound ? (uint64_t)n : 0;
     l->last_read = (uint32_t)n;
     s->times.active_ns = session_now_ns(s);
-    cell_add(session_cells(s), pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
+    cell_add(session_cells(s), lane_pick(l, CELL_RECEIVED_IN, CELL_RECEIVED_OUT), (uint64_t)n);
     return n;
 }
 
@@ -297,7 +297,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
  * Makes room for `more` bytes. */
 static bool read_behind(struct lane *l, struct session *s, size_t more, struct window *w)
 {
-    if (!make_room(l, s, more)) {
+    if (!lane_make_room(l, s, more)) {
         memory_wait(l, s);
         return false;
     }
@@ -347,8 +347,8 @@ static bool next_window(struct lane *l, struct session *s, struct window *w)
 /* ---- keeping bytes that wait ---- */
 
 /* Puts the unwritten spans and the kept bytes into the lane's buffer, in this order. */
-static void gather(struct lane *l, const struct traffic_result *r, const struct bytes *spans, size_t unsent,
-                   const uint8_t *keep, size_t kept, size_t scanned)
+static void lane_gather(struct lane *l, const struct traffic_result *r, const struct bytes *spans, size_t unsent,
+                        const uint8_t *keep, size_t kept, size_t scanned)
 {
     uint8_t *at = l->buf;
     for (unsigned i = 0; i < r->span_count; i++) {
@@ -388,7 +388,7 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
         /* A few bytes must not occupy a large buffer; if no smaller one is available now, they may. */
         (void)!swap_buffer(l, s, unsent + kept, &old, &old_cap);
     }
-    gather(l, r, spans, unsent, r->keep, kept, scanned);
+    lane_gather(l, r, spans, unsent, r->keep, kept, scanned);
     put_back(s, old, old_cap);
     return true;
 }
@@ -398,7 +398,7 @@ static bool keep_rest(struct lane *l, struct session *s, const struct window *w,
 /* Puts admitted bytes in front of the held ones. Only while nothing admitted waits. */
 static bool insert_ready(struct lane *l, struct session *s, const uint8_t *bytes, size_t len)
 {
-    if (!make_room(l, s, len))
+    if (!lane_make_room(l, s, len))
         return false;
     memmove(l->buf + l->start + len, l->buf + l->start, l->end - l->start);
     memcpy(l->buf + l->start, bytes, len);
@@ -419,7 +419,7 @@ static bool send_own(struct lane *l, struct session *s, const uint8_t *frame, si
         n = 0;
     else if (n <= 0)
         return false;
-    cell_add(session_cells(s), pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
+    cell_add(session_cells(s), lane_pick(l, CELL_SENT_IN, CELL_SENT_OUT), (uint64_t)n);
     if ((size_t)n < len && !insert_ready(l, s, frame + n, len - (size_t)n)) {
         session_end(s, VERDICT_NO_MEMORY);
         return false;
@@ -442,17 +442,17 @@ static void note_served(struct session *s)
     source_note_good(s->source, session_now_ns(s));
 }
 
-static void count(struct lane *l, struct session *s, const struct traffic_result *r)
+static void lane_count(struct lane *l, struct session *s, const struct traffic_result *r)
 {
     struct cells *c = session_cells(s);
     l->messages += r->messages;
     if (r->messages)
         note_served(s);
-    cell_add(c, pick(l, CELL_MESSAGES_IN, CELL_MESSAGES_OUT), r->messages);
+    cell_add(c, lane_pick(l, CELL_MESSAGES_IN, CELL_MESSAGES_OUT), r->messages);
     if (l->traffic.inbound)
         session_count_class(s, CLASS_MESSAGES, r->messages);
-    cell_add(c, pick(l, CELL_FRAMES_IN, CELL_FRAMES_OUT), r->frames);
-    cell_add(c, pick(l, CELL_COMMANDS_IN, CELL_COMMANDS_OUT), r->commands);
+    cell_add(c, lane_pick(l, CELL_FRAMES_IN, CELL_FRAMES_OUT), r->frames);
+    cell_add(c, lane_pick(l, CELL_COMMANDS_IN, CELL_COMMANDS_OUT), r->commands);
     cell_add(c, CELL_DROPPED_MESSAGES, r->dropped);
     if (r->drops) {
         session_notice(s, r->drop_reason, r->drops);
@@ -613,7 +613,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (r.unmarked)
         w->base[r.unmarked - w->base] |= ZMTP_FLAG_LONG;
     cell_add(session_cells(s), CELL_SUBSCRIPTIONS, (uint64_t)s->topics.count - subscriptions);
-    count(l, s, &r);
+    lane_count(l, s, &r);
     if (UNLIKELY(c.shadow != NULL))
         shadow_end(s, c.shadow);
     if (UNLIKELY(!s->flags.proven) && (s->flags.served || s->topics.count))
@@ -652,7 +652,7 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
 /* ---- the turn ---- */
 
 /* The sender has closed: a message cut short is noted, and the receiver is told once everything was written. */
-static void finish(struct lane *l, struct session *s)
+static void lane_finish(struct lane *l, struct session *s)
 {
     if (l->shut || l->start < l->ready || l->scanned < l->end || traffic_waits(&l->traffic))
         return;
@@ -699,7 +699,7 @@ bool lane_run(struct lane *l, struct session *s)
                 offence_ran_dry(&s->strikes);
             }
             if (l->eof)
-                finish(l, s);
+                lane_finish(l, s);
             return false;
         }
         turn_bytes += (uint32_t)(w.end - w.scan);

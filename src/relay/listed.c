@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 /* Whether the ban stands already, so that nothing has to be done. */
-static bool stands(struct bans *t, const struct network *who, uint64_t now_ns)
+static bool listed_ban_stands(struct bans *t, const struct network *who, uint64_t now_ns)
 {
     struct ban b;
     return bans_get(t, who, now_ns, &b) &&
@@ -35,7 +35,7 @@ void listed_apply(struct bans *t, const struct ban_lists *was, const struct ban_
 {
     *ret = (struct listed_result){.lifted = lift_the_gone(t, was, now, now_ns)};
     for (size_t i = 0; i < now->count; i++) {
-        if (stands(t, &now->at[i], now_ns))
+        if (listed_ban_stands(t, &now->at[i], now_ns))
             continue;
         bool done = bans_set(t, &now->at[i], BAN_FOR_EVER, BAN_REASON_LIST, now_ns);
         ret->set += done;

@@ -55,7 +55,7 @@ static uint64_t need_of(const struct lane *l)
     return 2 * ((uint64_t)(l->end - l->start) + ((uint64_t)1 << l->read_log2));
 }
 
-static bool has_room(const struct lane *l, const struct session *s)
+static bool memory_has_room(const struct lane *l, const struct session *s)
 {
     const struct worker *w = s->wg->worker;
     return pressure_has_room(w->pressure->limit_bytes, account_held(w->account), need_of(l));
@@ -64,12 +64,12 @@ static bool has_room(const struct lane *l, const struct session *s)
 /* Spared: a connection that holds nothing, or one whose sender has left. The latter brings what the kernel still holds
  * of it and then gives everything back. Its end stands behind those bytes, so it may go further. Reads at most the
  * minimum. */
-static bool is_spared(struct lane *l, struct session *s)
+static bool memory_spares(struct lane *l, struct session *s)
 {
     const struct worker *w = s->wg->worker;
     l->read_log2 = LANE_READ_LOG2_MIN;
     if (lane_from(l, s)->hup)
-        return has_room(l, s);
+        return memory_has_room(l, s);
     return s->up.cap + s->down.cap == 0 &&
            pressure_spares(w->pressure->limit_bytes, account_held(w->account), need_of(l));
 }
@@ -79,12 +79,12 @@ static enum memory_grant grant_under(enum pressure_level level, struct lane *l, 
     while (l->read_log2 > LANE_READ_LOG2_MIN && (1u << l->read_log2) > pressure_read_most(level))
         l->read_log2--;
     if (pressure_allows(level, peer_held_bytes(s->peer), share_of(s->wg))) {
-        if (!has_room(l, s))
+        if (!memory_has_room(l, s))
             l->read_log2 = LANE_READ_LOG2_MIN;
-        if (has_room(l, s))
+        if (memory_has_room(l, s))
             return MEMORY_FREE;
         s->wg->worker->memory.wanted = true;
-    } else if (is_spared(l, s)) {
+    } else if (memory_spares(l, s)) {
         return MEMORY_FREE;
     }
     if (l->end > l->start && l->end - l->start < l->cap)
@@ -121,7 +121,7 @@ void memory_resume(struct session *s)
     list_del(&s->in.entry);
 }
 
-static void on_alarm(struct alarm *a)
+static void memory_on_alarm(struct alarm *a)
 {
     struct worker *w = (struct worker *)(void *)((char *)a - offsetof(struct worker, memory.press));
     bool all = pressure_level(w->pressure) == PRESSURE_NONE;
@@ -133,7 +133,7 @@ static void on_alarm(struct alarm *a)
 
 void memory_init(struct memory_worker *m)
 {
-    *m = (struct memory_worker){.press.ring = on_alarm};
+    *m = (struct memory_worker){.press.ring = memory_on_alarm};
     list_init(&m->holding);
     list_init(&m->pressed);
     timer_init(&m->press.timer);

@@ -88,7 +88,7 @@ void newcomer_give_way(struct worker *w)
 }
 
 /* In a gate for one connection, nothing is worth less than the newcomer. */
-static bool make_room(struct worker_gate *wg, const struct source *source)
+static bool newcomer_make_room(struct worker_gate *wg, const struct source *source)
 {
     struct gate *g = wg->gate;
     enum standing standing = strangers_judge(wg, source);
@@ -114,7 +114,7 @@ static enum verdict admit(struct worker_gate *wg, const struct source *source)
         return crowded;
     if (!memory_admits(wg, source))
         return VERDICT_MEMORY_PRESSURE;
-    return make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;
+    return newcomer_make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;
 }
 
 void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, bool of_balancer)

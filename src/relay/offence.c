@@ -116,7 +116,7 @@ void offence_ends(struct session *s, enum verdict v, bool overdue, const char *m
     }
 }
 
-static void go_on(struct session *s, enum verdict v, enum event_deed done)
+static void offence_strike_again(struct session *s, enum verdict v, enum event_deed done)
 {
     uint32_t now_ms = session_ms(s);
     if (s->strikes.struck_ms != 0 && now_ms - s->strikes.struck_ms < OFFENCE_AGAIN_MS)
@@ -128,7 +128,7 @@ static void go_on(struct session *s, enum verdict v, enum event_deed done)
 void offence_goes_on(struct session *s, enum verdict v)
 {
     if (verdict_counts(v))
-        go_on(s, v, EVENT_DEED_DROPPED);
+        offence_strike_again(s, v, EVENT_DEED_DROPPED);
 }
 
 void offence_paused(struct session *s, enum verdict v)
@@ -140,5 +140,5 @@ void offence_paused(struct session *s, enum verdict v)
     if (s->strikes.over_since_ms == 0)
         s->strikes.over_since_ms = now_ms;
     if (now_ms - s->strikes.over_since_ms >= after_ns / NS_PER_MS)
-        go_on(s, v, EVENT_DEED_PAUSED);
+        offence_strike_again(s, v, EVENT_DEED_PAUSED);
 }

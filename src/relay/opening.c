@@ -399,7 +399,7 @@ static void know_application(struct session *s)
 }
 
 /* Learns what the application has shown to this session; in time for a client that does not fit it. */
-static void learn(struct session *s)
+static void opening_learn(struct session *s)
 {
     struct opening *o = s->opening;
     if (!o->handshake.app_greeted)
@@ -478,7 +478,7 @@ static bool move(struct session *s)
     moved |= read_app(s);
     if (s->flags.ended)
         return false;
-    learn(s);
+    opening_learn(s);
     if (h->verdict != VERDICT_PASS) {
         refuse(s);
         return false;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* The limits of each share, and the part in shadow beside them. */
-static void settle(struct gate_policy *p)
+static void policies_settle_gate(struct gate_policy *p)
 {
     if (!p->split) {
         for (unsigned lot = 0; lot < ENFORCE_LOTS; lot++)
@@ -23,7 +23,7 @@ static void settle(struct gate_policy *p)
     }
 }
 
-static bool make_room(struct gate_policy *p)
+static bool policies_make_room(struct gate_policy *p)
 {
     size_t shares = 0;
     if (!enforce_matters(&p->limits))
@@ -37,7 +37,7 @@ static bool make_room(struct gate_policy *p)
 void policies_settle(struct policies *p)
 {
     for (size_t i = 0; i < p->count; i++)
-        settle(&p->gates[i]);
+        policies_settle_gate(&p->gates[i]);
 }
 
 struct policies *policies_new(const struct config *start, const struct config *c, struct config *owned)
@@ -52,7 +52,7 @@ struct policies *policies_new(const struct config *start, const struct config *c
         const struct config_gate *g = config_find_gate(c, start->gates[i].name);
         if (g)
             p->gates[i] = (struct gate_policy){.config = g, .limits = g->limits};
-        if (!g || !make_room(&p->gates[i])) {
+        if (!g || !policies_make_room(&p->gates[i])) {
             policies_free(p);
             return NULL;
         }

@@ -20,7 +20,7 @@ bool progress_is_late(struct session *s, const struct limits *lim)
     return false;
 }
 
-static void begin_look(struct session *s)
+static void progress_begin_look(struct session *s)
 {
     s->progress.check_ns = session_now_ns(s);
     s->progress.moved_then = (uint32_t)s->progress.moved;
@@ -36,7 +36,7 @@ enum verdict progress_in_the_way(struct session *s)
     }
     session_arm(s, now + IN_THE_WAY_LOOK_NS);
     if (s->progress.check_ns == 0 || session_is_held(s) || l->pressed || s->progress.begun_ns > s->progress.check_ns) {
-        begin_look(s);
+        progress_begin_look(s);
         return VERDICT_PASS;
     }
     if (now - s->progress.check_ns < IN_THE_WAY_LOOK_NS)
@@ -44,7 +44,7 @@ enum verdict progress_in_the_way(struct session *s)
     double per_s = (double)((uint32_t)s->progress.moved - s->progress.moved_then) /
                    (double)(now - s->progress.check_ns) * (double)NS_PER_S;
     uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->client.id, least, now);
-    begin_look(s);
+    progress_begin_look(s);
     if (per_s >= (double)asked)
         return VERDICT_PASS;
     return per_s < (double)least ? VERDICT_MESSAGE_TOO_SLOW : VERDICT_MESSAGE_GIVES_WAY;

@@ -22,7 +22,7 @@ struct proxied {
 enum outcome { WAITS, NAMED, WRONG, LEFT };
 
 /* NAMED: the header was taken out of the socket. */
-static enum outcome look(struct worker *w, int fd, struct proxy_protocol *ret)
+static enum outcome proxied_look(struct worker *w, int fd, struct proxy_protocol *ret)
 {
     ssize_t n = recv(fd, w->loop.scratch, PROXY_PROTOCOL_MAX, MSG_PEEK);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -80,7 +80,7 @@ static void forget(struct proxied *p)
     free(p);
 }
 
-static void end(struct proxied *p, enum outcome o, const struct proxy_protocol *header)
+static void proxied_end(struct proxied *p, enum outcome o, const struct proxy_protocol *header)
 {
     struct worker_gate *wg = p->wg;
     struct addr balancer = p->balancer;
@@ -90,20 +90,20 @@ static void end(struct proxied *p, enum outcome o, const struct proxy_protocol *
     decide(wg, fd, &balancer, o, header);
 }
 
-static void on_alarm(struct alarm *a)
+static void proxied_on_alarm(struct alarm *a)
 {
-    end((struct proxied *)(void *)((char *)a - offsetof(struct proxied, alarm)), WRONG, NULL);
+    proxied_end((struct proxied *)(void *)((char *)a - offsetof(struct proxied, alarm)), WRONG, NULL);
 }
 
 void proxied_on_event(struct watch *watch, uint32_t events)
 {
     struct proxied *p = (struct proxied *)(void *)watch;
     struct proxy_protocol header;
-    enum outcome o = look(p->wg->worker, watch->fd, &header);
+    enum outcome o = proxied_look(p->wg->worker, watch->fd, &header);
     if (o == WAITS && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         o = LEFT;
     if (o != WAITS)
-        end(p, o, &header);
+        proxied_end(p, o, &header);
 }
 
 /* ---- newcomers ---- */
@@ -146,7 +146,7 @@ static bool keep(struct worker_gate *wg, int fd, const struct addr *balancer)
     struct proxied *p = proxied_new(wg, fd, balancer);
     if (!p)
         return false;
-    p->alarm.ring = on_alarm;
+    p->alarm.ring = proxied_on_alarm;
     timer_init(&p->alarm.timer);
     timer_arm(&w->loop.timers, &p->alarm.timer, w->loop.now_ns + wg->policy->limits.handshake.within_ns);
     list_push(&wg->proxied, &p->in_gate);
@@ -157,7 +157,7 @@ static bool keep(struct worker_gate *wg, int fd, const struct addr *balancer)
 void proxied_take(struct worker_gate *wg, int fd, const struct addr *balancer)
 {
     struct proxy_protocol header;
-    enum outcome o = look(wg->worker, fd, &header);
+    enum outcome o = proxied_look(wg->worker, fd, &header);
     if (o != WAITS) {
         decide(wg, fd, balancer, o, &header);
         return;

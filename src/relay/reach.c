@@ -23,21 +23,21 @@ static struct reach_part *part(const struct session *s)
 
 /* ---- facts ---- */
 
-static bool stands(const struct gate *g)
+static bool reach_gate_stands(const struct gate *g)
 {
     return atomic_load(&g->counts.established) > 0 || atomic_load(&g->reach.greeted) > 0;
 }
 
 bool reach_stands(const struct worker_gate *wg)
 {
-    return stands(wg->gate);
+    return reach_gate_stands(wg->gate);
 }
 
 bool reach_knows(const struct worker_gate *wg, struct handshake_app *ret)
 {
     const struct gate *g = wg->gate;
     uint64_t now_ns = wg->worker->loop.now_ns;
-    bool some = stands(g);
+    bool some = reach_gate_stands(g);
     return app_facts_get(&g->app, ret, some, now_ns) &&
            (some || now_ns < atomic_load(&g->reach.verified_ns) + FRESH_NS);
 }
@@ -154,7 +154,7 @@ uint64_t reach_on_failure(struct session *s, int error)
 
 void reach_on_silence(struct session *s, const char *why)
 {
-    if (stands(s->wg->gate))
+    if (reach_gate_stands(s->wg->gate))
         return;
     atomic_store(&s->wg->gate->reach.up, false);
     complain(s->wg, why);
@@ -204,7 +204,7 @@ static bool tells_all(const struct handshake *h)
 }
 
 /* Returns whether this is news. `alone`: no other connection stands. */
-static bool learn(struct worker_gate *wg, const struct handshake *h, bool alone)
+static bool reach_learn(struct worker_gate *wg, const struct handshake *h, bool alone)
 {
     struct gate *g = wg->gate;
     struct handshake_app before;
@@ -223,11 +223,11 @@ void reach_on_greeting(struct session *s)
 {
     struct gate *g = s->wg->gate;
     const struct handshake *h = &s->opening->handshake;
-    bool shown = tells_all(h), alone = !stands(g);
+    bool shown = tells_all(h), alone = !reach_gate_stands(g);
     if (shown && !part(s)->stands)
         atomic_fetch_add(&g->reach.greeted, 1);
     part(s)->stands |= shown;
-    bool news = learn(s->wg, h, alone);
+    bool news = reach_learn(s->wg, h, alone);
     respect_descriptor_limit(s);
     if (!atomic_exchange(&g->reach.up, true) || news)
         say_that_it_is_there(s->wg, h);

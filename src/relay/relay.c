@@ -396,7 +396,7 @@ static void await_adoption(struct relay *r)
             break;
 }
 
-static void reclaim(struct relay *r)
+static void relay_reclaim(struct relay *r)
 {
     pthread_mutex_lock(&r->reading);
     policy_board_reclaim(&r->board, adopted_by_all(r));
@@ -409,7 +409,7 @@ int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_li
     if (!p)
         return -ENOMEM;
     fit(r, p);
-    reclaim(r);
+    relay_reclaim(r);
     const struct policies *was = policy_board_current(&r->board);
     int error = policy_board_publish(&r->board, p);
     if (error < 0) {
@@ -427,7 +427,7 @@ int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_li
         atomic_store(&r->gates[i].limiter.off, p->gates[i].limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
     signal_all(r, false);
     apply_lists(r, was->config, c, ret_lists);
-    reclaim(r);
+    relay_reclaim(r);
     return 0;
 }
 

@@ -32,7 +32,7 @@
 /* How long a subscriber may wait for room when it cannot be known whether it is still there. */
 #define IN_VAIN_NS (20 * NS_PER_S)
 
-static void on_alarm(struct alarm *a);
+static void session_on_alarm(struct alarm *a);
 
 /* ---- notices ---- */
 
@@ -70,7 +70,7 @@ static void init_links(struct session *s)
     list_init(&s->in.entry);
     list_init(&s->in.run);
     timer_init(&s->alarm.timer);
-    s->alarm.ring = on_alarm;
+    s->alarm.ring = session_on_alarm;
     s->front.watch = (struct watch){.kind = WATCH_FRONT, .fd = -1};
     s->back.watch = (struct watch){.kind = WATCH_BACK, .fd = -1};
 }
@@ -204,7 +204,7 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
             v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);
 }
 
-static void note_end(struct session *s, enum verdict v)
+static void session_note_end(struct session *s, enum verdict v)
 {
     char detail[96];
     session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
@@ -218,7 +218,7 @@ static void tear_down(struct session *s)
     struct worker *w = s->wg->worker;
     enum verdict v = (enum verdict)s->flags.verdict;
     if (v != VERDICT_PASS)
-        note_end(s, v);
+        session_note_end(s, v);
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
     if (s->state == SESSION_OPEN && !s->flags.served && !s->topics.count)
@@ -481,7 +481,7 @@ static void let_next_in(struct peer *p)
         opening_start(s);
 }
 
-static void on_alarm(struct alarm *a)
+static void session_on_alarm(struct alarm *a)
 {
     struct session *s = (struct session *)(void *)((char *)a - offsetof(struct session, alarm));
     struct worker *w = s->wg->worker;

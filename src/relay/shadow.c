@@ -7,7 +7,7 @@
 
 /* ---- counting ---- */
 
-static void count(struct worker_gate *wg, const struct addr *addr, enum verdict v, unsigned n)
+static void shadow_count(struct worker_gate *wg, const struct addr *addr, enum verdict v, unsigned n)
 {
     struct gate *g = wg->gate;
     char who[ADDR_TEXT_MAX];
@@ -40,7 +40,7 @@ static bool only_waits(const struct limits *l, enum verdict v)
 void shadow_note(struct session *s, enum verdict v, unsigned n)
 {
     uint32_t now_ms = session_ms(s);
-    count(s->wg, &s->client.addr, v, n);
+    shadow_count(s->wg, &s->client.addr, v, n);
     if (!verdict_counts(v) || only_waits(&s->wg->policy->limits, v))
         return;
     if (s->strikes.shadow_struck_ms != 0 && now_ms - s->strikes.shadow_struck_ms < OFFENCE_AGAIN_MS)
@@ -93,7 +93,7 @@ void shadow_banned(struct worker_gate *wg, const struct addr *addr)
         return;
     if (bans_find(g->shadow_bans, addr, wg->worker->loop.now_ns, &b) ||
         (g->bans && bans_find(g->bans, addr, wg->worker->loop.now_ns, &b)))
-        count(wg, addr, VERDICT_BANNED, 1);
+        shadow_count(wg, addr, VERDICT_BANNED, 1);
 }
 
 /* ---- strikes ---- */

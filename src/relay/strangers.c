@@ -102,7 +102,7 @@ static void note_arrival(const struct session *s)
         !atomic_compare_exchange_weak_explicit(at, &word, tick << 16 | n, memory_order_relaxed, memory_order_relaxed));
 }
 
-static bool has_room(struct worker_gate *wg, struct strangers *x)
+static bool strangers_have_room(struct worker_gate *wg, struct strangers *x)
 {
     if (x->count < x->capacity)
         return true;
@@ -144,7 +144,7 @@ static void publish(struct worker_gate *wg)
 static void add(struct session *s)
 {
     struct strangers *x = array_of(s);
-    if (s->in.stranger_at || !has_room(s->wg, x))
+    if (s->in.stranger_at || !strangers_have_room(s->wg, x))
         return;
     x->at[x->count] = s;
     s->in.stranger_at = ++x->count;
@@ -194,7 +194,7 @@ static uint64_t draw(struct worker_gate *wg)
 }
 
 /* The `i`-th session to look at, of `count`; if there are only a few, all of them are looked at. */
-static uint32_t look_at(struct worker_gate *wg, uint32_t i, uint32_t count)
+static uint32_t strangers_look_at(struct worker_gate *wg, uint32_t i, uint32_t count)
 {
     return count <= STRANGERS_LOOKED_AT ? i : (uint32_t)(draw(wg) % count);
 }
@@ -218,7 +218,7 @@ static uint64_t youth_of(const struct session *s)
     return (uint64_t)__builtin_clzll(age_s | 1) - (age_s != 0);
 }
 
-static bool is_spared(const struct session *s)
+static bool strangers_spare(const struct session *s)
 {
     return session_now_ns(s) - s->times.opened_ns < STRANGERS_SPARED_NS;
 }
@@ -227,7 +227,7 @@ static bool is_spared(const struct session *s)
 static uint64_t rank_of(const struct session *s)
 {
     return recent_arrivals(s) + (s->up.last_read == 0 ? UINT64_C(1) << 16 : 0) + (youth_of(s) << 17) +
-           (is_spared(s) ? 0 : UINT64_C(1) << 32);
+           (strangers_spare(s) ? 0 : UINT64_C(1) << 32);
 }
 
 struct session *strangers_pick(struct worker_gate *wg, bool spared_too)
@@ -235,8 +235,8 @@ struct session *strangers_pick(struct worker_gate *wg, bool spared_too)
     struct strangers *x = &wg->strangers.unproven;
     struct session *first = NULL;
     for (uint32_t i = 0; i < STRANGERS_LOOKED_AT && i < x->count; i++) {
-        struct session *s = x->at[look_at(wg, i, x->count)];
-        if (!is_protected(s) && (spared_too || !is_spared(s)) && (!first || rank_of(s) > rank_of(first)))
+        struct session *s = x->at[strangers_look_at(wg, i, x->count)];
+        if (!is_protected(s) && (spared_too || !strangers_spare(s)) && (!first || rank_of(s) > rank_of(first)))
             first = s;
     }
     return first;
@@ -285,7 +285,7 @@ struct session *strangers_pick_idle(struct worker_gate *wg, const struct source 
     uint32_t strangers = wg->strangers.unproven.count, count = strangers + wg->strangers.proven.count;
     bool regular = newcomer && standing == STANDING_GOOD && strangers_holds_few(newcomer);
     for (uint32_t i = 0; i < STRANGERS_LOOKED_AT && i < count; i++) {
-        uint32_t k = look_at(wg, i, count);
+        uint32_t k = strangers_look_at(wg, i, count);
         struct session *s = k < strangers ? wg->strangers.unproven.at[k] : wg->strangers.proven.at[k - strangers];
         if (s->source == newcomer || !is_overdue(s) || !(regular || excess_of(s, newcomer)))
             continue;

@@ -286,7 +286,7 @@ static unsigned kick(struct survey_part *to, const struct survey_ask *ask, struc
     return closed;
 }
 
-static unsigned look_at(struct survey_part *to, const struct survey_ask *ask, struct peer *p)
+static unsigned survey_look_at(struct survey_part *to, const struct survey_ask *ask, struct peer *p)
 {
     uint32_t gate = (uint32_t)(p->wg - p->wg->worker->gates);
     if (ask->gate != SURVEY_ALL && ask->gate != gate)
@@ -308,14 +308,14 @@ static unsigned look_at_chain(struct worker *w, struct survey *s, size_t chain)
     unsigned work = 0;
     for (struct peer *p = w->peers.at[chain], *next; p; p = next) {
         peer_hold(p);
-        work += look_at(&s->parts[w->index], &s->ask, p);
+        work += survey_look_at(&s->parts[w->index], &s->ask, p);
         next = p->chain;
         peer_let_go(p);
     }
     return work;
 }
 
-static void finish(struct worker *w, bool done)
+static void survey_finish(struct worker *w, bool done)
 {
     struct survey *s = w->survey.current;
     w->survey.current = NULL;
@@ -331,7 +331,7 @@ void survey_step(struct worker *w)
     struct survey *s = w->survey.current;
     unsigned work = 0;
     if (atomic_load_explicit(&s->abandoned, memory_order_relaxed)) {
-        finish(w, false);
+        survey_finish(w, false);
         return;
     }
     for (unsigned i = 0; i < CHAINS_A_PART && work < SESSIONS_A_PART && w->survey.at <= w->peers.mask; i++) {
@@ -340,5 +340,5 @@ void survey_step(struct worker *w)
             w->survey.at++; /* else not all of the chain may be closed yet */
     }
     if (w->survey.at > w->peers.mask)
-        finish(w, true);
+        survey_finish(w, true);
 }

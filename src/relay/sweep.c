@@ -11,7 +11,7 @@ void sweep_begin(struct worker *w, enum sweep_reason reason)
     w->sweep.sessions_done = false;
 }
 
-static void look_at(struct session *s, unsigned reasons)
+static void sweep_look_at(struct session *s, unsigned reasons)
 {
     if (reasons & SWEEP_POLICY)
         session_reconsider(s);
@@ -35,7 +35,7 @@ static unsigned look_at_sessions(struct worker *w)
         s->in.swept = w->sweep.round;
         list_del(&s->in.worker);
         list_push(&w->sessions.all, &s->in.worker);
-        look_at(s, w->sweep.reasons);
+        sweep_look_at(s, w->sweep.reasons);
     }
     return n;
 }

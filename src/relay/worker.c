@@ -211,7 +211,7 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
 /* ---- another policy ---- */
 
 /* Worker 0 maintains what the policy implies for the gate as a whole. */
-static void settle(struct worker_gate *wg)
+static void worker_settle(struct worker_gate *wg)
 {
     if (wg->worker->index != 0)
         return;
@@ -226,7 +226,7 @@ static void adopt(struct worker *w)
     atomic_store(&w->signals.published, false);
     take_policies(w);
     for (size_t i = 0; i < w->gate_count; i++)
-        settle(&w->gates[i]);
+        worker_settle(&w->gates[i]);
     sem_post(&w->board->adopted);
 }
 
@@ -324,7 +324,7 @@ static void run_sessions(struct worker *w)
     run_queue(w, &w->run.heavy, w->loop.now_ns + BOUNDED_ROUND_NS);
 }
 
-static void reclaim(struct worker *w)
+static void worker_reclaim(struct worker *w)
 {
     for (struct list *n; (n = list_pop(&w->sessions.closed));)
         session_free(LIST_ENTRY(n, struct session, in.worker));
@@ -337,7 +337,7 @@ void worker_close_all(struct worker *w)
     farewell_end_all(w);
     banned_end_all(w);
     proxied_end_all(w);
-    reclaim(w);
+    worker_reclaim(w);
 }
 
 void worker_round(struct worker *w, int most_ms)
@@ -359,7 +359,7 @@ void worker_round(struct worker *w, int most_ms)
     if (UNLIKELY(w->survey.current != NULL))
         survey_step(w);
     sweep_step(w);
-    reclaim(w);
+    worker_reclaim(w);
 }
 
 static void *worker_main(void *arg)
