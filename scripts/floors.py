@@ -12,8 +12,9 @@ from pathlib import Path
 # From the ground up. Folders of one floor do not include one another, except for the pairs in SIDEWAYS.
 FLOORS = [
     ["base"],
-    ["zmtp", "policy", "flow", "stats"],
-    ["security"],
+    ["zmtp", "limits", "flow", "stats", "loop"],
+    ["bans", "inspect"],
+    ["firewall", "events"],
     ["config"],
     ["relay"],
     ["admin", "cluster"],

@@ -15,7 +15,7 @@ class Floors(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.src = Path(folder.name)
-        for name in ("base/a.h", "zmtp/z.h", "policy/p.h", "relay/r.h", "daemon/d.h", "cli/c.h"):
+        for name in ("base/a.h", "zmtp/z.h", "limits/p.h", "relay/r.h", "daemon/d.h", "cli/c.h"):
             self.put(name, "")
 
     def put(self, name, text):
@@ -35,17 +35,17 @@ class Floors(unittest.TestCase):
 
     def test_downward_and_own_folder_pass(self):
         self.put("relay/x.c", '#include "relay/r.h"\n#include "zmtp/z.h"\n#include "base/a.h"\n#include <stdio.h>\n')
-        self.put("policy/x.c", '#include "p.h"\n')
+        self.put("limits/x.c", '#include "p.h"\n')
         self.assertEqual(self.errors(), [])
 
     def test_upward(self):
         self.assertIn("must not include relay", self.refused("zmtp/x.c", '#include "relay/r.h"\n'))
 
     def test_upward_in_a_header_with_odd_spaces(self):
-        self.assertIn(":2:", self.refused("base/x.h", '\n  #  include   "policy/p.h"\n'))
+        self.assertIn(":2:", self.refused("base/x.h", '\n  #  include   "limits/p.h"\n'))
 
     def test_sideways_on_floor_one(self):
-        self.assertIn("must not include zmtp", self.refused("policy/x.c", '#include "zmtp/z.h"\n'))
+        self.assertIn("must not include zmtp", self.refused("limits/x.c", '#include "zmtp/z.h"\n'))
 
     def test_cli_starts_the_daemon_never_the_reverse(self):
         self.put("cli/x.c", '#include "daemon/d.h"\n')
@@ -53,7 +53,7 @@ class Floors(unittest.TestCase):
         self.refused("daemon/x.c", '#include "cli/c.h"\n')
 
     def test_dots(self):
-        self.refused("zmtp/x.c", '#include "../policy/p.h"\n')
+        self.refused("zmtp/x.c", '#include "../limits/p.h"\n')
 
     def test_missing_file(self):
         self.assertIn("no such file", self.refused("zmtp/x.c", '#include "base/none.h"\n'))
@@ -65,7 +65,7 @@ class Floors(unittest.TestCase):
         self.assertIn("has no floor", self.refused("relay/x.c", '#include "attic/x.h"\n'))
 
     def test_the_order_of_the_floors(self):
-        names = ["base", "zmtp", "security", "config", "relay", "admin", "daemon"]
+        names = ["base", "zmtp", "inspect", "config", "relay", "admin", "daemon"]
         levels = [floors.LEVEL[name] for name in names]
         self.assertEqual(levels, sorted(set(levels)))
 

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "policy/firewall.h"
+#include "firewall/firewall.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
  *   docs_gen metrics|verdicts|events FILE           writes FILE
  *   docs_gen metrics|verdicts|events --check FILE   fails when FILE differs
  */
-#include "policy/event.h"
-#include "policy/verdict.h"
+#include "events/event.h"
+#include "limits/verdict.h"
 #include "stats/metrics.h"
 #include "stats/text_out.h"
 
@@ -137,7 +137,7 @@ static void write_verdict(struct text_out *o, const struct verdict_info *info)
 static void write_verdicts(struct text_out *o)
 {
     text_out_str(
-        o, "<!-- Generated from src/policy/verdict.h; see src/admin/docs_gen.c. -->\n"
+        o, "<!-- Generated from src/limits/verdict.h; see src/admin/docs_gen.c. -->\n"
            "# Verdicts\n\n"
            "Every judgement that Weir can pass on a peer. The label is the value of `verdict` in the metric\n"
            "`weir_verdicts_total` and stands in the log. Strikes are what one such offence adds to the score "
@@ -175,7 +175,7 @@ static void write_events(struct text_out *o)
 {
     text_out_str(
         o,
-        "<!-- Generated from src/policy/event.h; see src/admin/docs_gen.c. -->\n"
+        "<!-- Generated from src/events/event.h; see src/admin/docs_gen.c. -->\n"
         "# Events\n\n"
         "The lines of the event log (`events.file`): one JSON object each, in ASCII. How to use it: "
         "[guide](guide.md#the-event-log).\n\n"

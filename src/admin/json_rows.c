@@ -50,7 +50,7 @@ static json_t *json_of_later(uint64_t at_ns, const struct json_now *now)
     return json_of_time(now->wall_ns + (at_ns - now->now_ns));
 }
 
-/* A past time, perhaps before this boot, when the difference wraps (policy/bans.h). */
+/* A past time, perhaps before this boot, when the difference wraps (bans/bans.h). */
 static json_t *past_of(uint64_t at_ns, const struct json_now *now)
 {
     uint64_t ago_ns = now->now_ns - at_ns;

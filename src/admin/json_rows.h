@@ -10,7 +10,7 @@
 #define WEIR_ADMIN_JSON_ROWS_H
 
 #include "base/attr.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 #include "relay/relay.h"
 #include "relay/survey.h"
 #include "stats/text_out.h"

@@ -3,7 +3,7 @@
 
 #include "base/attr.h"
 #include "base/text.h"
-#include "policy/enforce.h"
+#include "limits/enforce.h"
 #include "stats/prometheus.h"
 
 #include <string.h>

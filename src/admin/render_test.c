@@ -2,7 +2,7 @@
 #include "admin/fake_relay.h"
 #include "admin/render.h"
 #include "base/attr.h"
-#include "policy/enforce.h"
+#include "limits/enforce.h"
 
 #include <ctype.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -2,7 +2,7 @@
 /* libFuzzer harness for the requests of the JSON API: the bytes are a body, and a query. Whatever they are, a refusal
  * is a sentence in printable ASCII, and an accepted value is within its range. */
 #include "admin/request.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 
 #include <stdlib.h>
 #include <string.h>

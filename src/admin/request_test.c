@@ -2,7 +2,7 @@
 #include "admin/request.h"
 
 #include "base/property.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * The one place where time is read. Floors 1 to 3 never call it: they take `now_ns` as an argument, so that tests and
- * the simulator can run them in virtual time.
+ * The one place where time is read. Floors 1 to 4, except loop/, never call it: they take `now_ns` as an argument, so
+ * that tests and the simulator can run them in virtual time.
  */
 #ifndef WEIR_BASE_CLOCK_H
 #define WEIR_BASE_CLOCK_H

@@ -9,7 +9,7 @@
 #define WEIR_CLI_TRIAL_H
 
 #include "base/attr.h"
-#include "security/traffic.h"
+#include "inspect/traffic.h"
 #include "zmtp/socket_type.h"
 
 struct trial {

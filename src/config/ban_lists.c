@@ -3,8 +3,8 @@
 
 #include "config/report.h"
 #include "config/value.h"
-#include "policy/ban_list.h"
-#include "policy/ban_reach.h"
+#include "bans/ban_list.h"
+#include "bans/ban_reach.h"
 
 #include <errno.h>
 #include <stdlib.h>

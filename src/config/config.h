@@ -11,9 +11,9 @@
 #include "base/attr.h"
 #include "base/log.h"
 #include "flow/breaker.h"
-#include "policy/classes.h"
-#include "policy/gcra.h"
-#include "policy/limits.h"
+#include "limits/classes.h"
+#include "limits/gcra.h"
+#include "limits/limits.h"
 #include "zmtp/socket_type.h" /* the names: socket_type_name() */
 
 #include <stdbool.h>

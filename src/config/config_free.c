@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/config.h"
 #include "config/schema.h"
-#include "policy/classes.h"
+#include "limits/classes.h"
 
 #include <stdlib.h>
 

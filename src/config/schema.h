@@ -22,7 +22,7 @@ enum schema_type {
     SCHEMA_SPEED,      /* "64KiB/s" or "64KiB", kept as bytes per second */
     SCHEMA_BOOL,       /* "true" */
     SCHEMA_CHOICE,     /* one word of `choices` */
-    SCHEMA_ENFORCE,    /* "on", "shadow", "off" or "25%", kept as in policy/enforce.h */
+    SCHEMA_ENFORCE,    /* "on", "shadow", "off" or "25%", kept as in limits/enforce.h */
     SCHEMA_NAME,       /* [A-Za-z0-9_-]{1,32} */
     SCHEMA_LISTEN,     /* an endpoint to bind */
     SCHEMA_FORWARD,    /* an endpoint to connect to */

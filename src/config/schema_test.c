@@ -5,7 +5,7 @@
 #include "base/attr.h"
 #include "config/reference.h"
 #include "config/value.h"
-#include "policy/verdict.h"
+#include "limits/verdict.h"
 
 #include <errno.h>
 #include <setjmp.h>

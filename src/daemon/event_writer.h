@@ -12,7 +12,7 @@
 #define WEIR_DAEMON_EVENT_WRITER_H
 
 #include "base/attr.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 
 struct event_log;
 struct event_writer;

@@ -9,7 +9,7 @@
 #ifndef WEIR_DAEMON_FIREWALL_BACKEND_H
 #define WEIR_DAEMON_FIREWALL_BACKEND_H
 
-#include "policy/firewall.h"
+#include "firewall/firewall.h"
 
 struct firewall_backend {
     const char *version; /* of the library; NULL: not built in, and there are no functions */

@@ -9,7 +9,7 @@
 #ifndef WEIR_DAEMON_FIREWALL_LINK_H
 #define WEIR_DAEMON_FIREWALL_LINK_H
 
-#include "policy/firewall_wire.h"
+#include "firewall/firewall_wire.h"
 
 #define LINK_PATIENCE_MS  1000
 #define LINK_ENTRIES_A_MS 10u /* a fifth of the speed of two busy cores */

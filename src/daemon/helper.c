@@ -3,7 +3,7 @@
 
 #include "daemon/firewall_backend.h"
 #include "daemon/rights.h"
-#include "policy/firewall_stage.h"
+#include "firewall/firewall_stage.h"
 
 #include <errno.h>
 #include <signal.h>

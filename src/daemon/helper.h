@@ -4,7 +4,7 @@
  * the main process, which gives these up.
  *
  * From the start it knows which table it may write and which ports belong to gates. A request can only name the
- * networks that these are closed to, and the helper checks that again (policy/firewall_stage.h). It reads one message
+ * networks that these are closed to, and the helper checks that again (firewall/firewall_stage.h). It reads one message
  * at a time from its socket and answers each. It ends when the socket closes, when its parent dies, or at the first
  * malformed message.
  *
@@ -14,7 +14,7 @@
 #ifndef WEIR_DAEMON_HELPER_H
 #define WEIR_DAEMON_HELPER_H
 
-#include "policy/firewall.h"
+#include "firewall/firewall.h"
 
 #include <sys/types.h>
 

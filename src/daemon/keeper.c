@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/kept_file.h"
-#include "policy/ban_state.h"
+#include "bans/ban_state.h"
 
 #include <pthread.h>
 #include <stdlib.h>

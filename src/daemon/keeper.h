@@ -17,7 +17,7 @@
 #define WEIR_DAEMON_KEEPER_H
 
 #include "base/attr.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "limits/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -13,7 +13,7 @@
 #define WEIR_DAEMON_LEFTOVERS_H
 
 #include "base/attr.h"
-#include "policy/firewall.h"
+#include "firewall/firewall.h"
 
 /* Marks what this process uses from now on: `table` if a gate has nftables, and the interfaces of the others. Returns
  * the number of descriptors in `ret`, which the caller closes at the end. */

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "relay/waker.h"
+#include "events/waker.h"
 
 #include <errno.h>
 #include <poll.h>

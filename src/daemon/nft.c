@@ -3,7 +3,7 @@
  * (nft_script.h). */
 #include "daemon/firewall_backend.h"
 
-#include "policy/nft_script.h"
+#include "firewall/nft_script.h"
 
 #include <errno.h>
 #include <nftables/libnftables.h>

@@ -14,7 +14,7 @@
  *   IN LINE   the limiter grants it messages (any worker may find out)   PASSES, on its own worker
  *   IN LINE   heartbeat.max_pause is over, and nobody can answer PINGs   PASSES one message
  *             in the client's name: inside CURVE, or in front of the
- *             last octet of a large message (security/traffic.h)
+ *             last octet of a large message (inspect/traffic.h)
  *   IN LINE   its request is shed (shedding.h)                           PASSES, without the request
  *   IN LINE   the session ends                                           its offered messages are dropped
  *

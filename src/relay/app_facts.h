@@ -11,7 +11,7 @@
 #ifndef WEIR_RELAY_APP_FACTS_H
 #define WEIR_RELAY_APP_FACTS_H
 
-#include "security/handshake.h"
+#include "inspect/handshake.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "relay/event_log.h"
-#include "relay/net.h"
+#include "loop/net.h"
 #include "relay/probation.h"
 #include "relay/record.h"
 #include "relay/shadow.h"

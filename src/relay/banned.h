@@ -3,7 +3,7 @@
  * Enforces bans at the gates: a banned newcomer meets ban.action before any other check, and every worker closes the
  * banned connections that are open.
  *
- * Networks of ban.exempt are exempt from both. Each worker follows the changes of the ban table (policy/bans.h). A
+ * Networks of ban.exempt are exempt from both. Each worker follows the changes of the ban table (bans/bans.h). A
  * worker that fell behind looks at all of its connections.
  *
  * A ban for offences closes no open connection, unless `ban.shared` is `ban`. The banned source may have an open
@@ -31,8 +31,8 @@
 #include "base/addr.h"
 #include "base/attr.h"
 #include "base/list.h"
-#include "policy/verdict.h"
-#include "relay/loop.h"
+#include "limits/verdict.h"
+#include "loop/loop.h"
 
 struct bans;
 struct session;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/claim.h"
 
-#include "relay/net.h"
+#include "loop/net.h"
 #include "relay/record.h"
 
 /* Instead of netinet/tcp.h, whose struct tcp_info lacks the bytes not sent. */

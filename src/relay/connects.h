@@ -30,7 +30,7 @@
 #include "base/attr.h"
 #include "base/list.h"
 #include "relay/gate.h" /* enum standing */
-#include "relay/loop.h"
+#include "loop/loop.h"
 
 #define CONNECTS_AT_ONCE 2u
 #define CONNECT_NS       (20 * NS_PER_MS)

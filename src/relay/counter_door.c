@@ -2,7 +2,7 @@
 #include "relay/counter.h"
 
 #include "flow/taken_counter.h"
-#include "relay/net.h"
+#include "loop/net.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -51,8 +51,8 @@
 
 #include "base/list.h"
 #include "base/units.h"
-#include "policy/source.h"
-#include "policy/verdict.h"
+#include "limits/source.h"
+#include "limits/verdict.h"
 #include "relay/gate.h" /* enum standing */
 
 #include <stdbool.h>

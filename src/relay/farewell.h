@@ -36,7 +36,7 @@
 #define WEIR_RELAY_FAREWELL_H
 
 #include "base/list.h"
-#include "relay/loop.h"
+#include "loop/loop.h"
 
 #include <stdbool.h>
 

@@ -13,16 +13,16 @@
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/lag.h"
-#include "policy/bans.h"
-#include "policy/source.h"
-#include "policy/tally.h"
-#include "policy/verdict.h"
-#include "policy/visits.h"
+#include "bans/bans.h"
+#include "limits/source.h"
+#include "limits/tally.h"
+#include "limits/verdict.h"
+#include "limits/visits.h"
 #include "relay/app_facts.h"
 #include "relay/gate_limiter.h"
 #include "relay/reach.h"
-#include "security/handshake.h"
-#include "security/traffic.h"
+#include "inspect/handshake.h"
+#include "inspect/traffic.h"
 #include "stats/metrics.h"
 
 #include <stdatomic.h>
@@ -132,7 +132,7 @@ struct gate {
     _Atomic uint32_t counter_state; /* enum taken_state of the application's counter (counter.h) */
     struct bans *bans;              /* of all gates; NULL: no bans, and no strikes are counted */
     struct bans *shadow_bans;       /* addresses that a ban in shadow would ban, as far as there is room */
-    struct hash_key lot_key;        /* of the lots of sources (policy/enforce.h) */
+    struct hash_key lot_key;        /* of the lots of sources (limits/enforce.h) */
     struct event_log *events;       /* of all gates; NULL: events are not written down (event_log.h) */
     struct gate_notices notices;
     /* when an address that hashes to this place was reported as a likely load balancer (shared_address.h) */

@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "flow/codel.h"
 #include "flow/request_limiter.h"
-#include "relay/loop.h"
+#include "loop/loop.h"
 #include "zmtp/socket_type.h"
 
 #include <pthread.h>

@@ -35,7 +35,7 @@
 #define WEIR_RELAY_HEALTH_H
 
 #include "flow/breaker.h"
-#include "relay/loop.h"
+#include "loop/loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>

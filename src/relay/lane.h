@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A lane: one direction of an open session. It reads, has every byte judged (security/traffic.h), and writes what was
+ * A lane: one direction of an open session. It reads, has every byte judged (inspect/traffic.h), and writes what was
  * admitted.
  *
  * It owns a buffer only while bytes wait:
@@ -32,7 +32,7 @@
 #ifndef WEIR_RELAY_LANE_H
 #define WEIR_RELAY_LANE_H
 
-#include "security/traffic.h"
+#include "inspect/traffic.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -10,7 +10,7 @@
 #define WEIR_RELAY_LISTED_H
 
 #include "config/config.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 
 struct listed_result {
     size_t set, lifted;

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "relay/entry.h"
-#include "relay/net.h"
+#include "loop/net.h"
 #include "relay/newcomer.h"
 #include "relay/proxied.h"
 

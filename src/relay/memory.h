@@ -14,7 +14,7 @@
 #define WEIR_RELAY_MEMORY_H
 
 #include "base/list.h"
-#include "relay/loop.h"
+#include "loop/loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>

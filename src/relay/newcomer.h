@@ -18,7 +18,7 @@
 #ifndef WEIR_RELAY_NEWCOMER_H
 #define WEIR_RELAY_NEWCOMER_H
 
-#include "policy/event.h"
+#include "events/event.h"
 #include "relay/worker.h"
 
 /* A newcomer whose address is `addr`, with a descriptor of its own: from here on it is let in or refused.

@@ -23,7 +23,7 @@
 #define WEIR_RELAY_OFFENCE_H
 
 #include "base/units.h"
-#include "policy/verdict.h"
+#include "limits/verdict.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,7 +5,7 @@
 #include "relay/entry.h"
 #include "relay/farewell.h"
 #include "relay/health.h"
-#include "relay/net.h"
+#include "loop/net.h"
 #include "relay/shadow.h"
 
 #include <errno.h>

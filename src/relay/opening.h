@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A session before its traffic: joins the handshake machine (security/handshake.h) to descriptors, and opens the
+ * A session before its traffic: joins the handshake machine (inspect/handshake.h) to descriptors, and opens the
  * connection to the application.
  *
  * Exists from accept to the end of the handshake; about 1100 bytes, and the machine's buffers. The client has
@@ -36,7 +36,7 @@
 #include "relay/connects.h"
 #include "relay/reach.h"
 #include "relay/record.h"
-#include "security/handshake.h"
+#include "inspect/handshake.h"
 
 struct opening {
     struct handshake handshake;

@@ -27,7 +27,7 @@
 struct gate_policy {
     const struct config_gate *config; /* of the snapshot */
     struct limits limits;             /* the configured limits, lowered to what Weir's descriptor limit allows */
-    /* The part of these limits in force for the sources of each lot (policy/enforce.h): all of them, where every rule
+    /* The part of these limits in force for the sources of each lot (limits/enforce.h): all of them, where every rule
      * is on. */
     const struct limits *for_lot[ENFORCE_LOTS];
     struct limits *split; /* where for_lot points otherwise; two for each share, at most RULE_COUNT + 1 shares */

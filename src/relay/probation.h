@@ -16,7 +16,7 @@
  *
  * An entry that many sources share is never put on probation: the others have done nothing.
  *
- * Threads: the session's worker. Probation is a state of the source's strikes (policy/strikes.h) at one gate, in an
+ * Threads: the session's worker. Probation is a state of the source's strikes (limits/strikes.h) at one gate, in an
  * atomic word; it takes no memory.
  */
 #ifndef WEIR_RELAY_PROBATION_H

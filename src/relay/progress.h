@@ -9,7 +9,7 @@
 #define WEIR_RELAY_PROGRESS_H
 
 #include "base/attr.h"
-#include "policy/verdict.h"
+#include "limits/verdict.h"
 
 #include <stdbool.h>
 #include <stdint.h>

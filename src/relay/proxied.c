@@ -2,7 +2,7 @@
 #include "relay/proxied.h"
 
 #include "relay/newcomer.h"
-#include "security/proxy_protocol.h"
+#include "inspect/proxy_protocol.h"
 
 #include <errno.h>
 #include <stdlib.h>

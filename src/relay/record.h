@@ -15,7 +15,7 @@
 #define WEIR_RELAY_RECORD_H
 
 #include "base/addr.h"
-#include "policy/topics.h"
+#include "limits/topics.h"
 #include "relay/admission.h"
 #include "relay/lane.h"
 #include "relay/offence.h"

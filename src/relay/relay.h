@@ -9,11 +9,11 @@
 
 #include "base/attr.h"
 #include "config/config.h"
-#include "policy/bans.h"
+#include "bans/bans.h"
 #include "flow/pressure.h"
 #include "flow/reqlimit_report.h"
-#include "policy/source.h"
-#include "policy/verdict.h"
+#include "limits/source.h"
+#include "limits/verdict.h"
 #include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
 #include "relay/listed.h"

@@ -3,7 +3,7 @@
 #include "relay/relay.h"
 
 #include "base/property.h"
-#include "security/traffic_drive.h" /* struct stream */
+#include "inspect/traffic_drive.h" /* struct stream */
 #include "zmtp/greeting.h"
 
 #include <errno.h>

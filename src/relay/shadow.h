@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Counts what rules in shadow would do to a session (a dry run; policy/enforce.h), in weir_shadow_verdicts_total and in
+ * Counts what rules in shadow would do to a session (a dry run; limits/enforce.h), in weir_shadow_verdicts_total and in
  * a log line now and then.
  *
  * Nothing here changes what happens to a session. Where no rule is in shadow for its source, limits.shadow is NULL, and

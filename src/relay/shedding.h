@@ -13,8 +13,8 @@
 
 #include "base/cursor.h"
 #include "relay/worker.h"
-#include "security/reply.h"
-#include "security/traffic.h"
+#include "inspect/reply.h"
+#include "inspect/traffic.h"
 
 struct session;
 

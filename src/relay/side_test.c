@@ -2,7 +2,7 @@
 /* A side that is not read for a while, with real TCP connections. */
 #include "relay/side.h"
 
-#include "relay/net.h"
+#include "loop/net.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

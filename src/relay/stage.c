@@ -2,7 +2,7 @@
 #include "relay/stage.h"
 
 #include "base/log.h"
-#include "relay/net.h"
+#include "loop/net.h"
 #include "relay/opening.h"
 #include "relay/health.h"
 #include "zmtp/greeting.h"

@@ -12,7 +12,7 @@
 #include "base/property.h"
 #include "config/config.h"
 #include "relay/session.h"
-#include "security/traffic_drive.h" /* struct stream */
+#include "inspect/traffic_drive.h" /* struct stream */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -8,7 +8,7 @@
 #ifndef WEIR_RELAY_SUBSCRIBERS_H
 #define WEIR_RELAY_SUBSCRIBERS_H
 
-#include "policy/topics.h"
+#include "limits/topics.h"
 #include "relay/worker.h"
 
 struct session;

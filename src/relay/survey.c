@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/survey.h"
 
-#include "policy/strikes.h"
+#include "limits/strikes.h"
 #include "relay/admission.h"
 #include "relay/probation.h"
 #include "relay/session.h"

@@ -10,7 +10,7 @@
 #include "relay/health.h"
 #include "relay/listener.h"
 #include "relay/memory.h"
-#include "relay/net.h"
+#include "loop/net.h"
 #include "relay/newcomer.h"
 #include "relay/peer.h"
 #include "relay/proxied.h"

@@ -34,7 +34,7 @@
 #include "relay/farewell.h"
 #include "relay/gate.h"
 #include "relay/health.h"
-#include "relay/loop.h"
+#include "loop/loop.h"
 #include "relay/memory.h"
 #include "relay/policies.h"
 #include "relay/strangers.h"
