@@ -49,6 +49,8 @@ class Group:
         return s
 
     def say(self, s, *frames):
+        if self.system.told:
+            return
         self.said[frames[0].decode()] += 1
         s.send_multipart([*([b""] if s.type == zmq.DEALER else []), *frames])
 
@@ -214,7 +216,7 @@ class System:
         self.loop = Loop()
         self.ctx = zmq.Context()
         self.ctx.max_sockets = 16384
-        self.asking, self.counting = True, False
+        self.asking, self.counting, self.told = True, False, False
         self.groups = [KINDS[group["kind"]](self, group) for group in groups]
         self.loop.after(warm, self.count)
         self.loop.after(warm + seconds, self.end)
@@ -240,6 +242,7 @@ class System:
     def run(self):
         print("begins", flush=True)
         self.loop.run()
+        self.told = True  # what would be said from now on would not be counted
         print(json.dumps({"seconds": self.seconds, "groups": [group.result() for group in self.groups]}), flush=True)
         self.loop.on_line(lambda line: self.loop.stop())
         self.loop.running = True
