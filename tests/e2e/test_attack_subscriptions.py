@@ -61,6 +61,7 @@ def test_long_topics_through(gate, flood, encoding):
     g.withstands(f, until=g.expects(1, "topics_full"), rounds=200, growth=TRIE_GROWTH, held=4 * 2 * UNSENT)
 
 
+@pytest.mark.alone
 def test_subscriptions_of_many_sources_through(gate, flood):
     """Each source has its share of what the topics of all may take; for whoever has less, those who hold most give way, at the
     pace at which the publisher can forget them."""
