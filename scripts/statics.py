@@ -13,7 +13,7 @@ from pathlib import Path
 
 # A definition as clang-format lays it out: "static" at the margin, then the name before the brackets of the arguments, and the body. An attribute may stand before the name.
 DEFINITION = re.compile(r"^static\s[^;{}=()]*?(?:\(+[\w, ]*\)+\s+[^;{}=()]*?)?\b(\w+)\((?:[^;{}()]|\([^(){};]*\))*\)\s*\{", re.MULTILINE)
-APART = re.compile(r"(_test|_fuzz\w*|_drive|_oracle|_gen|\.bpf)\.c$|/(stage|crowd|fake_\w+|test_\w+)\.c$")
+APART = re.compile(r"(_test|_fuzz\w*|_drive|_oracle|_gen|\.bpf)\.c$|/testing/|/(fake_\w+|test_\w+)\.c$")
 
 
 def definitions(text):

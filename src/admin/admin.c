@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/admin.h"
 
-#include "admin/door.h"
+#include "admin/auth.h"
 #include "admin/http.h"
-#include "admin/places.h"
+#include "admin/conn_slots.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +18,7 @@
 
 struct admin {
     struct http *http;
-    struct door door;
+    struct auth door;
     struct MHD_Daemon *daemon;
     char address[ADDR_TEXT_MAX];
 };
@@ -66,7 +66,7 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd)
     struct MHD_Daemon *daemon =
         MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, http_answer, h, /* options: */
                          MHD_OPTION_LISTEN_SOCKET, fd,                                              /* */
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)PLACES,                             /* */
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONN_SLOTS,                         /* */
                          MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,                               /* */
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MAX_BYTES,                     /* */
                          MHD_OPTION_NOTIFY_CONNECTION, http_connection, h,                          /* */
@@ -78,7 +78,7 @@ static struct MHD_Daemon *start_daemon(struct http *h, int fd)
 }
 
 /* 0, or -errno with *ret_what saying what failed. */
-static int admin_begin(struct admin *a, const struct config *c, struct relay *r, const struct admin_calls *calls,
+static int admin_begin(struct admin *a, const struct config *c, struct relay *r, const struct admin_callbacks *calls,
                        const char **ret_what)
 {
     *ret_what = "no memory";
@@ -100,14 +100,14 @@ static int admin_begin(struct admin *a, const struct config *c, struct relay *r,
     return -error;
 }
 
-struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_calls *calls, FILE *errors)
+struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_callbacks *calls, FILE *errors)
 {
     const char *what = "no memory";
     char why[TOKEN_WHY_MAX] = "";
     struct admin *a = calloc(1, sizeof(*a));
 
     if (a)
-        door_init(&a->door);
+        auth_init(&a->door);
     int error = a ? admin_read_token(a, c->admin.token_file, why) : -ENOMEM;
     if (error == 0) {
         admin_take_token(a);
@@ -125,13 +125,13 @@ struct admin *admin_start(const struct config *c, struct relay *r, const struct 
 
 int admin_read_token(struct admin *a, const char *path, char why[static TOKEN_WHY_MAX])
 {
-    return a ? door_read(&a->door, path, why) : 0;
+    return a ? auth_read(&a->door, path, why) : 0;
 }
 
 void admin_take_token(struct admin *a)
 {
     if (a)
-        door_take(&a->door);
+        auth_take(&a->door);
 }
 
 const char *admin_address(const struct admin *a)
@@ -146,6 +146,6 @@ void admin_stop(struct admin *a)
     if (a->daemon)
         MHD_stop_daemon(a->daemon);
     http_free(a->http);
-    door_fini(&a->door);
+    auth_fini(&a->door);
     free(a);
 }

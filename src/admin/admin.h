@@ -7,7 +7,7 @@
  * it answers while every worker is busy, and never slows one.
  *
  * Bounds:
- * - at most 32 connections (places.h), each of 16 KiB and one rendered page (about 15 KiB for each gate, 8 MiB at
+ * - at most 32 connections (conn_slots.h), each of 16 KiB and one rendered page (about 15 KiB for each gate, 8 MiB at
  *   most);
  * - 10 s without traffic;
  * - request bodies only with the token, of 4 KiB.
@@ -19,7 +19,7 @@
 #ifndef WEIR_ADMIN_ADMIN_H
 #define WEIR_ADMIN_ADMIN_H
 
-#include "admin/calls.h"
+#include "admin/callbacks.h"
 #include "admin/token.h"
 #include "base/attr.h"
 #include "config/config.h"
@@ -32,7 +32,7 @@ struct admin;
 /* Listens at c->admin, reads the token, and starts the thread. `c` is not kept; `r` and `calls` must outlive it. NULL
  * after a line to `errors` that says what failed and what to do. Opens the files of /proc now, so that it works in a
  * sandbox later. Main thread. */
-MUST_USE struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_calls *calls,
+MUST_USE struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_callbacks *calls,
                                    FILE *errors);
 
 /* Reads the token file of another configuration ("": none) for admin_take_token(). 0, or -EINVAL with a sentence in

@@ -3,7 +3,7 @@
 #include "admin/admin.h"
 
 #include "admin/fake_relay.h"
-#include "admin/places.h"
+#include "admin/conn_slots.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +31,7 @@ static enum admin_reloaded no_reload(void *context, char **ret_said)
     return ADMIN_RELOAD_ENDING;
 }
 
-static const struct admin_calls callees = {.reload = no_reload};
+static const struct admin_callbacks callees = {.reload = no_reload};
 
 /* Allocations of Weir's own code (linked with --wrap): the call that counts down to 0 fails, and all calls after it. */
 static atomic_int allocations_left = INT_MAX;
@@ -468,7 +468,7 @@ static void the_silent_are_closed(void **state)
 }
 
 struct holders {
-    int fds[2 * PLACES];
+    int fds[2 * CONN_SLOTS];
     atomic_bool done;
 };
 
@@ -525,7 +525,7 @@ static void a_connect_storm_locks_nobody_out(void **state)
 static void slow_readers_lock_nobody_out(void **state)
 {
     struct admin *a = start_with(FAKE_GATES_MAX);
-    int held[3 * PLACES];
+    int held[3 * CONN_SLOTS];
 
     for (size_t i = 0; i < ARRAY_LEN(held); i++) {
         held[i] = dial(a, 2048);
@@ -544,7 +544,7 @@ static void slow_readers_lock_nobody_out(void **state)
 
 static void stops_under_its_callers(void **state)
 {
-    int held[2 * PLACES];
+    int held[2 * CONN_SLOTS];
 
     for (int round = 0; round < 5; round++) {
         struct admin *a = start_with(FAKE_GATES_MAX);

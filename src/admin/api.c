@@ -16,7 +16,7 @@
 #define PREFIX "/v1/"
 
 /* The longest wait for workers. A round takes milliseconds. */
-#define SURVEY_PATIENCE_NS NS_PER_S
+#define QUERY_PATIENCE_NS NS_PER_S
 
 enum { OK = 200, BAD = 400, NOT_FOUND = 404, NOT_ALLOWED = 405, CONFLICT = 409, UNAVAILABLE = 503, LATE = 504 };
 
@@ -153,39 +153,39 @@ static void api_lift_ban(const struct api *a, const struct api_request *q, struc
 
 /* ---- connections ---- */
 
-/* The number of a gate; SURVEY_ALL for "". False after an answer that there is no such gate. */
+/* The number of a gate; QUERY_ALL for "". False after an answer that there is no such gate. */
 static bool find_gate(const struct api *a, const char *name, uint32_t *ret, struct api_reply *reply)
 {
     char shown[4 * CONFIG_NAME_MAX + 1];
-    *ret = SURVEY_ALL;
+    *ret = QUERY_ALL;
     if (!name[0])
         return true;
     for (size_t i = 0; i < relay_gate_count(a->relay); i++)
         if (strcmp(relay_gate_name(a->relay, i), name) == 0)
             *ret = (uint32_t)i;
-    if (*ret != SURVEY_ALL)
+    if (*ret != QUERY_ALL)
         return true;
     api_complain(reply, NOT_FOUND, "there is no gate \"%s\"", text_escape(shown, sizeof(shown), name, strlen(name)));
     return false;
 }
 
 /* False after an answer. The caller owns the rows. */
-static bool survey(const struct api *a, const struct survey_ask *ask, struct survey_answer *ret,
-                   struct api_reply *reply)
+static bool ask_workers(const struct api *a, const struct query_ask *ask, struct query_answer *ret,
+                        struct api_reply *reply)
 {
-    if (relay_survey(a->relay, ask, SURVEY_PATIENCE_NS, ret) == 0)
+    if (relay_query(a->relay, ask, QUERY_PATIENCE_NS, ret) == 0)
         return true;
     api_complain(reply, UNAVAILABLE, "memory is out: try again, or ask for fewer with limit");
     return false;
 }
 
-static json_t *api_rows_of(const struct api *a, enum survey_kind kind, const struct survey_answer *found)
+static json_t *api_rows_of(const struct api *a, enum query_kind kind, const struct query_answer *found)
 {
     json_t *rows = json_array();
     for (size_t i = 0; i < found->count; i++) {
-        const struct connection_row *c = &found->rows.connections[kind == SURVEY_CONNECTIONS ? i : 0];
-        const struct source_row *s = &found->rows.sources[kind == SURVEY_SOURCES ? i : 0];
-        json_t *row = kind == SURVEY_CONNECTIONS
+        const struct connection_row *c = &found->rows.connections[kind == QUERY_CONNECTIONS ? i : 0];
+        const struct source_row *s = &found->rows.sources[kind == QUERY_SOURCES ? i : 0];
+        json_t *row = kind == QUERY_CONNECTIONS
                           ? json_of_connection(c, relay_gate_name(a->relay, c->gate))
                           : json_of_source(s, relay_gate_name(a->relay, s->gate),
                                            bans_find(relay_bans(a->relay), &s->addr, clock_now_ns(), NULL));
@@ -194,35 +194,35 @@ static json_t *api_rows_of(const struct api *a, enum survey_kind kind, const str
     return rows;
 }
 
-static void list(const struct api *a, const struct api_request *q, enum survey_kind kind, struct api_reply *ret)
+static void list(const struct api *a, const struct api_request *q, enum query_kind kind, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX];
     struct request_list r;
-    struct survey_ask ask = {.kind = kind};
-    struct survey_answer found;
+    struct query_ask ask = {.kind = kind};
+    struct query_answer found;
     if (request_parse_list(&r, REQUEST_GATE | REQUEST_NETWORK, &q->args, why)) {
         api_complain(ret, BAD, "%s", why);
         return;
     }
     ask.network = r.who;
     ask.rows = r.limit;
-    if (!find_gate(a, r.gate, &ask.gate, ret) || !survey(a, &ask, &found, ret))
+    if (!find_gate(a, r.gate, &ask.gate, ret) || !ask_workers(a, &ask, &found, ret))
         return;
     json_t *rows = api_rows_of(a, kind, &found);
     free(found.rows.any);
     api_reply_with(ret, OK,
-                   json_pack("{s: o, s: I, s: b}", kind == SURVEY_SOURCES ? "sources" : "connections", rows, "matched",
+                   json_pack("{s: o, s: I, s: b}", kind == QUERY_SOURCES ? "sources" : "connections", rows, "matched",
                              (json_int_t)found.matched, "complete", found.complete));
 }
 
 static void list_sources(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
-    list(a, q, SURVEY_SOURCES, ret);
+    list(a, q, QUERY_SOURCES, ret);
 }
 
 static void list_connections(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
-    list(a, q, SURVEY_CONNECTIONS, ret);
+    list(a, q, QUERY_CONNECTIONS, ret);
 }
 
 static void list_gates(const struct api *a, const struct api_request *q, struct api_reply *ret)
@@ -244,8 +244,8 @@ static void list_gates(const struct api *a, const struct api_request *q, struct 
 static void api_kick(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX], whom[NETWORK_TEXT_MAX], what[64];
-    struct survey_ask ask = {.kind = SURVEY_KICK};
-    struct survey_answer found;
+    struct query_ask ask = {.kind = QUERY_KICK};
+    struct query_answer found;
     struct request_kick r;
     if (request_parse_no_args(&q->args, why) || request_parse_kick(&r, q->body, q->len, why)) {
         api_complain(ret, BAD, "%s", why);
@@ -253,7 +253,7 @@ static void api_kick(const struct api *a, const struct api_request *q, struct ap
     }
     ask.network = r.who;
     ask.id = r.id;
-    if (!find_gate(a, r.gate, &ask.gate, ret) || !survey(a, &ask, &found, ret))
+    if (!find_gate(a, r.gate, &ask.gate, ret) || !ask_workers(a, &ask, &found, ret))
         return;
     free(found.rows.any);
     if (r.id)

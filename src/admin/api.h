@@ -10,7 +10,7 @@
 #ifndef WEIR_ADMIN_API_H
 #define WEIR_ADMIN_API_H
 
-#include "admin/calls.h"
+#include "admin/callbacks.h"
 #include "admin/request.h"
 #include "base/addr.h"
 #include "relay/relay.h"
@@ -19,7 +19,7 @@
 
 struct api {
     struct relay *relay;
-    const struct admin_calls *calls;
+    const struct admin_callbacks *calls;
     struct addr listener; /* the admin address, as bound */
 };
 

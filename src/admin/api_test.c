@@ -22,7 +22,7 @@ static enum admin_reloaded fake_reload(void *context, char **ret_said)
     return reloaded;
 }
 
-static const struct admin_calls daemon_calls = {.reload = fake_reload};
+static const struct admin_callbacks daemon_calls = {.reload = fake_reload};
 
 static int setup(void **state)
 {
@@ -162,19 +162,19 @@ static void lists_are_asked_of_the_workers(void **state)
     struct connection_row c = {.id = 769, .gate = 1, .socket = SOCKET_REQ};
     struct source_row s = {
         .text = "203.0.113.5", .gate = 0, .connections = 3, .addr = {.kind = ADDR_V4, .bytes = {203, 0, 113, 5}}};
-    relay.found = (struct survey_answer){.complete = true, .matched = 500, .count = 1, .rows.connections = &c};
+    relay.found = (struct query_answer){.complete = true, .matched = 500, .count = 1, .rows.connections = &c};
     expect("GET", "/v1/connections", "gate=gate1", "", 200, "[{\"id\":769,\"gate\":\"gate1\"");
-    assert_int_equal(relay.asked.kind, SURVEY_CONNECTIONS);
+    assert_int_equal(relay.asked.kind, QUERY_CONNECTIONS);
     assert_int_equal(relay.asked.gate, 1);
     assert_int_equal(relay.asked.rows, REQUEST_ROWS_DEFAULT);
     assert_int_equal(relay.asked.network.kind, ADDR_NONE);
     expect("GET", "/v1/connections", "limit=1000", "", 200, "],\"matched\":500,\"complete\":true}");
-    assert_int_equal(relay.asked.gate, SURVEY_ALL);
+    assert_int_equal(relay.asked.gate, QUERY_ALL);
     assert_int_equal(relay.asked.rows, 1000);
     expect("GET", "/v1/connections", "gate=gate2", "", 404, "there is no gate \\\"gate2\\\"");
-    relay.found = (struct survey_answer){.matched = 1, .count = 1, .rows.sources = &s};
+    relay.found = (struct query_answer){.matched = 1, .count = 1, .rows.sources = &s};
     expect("GET", "/v1/sources", "network=203.0.113.0/24", "", 200, "{\"sources\":[{\"source\":\"203.0.113.5\",");
-    assert_int_equal(relay.asked.kind, SURVEY_SOURCES);
+    assert_int_equal(relay.asked.kind, QUERY_SOURCES);
     assert_int_equal(relay.asked.network.bits, 24);
     expect("GET", "/v1/sources", NULL, "", 200, "\"complete\":false}");
     expect("GET", "/v1/sources", NULL, "", 200, "\"banned\":false");
@@ -187,24 +187,24 @@ static void lists_are_asked_of_the_workers(void **state)
 
 static void kicks(void **state)
 {
-    relay.found = (struct survey_answer){.complete = true, .matched = 3};
+    relay.found = (struct query_answer){.complete = true, .matched = 3};
     expect("POST", "/v1/kick", NULL, "{\"network\": \"203.0.113.0/24\", \"gate\": \"gate0\"}", 200,
            "{\"closed\":3,\"complete\":true}");
-    assert_int_equal(relay.asked.kind, SURVEY_KICK);
+    assert_int_equal(relay.asked.kind, QUERY_KICK);
     assert_int_equal(relay.asked.network.bits, 24);
     assert_int_equal(relay.asked.gate, 0);
     assert_int_equal(relay.asked.id, 0);
     expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 200, "\"closed\":3");
     assert_int_equal(relay.asked.id, 769);
     assert_int_equal(relay.asked.network.kind, ADDR_NONE);
-    assert_int_equal(relay.asked.gate, SURVEY_ALL);
-    relay.found = (struct survey_answer){.complete = true};
+    assert_int_equal(relay.asked.gate, QUERY_ALL);
+    relay.found = (struct query_answer){.complete = true};
     expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 404, "connection 769: there is no such connection");
-    relay.found = (struct survey_answer){.complete = false};
+    relay.found = (struct query_answer){.complete = false};
     expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 200, "{\"closed\":0,\"complete\":false}");
-    relay.asked = (struct survey_ask){0};
+    relay.asked = (struct query_ask){0};
     expect("POST", "/v1/kick", NULL, "{}", 400, "network or connection is missing");
-    assert_int_equal(relay.asked.kind, SURVEY_CONNECTIONS); /* no worker was asked */
+    assert_int_equal(relay.asked.kind, QUERY_CONNECTIONS); /* no worker was asked */
     relay.out_of_memory = true;
     expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 503, "memory is out");
 }

@@ -89,9 +89,9 @@ bool relay_ban_objection(struct relay *r, const struct network *who, char *why, 
     return r->objection != NULL;
 }
 
-int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns, struct survey_answer *ret)
+int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_ns, struct query_answer *ret)
 {
-    size_t bytes = ask->kind == SURVEY_CONNECTIONS ? sizeof(struct connection_row) : sizeof(struct source_row);
+    size_t bytes = ask->kind == QUERY_CONNECTIONS ? sizeof(struct connection_row) : sizeof(struct source_row);
     r->asked = *ask;
     if (r->out_of_memory)
         return -ENOMEM;

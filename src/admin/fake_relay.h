@@ -13,10 +13,10 @@ struct relay {
     struct relay_snapshot snapshot;
     struct bans *bans;     /* of fake_relay_begin_bans(); else NULL */
     const char *objection; /* to every ban; NULL: none */
-    struct survey_ask asked;
-    struct survey_answer found; /* the result of a survey; its rows are copied */
+    struct query_ask asked;
+    struct query_answer found; /* the result of a query; its rows are copied */
     struct kernel_bans kernel;
-    bool out_of_memory; /* a survey fails for lack of memory */
+    bool out_of_memory; /* a query fails for lack of memory */
 };
 
 /* `gates` healthy gates called "gate0", ...; every number is different. */

@@ -3,7 +3,7 @@
 
 #include "admin/api.h"
 #include "admin/json_rows.h"
-#include "admin/places.h"
+#include "admin/conn_slots.h"
 #include "admin/process.h"
 #include "admin/render.h"
 #include "base/clock.h"
@@ -39,10 +39,10 @@ static const struct {
 
 struct http {
     struct relay *relay;
-    struct door *door;
+    struct auth *door;
     struct api api;
     struct MHD_Response *pages[PAGE_COUNT];
-    struct places places;
+    struct conn_slots places;
     struct process process;
     size_t gate_count;
     struct gate_snapshot *gates; /* one request is answered at a time */
@@ -87,7 +87,7 @@ static struct MHD_Response *make_page(enum page p)
     return r;
 }
 
-struct http *http_new(struct relay *r, struct door *door, const struct admin_calls *calls)
+struct http *http_new(struct relay *r, struct auth *door, const struct admin_callbacks *calls)
 {
     struct http *h = calloc(1, sizeof(*h));
 
@@ -99,7 +99,7 @@ struct http *http_new(struct relay *r, struct door *door, const struct admin_cal
     json_object_seed(0); /* now: later it might be in a sandbox */
     h->gate_count = relay_gate_count(r);
     h->gates = calloc(h->gate_count ? h->gate_count : 1, sizeof(*h->gates));
-    places_init(&h->places);
+    conn_slots_init(&h->places);
     process_open(&h->process);
     bool complete = h->gates;
     for (unsigned p = 0; p < PAGE_COUNT; p++) {
@@ -215,7 +215,7 @@ static bool announces_body(struct MHD_Connection *c)
     return (length && strcmp(length, "0") != 0) || MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Transfer-Encoding");
 }
 
-static struct place *http_place_of(struct MHD_Connection *c)
+static struct conn_slot *http_place_of(struct MHD_Connection *c)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
@@ -281,11 +281,11 @@ static enum MHD_Result begin_exchange(struct http *h, struct MHD_Connection *c, 
     bool takes_body = false;
     struct addr from = caller(c);
     const char *shown = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
-    enum door_says door = door_ask(h->door, shown, &from, clock_now_ns());
+    enum auth_says door = auth_ask(h->door, shown, &from, clock_now_ns());
 
-    if (door == DOOR_OFF)
+    if (door == AUTH_OFF)
         return http_refuse(h, c, MHD_HTTP_FORBIDDEN, API_OFF, NULL, NULL);
-    if (door == DOOR_WRONG)
+    if (door == AUTH_WRONG)
         return http_refuse(h, c, MHD_HTTP_UNAUTHORIZED,
                            shown ? "this is not the token of admin.token_file"
                                  : "a token is missing: send Authorization: Bearer TOKEN",
@@ -371,7 +371,7 @@ enum MHD_Result http_answer(void *closure, struct MHD_Connection *c, const char 
         *upload_size = 0; /* none is announced, so none comes */
         return send_path(h, c, url);
     }
-    places_use(&h->places, http_place_of(c));
+    conn_slots_use(&h->places, http_place_of(c));
     if (api_owns(url))
         return begin_exchange(h, c, url, method, request);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
@@ -386,9 +386,9 @@ void http_connection(void *closure, struct MHD_Connection *c, void **socket, enu
     struct http *h = closure;
 
     if (event == MHD_CONNECTION_NOTIFY_CLOSED) {
-        places_leave(*socket);
+        conn_slots_leave(*socket);
         return;
     }
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *socket = info ? places_enter(&h->places, info->connect_fd) : NULL;
+    *socket = info ? conn_slots_enter(&h->places, info->connect_fd) : NULL;
 }

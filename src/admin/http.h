@@ -9,8 +9,8 @@
 #define WEIR_ADMIN_HTTP_H
 
 #include "base/attr.h"
-#include "admin/calls.h"
-#include "admin/door.h"
+#include "admin/callbacks.h"
+#include "admin/auth.h"
 #include "relay/relay.h"
 
 #include <microhttpd.h>
@@ -19,7 +19,7 @@ struct http;
 
 /* Allocates everything that answers need, except a rendered page. NULL when memory is short. All arguments must outlive
  * it. */
-MUST_USE struct http *http_new(struct relay *r, struct door *door, const struct admin_calls *calls);
+MUST_USE struct http *http_new(struct relay *r, struct auth *door, const struct admin_callbacks *calls);
 
 /* Sets the address it listens at, before the first request. */
 void http_set_address(struct http *h, const struct addr *at);

@@ -12,7 +12,7 @@
 #include "base/attr.h"
 #include "bans/bans.h"
 #include "relay/relay.h"
-#include "relay/survey.h"
+#include "relay/query.h"
 #include "stats/text_out.h"
 
 #include <jansson.h>

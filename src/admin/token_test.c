@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Token files, and which header opens the API. */
-#include "admin/door.h"
+#include "admin/auth.h"
 
 #include "base/property.h"
 
@@ -125,17 +125,17 @@ static void a_pipe_is_refused(void **state)
 
 static void the_door(void **state)
 {
-    struct door d;
+    struct auth d;
     char why[TOKEN_WHY_MAX];
     const struct addr from = {.kind = ADDR_V4, .bytes = {127, 0, 0, 1}};
-    door_init(&d);
-    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OFF);
+    auth_init(&d);
+    assert_int_equal(auth_ask(&d, "Bearer " GOOD, &from, 1), AUTH_OFF);
     write_file(GOOD "\n", 17, 0600);
-    assert_int_equal(door_read(&d, path, why), 0);
-    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OFF); /* not before it is taken */
-    door_take(&d);
-    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OPEN);
-    assert_int_equal(door_ask(&d, "bearer " GOOD, &from, 1), DOOR_OPEN);
+    assert_int_equal(auth_read(&d, path, why), 0);
+    assert_int_equal(auth_ask(&d, "Bearer " GOOD, &from, 1), AUTH_OFF); /* not before it is taken */
+    auth_take(&d);
+    assert_int_equal(auth_ask(&d, "Bearer " GOOD, &from, 1), AUTH_OPEN);
+    assert_int_equal(auth_ask(&d, "bearer " GOOD, &from, 1), AUTH_OPEN);
     static const char *const wrong[] = {NULL,
                                         "",
                                         "Bearer",
@@ -148,20 +148,20 @@ static void the_door(void **state)
                                         "Bearer " GOOD "0",
                                         "Bearer 0123456789abcdeF"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-        assert_int_equal(door_ask(&d, wrong[i], &from, 1), DOOR_WRONG);
+        assert_int_equal(auth_ask(&d, wrong[i], &from, 1), AUTH_WRONG);
         assert_int_equal(atomic_load(&d.unauthorized), i + 1);
     }
     assert_int_equal(d.notice.held, ARRAY_LEN(wrong) - 1); /* one line for all of them */
-    assert_int_equal(door_ask(&d, NULL, &from, 1 + 10 * NS_PER_S), DOOR_WRONG);
+    assert_int_equal(auth_ask(&d, NULL, &from, 1 + 10 * NS_PER_S), AUTH_WRONG);
     assert_int_equal(d.notice.held, 0);
     write_file("short", 5, 0600);
-    assert_int_equal(door_read(&d, path, why), -EINVAL);
-    door_take(&d);
-    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OPEN); /* the old token stays */
-    assert_int_equal(door_read(&d, "", why), 0);
-    door_take(&d);
-    assert_int_equal(door_ask(&d, "Bearer " GOOD, &from, 1), DOOR_OFF);
-    door_fini(&d);
+    assert_int_equal(auth_read(&d, path, why), -EINVAL);
+    auth_take(&d);
+    assert_int_equal(auth_ask(&d, "Bearer " GOOD, &from, 1), AUTH_OPEN); /* the old token stays */
+    assert_int_equal(auth_read(&d, "", why), 0);
+    auth_take(&d);
+    assert_int_equal(auth_ask(&d, "Bearer " GOOD, &from, 1), AUTH_OFF);
+    auth_fini(&d);
 }
 
 /* One changed bit anywhere, or one byte more or less, makes another token. */

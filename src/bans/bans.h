@@ -2,9 +2,9 @@
 /*
  * The ban table: which networks are banned until when, and which have been banned before, in fixed memory.
  *
- * The table stores bans and computes how long they last. The decision to ban a source falls in relay/offence.c, which
- * adds up its strikes (limits/strikes.h) and asks relay/probation.h; relay/banned.c then calls bans_punish_source().
- * Bans of operators and lists come through bans_set().
+ * The table stores bans and computes how long they last. The decision to ban a source falls in relay/strike_scoring.c,
+ * which adds up its strikes (limits/strikes.h) and asks relay/probation.h; relay/ban_enforce.c then calls
+ * bans_punish_source(). Bans of operators and lists come through bans_set().
  *
  * An entry belongs to a network: one address, any prefix, or a user id. For an address the longest banned prefix
  * counts. A source that offends again after a ban is banned for twice as long, up to a maximum. The level of an entry

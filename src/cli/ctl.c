@@ -191,7 +191,7 @@ static json_t *all_bans(const struct ctl *c)
     return json_pack("{s: o}", "bans", bans);
 }
 
-static json_t *rows_of_survey(const struct ctl *c, const char *what)
+static json_t *rows_of_query(const struct ctl *c, const char *what)
 {
     char path[PATH_TEXT_MAX];
     snprintf(path, sizeof(path), "/v1/%s", what);
@@ -236,7 +236,7 @@ static int ctl_show(struct ctl *c, const char *what)
         (c->args.limit && ctl_check_limit(c->args.limit)) ||
         (c->args.network && ctl_check_network(c->args.network, "", normal)))
         return EXIT_USAGE;
-    json_t *document = lists[i].history ? all_bans(c) : rows_of_survey(c, what);
+    json_t *document = lists[i].history ? all_bans(c) : rows_of_query(c, what);
     if (!document)
         return EXIT_FAILED;
     const json_t *rows = json_object_get(document, what);

@@ -3,7 +3,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
-#include "cli/journey.h"
+#include "cli/explain_path.h"
 #include "config/checks.h"
 #include "config/diff.h"
 #include "config/schema.h"
@@ -92,7 +92,7 @@ static int read_from(const char *text, struct addr *ret)
     return EXIT_DONE;
 }
 
-static int read_type(const char *text, struct journey_question *q)
+static int read_type(const char *text, struct explain_path_question *q)
 {
     char name[16];
     size_t len = strlen(text);
@@ -144,10 +144,10 @@ static int read_count(const char *name, const char *text, uint64_t most, uint32_
     return EXIT_DONE;
 }
 
-static int read_message(const struct explain_args *a, struct journey_question *q)
+static int read_message(const struct explain_args *a, struct explain_path_question *q)
 {
     q->has_message = a->size || a->frames || a->rate;
-    if (a->size && (units_parse_bytes(a->size, &q->size) || q->size > JOURNEY_SIZE_MAX))
+    if (a->size && (units_parse_bytes(a->size, &q->size) || q->size > EXPLAIN_PATH_SIZE_MAX))
         return usage_error("explain", "--size is not a size: \"%s\", allowed 0 to 64GiB, such as 64KiB", a->size);
     if (a->frames && read_count("frames", a->frames, 16777216, &q->frames))
         return EXIT_USAGE;
@@ -156,15 +156,16 @@ static int read_message(const struct explain_args *a, struct journey_question *q
     return EXIT_DONE;
 }
 
-static int explain_ask(const struct explain_args *a, struct journey_question *q, uint8_t identity[static IDENTITY_MOST])
+static int explain_ask(const struct explain_args *a, struct explain_path_question *q,
+                       uint8_t identity[static IDENTITY_MOST])
 {
-    *q = (struct journey_question){.size = 1, .frames = 1, .connections = 1};
+    *q = (struct explain_path_question){.size = 1, .frames = 1, .connections = 1};
     if (read_from(a->from, &q->from) || (a->type && read_type(a->type, q)))
         return EXIT_USAGE;
     q->has_identity = a->identity != NULL;
     if (a->identity && read_identity(a->identity, identity, &q->identity))
         return EXIT_USAGE;
-    if (a->connections && read_count("connections", a->connections, JOURNEY_CONNECTION_MAX, &q->connections))
+    if (a->connections && read_count("connections", a->connections, EXPLAIN_PATH_CONNECTION_MAX, &q->connections))
         return EXIT_USAGE;
     q->has_topic = a->topic != NULL;
     if (a->topic)
@@ -188,8 +189,8 @@ static void print_place(const char *file, const struct section_given *given, con
     printf("  %-22s", text);
 }
 
-static void print_step(const struct explain_args *a, const struct journey *j, const struct section_given *given,
-                       const struct journey_step *s)
+static void print_step(const struct explain_args *a, const struct explain_path *j, const struct section_given *given,
+                       const struct explain_path_step *s)
 {
     char text[2 * VALUE_TEXT_MAX], value[VALUE_TEXT_MAX];
     if (s->key && schema_is_list(s->key))
@@ -198,21 +199,21 @@ static void print_step(const struct explain_args *a, const struct journey *j, co
         snprintf(text, sizeof(text), "%s %s", s->key->path, value_format(value, s->key, j->gate));
     else
         snprintf(text, sizeof(text), "the protocol");
-    printf("  %-9s  %-34s", journey_outcome_word(s->outcome), text);
+    printf("  %-9s  %-34s", explain_path_outcome_word(s->outcome), text);
     print_place(a->file, given, s->key);
     printf("  %s%s%s%s\n", s->said, s->verdict ? " (" : "", s->verdict ? verdict_info(s->verdict)->label : "",
            s->verdict ? ")" : "");
 }
 
-static const char *action_of(enum journey_outcome o)
+static const char *action_of(enum explain_path_outcome o)
 {
-    return o == JOURNEY_WAITS     ? "the connection waits"
-           : o == JOURNEY_DROPPED ? "the message is dropped"
-                                  : "the connection is closed";
+    return o == EXPLAIN_PATH_WAITS     ? "the connection waits"
+           : o == EXPLAIN_PATH_DROPPED ? "the message is dropped"
+                                       : "the connection is closed";
 }
 
-static void print_answer(const struct explain_args *a, const struct journey *j, const struct journey_question *q,
-                         const struct section_given *given)
+static void print_answer(const struct explain_args *a, const struct explain_path *j,
+                         const struct explain_path_question *q, const struct section_given *given)
 {
     char who[ADDR_TEXT_MAX], cost[160];
     printf("gate %s: %s -> %s, client %s\n", j->gate->name, j->gate->listen_text, j->gate->forward_text,
@@ -220,9 +221,10 @@ static void print_answer(const struct explain_args *a, const struct journey *j, 
     for (size_t i = 0; i < j->count; i++)
         print_step(a, j, given, &j->steps[i]);
     for (size_t i = 0; i < j->count; i++)
-        if (j->steps[i].outcome >= JOURNEY_SHADOW)
+        if (j->steps[i].outcome >= EXPLAIN_PATH_SHADOW)
             printf("%s: %s; %s\n", verdict_info(j->steps[i].verdict)->label,
-                   verdict_info(j->steps[i].verdict)->sentence, journey_cost(cost, sizeof(cost), j, q, &j->steps[i]));
+                   verdict_info(j->steps[i].verdict)->sentence,
+                   explain_path_cost(cost, sizeof(cost), j, q, &j->steps[i]));
     if (j->decides)
         printf("%s: %s\n", verdict_info(j->decides->verdict)->label, action_of(j->decides->outcome));
     else
@@ -244,13 +246,13 @@ static const struct config_gate *pick_gate(const struct config *c, const char *n
 
 static int explain(const struct explain_args *a, const struct config *c, const struct section_given *given)
 {
-    struct journey_question q;
+    struct explain_path_question q;
     uint8_t identity[IDENTITY_MOST];
     const struct config_gate *g = pick_gate(c, a->gate);
     if (!g || explain_ask(a, &q, identity))
         return EXIT_USAGE;
-    struct journey *j = malloc(sizeof(*j));
-    if (!j || !journey_walk(j, c, g, &q)) {
+    struct explain_path *j = malloc(sizeof(*j));
+    if (!j || !explain_path_walk(j, c, g, &q)) {
         fprintf(stderr, "weir explain: not enough memory\n");
         free(j);
         return EXIT_USAGE;

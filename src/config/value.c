@@ -422,7 +422,7 @@ static char *format_enforce(char dst[static VALUE_TEXT_MAX], uint32_t enforce)
     if (word)
         snprintf(dst, VALUE_TEXT_MAX, "%s", word);
     else
-        snprintf(dst, VALUE_TEXT_MAX, "%u%%", ENFORCE_LOTS - enforce);
+        snprintf(dst, VALUE_TEXT_MAX, "%u%%", ENFORCE_COHORTS - enforce);
     return dst;
 }
 

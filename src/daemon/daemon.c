@@ -5,11 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/event_writer.h"
-#include "daemon/keeper.h"
-#include "daemon/kernel.h"
+#include "daemon/ban_store.h"
+#include "daemon/kernel_bans.h"
 #include "daemon/log_writer.h"
 #include "daemon/notify.h"
-#include "daemon/orders.h"
+#include "daemon/reload_request.h"
 #include "daemon/source_routes.h"
 #include "relay/relay.h"
 
@@ -40,10 +40,10 @@ struct house {
     const struct reload_source *from;
     const sigset_t *signals;
     struct relay *relay;
-    struct orders *orders;
-    struct event_writer *events; /* NULL: there is no event log */
-    struct kernel *kernel;       /* NULL: no gate bans in the kernel */
-    struct admin *admin;         /* NULL: there is no admin address */
+    struct reload_request *orders;
+    struct event_writer *events;    /* NULL: there is no event log */
+    struct kernel_follower *kernel; /* NULL: no gate bans in the kernel */
+    struct admin *admin;            /* NULL: there is no admin address */
 };
 
 /* Reloads for SIGHUP, and for threads that have raised it and wait for the result. */
@@ -51,7 +51,7 @@ static void reload_for_all(struct house *h)
 {
     char *text = NULL;
     size_t len;
-    uint64_t number = orders_begin(h->orders);
+    uint64_t number = reload_request_begin(h->orders);
     FILE *said = open_memstream(&text, &len);
     event_writer_reopen(h->events);
     bool done = reload(h->relay, h->admin, h->from, said);
@@ -60,8 +60,8 @@ static void reload_for_all(struct house *h)
         text = NULL;
     }
     if (done)
-        kernel_reconfigure(h->kernel, relay_config(h->relay));
-    orders_end(h->orders, number, done, text);
+        kernel_bans_reconfigure(h->kernel, relay_config(h->relay));
+    reload_request_end(h->orders, number, done, text);
 }
 
 /* Waits until a signal asks for the end, and returns it; reloads meanwhile. */
@@ -111,7 +111,7 @@ static void tell_start(struct relay *r)
 
 static int serve(struct house *h)
 {
-    const struct admin_calls calls = {.context = h->orders, .reload = orders_reload};
+    const struct admin_callbacks calls = {.context = h->orders, .reload = reload_request_make};
     if (h->config->admin.enabled) {
         h->admin = admin_start(h->config, h->relay, &calls, stderr);
         if (!h->admin)
@@ -120,7 +120,7 @@ static int serve(struct house *h)
     int error = relay_start(h->relay);
     if (error) {
         fprintf(stderr, "weir: the workers cannot be started: %s\n", strerror(-error));
-        orders_close(h->orders);
+        reload_request_close(h->orders);
         admin_stop(h->admin);
         return 1;
     }
@@ -129,7 +129,7 @@ static int serve(struct house *h)
     notify("READY=1");
 
     int sig = wait_for_stop(h);
-    orders_close(h->orders);
+    reload_request_close(h->orders);
     LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
     event_log_note(relay_events(h->relay), EVENT_STOP, sig == SIGINT ? "SIGINT" : "SIGTERM");
     notify("STOPPING=1");
@@ -160,15 +160,15 @@ static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
-    const struct keeper_claims claims = {h->relay, claims_served, claims_write, claims_read};
+    const struct ban_store_claims claims = {h->relay, claims_served, claims_write, claims_read};
     struct source_routes routes;
     if (source_routes_start(&routes, h->config, stderr) < 0)
         return 1;
-    h->kernel = kernel_new(h->config, h->relay); /* forks, so it comes before the threads */
+    h->kernel = kernel_bans_new(h->config, h->relay); /* forks, so it comes before the threads */
     source_routes_settle(&routes);
     struct log_writer *lines = log_writer_start();
-    struct keeper *k = lines ? keeper_start(h->config->state_file, bans, &claims) : NULL;
-    kernel_follow(k ? h->kernel : NULL);
+    struct ban_store *k = lines ? ban_store_start(h->config->state_file, bans, &claims) : NULL;
+    kernel_bans_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;
     if (k && (h->events || !log))
@@ -176,9 +176,9 @@ static int serve_kept(struct house *h)
     else
         fprintf(stderr, "weir: cannot start: not enough memory or threads\n");
     event_writer_stop(h->events);
-    kernel_free(h->kernel);
+    kernel_bans_free(h->kernel);
     source_routes_stop(&routes);
-    keeper_stop(k);
+    ban_store_stop(k);
     log_writer_stop(lines);
     return code;
 }
@@ -197,13 +197,13 @@ int daemon_run(const struct config *c, const struct reload_source *from)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     log_set_level(c->log_level);
 
-    struct orders orders;
-    orders_init(&orders);
+    struct reload_request orders;
+    reload_request_init(&orders);
     struct house h = {.config = c, .from = from, .signals = &signals, .orders = &orders};
     h.relay = relay_new(c, stderr);
     if (h.relay)
         code = serve_kept(&h);
     relay_free(h.relay);
-    orders_fini(&orders);
+    reload_request_fini(&orders);
     return code;
 }

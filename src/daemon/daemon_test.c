@@ -7,8 +7,8 @@
 #include "daemon/notify.h"
 #include "relay/relay.h"
 #include "daemon/event_writer.h"
-#include "daemon/keeper.h"
-#include "daemon/kernel.h"
+#include "daemon/ban_store.h"
+#include "daemon/kernel_bans.h"
 #include "daemon/source_routes.h"
 #include "daemon/log_writer.h"
 
@@ -81,9 +81,9 @@ const struct config *relay_config(const struct relay *r)
     return fake.config;
 }
 
-int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists)
+int relay_reload(struct relay *r, struct config *c, struct ban_lists_result *ret_lists)
 {
-    *ret_lists = (struct listed_result){0};
+    *ret_lists = (struct ban_lists_result){0};
     tell("reload");
     if (fake.reload_fails)
         return fake.reload_fails;
@@ -131,7 +131,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     snprintf(ret->forward, sizeof(ret->forward), "ipc:///run/app%zu", gate);
 }
 
-bool listed_format(char *dst, size_t size, const struct config *c, const struct listed_result *r)
+bool ban_lists_format(char *dst, size_t size, const struct config *c, const struct ban_lists_result *r)
 {
     snprintf(dst, size, "%zu networks came", r->set);
     return r->set > 0;
@@ -192,12 +192,12 @@ const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len)
     return NULL;
 }
 
-struct keeper *keeper_start(const char *path, struct bans *bans, const struct keeper_claims *claims)
+struct ban_store *ban_store_start(const char *path, struct bans *bans, const struct ban_store_claims *claims)
 {
-    return fake.keeper_fails ? NULL : (struct keeper *)&fake;
+    return fake.keeper_fails ? NULL : (struct ban_store *)&fake;
 }
 
-void keeper_stop(struct keeper *k)
+void ban_store_stop(struct ban_store *k)
 {
 }
 
@@ -214,27 +214,27 @@ void source_routes_stop(struct source_routes *r)
 {
 }
 
-struct kernel *kernel_new(const struct config *c, struct relay *r)
+struct kernel_follower *kernel_bans_new(const struct config *c, struct relay *r)
 {
-    return (struct kernel *)&fake;
+    return (struct kernel_follower *)&fake;
 }
 
-void kernel_follow(struct kernel *k)
+void kernel_bans_follow(struct kernel_follower *k)
 {
     fake.follows = k != NULL;
 }
 
-void kernel_reconfigure(struct kernel *k, const struct config *c)
+void kernel_bans_reconfigure(struct kernel_follower *k, const struct config *c)
 {
     assert_ptr_equal(c, fake.config);
     fake.reconfigured++;
 }
 
-void kernel_free(struct kernel *k)
+void kernel_bans_free(struct kernel_follower *k)
 {
 }
 
-struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_calls *calls, FILE *errors)
+struct admin *admin_start(const struct config *c, struct relay *r, const struct admin_callbacks *calls, FILE *errors)
 {
     tell("admin");
     return fake.admin_fails ? NULL : &fake.admin;

@@ -2,8 +2,8 @@
 #include "daemon/helper.h"
 
 #include "daemon/firewall_backend.h"
-#include "daemon/rights.h"
-#include "firewall/firewall_stage.h"
+#include "daemon/privileges.h"
+#include "firewall/firewall_validate.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,7 +23,7 @@ static const struct firewall_backend *const backends[] = {
 
 struct work {
     void *opened[BACKENDS]; /* NULL: no gate asks for it */
-    struct firewall_stage stage;
+    struct firewall_validate checks;
     uint8_t datagram[FIREWALL_WIRE_MAX + 1]; /* one byte more, so that a message that is too long is detected */
 };
 
@@ -42,7 +42,7 @@ static int helper_answer(const struct work *w, uint32_t number, int error)
     return send(SOCKET, head, sizeof(head), MSG_NOSIGNAL) == (ssize_t)sizeof(head) ? 0 : -EPIPE;
 }
 
-static int carry_out_by(const struct firewall_backend *how, void *opened, const struct firewall_stage *s,
+static int carry_out_by(const struct firewall_backend *how, void *opened, const struct firewall_validate *s,
                         enum firewall_task task)
 {
     switch (task) {
@@ -63,7 +63,7 @@ static int carry_out(struct work *w, enum firewall_task task)
 {
     int first = 0;
     for (size_t b = 0; b < BACKENDS; b++) {
-        int error = w->opened[b] ? carry_out_by(backends[b], w->opened[b], &w->stage, task) : 0;
+        int error = w->opened[b] ? carry_out_by(backends[b], w->opened[b], &w->checks, task) : 0;
         first = first ? first : error;
     }
     return first;
@@ -77,7 +77,7 @@ static bool serve_one(struct work *w)
     ssize_t n = recv(SOCKET, w->datagram, sizeof(w->datagram), 0);
     if (n <= 0)
         return n < 0 && errno == EINTR;
-    int error = firewall_stage_take(&w->stage, w->datagram, (size_t)n, &number, &task);
+    int error = firewall_validate_take(&w->checks, w->datagram, (size_t)n, &number, &task);
     if (error == -EBADMSG)
         return false;
     if (!error)
@@ -104,12 +104,12 @@ static int open_backends(struct work *w, const char *table, const struct firewal
 
 static int helper_get_ready(struct work *w, const char *table, const struct firewall_gates *gates, pid_t parent, int fd)
 {
-    int error = rights_be_alone(parent, fd);
+    int error = privileges_be_alone(parent, fd);
     if (!error)
-        error = firewall_stage_init(&w->stage, gates);
+        error = firewall_validate_init(&w->checks, gates);
     if (!error)
         error = open_backends(w, table, gates);
-    return error ? error : rights_confine(any_gate(gates, FIREWALL_XDP));
+    return error ? error : privileges_confine(any_gate(gates, FIREWALL_XDP));
 }
 
 static _Noreturn void helper_main(const char *table, const struct firewall_gates *gates, pid_t parent, int fd)

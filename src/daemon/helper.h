@@ -4,9 +4,9 @@
  * the main process, which gives these up.
  *
  * From the start it knows which table it may write and which ports belong to gates. A request can only name the
- * networks that these are closed to, and the helper checks that again (firewall/firewall_stage.h). It reads one message
- * at a time from its socket and answers each. It ends when the socket closes, when its parent dies, or at the first
- * malformed message.
+ * networks that these are closed to, and the helper checks that again (firewall/firewall_validate.h). It reads one
+ * message at a time from its socket and answers each. It ends when the socket closes, when its parent dies, or at the
+ * first malformed message.
  *
  * A transaction that an operator or another program makes impossible is only answered with an error; the helper writes
  * no log.

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "daemon/firewall_backend.h"
-#include "daemon/rights.h"
+#include "daemon/privileges.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -100,7 +100,7 @@ static void tell_xdp(const char *name, int error)
 
 void leftovers_remove(void)
 {
-    if (!rights_filter_packets() || (!nft_backend.version && !xdp_backend.version))
+    if (!privileges_filter_packets() || (!nft_backend.version && !xdp_backend.version))
         return;
     pid_t pid = fork();
     if (pid == 0) {

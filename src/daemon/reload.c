@@ -120,10 +120,10 @@ static char *changes_between(const struct config *before, const struct config *a
     return NULL;
 }
 
-static bool say_lists(const struct attempt *a, const struct config *c, const struct listed_result *lists)
+static bool say_lists(const struct attempt *a, const struct config *c, const struct ban_lists_result *lists)
 {
-    char text[LISTED_TEXT_MAX];
-    bool changed = listed_format(text, sizeof(text), c, lists);
+    char text[BAN_LISTS_TEXT_MAX];
+    bool changed = ban_lists_format(text, sizeof(text), c, lists);
     if (changed)
         reload_say(a, LOG_LEVEL_INFO, "ban.lists: %s", text);
     if (lists->without_place)
@@ -176,7 +176,7 @@ static bool put_into_force(const struct attempt *a, struct config *c)
     }
     enum log_level before = was->log_level, after = c->log_level;
     char *changes = changes_between(was, c, &count);
-    struct listed_result lists;
+    struct ban_lists_result lists;
     int error = changes ? relay_reload(a->relay, c, &lists) : -ENOMEM;
     if (error) {
         reload_refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");

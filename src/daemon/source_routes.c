@@ -2,7 +2,7 @@
 #include "daemon/source_routes.h"
 
 #include "base/log.h"
-#include "daemon/rights.h"
+#include "daemon/privileges.h"
 #include "daemon/routes.h"
 
 #include <errno.h>
@@ -53,14 +53,14 @@ static int lock(uint32_t table)
 
 static int source_routes_get_ready(const struct routes *r, pid_t parent, int fd, int *ret_netlink)
 {
-    int error = rights_be_alone(parent, fd);
+    int error = privileges_be_alone(parent, fd);
     for (size_t i = 0; i < r->count && !error; i++)
         error = lock(r->at[i].table);
     *ret_netlink = error ? -1 : routes_open();
     if (!error && *ret_netlink < 0)
         error = *ret_netlink;
     if (!error)
-        error = rights_confine(false);
+        error = privileges_confine(false);
     /* When its parent dies, it still has work to do. */
     if (!error && prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
         error = -errno;
@@ -171,13 +171,13 @@ int source_routes_start(struct source_routes *ret, const struct config *c, FILE 
     }
     if (r.count == 0)
         return 0;
-    int error = rights_be_anybody() && rights_filter_packets() ? fork_helper(ret, &r) : -EPERM;
+    int error = privileges_be_anybody() && privileges_filter_packets() ? fork_helper(ret, &r) : -EPERM;
     return error ? source_routes_fail(errors, gate, error) : 0;
 }
 
 void source_routes_settle(const struct source_routes *r)
 {
-    int kept = r->pid > 0 ? rights_give_up(true) : 0;
+    int kept = r->pid > 0 ? privileges_give_up(true) : 0;
     if (kept)
         LOG_WARN("upstream.source: the main process cannot give up its rights: %s", strerror(-kept));
 }

@@ -401,7 +401,7 @@ static void a_topic_above_the_hold_limit_counts(void **state)
         pass_so_far();
         expect(VERDICT_PASS);
         assert_int_equal(stand.source.topic_bytes, 5000 + 65536 + 2 * TOPIC_OVERHEAD_BYTES);
-        assert_int_equal(unfinished_held(&stand.gate.unfinished), 0);
+        assert_int_equal(stream_budget_held(&stand.gate.unfinished), 0);
     }
     stand.limits.subscriptions.source_bytes = 10000;
     put(&sent, MESSAGES, 0, true, letters, 9000);

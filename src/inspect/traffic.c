@@ -33,9 +33,9 @@ static void release_reserved(struct traffic *t, const struct traffic_context *c)
     if (t->reserved == 0)
         return;
     if (traffic_end_waits(t))
-        unfinished_end_goes(&c->gate->unfinished, t->reserved);
+        stream_budget_end_goes(&c->gate->unfinished, t->reserved);
     else
-        unfinished_release(&c->gate->unfinished, c->id, t->reserved);
+        stream_budget_release(&c->gate->unfinished, c->id, t->reserved);
     t->reserved = 0;
 }
 
@@ -217,7 +217,7 @@ static bool traffic_gives_way(const struct judgement *j)
     uint64_t limit = c->limits->message.unfinished_bytes, has = j->t->reserved;
     bool long_enough =
         has / TRAFFIC_STRANGERS_PART >= limit || (j->t->frames > TRAFFIC_MANY_FRAMES && has >= limit / 4);
-    return long_enough && unfinished_wanted(&c->gate->unfinished, c->now_ns, NS_PER_S) && is_stranger(c);
+    return long_enough && stream_budget_wanted(&c->gate->unfinished, c->now_ns, NS_PER_S) && is_stranger(c);
 }
 
 /* While many bytes lie in the application whose ends wait for their turns, no further message begins that would have to
@@ -226,7 +226,7 @@ static bool may_begin(const struct judgement *j)
 {
     const struct traffic_context *c = j->c;
     return j->r->turns < c->turns || j->t->reserved ||
-           unfinished_ends(&c->gate->unfinished) < c->limits->message.unfinished_bytes;
+           stream_budget_ends(&c->gate->unfinished) < c->limits->message.unfinished_bytes;
 }
 
 /* Reserves the bytes that the message is about to put into the application; while that is refused, they wait. */
@@ -234,14 +234,14 @@ static bool reserve_wanted(struct judgement *j)
 {
     struct traffic *t = j->t;
     const struct traffic_context *c = j->c;
-    struct unfinished_client client = {
+    struct stream_budget_client client = {
         .id = c->id, .owner = (uintptr_t)c->source, .pace = t->pace_log2 ? UINT64_C(1) << t->pace_log2 : 0};
     if (t->want == 0)
         return true;
     if (traffic_gives_way(j))
         return traffic_refuse(j, VERDICT_MESSAGE_GIVES_WAY);
     if (!may_begin(j) ||
-        !unfinished_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
+        !stream_budget_reserve(&c->gate->unfinished, c->limits->message.unfinished_bytes, client, t->want, c->now_ns)) {
         traffic_pause_for(j, VERDICT_PASS, TRAFFIC_UNFINISHED_RETRY_NS);
         return false;
     }
@@ -270,7 +270,7 @@ static bool begin_stream(struct judgement *j)
     struct traffic *t = j->t;
     uint64_t want = still_to_reserve(t);
     t->gathers = false;
-    if (may_begin(j) && unfinished_take(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, want)) {
+    if (may_begin(j) && stream_budget_take(&j->c->gate->unfinished, j->c->limits->message.unfinished_bytes, want)) {
         t->mode = TRAFFIC_STREAM;
         t->reserved += want;
         return true;
@@ -439,7 +439,7 @@ static bool await_turn(struct judgement *j)
         return false;
     j->item = j->at - 1;
     if (!waited)
-        unfinished_end_waits(&j->c->gate->unfinished, j->c->id, t->reserved);
+        stream_budget_end_waits(&j->c->gate->unfinished, j->c->id, t->reserved);
     return false;
 }
 

@@ -26,9 +26,9 @@
  *
  * A message goes on when the application may have one more (`turns`). A held message waits whole. A streaming message
  * goes on as it comes, but for its last octet, without which the receiver has no message. That octet waits as a held
- * message does, and other messages have the room meanwhile (limits/unfinished.h). So a large message costs what a small
- * one costs, however many parts it has, and nothing waits at a beginning whose end may never come. But once a large
- * message streams, it cannot be left out any more.
+ * message does, and other messages have the room meanwhile (limits/stream_budget.h). So a large message costs what a
+ * small one costs, however many parts it has, and nothing waits at a beginning whose end may never come. But once a
+ * large message streams, it cannot be left out any more.
  *
  * Rules in shadow change nothing of this. What they would have done is counted beside it (traffic_shadow.c), as if it
  * had been done: a message that would have been held back or refused is charged to no limiter in shadow.
@@ -57,7 +57,7 @@
 #include "limits/source.h"
 #include "limits/topic_tree.h"
 #include "limits/topics.h"
-#include "limits/unfinished.h"
+#include "limits/stream_budget.h"
 #include "limits/verdict.h"
 #include "zmtp/decoder.h"
 
@@ -107,7 +107,7 @@
 
 /* What the connections of a gate share. */
 struct traffic_gate {
-    struct unfinished unfinished;
+    struct stream_budget unfinished;
     struct topic_tree topics;       /* subscribed */
     _Atomic uint32_t topic_sources; /* sources that hold some */
     gcra_word topic_rate;           /* of all sources */

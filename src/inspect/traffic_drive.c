@@ -22,7 +22,7 @@ void stand_init(struct stand *s)
     account_init(&s->account, 1 << 24);
     s->gate.account = &s->account;
     s->gate.key.bytes[0] = 1;
-    unfinished_init(&s->gate.unfinished);
+    stream_budget_init(&s->gate.unfinished);
     topic_tree_init(&s->gate.topics, &s->account);
     s->now_ns = 1000 * NS_PER_S;
     struct limits *l = &s->limits;
@@ -39,10 +39,10 @@ void stand_init(struct stand *s)
 
 void stand_fini(struct stand *s)
 {
-    REQUIRE(unfinished_held(&s->gate.unfinished) == 0 && atomic_load(&s->gate.unfinished.pass) == 0);
+    REQUIRE(stream_budget_held(&s->gate.unfinished) == 0 && atomic_load(&s->gate.unfinished.pass) == 0);
     REQUIRE(atomic_load(&s->source.topic_bytes) == 0);
     REQUIRE(topic_tree_cost(&s->gate.topics) == 0 && s->gate.topics.count == 0);
-    unfinished_fini(&s->gate.unfinished);
+    stream_budget_fini(&s->gate.unfinished);
     topic_tree_fini(&s->gate.topics);
     REQUIRE(account_held(&s->account) == 0);
 }
@@ -79,7 +79,7 @@ static struct traffic_context context_of(struct line *l)
     };
 }
 
-/* As relay/subscribers.c does. */
+/* As relay/topic_room.c does. */
 static void give_back_topics(struct line *l)
 {
     struct traffic_gate *g = &l->stand->gate;

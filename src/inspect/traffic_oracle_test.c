@@ -24,7 +24,7 @@ struct trial {
     struct stream stream;
 };
 
-static void trial_init(struct trial *t, unsigned flags)
+static void simulation_init(struct trial *t, unsigned flags)
 {
     struct stand s;
     stand_init(&s);
@@ -91,7 +91,7 @@ static void setup(struct setup *s, const struct trial *t)
 static void teardown(struct setup *s, const struct oracle *o, const struct trial *t)
 {
     check_line(&s->line, o, t);
-    assert_int_equal(unfinished_ends(&s->stand.gate.unfinished), 0);
+    assert_int_equal(stream_budget_ends(&s->stand.gate.unfinished), 0);
     if (!(t->flags & LINE_CURVE))
         assert_int_equal(s->line.turns_used, o->messages);
     if (t->stinted)
@@ -250,7 +250,7 @@ static void random_streams_fare_as_the_oracle_says(void **state)
     unsigned seen[VERDICT_COUNT] = {0};
     for (int i = 0; i < 2000; i++) {
         struct trial t;
-        trial_init(&t, kinds[property_below(&random, ARRAY_LEN(kinds))]);
+        simulation_init(&t, kinds[property_below(&random, ARRAY_LEN(kinds))]);
         random_limits(&t.limits, &random, t.flags);
         put_random_stream(&t, &random);
         seen[try_everything(&t, &random)]++;

@@ -90,7 +90,7 @@ static void a_giant_waits_when_its_beginning_is_gathered(void **state)
     assert_int_equal(giant.out_len, 0);
     assert_true(line_feed_by(&giant, sent.bytes + 1999, 301, 100));
     assert_int_equal(giant.out_len, 2300);
-    assert_int_equal(unfinished_held(&stand.gate.unfinished), giant.traffic.reserved);
+    assert_int_equal(stream_budget_held(&stand.gate.unfinished), giant.traffic.reserved);
     line.patience = STOPS;
     assert_true(line_feed_by(&line, sent.bytes, 1900, 100));
     assert_false(line_feed_by(&line, sent.bytes + 1900, 300, 100));
@@ -107,11 +107,11 @@ static void what_is_gathered_streams_when_there_is_room(void **state)
 {
     stand.gather_bytes = 2000;
     stand.limits.message.unfinished_bytes = 1000;
-    assert_true(unfinished_take(&stand.gate.unfinished, 1000, 600));
+    assert_true(stream_budget_take(&stand.gate.unfinished, 1000, 600));
     stream_frame(&sent, 0, 's', 800);
     assert_true(line_feed_by(&line, sent.bytes, 400, 50));
     assert_int_equal(line.out_len, 0);
-    unfinished_release(&stand.gate.unfinished, 999, 600);
+    stream_budget_release(&stand.gate.unfinished, 999, 600);
     assert_true(line_feed_by(&line, sent.bytes + 400, 100, 50));
     assert_int_equal(line.out_len, 500);
     assert_true(line_feed_by(&line, sent.bytes + 500, sent.len - 500, 50));
@@ -223,14 +223,14 @@ static void whose_end_waits_has_given_its_room_back(void **state)
     stand.limits.message.unfinished_bytes = 1500;
     stream_frame(&sent, 0, 'l', LARGE);
     feed_without_turns(100);
-    assert_int_equal(unfinished_ends(&stand.gate.unfinished), LARGE);
+    assert_int_equal(stream_budget_ends(&stand.gate.unfinished), LARGE);
     line_init(&other, &stand, 0);
     assert_true(line_feed_by(&other, sent.bytes, 900, 100));
     assert_int_equal(stand.gate.unfinished.pass, 0);
     assert_true(line_feed_by(&other, sent.bytes + 900, sent.len - 900, 100));
     assert_int_equal(other.messages, 1);
     give_turns(&line, 1);
-    assert_int_equal(unfinished_held(&stand.gate.unfinished), 0);
+    assert_int_equal(stream_budget_held(&stand.gate.unfinished), 0);
     line_fini(&other);
 }
 
@@ -241,9 +241,9 @@ static void whose_end_waits_has_given_the_pass_back(void **state)
     stream_frame(&sent, 0, 'l', LARGE);
     feed_without_turns(100);
     assert_int_equal(stand.gate.unfinished.pass, 0);
-    assert_int_equal(unfinished_ends(&stand.gate.unfinished), LARGE);
+    assert_int_equal(stream_budget_ends(&stand.gate.unfinished), LARGE);
     line_fini(&line);
-    assert_int_equal(unfinished_held(&stand.gate.unfinished), 0);
+    assert_int_equal(stream_budget_held(&stand.gate.unfinished), 0);
     line_init(&line, &stand, 0);
 }
 

@@ -12,11 +12,11 @@
 #define TOPICS_BYTES_MOST  (UINT64_C(1) << 30)
 #define HALF_OPEN_MOST     65535u
 
-enum enforcement enforcement_of(uint32_t enforce, unsigned lot)
+enum enforcement enforcement_of(uint32_t enforce, unsigned cohort)
 {
     if (enforce == ENFORCE_OFF)
         return ENFORCEMENT_OFF;
-    return lot < ENFORCE_LOTS - enforce ? ENFORCEMENT_ON : ENFORCEMENT_SHADOW;
+    return cohort < ENFORCE_COHORTS - enforce ? ENFORCEMENT_ON : ENFORCEMENT_SHADOW;
 }
 
 void enforce_key(struct hash_key *ret, const char *text)
@@ -28,10 +28,10 @@ void enforce_key(struct hash_key *ret, const char *text)
     memcpy(ret->bytes + sizeof(left), &right, sizeof(right));
 }
 
-unsigned enforce_lot(const struct hash_key *key, struct source_key k)
+unsigned enforce_cohort(const struct hash_key *key, struct source_key k)
 {
     uint64_t words[2] = {k.bits, (uint64_t)k.kind};
-    return (unsigned)(hash_bytes(key, words, sizeof(words)) % ENFORCE_LOTS);
+    return (unsigned)(hash_bytes(key, words, sizeof(words)) % ENFORCE_COHORTS);
 }
 
 bool enforce_matters(const struct limits *configured)
@@ -114,12 +114,13 @@ static void lift(struct limits *l, enum rule r)
     }
 }
 
-bool enforce_split(const struct limits *configured, unsigned lot, struct limits *ret_force, struct limits *ret_shadow)
+bool enforce_split(const struct limits *configured, unsigned cohort, struct limits *ret_force,
+                   struct limits *ret_shadow)
 {
     bool shadows = false;
     *ret_force = *ret_shadow = *configured;
     for (unsigned r = 0; r < RULE_COUNT; r++) {
-        enum enforcement e = enforcement_of(configured->enforce[r], lot);
+        enum enforcement e = enforcement_of(configured->enforce[r], cohort);
         shadows |= e == ENFORCEMENT_SHADOW;
         if (e != ENFORCEMENT_ON)
             lift(ret_force, (enum rule)r);
@@ -138,13 +139,13 @@ bool limits_count_offence(const struct limits *l, enum verdict v, const struct a
     return wanted && !networks_contain(&l->ban.exempt, a);
 }
 
-unsigned enforce_next_share(const struct limits *configured, unsigned lot)
+unsigned enforce_next_share(const struct limits *configured, unsigned cohort)
 {
-    unsigned next = ENFORCE_LOTS;
+    unsigned next = ENFORCE_COHORTS;
     for (unsigned r = 0; r < RULE_COUNT; r++) {
         uint32_t enforce = configured->enforce[r];
-        unsigned from = enforce == ENFORCE_OFF ? ENFORCE_LOTS : ENFORCE_LOTS - enforce;
-        if (from > lot && from < next)
+        unsigned from = enforce == ENFORCE_OFF ? ENFORCE_COHORTS : ENFORCE_COHORTS - enforce;
+        if (from > cohort && from < next)
             next = from;
     }
     return next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* Which rule is in force for which source: shares, lots, and the limits that remain. */
+/* Which rule is in force for which source: shares, cohorts, and the limits that remain. */
 #include "limits/enforce.h"
 
 #include "base/property.h"
@@ -96,17 +96,17 @@ static bool is_lifted(const struct limits *l, enum rule r)
     }
 }
 
-/* Every rule by itself, at every lot: in force, in shadow or nowhere, and never in both. */
+/* Every rule by itself, at every cohort: in force, in shadow or nowhere, and never in both. */
 static void test_a_rule_is_in_one_place_at_most(void **state)
 {
     const uint32_t ways[] = {ENFORCE_ON, 1, 75, 99, ENFORCE_SHADOW, ENFORCE_OFF};
     for (unsigned r = 0; r < RULE_COUNT; r++)
         for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++)
-            for (unsigned lot = 0; lot < ENFORCE_LOTS; lot++) {
+            for (unsigned cohort = 0; cohort < ENFORCE_COHORTS; cohort++) {
                 struct limits l = some_limits(), force, shadow;
                 l.enforce[r] = ways[w];
-                enum enforcement e = enforcement_of(ways[w], lot);
-                bool shadows = enforce_split(&l, lot, &force, &shadow);
+                enum enforcement e = enforcement_of(ways[w], cohort);
+                bool shadows = enforce_split(&l, cohort, &force, &shadow);
                 assert_int_equal(shadows, e == ENFORCEMENT_SHADOW);
                 assert_ptr_equal(force.shadow, shadows ? &shadow : NULL);
                 for (unsigned i = 0; i < RULE_COUNT; i++) {
@@ -124,15 +124,15 @@ static void test_a_rule_is_in_one_place_at_most(void **state)
 
 static void test_the_words(void **state)
 {
-    for (unsigned lot = 0; lot < ENFORCE_LOTS; lot++) {
-        assert_int_equal(enforcement_of(ENFORCE_ON, lot), ENFORCEMENT_ON);
-        assert_int_equal(enforcement_of(ENFORCE_SHADOW, lot), ENFORCEMENT_SHADOW);
-        assert_int_equal(enforcement_of(ENFORCE_OFF, lot), ENFORCEMENT_OFF);
-        assert_int_equal(enforcement_of(100 - 25, lot), lot < 25 ? ENFORCEMENT_ON : ENFORCEMENT_SHADOW);
+    for (unsigned cohort = 0; cohort < ENFORCE_COHORTS; cohort++) {
+        assert_int_equal(enforcement_of(ENFORCE_ON, cohort), ENFORCEMENT_ON);
+        assert_int_equal(enforcement_of(ENFORCE_SHADOW, cohort), ENFORCEMENT_SHADOW);
+        assert_int_equal(enforcement_of(ENFORCE_OFF, cohort), ENFORCEMENT_OFF);
+        assert_int_equal(enforcement_of(100 - 25, cohort), cohort < 25 ? ENFORCEMENT_ON : ENFORCEMENT_SHADOW);
     }
 }
 
-/* A snapshot makes one copy for each share: between two borders every lot must have the same. */
+/* A snapshot makes one copy for each share: between two borders every cohort must have the same. */
 static void test_shares(void **state)
 {
     struct property_rng rng = property_rng_new("enforce");
@@ -141,13 +141,13 @@ static void test_shares(void **state)
         unsigned shares = 1;
         for (unsigned r = 0; r < RULE_COUNT; r++)
             l.enforce[r] = (uint32_t)property_below(&rng, ENFORCE_OFF + 1);
-        for (unsigned lot = 0, next = enforce_next_share(&l, 0); lot + 1 < ENFORCE_LOTS; lot++) {
+        for (unsigned cohort = 0, next = enforce_next_share(&l, 0); cohort + 1 < ENFORCE_COHORTS; cohort++) {
             bool same = true;
             for (unsigned r = 0; r < RULE_COUNT; r++)
-                same &= enforcement_of(l.enforce[r], lot) == enforcement_of(l.enforce[r], lot + 1);
-            assert_int_equal(same, lot + 1 != next);
+                same &= enforcement_of(l.enforce[r], cohort) == enforcement_of(l.enforce[r], cohort + 1);
+            assert_int_equal(same, cohort + 1 != next);
             if (!same)
-                next = enforce_next_share(&l, lot + 1);
+                next = enforce_next_share(&l, cohort + 1);
             shares += !same;
         }
         assert_true(shares <= RULE_COUNT + 1);
@@ -157,21 +157,21 @@ static void test_shares(void **state)
 static void test_lots_are_even_and_stay(void **state)
 {
     struct hash_key key, same, other;
-    unsigned lots[ENFORCE_LOTS] = {0}, alike = 0;
+    unsigned cohorts[ENFORCE_COHORTS] = {0}, alike = 0;
     enforce_key(&key, "orders");
     enforce_key(&same, "orders");
     enforce_key(&other, "Orders");
     for (unsigned i = 0; i < SOURCES; i++) {
         struct source_key k = {.bits = (uint64_t)i << 32, .kind = SOURCE_V4};
-        unsigned lot = enforce_lot(&key, k);
-        assert_true(lot < ENFORCE_LOTS);
-        assert_int_equal(enforce_lot(&same, k), lot);
-        alike += enforce_lot(&other, k) == lot;
-        lots[lot]++;
+        unsigned cohort = enforce_cohort(&key, k);
+        assert_true(cohort < ENFORCE_COHORTS);
+        assert_int_equal(enforce_cohort(&same, k), cohort);
+        alike += enforce_cohort(&other, k) == cohort;
+        cohorts[cohort]++;
     }
     /* 200 each are expected, with a deviation of 14; no seed: the same numbers each time. */
-    for (unsigned i = 0; i < ENFORCE_LOTS; i++)
-        assert_in_range(lots[i], 130, 270);
+    for (unsigned i = 0; i < ENFORCE_COHORTS; i++)
+        assert_in_range(cohorts[i], 130, 270);
     assert_in_range(alike, 100, 300);
 }
 
@@ -179,7 +179,7 @@ static void test_default_matters_not(void **state)
 {
     struct limits l = some_limits();
     assert_false(enforce_matters(&l));
-    assert_int_equal(enforce_next_share(&l, 0), ENFORCE_LOTS);
+    assert_int_equal(enforce_next_share(&l, 0), ENFORCE_COHORTS);
     l.enforce[RULE_COUNT - 1] = ENFORCE_OFF;
     assert_true(enforce_matters(&l));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Counts the offences of a source in a leaky bucket, and says when it is full. Then relay/offence.c bans the source or
- * puts it on probation.
+ * Counts the offences of a source in a leaky bucket, and says when it is full. Then relay/strike_scoring.c bans the
+ * source or puts it on probation.
  *
  * The score is one 32-bit word of the source's entry. `strikes` within `within_ns` fill the bucket, and it leaks one
  * strike each within_ns / strikes. As in gcra.h the word is the time at which the bucket will be empty, in ticks of

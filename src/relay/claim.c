@@ -34,7 +34,7 @@ static enum life life_of(int fd, uint64_t within_ms)
     return i.tcpi_probes > 0 || i.tcpi_retransmits > 0 ? LIFE_NONE : LIFE_UNKNOWN;
 }
 
-/* ---- under the tally's lock ---- */
+/* ---- under the table's lock ---- */
 
 struct look {
     const void *owner; /* the claimant's source; NULL: many sources share its entry */
@@ -44,13 +44,13 @@ struct look {
     bool ended; /* the holder was closed */
 };
 
-static int descriptor_of(const struct tally_holder *h)
+static int descriptor_of(const struct refcount_holder *h)
 {
     return (int)h->descriptor - 1;
 }
 
 /* Probes as closely as the waiting claimants need. */
-static void keep_asking(const struct tally_holder *h)
+static void keep_asking(const struct refcount_holder *h)
 {
     if (h->descriptor)
         net_keepalive(descriptor_of(h), h->waiting    ? NET_KEEPALIVE_CLOSELY
@@ -59,7 +59,7 @@ static void keep_asking(const struct tally_holder *h)
 }
 
 /* Its worker sees the end of the connection. */
-static void end_holder(const struct tally_holder *h, struct look *l)
+static void end_holder(const struct refcount_holder *h, struct look *l)
 {
     shutdown(descriptor_of(h), SHUT_RDWR);
     l->ended = true;
@@ -67,7 +67,7 @@ static void end_holder(const struct tally_holder *h, struct look *l)
 
 /* Whether the holder has been silent for so long that even another source may have its id. From the first such claim
  * on, it is probed until it shows a sign of life. */
-static bool is_long_silent(struct tally_holder *h, uint64_t now_ns)
+static bool is_long_silent(struct refcount_holder *h, uint64_t now_ns)
 {
     uint32_t now_ms = (uint32_t)(now_ns / NS_PER_MS) | 1, for_ms = now_ms - h->asked_ms;
     if (!h->asked_ms) {
@@ -83,7 +83,7 @@ static bool is_long_silent(struct tally_holder *h, uint64_t now_ns)
     return life == LIFE_NONE && for_ms >= CLAIM_STRANGER_NS / NS_PER_MS;
 }
 
-static void claim_begin_look(struct tally_holder *h, void *arg)
+static void claim_begin_look(struct refcount_holder *h, void *arg)
 {
     struct look *l = arg;
     l->result = CLAIM_REFUSED;
@@ -100,14 +100,14 @@ static void claim_begin_look(struct tally_holder *h, void *arg)
         keep_asking(h);
 }
 
-static void end_look(struct tally_holder *h, void *arg)
+static void end_look(struct refcount_holder *h, void *arg)
 {
     const struct id_claim *c = arg;
     if (h && h->number == c->number && --h->waiting == 0)
         keep_asking(h);
 }
 
-static void claim_look(struct tally_holder *h, void *arg)
+static void claim_look(struct refcount_holder *h, void *arg)
 {
     struct look *l = arg;
     l->result = CLAIM_WAITS;
@@ -138,7 +138,7 @@ static void claim_note_end(struct session *s, struct id_claim *c, const struct l
 static enum claim_result claim_begin(struct session *s, struct id_claim *c, uint64_t hash)
 {
     struct look l = {.owner = owner_of(s), .now_ns = session_now_ns(s)};
-    tally_ask(&s->wg->gate->routing_ids, hash, claim_begin_look, &l);
+    refcount_ask(&s->wg->gate->routing_ids, hash, claim_begin_look, &l);
     if (l.result != CLAIM_WAITS)
         return CLAIM_REFUSED;
     *c = (struct id_claim){.hash = hash, .since_ns = l.now_ns, .number = l.number};
@@ -153,23 +153,23 @@ static enum claim_result claim_go_on(struct session *s, struct id_claim *c)
         return CLAIM_REFUSED;
     if (c->ended)
         return CLAIM_WAITS;
-    tally_ask(&s->wg->gate->routing_ids, c->hash, claim_look, &l);
+    refcount_ask(&s->wg->gate->routing_ids, c->hash, claim_look, &l);
     claim_note_end(s, c, &l);
     return l.result;
 }
 
 enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64_t hash, bool look_at_holder)
 {
-    struct tally_holder mine = {
+    struct refcount_holder mine = {
         .owner = owner_of(s),
         .descriptor = s->client.addr.kind == ADDR_UID ? 0 : (uint32_t)s->front.watch.fd + 1,
     };
-    switch (tally_claim(&s->wg->gate->routing_ids, hash, &mine)) {
-    case TALLY_ADDED:
+    switch (refcount_claim(&s->wg->gate->routing_ids, hash, &mine)) {
+    case REFCOUNT_ADDED:
         s->client.routing_id = hash;
         c->hash = 0; /* the former holder is gone */
         return CLAIM_MINE;
-    case TALLY_TAKEN:
+    case REFCOUNT_TAKEN:
         break;
     default:
         return CLAIM_NO_MEMORY;
@@ -182,12 +182,12 @@ enum claim_result claim_routing_id(struct session *s, struct id_claim *c, uint64
 void claim_end(struct session *s, struct id_claim *c)
 {
     if (c->hash)
-        tally_ask(&s->wg->gate->routing_ids, c->hash, end_look, c);
+        refcount_ask(&s->wg->gate->routing_ids, c->hash, end_look, c);
     c->hash = 0;
 }
 
 void claim_let_go(struct session *s)
 {
     if (s->client.routing_id)
-        tally_let_go(&s->wg->gate->routing_ids, s->client.routing_id);
+        refcount_let_go(&s->wg->gate->routing_ids, s->client.routing_id);
 }

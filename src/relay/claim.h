@@ -28,8 +28,8 @@
  * A holder on a Unix socket is always alive: its kernel is ours. A holder that took nothing for long is asked by the
  * kernel for room instead, up to two minutes apart. It counts as alive until two of these probes are unanswered.
  *
- * Locks: holder and claimant may belong to different workers. The tally of routing ids has the holder's descriptor. The
- * descriptor is used only under the tally's lock, and is removed there before it is closed. The claimant waits inside
+ * Locks: holder and claimant may belong to different workers. The table of routing ids has the holder's descriptor. The
+ * descriptor is used only under the table's lock, and is removed there before it is closed. The claimant waits inside
  * its handshake for CLAIM_MOST_NS at most. It occupies a place among the unfinished handshakes, where it gives way as
  * if its client had the next move, and has no connection to the application.
  */

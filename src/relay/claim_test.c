@@ -3,7 +3,7 @@
  * holders are made up. */
 #include "relay/claim.h"
 
-#include "relay/crowd.h"
+#include "relay/testing/fixture_clients.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -28,26 +28,26 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
     if (r < 0 || level != IPPROTO_TCP || option != TCP_INFO)
         return r;
     struct tcp_info *i = value;
-    uint64_t for_ns = silent_since_ns ? stage_now_ns() - silent_since_ns : 0;
+    uint64_t for_ns = silent_since_ns ? fixture_now_ns() - silent_since_ns : 0;
     i->tcpi_last_ack_recv = i->tcpi_last_data_recv = (uint32_t)(for_ns / MS);
     i->tcpi_unacked = i->tcpi_notsent_bytes = i->tcpi_retransmits = 0;
     i->tcpi_probes = for_ns >= NS_PER_S;
     return 0;
 }
 
-static struct crowd *crowd_new(uint32_t half_open)
+static struct fixture_clients *crowd_new(uint32_t half_open)
 {
-    static struct crowd c;
+    static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
     silent_since_ns = 0;
-    stage_init(&c.stage, "tcp://127.0.0.1:*");
-    c.stage.limits->connections.half_open = half_open;
-    c.stage.limits->source.connection_rate = (struct rate){0};
-    stage_start(&c.stage);
+    fixture_init(&c.fixture, "tcp://127.0.0.1:*");
+    c.fixture.limits->connections.half_open = half_open;
+    c.fixture.limits->source.connection_rate = (struct rate){0};
+    fixture_start(&c.fixture);
     return &c;
 }
 
-static struct end *claim(struct crowd *c, uint32_t host, const char *id)
+static struct end *claim(struct fixture_clients *c, uint32_t host, const char *id)
 {
     struct end *e = come_silently(c, host);
     end_greet(e, "DEALER", id);
@@ -56,32 +56,32 @@ static struct end *claim(struct crowd *c, uint32_t host, const char *id)
     return e;
 }
 
-static bool says_hello(struct crowd *c, struct end *e)
+static bool says_hello(struct fixture_clients *c, struct end *e)
 {
-    uint64_t before = stage_cell(&c->stage, CELL_MESSAGES_IN);
+    uint64_t before = fixture_cell(&c->fixture, CELL_MESSAGES_IN);
     stream_put(&e->out, message, sizeof(message));
     end_write(e, SIZE_MAX);
     settle(c);
-    return !e->over && stage_cell(&c->stage, CELL_MESSAGES_IN) == before + 1;
+    return !e->over && fixture_cell(&c->fixture, CELL_MESSAGES_IN) == before + 1;
 }
 
 static void go_silent(void)
 {
-    silent_since_ns = stage_now_ns();
+    silent_since_ns = fixture_now_ns();
 }
 
-static void sleep_and_settle(struct crowd *c, uint64_t ns)
+static void sleep_and_settle(struct fixture_clients *c, uint64_t ns)
 {
-    uint64_t until_ns = stage_now_ns() + ns;
+    uint64_t until_ns = fixture_now_ns() + ns;
     do {
         settle(c);
-    } while (stage_now_ns() < until_ns);
+    } while (fixture_now_ns() < until_ns);
 }
 
 /* The same client, as after a pulled cable. */
 static void the_holders_own_source_has_the_id_soon(void **state)
 {
-    struct crowd *c = crowd_new(100);
+    struct fixture_clients *c = crowd_new(100);
     struct end *holder = claim(c, HOST(1), "mine");
     assert_true(says_hello(c, holder));
     go_silent();
@@ -90,54 +90,54 @@ static void the_holders_own_source_has_the_id_soon(void **state)
     assert_false(holder->over || end_is_greeted(back));
     sleep_and_settle(c, NS_PER_S);
     assert_true(holder->over && end_is_greeted(back) && says_hello(c, back));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HOLDER_VANISHED), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HOLDER_VANISHED), 1);
+    fixture_clients_free(c);
 }
 
 static void a_short_outage_costs_nobody_its_id(void **state)
 {
-    struct crowd *c = crowd_new(100);
+    struct fixture_clients *c = crowd_new(100);
     struct end *holder = claim(c, HOST(1), "mine");
     assert_true(says_hello(c, holder));
     go_silent();
-    while (stage_now_ns() < silent_since_ns + 8 * NS_PER_S) {
+    while (fixture_now_ns() < silent_since_ns + 8 * NS_PER_S) {
         struct end *stranger = claim(c, HOST(2), "mine");
         assert_true(stranger->over);
-        stage_sleep(&c->stage, 90 * MS);
+        fixture_sleep(&c->fixture, 90 * MS);
     }
     silent_since_ns = 0;
     assert_true(says_hello(c, holder));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HOLDER_VANISHED), 0);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_DUPLICATE_ROUTING_ID), c->client_count - 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HOLDER_VANISHED), 0);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_DUPLICATE_ROUTING_ID), c->client_count - 1);
+    fixture_clients_free(c);
 }
 
 static void another_source_has_the_id_after_a_long_silence(void **state)
 {
-    struct crowd *c = crowd_new(100);
+    struct fixture_clients *c = crowd_new(100);
     struct end *holder = claim(c, HOST(1), "mine"), *other = claim(c, HOST(2), "mine");
     assert_true(other->over && says_hello(c, holder));
     /* It was alive long after the first probe. */
-    stage_sleep(&c->stage, 2 * CLAIM_STRANGER_NS);
+    fixture_sleep(&c->fixture, 2 * CLAIM_STRANGER_NS);
     go_silent();
-    stage_sleep(&c->stage, NS_PER_S);
+    fixture_sleep(&c->fixture, NS_PER_S);
     assert_true(claim(c, HOST(2), "mine")->over);
     assert_true(claim(c, HOST(2), "mine")->over);
-    uint64_t asked_ns = stage_now_ns();
-    stage_sleep(&c->stage, CLAIM_STRANGER_NS - 2 * NS_PER_S);
+    uint64_t asked_ns = fixture_now_ns();
+    fixture_sleep(&c->fixture, CLAIM_STRANGER_NS - 2 * NS_PER_S);
     assert_true(claim(c, HOST(2), "mine")->over);
     assert_false(holder->over);
-    sleep_and_settle(c, asked_ns + CLAIM_STRANGER_NS + NS_PER_S - stage_now_ns());
+    sleep_and_settle(c, asked_ns + CLAIM_STRANGER_NS + NS_PER_S - fixture_now_ns());
     other = claim(c, HOST(2), "mine");
     sleep_and_settle(c, NS_PER_S);
     assert_true(holder->over && end_is_greeted(other) && says_hello(c, other));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HOLDER_VANISHED), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HOLDER_VANISHED), 1);
+    fixture_clients_free(c);
 }
 
 static void few_wait_for_an_id(void **state)
 {
-    struct crowd *c = crowd_new(100);
+    struct fixture_clients *c = crowd_new(100);
     struct end *holder = claim(c, HOST(1), "mine");
     assert_true(says_hello(c, holder));
     go_silent();
@@ -154,23 +154,23 @@ static void few_wait_for_an_id(void **state)
     /* One has the id; the other meets a new holder. */
     assert_true(holder->over && first->over != second->over);
     assert_true(says_hello(c, first->over ? second : first));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HOLDER_VANISHED), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HOLDER_VANISHED), 1);
+    fixture_clients_free(c);
 }
 
 static void who_waits_for_an_id_makes_room(void **state)
 {
     static const char *const ids[] = {"a", "b", "c", "d"};
-    struct crowd *c = crowd_new(ARRAY_LEN(ids));
+    struct fixture_clients *c = crowd_new(ARRAY_LEN(ids));
     for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
         assert_true(says_hello(c, claim(c, HOST(10 + i), ids[i])));
     go_silent();
     for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
         claim(c, HOST(10 + i), ids[i]);
-    assert_int_equal(stage_cell(&c->stage, CELL_HALF_OPEN), ARRAY_LEN(ids));
+    assert_int_equal(fixture_cell(&c->fixture, CELL_HALF_OPEN), ARRAY_LEN(ids));
     assert_true(says_hello(c, claim(c, HOST(1), NULL)));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HALF_OPEN_GIVE_WAY), 1);
+    fixture_clients_free(c);
 }
 
 int main(void)

@@ -4,7 +4,7 @@
 #include "relay/counter.h"
 
 #include "flow/taken_counter.h"
-#include "relay/stage.h"
+#include "relay/testing/fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,18 +28,18 @@ struct app {
     struct taken_page *page;
 };
 
-static struct stage *begin(void)
+static struct fixture *begin(void)
 {
-    static struct stage s;
-    stage_init(&s, NULL);
-    stage_start(&s);
-    assert_int_equal(counter_open(stage_gate(&s), path), 0);
+    static struct fixture s;
+    fixture_init(&s, NULL);
+    fixture_start(&s);
+    assert_int_equal(counter_open(fixture_gate(&s), path), 0);
     return &s;
 }
 
-static void end(struct stage *s)
+static void end(struct fixture *s)
 {
-    stage_fini(s);
+    fixture_fini(s);
     assert_int_equal(access(path, F_OK), -1);
 }
 
@@ -65,10 +65,10 @@ static int hear(struct app *a)
     return 0;
 }
 
-static int come(struct stage *s, struct app *a)
+static int come(struct fixture *s, struct app *a)
 {
     *a = (struct app){.line = dial(), .page_fd = -1, .wake_fd = -1};
-    stage_rounds(s, 2);
+    fixture_rounds(s, 2);
     return hear(a);
 }
 
@@ -82,16 +82,16 @@ static void leave(struct app *a)
     close(a->wake_fd);
 }
 
-static uint32_t state_after(struct stage *s, uint64_t ns)
+static uint32_t state_after(struct fixture *s, uint64_t ns)
 {
-    stage_sleep(s, ns);
+    fixture_sleep(s, ns);
     return atomic_load(&s->gate.counter_state);
 }
 
 static void take(struct app *a, unsigned n)
 {
     while (n--)
-        if (taken_page_took(a->page, stage_now_ns(), stage_now_ns()))
+        if (taken_page_took(a->page, fixture_now_ns(), fixture_now_ns()))
             assert_int_equal(write(a->wake_fd, &(uint64_t){1}, 8), 8);
 }
 
@@ -99,37 +99,37 @@ static void take(struct app *a, unsigned n)
 
 static void comes_and_goes(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
     struct stat st;
     assert_int_equal(lstat(path, &st), 0);
     assert_int_equal(st.st_mode, S_IFSOCK | 0660);
     assert_int_equal(come(s, &a), 0);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_ABSENT); /* it has not started */
-    taken_page_begin(a.page, stage_now_ns());
+    taken_page_begin(a.page, fixture_now_ns());
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     take(&a, 7);
-    stage_sleep(s, NS_PER_S);
-    assert_int_equal(stage_cell(s, CELL_COUNTER_TAKEN), 7);
+    fixture_sleep(s, NS_PER_S);
+    assert_int_equal(fixture_cell(s, CELL_COUNTER_TAKEN), 7);
     take(&a, 2);
     leave(&a);
     assert_int_equal(state_after(s, NS_PER_MS), TAKEN_ABSENT);
-    assert_int_equal(stage_cell(s, CELL_COUNTER_TAKEN), 9);
+    assert_int_equal(fixture_cell(s, CELL_COUNTER_TAKEN), 9);
     end(s);
 }
 
 static void a_stopped_heart_is_no_counter(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
     assert_int_equal(come(s, &a), 0);
-    taken_page_begin(a.page, stage_now_ns());
+    taken_page_begin(a.page, fixture_now_ns());
     for (unsigned i = 0; i < 30; i++) {
-        taken_page_beat(a.page, stage_now_ns());
+        taken_page_beat(a.page, fixture_now_ns());
         assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     }
     assert_int_equal(state_after(s, TAKEN_STALE_NS), TAKEN_ABSENT);
-    taken_page_beat(a.page, stage_now_ns());
+    taken_page_beat(a.page, fixture_now_ns());
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     leave(&a);
     end(s);
@@ -137,12 +137,12 @@ static void a_stopped_heart_is_no_counter(void **state)
 
 static void a_second_one_is_refused(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app first, second;
     assert_int_equal(come(s, &first), 0);
     assert_int_equal(come(s, &second), -EBUSY); /* not even while the first has not started */
     leave(&second);
-    taken_page_begin(first.page, stage_now_ns());
+    taken_page_begin(first.page, fixture_now_ns());
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     for (unsigned i = 0; i < 20; i++) {
         assert_int_equal(come(s, &second), -EBUSY);
@@ -150,29 +150,29 @@ static void a_second_one_is_refused(void **state)
     }
     take(&first, 3);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
-    assert_int_equal(stage_cell(s, CELL_COUNTER_TAKEN), 3);
+    assert_int_equal(fixture_cell(s, CELL_COUNTER_TAKEN), 3);
     leave(&first);
     end(s);
 }
 
 static void another_one_follows_a_crash(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app first, second;
     assert_int_equal(come(s, &first), 0);
-    taken_page_begin(first.page, stage_now_ns());
+    taken_page_begin(first.page, fixture_now_ns());
     take(&first, 100);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     uint64_t generation = atomic_load(&first.page->generation);
     close(first.line); /* with the page still in use, as by a child of it */
     first.line = -1;
     assert_int_equal(come(s, &second), 0); /* in the same round in which the first one's end is seen */
-    taken_page_begin(second.page, stage_now_ns());
+    taken_page_begin(second.page, fixture_now_ns());
     assert_true(atomic_load(&second.page->generation) > generation);
     take(&first, 1000);
     take(&second, 5);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
-    assert_int_equal(stage_cell(s, CELL_COUNTER_TAKEN), 105);
+    assert_int_equal(fixture_cell(s, CELL_COUNTER_TAKEN), 105);
     leave(&first);
     leave(&second);
     end(s);
@@ -180,11 +180,11 @@ static void another_one_follows_a_crash(void **state)
 
 static void another_one_follows_when_the_heart_has_stopped(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app first, second;
     assert_int_equal(come(s, &first), 0);
-    taken_page_begin(first.page, stage_now_ns());
-    stage_sleep(s, TAKEN_STALE_NS + NS_PER_S);
+    taken_page_begin(first.page, fixture_now_ns());
+    fixture_sleep(s, TAKEN_STALE_NS + NS_PER_S);
     assert_int_equal(come(s, &second), 0);
     char byte;
     assert_int_equal(recv(first.line, &byte, 1, MSG_DONTWAIT), 0);
@@ -195,13 +195,13 @@ static void another_one_follows_when_the_heart_has_stopped(void **state)
 
 static void who_says_anything_is_let_go(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
     assert_int_equal(come(s, &a), 0);
-    taken_page_begin(a.page, stage_now_ns());
+    taken_page_begin(a.page, fixture_now_ns());
     assert_int_equal(send(a.line, "hello", 5, 0), 5);
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_ABSENT);
-    assert_null(stage_gate(s)->counter->page);
+    assert_null(fixture_gate(s)->counter->page);
     leave(&a);
     end(s);
 }
@@ -210,10 +210,10 @@ static void who_says_anything_is_let_go(void **state)
 
 static void the_page_cannot_shrink(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
     assert_int_equal(come(s, &a), 0);
-    taken_page_begin(a.page, stage_now_ns());
+    taken_page_begin(a.page, fixture_now_ns());
     assert_int_equal(ftruncate(a.page_fd, 0), -1);
     assert_int_equal(ftruncate(a.page_fd, 1 << 20), -1);
     assert_int_equal(fcntl(a.page_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
@@ -227,10 +227,10 @@ static void the_page_cannot_shrink(void **state)
 
 static void nobody_waits_for_the_eventfd(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
     assert_int_equal(come(s, &a), 0);
-    taken_page_begin(a.page, stage_now_ns());
+    taken_page_begin(a.page, fixture_now_ns());
     /* Both ends share the flag. */
     assert_int_equal(fcntl(a.wake_fd, F_SETFL, 0), 0);
     for (unsigned i = 0; i < 100; i++) {
@@ -238,7 +238,7 @@ static void nobody_waits_for_the_eventfd(void **state)
         assert_int_equal(write(a.wake_fd, &n, sizeof(n)), sizeof(n));
         if (i % 2)
             assert_int_equal(read(a.wake_fd, &n, sizeof(n)), sizeof(n));
-        stage_round(s);
+        fixture_round(s);
     }
     assert_int_equal(state_after(s, NS_PER_S), TAKEN_BELIEVED);
     leave(&a);
@@ -247,24 +247,24 @@ static void nobody_waits_for_the_eventfd(void **state)
 
 static void wake_ups_are_limited(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
     assert_int_equal(come(s, &a), 0);
-    struct counter *c = stage_gate(s)->counter;
+    struct counter *c = fixture_gate(s)->counter;
     unsigned most = COUNTER_WAKES * COUNTER_PAUSE_NS / NS_PER_S + 2, n = 0;
     for (; n <= most && !c->wake_again.timer.expires_ns; n++) {
         assert_int_equal(write(a.wake_fd, &(uint64_t){1}, 8), 8);
-        stage_round(s);
+        fixture_round(s);
     }
     assert_in_range(n, most / 2, most);
     gcra_word before = atomic_load(&c->wakes);
     for (unsigned i = 0; i < 100; i++) {
         assert_int_equal(write(a.wake_fd, &(uint64_t){1}, 8), 8);
-        stage_round(s);
+        fixture_round(s);
     }
     assert_int_equal(atomic_load(&c->wakes), before);
     /* A signal that came meanwhile is not lost, and is reported again. */
-    stage_sleep(s, 20 * NS_PER_MS);
+    fixture_sleep(s, 20 * NS_PER_MS);
     assert_true(atomic_load(&c->wakes) > before);
     assert_int_equal(c->wake_again.timer.expires_ns, 0);
     leave(&a);
@@ -273,18 +273,18 @@ static void wake_ups_are_limited(void **state)
 
 static void connections_are_limited(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app first, others[3 * COUNTER_ACCEPTS];
     assert_int_equal(come(s, &first), 0);
-    stage_sleep(s, 10 * NS_PER_MS);
+    fixture_sleep(s, 10 * NS_PER_MS);
     for (unsigned i = 0; i < ARRAY_LEN(others); i++)
         others[i] = (struct app){.line = dial()};
-    stage_rounds(s, 20);
+    fixture_rounds(s, 20);
     unsigned heard = 0;
     for (unsigned i = 0; i < ARRAY_LEN(others); i++)
         heard += hear(&others[i]) == -EBUSY;
     assert_int_equal(heard, COUNTER_ACCEPTS);
-    stage_sleep(s, 50 * NS_PER_MS);
+    fixture_sleep(s, 50 * NS_PER_MS);
     for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
         heard += hear(&others[i]) == -EBUSY;
         close(others[i].line);
@@ -298,15 +298,15 @@ static void connections_are_limited(void **state)
 
 static void what_an_earlier_run_has_left_is_replaced(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct app a;
-    counter_close(stage_gate(s));
+    counter_close(fixture_gate(s));
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
     close(fd);
-    assert_int_equal(counter_open(stage_gate(s), path), 0);
+    assert_int_equal(counter_open(fixture_gate(s), path), 0);
     assert_int_equal(come(s, &a), 0);
     leave(&a);
     end(s);
@@ -314,22 +314,22 @@ static void what_an_earlier_run_has_left_is_replaced(void **state)
 
 static void nothing_else_is_replaced(void **state)
 {
-    struct stage *s = begin();
-    counter_close(stage_gate(s));
+    struct fixture *s = begin();
+    counter_close(fixture_gate(s));
     FILE *f = fopen(path, "w");
     assert_non_null(f);
     fclose(f);
-    assert_int_equal(counter_open(stage_gate(s), path), -EADDRINUSE);
-    counter_close(stage_gate(s));
+    assert_int_equal(counter_open(fixture_gate(s), path), -EADDRINUSE);
+    counter_close(fixture_gate(s));
     assert_int_equal(access(path, F_OK), 0);
     unlink(path);
     /* Nor is a socket removed that another process has put there meanwhile. */
-    assert_int_equal(counter_open(stage_gate(s), path), 0);
+    assert_int_equal(counter_open(fixture_gate(s), path), 0);
     unlink(path);
     f = fopen(path, "w");
     assert_non_null(f);
     fclose(f);
-    counter_close(stage_gate(s));
+    counter_close(fixture_gate(s));
     assert_int_equal(access(path, F_OK), 0);
     unlink(path);
     end(s);
@@ -394,7 +394,7 @@ static void times_are_noted_where_that_costs_little(void **state)
 /* Each wish wakes Weir once, however many messages are taken until it wishes anew. */
 static void weir_is_woken_once_for_each_wish(void **state)
 {
-    struct stage *s = begin();
+    struct fixture *s = begin();
     struct weir_taken *c = NULL;
     struct app a;
     assert_int_equal(come(s, &a), 0);

@@ -64,7 +64,7 @@ static void queue(struct event_log *log, struct event *e)
 /* The rates in force in this round of the worker; valid until it ends. */
 static struct event_rates rates_of(const struct worker *w)
 {
-    const struct config *c = policy_board_current(w->board)->config;
+    const struct config *c = policy_publisher_current(w->publisher)->config;
     return (struct event_rates){.each = c->events.rate, .source = c->events.source_rate};
 }
 

@@ -2,8 +2,8 @@
 /* The events that offenders and honest clients leave in the event log. */
 #include "relay/event_log.h"
 
-#include "relay/admission.h"
-#include "relay/crowd.h"
+#include "relay/request_flow.h"
+#include "relay/testing/fixture_clients.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,25 +13,25 @@
 
 static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
 
-static struct crowd *scene_new(void)
+static struct fixture_clients *scene_new(void)
 {
-    static struct crowd c;
+    static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
-    stage_init(&c.stage, "tcp://127.0.0.1:*");
-    c.stage.limits->ban.strikes.strikes = 10;
-    c.stage.limits->concurrency.limit = CONCURRENCY_LIMIT_OFF;
-    c.stage.limits->source.connection_rate.count = 0;
+    fixture_init(&c.fixture, "tcp://127.0.0.1:*");
+    c.fixture.limits->ban.strikes.strikes = 10;
+    c.fixture.limits->concurrency.limit = CONCURRENCY_LIMIT_OFF;
+    c.fixture.limits->source.connection_rate.count = 0;
     return &c;
 }
 
-static void scene_start(struct crowd *c)
+static void scene_start(struct fixture_clients *c)
 {
-    stage_start(&c->stage);
-    c->stage.gate.events = event_log_new();
-    assert_non_null(c->stage.gate.events);
+    fixture_start(&c->fixture);
+    c->fixture.gate.events = event_log_new();
+    assert_non_null(c->fixture.gate.events);
 }
 
-static void scene_free(struct crowd *c)
+static void scene_free(struct fixture_clients *c)
 {
     for (unsigned i = 0; i < c->client_count; i++)
         end_close(&c->clients[i]);
@@ -40,18 +40,19 @@ static void scene_free(struct crowd *c)
         end_close(&c->apps[i]);
     c->app_count = 0;
     settle(c);
-    event_log_free(c->stage.gate.events);
-    c->stage.gate.events = NULL;
-    stage_assert_empty(&c->stage);
-    stage_fini(&c->stage);
+    event_log_free(c->fixture.gate.events);
+    c->fixture.gate.events = NULL;
+    fixture_assert_empty(&c->fixture);
+    fixture_fini(&c->fixture);
 }
 
-static bool take(struct crowd *c, struct event *ret)
+static bool take(struct fixture_clients *c, struct event *ret)
 {
-    return event_log_take(c->stage.gate.events, ret);
+    return event_log_take(c->fixture.gate.events, ret);
 }
 
-static void assert_next(struct crowd *c, enum event_kind k, enum verdict v, enum event_deed done, struct event *ret)
+static void assert_next(struct fixture_clients *c, enum event_kind k, enum verdict v, enum event_deed done,
+                        struct event *ret)
 {
     assert_true(take(c, ret));
     assert_string_equal(event_info((enum event_kind)ret->kind)->label, event_info(k)->label);
@@ -61,14 +62,14 @@ static void assert_next(struct crowd *c, enum event_kind k, enum verdict v, enum
 }
 
 /* Connects, sends these bytes after its handshake, and is closed for it. */
-static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len)
+static void offend(struct fixture_clients *c, uint32_t host, const void *bytes, size_t len)
 {
     struct end *e = come(c, host);
     settle(c);
     stream_put(&e->out, bytes, len);
     end_write(e, SIZE_MAX);
     settle(c);
-    assert_true(e->over || stage_cell(&c->stage, CELL_TARPITTED) == 1);
+    assert_true(e->over || fixture_cell(&c->fixture, CELL_TARPITTED) == 1);
     end_close(e);
     c->client_count--;
 }
@@ -76,16 +77,16 @@ static void offend(struct crowd *c, uint32_t host, const void *bytes, size_t len
 /* A hold that kept an idle application from working is reported once, however often the limiter is looked at. */
 static void holds_without_progress_are_told(void **state)
 {
-    struct crowd *c = scene_new();
-    struct gate_limiter *l = &c->stage.gate.limiter;
+    struct fixture_clients *c = scene_new();
+    struct gate_limiter *l = &c->fixture.gate.limiter;
     struct event e;
     scene_start(c);
-    gate_limiter_look(&c->stage.worker.gates[0]);
+    gate_limiter_look(&c->fixture.worker.gates[0]);
     assert_false(take(c, &e));
     for (unsigned n = 1; n <= 2; n++) {
         l->limit.stats.stuck++;
-        gate_limiter_look(&c->stage.worker.gates[0]);
-        gate_limiter_look(&c->stage.worker.gates[0]);
+        gate_limiter_look(&c->fixture.worker.gates[0]);
+        gate_limiter_look(&c->fixture.worker.gates[0]);
         assert_next(c, EVENT_HOLD_WITHOUT_PROGRESS, VERDICT_PASS, EVENT_DEED_NOTHING, &e);
         assert_int_equal(e.text_len, strlen("1 since the start"));
         assert_int_equal(e.text[0], '0' + n);
@@ -98,7 +99,7 @@ static void holds_without_progress_are_told(void **state)
 /* From a source in good standing: a program that follows the events must not ban it. */
 static void from_offence_to_probation(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
     scene_start(c);
     struct end *neighbour = come(c, HOST(1));
@@ -124,7 +125,7 @@ static void from_offence_to_probation(void **state)
 
 static void from_offence_to_ban(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
     scene_start(c);
     offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
@@ -165,7 +166,7 @@ static void from_offence_to_ban(void **state)
 /* A client that connects, works and leaves causes no event. */
 static void honest_clients_are_not_told(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
     scene_start(c);
     for (unsigned i = 0; i < 40; i++) {
@@ -179,7 +180,7 @@ static void honest_clients_are_not_told(void **state)
             end_close(client);
     }
     settle(c);
-    assert_int_not_equal(stage_cell(&c->stage, CELL_MESSAGES_IN), 0);
+    assert_int_not_equal(fixture_cell(&c->fixture, CELL_MESSAGES_IN), 0);
     assert_false(take(c, &e));
     scene_free(c);
 }
@@ -187,7 +188,7 @@ static void honest_clients_are_not_told(void **state)
 /* A harmless end is reported as such, and never as an offence. */
 static void leaving_early_is_no_offence(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
     scene_start(c);
     struct end *client = come_silently(c, HOST(1));
@@ -201,9 +202,9 @@ static void leaving_early_is_no_offence(void **state)
 
 static void of_an_exempt_peer_no_offence_is_told(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
-    struct networks *n = &c->stage.limits->ban.exempt;
+    struct networks *n = &c->fixture.limits->ban.exempt;
     assert_int_equal(network_parse(&n->at[n->count++], "127.0.0.0/8", NULL), 0);
     scene_start(c);
     offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
@@ -215,10 +216,10 @@ static void of_an_exempt_peer_no_offence_is_told(void **state)
 
 static void messages_left_out(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
-    c->stage.limits->source.messages.rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 0};
-    c->stage.limits->source.messages.over = ACTION_DROP;
+    c->fixture.limits->source.messages.rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 0};
+    c->fixture.limits->source.messages.over = ACTION_DROP;
     scene_start(c);
     struct end *client = come(c, HOST(1));
     settle(c);
@@ -236,7 +237,7 @@ static void messages_left_out(void **state)
 static void the_name_that_a_peer_gave_itself(void **state)
 {
     static const char name[] = "\",\"source\":\"203.0.113.1";
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
     scene_start(c);
     struct end *first = come_silently(c, HOST(1)), *second = come_silently(c, HOST(1));
@@ -246,7 +247,7 @@ static void the_name_that_a_peer_gave_itself(void **state)
     end_greet(second, "DEALER", name);
     end_write(second, SIZE_MAX);
     settle(c);
-    stage_sleep(&c->stage, 4 * NS_PER_S); /* the holder is looked at meanwhile */
+    fixture_sleep(&c->fixture, 4 * NS_PER_S); /* the holder is looked at meanwhile */
     assert_next(c, EVENT_CLOSED, VERDICT_DUPLICATE_ROUTING_ID, EVENT_DEED_CLOSED, &e);
     assert_int_equal(e.text_len, strlen(name));
     assert_memory_equal(e.text, name, strlen(name));
@@ -257,16 +258,16 @@ static void the_name_that_a_peer_gave_itself(void **state)
 /* A storm leaves some lines, and a number. */
 static void a_storm_is_counted(void **state)
 {
-    struct crowd *c = scene_new();
+    struct fixture_clients *c = scene_new();
     struct event e;
     unsigned lines = 0;
-    c->stage.limits->ban.strikes.strikes = 0;
+    c->fixture.limits->ban.strikes.strikes = 0;
     scene_start(c);
     for (unsigned i = 0; i < 60; i++)
         offend(c, HOST(1), reserved_flags, sizeof(reserved_flags));
     while (take(c, &e))
         lines++;
-    struct event_log_stats s = event_log_stats(c->stage.gate.events);
+    struct event_log_stats s = event_log_stats(c->fixture.gate.events);
     assert_in_range(lines, 21, 59);
     assert_int_equal(s.suppressed, 60 - lines);
     assert_int_equal(s.lost, 0);

@@ -20,9 +20,9 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     g->forward = config->forward;
     g->traffic.account = account;
     hash_key_random(&g->traffic.key);
-    unfinished_init(&g->traffic.unfinished);
+    stream_budget_init(&g->traffic.unfinished);
     topic_tree_init(&g->traffic.topics, account);
-    tally_init(&g->routing_ids, account);
+    refcount_init(&g->routing_ids, account);
     app_facts_init(&g->app, config->socket, &g->limiter);
     atomic_store(&g->counts.max, config->limits.connections.max);
     atomic_store(&g->counts.room, UINT32_MAX);
@@ -50,9 +50,9 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
 
 void gate_fini(struct gate *g)
 {
-    unfinished_fini(&g->traffic.unfinished);
+    stream_budget_fini(&g->traffic.unfinished);
     topic_tree_fini(&g->traffic.topics);
-    tally_fini(&g->routing_ids);
+    refcount_fini(&g->routing_ids);
     gate_limiter_fini(&g->limiter);
     source_table_free(g->sources);
     bans_free(g->shadow_bans);

@@ -3,7 +3,7 @@
  * A gate at run time: the state that all workers share, such as limits, counters, and what is known of the application.
  *
  * Made by relay_new(), freed after the workers have ended. Every member that changes is atomic or has a lock of its
- * own, such as the limiter, the source table, the tally of routing ids, and the ban tables. Counters have one set of
+ * own, such as the limiter, the source table, the table of routing ids, and the ban tables. Counters have one set of
  * cells for each worker, and only that worker writes them.
  */
 #ifndef WEIR_RELAY_GATE_H
@@ -15,7 +15,7 @@
 #include "flow/lag.h"
 #include "bans/bans.h"
 #include "limits/source.h"
-#include "limits/tally.h"
+#include "limits/refcount_table.h"
 #include "limits/verdict.h"
 #include "limits/visits.h"
 #include "relay/app_facts.h"
@@ -86,10 +86,10 @@ struct gate_counts {
     _Atomic uint32_t open, half_open;
     _Atomic uint32_t established; /* their handshake with the application is done: while there are any, it is known to
                                    * be alive */
-    _Atomic uint32_t upstream;    /* to the application, including those whose end it has not seen (farewell.h) */
-    _Atomic uint32_t leaving;     /* farewells that are not reported to the application yet (farewell.h) */
-    _Atomic uint32_t unnamed;     /* their PROXY protocol header has not come (proxied.h) */
-    _Atomic uint32_t tarpitted;   /* of banned sources, and kept (banned.h) */
+    _Atomic uint32_t upstream;    /* to the application, including those whose end it has not seen (linger.h) */
+    _Atomic uint32_t linger_waiting; /* lingering connections that are not reported to the application yet (linger.h) */
+    _Atomic uint32_t unnamed;        /* their PROXY protocol header has not come (proxied.h) */
+    _Atomic uint32_t tarpitted;      /* of banned sources, and kept (ban_enforce.h) */
 };
 
 /* What is remembered of sources and their networks (strangers.c). */
@@ -121,9 +121,9 @@ struct gate {
     struct source_table *sources;
     struct gate_visits visits;
     struct traffic_gate traffic;
-    gcra_word removals; /* limiter of topics that the application removes (farewell.h) */
+    gcra_word removals; /* limiter of topics that the application removes (linger.h) */
     struct lag lag;     /* of its subscribers */
-    struct tally routing_ids;
+    struct refcount routing_ids;
     struct gate_limiter limiter;
     struct app_facts app;
     struct reach reach;
@@ -132,7 +132,7 @@ struct gate {
     _Atomic uint32_t counter_state; /* enum taken_state of the application's counter (counter.h) */
     struct bans *bans;              /* of all gates; NULL: no bans, and no strikes are counted */
     struct bans *shadow_bans;       /* addresses that a ban in shadow would ban, as far as there is room */
-    struct hash_key lot_key;        /* of the lots of sources (limits/enforce.h) */
+    struct hash_key lot_key;        /* of the cohorts of sources (limits/enforce.h) */
     struct event_log *events;       /* of all gates; NULL: events are not written down (event_log.h) */
     struct gate_notices notices;
     /* when an address that hashes to this place was reported as a likely load balancer (shared_address.h) */
@@ -158,10 +158,10 @@ bool gate_bound_connections(struct gate *g, const struct limits *l);
  * counted in another way than before, their count starts over. Walks the source table. Main thread. */
 void gate_forgive(struct gate *g, const struct limits *was, const struct limits *l, uint64_t now_ns);
 
-/* The lot of an acquired source. Sources that share an entry all have the entry's lot. */
-static inline unsigned gate_lot(const struct gate *g, const struct source *s)
+/* The cohort of an acquired source. Sources that share an entry all have the entry's cohort. */
+static inline unsigned gate_cohort(const struct gate *g, const struct source *s)
 {
-    return enforce_lot(&g->lot_key, (struct source_key){.bits = s->bits, .kind = (enum source_kind)s->kind});
+    return enforce_cohort(&g->lot_key, (struct source_key){.bits = s->bits, .kind = (enum source_kind)s->kind});
 }
 
 /* Counts `n` verdicts for a worker. */

@@ -7,7 +7,7 @@
 
 static struct worker_gate *gate_of(struct reqlimit_conn *c)
 {
-    return LIST_ENTRY(c, struct admission, conn)->session->wg;
+    return LIST_ENTRY(c, struct request_flow, conn)->session->wg;
 }
 
 int gate_limiter_init(struct gate_limiter *g, const struct hash_key *key, uint64_t now_ns)

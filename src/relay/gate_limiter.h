@@ -8,7 +8,7 @@
  * - The worker that holds the lock when it is due brings the limiter up to date (reqlimit_tick()). Each worker with
  *   active connections has a timer for that; an idle gate has none.
  * - A session that was granted messages is linked into its limiter_worker.woken, under the lock. Its worker takes it
- * from there (admission.h).
+ * from there (request_flow.h).
  *
  * Memory: GATE_LIMITER_SOURCES claims of 128 bytes.
  */

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "relay/event_log.h"
-#include "relay/opening.h"
+#include "relay/handshaking.h"
 #include "relay/reach.h"
 
 #include <errno.h>
@@ -88,7 +88,7 @@ bool health_refuses(const struct worker_gate *wg)
 static bool finds_out(const struct session *s)
 {
     const struct gate *g = s->wg->gate;
-    return s->opening->reach.turn_ns && breaker_state(&g->breaker, session_now_ns(s)) == BREAKER_OPEN &&
+    return s->handshaking->reach.turn_ns && breaker_state(&g->breaker, session_now_ns(s)) == BREAKER_OPEN &&
            breaker_cause(&g->breaker) == BREAKER_CONNECT;
 }
 
@@ -97,25 +97,25 @@ bool health_admits(struct session *s)
     struct gate *g = s->wg->gate;
     uint64_t now_ns = session_now_ns(s);
     if (finds_out(s)) {
-        s->opening->held = false;
+        s->handshaking->held = false;
         return true;
     }
     uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->client.id, sizeof(s->client.id));
     struct breaker_answer a = breaker_enter(&g->breaker, params(s->wg), ticket, now_ns);
     note_change(s->wg, a.change);
-    s->opening->held = !a.go;
-    s->opening->place = a.place;
+    s->handshaking->held = !a.go;
+    s->handshaking->place = a.place;
     if (a.go)
         return true;
-    s->opening->retry_ns = now_ns + a.wait_ns;
-    session_arm(s, s->opening->retry_ns);
+    s->handshaking->retry_ns = now_ns + a.wait_ns;
+    session_arm(s, s->handshaking->retry_ns);
     return false;
 }
 
 void health_give_back(struct session *s)
 {
-    breaker_leave(&s->wg->gate->breaker, s->opening->place);
-    s->opening->place = 0;
+    breaker_leave(&s->wg->gate->breaker, s->handshaking->place);
+    s->handshaking->place = 0;
 }
 
 /* ---- observations ---- */
@@ -147,7 +147,7 @@ void health_on_failure(struct worker_gate *wg, enum breaker_cause cause)
 /* How the application reacts to a ZMTP 2.0 greeting, which Weir passes on, is the client's responsibility. */
 static bool was_asked_in_3(const struct session *s)
 {
-    return s->opening->handshake.client.major != 2;
+    return s->handshaking->handshake.client.major != 2;
 }
 
 /* libzmq also ends a handshake for something the client has said: a password, a key, a socket type that Weir does not
@@ -158,7 +158,7 @@ void health_on_early_end(struct session *s)
     /* An application that sees clients' addresses may end connections because of them, at any point. */
     if (s->wg->gate->config->upstream_source == UPSTREAM_SOURCE_CLIENT)
         return;
-    const struct handshake *h = &s->opening->handshake;
+    const struct handshake *h = &s->handshaking->handshake;
     /* After its greeting: the type that the client was judged by. Before: any type that it had. */
     enum socket_type app = h->app_greeted ? h->app.socket : gate_socket(s->wg->gate);
     /* A connection that asks has said nothing of its client yet. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The circuit breaker between newcomers and an application that fails. */
-#include "relay/stage.h"
+#include "relay/testing/fixture.h"
 
 #include "zmtp/greeting.h"
 
@@ -17,7 +17,7 @@ enum manner { GREETS, STAYS_SILENT, HANGS_UP, SHOWS_ITS_GREETING, TALKS_NONSENSE
 
 /* Clients, and an application that may be away. */
 struct ward {
-    struct stage stage;
+    struct fixture fixture;
     enum manner manner;
     struct end clients[MANY], apps[MANY];
     unsigned client_count, app_count;
@@ -27,8 +27,8 @@ static struct ward *ward_new(enum breaker_meets meets)
 {
     static struct ward w;
     memset(&w, 0, sizeof(w));
-    stage_init(&w.stage, NULL);
-    struct config_gate *g = &w.stage.config->gates[0];
+    fixture_init(&w.fixture, NULL);
+    struct config_gate *g = &w.fixture.config->gates[0];
     g->socket = SOCKET_ROUTER;
     g->limits.source.connection_rate = (struct rate){0};
     g->breaker = (struct breaker_params){
@@ -42,7 +42,7 @@ static void serve(struct ward *w)
     static const uint8_t nonsense[] = {0, 4, 'o', 'o', 'p', 's'};
     uint8_t greeting[ZMTP_GREETING_BYTES];
     struct end e;
-    while (w->stage.app_fd >= 0 && end_accept(&e, &w->stage)) {
+    while (w->fixture.app_fd >= 0 && end_accept(&e, &w->fixture)) {
         assert_true(w->app_count < MANY);
         zmtp_greeting_put(greeting, &(struct zmtp_greeting){.major = 3, .minor = 1, .mechanism = MECHANISM_NULL});
         if (w->manner == GREETS)
@@ -69,7 +69,7 @@ static void serve(struct ward *w)
 static void pass_time(struct ward *w, uint64_t ns)
 {
     for (uint64_t left = ns; left > 0; left -= 5 * NS_PER_MS) {
-        stage_sleep(&w->stage, 5 * NS_PER_MS);
+        fixture_sleep(&w->fixture, 5 * NS_PER_MS);
         serve(w);
     }
     for (unsigned i = 0; i < w->client_count; i++)
@@ -81,7 +81,7 @@ static struct end *come(struct ward *w)
 {
     struct end *e = &w->clients[w->client_count++];
     assert_true(w->client_count <= MANY);
-    end_connect(e, &w->stage, 0);
+    end_connect(e, &w->fixture, 0);
     end_greet(e, "DEALER", NULL);
     end_write(e, SIZE_MAX);
     return e;
@@ -90,7 +90,7 @@ static struct end *come(struct ward *w)
 /* The application and all its connections are gone. */
 static void die(struct ward *w)
 {
-    stage_app_stop(&w->stage);
+    fixture_app_stop(&w->fixture);
     while (w->app_count)
         end_close(&w->apps[--w->app_count]);
 }
@@ -98,12 +98,12 @@ static void die(struct ward *w)
 static void come_back(struct ward *w, enum manner manner)
 {
     w->manner = manner;
-    stage_app_listen(&w->stage);
+    fixture_app_listen(&w->fixture);
 }
 
 static enum breaker_state state_of(const struct ward *w)
 {
-    return breaker_state(&w->stage.gate.breaker, stage_now_ns());
+    return breaker_state(&w->fixture.gate.breaker, fixture_now_ns());
 }
 
 static void ward_free(struct ward *w)
@@ -114,7 +114,7 @@ static void ward_free(struct ward *w)
     pass_time(w, 50 * NS_PER_MS);
     die(w);
     pass_time(w, 50 * NS_PER_MS);
-    stage_fini(&w->stage);
+    fixture_fini(&w->fixture);
 }
 
 static void wait_until_open(struct ward *w)
@@ -129,7 +129,7 @@ static void wait_until_open(struct ward *w)
 static void who_comes_while_it_is_open_is_refused(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_REFUSE);
-    stage_start(&w->stage);
+    fixture_start(&w->fixture);
     struct end *first = come(w);
     pass_time(w, 100 * NS_PER_MS);
     assert_true(end_is_greeted(first));
@@ -141,7 +141,7 @@ static void who_comes_while_it_is_open_is_refused(void **state)
     struct end *late = come(w);
     pass_time(w, 5 * NS_PER_MS);
     assert_true(late->over && late->in.len == 0);
-    assert_int_equal(stage_verdict(&w->stage, VERDICT_BREAKER_OPEN), 2);
+    assert_int_equal(fixture_verdict(&w->fixture, VERDICT_BREAKER_OPEN), 2);
     come_back(w, GREETS);
     pass_time(w, 500 * NS_PER_MS); /* after that one newcomer probes whether it is back */
     assert_int_equal(state_of(w), BREAKER_OPEN);
@@ -155,33 +155,33 @@ static void who_comes_while_it_is_open_is_refused(void **state)
 static void who_comes_while_it_is_open_may_wait(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
-    w->stage.limits->handshake.within_ns = 60 * NS_PER_S;
-    stage_start(&w->stage);
+    w->fixture.limits->handshake.within_ns = 60 * NS_PER_S;
+    fixture_start(&w->fixture);
     die(w);
     for (unsigned i = 0; i < 20; i++)
         come(w);
     wait_until_open(w);
     pass_time(w, 20 * NS_PER_S);
-    assert_int_equal(stage_cell(&w->stage, CELL_CLOSED), 0);
+    assert_int_equal(fixture_cell(&w->fixture, CELL_CLOSED), 0);
     come_back(w, GREETS);
     pass_time(w, 3 * NS_PER_S);
     for (unsigned i = 0; i < 20; i++)
         assert_true(end_is_greeted(&w->clients[i]));
     assert_int_equal(state_of(w), BREAKER_CLOSED);
-    assert_int_equal(stage_verdict(&w->stage, VERDICT_BREAKER_OPEN), 0);
+    assert_int_equal(fixture_verdict(&w->fixture, VERDICT_BREAKER_OPEN), 0);
     ward_free(w);
 }
 
 static void an_absence_is_asked_about_ever_more_rarely(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
-    w->stage.limits->handshake.within_ns = 3600 * NS_PER_S;
-    stage_start(&w->stage);
+    w->fixture.limits->handshake.within_ns = 3600 * NS_PER_S;
+    fixture_start(&w->fixture);
     die(w);
     come(w);
     pass_time(w, 100 * NS_PER_S);
     /* 2, 4, 8, 8, ... s; half a second more until the client has asked again, and up to a quarter less by chance. */
-    uint64_t opened = atomic_load(&w->stage.gate.breaker.opened);
+    uint64_t opened = atomic_load(&w->fixture.gate.breaker.opened);
     assert_in_range(opened, 10, 20);
     ward_free(w);
 }
@@ -206,10 +206,10 @@ static void broken_handshakes_open_it(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(manners); i++) {
         struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
         w->manner = manners[i];
-        stage_start(&w->stage);
+        fixture_start(&w->fixture);
         assert_in_range(come_until_open(w, 40), 3, 5);
         assert_int_equal(state_of(w), BREAKER_OPEN);
-        assert_int_equal(breaker_cause(&w->stage.gate.breaker), BREAKER_HANDSHAKE);
+        assert_int_equal(breaker_cause(&w->fixture.gate.breaker), BREAKER_HANDSHAKE);
         ward_free(w);
     }
 }
@@ -222,8 +222,8 @@ static void what_clients_can_bring_about_opens_nothing(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(types); i++) {
         struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
         w->manner = SHOWS_ITS_GREETING;
-        w->stage.config->gates[0].socket = types[i];
-        stage_start(&w->stage);
+        w->fixture.config->gates[0].socket = types[i];
+        fixture_start(&w->fixture);
         come_until_open(w, 20);
         assert_int_equal(state_of(w), BREAKER_CLOSED);
         ward_free(w);
@@ -234,18 +234,18 @@ static void what_clients_can_bring_about_opens_nothing(void **state)
 static void clients_that_leave_open_nothing(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
-    stage_start(&w->stage);
+    fixture_start(&w->fixture);
     pass_time(w, 50 * NS_PER_MS);
     for (unsigned i = 0; i < 30; i++) {
         come(w);
-        stage_rounds(&w->stage, i % 3);
+        fixture_rounds(&w->fixture, i % 3);
         end_close(&w->clients[--w->client_count]);
         pass_time(w, 10 * NS_PER_MS);
     }
-    end_connect(&w->clients[w->client_count++], &w->stage, 0);
+    end_connect(&w->clients[w->client_count++], &w->fixture, 0);
     pass_time(w, 6 * NS_PER_S);
-    assert_int_equal(stage_verdict(&w->stage, VERDICT_HANDSHAKE_TIMEOUT), 1);
-    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 0);
+    assert_int_equal(fixture_verdict(&w->fixture, VERDICT_HANDSHAKE_TIMEOUT), 1);
+    assert_int_equal(atomic_load(&w->fixture.gate.breaker.opened), 0);
     ward_free(w);
 }
 
@@ -253,33 +253,33 @@ static void few_at_a_time_try_a_half_open_gate(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
     w->manner = SHOWS_ITS_GREETING;
-    w->stage.limits->handshake.within_ns = 60 * NS_PER_S;
-    stage_start(&w->stage);
+    w->fixture.limits->handshake.within_ns = 60 * NS_PER_S;
+    fixture_start(&w->fixture);
     come_until_open(w, 40);
     assert_int_equal(state_of(w), BREAKER_OPEN);
     w->manner = STAYS_SILENT;
     while (w->app_count)
         end_close(&w->apps[--w->app_count]);
-    uint64_t connects = stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS);
+    uint64_t connects = fixture_cell(&w->fixture, CELL_UPSTREAM_CONNECTS);
     for (unsigned i = 0; i < 20; i++)
         come(w);
     /* The clients know the application from before: the gate still believes its greeting. */
-    app_facts_learn(&w->stage.gate.app, &(struct handshake_app){.mechanism = MECHANISM_NULL, .minor = 1},
-                    stage_now_ns());
-    atomic_store(&w->stage.gate.reach.verified_ns, stage_now_ns() + 3600 * NS_PER_S);
+    app_facts_learn(&w->fixture.gate.app, &(struct handshake_app){.mechanism = MECHANISM_NULL, .minor = 1},
+                    fixture_now_ns());
+    atomic_store(&w->fixture.gate.reach.verified_ns, fixture_now_ns() + 3600 * NS_PER_S);
     for (unsigned i = 0; i < 40; i++) {
         pass_time(w, 100 * NS_PER_MS);
-        assert_true(state_of(w) == BREAKER_CLOSED || stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects <= 2);
+        assert_true(state_of(w) == BREAKER_CLOSED || fixture_cell(&w->fixture, CELL_UPSTREAM_CONNECTS) - connects <= 2);
     }
     assert_int_equal(state_of(w), BREAKER_HALF_OPEN);
-    assert_int_equal(stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects, 2);
+    assert_int_equal(fixture_cell(&w->fixture, CELL_UPSTREAM_CONNECTS) - connects, 2);
     /* When one of the two leaves, another gets its place. */
-    for (unsigned i = 0; stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects == 2; i++) {
+    for (unsigned i = 0; fixture_cell(&w->fixture, CELL_UPSTREAM_CONNECTS) - connects == 2; i++) {
         assert_true(i < w->client_count);
         end_close(&w->clients[i]);
         pass_time(w, 250 * NS_PER_MS);
     }
-    assert_int_equal(stage_cell(&w->stage, CELL_UPSTREAM_CONNECTS) - connects, 3);
+    assert_int_equal(fixture_cell(&w->fixture, CELL_UPSTREAM_CONNECTS) - connects, 3);
     assert_int_equal(state_of(w), BREAKER_HALF_OPEN);
     w->manner = GREETS;
     for (unsigned i = 0; i < w->app_count; i++) {
@@ -288,7 +288,7 @@ static void few_at_a_time_try_a_half_open_gate(void **state)
     }
     pass_time(w, NS_PER_S);
     assert_int_equal(state_of(w), BREAKER_CLOSED);
-    assert_true(stage_cell(&w->stage, CELL_ESTABLISHED) >= 15);
+    assert_true(fixture_cell(&w->fixture, CELL_ESTABLISHED) >= 15);
     ward_free(w);
 }
 
@@ -296,8 +296,8 @@ static void who_is_held_back_for_too_long_is_told_why(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
     w->manner = SHOWS_ITS_GREETING;
-    w->stage.config->gates[0].breaker.for_ns = w->stage.config->gates[0].breaker.max_ns = 3600 * NS_PER_S;
-    stage_start(&w->stage);
+    w->fixture.config->gates[0].breaker.for_ns = w->fixture.config->gates[0].breaker.max_ns = 3600 * NS_PER_S;
+    fixture_start(&w->fixture);
     come_until_open(w, 40);
     assert_int_equal(state_of(w), BREAKER_OPEN);
     struct end *held = come(w);
@@ -305,7 +305,7 @@ static void who_is_held_back_for_too_long_is_told_why(void **state)
     assert_false(held->over);
     pass_time(w, 2 * NS_PER_S);
     assert_true(held->over);
-    assert_int_equal(stage_verdict(&w->stage, VERDICT_BREAKER_OPEN), 1);
+    assert_int_equal(fixture_verdict(&w->fixture, VERDICT_BREAKER_OPEN), 1);
     ward_free(w);
 }
 
@@ -313,7 +313,7 @@ static void who_is_held_back_for_too_long_is_told_why(void **state)
 static void silence_opens_it_behind_a_living_connection(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
-    stage_start(&w->stage);
+    fixture_start(&w->fixture);
     struct end *first = come(w);
     pass_time(w, 100 * NS_PER_MS);
     assert_true(end_is_greeted(first));
@@ -323,7 +323,7 @@ static void silence_opens_it_behind_a_living_connection(void **state)
     pass_time(w, 4 * NS_PER_S);
     assert_int_equal(state_of(w), BREAKER_CLOSED);
     pass_time(w, 2 * NS_PER_S);
-    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 1);
+    assert_int_equal(atomic_load(&w->fixture.gate.breaker.opened), 1);
     assert_false(first->over);
     ward_free(w);
 }
@@ -333,7 +333,7 @@ static void silence_opens_it_behind_a_living_connection(void **state)
 static struct ward *ward_with_stalls(void)
 {
     struct ward *w = ward_new(BREAKER_MEETS_REFUSE);
-    w->stage.config->gates[0].breaker_stall_ns = 10 * NS_PER_S;
+    w->fixture.config->gates[0].breaker_stall_ns = 10 * NS_PER_S;
     return w;
 }
 
@@ -341,13 +341,13 @@ static struct ward *ward_with_stalls(void)
 static struct end *fill(struct ward *w, struct end *ret_app)
 {
     struct end *c = &w->clients[w->client_count++];
-    stage_pair(&w->stage, c, ret_app, "DEALER", "ROUTER");
+    fixture_pair(&w->fixture, c, ret_app, "DEALER", "ROUTER");
     stream_frame(&c->out, 0, 'x', 8 * MIB);
     for (unsigned i = 0; i < 100; i++) {
         end_write(c, SIZE_MAX);
-        stage_rounds(&w->stage, 2);
+        fixture_rounds(&w->fixture, 2);
     }
-    assert_int_equal(stage_cell(&w->stage, CELL_BLOCKED_IN), 1);
+    assert_int_equal(fixture_cell(&w->fixture, CELL_BLOCKED_IN), 1);
     return c;
 }
 
@@ -355,19 +355,19 @@ static void an_application_that_takes_nothing_opens_it(void **state)
 {
     struct ward *w = ward_with_stalls();
     struct end app;
-    stage_start(&w->stage);
+    fixture_start(&w->fixture);
     struct end *client = fill(w, &app);
-    stage_sleep(&w->stage, 9 * NS_PER_S);
+    fixture_sleep(&w->fixture, 9 * NS_PER_S);
     assert_int_equal(state_of(w), BREAKER_CLOSED);
-    stage_sleep(&w->stage, 4 * NS_PER_S);
-    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 1);
-    assert_int_equal(breaker_cause(&w->stage.gate.breaker), BREAKER_STALL);
+    fixture_sleep(&w->fixture, 4 * NS_PER_S);
+    assert_int_equal(atomic_load(&w->fixture.gate.breaker.opened), 1);
+    assert_int_equal(breaker_cause(&w->fixture.gate.breaker), BREAKER_STALL);
     assert_false(client->over);
     /* It goes on reading: that is all it needs. */
     for (unsigned i = 0; i < 1000; i++) {
         end_read(&app, 100000);
         end_write(client, SIZE_MAX);
-        stage_sleep(&w->stage, 20 * NS_PER_MS);
+        fixture_sleep(&w->fixture, 20 * NS_PER_MS);
     }
     assert_int_equal(state_of(w), BREAKER_CLOSED);
     assert_int_equal(client->sent, client->out.len);
@@ -379,16 +379,16 @@ static void one_that_takes_a_little_is_alive(void **state)
 {
     struct ward *w = ward_with_stalls();
     struct end app, other, other_app;
-    stage_start(&w->stage);
+    fixture_start(&w->fixture);
     fill(w, &app);
-    stage_pair(&w->stage, &other, &other_app, "DEALER", "ROUTER");
+    fixture_pair(&w->fixture, &other, &other_app, "DEALER", "ROUTER");
     for (unsigned i = 0; i < 10; i++) {
-        stage_sleep(&w->stage, 8 * NS_PER_S);
+        fixture_sleep(&w->fixture, 8 * NS_PER_S);
         /* One byte on any connection, or a message of the application's own. */
         stream_frame(i % 2 ? &other.out : &other_app.out, 0, 'x', 1);
         end_write(i % 2 ? &other : &other_app, SIZE_MAX);
     }
-    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 0);
+    assert_int_equal(atomic_load(&w->fixture.gate.breaker.opened), 0);
     end_close(&other), end_close(&other_app), end_close(&app);
     ward_free(w);
 }
@@ -397,10 +397,10 @@ static void nobody_waits_for_an_idle_application(void **state)
 {
     struct ward *w = ward_with_stalls();
     struct end app;
-    stage_start(&w->stage);
-    stage_pair(&w->stage, &w->clients[w->client_count++], &app, "DEALER", "ROUTER");
-    stage_sleep(&w->stage, 100 * NS_PER_S);
-    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 0);
+    fixture_start(&w->fixture);
+    fixture_pair(&w->fixture, &w->clients[w->client_count++], &app, "DEALER", "ROUTER");
+    fixture_sleep(&w->fixture, 100 * NS_PER_S);
+    assert_int_equal(atomic_load(&w->fixture.gate.breaker.opened), 0);
     end_close(&app);
     ward_free(w);
 }
@@ -410,10 +410,10 @@ static void stalls_are_let_be_by_default(void **state)
 {
     struct ward *w = ward_new(BREAKER_MEETS_PAUSE);
     struct end app;
-    stage_start(&w->stage);
+    fixture_start(&w->fixture);
     fill(w, &app);
-    stage_sleep(&w->stage, 600 * NS_PER_S);
-    assert_int_equal(atomic_load(&w->stage.gate.breaker.opened), 0);
+    fixture_sleep(&w->fixture, 600 * NS_PER_S);
+    assert_int_equal(atomic_load(&w->fixture.gate.breaker.opened), 0);
     end_close(&app);
     ward_free(w);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Large messages that are held back at their last octet while the application is busy, and clients that leave
  * meanwhile. The application's counter says what it has taken. */
-#include "relay/admission.h"
+#include "relay/request_flow.h"
 #include "relay/session.h"
-#include "relay/stage.h"
+#include "relay/testing/fixture.h"
 #include "zmtp/command.h"
 
 #include <setjmp.h>
@@ -28,7 +28,7 @@ static unsigned many(size_t wire)
 }
 
 struct play {
-    struct stage stage;
+    struct fixture fixture;
     struct end clients[CLIENTS], apps[CLIENTS];
     uint32_t taken[CLIENTS]; /* messages */
     struct taken_page page;
@@ -37,14 +37,14 @@ struct play {
 static void play_init(struct play *p, const char *listen, const char *client_type)
 {
     memset(p, 0, sizeof(*p));
-    stage_init(&p->stage, listen);
-    p->stage.limits->message.hold_bytes = 4096;
-    p->stage.limits->heartbeat.max_pause_ns = PAUSE;
-    stage_start(&p->stage);
+    fixture_init(&p->fixture, listen);
+    p->fixture.limits->message.hold_bytes = 4096;
+    p->fixture.limits->heartbeat.max_pause_ns = PAUSE;
+    fixture_start(&p->fixture);
     for (unsigned i = 0; i < CLIENTS; i++)
-        stage_pair(&p->stage, &p->clients[i], &p->apps[i], client_type, "ROUTER");
-    taken_page_begin(&p->page, stage_now_ns());
-    gate_limiter_attach(&p->stage.gate.limiter, &p->page);
+        fixture_pair(&p->fixture, &p->clients[i], &p->apps[i], client_type, "ROUTER");
+    taken_page_begin(&p->page, fixture_now_ns());
+    gate_limiter_attach(&p->fixture.gate.limiter, &p->page);
 }
 
 static void play_fini(struct play *p)
@@ -53,16 +53,16 @@ static void play_fini(struct play *p)
         end_close(&p->clients[i]);
         end_close(&p->apps[i]);
     }
-    stage_rounds(&p->stage, 20);
-    stage_fini(&p->stage);
+    fixture_rounds(&p->fixture, 20);
+    fixture_fini(&p->fixture);
 }
 
 /* The counter's heart beats. */
 static void pass_time(struct play *p, uint64_t ns)
 {
-    for (uint64_t end_ns = stage_now_ns() + ns; stage_now_ns() < end_ns;) {
-        taken_page_beat(&p->page, stage_now_ns());
-        stage_sleep(&p->stage, NS_PER_MS);
+    for (uint64_t end_ns = fixture_now_ns() + ns; fixture_now_ns() < end_ns;) {
+        taken_page_beat(&p->page, fixture_now_ns());
+        fixture_sleep(&p->fixture, NS_PER_MS);
         for (unsigned i = 0; i < CLIENTS; i++)
             end_write(&p->clients[i], PIECE);
     }
@@ -72,7 +72,7 @@ static void say(struct play *p, unsigned client, size_t size)
 {
     stream_frame(&p->clients[client].out, 0, (uint8_t)('a' + client), size);
     end_write(&p->clients[client], PIECE);
-    stage_rounds(&p->stage, 4);
+    fixture_rounds(&p->fixture, 4);
 }
 
 /* Octets of messages that have reached the application. */
@@ -93,7 +93,7 @@ static void answer(struct play *p, unsigned client)
 {
     stream_frame(&p->apps[client].out, 0, 'r', SMALL);
     end_write(&p->apps[client], SIZE_MAX);
-    stage_rounds(&p->stage, 4);
+    fixture_rounds(&p->fixture, 4);
 }
 
 /* The application takes the messages that are there, answers, and waits for more. Returns how many. */
@@ -103,14 +103,14 @@ static unsigned take(struct play *p)
     for (unsigned i = 0; i < CLIENTS; i++)
         for (; p->taken[i] < whole(p, i); n++) {
             p->taken[i]++;
-            if (taken_page_took(&p->page, stage_now_ns(), stage_now_ns()))
-                gate_limiter_look(stage_gate(&p->stage));
+            if (taken_page_took(&p->page, fixture_now_ns(), fixture_now_ns()))
+                gate_limiter_look(fixture_gate(&p->fixture));
             if (p->clients[i].fd >= 0)
                 answer(p, i);
         }
-    if (taken_page_found_nothing(&p->page, true, stage_now_ns()))
-        gate_limiter_look(stage_gate(&p->stage));
-    stage_rounds(&p->stage, 4);
+    if (taken_page_found_nothing(&p->page, true, fixture_now_ns()))
+        gate_limiter_look(fixture_gate(&p->fixture));
+    fixture_rounds(&p->fixture, 4);
     return n;
 }
 
@@ -131,12 +131,12 @@ static void strangers_say(struct play *p, size_t size)
     calm(p);
     say(p, 0, SMALL);
     p->taken[0]++;
-    (void)!taken_page_took(&p->page, stage_now_ns(), stage_now_ns());
+    (void)!taken_page_took(&p->page, fixture_now_ns(), fixture_now_ns());
     for (unsigned i = 1; i < CLIENTS; i++)
         for (unsigned n = 0; n < many(size); n++)
             say(p, i, size);
     pass_time(p, QUICKLY);
-    assert_true(gate_limiter_holds(&p->stage.gate.limiter));
+    assert_true(gate_limiter_holds(&p->fixture.gate.limiter));
 }
 
 /* A client that waits; CLIENTS: none. Of a small message nothing has arrived then, of a large one all but the last
@@ -162,7 +162,7 @@ static void everything_comes(struct play *p, size_t wire)
         for (size_t at = 0; at < many(wire) * wire; at++)
             assert_true(at % wire < 9 || end_traffic(&p->apps[i], NULL).at[at] == 'a' + (int)i);
     }
-    assert_int_equal(unfinished_held(&p->stage.gate.traffic.unfinished), 0);
+    assert_int_equal(stream_budget_held(&p->fixture.gate.traffic.unfinished), 0);
 }
 
 static void strangers_wait_at_the_ends_of_large_messages(void **state)
@@ -188,13 +188,13 @@ static void whose_end_is_kept_back_is_not_late(void **state)
 {
     struct play p;
     play_init(&p, NULL, "DEALER");
-    p.stage.in_force->message.complete_within_ns = 100 * NS_PER_MS;
-    p.stage.in_force->message.min_rate = UINT64_C(1) << 40;
+    p.fixture.in_force->message.complete_within_ns = 100 * NS_PER_MS;
+    p.fixture.in_force->message.min_rate = UINT64_C(1) << 40;
     strangers_say(&p, LARGE);
     pass_time(&p, 700 * NS_PER_MS);
     assert_int_not_equal(one_that_waits(&p, LARGER), CLIENTS);
-    assert_int_equal(stage_verdict(&p.stage, VERDICT_MESSAGE_TOO_SLOW), 0);
-    assert_int_equal(stage_cell(&p.stage, CELL_OPEN), CLIENTS);
+    assert_int_equal(fixture_verdict(&p.fixture, VERDICT_MESSAGE_TOO_SLOW), 0);
+    assert_int_equal(fixture_cell(&p.fixture, CELL_OPEN), CLIENTS);
     everything_comes(&p, LARGER);
     play_fini(&p);
 }
@@ -204,7 +204,7 @@ static void ping_from_application(struct play *p, unsigned client)
     static const uint8_t ping[] = {0, 0};
     stream_command(&p->apps[client].out, "PING", ping, sizeof(ping));
     end_write(&p->apps[client], SIZE_MAX);
-    stage_rounds(&p->stage, 4);
+    fixture_rounds(&p->fixture, 4);
 }
 
 /* No PONG fits into the message (end_traffic() would fail). So it waits no longer than an application that sends PINGs
@@ -232,8 +232,8 @@ static void it_leaves_and_nothing_more_comes(struct play *p, unsigned one)
 {
     size_t had = came(p, one);
     end_close(&p->clients[one]);
-    stage_rounds(&p->stage, 10);
-    assert_int_equal(stage_verdict(&p->stage, VERDICT_ASKER_LEFT), 1);
+    fixture_rounds(&p->fixture, 10);
+    assert_int_equal(fixture_verdict(&p->fixture, VERDICT_ASKER_LEFT), 1);
     pass_time(p, QUICKLY);
     assert_int_equal(came(p, one), had);
     assert_true(p->apps[one].over);
@@ -258,19 +258,19 @@ static void who_asks_and_leaves_stays_charged(void **state)
     struct play p;
     play_init(&p, NULL, "REQ");
     strangers_say(&p, SMALL);
-    const struct reqlimit *l = &p.stage.gate.limiter.limit;
+    const struct reqlimit *l = &p.fixture.gate.limiter.limit;
     unsigned sum = 0;
     for (unsigned i = 1; i < CLIENTS; i++) {
         uint32_t in_hand = (uint32_t)atomic_load(&l->in_hand);
         double left = l->left.value;
         end_close(&p.clients[i]);
-        stage_rounds(&p.stage, 10);
+        fixture_rounds(&p.fixture, 10);
         sum += whole(&p, i);
         assert_int_equal(in_hand - (uint32_t)atomic_load(&l->in_hand), whole(&p, i));
         assert_true(l->left.value - left > 0.9 * whole(&p, i) - 0.01);
     }
     assert_in_range(sum, 1, 20);
-    assert_int_equal(stage_verdict(&p.stage, VERDICT_ASKER_LEFT), CLIENTS - 1);
+    assert_int_equal(fixture_verdict(&p.fixture, VERDICT_ASKER_LEFT), CLIENTS - 1);
     play_fini(&p);
 }
 
@@ -286,7 +286,7 @@ static void what_a_dealer_has_said_is_passed_on(void **state)
         end_close(&p.clients[one]);
         everything_comes(&p, wires[i]);
         assert_true(p.apps[one].over);
-        assert_int_equal(stage_verdict(&p.stage, VERDICT_ASKER_LEFT), 0);
+        assert_int_equal(fixture_verdict(&p.fixture, VERDICT_ASKER_LEFT), 0);
         play_fini(&p);
     }
 }

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/claims_state.h"
-#include "stats/heaviest.h"
+#include "stats/top_k.h"
 
 #include <stdlib.h>
 
@@ -13,7 +13,7 @@
 
 #define SURE_STRETCHES (CALM_TIME_MOST_NS / CALM_STRETCH_NS)
 
-_Static_assert(offsetof(struct claims_kept, rate) == 0, "the weight comes first, as heaviest.h wants it");
+_Static_assert(offsetof(struct claims_kept, rate) == 0, "the weight comes first, as top_k.h wants it");
 _Static_assert(CONFIG_NAME_MAX <= CLAIMS_STATE_NAME_MAX, "names of gates fit");
 
 uint64_t kept_claims_served(struct gate *gates, size_t count)
@@ -29,7 +29,7 @@ uint64_t kept_claims_served(struct gate *gates, size_t count)
 /* The largest claims of a gate into `rows`, which has room for KEPT_CLAIMS_MOST. */
 static struct claims_state_gate kept_claims_gather(struct gate *g, struct claims_kept *rows)
 {
-    struct heaviest kept = {.rows = (char *)rows, .row_bytes = sizeof(*rows), .room = KEPT_CLAIMS_MOST};
+    struct top_k kept = {.rows = (char *)rows, .row_bytes = sizeof(*rows), .room = KEPT_CLAIMS_MOST};
     struct claims_kept page[PAGE];
     uint64_t calm = 0;
     for (size_t cursor = 0; cursor != CLAIMS_END;) {
@@ -38,9 +38,9 @@ static struct claims_state_gate kept_claims_gather(struct gate *g, struct claims
         calm = g->limiter.limit.calm.calm;
         pthread_mutex_unlock(&g->limiter.lock);
         for (size_t i = 0; i < n; i++)
-            heaviest_offer(&kept, &page[i]);
+            top_k_offer(&kept, &page[i]);
     }
-    heaviest_sort(&kept);
+    top_k_sort(&kept);
     return (struct claims_state_gate){.name = g->config->name,
                                       .key = g->limiter.key,
                                       .calm = (uint32_t)(calm < SURE_STRETCHES ? calm : SURE_STRETCHES),

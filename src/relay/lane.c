@@ -2,18 +2,18 @@
 #include "relay/lane.h"
 
 #include "base/clock.h"
-#include "relay/admission.h"
-#include "relay/entry.h"
+#include "relay/request_flow.h"
+#include "relay/half_open.h"
 #include "relay/record.h"
-#include "relay/offence.h"
-#include "relay/memory.h"
+#include "relay/strike_scoring.h"
+#include "relay/buffer_room.h"
 #include "relay/reach.h"
 #include "relay/record.h"
 #include "relay/shadow.h"
-#include "relay/shedding.h"
+#include "relay/request_shed.h"
 #include "relay/slow_reader.h"
 #include "relay/strangers.h"
-#include "relay/subscribers.h"
+#include "relay/topic_room.h"
 #include "zmtp/command.h"
 
 #include <errno.h>
@@ -53,7 +53,7 @@ static void drop_buffer(struct lane *l, struct session *s)
     if (!l->buf)
         return;
     cell_sub(session_cells(s), CELL_HELD, l->cap);
-    memory_gave(s, l->cap);
+    buffer_room_gave(s, l->cap);
     bufpool_put(&s->wg->worker->loop.pool, l->buf, l->cap);
     l->buf = NULL;
     l->cap = l->start = l->ready = l->scanned = l->end = 0;
@@ -75,7 +75,7 @@ static bool swap_buffer(struct lane *l, struct session *s, size_t need, uint8_t 
     if (!buf)
         return false;
     cell_add(session_cells(s), CELL_HELD, cap);
-    memory_took(s, cap);
+    buffer_room_took(s, cap);
     *ret_old = l->buf;
     *ret_old_cap = l->cap;
     l->buf = buf;
@@ -88,7 +88,7 @@ static void put_back(struct session *s, uint8_t *buf, uint32_t cap)
     if (!buf)
         return;
     cell_sub(session_cells(s), CELL_HELD, cap);
-    memory_gave(s, cap);
+    buffer_room_gave(s, cap);
     bufpool_put(&s->wg->worker->loop.pool, buf, cap);
 }
 
@@ -138,7 +138,7 @@ static void mark_blocked(struct lane *l, struct session *s)
     session_hold(s);
     if (l->traffic.inbound)
         return;
-    admission_unread(s, true);
+    request_flow_unread(s, true);
     slow_reader_begin(s);
 }
 
@@ -156,7 +156,7 @@ static void mark_flowing(struct lane *l, struct session *s)
     l->blocked = false;
     if (!l->traffic.inbound) {
         s->slow.flowing_ns = session_now_ns(s);
-        admission_unread(s, false);
+        request_flow_unread(s, false);
     }
     if (s->slow.laggard && !l->traffic.inbound)
         session_arm(s, s->slow.flowing_ns + SLOW_READER_CAUGHT_UP_NS);
@@ -200,7 +200,7 @@ static ssize_t send_message(int fd, const struct msghdr *m)
 
 void lane_try_starved(struct lane *l, struct session *s)
 {
-    struct side *to = lane_to(l, s);
+    struct socket_side *to = lane_to(l, s);
     to->writable |= to->starved;
     to->starved = false;
 }
@@ -263,10 +263,10 @@ struct window {
 
 static void on_read_end(struct lane *l, struct session *s, ssize_t n)
 {
-    struct side *from = lane_from(l, s);
+    struct socket_side *from = lane_from(l, s);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         if (errno != EINTR)
-            side_was_emptied(from, s->wg->worker);
+            socket_side_was_emptied(from, s->wg->worker);
         return;
     }
     from->readable = false;
@@ -275,7 +275,7 @@ static void on_read_end(struct lane *l, struct session *s, ssize_t n)
 
 static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t room)
 {
-    struct side *from = lane_from(l, s);
+    struct socket_side *from = lane_from(l, s);
     ssize_t n = recv(from->watch.fd, at, room, 0);
     if (n <= 0) {
         on_read_end(l, s, n);
@@ -283,7 +283,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
     }
     /* With edge-triggered events a short read has emptied the socket, unless the end of the stream waits behind it. */
     if ((size_t)n < room && !from->hup)
-        side_was_emptied(from, s->wg->worker);
+        socket_side_was_emptied(from, s->wg->worker);
     if ((size_t)n == room && l->read_log2 < LANE_READ_LOG2_MAX)
         l->read_log2++;
     s->progress.moved += l->traffic.inbound ? (uint64_t)n : 0;
@@ -298,7 +298,7 @@ static ssize_t read_some(struct lane *l, struct session *s, uint8_t *at, size_t 
 static bool read_behind(struct lane *l, struct session *s, size_t more, struct window *w)
 {
     if (!lane_make_room(l, s, more)) {
-        memory_wait(l, s);
+        buffer_room_wait(l, s);
         return false;
     }
     size_t room = l->cap - l->end;
@@ -333,10 +333,10 @@ static bool next_window(struct lane *l, struct session *s, struct window *w)
     if (l->eof || !lane_from(l, s)->readable)
         return false;
     size_t held = l->end - l->ready;
-    enum memory_grant grant = memory_grants(l, s);
-    if (grant == MEMORY_NOTHING)
+    enum buffer_room_grant grant = buffer_room_grants(l, s);
+    if (grant == BUFFER_ROOM_NOTHING)
         return false;
-    if (grant == MEMORY_WITHIN)
+    if (grant == BUFFER_ROOM_WITHIN)
         return read_behind(l, s, l->cap - held, w);
     /* Copying the held bytes costs little beside a read that brings more than that. Beside a trickle it would be
      * expensive, and an attacker could cause that. */
@@ -456,7 +456,7 @@ static void lane_count(struct lane *l, struct session *s, const struct traffic_r
     cell_add(c, CELL_DROPPED_MESSAGES, r->dropped);
     if (r->drops) {
         session_notice(s, r->drop_reason, r->drops);
-        offence_goes_on(s, r->drop_reason);
+        strike_goes_on(s, r->drop_reason);
     }
 }
 
@@ -477,13 +477,13 @@ static void pause_lane(struct lane *l, struct session *s, const struct traffic_r
         cell_add(session_cells(s), CELL_PAUSES, 1);
         if (r->wait_reason != VERDICT_PASS)
             session_notice(s, r->wait_reason, 1);
-        offence_paused(s, r->wait_reason);
+        strike_paused(s, r->wait_reason);
     }
     session_arm(s, s->times.resume_ns);
     session_hold(s);
     /* A grant that it cannot use now goes to others. */
     if (l->traffic.inbound)
-        admission_rest(s);
+        request_flow_rest(s);
 }
 
 /* True when the lane may go on. */
@@ -581,7 +581,7 @@ static bool pass_on(struct lane *l, struct session *s, struct window *w, struct 
 static void answer_shed(struct session *s, struct bytes request)
 {
     uint8_t reply[REPLY_MAX];
-    size_t len = shedding_done(s, request, reply);
+    size_t len = request_shed_done(s, request, reply);
     if (len)
         (void)send_own(&s->down, s, reply, len, true);
 }
@@ -589,10 +589,10 @@ static void answer_shed(struct session *s, struct bytes request)
 /* Counts what has passed. False: the next message waits in line. */
 static bool goes_on(struct session *s, const struct traffic_result *r)
 {
-    if (admission_passed(s, r))
+    if (request_flow_passed(s, r))
         return true;
-    shedding_look(s);
-    admission_on_alarm(s);
+    request_shed_look(s);
+    request_flow_on_alarm(s);
     return false;
 }
 
@@ -603,8 +603,8 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     struct traffic_context c = session_context(s);
     struct traffic_shadow shadow;
     if (l->traffic.inbound) {
-        c.turns = admission_allows(s);
-        c.shed = UNLIKELY(s->flags.shed_due) ? shedding_now(s) : SHED_NOTHING;
+        c.turns = request_flow_allows(s);
+        c.shed = UNLIKELY(s->flags.shed_due) ? request_shed_now(s) : SHED_NOTHING;
         if (UNLIKELY(c.limits->shadow != NULL))
             c.shadow = shadow_begin(&shadow);
     }
@@ -639,13 +639,13 @@ static bool judge_window(struct lane *l, struct session *s, struct window *w)
     if (l->traffic.inbound)
         flowing &= goes_on(s, &r);
     else
-        admission_answered(s, l->traffic.curve ? r.turns : r.messages);
+        request_flow_answered(s, l->traffic.curve ? r.turns : r.messages);
     if (r.wait_ns)
         pause_lane(l, s, &r);
     if (r.ping.seen)
         note_ping(l, s, &r.ping);
     if (r.make_room)
-        subscribers_crowd(s->wg);
+        topic_room_crowd(s->wg);
     return flowing && !r.wait_ns && !s->flags.ended;
 }
 
@@ -668,7 +668,7 @@ static void lane_finish(struct lane *l, struct session *s)
     if (traffic_in_message(&l->traffic))
         session_notice(s, VERDICT_MESSAGE_ABANDONED, 1);
     drop_buffer(l, s);
-    /* A publisher would drop the connection too, but others have to be served meanwhile (subscribers.h). */
+    /* A publisher would drop the connection too, but others have to be served meanwhile (topic_room.h). */
     if (l->traffic.subscriber)
         session_end(s, VERDICT_PASS);
     else
@@ -695,8 +695,8 @@ bool lane_run(struct lane *l, struct session *s)
             return false;
         if (!next_window(l, s, &w)) {
             if (l->traffic.inbound) {
-                admission_rest(s);
-                offence_ran_dry(&s->strikes);
+                request_flow_rest(s);
+                strike_ran_dry(&s->strikes);
             }
             if (l->eof)
                 lane_finish(l, s);

@@ -18,8 +18,8 @@
  *   flag        set                                                  cleared
  *   blocked     the receiver did not take everything                 all admitted bytes are written
  *   paused      a rate limit was reached                             at the session's resume_ns
- *   held_back   its session is in line (admission.h; inbound only)   the session's turn has come
- *   pressed     memory is short (memory.h)                           at the session's next turn
+ *   held_back   its session is in line (request_flow.h; inbound only)   the session's turn has come
+ *   awaits_mem  memory is short (buffer_room.h)                           at the session's next turn
  *   eof         the sender has closed, and everything was read       never
  *   shut        eof, and everything was written; or the receiver     never
  *               is gone
@@ -54,8 +54,8 @@ struct lane {
     bool blocked;        /* the receiver takes nothing */
     bool paused;         /* a limit makes it wait until the session's resume_ns */
     bool noted_late;     /* the incomplete message is late for a rule in shadow, and was counted */
-    bool pressed;        /* not read because memory is short (memory.h) */
-    bool held_back;      /* its session is in line (admission.h) */
+    bool awaits_memory;  /* not read because memory is short (buffer_room.h) */
+    bool held_back;      /* its session is in line (request_flow.h) */
     uint64_t blocked_ns; /* while it is blocked: when the receiver last took something, or when it was blocked */
     uint64_t messages;
     uint64_t passed; /* bytes written */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "relay/stage.h"
+#include "relay/testing/fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +21,7 @@ struct flow {
 };
 
 struct play {
-    struct stage stage;
+    struct fixture fixture;
     struct property_rng random;
     struct end client[PAIRS], app[PAIRS];
     struct flow flows[FLOWS];
@@ -40,7 +40,7 @@ static size_t random_size(struct play *p)
 
 static bool is_dropped(const struct play *p, uint64_t charged)
 {
-    return p->stage.limits->message.over == ACTION_DROP && charged > p->stage.limits->message.size_bytes;
+    return p->fixture.limits->message.over == ACTION_DROP && charged > p->fixture.limits->message.size_bytes;
 }
 
 /* A message of up to five frames. */
@@ -62,9 +62,9 @@ static void say(struct play *p, struct flow *f)
 
 static void play_open(struct play *p)
 {
-    stage_start(&p->stage);
+    fixture_start(&p->fixture);
     for (unsigned i = 0; i < PAIRS; i++) {
-        stage_pair(&p->stage, &p->client[i], &p->app[i], "DEALER", "ROUTER");
+        fixture_pair(&p->fixture, &p->client[i], &p->app[i], "DEALER", "ROUTER");
         p->flows[2 * i] = (struct flow){.from = &p->client[i], .to = &p->app[i], .limited = true};
         p->flows[2 * i + 1] = (struct flow){.from = &p->app[i], .to = &p->client[i]};
     }
@@ -107,10 +107,10 @@ static void step(struct play *p)
             end_read(f->to, (size_t)property_magnitude(&p->random, 19));
         break;
     case 5:
-        stage_sleep(&p->stage, property_below(&p->random, 5 * NS_PER_MS));
+        fixture_sleep(&p->fixture, property_below(&p->random, 5 * NS_PER_MS));
         break;
     default:
-        stage_round(&p->stage);
+        fixture_round(&p->fixture);
     }
 }
 
@@ -144,20 +144,20 @@ static void play_close(struct play *p)
         say(p, &p->flows[2 * i]);
         stream_free(&p->flows[2 * i].expected);
         end_write(&p->client[i], (size_t)property_below(&p->random, 64));
-        stage_rounds(&p->stage, (unsigned)property_below(&p->random, 3));
+        fixture_rounds(&p->fixture, (unsigned)property_below(&p->random, 3));
         if (property_below(&p->random, 3) == 0)
             end_close(&p->app[i]);
         if (property_below(&p->random, 3) == 0)
             end_close(&p->client[i]);
     }
-    stage_rounds(&p->stage, 20);
+    fixture_rounds(&p->fixture, 20);
     if (property_below(&p->random, 2))
         for (unsigned i = 0; i < PAIRS; i++) {
             end_close(&p->client[i]);
             end_close(&p->app[i]);
-            stage_rounds(&p->stage, 20);
+            fixture_rounds(&p->fixture, 20);
         }
-    stage_fini(&p->stage);
+    fixture_fini(&p->fixture);
     for (unsigned i = 0; i < PAIRS; i++) {
         end_close(&p->client[i]);
         end_close(&p->app[i]);
@@ -168,36 +168,36 @@ static void what_is_admitted_arrives_unchanged(void **state)
 {
     struct play p = {.random = property_rng_new("lane")};
     for (unsigned i = 0; i < PLAYS; i++) {
-        stage_init(&p.stage, NULL);
+        fixture_init(&p.fixture, NULL);
         p.small = property_below(&p.random, 3) == 0;
-        p.stage.limits->message.hold_bytes = 4 * KIB << property_below(&p.random, 8);
+        p.fixture.limits->message.hold_bytes = 4 * KIB << property_below(&p.random, 8);
         play_open(&p);
-        stage_disturb(property_below(&p.random, 4) ? &p.random : NULL);
+        fixture_disturb(property_below(&p.random, 4) ? &p.random : NULL);
         play(&p, p.small ? 400 : 60);
         play_close(&p);
     }
 }
 
-static uint64_t judged(const struct stage *s)
+static uint64_t judged(const struct fixture *s)
 {
-    return stage_cell(s, CELL_MESSAGES_IN) + stage_cell(s, CELL_DROPPED_MESSAGES);
+    return fixture_cell(s, CELL_MESSAGES_IN) + fixture_cell(s, CELL_DROPPED_MESSAGES);
 }
 
 static void what_is_over_a_limit_is_left_out_whole(void **state)
 {
     struct play p = {.random = property_rng_new("lane"), .small = true};
     for (unsigned i = 0; i < PLAYS; i++) {
-        stage_init(&p.stage, NULL);
-        p.stage.limits->message.over = ACTION_DROP;
-        p.stage.limits->message.size_bytes = 1000 + property_below(&p.random, 5000);
+        fixture_init(&p.fixture, NULL);
+        p.fixture.limits->message.over = ACTION_DROP;
+        p.fixture.limits->message.size_bytes = 1000 + property_below(&p.random, 5000);
         play_open(&p);
-        stage_disturb(property_below(&p.random, 4) ? &p.random : NULL);
+        fixture_disturb(property_below(&p.random, 4) ? &p.random : NULL);
         play(&p, 400);
         /* The last ones may be among the dropped, and still under way. */
-        for (unsigned n = 0; n < 1000 && judged(&p.stage) < 400 * PAIRS; n++)
-            stage_round(&p.stage);
-        assert_int_equal(judged(&p.stage), 400 * PAIRS);
-        assert_true(stage_cell(&p.stage, CELL_DROPPED_MESSAGES) > 0);
+        for (unsigned n = 0; n < 1000 && judged(&p.fixture) < 400 * PAIRS; n++)
+            fixture_round(&p.fixture);
+        assert_int_equal(judged(&p.fixture), 400 * PAIRS);
+        assert_true(fixture_cell(&p.fixture, CELL_DROPPED_MESSAGES) > 0);
         play_close(&p);
     }
 }
@@ -207,16 +207,16 @@ static void what_is_over_a_rate_waits(void **state)
     struct play p = {.random = property_rng_new("lane")};
     uint64_t pauses = 0;
     for (unsigned i = 0; i < PLAYS; i++) {
-        stage_init(&p.stage, NULL);
+        fixture_init(&p.fixture, NULL);
         p.small = property_below(&p.random, 2);
-        p.stage.limits->source.messages =
+        p.fixture.limits->source.messages =
             (struct rate_limit){.rate = {.count = 300, .period_ns = NS_PER_S, .burst = 20}};
-        p.stage.limits->source.bytes =
+        p.fixture.limits->source.bytes =
             (struct rate_limit){.rate = {.count = 4 << 20, .period_ns = NS_PER_S, .burst = 1 << 18}};
         play_open(&p);
-        stage_disturb(property_below(&p.random, 4) ? &p.random : NULL);
+        fixture_disturb(property_below(&p.random, 4) ? &p.random : NULL);
         play(&p, p.small ? 200 : 40);
-        pauses += stage_cell(&p.stage, CELL_PAUSES);
+        pauses += fixture_cell(&p.fixture, CELL_PAUSES);
         play_close(&p);
     }
     assert_true(pauses > 0 && p.pongs > 0);
@@ -226,25 +226,25 @@ static void what_is_over_a_rate_waits(void **state)
 static void what_the_kernel_had_no_memory_for_is_tried_again(void **state)
 {
     static const uint8_t message[] = {0x00, 5, 'h', 'e', 'l', 'l', 'o'};
-    struct stage s;
+    struct fixture s;
     struct end client, app;
     unsigned pongs = 0;
-    stage_init(&s, NULL);
-    stage_start(&s);
-    stage_pair(&s, &client, &app, "DEALER", "DEALER");
+    fixture_init(&s, NULL);
+    fixture_start(&s);
+    fixture_pair(&s, &client, &app, "DEALER", "DEALER");
     for (unsigned i = 1; i <= 3; i++) {
         stream_put(&client.out, message, sizeof(message));
         end_write(&client, SIZE_MAX);
-        stage_starve(i);
-        stage_sleep(&s, 100 * NS_PER_MS);
-        stage_starve(0);
+        fixture_starve(i);
+        fixture_sleep(&s, 100 * NS_PER_MS);
+        fixture_starve(0);
         end_read(&app, SIZE_MAX);
         assert_int_equal(end_traffic(&app, &pongs).len, i * sizeof(message));
     }
     end_close(&client);
     end_close(&app);
-    stage_rounds(&s, 10);
-    stage_fini(&s);
+    fixture_rounds(&s, 10);
+    fixture_fini(&s);
 }
 
 int main(void)

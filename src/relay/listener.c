@@ -2,7 +2,7 @@
 #include "relay/listener.h"
 
 #include "base/log.h"
-#include "relay/entry.h"
+#include "relay/half_open.h"
 #include "loop/net.h"
 #include "relay/newcomer.h"
 #include "relay/proxied.h"
@@ -39,8 +39,8 @@ static void accept_later(struct worker_gate *wg, int error)
 /* No unfinished handshake makes room: newcomers wait in the kernel until one is over, or makes room. */
 static void wait_for_room(struct worker_gate *wg)
 {
-    wg->entry.crowded_out = true;
-    timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns + ENTRY_CROWDED_NS);
+    wg->half_open.crowded_out = true;
+    timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns + HALF_OPEN_CROWDED_NS);
 }
 
 static bool is_shortage(int error)
@@ -59,7 +59,7 @@ void listener_on_event(struct worker_gate *wg)
 {
     struct addr addr;
     for (int i = 0; i < ACCEPTS_A_TURN && wg->listener.fd >= 0; i++) {
-        if (entry_is_crowded(wg)) {
+        if (half_open_is_crowded(wg)) {
             wait_for_room(wg);
             return;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Which newcomer comes in, and which waits. strangers_test.c tests which session gives way at a full gate. */
-#include "relay/connects.h"
-#include "relay/crowd.h"
-#include "relay/entry.h"
+#include "relay/connect_pacer.h"
+#include "relay/testing/fixture_clients.h"
+#include "relay/half_open.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,55 +12,55 @@
 
 #define TCP "tcp://127.0.0.1:*"
 
-static struct crowd *crowd_new(void)
+static struct fixture_clients *crowd_new(void)
 {
-    static struct crowd c;
+    static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
-    stage_init(&c.stage, TCP);
-    c.stage.limits->handshake.within_ns = 3600 * NS_PER_S;
+    fixture_init(&c.fixture, TCP);
+    c.fixture.limits->handshake.within_ns = 3600 * NS_PER_S;
     return &c;
 }
 
-static unsigned open_now(const struct crowd *c)
+static unsigned open_now(const struct fixture_clients *c)
 {
-    return atomic_load(&c->stage.gate.counts.open);
+    return atomic_load(&c->fixture.gate.counts.open);
 }
 
 /* ---- connections ---- */
 
 static void a_source_has_a_limit_of_its_own(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.connections = 2;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.connections = 2;
+    fixture_start(&c->fixture);
     come(c, HOST(1)), come(c, HOST(1));
     struct end *third = come(c, HOST(1)), *other = come(c, HOST(2));
     settle(c);
     assert_true(third->over);
     assert_true(end_is_greeted(other));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_CONNECTIONS), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_TOO_MANY_CONNECTIONS), 1);
+    fixture_clients_free(c);
 }
 
 /* More than one turn of the listener takes. */
 static void a_storm_of_newcomers_is_taken_whole(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.connection_rate = (struct rate){0};
-    c->stage.limits->source.half_open = 1000;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.connection_rate = (struct rate){0};
+    c->fixture.limits->source.half_open = 1000;
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 300; i++)
         come(c, HOST(1 + i % 3));
-    for (unsigned i = 0; i < 100 && stage_cell(&c->stage, CELL_ESTABLISHED) < 300; i++)
+    for (unsigned i = 0; i < 100 && fixture_cell(&c->fixture, CELL_ESTABLISHED) < 300; i++)
         settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 300);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_ESTABLISHED), 300);
+    fixture_clients_free(c);
 }
 
-static unsigned connects(struct crowd *c)
+static unsigned connects(struct fixture_clients *c)
 {
-    stage_rounds(&c->stage, 20);
-    while (c->app_count < CROWD_MAX && end_accept(&c->apps[c->app_count], &c->stage))
+    fixture_rounds(&c->fixture, 20);
+    while (c->app_count < FIXTURE_CLIENTS_MAX && end_accept(&c->apps[c->app_count], &c->fixture))
         c->app_count++;
     return c->app_count;
 }
@@ -69,27 +69,27 @@ static unsigned connects(struct crowd *c)
  * it leaves waiting does not keep the others out. */
 static void the_application_is_asked_by_a_few_at_a_time(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     come(c, HOST(1));
     settle(c);
     unsigned before = connects(c);
     for (unsigned i = 0; i < 10; i++)
         come(c, HOST(2 + i));
     for (unsigned i = 1; i <= 5; i++) {
-        assert_int_equal(connects(c) - before, i * CONNECTS_AT_ONCE);
-        stage_sleep(&c->stage, CONNECT_NS + 2 * NS_PER_MS);
+        assert_int_equal(connects(c) - before, i * CONNECT_PACER_AT_ONCE);
+        fixture_sleep(&c->fixture, CONNECT_NS + 2 * NS_PER_MS);
     }
     for (unsigned i = before; i < c->app_count; i++) {
         end_greet(&c->apps[i], "ROUTER", NULL);
         end_write(&c->apps[i], SIZE_MAX);
     }
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 11);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_ESTABLISHED), 11);
+    fixture_clients_free(c);
 }
 
-static unsigned greeted(const struct crowd *c)
+static unsigned greeted(const struct fixture_clients *c)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < c->client_count; i++)
@@ -100,22 +100,22 @@ static unsigned greeted(const struct crowd *c)
 /* A connected client has requests that wait: newcomers get in at a pace, the last and the first of them alternately. */
 static void newcomers_come_slowly_to_a_busy_application(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     come(c, HOST(1));
     settle(c);
-    c->stage.gate.limiter.limit.queue.count = 1; /* one connection */
-    atomic_store(&c->stage.gate.limiter.waiting, 1);
+    c->fixture.gate.limiter.limit.queue.count = 1; /* one connection */
+    atomic_store(&c->fixture.gate.limiter.waiting, 1);
     for (unsigned i = 0; i < 9; i++) {
         come(c, HOST(2 + i));
-        stage_rounds(&c->stage, 4);
+        fixture_rounds(&c->fixture, 4);
     }
     static const unsigned order[] = {1, 2, 9, 3, 8, 4, 7, 5, 6};
     unsigned in = 0;
     for (uint64_t passed_ns = 0; in < ARRAY_LEN(order); passed_ns += NS_PER_MS) {
         assert_true(passed_ns < NS_PER_S);
         serve(c);
-        stage_sleep(&c->stage, NS_PER_MS);
+        fixture_sleep(&c->fixture, NS_PER_MS);
         for (unsigned k = 0; k < c->client_count; k++)
             end_read(&c->clients[k], SIZE_MAX);
         assert_true(greeted(c) <= 3 + passed_ns / CONNECT_PACE_NS);
@@ -123,112 +123,112 @@ static void newcomers_come_slowly_to_a_busy_application(void **state)
             ;
         assert_int_equal(greeted(c), 1 + in);
     }
-    c->stage.gate.limiter.limit.queue.count = 0;
-    crowd_free(c);
+    c->fixture.gate.limiter.limit.queue.count = 0;
+    fixture_clients_free(c);
 }
 
 /* ---- unfinished handshakes ---- */
 
 static void the_oldest_unfinished_handshake_makes_room(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.half_open = 3;
-    c->stage.limits->connections.half_open = 5;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.half_open = 3;
+    c->fixture.limits->connections.half_open = 5;
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 3; i++)
         come_silently(c, HOST(1));
     settle(c);
     come_silently(c, HOST(1));
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 1);
-    stage_sleep(&c->stage, ENTRY_OWN_NS);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_WAITING), 1);
+    fixture_sleep(&c->fixture, HALF_OPEN_OWN_NS);
     settle(c);
     assert_true(c->clients[0].over);
     assert_false(c->clients[1].over || c->clients[3].over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 1);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_TOO_MANY_HALF_OPEN), 1);
     for (unsigned i = 0; i < 2; i++)
         come_silently(c, HOST(2));
     settle(c);
-    assert_int_equal(atomic_load(&c->stage.gate.counts.half_open), 5);
+    assert_int_equal(atomic_load(&c->fixture.gate.counts.half_open), 5);
     come_silently(c, HOST(3));
     settle(c);
     assert_true(c->clients[1].over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 1);
-    assert_int_equal(atomic_load(&c->stage.gate.counts.half_open), 5);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HALF_OPEN_GIVE_WAY), 1);
+    assert_int_equal(atomic_load(&c->fixture.gate.counts.half_open), 5);
+    fixture_clients_free(c);
 }
 
 /* A process opens many sockets at once, and its one thread needs half a second for all handshakes. */
 static void many_of_one_source_wait_for_one_another(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.half_open = 5;
-    c->stage.limits->source.connection_rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 4};
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.half_open = 5;
+    c->fixture.limits->source.connection_rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 4};
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 10; i++)
         come_silently(c, HOST(1));
     settle(c);
     for (unsigned i = 0; i < 10; i++) {
-        stage_sleep(&c->stage, 20 * NS_PER_MS);
+        fixture_sleep(&c->fixture, 20 * NS_PER_MS);
         end_greet(&c->clients[i], "DEALER", NULL);
         end_write(&c->clients[i], SIZE_MAX);
         settle(c);
     }
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 10);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_ESTABLISHED), 10);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_TOO_MANY_HALF_OPEN), 0);
+    fixture_clients_free(c);
 }
 
 /* A client that has sent all it can send does not make room for silent ones. */
 static void who_waits_for_the_application_is_not_the_one_that_goes(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->connections.half_open = 5;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->connections.half_open = 5;
+    fixture_start(&c->fixture);
     come(c, HOST(1));
     settle(c);
     for (unsigned i = 0; i < 3; i++)
         come(c, HOST(2 + i));
-    stage_rounds(&c->stage, 20);
+    fixture_rounds(&c->fixture, 20);
     for (unsigned i = 0; i < 8; i++) {
         come_silently(c, HOST(10 + i));
-        stage_sleep(&c->stage, 15 * NS_PER_MS);
+        fixture_sleep(&c->fixture, 15 * NS_PER_MS);
     }
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 6);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HALF_OPEN_GIVE_WAY), 6);
     settle(c);
     for (unsigned i = 0; i < 4; i++)
         assert_true(end_is_greeted(&c->clients[i]));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 /* As many as may be half-open wait for the application: the others wait in the kernel, and none is closed. */
 static void newcomers_wait_while_all_wait_for_the_application(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->connections.half_open = 5;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->connections.half_open = 5;
+    fixture_start(&c->fixture);
     come(c, HOST(1));
     settle(c);
     for (unsigned i = 0; i < 40; i++)
         come(c, HOST(2 + i));
-    stage_rounds(&c->stage, 100);
+    fixture_rounds(&c->fixture, 100);
     assert_int_equal(open_now(c), 6);
-    assert_int_equal(stage_cell(&c->stage, CELL_HALF_OPEN), 5);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_HALF_OPEN), 5);
     for (unsigned i = 0; i < 20; i++)
         settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_ESTABLISHED), 41);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_ESTABLISHED), 41);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HALF_OPEN_GIVE_WAY), 0);
+    fixture_clients_free(c);
 }
 
 /* A source whose connections end without a word comes after those of which nothing is known, in the order of connects
  * and for a place. */
 static void who_was_of_no_use_comes_last(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->connections.half_open = 12;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->connections.half_open = 12;
+    fixture_start(&c->fixture);
     struct end *useless = come(c, HOST(1));
     settle(c);
     end_close(useless);
@@ -238,61 +238,61 @@ static void who_was_of_no_use_comes_last(void **state)
     unsigned first = c->client_count;
     for (unsigned i = 0; i < 12; i++)
         come(c, HOST(1));
-    stage_rounds(&c->stage, 20);
+    fixture_rounds(&c->fixture, 20);
     for (unsigned i = 0; i < 6; i++)
         come(c, HOST(2 + i));
     for (unsigned n = 0; n < 100 && greeted(c) < 1 + 8; n++) {
-        stage_sleep(&c->stage, NS_PER_MS);
+        fixture_sleep(&c->fixture, NS_PER_MS);
         serve(c);
         for (unsigned i = 0; i < c->client_count; i++)
             if (c->clients[i].fd >= 0)
                 end_read(&c->clients[i], SIZE_MAX);
     }
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HALF_OPEN_GIVE_WAY), 6);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HALF_OPEN_GIVE_WAY), 6);
     unsigned strangers = 0;
     for (unsigned i = 0; i < 6; i++)
         strangers += end_is_greeted(&c->clients[first + 12 + i]);
     /* Two of the others had their turn already, and they get one turn in eight. */
     assert_in_range(strangers, 4, 6);
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 static void a_finished_handshake_makes_room_for_another(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.half_open = 1;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.half_open = 1;
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 10; i++) {
         struct end *e = come(c, HOST(1));
         settle(c);
         assert_true(end_is_greeted(e));
     }
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_TOO_MANY_HALF_OPEN), 0);
+    fixture_clients_free(c);
 }
 
 static void a_handshake_has_its_time(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->handshake.within_ns = 300 * NS_PER_MS;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->handshake.within_ns = 300 * NS_PER_MS;
+    fixture_start(&c->fixture);
     struct end *silent = come_silently(c, HOST(1));
     settle(c);
-    stage_sleep(&c->stage, 250 * NS_PER_MS);
+    fixture_sleep(&c->fixture, 250 * NS_PER_MS);
     assert_int_equal(open_now(c), 1);
-    stage_sleep(&c->stage, 60 * NS_PER_MS);
+    fixture_sleep(&c->fixture, 60 * NS_PER_MS);
     settle(c);
     assert_true(silent->over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HANDSHAKE_TIMEOUT), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HANDSHAKE_TIMEOUT), 1);
+    fixture_clients_free(c);
 }
 
 /* ---- the rate ---- */
 
-static struct crowd *crowd_in_line(unsigned per_second, unsigned at_once)
+static struct fixture_clients *crowd_in_line(unsigned per_second, unsigned at_once)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.connection_rate =
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.connection_rate =
         (struct rate){.count = per_second, .period_ns = NS_PER_S, .burst = at_once - 1};
     return c;
 }
@@ -305,49 +305,49 @@ static bool is_in(const struct end *e)
 
 static void who_is_over_the_rate_waits_in_order(void **state)
 {
-    struct crowd *c = crowd_in_line(10, 3);
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_in_line(10, 3);
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 8; i++)
         come_silently(c, HOST(1));
     struct end *other = come(c, HOST(2));
     settle(c);
     assert_true(end_is_greeted(other));
-    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 5);
-    assert_int_equal(stage_cell(&c->stage, CELL_HALF_OPEN), 3);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_OVER_CONNECTION_RATE), 5);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_WAITING), 5);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_HALF_OPEN), 3);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_OVER_CONNECTION_RATE), 5);
     for (unsigned in = 3; in < 8; in++) {
         for (unsigned i = 0; i < 8; i++)
             assert_int_equal(is_in(&c->clients[i]), i < in);
-        stage_sleep(&c->stage, 90 * NS_PER_MS);
+        fixture_sleep(&c->fixture, 90 * NS_PER_MS);
         settle(c);
     }
-    assert_int_equal(stage_cell(&c->stage, CELL_HALF_OPEN), 8);
-    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_HALF_OPEN), 8);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_WAITING), 0);
+    fixture_clients_free(c);
 }
 
 static void who_leaves_the_line_takes_no_turn(void **state)
 {
-    struct crowd *c = crowd_in_line(10, 1);
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_in_line(10, 1);
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 6; i++)
         come_silently(c, HOST(1));
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 5);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_WAITING), 5);
     for (unsigned i = 1; i < 5; i++)
         end_close(&c->clients[i]);
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_WAITING), 1);
-    stage_sleep(&c->stage, 90 * NS_PER_MS);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_WAITING), 1);
+    fixture_sleep(&c->fixture, 90 * NS_PER_MS);
     settle(c);
     assert_true(is_in(&c->clients[5]));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 static void who_comes_later_does_not_overtake(void **state)
 {
-    struct crowd *c = crowd_in_line(10, 1);
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_in_line(10, 1);
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < 3; i++)
         come_silently(c, HOST(1));
     settle(c);
@@ -359,21 +359,21 @@ static void who_comes_later_does_not_overtake(void **state)
     for (unsigned i = 1; i < c->client_count; i++)
         assert_true(is_in(&c->clients[i - 1]) || !is_in(&c->clients[i]));
     assert_true(is_in(&c->clients[2]));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 /* Two hundred clients behind one address connect, shake hands, leave, and come again: the rate applies to them. */
 static void a_storm_that_comes_to_nothing_is_let_in_at_the_rate(void **state)
 {
-    struct crowd *c = crowd_in_line(100, 10);
-    c->stage.limits->source.half_open = 16;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_in_line(100, 10);
+    c->fixture.limits->source.half_open = 16;
+    fixture_start(&c->fixture);
     unsigned done = 0;
     for (unsigned ms = 0; ms < 2000; ms++) {
         for (unsigned n = 0; n < 2; n++)
             if (c->client_count < 200)
                 come(c, HOST(1));
-        stage_sleep(&c->stage, NS_PER_MS);
+        fixture_sleep(&c->fixture, NS_PER_MS);
         serve(c);
         for (unsigned i = 0; i < c->client_count; i++) {
             struct end *e = &c->clients[i];
@@ -383,36 +383,36 @@ static void a_storm_that_comes_to_nothing_is_let_in_at_the_rate(void **state)
             end_close(e);
             c->clients[i--] = c->clients[--c->client_count];
         }
-        done = (unsigned)stage_cell(&c->stage, CELL_ESTABLISHED);
+        done = (unsigned)fixture_cell(&c->fixture, CELL_ESTABLISHED);
     }
     settle(c);
     assert_true(done >= 190 && done <= 215);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_HALF_OPEN), 0);
-    assert_true(stage_verdict(&c->stage, VERDICT_OVER_CONNECTION_RATE) > 1000);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_TOO_MANY_HALF_OPEN), 0);
+    assert_true(fixture_verdict(&c->fixture, VERDICT_OVER_CONNECTION_RATE) > 1000);
+    fixture_clients_free(c);
 }
 
 /* ---- descriptors ---- */
 
 static void newcomers_wait_while_descriptors_are_out(void **state)
 {
-    struct crowd *c = crowd_new();
+    struct fixture_clients *c = crowd_new();
     struct rlimit before, none;
-    stage_start(&c->stage);
+    fixture_start(&c->fixture);
     settle(c);
     struct end *e = come(c, HOST(1));
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
     none = (struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-    stage_rounds(&c->stage, 50);
+    fixture_rounds(&c->fixture, 50);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     /* Asked once, not in each round. */
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_NO_DESCRIPTORS), 1);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_NO_DESCRIPTORS), 1);
     assert_int_equal(open_now(c), 0);
-    stage_sleep(&c->stage, 110 * NS_PER_MS);
+    fixture_sleep(&c->fixture, 110 * NS_PER_MS);
     settle(c);
     assert_true(end_is_greeted(e));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 int main(void)

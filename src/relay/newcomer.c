@@ -2,11 +2,11 @@
 #include "relay/newcomer.h"
 
 #include "base/log.h"
-#include "relay/banned.h"
-#include "relay/entry.h"
+#include "relay/ban_enforce.h"
+#include "relay/half_open.h"
 #include "relay/event_log.h"
 #include "relay/health.h"
-#include "relay/memory.h"
+#include "relay/buffer_room.h"
 #include "relay/session.h"
 #include "relay/shadow.h"
 #include "relay/strangers.h"
@@ -49,7 +49,7 @@ static bool closes(struct session *s)
 /* Closes a session that is of no use here. False: there is none. */
 static bool useless_gives_way(struct worker_gate *wg)
 {
-    return closes(entry_pick(wg)) || closes(strangers_pick(wg, false));
+    return closes(half_open_pick(wg)) || closes(strangers_pick(wg, false));
 }
 
 /* ... or the one of least use, for a newcomer of this source (NULL: one of another worker). */
@@ -104,15 +104,15 @@ static bool newcomer_make_room(struct worker_gate *wg, const struct source *sour
 
 static enum verdict admit(struct worker_gate *wg, const struct source *source)
 {
-    const struct limits *l = wg->policy->for_lot[gate_lot(wg->gate, source)];
+    const struct limits *l = wg->policy->for_cohort[gate_cohort(wg->gate, source)];
     if (health_refuses(wg))
         return VERDICT_BREAKER_OPEN;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
         return VERDICT_TOO_MANY_CONNECTIONS;
-    enum verdict crowded = entry_refuses(wg, source);
+    enum verdict crowded = half_open_refuses(wg, source);
     if (crowded != VERDICT_PASS)
         return crowded;
-    if (!memory_admits(wg, source))
+    if (!buffer_room_admits(wg, source))
         return VERDICT_MEMORY_PRESSURE;
     return newcomer_make_room(wg, source) ? VERDICT_PASS : VERDICT_TABLE_FULL;
 }
@@ -121,8 +121,8 @@ void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, b
 {
     struct gate *g = wg->gate;
     uint64_t until_ns;
-    if (!of_balancer && banned_is(wg, addr, &until_ns)) {
-        bool kept = banned_receive(wg, fd, addr, until_ns);
+    if (!of_balancer && ban_enforce_is_banned(wg, addr, &until_ns)) {
+        bool kept = ban_enforce_receive(wg, fd, addr, until_ns);
         newcomer_note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
         return;
     }

@@ -39,7 +39,7 @@ bool probation_knows_good(const struct session *s)
            has_good_neighbour(s) || is_good_elsewhere(s);
 }
 
-bool probation_spares(const struct session *s)
+bool probation_exempts(const struct session *s)
 {
     return session_limits(s)->ban.shared == BAN_SHARED_PROBATION && probation_knows_good(s);
 }

@@ -4,13 +4,13 @@
  *
  * An offence belongs to its connection. Behind the address there may be other clients (NAT, a container bridge, a
  * proxy). An address that was seen well-behaved is therefore not banned. It is put on probation for as long as the
- * first ban lasts. During probation its newcomers are let in a few unproven handshakes at a time (entry.h), and no open
- * connection is touched. `ban.shared: ban` bans it all the same.
+ * first ban lasts. During probation its newcomers are let in a few unproven handshakes at a time (half_open.h), and no
+ * open connection is touched. `ban.shared: ban` bans it all the same.
  *
  *   state          event                                                              next
  *   none           ban.strikes are reached, and the address is spared                 ON PROBATION
  *   none           a ban for offences is lifted, because a connection is open         ON PROBATION
- *   none           ban.strikes are reached, and the address is not spared             banned (banned.h)
+ *   none           ban.strikes are reached, and the address is not spared             banned (ban_enforce.h)
  *   ON PROBATION   a further offence, and the address is spared                       ON PROBATION, starting again
  *   ON PROBATION   the time of a first ban is over                                    none
  *
@@ -26,11 +26,11 @@
 
 /* Whether the session's address is spared: it was seen well-behaved at any gate within ban.standing, another of its
  * connections is open here, or many sources share its entry. Connections at other workers are found when these follow
- * the ban (banned.c). */
+ * the ban (ban_enforce.c). */
 bool probation_knows_good(const struct session *s);
 
 /* The same under ban.shared: put on probation instead of banned. */
-bool probation_spares(const struct session *s);
+bool probation_exempts(const struct session *s);
 
 /* Puts the session's source on probation for a verdict; again, if it is already. */
 void probation_begin(struct session *s, enum verdict v);

@@ -35,7 +35,8 @@ enum verdict progress_in_the_way(struct session *s)
         return VERDICT_PASS;
     }
     session_arm(s, now + IN_THE_WAY_LOOK_NS);
-    if (s->progress.check_ns == 0 || session_is_held(s) || l->pressed || s->progress.begun_ns > s->progress.check_ns) {
+    if (s->progress.check_ns == 0 || session_is_held(s) || l->awaits_memory ||
+        s->progress.begun_ns > s->progress.check_ns) {
         progress_begin_look(s);
         return VERDICT_PASS;
     }
@@ -43,7 +44,7 @@ enum verdict progress_in_the_way(struct session *s)
         return VERDICT_PASS;
     double per_s = (double)((uint32_t)s->progress.moved - s->progress.moved_then) /
                    (double)(now - s->progress.check_ns) * (double)NS_PER_S;
-    uint64_t asked = unfinished_least(&s->wg->gate->traffic.unfinished, s->client.id, least, now);
+    uint64_t asked = stream_budget_least(&s->wg->gate->traffic.unfinished, s->client.id, least, now);
     progress_begin_look(s);
     if (per_s >= (double)asked)
         return VERDICT_PASS;

@@ -31,8 +31,9 @@ struct progress {
  * completed. */
 MUST_USE bool progress_is_late(struct session *s, const struct limits *lim);
 
-/* A session that holds room for a large message while others wait for it must use it (unfinished_least()). Only time in
- * which Weir and the application took the bytes counts. The verdict for which it ends; PASS: it is in nobody's way. */
+/* A session that holds room for a large message while others wait for it must use it (stream_budget_least()). Only time
+ * in which Weir and the application took the bytes counts. The verdict for which it ends; PASS: it is in nobody's way.
+ */
 MUST_USE enum verdict progress_in_the_way(struct session *s);
 
 #endif

@@ -2,8 +2,8 @@
 /* Connections of load balancers that name their client. */
 #include "relay/proxied.h"
 
-#include "relay/banned.h"
-#include "relay/crowd.h"
+#include "relay/ban_enforce.h"
+#include "relay/testing/fixture_clients.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,12 +22,12 @@ static struct network net_of(const char *text)
     return n;
 }
 
-static struct crowd *crowd_new(void)
+static struct fixture_clients *crowd_new(void)
 {
-    static struct crowd c;
+    static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
-    stage_init(&c.stage, "tcp://127.0.0.1:*");
-    c.stage.config->gates[0].balancers = (struct networks){.count = 1, .at = {net_of("127.0.0.9")}};
+    fixture_init(&c.fixture, "tcp://127.0.0.1:*");
+    c.fixture.config->gates[0].balancers = (struct networks){.count = 1, .at = {net_of("127.0.0.9")}};
     return &c;
 }
 
@@ -43,7 +43,7 @@ static void say_for(struct end *e, unsigned client)
 }
 
 /* A client that comes through the balancer and sends all that the handshake wants of it. */
-static struct end *come_for(struct crowd *c, unsigned client)
+static struct end *come_for(struct fixture_clients *c, unsigned client)
 {
     struct end *e = come_silently(c, BALANCER);
     say_for(e, client);
@@ -52,10 +52,10 @@ static struct end *come_for(struct crowd *c, unsigned client)
     return e;
 }
 
-static struct session *session_of(struct crowd *c, const char *who)
+static struct session *session_of(struct fixture_clients *c, const char *who)
 {
     char text[ADDR_TEXT_MAX];
-    LIST_FOREACH(n, &c->stage.worker.sessions.all)
+    LIST_FOREACH(n, &c->fixture.worker.sessions.all)
     {
         struct session *s = LIST_ENTRY(n, struct session, in.worker);
         if (!strcmp(addr_format_host(text, sizeof(text), &s->client.addr), who))
@@ -66,8 +66,8 @@ static struct session *session_of(struct crowd *c, const char *who)
 
 static void each_client_is_itself(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     struct end *first = come_for(c, 1), *second = come_for(c, 2), *direct = come(c, HOST(3));
     settle(c);
     assert_true(end_is_greeted(first) && end_is_greeted(second) && end_is_greeted(direct));
@@ -75,24 +75,24 @@ static void each_client_is_itself(void **state)
     assert_true(s && t && s->source != t->source && s->client.addr.port == 4660 && !s->flags.of_balancer);
     assert_non_null(session_of(c, "127.0.0.3"));
     assert_null(session_of(c, "127.0.0.9"));
-    assert_int_equal(stage_cell(&c->stage, CELL_ACCEPTED), 3);
-    assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_ACCEPTED), 3);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_UNNAMED), 0);
+    fixture_clients_free(c);
 }
 
 static void a_header_in_pieces(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     struct end *e = come_silently(c, BALANCER);
     say_for(e, 1);
     size_t header = e->out.len;
     end_greet(e, "DEALER", NULL);
     for (size_t i = 0; i + 1 < header; i++) {
         end_write(e, 1);
-        stage_rounds(&c->stage, 1);
-        assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), 1);
-        assert_int_equal(stage_cell(&c->stage, CELL_OPEN), 0);
+        fixture_rounds(&c->fixture, 1);
+        assert_int_equal(fixture_cell(&c->fixture, CELL_UNNAMED), 1);
+        assert_int_equal(fixture_cell(&c->fixture, CELL_OPEN), 0);
     }
     end_write(e, 1);
     for (unsigned i = 0; i < 1000 && !session_of(c, "198.51.100.1"); i++)
@@ -102,85 +102,85 @@ static void a_header_in_pieces(void **state)
         end_write(e, 1);
     settle(c);
     assert_true(end_is_greeted(e));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 static void without_a_header(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->ban.strikes.strikes = 1;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->ban.strikes.strikes = 1;
+    fixture_start(&c->fixture);
     struct end *e = come(c, BALANCER);
     settle(c);
     assert_true(e->over && !end_is_greeted(e));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 1);
-    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_BAD_PROXY_HEADER), 1);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_STRIKES_PROTOCOL), 0);
     /* A check that connects and leaves does not get that verdict. */
     end_close(come_silently(c, BALANCER));
     settle(c);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 1);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HANDSHAKE_ABANDONED), 1);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_BAD_PROXY_HEADER), 1);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HANDSHAKE_ABANDONED), 1);
     /* Nor does one that leaves within the header. */
     struct end *half = come_silently(c, BALANCER);
     say(half, "PROXY ", 6);
     end_write(half, SIZE_MAX);
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), 1);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_UNNAMED), 1);
     end_close(half);
     settle(c);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_HANDSHAKE_ABANDONED), 2);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_HANDSHAKE_ABANDONED), 2);
+    fixture_clients_free(c);
 }
 
 static void a_header_from_anywhere_else(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->ban.strikes.strikes = 1;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->ban.strikes.strikes = 1;
+    fixture_start(&c->fixture);
     struct end *e = come_silently(c, HOST(8));
     say_for(e, 1);
     end_write(e, SIZE_MAX);
     settle(c);
     assert_false(e->over); /* kept for a second, like all mistakes */
-    stage_sleep(&c->stage, 1100 * NS_PER_MS);
+    fixture_sleep(&c->fixture, 1100 * NS_PER_MS);
     settle(c);
     assert_true(e->over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_UNEXPECTED_PROXY_HEADER), 1);
-    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_UNEXPECTED_PROXY_HEADER), 1);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_STRIKES_PROTOCOL), 0);
+    fixture_clients_free(c);
 }
 
 static void a_header_must_come_in_time(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->handshake.within_ns = 2 * NS_PER_S;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->handshake.within_ns = 2 * NS_PER_S;
+    fixture_start(&c->fixture);
     struct end *e = come_silently(c, BALANCER);
     say(e, "PROXY TCP4", 10);
     end_write(e, SIZE_MAX);
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), 1);
-    stage_sleep(&c->stage, 2 * NS_PER_S);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_UNNAMED), 1);
+    fixture_sleep(&c->fixture, 2 * NS_PER_S);
     settle(c);
     assert_true(e->over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_BAD_PROXY_HEADER), 1);
+    fixture_clients_free(c);
 }
 
-static void ban(struct crowd *c, const char *who)
+static void ban(struct fixture_clients *c, const char *who)
 {
     struct network n = net_of(who);
-    bans_set(c->stage.bans, &n, 3600 * NS_PER_S, BAN_REASON_OPERATOR, stage_now_ns());
-    banned_tell_all(c->stage.all, 1);
+    bans_set(c->fixture.bans, &n, 3600 * NS_PER_S, BAN_REASON_OPERATOR, fixture_now_ns());
+    ban_enforce_tell_all(c->fixture.all, 1);
     settle(c);
 }
 
 /* A header that names nobody leaves the balancer's own address, which is never banned. */
 static void a_check_of_the_balancer(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->ban.strikes.strikes = 1;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->ban.strikes.strikes = 1;
+    fixture_start(&c->fixture);
     ban(c, "127.0.0.9");
     struct end *check = come_silently(c, BALANCER);
     say(check, LOCAL, sizeof(LOCAL) - 1);
@@ -195,17 +195,17 @@ static void a_check_of_the_balancer(void **state)
     end_write(wrong, SIZE_MAX);
     settle(c);
     assert_true(wrong->over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_GREETING), 1);
-    assert_int_equal(stage_cell(&c->stage, CELL_STRIKES_PROTOCOL), 0);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_BAD_GREETING), 1);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_STRIKES_PROTOCOL), 0);
     ban(c, "127.0.0.0/24");
     assert_false(check->over || client->over);
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 static void a_ban_concerns_one_client(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     struct end *first = come_for(c, 1), *again = come_for(c, 1), *second = come_for(c, 2);
     settle(c);
     assert_true(end_is_greeted(first) && end_is_greeted(again) && end_is_greeted(second));
@@ -214,16 +214,16 @@ static void a_ban_concerns_one_client(void **state)
     struct end *banned = come_for(c, 1), *other = come_for(c, 3);
     settle(c);
     assert_true(!end_is_greeted(banned) && end_is_greeted(other));
-    assert_int_equal(stage_cell(&c->stage, CELL_TARPITTED), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_TARPITTED), 1);
+    fixture_clients_free(c);
 }
 
 /* The limits of a source are those of the client that the header names. */
 static void limits_concern_one_client(void **state)
 {
-    struct crowd *c = crowd_new();
-    c->stage.limits->source.connections = 2;
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    c->fixture.limits->source.connections = 2;
+    fixture_start(&c->fixture);
     struct end *of_first[3];
     for (unsigned i = 0; i < 3; i++)
         of_first[i] = come_for(c, 1);
@@ -231,18 +231,18 @@ static void limits_concern_one_client(void **state)
     settle(c);
     assert_true(end_is_greeted(of_first[0]) && end_is_greeted(of_first[1]) && of_first[2]->over);
     assert_true(end_is_greeted(second));
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_TOO_MANY_CONNECTIONS), 1);
-    crowd_free(c);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_TOO_MANY_CONNECTIONS), 1);
+    fixture_clients_free(c);
 }
 
 static void too_many_without_a_header(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     for (unsigned i = 0; i < PROXIED_PLACES + 3; i++)
         come_silently(c, BALANCER);
     settle(c);
-    assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), PROXIED_PLACES);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_UNNAMED), PROXIED_PLACES);
     for (unsigned i = 0; i < PROXIED_PLACES + 3; i++)
         assert_int_equal(c->clients[i].over, i < 3);
     struct end *named = come_for(c, 1);
@@ -254,40 +254,40 @@ static void too_many_without_a_header(void **state)
     end_write(&c->clients[5], SIZE_MAX);
     settle(c);
     assert_true(end_is_greeted(&c->clients[5]));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 static void while_weir_ends(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
     struct end *silent = come_silently(c, BALANCER), *late = come_silently(c, BALANCER);
     settle(c);
-    loop_signal(&c->stage.worker.loop, &c->stage.worker.signals.drain);
+    loop_signal(&c->fixture.worker.loop, &c->fixture.worker.signals.drain);
     say_for(late, 1);
     end_write(late, SIZE_MAX);
     settle(c);
     assert_true(silent->over && late->over);
-    assert_int_equal(stage_cell(&c->stage, CELL_UNNAMED), 0);
-    assert_int_equal(stage_cell(&c->stage, CELL_OPEN), 0);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_BAD_PROXY_HEADER), 0);
-    crowd_free(c);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_UNNAMED), 0);
+    assert_int_equal(fixture_cell(&c->fixture, CELL_OPEN), 0);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_BAD_PROXY_HEADER), 0);
+    fixture_clients_free(c);
 }
 
 static void without_memory(void **state)
 {
-    struct crowd *c = crowd_new();
-    stage_start(&c->stage);
-    stage_fail_allocation(1);
+    struct fixture_clients *c = crowd_new();
+    fixture_start(&c->fixture);
+    fixture_fail_allocation(1);
     struct end *e = come_silently(c, BALANCER);
     settle(c);
     assert_true(e->over);
-    assert_int_equal(stage_verdict(&c->stage, VERDICT_NO_MEMORY), 1);
-    stage_fail_allocation(0);
+    assert_int_equal(fixture_verdict(&c->fixture, VERDICT_NO_MEMORY), 1);
+    fixture_fail_allocation(0);
     struct end *later = come_for(c, 1);
     settle(c);
     assert_true(end_is_greeted(later));
-    crowd_free(c);
+    fixture_clients_free(c);
 }
 
 int main(void)

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "loop/net.h"
-#include "relay/opening.h"
+#include "relay/handshaking.h"
 
 #include <string.h>
 
@@ -18,7 +18,7 @@
 
 static struct reach_part *part(const struct session *s)
 {
-    return &s->opening->reach;
+    return &s->handshaking->reach;
 }
 
 /* ---- facts ---- */
@@ -100,7 +100,7 @@ static void wait_until(struct session *s, uint64_t at_ns)
     if (!part(s)->waits)
         atomic_fetch_add(&s->wg->gate->reach.waiting, 1);
     part(s)->waits = true;
-    s->opening->retry_ns = at_ns;
+    s->handshaking->retry_ns = at_ns;
     session_arm(s, at_ns);
 }
 
@@ -108,7 +108,7 @@ bool reach_takes_turn(struct session *s)
 {
     struct gate *g = s->wg->gate;
     uint64_t until_ns;
-    if (s->opening->handshake.asks || !atomic_load(&g->reach.up)) {
+    if (s->handshaking->handshake.asks || !atomic_load(&g->reach.up)) {
         if (!keep_turn(s) && !take_turn(s, &until_ns)) {
             wait_until(s, until_ns);
             return false;
@@ -222,7 +222,7 @@ static bool reach_learn(struct worker_gate *wg, const struct handshake *h, bool 
 void reach_on_greeting(struct session *s)
 {
     struct gate *g = s->wg->gate;
-    const struct handshake *h = &s->opening->handshake;
+    const struct handshake *h = &s->handshaking->handshake;
     bool shown = tells_all(h), alone = !reach_gate_stands(g);
     if (shown && !part(s)->stands)
         atomic_fetch_add(&g->reach.greeted, 1);
@@ -236,7 +236,7 @@ void reach_on_greeting(struct session *s)
 
 void reach_on_words(struct session *s)
 {
-    struct opening *o = s->opening;
+    struct handshaking *o = s->handshaking;
     struct handshake_app app = o->handshake.app;
     app.socket = o->handshake.app_socket;
     app.initiator = handshake_shown_initiator(&o->handshake);

@@ -58,7 +58,7 @@ static inline void reach_init(struct reach *r)
     atomic_store(&r->up, true);
 }
 
-/* A session's part in it; a member of struct opening. */
+/* A session's part in it; a member of struct handshaking. */
 struct reach_part {
     uint64_t turn_ns; /* it has had the turn since then; 0: it does not have it */
     bool waits;       /* for the session with the turn */

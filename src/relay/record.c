@@ -2,7 +2,7 @@
 #include "relay/record.h"
 
 #include "base/log.h"
-#include "relay/admission.h"
+#include "relay/request_flow.h"
 
 /* While the application has no room for a large message, this much of it is gathered here. With one read more it fits
  * into a buffer. */
@@ -28,7 +28,7 @@ struct traffic_context session_context(struct session *s)
         .commands = &s->down.traffic.user_messages,
         .twin = &s->down.traffic,
         .id = s->client.id,
-        .turns = ADMISSION_UNLIMITED,
+        .turns = REQUEST_FLOW_UNLIMITED,
         .gather_bytes = roomy ? GATHER_BYTES : 0,
         .pace = pace_of(s, session_now_ns(s)),
         .now_ns = session_now_ns(s),
@@ -68,7 +68,7 @@ void session_end(struct session *s, enum verdict v)
 static struct list *queue_of(const struct session *s)
 {
     struct worker *w = s->wg->worker;
-    if (s->state == SESSION_OPENING)
+    if (s->state == SESSION_HANDSHAKING)
         return &w->run.fresh;
     return s->flags.heavy ? &w->run.heavy : &w->run.light;
 }

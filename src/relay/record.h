@@ -7,35 +7,35 @@
  * session_flags: there are many sessions.
  *
  * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
- * may link `admission` into limiter_worker.woken; under the tally's lock it may use the client's descriptor (claim.h).
- * Memory: under 700 bytes and, from its first message on, ADMISSION_BYTES (admission.h). Both are charged to the memory
- * account from the start. Buffers only while bytes wait.
+ * may link `admission` into limiter_worker.woken; under the table's lock it may use the client's descriptor (claim.h).
+ * Memory: under 700 bytes and, from its first message on, REQUEST_FLOW_BYTES (request_flow.h). Both are charged to the
+ * memory account from the start. Buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_RECORD_H
 #define WEIR_RELAY_RECORD_H
 
 #include "base/addr.h"
 #include "limits/topics.h"
-#include "relay/admission.h"
+#include "relay/request_flow.h"
 #include "relay/lane.h"
-#include "relay/offence.h"
-#include "relay/peer.h"
+#include "relay/strike_scoring.h"
+#include "relay/source_conns.h"
 #include "relay/progress.h"
-#include "relay/side.h"
+#include "relay/socket_side.h"
 #include "relay/slow_reader.h"
 #include "relay/worker.h"
 
-struct opening;
+struct handshaking;
 
 /* A session that moves this many bytes in a turn is served after those that move less. */
 #define SESSION_HEAVY_BYTES (16u * 1024u)
 
-enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_OPENING, SESSION_OPEN };
+enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_HANDSHAKING, SESSION_OPEN };
 
 /* Where it stands. */
 struct session_links {
     struct list worker, peer; /* among the sessions of its worker and of its source */
-    struct list entry;        /* in the peer's line or half_open; once it is open: in worker.memory.pressed */
+    struct list waiting;      /* in the peer's line or half_open; once it is open: in worker.buffer_room.waiting */
     struct list run;          /* in a run queue, or in worker.ended */
     uint32_t stranger_at;     /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
     uint32_t swept;           /* the sweep that last visited it (sweep.h) */
@@ -43,7 +43,7 @@ struct session_links {
 
 struct client {
     uint64_t id;
-    uint64_t routing_id; /* hash in the gate's tally; 0: none */
+    uint64_t routing_id; /* hash in the gate's table; 0: none */
     struct addr addr;
 };
 
@@ -60,7 +60,7 @@ struct session_flags {
     uint8_t standing;      /* enum standing, of its source when it came */
     uint8_t class;         /* of the gate's classes, by the client's address */
     uint8_t client_socket; /* enum socket_type, once the handshake has shown it */
-    uint8_t lot;           /* of its source: which rules are in force for it */
+    uint8_t cohort;        /* of its source: which rules are in force for it */
     uint8_t verdict;       /* once it has ended: why */
     bool ended : 1;        /* session_end(); nothing is done for it any more */
     bool of_balancer : 1;  /* its PROXY protocol header names nobody (proxied.h): its offences are not counted, and no
@@ -68,12 +68,12 @@ struct session_flags {
     bool half_open : 1;
     bool served : 1;       /* at least one complete message has passed, either way */
     bool proven : 1;       /* it has passed a message or has subscribed (strangers.h) */
-    bool shed_due : 1;     /* its waiting request is to be shed (shedding.h) */
+    bool shed_due : 1;     /* its waiting request is to be shed (request_shed.h) */
     bool heavy : 1;        /* its last turn moved much: other sessions go first */
     bool can_pong : 1;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
     bool app_listens : 1;  /* the application would drop a client that stays silent: one of the ends has sent PINGs */
     bool awaits_reply : 1; /* a request/reply client: one reply comes back for each message in */
-    bool takes_turns : 1;  /* its messages are counted, and may be held (admission.h) */
+    bool takes_turns : 1;  /* its messages are counted, and may be held (request_flow.h) */
     bool in_line : 1;      /* one of its messages waits in line, and it is not read meanwhile */
     bool in_queue : 1;     /* the limiter may grant it messages */
     bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
@@ -84,11 +84,11 @@ struct session_flags {
 };
 
 struct session {
-    struct side front, back;
+    struct socket_side front, back;
     struct worker_gate *wg;
-    struct peer *peer;
+    struct source_conns *peer;
     struct source *source;
-    struct opening *opening; /* in WAITING and OPENING */
+    struct handshaking *handshaking; /* in WAITING and OPENING */
     struct session_links in;
     struct alarm alarm;
     struct client client;
@@ -96,15 +96,15 @@ struct session {
     struct progress progress;
     struct slow_reader slow;
     struct lane up, down;
-    struct admission *admission; /* NULL before its first message (admission.h) */
+    struct request_flow *request_flow; /* NULL before its first message (request_flow.h) */
     struct topics topics;
-    struct offence_marks strikes;
+    struct strike_marks strikes;
     struct session_flags flags;
     uint8_t state; /* enum session_state */
 };
 
 /* What a session is charged to the memory account. */
-#define SESSION_BYTES (sizeof(struct session) + ADMISSION_BYTES)
+#define SESSION_BYTES (sizeof(struct session) + REQUEST_FLOW_BYTES)
 
 /* Whether its client is not read now, for any reason but memory: this time does not count for its message. */
 bool session_is_held(const struct session *s);
@@ -149,12 +149,12 @@ static inline uint32_t session_ms(const struct session *s)
 struct traffic_context session_context(struct session *s);
 
 /* The session's ends as a lane sees them. */
-static inline struct side *lane_from(const struct lane *l, struct session *s)
+static inline struct socket_side *lane_from(const struct lane *l, struct session *s)
 {
     return l->traffic.inbound ? &s->front : &s->back;
 }
 
-static inline struct side *lane_to(const struct lane *l, struct session *s)
+static inline struct socket_side *lane_to(const struct lane *l, struct session *s)
 {
     return l->traffic.inbound ? &s->back : &s->front;
 }
@@ -185,7 +185,7 @@ static inline void session_count_class(const struct session *s, enum class_cell 
 
 static inline const struct limits *session_limits(const struct session *s)
 {
-    return s->wg->policy->for_lot[s->flags.lot];
+    return s->wg->policy->for_cohort[s->flags.cohort];
 }
 
 #endif

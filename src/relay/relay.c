@@ -4,14 +4,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "bans/ban_reach.h"
-#include "relay/banned.h"
+#include "relay/ban_enforce.h"
 #include "relay/counter.h"
 #include "relay/kept_claims.h"
-#include "relay/listed.h"
+#include "relay/ban_lists.h"
 #include "relay/health.h"
 #include "relay/listener.h"
 #include "loop/net.h"
-#include "relay/policies.h"
+#include "relay/policy_snapshot.h"
 #include "relay/proxied.h"
 #include "relay/worker.h"
 
@@ -49,7 +49,7 @@ struct relay {
     struct worker **workers;
     unsigned worker_count;
     uint64_t fd_limit;
-    struct policy_board board;
+    struct policy_publisher publisher;
     pthread_mutex_t reading; /* held to read a snapshot outside its workers, and to free one */
     _Atomic uint64_t reloads, refused_reloads, generation;
     _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
@@ -104,7 +104,7 @@ static void widen_descriptor_table(uint64_t limit)
 
 /* Banned connections must not take the descriptors of others: where there are few descriptors, most banned connections
  * are closed at once. Returns the number of places left, for all gates together. */
-static uint64_t fit_tarpits(const struct relay *r, struct policies *p)
+static uint64_t fit_tarpits(const struct relay *r, struct policy_snapshot *p)
 {
     uint64_t most = r->fd_limit / TARPIT_SHARE / p->count, sum = 0;
     for (size_t i = 0; i < p->count; i++) {
@@ -116,7 +116,7 @@ static uint64_t fit_tarpits(const struct relay *r, struct policies *p)
 }
 
 /* The same for connections that wait for their PROXY protocol header; a reload may bring such gates. */
-static uint64_t places_of_proxied(const struct policies *p)
+static uint64_t places_of_proxied(const struct policy_snapshot *p)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < p->count; i++)
@@ -124,7 +124,7 @@ static uint64_t places_of_proxied(const struct policies *p)
     return sum;
 }
 
-static uint64_t places_of_counters(const struct policies *p)
+static uint64_t places_of_counters(const struct policy_snapshot *p)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < p->count; i++)
@@ -133,7 +133,7 @@ static uint64_t places_of_counters(const struct policies *p)
 }
 
 /* Each connection takes two descriptors. All gates together stay below Weir's own limit. */
-static void fit_connections(const struct relay *r, struct policies *p)
+static void fit_connections(const struct relay *r, struct policy_snapshot *p)
 {
     uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + p->count * (r->worker_count + 1);
     reserve += fit_tarpits(r, p) + places_of_proxied(p) + places_of_counters(p);
@@ -154,21 +154,21 @@ static void fit_connections(const struct relay *r, struct policies *p)
 }
 
 /* Lowers the configuration to what this process can keep to. */
-static void fit(const struct relay *r, struct policies *p)
+static void fit(const struct relay *r, struct policy_snapshot *p)
 {
     fit_connections(r, p);
-    policies_settle(p);
+    policy_snapshot_settle(p);
 }
 
 /* ---- making ---- */
 
 static int make_policies(struct relay *r)
 {
-    struct policies *p = policies_new(r->config, r->config, NULL);
+    struct policy_snapshot *p = policy_snapshot_new(r->config, r->config, NULL);
     if (!p)
         return -ENOMEM;
     fit(r, p);
-    policy_board_init(&r->board, p);
+    policy_publisher_init(&r->publisher, p);
     atomic_store(&r->generation, p->generation);
     return 0;
 }
@@ -190,7 +190,7 @@ static int make_gates(struct relay *r)
         if (error < 0)
             return error;
         r->gates[i].events = r->events;
-        gate_bound_connections(&r->gates[i], &policy_board_current(&r->board)->gates[i].limits);
+        gate_bound_connections(&r->gates[i], &policy_publisher_current(&r->publisher)->gates[i].limits);
     }
     return 0;
 }
@@ -199,7 +199,7 @@ static int make_workers(struct relay *r)
 {
     size_t sessions = 0;
     for (size_t i = 0; i < r->gate_count; i++)
-        sessions += policy_board_current(&r->board)->gates[i].limits.connections.max;
+        sessions += policy_publisher_current(&r->publisher)->gates[i].limits.connections.max;
     r->workers = calloc(r->worker_count, sizeof(struct worker *));
     if (!r->workers)
         return -ENOMEM;
@@ -207,7 +207,7 @@ static int make_workers(struct relay *r)
         r->workers[i] = calloc(1, sizeof(struct worker));
         if (!r->workers[i])
             return -ENOMEM;
-        int error = worker_init(r->workers[i], i, &r->account, &r->pressure, r->gates, &r->board, sessions);
+        int error = worker_init(r->workers[i], i, &r->account, &r->pressure, r->gates, &r->publisher, sessions);
         r->workers[i]->all = r->workers;
         r->workers[i]->all_count = r->worker_count;
         if (error < 0)
@@ -323,25 +323,26 @@ fail:
 }
 
 /* `was`: NULL at the start. */
-static void apply_lists(struct relay *r, const struct config *was, const struct config *now, struct listed_result *ret)
+static void apply_lists(struct relay *r, const struct config *was, const struct config *now,
+                        struct ban_lists_result *ret)
 {
     static const struct ban_lists none;
-    char text[LISTED_TEXT_MAX];
-    listed_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), ret);
-    if (!listed_format(text, sizeof(text), now, ret))
+    char text[BAN_LISTS_TEXT_MAX];
+    ban_lists_apply(r->bans, was ? &was->ban_lists : &none, &now->ban_lists, clock_now_ns(), ret);
+    if (!ban_lists_format(text, sizeof(text), now, ret))
         return;
     event_log_note(r->events, EVENT_BAN_LISTS, text);
     if (was)
-        banned_tell_all(r->workers, r->worker_count);
+        ban_enforce_tell_all(r->workers, r->worker_count);
 }
 
 static void apply_first_lists(struct relay *r)
 {
     const struct config *c = relay_config(r);
-    struct listed_result done;
-    char text[LISTED_TEXT_MAX];
+    struct ban_lists_result done;
+    char text[BAN_LISTS_TEXT_MAX];
     apply_lists(r, NULL, c, &done);
-    if (listed_format(text, sizeof(text), c, &done))
+    if (ban_lists_format(text, sizeof(text), c, &done))
         LOG_INFO("ban.lists: %s", text);
     if (done.without_place)
         LOG_WARN("ban.lists: %zu networks are not banned: the ban table has no room", done.without_place);
@@ -364,7 +365,7 @@ int relay_start(struct relay *r)
 
 const struct config *relay_config(const struct relay *r)
 {
-    return policy_board_current(&r->board)->config;
+    return policy_publisher_current(&r->publisher)->config;
 }
 
 static void signal_all(struct relay *r, bool published)
@@ -389,32 +390,33 @@ static uint64_t adopted_by_all(const struct relay *r)
 /* A round of a worker takes milliseconds; one that does not end in time is not waited for. */
 static void await_adoption(struct relay *r)
 {
-    uint64_t until_ns = clock_now_ns() + ADOPTION_PATIENCE_NS, wanted = policy_board_current(&r->board)->generation;
+    uint64_t until_ns = clock_now_ns() + ADOPTION_PATIENCE_NS,
+             wanted = policy_publisher_current(&r->publisher)->generation;
     struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S), .tv_nsec = (long)(until_ns % NS_PER_S)};
     while (adopted_by_all(r) < wanted)
-        if (sem_clockwait(&r->board.adopted, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT)
+        if (sem_clockwait(&r->publisher.adopted, CLOCK_MONOTONIC, &until) < 0 && errno == ETIMEDOUT)
             break;
 }
 
 static void relay_reclaim(struct relay *r)
 {
     pthread_mutex_lock(&r->reading);
-    policy_board_reclaim(&r->board, adopted_by_all(r));
+    policy_publisher_reclaim(&r->publisher, adopted_by_all(r));
     pthread_mutex_unlock(&r->reading);
 }
 
-int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists)
+int relay_reload(struct relay *r, struct config *c, struct ban_lists_result *ret_lists)
 {
-    struct policies *p = policies_new(r->config, c, c);
+    struct policy_snapshot *p = policy_snapshot_new(r->config, c, c);
     if (!p)
         return -ENOMEM;
     fit(r, p);
     relay_reclaim(r);
-    const struct policies *was = policy_board_current(&r->board);
-    int error = policy_board_publish(&r->board, p);
+    const struct policy_snapshot *was = policy_publisher_current(&r->publisher);
+    int error = policy_publisher_publish(&r->publisher, p);
     if (error < 0) {
         p->owned = NULL;
-        policies_free(p);
+        policy_snapshot_free(p);
         return error;
     }
     atomic_store(&r->generation, p->generation);
@@ -483,8 +485,8 @@ void relay_free(struct relay *r)
         gate_fini(&r->gates[i]);
     bans_free(r->bans);
     event_log_free(r->events);
-    if (atomic_load(&r->board.current))
-        policy_board_fini(&r->board);
+    if (atomic_load(&r->publisher.current))
+        policy_publisher_fini(&r->publisher);
     free(r->workers);
     free(r->gates);
     pthread_mutex_destroy(&r->reading);
@@ -591,7 +593,7 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     sum_classes(r, g, ret);
     ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);
     read_limiter(g, ret);
-    ret->cells[CELL_UNFINISHED] = unfinished_held(&g->traffic.unfinished);
+    ret->cells[CELL_UNFINISHED] = stream_budget_held(&g->traffic.unfinished);
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }
 
@@ -630,14 +632,14 @@ struct kernel_bans *relay_kernel_bans(struct relay *r)
 bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
 {
     bool done = bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
-    banned_tell_all(r->workers, r->worker_count);
+    ban_enforce_tell_all(r->workers, r->worker_count);
     return done;
 }
 
 bool relay_unban(struct relay *r, const struct network *who)
 {
     bool was = bans_lift(r->bans, who, clock_now_ns());
-    banned_tell_all(r->workers, r->worker_count);
+    ban_enforce_tell_all(r->workers, r->worker_count);
     return was;
 }
 
@@ -656,7 +658,7 @@ static bool is_exempt_everywhere(struct relay *r, const struct network *who)
 {
     bool exempt = true;
     pthread_mutex_lock(&r->reading);
-    const struct policies *p = policy_board_current(&r->board);
+    const struct policy_snapshot *p = policy_publisher_current(&r->publisher);
     for (size_t i = 0; i < p->count; i++)
         exempt = exempt && is_exempt(&p->gates[i].limits.ban.exempt, who);
     pthread_mutex_unlock(&r->reading);
@@ -698,18 +700,18 @@ bool relay_ban_objection(struct relay *r, const struct network *who, char *why, 
     return true;
 }
 
-/* ---- surveys ---- */
+/* ---- queries ---- */
 
-int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns, struct survey_answer *ret)
+int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_ns, struct query_answer *ret)
 {
-    struct survey *s = survey_new(ask, r->worker_count);
+    struct query *s = query_new(ask, r->worker_count);
     if (!s)
         return -ENOMEM;
     for (unsigned i = 0; i < r->worker_count; i++)
-        survey_give(s, r->workers[i]);
-    survey_await(s, clock_now_ns() + patience_ns);
-    int error = survey_collect(s, ret);
-    survey_release(s);
+        query_give(s, r->workers[i]);
+    query_await(s, clock_now_ns() + patience_ns);
+    int error = query_collect(s, ret);
+    query_release(s);
     return error;
 }
 

@@ -16,8 +16,8 @@
 #include "limits/verdict.h"
 #include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
-#include "relay/listed.h"
-#include "relay/survey.h"
+#include "relay/ban_lists.h"
+#include "relay/query.h"
 #include "stats/metrics.h"
 
 #include <stdbool.h>
@@ -45,7 +45,7 @@ const struct config *relay_config(const struct relay *r);
  * - Takes over `c`. On failure the caller keeps `c` and nothing has changed: -ENOMEM, or -EBUSY when the workers have
  *   not adopted the previous ones.
  * - Waits until the workers have adopted it, at most a second. Main thread, after relay_start(). */
-MUST_USE int relay_reload(struct relay *r, struct config *c, struct listed_result *ret_lists);
+MUST_USE int relay_reload(struct relay *r, struct config *c, struct ban_lists_result *ret_lists);
 
 /* For the metrics: an attempt to reload has succeeded, or was refused. */
 void relay_count_reload(struct relay *r, bool done);
@@ -85,8 +85,7 @@ bool relay_ban_objection(struct relay *r, const struct network *who, char *why, 
 
 /* Asks the workers about their connections, or has them close some, and waits for them, at most `patience_ns`. A worker
  * does it between two rounds. The caller owns the rows. 0 or -ENOMEM. One thread at a time. */
-MUST_USE int relay_survey(struct relay *r, const struct survey_ask *ask, uint64_t patience_ns,
-                          struct survey_answer *ret);
+MUST_USE int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_ns, struct query_answer *ret);
 
 /* The event log of all gates, or NULL when none is configured; valid as long as the relay. */
 struct event_log *relay_events(struct relay *r);

@@ -327,7 +327,7 @@ static void *reload_main(void *arg)
         c->gates[0].limits.source.messages.rate.count = n % 2 ? 0 : 1000000000;
         c->gates[0].limits.source.messages.rate.period_ns = NS_PER_S;
         c->gates[0].limits.source.messages.rate.burst = 1000000; /* a pause could put PONGs among the echoes */
-        struct listed_result lists;
+        struct ban_lists_result lists;
         int error = relay_reload(p->relay, c, &lists);
         assert_true(error == 0 || error == -EBUSY); /* a machine that stands still for a second */
         if (error)
@@ -490,12 +490,12 @@ static void idle_connections_give_way_at_every_worker(void **state)
     stream_free(&hello);
 }
 
-static uint64_t survey(struct play *p, enum survey_kind kind, const char *network, struct survey_answer *ret)
+static uint64_t query(struct play *p, enum query_kind kind, const char *network, struct query_answer *ret)
 {
-    struct survey_ask ask = {.kind = kind, .gate = SURVEY_ALL, .rows = 100};
+    struct query_ask ask = {.kind = kind, .gate = QUERY_ALL, .rows = 100};
     if (network)
         assert_int_equal(network_parse(&ask.network, network, NULL), 0);
-    assert_int_equal(relay_survey(p->relay, &ask, 60 * NS_PER_S, ret), 0);
+    assert_int_equal(relay_query(p->relay, &ask, 60 * NS_PER_S, ret), 0);
     assert_true(ret->complete);
     return ret->matched;
 }
@@ -505,8 +505,8 @@ static void surveys_reach_every_worker(void **state)
 {
     struct play p;
     pthread_t app;
-    struct property_rng random = property_rng_new("relay surveys");
-    struct survey_answer a;
+    struct property_rng random = property_rng_new("relay queries");
+    struct query_answer a;
     int fds[16];
     uint8_t byte;
     play_start(&p, "tcp://127.0.0.1:*");
@@ -516,15 +516,15 @@ static void surveys_reach_every_worker(void **state)
         assert_true(converse(fds[i], &random));
     }
     for (unsigned round = 0; round < 200; round++) {
-        assert_int_equal(survey(&p, round % 2 ? SURVEY_CONNECTIONS : SURVEY_SOURCES, NULL, &a), round % 2 ? 16 : 4);
+        assert_int_equal(query(&p, round % 2 ? QUERY_CONNECTIONS : QUERY_SOURCES, NULL, &a), round % 2 ? 16 : 4);
         assert_int_equal(a.count, a.matched);
         free(a.rows.any);
     }
-    assert_int_equal(survey(&p, SURVEY_SOURCES, "127.0.0.2", &a), 1);
+    assert_int_equal(query(&p, QUERY_SOURCES, "127.0.0.2", &a), 1);
     assert_string_equal(a.rows.sources[0].text, "127.0.0.2");
     assert_int_equal(a.rows.sources[0].connections, 4);
     free(a.rows.any);
-    assert_int_equal(survey(&p, SURVEY_KICK, "127.0.0.3", &a), 4);
+    assert_int_equal(query(&p, QUERY_KICK, "127.0.0.3", &a), 4);
     free(a.rows.any);
     for (unsigned i = 2; i < 16; i += 4)
         assert_true(recv(fds[i], &byte, 1, 0) <= 0);

@@ -3,21 +3,21 @@
 
 #include "base/log.h"
 #include "base/units.h"
-#include "relay/admission.h"
-#include "relay/banned.h"
+#include "relay/request_flow.h"
+#include "relay/ban_enforce.h"
 #include "relay/claim.h"
-#include "relay/entry.h"
-#include "relay/farewell.h"
-#include "relay/memory.h"
-#include "relay/offence.h"
-#include "relay/opening.h"
+#include "relay/half_open.h"
+#include "relay/linger.h"
+#include "relay/buffer_room.h"
+#include "relay/strike_scoring.h"
+#include "relay/handshaking.h"
 #include "relay/progress.h"
 #include "relay/shadow.h"
 #include "relay/shared_address.h"
-#include "relay/shedding.h"
+#include "relay/request_shed.h"
 #include "relay/slow_reader.h"
 #include "relay/strangers.h"
-#include "relay/subscribers.h"
+#include "relay/topic_room.h"
 #include "zmtp/command.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ static const char *size_detail(char *dst, size_t size, const struct session *s, 
 /* Only for a verdict that ends the session: then nothing was read behind it. */
 static const char *end_detail(char *dst, size_t size, const struct session *s, enum verdict v)
 {
-    return s->opening ? opening_detail(dst, size, s, v) : size_detail(dst, size, s, v);
+    return s->handshaking ? handshaking_detail(dst, size, s, v) : size_detail(dst, size, s, v);
 }
 
 /* ---- life ---- */
@@ -67,7 +67,7 @@ static void init_links(struct session *s)
 {
     list_init(&s->in.worker);
     list_init(&s->in.peer);
-    list_init(&s->in.entry);
+    list_init(&s->in.waiting);
     list_init(&s->in.run);
     timer_init(&s->alarm.timer);
     s->alarm.ring = session_on_alarm;
@@ -89,7 +89,7 @@ static struct session *session_new(struct worker_gate *wg, const struct addr *ad
     s->wg = wg;
     s->client.addr = *addr;
     s->source = source;
-    s->flags.lot = (uint8_t)gate_lot(wg->gate, source);
+    s->flags.cohort = (uint8_t)gate_cohort(wg->gate, source);
     s->flags.standing = (uint8_t)strangers_judge(wg, source);
     s->flags.class = (uint8_t)classes_find(wg->gate->config->class_table, addr);
     s->client.id = ++w->sessions.next_id << 8 | (w->index + 1);
@@ -107,33 +107,33 @@ static void fail_accept(struct worker_gate *wg, int fd, struct source *source)
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer)
 {
     struct worker *w = wg->worker;
-    struct peer *peer = peer_get(wg, source);
+    struct source_conns *peer = source_conns_get(wg, source);
     struct session *s = peer ? session_new(wg, addr, source) : NULL;
     if (!s) {
         fail_accept(wg, fd, source);
-        peer_discard_if_empty(peer);
+        source_conns_discard_if_empty(peer);
         return;
     }
     s->front.watch.fd = fd;
     s->flags.of_balancer = of_balancer;
     s->in.swept = w->sweep.round;
     list_push(&w->sessions.all, &s->in.worker);
-    peer_add(peer, s);
+    source_conns_add(peer, s);
     atomic_fetch_add(&wg->gate->counts.open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, 1);
-    s->opening = opening_new(s);
-    if (!s->opening || loop_watch(&w->loop, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
+    s->handshaking = handshaking_new(s);
+    if (!s->handshaking || loop_watch(&w->loop, &s->front.watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP) < 0) {
         session_close(s, VERDICT_NO_MEMORY);
         return;
     }
     s->front.writable = true;
-    if (entry_begin(s))
-        opening_start(s);
+    if (half_open_begin(s))
+        handshaking_start(s);
     session_reap(w);
 }
 
-static void close_side(struct side *side)
+static void close_side(struct socket_side *side)
 {
     if (side->watch.fd >= 0)
         close(side->watch.fd);
@@ -146,11 +146,11 @@ static void leave_application(struct session *s)
     if (s->back.watch.fd < 0)
         return;
     if (s->state == SESSION_OPEN && !s->down.eof) {
-        farewell_begin(s);
+        linger_begin(s);
         return;
     }
     close_side(&s->back);
-    farewell_give_back(s->wg);
+    linger_give_back(s->wg);
 }
 
 static void end_lane(struct lane *l, struct session *s, enum metric_cell blocked)
@@ -166,20 +166,20 @@ static void release_all(struct session *s)
 {
     if (s->state == SESSION_OPEN) {
         atomic_fetch_sub(&s->wg->gate->counts.established, 1);
-        admission_end(s);
+        request_flow_end(s);
         slow_reader_end(s);
         end_lane(&s->up, s, CELL_BLOCKED_IN);
         end_lane(&s->down, s, CELL_BLOCKED_OUT);
-        subscribers_give_back(s->wg, s->source, &s->topics);
+        topic_room_give_back(s->wg, s->source, &s->topics);
     }
     strangers_leave(s);
-    entry_end(s);
-    memory_resume(s);
-    opening_free(s->opening, s);
-    s->opening = NULL;
+    half_open_end(s);
+    buffer_room_resume(s);
+    handshaking_free(s->handshaking, s);
+    s->handshaking = NULL;
     if (s->client.routing_id)
-        tally_remove(&s->wg->gate->routing_ids, s->client.routing_id);
-    peer_remove(s->peer, s);
+        refcount_remove(&s->wg->gate->routing_ids, s->client.routing_id);
+    source_conns_remove(s->peer, s);
     source_release(s->source);
 }
 
@@ -199,7 +199,7 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
         return false;
     if (s->state == SESSION_OPEN)
         return s->up.last_read == 0 && had_its_chance(s, v);
-    return s->state == SESSION_OPENING && !s->opening->awaits_app && !s->opening->claim.hash &&
+    return s->state == SESSION_HANDSHAKING && !s->handshaking->awaits_app && !s->handshaking->claim.hash &&
            (v == VERDICT_HANDSHAKE_ABANDONED || v == VERDICT_HANDSHAKE_TIMEOUT || v == VERDICT_GIVE_WAY ||
             v == VERDICT_HALF_OPEN_GIVE_WAY || v == VERDICT_TOO_MANY_HALF_OPEN);
 }
@@ -209,7 +209,7 @@ static void session_note_end(struct session *s, enum verdict v)
     char detail[96];
     session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
     /* Without the colon and the blank of the log line. */
-    offence_ends(s, v, opening_is_overdue(s), s->opening && detail[0] ? detail + 2 : "");
+    strike_ends(s, v, handshaking_is_overdue(s), s->handshaking && detail[0] ? detail + 2 : "");
 }
 
 /* The place where the two connections of a session are closed. */
@@ -222,8 +222,8 @@ static void tear_down(struct session *s)
     if (was_of_no_use(s, v))
         strangers_note_useless(s);
     if (s->state == SESSION_OPEN && !s->flags.served && !s->topics.count)
-        entry_came_to_nothing(s);
-    banned_before_close(s->wg, s->front.watch.fd, &s->client.addr);
+        half_open_came_to_nothing(s);
+    ban_enforce_before_close(s->wg, s->front.watch.fd, &s->client.addr);
     claim_let_go(s);
     close_side(&s->front);
     leave_application(s);
@@ -291,23 +291,23 @@ static void init_lanes(struct session *s, const struct handshake *h)
     s->flags.answers = answers_requests(gate_socket(s->wg->gate));
     s->flags.broadcast = publishes(gate_socket(s->wg->gate));
     s->flags.pushes_back = waits_for_receivers(gate_socket(s->wg->gate));
-    admission_begin(s);
+    request_flow_begin(s);
 }
 
 static void open_session(struct session *s)
 {
-    struct opening *o = s->opening;
+    struct handshaking *o = s->handshaking;
     const struct handshake *h = &o->handshake;
     init_lanes(s, h);
-    entry_done(s);
-    entry_end(s);
+    half_open_done(s);
+    half_open_end(s);
     s->state = SESSION_OPEN;
     atomic_fetch_add(&s->wg->gate->counts.established, 1);
     reach_leave(s);
-    s->opening = NULL;
+    s->handshaking = NULL;
     bool loaded =
         lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
-    opening_free(o, s);
+    handshaking_free(o, s);
     strangers_enter(s);
     if (!loaded) {
         session_end(s, VERDICT_NO_MEMORY);
@@ -352,10 +352,10 @@ void session_run(struct session *s)
     /* A client that leaves the line takes no turn. */
     if (s->state == SESSION_WAITING && s->front.hup)
         session_end(s, VERDICT_HANDSHAKE_ABANDONED);
-    if (s->state == SESSION_OPENING && opening_run(s))
+    if (s->state == SESSION_HANDSHAKING && handshaking_run(s))
         open_session(s);
     if (session_is_open(s)) {
-        memory_resume(s);
+        buffer_room_resume(s);
         s->progress.turn_bytes = 0;
         bool more = lane_run(&s->up, s);
         more |= lane_run(&s->down, s);
@@ -385,7 +385,7 @@ static void send_pong(struct lane *l, struct session *s)
  * does is known, and hundreds of clients in line would wake its I/O thread for nothing. */
 static void keep_alive(struct session *s)
 {
-    if (!s->up.paused && !s->up.blocked && !s->up.pressed && !s->flags.in_line)
+    if (!s->up.paused && !s->up.blocked && !s->up.awaits_memory && !s->flags.in_line)
         return;
     /* The alarm rings for other reasons as well. */
     uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
@@ -398,7 +398,7 @@ static void keep_alive(struct session *s)
     if (!s->flags.can_pong)
         return;
     send_pong(&s->down, s);
-    if (s->flags.app_listens && !s->flags.ended && (s->up.paused || s->up.pressed || s->flags.in_line))
+    if (s->flags.app_listens && !s->flags.ended && (s->up.paused || s->up.awaits_memory || s->flags.in_line))
         send_pong(&s->up, s);
 }
 
@@ -406,7 +406,7 @@ static void keep_alive(struct session *s)
 static void check_shadow(struct session *s)
 {
     const struct limits *lim = session_limits(s)->shadow;
-    if (!s->up.noted_late && !s->up.pressed && progress_is_late(s, lim)) {
+    if (!s->up.noted_late && !s->up.awaits_memory && progress_is_late(s, lim)) {
         s->up.noted_late = true;
         shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
     }
@@ -431,14 +431,14 @@ static void check_open(struct session *s)
     lane_try_starved(&s->down, s);
     if (!s->down.blocked && session_now_ns(s) - s->slow.flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
         slow_reader_end(s);
-    shedding_look(s);
-    admission_on_alarm(s);
+    request_shed_look(s);
+    request_flow_on_alarm(s);
     if (lim->shadow)
         check_shadow(s);
     enum verdict in_the_way = progress_in_the_way(s);
     if (progress_is_late(s, lim))
         /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
-        session_end(s, s->up.pressed ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
+        session_end(s, s->up.awaits_memory ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
     else if (in_the_way != VERDICT_PASS)
         session_end(s, in_the_way);
     else if (slow_reader_is(s, lim))
@@ -462,8 +462,8 @@ static void reconsider_open(struct session *s)
     if (s->progress.begun_ns)
         session_arm(s, s->progress.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
     slow_reader_look_again(s);
-    admission_reconsider(s);
-    shedding_look(s);
+    request_flow_reconsider(s);
+    request_shed_look(s);
     session_wake(s);
 }
 
@@ -475,10 +475,10 @@ void session_reconsider(struct session *s)
         session_arm(s, session_now_ns(s));
 }
 
-static void let_next_in(struct peer *p)
+static void let_next_in(struct source_conns *p)
 {
-    for (struct session *s; (s = entry_next(p));)
-        opening_start(s);
+    for (struct session *s; (s = half_open_next(p));)
+        handshaking_start(s);
 }
 
 static void session_on_alarm(struct alarm *a)
@@ -489,8 +489,8 @@ static void session_on_alarm(struct alarm *a)
     case SESSION_WAITING:
         let_next_in(s->peer);
         break;
-    case SESSION_OPENING:
-        opening_on_timer(s);
+    case SESSION_HANDSHAKING:
+        handshaking_on_timer(s);
         break;
     case SESSION_OPEN:
         check_open(s);

@@ -3,26 +3,26 @@
  * A session: one client connection and its one connection to the application. session.c is the place where both are
  * closed (tear_down()).
  *
- * A connection is closed elsewhere only by newcomer.h (a refused one), by banned.h (the tarpit), by proxied.h
- * (before there is a client), by opening.h (a connect to the application that failed), and by farewell.h (the
+ * A connection is closed elsewhere only by newcomer.h (a refused one), by ban_enforce.h (the tarpit), by proxied.h
+ * (before there is a client), by handshaking.h (a connect to the application that failed), and by linger.h (the
  * application's end of a session that was open).
  *
  *   state     event                                                    next
- *   NEW       entry.h lets the newcomer in                             OPENING
- *   NEW       the newcomer has to wait                                 WAITING: in line, nothing is read (entry.c)
- *   WAITING   its turn comes                                           OPENING: greeting and handshake (opening.c);
+ *   NEW       half_open.h lets the newcomer in                             OPENING
+ *   NEW       the newcomer has to wait                                 WAITING: in line, nothing is read (half_open.c)
+ *   WAITING   its turn comes                                           OPENING: greeting and handshake (handshaking.c);
  *                                                                      the application is connected once the
  *                                                                      client is worth it
  *   OPENING   the handshake is done                                    OPEN: two lanes of judged traffic (lane.c)
- *   any       a verdict ends it; one side ends (lane.c, opening.c);    ended: it takes no more turns
+ *   any       a verdict ends it; one side ends (lane.c, handshaking.c);    ended: it takes no more turns
  *             memory is out; ban, kick, drain; it gives way
  *   ended     at the end of the turn (session_reap())                  torn down: descriptors closed, unlinked
  *   torn      the round of events is done                              freed
  *   down
  *
- * A client may leave while its messages wait in line (admission.h). These are still delivered, as for a DEALER or PUSH
- * that sends and closes. Messages of a REQ, or of a connection that was reset, are not passed on any more (asker_left):
- * their answer would reach nobody. Messages passed before stay charged to the source.
+ * A client may leave while its messages wait in line (request_flow.h). These are still delivered, as for a DEALER or
+ * PUSH that sends and closes. Messages of a REQ, or of a connection that was reset, are not passed on any more
+ * (asker_left): their answer would reach nobody. Messages passed before stay charged to the source.
  *
  * Threads: belongs to the worker that accepted it.
  */

@@ -2,7 +2,7 @@
 #include "relay/shadow.h"
 
 #include "base/log.h"
-#include "relay/offence.h"
+#include "relay/strike_scoring.h"
 #include "relay/probation.h"
 
 /* ---- counting ---- */
@@ -43,7 +43,7 @@ void shadow_note(struct session *s, enum verdict v, unsigned n)
     shadow_count(s->wg, &s->client.addr, v, n);
     if (!verdict_counts(v) || only_waits(&s->wg->policy->limits, v))
         return;
-    if (s->strikes.shadow_struck_ms != 0 && now_ms - s->strikes.shadow_struck_ms < OFFENCE_AGAIN_MS)
+    if (s->strikes.shadow_struck_ms != 0 && now_ms - s->strikes.shadow_struck_ms < STRIKE_AGAIN_MS)
         return;
     s->strikes.shadow_struck_ms = now_ms;
     shadow_score(s, v);
@@ -79,7 +79,7 @@ void shadow_half_open(struct session *s)
 
 const struct limits *shadow_limits_of(const struct worker_gate *wg, const struct addr *addr)
 {
-    return wg->policy->for_lot[enforce_lot(&wg->gate->lot_key, source_key_of(addr))];
+    return wg->policy->for_cohort[enforce_cohort(&wg->gate->lot_key, source_key_of(addr))];
 }
 
 void shadow_banned(struct worker_gate *wg, const struct addr *addr)
@@ -128,7 +128,7 @@ void shadow_score(struct session *s, enum verdict v)
     cell_add(session_cells(s), CELL_SHADOW_STRIKES, strikes);
     if (strikes_add(&s->source->strikes, &l->ban.strikes, strikes, session_now_ns(s)) != STRIKES_FULL)
         return;
-    if (probation_spares(s))
+    if (probation_exempts(s))
         cell_add(session_cells(s), CELL_SHADOW_PROBATIONS, 1);
     else
         would_ban(s, l, v);

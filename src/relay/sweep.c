@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/sweep.h"
 
-#include "relay/banned.h"
+#include "relay/ban_enforce.h"
 #include "relay/session.h"
 
 void sweep_begin(struct worker *w, enum sweep_reason reason)
@@ -18,7 +18,7 @@ static void sweep_look_at(struct session *s, unsigned reasons)
     if (reasons & SWEEP_DRAIN)
         session_wake(s);
     if (reasons & SWEEP_BANS)
-        banned_look_at(s); /* last: it may end the session */
+        ban_enforce_look_at(s); /* last: it may end the session */
     session_reap(s->wg->worker);
 }
 
@@ -45,6 +45,6 @@ void sweep_step(struct worker *w)
     if (w->sweep.reasons == 0)
         return;
     unsigned n = look_at_sessions(w);
-    if (w->sweep.sessions_done && (!(w->sweep.reasons & SWEEP_BANS) || banned_look_at_tarpit(w, SWEEP_PART - n)))
+    if (w->sweep.sessions_done && (!(w->sweep.reasons & SWEEP_BANS) || ban_enforce_look_at_tarpit(w, SWEEP_PART - n)))
         w->sweep.reasons = 0;
 }

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/worker.h"
 
-#include "relay/admission.h"
-#include "relay/connects.h"
+#include "relay/request_flow.h"
+#include "relay/connect_pacer.h"
 #include "relay/counter.h"
-#include "relay/banned.h"
-#include "relay/entry.h"
-#include "relay/farewell.h"
+#include "relay/ban_enforce.h"
+#include "relay/half_open.h"
+#include "relay/linger.h"
 #include "relay/health.h"
 #include "relay/listener.h"
-#include "relay/memory.h"
+#include "relay/buffer_room.h"
 #include "loop/net.h"
 #include "relay/newcomer.h"
-#include "relay/peer.h"
+#include "relay/source_conns.h"
 #include "relay/proxied.h"
 #include "relay/session.h"
-#include "relay/shedding.h"
-#include "relay/subscribers.h"
-#include "relay/survey.h"
+#include "relay/request_shed.h"
+#include "relay/topic_room.h"
+#include "relay/query.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,19 +44,19 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     list_init(&wg->proxied);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
-    entry_init(&wg->entry);
+    half_open_init(&wg->half_open);
     gate_limiter_watch(&wg->limiter);
-    connects_init(&wg->connects);
-    farewell_init(&wg->leaving);
+    connect_pacer_init(&wg->connect_pacer);
+    linger_init(&wg->linger);
     stall_watch_init(&wg->stalls);
 }
 
 static void take_policies(struct worker *w)
 {
-    const struct policies *p = policy_board_current(w->board);
+    const struct policy_snapshot *p = policy_publisher_current(w->publisher);
     for (size_t i = 0; i < w->gate_count; i++) {
         w->gates[i].policy = &p->gates[i];
-        shedding_adopt(&w->gates[i]);
+        request_shed_adopt(&w->gates[i]);
     }
     atomic_store_explicit(&w->adopted, p->generation, memory_order_release);
 }
@@ -77,13 +77,13 @@ static void init_lists(struct worker *w)
     list_init(&w->sessions.all);
     list_init(&w->sessions.ended);
     list_init(&w->sessions.closed);
-    list_init(&w->farewells);
+    list_init(&w->lingering);
 }
 
 int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
-                struct gate *gates, struct policy_board *board, size_t max_sessions)
+                struct gate *gates, struct policy_publisher *board, size_t max_sessions)
 {
-    size_t gate_count = policy_board_current(board)->count;
+    size_t gate_count = policy_publisher_current(board)->count;
     memset(w, 0, sizeof(*w));
     int error = loop_init(&w->loop, account);
     w->index = index;
@@ -91,17 +91,17 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     w->pressure = pressure;
     w->receive_buffer_most = net_receive_buffer_most();
     init_lists(w);
-    banned_init(&w->bans, gates[0].bans);
-    memory_init(&w->memory);
+    ban_enforce_init(&w->bans, gates[0].bans);
+    buffer_room_init(&w->buffer_room);
     w->peers.mask = table_size(max_sessions) - 1;
-    w->peers.at = calloc(w->peers.mask + 1, sizeof(struct peer *));
+    w->peers.at = calloc(w->peers.mask + 1, sizeof(struct source_conns *));
     w->gates = calloc(gate_count, sizeof(*w->gates));
     if (error || !w->peers.at || !w->gates)
         return error ? error : -ENOMEM;
     w->gate_count = gate_count;
     for (size_t i = 0; i < gate_count; i++)
         init_gate(&w->gates[i], w, &gates[i]);
-    w->board = board;
+    w->publisher = board;
     take_policies(w);
     return 0;
 }
@@ -114,7 +114,7 @@ static void end_gate(struct worker_gate *wg)
 
 void worker_fini(struct worker *w)
 {
-    survey_drop(w);
+    query_drop(w);
     for (size_t i = 0; i < w->gate_count; i++)
         end_gate(&w->gates[i]);
     loop_fini(&w->loop);
@@ -137,12 +137,12 @@ static void start_draining(struct worker *w)
 static void spread_news(struct worker *w)
 {
     for (size_t i = 0; i < w->gate_count; i++)
-        entry_wake_all(&w->gates[i]);
+        half_open_wake_all(&w->gates[i]);
 }
 
 static void follow_bans(struct worker *w)
 {
-    if (banned_follow(w))
+    if (ban_enforce_follow(w))
         sweep_begin(w, SWEEP_BANS);
     session_reap(w);
 }
@@ -156,16 +156,16 @@ static void on_wake(struct worker *w)
         follow_bans(w);
     if (atomic_exchange(&w->signals.give_way, false))
         newcomer_give_way(w);
-    if (atomic_exchange(&w->signals.surveyed, false))
-        survey_take(w);
+    if (atomic_exchange(&w->signals.queried, false))
+        query_take(w);
     if (atomic_load(&w->signals.drain) && !w->drain_from_ns)
         start_draining(w);
 }
 
-static void on_side(struct side *side, struct session *s, uint32_t events)
+static void on_side(struct socket_side *side, struct session *s, uint32_t events)
 {
-    bool held = session_is_open(s) && side == &s->front && (session_is_held(s) || s->up.pressed);
-    side_note(side, s->wg->worker, events, held);
+    bool held = session_is_open(s) && side == &s->front && (session_is_held(s) || s->up.awaits_memory);
+    socket_side_note(side, s->wg->worker, events, held);
     session_wake(s);
 }
 
@@ -181,11 +181,11 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
     case WATCH_LISTENER:
         listener_on_event((struct worker_gate *)(void *)watch);
         break;
-    case WATCH_FAREWELL:
-        farewell_on_event(watch);
+    case WATCH_LINGERING:
+        linger_on_event(watch);
         break;
     case WATCH_TARPIT:
-        banned_on_event(watch);
+        ban_enforce_on_event(watch);
         break;
     case WATCH_PROXIED:
         proxied_on_event(watch, events);
@@ -227,7 +227,7 @@ static void adopt(struct worker *w)
     take_policies(w);
     for (size_t i = 0; i < w->gate_count; i++)
         worker_settle(&w->gates[i]);
-    sem_post(&w->board->adopted);
+    sem_post(&w->publisher->adopted);
 }
 
 /* Sessions that wait under the old policy, an hour perhaps, are judged under the new one. */
@@ -238,7 +238,7 @@ static void reconsider(struct worker *w)
     atomic_store(&w->signals.reconsider, false);
     sweep_begin(w, SWEEP_POLICY);
     for (size_t i = 0; i < w->gate_count; i++)
-        farewell_reconsider(&w->gates[i]);
+        linger_reconsider(&w->gates[i]);
     if (w->bans.table) /* ban.exempt may have changed */
         sweep_begin(w, SWEEP_BANS);
 }
@@ -253,18 +253,18 @@ static void make_room_for_topics(struct worker *w)
         return;
     for (size_t i = 0; i < w->gate_count; i++) {
         struct worker_gate *wg = &w->gates[i];
-        if (!subscribers_must_make_room(wg, &most))
+        if (!topic_room_must_make_room(wg, &most))
             continue;
         if (most)
             session_close(most, VERDICT_TOPICS_GIVE_WAY);
-        farewell_hasten(wg);
+        linger_hasten(wg);
     }
 }
 
 static void relieve_memory(struct worker *w)
 {
     struct session *s;
-    for (unsigned cut = 0; (s = memory_to_cut(w, cut)); cut++)
+    for (unsigned cut = 0; (s = buffer_room_to_cut(w, cut)); cut++)
         session_close(s, VERDICT_MEMORY_GIVE_WAY);
 }
 
@@ -272,7 +272,7 @@ static void relieve_memory(struct worker *w)
 
 static int wait_ms(const struct worker *w)
 {
-    if (w->survey.current || w->sweep.reasons || !list_empty(&w->run.light) || !list_empty(&w->run.heavy))
+    if (w->query.current || w->sweep.reasons || !list_empty(&w->run.light) || !list_empty(&w->run.heavy))
         return 0;
     uint64_t next = timers_next_ns(&w->loop.timers);
     if (!list_empty(&w->run.fresh) && w->run.fresh_at_ns < next)
@@ -303,7 +303,7 @@ static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
 static bool an_application_is_busy(const struct worker *w)
 {
     for (size_t i = 0; i < w->gate_count; i++)
-        if (connects_are_paced(&w->gates[i]))
+        if (connect_pacer_is_on(&w->gates[i]))
             return true;
     return false;
 }
@@ -334,8 +334,8 @@ void worker_close_all(struct worker *w)
 {
     while (!list_empty(&w->sessions.all))
         session_close(LIST_ENTRY(w->sessions.all.next, struct session, in.worker), VERDICT_DRAINING);
-    farewell_end_all(w);
-    banned_end_all(w);
+    linger_end_all(w);
+    ban_enforce_end_all(w);
     proxied_end_all(w);
     worker_reclaim(w);
 }
@@ -349,15 +349,15 @@ void worker_round(struct worker *w, int most_ms)
     int n = loop_wait(&w->loop, events, ms, &w->signals.turns);
     adopt(w);
     reconsider(w);
-    admission_wake_all(w);
+    request_flow_wake_all(w);
     make_room_for_topics(w);
     relieve_memory(w);
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
     loop_run_timers(&w->loop);
     run_sessions(w);
-    if (UNLIKELY(w->survey.current != NULL))
-        survey_step(w);
+    if (UNLIKELY(w->query.current != NULL))
+        query_step(w);
     sweep_step(w);
     worker_reclaim(w);
 }

@@ -9,8 +9,9 @@
  *   work that makes no such call.
  * - It never touches another worker's sessions, lists or timers. It changes another worker's atomic members only, and
  *   wakes it by loop_signal(). Exceptions: limiter_worker.woken, under the lock of the gate's limiter, and the
- *   descriptor of a routing id's holder, under the tally's lock (claim.h).
- * - It never keeps a pointer into a policy snapshot from one round to the next, except worker_gate.policy (policies.h).
+ *   descriptor of a routing id's holder, under the table's lock (claim.h).
+ * - It never keeps a pointer into a policy snapshot from one round to the next, except worker_gate.policy
+ * (policy_snapshot.h).
  * - It never frees a session within a round: an event of the round may still point to it.
  *
  * Everything here belongs to the worker's thread, except the atomic members and limiter_worker.woken.
@@ -28,17 +29,17 @@
 
 #include "base/list.h"
 #include "flow/pressure.h"
-#include "relay/banned.h"
-#include "relay/connects.h"
-#include "relay/entry.h"
-#include "relay/farewell.h"
+#include "relay/ban_enforce.h"
+#include "relay/connect_pacer.h"
+#include "relay/half_open.h"
+#include "relay/linger.h"
 #include "relay/gate.h"
 #include "relay/health.h"
 #include "loop/loop.h"
-#include "relay/memory.h"
-#include "relay/policies.h"
+#include "relay/buffer_room.h"
+#include "relay/policy_snapshot.h"
 #include "relay/strangers.h"
-#include "relay/survey.h"
+#include "relay/query.h"
 #include "relay/sweep.h"
 
 #include <pthread.h>
@@ -47,7 +48,7 @@
 #include <stdint.h>
 
 struct counter;
-struct peer;
+struct source_conns;
 struct session;
 struct worker;
 
@@ -59,14 +60,14 @@ struct worker_gate {
     const struct gate_policy *policy; /* in force here; changes between two rounds only */
     struct cells *cells;
     struct class_cells *class_cells; /* NULL: there are no classes */
-    struct list peers;               /* sources with connections or farewells */
+    struct list peers;               /* sources with connections or lingering connections */
     struct list proxied;             /* connections without their PROXY protocol header yet (proxied.h), oldest first */
     struct alarm accept_again;       /* after descriptors ran out */
-    struct entry_worker entry;
+    struct half_open_worker half_open;
     struct strangers_worker strangers;
     struct limiter_worker limiter;
-    struct connects_worker connects;
-    struct leaving leaving;
+    struct connect_pacer_worker connect_pacer;
+    struct linger_worker linger;
     struct stall_watch stalls; /* of worker 0 */
     struct counter *counter;   /* of worker 0; NULL: the application has none (counter.h) */
 };
@@ -87,9 +88,9 @@ struct worker_sessions {
     uint64_t next_id;
 };
 
-/* Hash table by source (peer.c). */
+/* Hash table by source (source_conns.c). */
 struct peer_table {
-    struct peer **at;
+    struct source_conns **at;
     size_t mask;
 };
 
@@ -101,7 +102,7 @@ struct worker_signals {
     _Atomic bool crowded;  /* a gate holds too many topics */
     _Atomic bool give_way; /* strangers_worker.asked is not 0 somewhere */
     _Atomic bool bans_changed;
-    _Atomic bool surveyed;   /* survey_worker.given is there */
+    _Atomic bool queried;    /* query_worker.given is there */
     _Atomic bool published;  /* there is another policy to adopt */
     _Atomic bool reconsider; /* every worker has adopted it: all waiting sessions are judged again */
 };
@@ -118,16 +119,16 @@ struct worker {
     struct run_queues run;
     struct worker_sessions sessions;
     struct sweep sweep;
-    struct list farewells; /* see farewell.h */
-    struct banned_worker bans;
+    struct list lingering; /* see linger.h */
+    struct ban_enforce_worker bans;
     struct peer_table peers;
-    struct memory_worker memory;
-    struct survey_worker survey;
+    struct buffer_room_worker buffer_room;
+    struct query_worker query;
     size_t gate_count;
     struct worker_gate *gates;
     struct worker **all; /* every worker, for wake-ups */
     unsigned all_count;
-    struct policy_board *board;
+    struct policy_publisher *publisher;
     _Atomic uint64_t adopted; /* the generation of the policies of its gates */
     struct worker_signals signals;
 };
@@ -135,7 +136,7 @@ struct worker {
 /* Allocates tables and descriptors (not the listeners). `gates` are those of the board's policies. 0 or -errno;
  * worker_fini() accepts what is there. */
 MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
-                         struct gate *gates, struct policy_board *board, size_t max_sessions);
+                         struct gate *gates, struct policy_publisher *board, size_t max_sessions);
 void worker_fini(struct worker *w);
 
 /* Starts the thread. 0 or -errno. */

@@ -61,7 +61,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(KEEPALIVES, "weir_keepalives_total", METRIC_COUNTER, "",                                                      \
          "PONGs sent by Weir in the name of a paused or blocked connection.")                                          \
     CELL(HELD, "weir_held_bytes", METRIC_GAUGE, "", "Bytes of peers that wait in Weir's buffers (buffer capacity).")   \
-    CELL(PRESSED, "weir_pressed_reads_total", METRIC_COUNTER, "",                                                      \
+    CELL(READS_DEFERRED, "weir_reads_deferred_total", METRIC_COUNTER, "",                                              \
          "Reads put off because the memory is under pressure.")                                                        \
     CELL(UNFINISHED, "weir_unfinished_bytes", METRIC_GAUGE, "",                                                        \
          "Bytes of unfinished streaming messages that the application holds.")                                         \
@@ -77,7 +77,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Connections in the request limiter, by standing: established ones were served in calm time.")                \
     CELL(LIMITER_OVER, "weir_limiter_connections_over", METRIC_GAUGE, "",                                              \
          "Active connections that are strangers, or far above what they were ever served.")                            \
-    CELL(IN_LINE, "weir_connections_in_line", METRIC_GAUGE, "", "Connections with a message that is held back.")       \
+    CELL(IN_LINE, "weir_connections_queued", METRIC_GAUGE, "", "Connections with a message that is held back.")        \
     CELL(HELD_MESSAGES, "weir_held_messages", METRIC_GAUGE, "",                                                        \
          "Messages of these connections, as far as they are read.")                                                    \
     CELL(HELD_BY_COUNTER, "weir_held_messages_total", METRIC_COUNTER, "proof=\"counter\"",                             \
@@ -117,7 +117,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(PLAIN_SERVICE, "weir_plain_service", METRIC_GAUGE, "",                                                        \
          "Whether the application is a plain request/reply service: 0 not known, 1 yes, 2 no. Without a counter only " \
          "such a one is limited.")                                                                                     \
-    CELL(FAREWELLS, "weir_upstream_farewells", METRIC_GAUGE, "",                                                       \
+    CELL(LINGERING, "weir_upstream_lingering", METRIC_GAUGE, "",                                                       \
          "Connections to the application whose client has gone and whose end the application has not seen yet.")       \
     CELL(LEAVING, "weir_subscribers_leaving", METRIC_GAUGE, "",                                                        \
          "Of these, subscribers of which the application was not told yet (subscriptions.removal_rate).")              \

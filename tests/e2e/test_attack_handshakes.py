@@ -169,7 +169,7 @@ def test_churn_of_full_queues_through(gate, flood):
     g.become_known()
     f = flood("requests", g.endpoint, **FULL)
     g.withstands(f, until=lambda: g.weir.metric("weir_connections_accepted_total") > 280, rounds=1)
-    assert g.weir.metric("weir_upstream_farewells") < g.weir.metric("weir_connections_max")
+    assert g.weir.metric("weir_upstream_lingering") < g.weir.metric("weir_connections_max")
 
 
 # Connections made and dropped as fast as can be: I/O thread time for nothing.

@@ -28,7 +28,7 @@ def connections(weir, name):
 
 
 def in_line(weir):
-    return weir.metric("weir_connections_in_line")
+    return weir.metric("weir_connections_queued")
 
 
 @pytest.fixture

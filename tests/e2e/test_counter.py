@@ -331,7 +331,7 @@ def test_a_flood_of_costly_messages_through(gate, flood, steady, kind, client, s
     f = flood(endpoint=g.weir.endpoint, **CROWD, **strangers)
     wait_until(lambda: g.app.stats()["large"] > 20, "the flood to be worked on")
     clients.wait_usual()
-    assert g.weir.metric("weir_counter_state") == BELIEVED and g.weir.metric("weir_connections_in_line") > 10
+    assert g.weir.metric("weir_counter_state") == BELIEVED and g.weir.metric("weir_connections_queued") > 10
     assert f.alive()
     f.stop()
 

@@ -21,7 +21,7 @@ def in_hand(weir):
 
 
 def in_line(weir):
-    return weir.metric("weir_connections_in_line")
+    return weir.metric("weir_connections_queued")
 
 
 def passed(weir):

@@ -148,7 +148,7 @@ def test_a_hold_says_on_what_proof(proof, setting, counted, paths, asking):
     weir.wait_metric("weir_limiter_connections", STRANGERS / 2, standing="stranger")
     strangers.stop()
     customer.stop()
-    weir.wait_metric("weir_connections_in_line", lambda n: n == 0)
+    weir.wait_metric("weir_connections_queued", lambda n: n == 0)
     assert weir.metric("weir_held_messages") == 0
     assert 0 < weir.metric("weir_held_messages_passed_total", proof=proof) <= held(weir, proof)
     assert held(weir, "latency") + held(weir, "counter") + held(weir, "max") == weir.metric("weir_held_messages_total")

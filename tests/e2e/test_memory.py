@@ -86,7 +86,7 @@ def test_unfinished_messages_of_one_source(gate, flood, peers):
     presses(g, 1)
     serve(g, peers, regular, 40, 1)
     assert f.alive()
-    assert g.weir.metric("weir_pressed_reads_total") > 0
+    assert g.weir.metric("weir_reads_deferred_total") > 0
     within_budget(g)
     f.stop()
     presses(g, lambda level: level == 0)
@@ -144,6 +144,6 @@ def test_a_busy_day_notices_nothing(gate, peers):
         for s in busy:
             assert s.recv_multipart() == [b"", request]
     assert watch.stop() == 0
-    assert g.weir.metric("weir_pressed_reads_total") == 0
+    assert g.weir.metric("weir_reads_deferred_total") == 0
     assert not refusals(g.weir)
     within_budget(g)

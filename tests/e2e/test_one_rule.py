@@ -153,7 +153,7 @@ def test_healthy_curve(start_app, start_weir, peers, paths, app_kind, kind, part
             assert m.count("DISCONNECTED") == 0
     print(f"\n{CLIENTS * ROUNDS} answers in {took['bare']:.2f} s bare, {took['through']:.2f} s behind Weir")
     assert took["through"] < 2 * took["bare"] + 1
-    assert weir.metric("weir_connections_in_line") == 0
+    assert weir.metric("weir_connections_queued") == 0
     assert [labels for name, labels, value in weir.samples() if name == "weir_verdicts_total" and value and labels["verdict"] != "pass"] == []
 
 

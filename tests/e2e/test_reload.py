@@ -235,7 +235,7 @@ def test_shedding_is_switched_on_for_who_waits(setting, peers, paths):
     assert app.recv() == b"first"
     for other in others:
         other.send(b"next")
-    weir.wait_metric("weir_connections_in_line", lambda n: n >= 1)
+    weir.wait_metric("weir_connections_queued", lambda n: n >= 1)
     setting.write(concurrency={"max": 1, "shed": {"over": "reply", "interval": "10ms"}})
     setting.reload()
     assert others[-1].recv() == b"overloaded"

@@ -82,7 +82,7 @@ def test_too_late_is_left_out(gate, peers):
     for client in clients:
         client.send(b"?")
     wait_until(lambda: shed(g.weir) > 0, "requests to be shed")
-    wait_until(lambda: g.weir.metric("weir_connections_in_line") == 0, "the line to empty")
+    wait_until(lambda: g.weir.metric("weir_connections_queued") == 0, "the line to empty")
     answered = sum(client.poll(0) != 0 for client in clients)
     assert answered + shed(g.weir) <= 40 and g.weir.metric("weir_dropped_messages_total") == shed(g.weir)
     g.customers.regular.exchange()

@@ -126,7 +126,7 @@ class Systems:
     def assert_sound(self):
         """Nothing is lost, nobody was accused, nobody waits."""
         assert not self.verdicts(), self.describe()
-        assert self.weir.weir.metric("weir_connections_in_line") == 0, self.describe()
+        assert self.weir.weir.metric("weir_connections_queued") == 0, self.describe()
         for side in self.sides:
             assert side.heard == side.said, self.describe()
         for mine, bare in zip(self.weir.groups, self.bare.groups, strict=True):

@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cli/explain_path.h"
+
+#include "base/units.h"
+#include "cli/simulation.h"
+#include "config/schema.h"
+#include "config/value.h"
+#include "zmtp/metadata.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* ---- steps ---- */
+
+const char *explain_path_outcome_word(enum explain_path_outcome o)
+{
+    static const char *const words[] = {
+        [EXPLAIN_PATH_SAYS] = "",       [EXPLAIN_PATH_PASSES] = "passes",   [EXPLAIN_PATH_SHADOW] = "in shadow",
+        [EXPLAIN_PATH_WAITS] = "waits", [EXPLAIN_PATH_DROPPED] = "dropped", [EXPLAIN_PATH_CLOSED] = "closed",
+    };
+    return words[o];
+}
+
+static void PRINTF(5, 6) journey_add_step(struct explain_path *j, const char *path, enum explain_path_outcome o,
+                                          enum verdict v, const char *fmt, ...)
+{
+    if (j->count == EXPLAIN_PATH_STEPS_MAX)
+        return;
+    struct explain_path_step *s = &j->steps[j->count++];
+    va_list ap;
+    *s = (struct explain_path_step){.key = path ? schema_find(&schema_gate, path) : NULL, .outcome = o, .verdict = v};
+    va_start(ap, fmt);
+    vsnprintf(s->said, sizeof(s->said), fmt, ap);
+    va_end(ap);
+    if (o >= EXPLAIN_PATH_WAITS && !j->decides)
+        j->decides = s;
+}
+
+/* After a step that closes the connection, no further step is taken. */
+static bool explain_path_is_over(const struct explain_path *j)
+{
+    return j->decides && j->decides->outcome == EXPLAIN_PATH_CLOSED;
+}
+
+static enum explain_path_outcome outcome_of(enum simulation_fate f)
+{
+    static const enum explain_path_outcome outcomes[] = {
+        [SIMULATION_PASSES] = EXPLAIN_PATH_PASSES,
+        [SIMULATION_WAITS] = EXPLAIN_PATH_WAITS,
+        [SIMULATION_DROPPED] = EXPLAIN_PATH_DROPPED,
+        [SIMULATION_CLOSED] = EXPLAIN_PATH_CLOSED,
+    };
+    return outcomes[f];
+}
+
+/* ---- who it is ---- */
+
+static void list_rules(const struct explain_path *j, enum enforcement e, char *dst, size_t size)
+{
+    size_t at = 0;
+    dst[0] = '\0';
+    for (unsigned r = 0; r < RULE_COUNT && at < size; r++)
+        if (enforcement_of(j->gate->limits.enforce[r], j->cohort) == e)
+            at += (size_t)snprintf(dst + at, size - at, "%s%s", at ? ", " : "", rule_section((enum rule)r));
+    if (at == 0)
+        snprintf(dst, size, "none");
+}
+
+static void walk_enforcement(struct explain_path *j)
+{
+    char shadow[128], off[128];
+    if (!enforce_matters(&j->gate->limits))
+        return;
+    list_rules(j, ENFORCEMENT_SHADOW, shadow, sizeof(shadow));
+    list_rules(j, ENFORCEMENT_OFF, off, sizeof(off));
+    journey_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "lot %u of %u: in shadow: %s", j->cohort,
+                     ENFORCE_COHORTS, shadow);
+    journey_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "lot %u of %u: off: %s", j->cohort, ENFORCE_COHORTS,
+                     off);
+}
+
+static void walk_source(struct explain_path *j, const struct explain_path_question *q)
+{
+    const struct classes *classes = j->gate->class_table;
+    if (classes)
+        journey_add_step(j, "classes", EXPLAIN_PATH_SAYS, VERDICT_PASS, "of the class %s",
+                         classes->at[classes_find(classes, &q->from)].name);
+    walk_enforcement(j);
+    if (networks_contain(&j->gate->balancers, &q->from))
+        journey_add_step(
+            j, "proxy_protocol.from", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+            "a load balancer: it begins with a PROXY protocol header, and what follows is about the client named "
+            "there");
+    if (networks_contain(&j->gate->limits.ban.exempt, &q->from))
+        journey_add_step(j, "ban.exempt", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                         "exempt: no offence counts, and no ban keeps it out");
+}
+
+/* ---- connections ---- */
+
+/* The checks of admit() of the listener and of the line of newcomers, at once. `in_shadow`: the limits are. */
+static void walk_source_connections(struct explain_path *j, const struct explain_path_question *q,
+                                    const struct limits *l, bool in_shadow)
+{
+    enum explain_path_outcome refused = in_shadow ? EXPLAIN_PATH_SHADOW : EXPLAIN_PATH_CLOSED;
+    enum explain_path_outcome waits = in_shadow ? EXPLAIN_PATH_SHADOW : EXPLAIN_PATH_WAITS;
+    gcra_word word = 0;
+    uint64_t wait_ns;
+    if (l->source.connections != 0 && q->connections > l->source.connections) {
+        journey_add_step(j, "source.connections.max", refused, VERDICT_TOO_MANY_CONNECTIONS,
+                         "%u connections, of at most %u", q->connections, l->source.connections);
+        return;
+    }
+    uint64_t at_once = gcra_admit_some(&word, &l->source.connection_rate, q->connections, NS_PER_S, &wait_ns);
+    uint64_t left = q->connections - at_once;
+    if (left > l->source.half_open)
+        journey_add_step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
+                         "%llu of %u come in at once, %u more wait, and the others are refused",
+                         (unsigned long long)at_once, q->connections, l->source.half_open);
+    else if (left)
+        journey_add_step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
+                         "%llu of %u come in at once, the others as soon as these have shaken hands",
+                         (unsigned long long)at_once, q->connections);
+    else if (!in_shadow && limits_hold(l, RULE_CONNECTIONS))
+        journey_add_step(j, "source.connections.rate", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u at once", q->connections);
+}
+
+static void walk_connections(struct explain_path *j, const struct explain_path_question *q)
+{
+    uint32_t most = j->force.connections.max;
+    if (q->connections > most)
+        journey_add_step(j, "connections.max", EXPLAIN_PATH_CLOSED, VERDICT_TABLE_FULL,
+                         "%u connections of one source, and the gate takes %u", q->connections, most);
+    else
+        journey_add_step(j, "connections.max", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u of the gate's", q->connections);
+    walk_source_connections(j, q, &j->force, false);
+    if (j->force.shadow)
+        walk_source_connections(j, q, &j->shadow, true);
+}
+
+/* ---- the handshake ---- */
+
+static void walk_type(struct explain_path *j, const struct explain_path_question *q, enum socket_type type)
+{
+    enum socket_type app = j->gate->socket;
+    if (!q->has_type)
+        return;
+    if (socket_types_fit(type, app))
+        journey_add_step(j, "socket", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s may talk to %s", socket_type_name(type),
+                         app == SOCKET_AUTO ? "it, as far as one knows before its first handshake"
+                                            : socket_type_name(app));
+    else
+        journey_add_step(j, "socket", EXPLAIN_PATH_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s",
+                         socket_type_name(type), socket_type_name(app));
+}
+
+static void walk_identity(struct explain_path *j, const struct explain_path_question *q)
+{
+    if (!q->has_identity)
+        return;
+    if (!zmtp_routing_id_ok(q->identity))
+        journey_add_step(j, NULL, EXPLAIN_PATH_CLOSED, VERDICT_BAD_ROUTING_ID,
+                         "a routing id of %zu bytes; RFC 37 has 255 at most", q->identity.len);
+    else if (zmtp_routing_id_is_generated(q->identity))
+        journey_add_step(j, NULL, EXPLAIN_PATH_CLOSED, VERDICT_RESERVED_ROUTING_ID,
+                         "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
+    else
+        journey_add_step(j, "routing_ids.duplicates", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
+                         j->force.duplicate_ids == DUPLICATE_IDS_REFUSE ? "as long as no other connection has this id"
+                                                                        : "also when another connection has this id");
+}
+
+/* ---- the connection to the application ---- */
+
+/* Follows connect_for() in handshaking.c. */
+static void walk_upstream(struct explain_path *j, const struct explain_path_question *q)
+{
+    const char *why;
+    if (j->gate->upstream_source != UPSTREAM_SOURCE_CLIENT)
+        return;
+    if (addr_is_own(&q->from))
+        journey_add_step(j, "upstream.source", EXPLAIN_PATH_PASSES, VERDICT_PASS,
+                         "a client on this machine: the application sees Weir's own address");
+    else if ((why = endpoint_refuses_source(&j->gate->forward, &q->from)))
+        journey_add_step(j, "upstream.source", EXPLAIN_PATH_CLOSED, VERDICT_NO_UPSTREAM_SOURCE, "%s", why);
+    else
+        journey_add_step(j, "upstream.source", EXPLAIN_PATH_PASSES, VERDICT_PASS,
+                         "the application sees the client's address");
+}
+
+/* ---- what it says ---- */
+
+static void walk_topic(struct explain_path *j, const struct explain_path_question *q, struct simulation *t)
+{
+    if (!q->has_topic || explain_path_is_over(j))
+        return;
+    struct simulation_result r = simulation_subscribe(t, q->topic.at, q->topic.len);
+    enum verdict v = r.fate == SIMULATION_PASSES ? simulation_shadow(t) : r.verdict;
+    if (r.fate != SIMULATION_PASSES || v != VERDICT_PASS)
+        journey_add_step(j, verdict_info(v)->key,
+                         r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
+                         "a topic of %zu bytes", q->topic.len);
+    else
+        journey_add_step(j, "subscriptions.topic", EXPLAIN_PATH_PASSES, VERDICT_PASS, "a topic of %zu bytes",
+                         q->topic.len);
+}
+
+/* The limits that the message keeps, up to the one that it exceeds. */
+static void list_sizes(struct explain_path *j, const struct explain_path_question *q, enum verdict v)
+{
+    static const enum verdict order[] = {VERDICT_TOO_MANY_FRAMES, VERDICT_FRAME_TOO_LARGE, VERDICT_MESSAGE_TOO_LARGE};
+    char size[32], frame[32];
+    units_format_bytes(size, sizeof(size), q->size);
+    units_format_bytes(frame, sizeof(frame), q->size / q->frames + (q->size % q->frames != 0));
+    for (size_t i = 0; i < ARRAY_LEN(order) && order[i] != v; i++) {
+        if (!limits_hold(&j->force, RULE_MESSAGE))
+            return;
+        if (order[i] == VERDICT_TOO_MANY_FRAMES)
+            journey_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u", q->frames);
+        else
+            journey_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
+                             order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
+    }
+}
+
+static void walk_message(struct explain_path *j, const struct explain_path_question *q, struct simulation *t,
+                         const struct simulation_message *m)
+{
+    struct simulation_result r = simulation_say(t, m);
+    enum verdict v = r.fate == SIMULATION_PASSES ? simulation_shadow(t) : r.verdict;
+    char size[32];
+    list_sizes(j, q, v);
+    if (v == VERDICT_PASS)
+        return;
+    journey_add_step(j, verdict_info(v)->key, r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
+                     "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
+                     q->frames == 1 ? "" : "s");
+}
+
+/* How many of the messages pass before something happens to one; and the first verdict in shadow, if any. */
+struct run {
+    uint64_t passed, shadow_passed;
+    uint64_t after_ns;
+    struct simulation_result result;
+    enum verdict shadow;
+};
+
+static struct run run_at_rate(struct simulation *t, const struct explain_path_question *q,
+                              const struct simulation_message *m)
+{
+    struct run run = {.result = {SIMULATION_PASSES, VERDICT_PASS}, .shadow = VERDICT_PASS};
+    uint64_t begin_ns = t->now_ns, cost = q->size + TRAFFIC_FRAME_BYTES * (uint64_t)q->frames;
+    uint64_t most = EXPLAIN_PATH_BYTES_MAX / cost + 1;
+    for (most = most < EXPLAIN_PATH_MESSAGES_MAX ? most : EXPLAIN_PATH_MESSAGES_MAX; run.passed < most; run.passed++) {
+        uint64_t at_ns = (uint64_t)((unsigned __int128)run.passed * q->rate.period_ns / q->rate.count);
+        t->now_ns = begin_ns + at_ns;
+        run.result = simulation_say(t, m);
+        run.after_ns = at_ns;
+        if (run.result.fate != SIMULATION_PASSES)
+            break;
+        if (run.shadow == VERDICT_PASS) {
+            run.shadow = simulation_shadow(t);
+            run.shadow_passed = run.passed;
+        }
+    }
+    return run;
+}
+
+static const char *what_follows(enum explain_path_outcome o)
+{
+    return o == EXPLAIN_PATH_WAITS     ? "then those over the limit wait"
+           : o == EXPLAIN_PATH_DROPPED ? "then those over the limit are left out"
+           : o == EXPLAIN_PATH_CLOSED  ? "the next one ends the connection"
+                                       : "the next one would not have: it passes";
+}
+
+static void say_run(struct explain_path *j, const char *key, enum explain_path_outcome o, enum verdict v,
+                    uint64_t passed, uint64_t after_ns)
+{
+    journey_add_step(j, key, o, v, "%llu message%s pass%s within %.3f s, %s", (unsigned long long)passed,
+                     passed == 1 ? "" : "s", passed == 1 ? "es" : "", (double)after_ns / 1e9, what_follows(o));
+}
+
+static void walk_rate(struct explain_path *j, const struct explain_path_question *q, struct simulation *t,
+                      const struct simulation_message *m)
+{
+    static const char *const limited[] = {"source.messages.rate", "source.bytes.rate"};
+    struct run run = run_at_rate(t, q, m);
+    if (run.shadow != VERDICT_PASS)
+        say_run(j, verdict_info(run.shadow)->key, EXPLAIN_PATH_SHADOW, run.shadow, run.shadow_passed,
+                (uint64_t)((unsigned __int128)run.shadow_passed * q->rate.period_ns / q->rate.count));
+    if (run.result.fate != SIMULATION_PASSES) {
+        say_run(j, verdict_info(run.result.verdict)->key, outcome_of(run.result.fate), run.result.verdict, run.passed,
+                run.after_ns);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(limited) && run.shadow == VERDICT_PASS; i++)
+        if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
+            journey_add_step(j, limited[i], EXPLAIN_PATH_PASSES, VERDICT_PASS,
+                             "none of %llu messages within %.3f s is over it", (unsigned long long)run.passed,
+                             (double)run.after_ns / 1e9);
+}
+
+/* Each with a client of its own, so that one uses up nothing of the other. */
+static bool walk_messages(struct explain_path *j, const struct explain_path_question *q, enum socket_type type)
+{
+    const struct simulation_message m = {q->size, q->frames, type == SOCKET_REQ};
+    struct simulation t;
+    if (!q->has_message || explain_path_is_over(j))
+        return true;
+    bool ok = simulation_init(&t, &j->force, type, j->gate->socket);
+    if (ok)
+        walk_message(j, q, &t, &m);
+    simulation_fini(&t);
+    if (!ok || rate_is_unlimited(&q->rate) || j->decides)
+        return ok;
+    ok = simulation_init(&t, &j->force, type, j->gate->socket);
+    if (ok)
+        walk_rate(j, q, &t, &m);
+    simulation_fini(&t);
+    return ok;
+}
+
+/* ---- the request limiter ---- */
+
+static void walk_counter(struct explain_path *j)
+{
+    journey_add_step(j, "counter", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                     j->gate->counter[0] ? "the application says there how many messages it has taken"
+                                         : "so the application cannot say how many messages it has taken");
+}
+
+/* Whether a message waits depends on the other connections; this names the possible proofs. */
+static void walk_limiter(struct explain_path *j, const struct explain_path_question *q)
+{
+    enum socket_type app = j->gate->socket;
+    bool one_way = app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
+    bool publishes = app == SOCKET_PUB || app == SOCKET_XPUB;
+    if (!q->has_message || explain_path_is_over(j))
+        return;
+    if (j->force.concurrency.limit == CONCURRENCY_LIMIT_OFF || publishes) {
+        journey_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS, "it never waits for others");
+    } else if (j->force.concurrency.max) {
+        journey_add_step(j, "concurrency.max", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                         "waits while so many are not answered, whoever sent them");
+    } else if (one_way) {
+        journey_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                         "waits for others only where the application's counter proves it; without one, never");
+        walk_counter(j);
+    } else {
+        journey_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                         "waits for others only on proof (the counter, or%s latency), and never within its claim",
+                         app == SOCKET_REP ? "" : ", of a plain request/reply service,");
+        walk_counter(j);
+    }
+}
+
+/* ---- the whole ---- */
+
+/* The usual partner of such an application. */
+static enum socket_type partner_of(enum socket_type app, bool subscribes)
+{
+    switch (app) {
+    case SOCKET_REP:
+        return SOCKET_REQ;
+    case SOCKET_PULL:
+        return SOCKET_PUSH;
+    case SOCKET_PUB:
+    case SOCKET_XPUB:
+        return SOCKET_SUB;
+    case SOCKET_SUB:
+    case SOCKET_XSUB:
+        return SOCKET_PUB;
+    case SOCKET_AUTO:
+        return subscribes ? SOCKET_SUB : SOCKET_DEALER;
+    default:
+        return SOCKET_DEALER;
+    }
+}
+
+bool explain_path_walk(struct explain_path *ret, const struct config *c, const struct config_gate *gate,
+                       const struct explain_path_question *q)
+{
+    enum socket_type type = q->has_type ? q->type : partner_of(gate->socket, q->has_topic);
+    struct hash_key key;
+    struct simulation t;
+    memset(ret, 0, sizeof(*ret));
+    ret->gate = gate;
+    enforce_key(&key, c->enforce_key);
+    ret->cohort = enforce_cohort(&key, source_key_of(&q->from));
+    enforce_split(&gate->limits, ret->cohort, &ret->force, &ret->shadow);
+    walk_source(ret, q);
+    walk_connections(ret, q);
+    walk_type(ret, q, type);
+    walk_identity(ret, q);
+    walk_upstream(ret, q);
+    bool ok = simulation_init(&t, &ret->force, type, gate->socket);
+    if (ok)
+        walk_topic(ret, q, &t);
+    simulation_fini(&t);
+    ok = ok && walk_messages(ret, q, type);
+    walk_limiter(ret, q);
+    return ok;
+}
+
+/* The words for bans that apply to it; those in shadow have the same numbers. */
+static const char *ban_word(const struct explain_path *j)
+{
+    if (limits_hold(&j->force, RULE_BAN))
+        return "get it banned for";
+    return j->force.shadow && limits_hold(&j->shadow, RULE_BAN) ? "would get it banned (in shadow) for" : NULL;
+}
+
+char *explain_path_cost(char *dst, size_t size, const struct explain_path *j, const struct explain_path_question *q,
+                        const struct explain_path_step *s)
+{
+    const struct limits *l = &j->gate->limits;
+    unsigned strikes = verdict_info(s->verdict)->strikes;
+    char within[32], first[32];
+    const char *word = ban_word(j);
+    bool only_shadow = s->outcome == EXPLAIN_PATH_SHADOW && limits_hold(&j->force, RULE_BAN);
+    const char *spared =
+        l->ban.shared == BAN_SHARED_PROBATION ? ", or put on probation where it serves well-behaved clients too" : "";
+    if (verdict_offence(s->verdict) == OFFENCE_MISTAKE)
+        snprintf(dst, size, "no strike: a mistake is held against nobody");
+    else if (strikes == 0 || s->outcome == EXPLAIN_PATH_WAITS || only_shadow || !word || l->ban.strikes.strikes == 0)
+        snprintf(dst, size, "no strike%s",
+                 strikes && s->outcome == EXPLAIN_PATH_WAITS ? ": who waits offends nobody" : "");
+    else if (!limits_count_offence(l, s->verdict, &q->from))
+        snprintf(dst, size, "no strike: %s",
+                 networks_contain(&l->ban.exempt, &q->from) ? "the source is exempt" : "such offences do not count");
+    else
+        snprintf(dst, size, "%u strike%s; %u within %s %s %s%s", strikes, strikes == 1 ? "" : "s",
+                 l->ban.strikes.strikes, units_format_duration(within, sizeof(within), l->ban.strikes.within_ns), word,
+                 units_format_duration(first, sizeof(first), l->ban.terms.for_ns), spared);
+    return dst;
+}
