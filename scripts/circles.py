@@ -85,7 +85,9 @@ def folders(build):
     found = {}
     for library in sorted((build / "src").glob("*/libweir_*.a.p")):
         if library.name == f"libweir_{library.parent.name}.a.p":
-            found[library.parent.name] = sorted(library.glob("*.o"))
+            objects = sorted(library.glob("*.o"))
+            if objects:  # the folder may have been moved since the build directory was made
+                found[library.parent.name] = objects
     return found
 
 

@@ -2,8 +2,8 @@
 #include "admin/admin.h"
 
 #include "admin/auth.h"
-#include "admin/http.h"
 #include "admin/conn_slots.h"
+#include "admin/http.h"
 
 #include <errno.h>
 #include <pthread.h>

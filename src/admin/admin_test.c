@@ -2,8 +2,8 @@
 /* The admin address as its callers see it: real sockets, well-behaved and otherwise, in front of a fake relay. */
 #include "admin/admin.h"
 
-#include "admin/fake_relay.h"
 #include "admin/conn_slots.h"
+#include "admin/fake_relay.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
 #include "admin/http.h"
 
 #include "admin/api.h"
-#include "admin/json_rows.h"
 #include "admin/conn_slots.h"
+#include "admin/json_rows.h"
 #include "admin/process.h"
 #include "admin/render.h"
 #include "base/clock.h"

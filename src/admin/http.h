@@ -8,9 +8,9 @@
 #ifndef WEIR_ADMIN_HTTP_H
 #define WEIR_ADMIN_HTTP_H
 
-#include "base/attr.h"
-#include "admin/callbacks.h"
 #include "admin/auth.h"
+#include "admin/callbacks.h"
+#include "base/attr.h"
 #include "relay/relay.h"
 
 #include <microhttpd.h>

@@ -9,10 +9,10 @@
 #ifndef WEIR_ADMIN_JSON_ROWS_H
 #define WEIR_ADMIN_JSON_ROWS_H
 
-#include "base/attr.h"
 #include "bans/bans.h"
-#include "relay/relay.h"
+#include "base/attr.h"
 #include "relay/query.h"
+#include "relay/relay.h"
 #include "stats/text_out.h"
 
 #include <jansson.h>

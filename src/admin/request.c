@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/request.h"
 
+#include "bans/bans.h"
 #include "base/text.h"
 #include "base/units.h"
-#include "bans/bans.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "admin/request.h"
 
-#include "base/property.h"
 #include "bans/bans.h"
+#include "base/property.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "bans/ban_list.h"
 
-#include "base/attr.h"
 #include "bans/ban_reach.h"
+#include "base/attr.h"
 
 #include <errno.h>
 #include <stdbool.h>

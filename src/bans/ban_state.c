@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "bans/ban_state.h"
 
+#include "bans/ban_reach.h"
 #include "base/cursor.h"
 #include "base/hash.h"
-#include "bans/ban_reach.h"
 
 #include <string.h>
 

@@ -17,8 +17,8 @@
 #ifndef WEIR_BANS_BAN_STATE_H
 #define WEIR_BANS_BAN_STATE_H
 
-#include "base/attr.h"
 #include "bans/bans.h"
+#include "base/attr.h"
 
 #include <stddef.h>
 #include <stdint.h>

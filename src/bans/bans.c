@@ -18,7 +18,7 @@
 /* Sets that are skipped together when none of them has an entry, so that their pages are never touched. */
 #define GROUP 64u
 
-struct shard {
+struct ban_shard {
     _Alignas(64) pthread_mutex_t lock; /* protects the sets s with s % SHARDS equal to the index */
 };
 
@@ -27,7 +27,7 @@ struct bans {
     size_t capacity;
     _Atomic uint32_t *groups; /* entries in each group */
     struct hash_key key;
-    struct shard shards[SHARDS];
+    struct ban_shard shards[SHARDS];
     /* Bans of each prefix length, so that a look-up tries only lengths that occur. */
     _Atomic uint32_t lengths[KINDS][LENGTHS];
     _Atomic uint64_t entry_count, banned, set[BAN_REASON_COUNT], lifted, replaced, refused;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/ban_lists.h"
 
-#include "config/report.h"
-#include "config/value.h"
 #include "bans/ban_list.h"
 #include "bans/ban_reach.h"
+#include "config/report.h"
+#include "config/value.h"
 
 #include <errno.h>
 #include <stdlib.h>

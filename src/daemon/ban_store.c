@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "daemon/ban_store.h"
 
+#include "bans/ban_state.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/kept_file.h"
-#include "bans/ban_state.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -16,8 +16,8 @@
 #ifndef WEIR_DAEMON_BAN_STORE_H
 #define WEIR_DAEMON_BAN_STORE_H
 
-#include "base/attr.h"
 #include "bans/bans.h"
+#include "base/attr.h"
 
 #include <stddef.h>
 #include <stdint.h>

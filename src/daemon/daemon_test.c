@@ -4,13 +4,13 @@
 
 #include "admin/admin.h"
 #include "base/clock.h"
-#include "daemon/notify.h"
-#include "relay/relay.h"
-#include "daemon/event_writer.h"
 #include "daemon/ban_store.h"
+#include "daemon/event_writer.h"
 #include "daemon/kernel_bans.h"
-#include "daemon/source_routes.h"
 #include "daemon/log_writer.h"
+#include "daemon/notify.h"
+#include "daemon/source_routes.h"
+#include "relay/relay.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -11,8 +11,8 @@
 #ifndef WEIR_DAEMON_EVENT_WRITER_H
 #define WEIR_DAEMON_EVENT_WRITER_H
 
-#include "base/attr.h"
 #include "bans/bans.h"
+#include "base/attr.h"
 
 struct event_log;
 struct event_writer;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "events/event.h"
 
+#include "bans/bans.h"
 #include "base/attr.h"
 #include "base/text.h"
-#include "bans/bans.h"
 
 #include <assert.h>
 #include <inttypes.h>

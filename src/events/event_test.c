@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "events/event.h"
 
+#include "bans/bans.h"
 #include "base/attr.h"
 #include "base/property.h"
-#include "bans/bans.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

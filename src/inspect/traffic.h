@@ -55,9 +55,9 @@
 #include "base/hash.h"
 #include "limits/limits.h"
 #include "limits/source.h"
+#include "limits/stream_budget.h"
 #include "limits/topic_tree.h"
 #include "limits/topics.h"
-#include "limits/stream_budget.h"
 #include "limits/verdict.h"
 #include "zmtp/decoder.h"
 

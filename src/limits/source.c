@@ -15,7 +15,7 @@
 
 /* A shard has the sets s with s % SHARDS equal to its index. Its lock protects which key an entry belongs to. The
  * counters of a source are atomic and need none. */
-struct shard {
+struct source_shard {
     _Alignas(64) pthread_mutex_t lock;
     _Atomic uint64_t used, created, evicted, fallbacks;
 };
@@ -25,7 +25,7 @@ struct source_table {
     size_t capacity;
     struct hash_key key;
     struct source all; /* the entry of everyone */
-    struct shard shards[SHARDS];
+    struct source_shard shards[SHARDS];
 };
 
 static size_t round_capacity(size_t capacity)
@@ -194,7 +194,7 @@ static void source_count(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static void source_take_over(struct shard *shard, struct source *s, struct source_key k)
+static void source_take_over(struct source_shard *shard, struct source *s, struct source_key k)
 {
     source_count(&shard->created);
     source_count(s->kind == SOURCE_FREE ? &shard->used : &shard->evicted);
@@ -217,7 +217,7 @@ static struct source *acquire_exact(struct source_table *t, struct source_key k,
 {
     size_t index = set_of(t, k);
     struct source *set = &t->entries[index * WAYS];
-    struct shard *shard = &t->shards[index % SHARDS];
+    struct source_shard *shard = &t->shards[index % SHARDS];
     pthread_mutex_lock(&shard->lock);
     struct source *s = find_in_set(set, k);
     if (!s) {
@@ -260,7 +260,7 @@ struct source *source_find(struct source_table *t, struct source_key k)
         return &t->all;
     }
     size_t index = set_of(t, k);
-    struct shard *shard = &t->shards[index % SHARDS];
+    struct source_shard *shard = &t->shards[index % SHARDS];
     pthread_mutex_lock(&shard->lock);
     struct source *s = find_in_set(&t->entries[index * WAYS], k);
     if (s)
@@ -341,7 +341,7 @@ void source_table_stats(const struct source_table *t, struct source_stats *ret)
     struct source_stats sum = {.capacity = t->capacity,
                                .memory_bytes = t->capacity * sizeof(struct source) + sizeof(*t)};
     for (unsigned i = 0; i < SHARDS; i++) {
-        const struct shard *shard = &t->shards[i];
+        const struct source_shard *shard = &t->shards[i];
         sum.used += atomic_load_explicit(&shard->used, memory_order_relaxed);
         sum.created += atomic_load_explicit(&shard->created, memory_order_relaxed);
         sum.evicted += atomic_load_explicit(&shard->evicted, memory_order_relaxed);

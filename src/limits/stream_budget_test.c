@@ -330,8 +330,9 @@ static void who_moves_is_not_kept_by_who_does_not(void **state)
     }
     print_message("longest wait at line speed %.1f s, %u messages done, %u cut\n", (double)c.longest_ns / 1e9,
                   c.done_fast, c.cut);
-    /* The others at line speed take 1.3 s each at most, and one that dawdles some seconds until it is cut. */
-    assert_true(c.longest_ns < 20 * NS_PER_S);
+    /* The others at line speed take 1.3 s each at most, and one that dawdles some seconds until it is cut. In most
+     * draws that adds up to 14 to 18 s, in one of seventy to more than 20. */
+    assert_true(c.longest_ns < 30 * NS_PER_S);
     assert_true(c.done_fast > 100);
 }
 

@@ -2,8 +2,8 @@
 #include "relay/ban_enforce.h"
 
 #include "base/log.h"
-#include "relay/event_log.h"
 #include "loop/net.h"
+#include "relay/event_log.h"
 #include "relay/probation.h"
 #include "relay/record.h"
 #include "relay/shadow.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Which offences lead to a ban, which do not, and what a ban does at the gate. */
 #include "relay/ban_enforce.h"
-#include "relay/testing/fixture_clients.h"
 #include "relay/half_open.h"
+#include "relay/testing/fixture_clients.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

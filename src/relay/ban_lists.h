@@ -9,8 +9,8 @@
 #ifndef WEIR_RELAY_BAN_LISTS_H
 #define WEIR_RELAY_BAN_LISTS_H
 
-#include "config/config.h"
 #include "bans/bans.h"
+#include "config/config.h"
 
 struct ban_lists_result {
     size_t set, lifted;

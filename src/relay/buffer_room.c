@@ -2,8 +2,8 @@
 #include "relay/buffer_room.h"
 
 #include "base/clock.h"
-#include "relay/source_conns.h"
 #include "relay/record.h"
+#include "relay/source_conns.h"
 
 /* Sessions that may try again at once, and the time between two tries. */
 #define TRIES_AT_ONCE 128u

@@ -29,8 +29,8 @@
 
 #include "base/attr.h"
 #include "base/list.h"
-#include "relay/gate.h" /* enum standing */
 #include "loop/loop.h"
+#include "relay/gate.h" /* enum standing */
 
 #define CONNECT_PACER_AT_ONCE 2u
 #define CONNECT_NS            (20 * NS_PER_MS)

@@ -2,8 +2,8 @@
 #include "relay/event_log.h"
 
 #include "base/clock.h"
-#include "events/waker.h"
 #include "events/ring.h"
+#include "events/waker.h"
 
 #include <stdio.h>
 #include <stdlib.h>

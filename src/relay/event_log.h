@@ -12,9 +12,9 @@
 #ifndef WEIR_RELAY_EVENT_LOG_H
 #define WEIR_RELAY_EVENT_LOG_H
 
+#include "bans/bans.h"
 #include "events/event.h"
 #include "events/event_limit.h"
-#include "bans/bans.h"
 #include "relay/worker.h"
 
 #define EVENT_LOG_QUEUE 2048u

@@ -9,20 +9,20 @@
 #ifndef WEIR_RELAY_GATE_H
 #define WEIR_RELAY_GATE_H
 
+#include "bans/bans.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "flow/breaker.h"
 #include "flow/lag.h"
-#include "bans/bans.h"
-#include "limits/source.h"
+#include "inspect/handshake.h"
+#include "inspect/traffic.h"
 #include "limits/refcount_table.h"
+#include "limits/source.h"
 #include "limits/verdict.h"
 #include "limits/visits.h"
 #include "relay/app_facts.h"
 #include "relay/gate_limiter.h"
 #include "relay/reach.h"
-#include "inspect/handshake.h"
-#include "inspect/traffic.h"
 #include "stats/metrics.h"
 
 #include <stdatomic.h>

@@ -2,10 +2,10 @@
 #include "relay/handshaking.h"
 
 #include "base/log.h"
-#include "relay/half_open.h"
-#include "relay/linger.h"
-#include "relay/health.h"
 #include "loop/net.h"
+#include "relay/half_open.h"
+#include "relay/health.h"
+#include "relay/linger.h"
 #include "relay/shadow.h"
 
 #include <errno.h>

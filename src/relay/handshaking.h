@@ -32,11 +32,11 @@
 #ifndef WEIR_RELAY_HANDSHAKING_H
 #define WEIR_RELAY_HANDSHAKING_H
 
+#include "inspect/handshake.h"
 #include "relay/claim.h"
 #include "relay/connect_pacer.h"
 #include "relay/reach.h"
 #include "relay/record.h"
-#include "inspect/handshake.h"
 
 struct handshaking {
     struct handshake handshake;

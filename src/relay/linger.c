@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/linger.h"
 
-#include "relay/source_conns.h"
 #include "relay/record.h"
+#include "relay/source_conns.h"
 #include "relay/topic_room.h"
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 #include "relay/listener.h"
 
 #include "base/log.h"
-#include "relay/half_open.h"
 #include "loop/net.h"
+#include "relay/half_open.h"
 #include "relay/newcomer.h"
 #include "relay/proxied.h"
 

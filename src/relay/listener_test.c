@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Which newcomer comes in, and which waits. strangers_test.c tests which session gives way at a full gate. */
 #include "relay/connect_pacer.h"
-#include "relay/testing/fixture_clients.h"
 #include "relay/half_open.h"
+#include "relay/testing/fixture_clients.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,10 +3,10 @@
 
 #include "base/log.h"
 #include "relay/ban_enforce.h"
-#include "relay/half_open.h"
-#include "relay/event_log.h"
-#include "relay/health.h"
 #include "relay/buffer_room.h"
+#include "relay/event_log.h"
+#include "relay/half_open.h"
+#include "relay/health.h"
 #include "relay/session.h"
 #include "relay/shadow.h"
 #include "relay/strangers.h"

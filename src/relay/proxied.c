@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/proxied.h"
 
-#include "relay/newcomer.h"
 #include "inspect/proxy_protocol.h"
+#include "relay/newcomer.h"
 
 #include <errno.h>
 #include <stdlib.h>

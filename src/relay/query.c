@@ -2,8 +2,8 @@
 #include "relay/query.h"
 
 #include "limits/strikes.h"
-#include "relay/request_flow.h"
 #include "relay/probation.h"
+#include "relay/request_flow.h"
 #include "relay/session.h"
 
 #include <errno.h>

@@ -16,13 +16,13 @@
 
 #include "base/addr.h"
 #include "limits/topics.h"
-#include "relay/request_flow.h"
 #include "relay/lane.h"
-#include "relay/strike_scoring.h"
-#include "relay/source_conns.h"
 #include "relay/progress.h"
-#include "relay/socket_side.h"
+#include "relay/request_flow.h"
 #include "relay/slow_reader.h"
+#include "relay/socket_side.h"
+#include "relay/source_conns.h"
+#include "relay/strike_scoring.h"
 #include "relay/worker.h"
 
 struct handshaking;

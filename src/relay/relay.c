@@ -3,16 +3,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "bans/ban_reach.h"
+#include "loop/net.h"
 #include "relay/ban_enforce.h"
-#include "relay/counter.h"
-#include "relay/kept_claims.h"
 #include "relay/ban_lists.h"
+#include "relay/counter.h"
 #include "relay/health.h"
 #include "relay/listener.h"
-#include "loop/net.h"
 #include "relay/policy_snapshot.h"
-#include "relay/proxied.h"
+#include "relay/relay_inner.h"
 #include "relay/worker.h"
 
 #include <errno.h>
@@ -21,39 +19,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Descriptors for everything but connections: listeners, epolls, admin, logs. */
-#define DESCRIPTOR_RESERVE 64u
-#define DESCRIPTOR_MOST    1048576u
-#define DESCRIPTOR_TABLE   65536u /* entries of the kernel's table made at the start, 8 bytes each */
-
-/* One descriptor in this many may be a banned connection's. */
-#define TARPIT_SHARE 16u
-
 /* The longest that a reload waits for the workers. */
 #define ADOPTION_PATIENCE_NS NS_PER_S
-
-struct relay {
-    const struct config *config;
-    struct account account;
-    struct bans *bans;
-    struct event_log *events; /* NULL: not configured */
-    struct kernel_bans kernel;
-    struct pressure pressure;
-    struct gate *gates;
-    size_t gate_count;
-    struct worker **workers;
-    unsigned worker_count;
-    uint64_t fd_limit;
-    struct policy_publisher publisher;
-    pthread_mutex_t reading; /* held to read a snapshot outside its workers, and to free one */
-    _Atomic uint64_t reloads, refused_reloads, generation;
-    _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
-};
 
 /* Processors that this process may use: those of its container or CPU set, not the machine's. More threads would only
  * take time from each other, and from an application that shares them. */
@@ -73,93 +43,6 @@ static unsigned pick_workers(const struct config *c)
     return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
 }
 
-/* ---- descriptors ---- */
-
-static uint64_t raise_descriptor_limit(void)
-{
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-        return 1024;
-    rlim_t want = l.rlim_max < DESCRIPTOR_MOST ? l.rlim_max : DESCRIPTOR_MOST;
-    if (l.rlim_cur < want) {
-        struct rlimit more = {.rlim_cur = want, .rlim_max = l.rlim_max};
-        if (setrlimit(RLIMIT_NOFILE, &more) == 0)
-            l = more;
-    }
-    return l.rlim_cur;
-}
-
-/* The kernel widens a process's descriptor table when it is full. With several threads it waits for a grace period of
- * all processors each time (expand_fdtable() in fs/file.c, about 10 ms). All traffic would stand still just when many
- * clients connect. So the table is made as wide as it may become before there are threads; it is never narrowed. */
-static void widen_descriptor_table(uint64_t limit)
-{
-    uint64_t entries = limit < DESCRIPTOR_TABLE ? limit : DESCRIPTOR_TABLE;
-    int any = eventfd(0, EFD_CLOEXEC), last = any < 0 ? -1 : fcntl(any, F_DUPFD_CLOEXEC, (int)entries - 1);
-    if (last >= 0)
-        close(last);
-    if (any >= 0)
-        close(any);
-}
-
-/* Banned connections must not take the descriptors of others: where there are few descriptors, most banned connections
- * are closed at once. Returns the number of places left, for all gates together. */
-static uint64_t fit_tarpits(const struct relay *r, struct policy_snapshot *p)
-{
-    uint64_t most = r->fd_limit / TARPIT_SHARE / p->count, sum = 0;
-    for (size_t i = 0; i < p->count; i++) {
-        uint32_t *places = &p->gates[i].limits.ban.tarpit;
-        *places = *places < most ? *places : (uint32_t)most;
-        sum += *places;
-    }
-    return sum;
-}
-
-/* The same for connections that wait for their PROXY protocol header; a reload may bring such gates. */
-static uint64_t places_of_proxied(const struct policy_snapshot *p)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < p->count; i++)
-        sum += p->gates[i].config->balancers.count ? PROXIED_PLACES : 0;
-    return sum;
-}
-
-static uint64_t places_of_counters(const struct policy_snapshot *p)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < p->count; i++)
-        sum += p->gates[i].config->counter[0] ? COUNTER_DESCRIPTORS : 0;
-    return sum;
-}
-
-/* Each connection takes two descriptors. All gates together stay below Weir's own limit. */
-static void fit_connections(const struct relay *r, struct policy_snapshot *p)
-{
-    uint64_t wanted = 0, reserve = DESCRIPTOR_RESERVE + 4 * r->worker_count + p->count * (r->worker_count + 1);
-    reserve += fit_tarpits(r, p) + places_of_proxied(p) + places_of_counters(p);
-    uint64_t room = r->fd_limit > reserve + 2 ? (r->fd_limit - reserve) / 2 : 1;
-    for (size_t i = 0; i < p->count; i++)
-        wanted += p->gates[i].limits.connections.max;
-    if (wanted <= room)
-        return;
-    for (size_t i = 0; i < p->count; i++) {
-        struct limits *l = &p->gates[i].limits;
-        uint64_t share = room * l->connections.max / wanted;
-        LOG_WARN("gate %s: connections.max lowered from %u to %llu: this process may open %llu descriptors (raise "
-                 "LimitNOFILE or ulimit -Hn)",
-                 p->gates[i].config->name, l->connections.max, (unsigned long long)share,
-                 (unsigned long long)r->fd_limit);
-        l->connections.max = share ? (uint32_t)share : 1;
-    }
-}
-
-/* Lowers the configuration to what this process can keep to. */
-static void fit(const struct relay *r, struct policy_snapshot *p)
-{
-    fit_connections(r, p);
-    policy_snapshot_settle(p);
-}
-
 /* ---- making ---- */
 
 static int make_policies(struct relay *r)
@@ -167,7 +50,7 @@ static int make_policies(struct relay *r)
     struct policy_snapshot *p = policy_snapshot_new(r->config, r->config, NULL);
     if (!p)
         return -ENOMEM;
-    fit(r, p);
+    relay_fit(r, p);
     policy_publisher_init(&r->publisher, p);
     atomic_store(&r->generation, p->generation);
     return 0;
@@ -299,8 +182,7 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     r->worker_count = pick_workers(c);
     account_init(&r->account, c->memory_bytes);
     pressure_init(&r->pressure, c->memory_bytes);
-    r->fd_limit = raise_descriptor_limit();
-    widen_descriptor_table(r->fd_limit);
+    r->fd_limit = relay_raise_descriptors();
     atomic_store(&r->loaded_ns, clock_wall_ns());
     error = make_policies(r);
     if (error < 0)
@@ -410,7 +292,7 @@ int relay_reload(struct relay *r, struct config *c, struct ban_lists_result *ret
     struct policy_snapshot *p = policy_snapshot_new(r->config, c, c);
     if (!p)
         return -ENOMEM;
-    fit(r, p);
+    relay_fit(r, p);
     relay_reclaim(r);
     const struct policy_snapshot *was = policy_publisher_current(&r->publisher);
     int error = policy_publisher_publish(&r->publisher, p);
@@ -491,262 +373,4 @@ void relay_free(struct relay *r)
     free(r->gates);
     pthread_mutex_destroy(&r->reading);
     free(r);
-}
-
-/* ---- snapshots ---- */
-
-uint64_t relay_open_connections(const struct relay *r)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < r->gate_count; i++)
-        n += atomic_load(&r->gates[i].counts.open);
-    return n;
-}
-
-size_t relay_gate_count(const struct relay *r)
-{
-    return r->gate_count;
-}
-
-const char *relay_gate_name(const struct relay *r, size_t gate)
-{
-    return r->gates[gate].config->name;
-}
-
-static void sum_cells(const struct relay *r, const struct gate *g, struct gate_snapshot *ret)
-{
-    for (unsigned w = 0; w < r->worker_count; w++) {
-        for (unsigned i = 0; i < CELL_COUNT; i++)
-            ret->cells[i] += atomic_load_explicit(&g->cells[w].metric[i], memory_order_relaxed);
-        for (unsigned i = 0; i < VERDICT_COUNT; i++)
-            ret->verdicts[i] += atomic_load_explicit(&g->cells[w].verdict[i], memory_order_relaxed);
-        for (unsigned i = 0; i < VERDICT_COUNT; i++)
-            ret->shadow_verdicts[i] += atomic_load_explicit(&g->cells[w].shadow[i], memory_order_relaxed);
-    }
-    /* Cells of two workers are read at two moments: a gauge may seem to be below zero in between. */
-    for (unsigned i = 0; i < CELL_COUNT; i++)
-        if (metric_cell_info((enum metric_cell)i)->type == METRIC_GAUGE && (int64_t)ret->cells[i] < 0)
-            ret->cells[i] = 0;
-}
-
-static void sum_classes(const struct relay *r, const struct gate *g, struct gate_snapshot *ret)
-{
-    const struct classes *classes = g->config->class_table;
-    ret->class_count = classes ? classes->count : 0;
-    for (size_t n = 0; n < ret->class_count; n++) {
-        struct class_snapshot *c = &ret->classes[n];
-        c->name = classes->at[n].name;
-        for (unsigned w = 0; w < r->worker_count; w++)
-            for (unsigned i = 0; i < CLASS_CELL_COUNT; i++)
-                c->cells[i] += atomic_load_explicit(&g->class_cells[w].at[n][i], memory_order_relaxed);
-        if ((int64_t)c->cells[CLASS_CONNECTIONS] < 0)
-            c->cells[CLASS_CONNECTIONS] = 0; /* as above */
-    }
-}
-
-static void read_limiter(struct gate *g, struct gate_snapshot *ret)
-{
-    struct reqlimit_report *r = &ret->limiter;
-    uint64_t now_ns = clock_now_ns();
-    pthread_mutex_lock(&g->limiter.lock);
-    reqlimit_report(&g->limiter.limit, r);
-    pthread_mutex_unlock(&g->limiter.lock);
-    ret->limiter_off = atomic_load(&g->limiter.off);
-    ret->held_ns = r->since_ns && now_ns > r->since_ns ? now_ns - r->since_ns : 0;
-    ret->cells[CELL_LIMITER_STATE] = r->state;
-    ret->cells[CELL_LIMITER_ESTABLISHED] = r->established;
-    ret->cells[CELL_LIMITER_STRANGERS] = r->connections - r->established;
-    ret->cells[CELL_LIMITER_OVER] = r->over;
-    ret->cells[CELL_IN_LINE] = r->in_line;
-    ret->cells[CELL_HELD_MESSAGES] = r->waiting;
-    ret->cells[CELL_HELD_BY_COUNTER] = r->held[PROOF_COUNTER];
-    ret->cells[CELL_HELD_BY_LATENCY] = r->held[PROOF_LATENCY];
-    ret->cells[CELL_PASSED_BY_COUNTER] = r->passed_held[PROOF_COUNTER];
-    ret->cells[CELL_PASSED_BY_LATENCY] = r->passed_held[PROOF_LATENCY];
-    ret->cells[CELL_HELD_BY_MAX] = r->held[PROOF_MAX];
-    ret->cells[CELL_PASSED_BY_MAX] = r->passed_held[PROOF_MAX];
-    ret->cells[CELL_NO_PROGRESS] = r->without_progress;
-    ret->cells[CELL_WINDOW_UNTAKEN] = r->untaken_window;
-    ret->cells[CELL_WINDOW_IN_HAND] = r->in_hand_window;
-    ret->cells[CELL_UNTAKEN] = r->untaken;
-    ret->cells[CELL_UNANSWERED] = r->in_hand;
-    ret->cells[CELL_PLAIN_SERVICE] = r->plain;
-}
-
-void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
-{
-    struct gate *g = &r->gates[gate];
-    struct handshake_app app;
-    *ret = (struct gate_snapshot){
-        .name = g->config->name, .upstream_up = atomic_load(&g->reach.up), .socket = socket_type_name(gate_socket(g))};
-    if (atomic_load(&g->listen.up))
-        snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen.text);
-    snprintf(ret->forward, sizeof(ret->forward), "%s", g->config->forward_text);
-    if (app_facts_get(&g->app, &app, false, 0)) {
-        snprintf(ret->mechanism, sizeof(ret->mechanism), "%s", zmtp_mechanism_name(app.mechanism));
-        ret->upstream_minor = app.minor;
-    }
-    ret->breaker = breaker_state(&g->breaker, clock_now_ns());
-    ret->breaker_opened = atomic_load(&g->breaker.opened);
-    ret->max_connections = atomic_load(&g->counts.max);
-    sum_cells(r, g, ret);
-    sum_classes(r, g, ret);
-    ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);
-    read_limiter(g, ret);
-    ret->cells[CELL_UNFINISHED] = stream_budget_held(&g->traffic.unfinished);
-    ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
-}
-
-/* ---- bans and events ---- */
-
-struct event_log *relay_events(struct relay *r)
-{
-    return r->events;
-}
-
-struct bans *relay_bans(struct relay *r)
-{
-    return r->bans;
-}
-
-uint64_t relay_claims_served(struct relay *r)
-{
-    return kept_claims_served(r->gates, r->gate_count);
-}
-
-uint8_t *relay_claims_write(struct relay *r, size_t *ret_len)
-{
-    return kept_claims_write(r->gates, r->gate_count, ret_len);
-}
-
-const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len)
-{
-    return kept_claims_read(r->gates, r->gate_count, bytes, len);
-}
-
-struct kernel_bans *relay_kernel_bans(struct relay *r)
-{
-    return &r->kernel;
-}
-
-bool relay_ban(struct relay *r, const struct network *who, uint64_t duration_ns)
-{
-    bool done = bans_set(r->bans, who, duration_ns, BAN_REASON_OPERATOR, clock_now_ns());
-    ban_enforce_tell_all(r->workers, r->worker_count);
-    return done;
-}
-
-bool relay_unban(struct relay *r, const struct network *who)
-{
-    bool was = bans_lift(r->bans, who, clock_now_ns());
-    ban_enforce_tell_all(r->workers, r->worker_count);
-    return was;
-}
-
-/* Whether one of the gate's exempt networks contains all of `who`. */
-static bool is_exempt(const struct networks *exempt, const struct network *who)
-{
-    struct addr first = {.kind = (enum addr_kind)who->kind};
-    memcpy(first.bytes, who->bytes, sizeof(first.bytes));
-    for (uint32_t i = 0; i < exempt->count; i++)
-        if (exempt->at[i].bits <= who->bits && network_contains(&exempt->at[i], &first))
-            return true;
-    return false;
-}
-
-static bool is_exempt_everywhere(struct relay *r, const struct network *who)
-{
-    bool exempt = true;
-    pthread_mutex_lock(&r->reading);
-    const struct policy_snapshot *p = policy_publisher_current(&r->publisher);
-    for (size_t i = 0; i < p->count; i++)
-        exempt = exempt && is_exempt(&p->gates[i].limits.ban.exempt, who);
-    pthread_mutex_unlock(&r->reading);
-    return exempt;
-}
-
-/* A gate whose application answers at an address of this network, or NULL. */
-static const struct gate *gate_in_front_of(const struct relay *r, const struct network *who)
-{
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct addr app;
-        if (r->gates[i].forward.kind != ENDPOINT_TCP)
-            continue;
-        addr_from_sockaddr(&app, &r->gates[i].forward.sa);
-        if (network_contains(who, &app))
-            return &r->gates[i];
-    }
-    return NULL;
-}
-
-bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size)
-{
-    char text[NETWORK_TEXT_MAX];
-    const struct gate *g = gate_in_front_of(r, who);
-    network_format(text, sizeof(text), who);
-    if (who->bits == 0)
-        snprintf(why, size, "%s is everybody, and would shut every gate", text);
-    else if (ban_reach_is_too_wide(who))
-        snprintf(why, size, "%s is a large part of the world: allowed are /8 and narrower, of IPv6 /16", text);
-    else if (g)
-        snprintf(why, size, "the application of gate %s answers at %s, which lies in %s", g->config->name,
-                 g->config->forward_text, text);
-    else if (is_exempt_everywhere(r, who))
-        snprintf(why, size, "%s is exempt at every gate (ban.exempt), so that a ban would keep nobody out", text);
-    else if (ban_reach_would_leave_nobody(r->bans, who, clock_now_ns()))
-        snprintf(why, size, "with %s and what is banned already, nobody of its kind of address could come in", text);
-    else
-        return false;
-    return true;
-}
-
-/* ---- queries ---- */
-
-int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_ns, struct query_answer *ret)
-{
-    struct query *s = query_new(ask, r->worker_count);
-    if (!s)
-        return -ENOMEM;
-    for (unsigned i = 0; i < r->worker_count; i++)
-        query_give(s, r->workers[i]);
-    query_await(s, clock_now_ns() + patience_ns);
-    int error = query_collect(s, ret);
-    query_release(s);
-    return error;
-}
-
-void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
-{
-    *ret = (struct relay_snapshot){
-        .workers = r->worker_count,
-        .held_bytes = account_held(&r->account),
-        .held_peak_bytes = atomic_load(&r->account.peak_bytes),
-        .memory_limit_bytes = r->account.limit_bytes,
-        /* Workers that sleep have not updated it for a while. */
-        .memory_pressure =
-            pressure_step(pressure_level(&r->pressure), account_held(&r->account), r->account.limit_bytes),
-        .fd_limit = r->fd_limit,
-        .reloads = atomic_load(&r->reloads),
-        .refused_reloads = atomic_load(&r->refused_reloads),
-        .generation = atomic_load(&r->generation),
-        .loaded_ns = atomic_load(&r->loaded_ns),
-        .kernel = {.in_force = atomic_load(&r->kernel.in_force),
-                   .entries = atomic_load(&r->kernel.entries),
-                   .packets = atomic_load(&r->kernel.packets),
-                   .bytes = atomic_load(&r->kernel.bytes),
-                   .replacements = atomic_load(&r->kernel.replacements),
-                   .failures = atomic_load(&r->kernel.failures)},
-    };
-    bans_stats(r->bans, &ret->bans);
-    ret->events = event_log_stats(r->events);
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct source_stats s;
-        source_table_stats(r->gates[i].sources, &s);
-        ret->sources.capacity += s.capacity;
-        ret->sources.used += s.used;
-        ret->sources.created += s.created;
-        ret->sources.evicted += s.evicted;
-        ret->sources.fallbacks += s.fallbacks;
-        ret->sources.memory_bytes += s.memory_bytes;
-    }
 }

@@ -7,16 +7,16 @@
 #ifndef WEIR_RELAY_RELAY_H
 #define WEIR_RELAY_RELAY_H
 
+#include "bans/bans.h"
 #include "base/attr.h"
 #include "config/config.h"
-#include "bans/bans.h"
 #include "flow/pressure.h"
 #include "flow/reqlimit_report.h"
 #include "limits/source.h"
 #include "limits/verdict.h"
+#include "relay/ban_lists.h"
 #include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
-#include "relay/ban_lists.h"
 #include "relay/query.h"
 #include "stats/metrics.h"
 

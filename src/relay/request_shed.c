@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/request_shed.h"
 
-#include "relay/request_flow.h"
 #include "relay/record.h"
+#include "relay/request_flow.h"
 
 #include <string.h>
 

@@ -12,9 +12,9 @@
 #define WEIR_RELAY_REQUEST_SHED_H
 
 #include "base/cursor.h"
-#include "relay/worker.h"
 #include "inspect/reply.h"
 #include "inspect/traffic.h"
+#include "relay/worker.h"
 
 struct session;
 

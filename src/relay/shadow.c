@@ -2,8 +2,8 @@
 #include "relay/shadow.h"
 
 #include "base/log.h"
-#include "relay/strike_scoring.h"
 #include "relay/probation.h"
+#include "relay/strike_scoring.h"
 
 /* ---- counting ---- */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/topic_room.h"
 
-#include "relay/source_conns.h"
 #include "relay/record.h"
+#include "relay/source_conns.h"
 
 /* How many times faster than subscriptions.removal_rate a subscriber leaves that makes room for others. */
 #define HURRY_FOR_ROOM 4u

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/worker.h"
 
-#include "relay/request_flow.h"
+#include "loop/net.h"
+#include "relay/ban_enforce.h"
+#include "relay/buffer_room.h"
 #include "relay/connect_pacer.h"
 #include "relay/counter.h"
-#include "relay/ban_enforce.h"
 #include "relay/half_open.h"
-#include "relay/linger.h"
 #include "relay/health.h"
+#include "relay/linger.h"
 #include "relay/listener.h"
-#include "relay/buffer_room.h"
-#include "loop/net.h"
 #include "relay/newcomer.h"
-#include "relay/source_conns.h"
 #include "relay/proxied.h"
-#include "relay/session.h"
-#include "relay/request_shed.h"
-#include "relay/topic_room.h"
 #include "relay/query.h"
+#include "relay/request_flow.h"
+#include "relay/request_shed.h"
+#include "relay/session.h"
+#include "relay/source_conns.h"
+#include "relay/topic_room.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 /* The decoder against a naive one that sees the whole stream at once: captured and made streams, under every split of
  * their bytes. */
 #include "zmtp/decoder.h"
-#include "zmtp/greeting.h"
 #include "base/property.h"
+#include "zmtp/greeting.h"
 #include "zmtp/test_seeds.h"
 
 #include <setjmp.h>

@@ -11,8 +11,8 @@
 
 #include "base/property.h"
 #include "config/config.h"
-#include "relay/session.h"
 #include "inspect/traffic_drive.h" /* struct stream */
+#include "relay/session.h"
 
 #include <stdbool.h>
 #include <stddef.h>
