@@ -15,7 +15,6 @@
 #define SILENT_NS       (20 * NS_PER_S)
 #define BOUNDED_NS      ((double)NS_PER_S) /* with an operator's limit answers are awaited at least so long */
 #define LAZY_FOR_NS     (10 * NS_PER_S)
-#define UNREAD_NS       (20 * NS_PER_MS)
 #define LEFT_MOST       65536
 #define PATIENCE_NS     (200 * NS_PER_MS)
 #define REVIEW_LEAST    16u
@@ -170,10 +169,58 @@ double reqcost_pace(const struct reqlimit *l)
     return l->cost_ns > 0 ? l->capacity / l->cost_ns : 1;
 }
 
+static void reqcost_charge_left(struct reqlimit *l, uint32_t n, uint64_t now_ns)
+{
+    bucket_add(&l->left, reqcost_pace(l), n, LEFT_MOST, now_ns);
+}
+
 void reqcost_leave_behind(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
-    bucket_add(&l->left, reqcost_pace(l), atomic_load(&c->in_hand), LEFT_MOST, now_ns);
-    reqlimit_end_in_hand(l, c, UINT32_MAX);
+    reqcost_charge_left(l, reqlimit_end_in_hand(l, c, UINT32_MAX), now_ns);
+}
+
+void reqcost_pass_apart(struct reqlimit *l, const struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
+{
+    if (atomic_load_explicit(&c->in_hand, memory_order_relaxed) & REQLIMIT_APART)
+        reqcost_charge_left(l, n, now_ns);
+}
+
+/* Takes what the connection has in hand out of the sums of the gate. */
+static void reqcost_set_apart(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    uint32_t had = atomic_load(&c->in_hand);
+    do
+        if (!had || had & REQLIMIT_APART)
+            return;
+    while (!atomic_compare_exchange_weak(&c->in_hand, &had, had | REQLIMIT_APART));
+    atomic_fetch_sub(&l->in_hand, had);
+    atomic_fetch_sub(&l->busy, 1);
+    atomic_store(&c->awaited, 0);
+    reqcost_charge_left(l, had, now_ns);
+}
+
+static void reqcost_put_back(struct reqlimit *l, struct reqlimit_conn *c)
+{
+    uint32_t had;
+    while ((had = atomic_load(&c->in_hand)) & REQLIMIT_APART) {
+        uint32_t n = had & ~REQLIMIT_APART;
+        atomic_fetch_add(&l->in_hand, n);
+        atomic_fetch_add(&l->busy, 1);
+        if (atomic_compare_exchange_strong(&c->in_hand, &had, n))
+            return;
+        atomic_fetch_sub(&l->in_hand, n);
+        atomic_fetch_sub(&l->busy, 1);
+    }
+}
+
+/* The client does not take its answers, or takes them again. */
+static void reqcost_review_unread(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    uint32_t unread_at = atomic_load_explicit(&c->unread_at, memory_order_relaxed);
+    if (!unread_at)
+        reqcost_put_back(l, c);
+    else if (!l->most && coarse_elapsed(unread_at, now_ns) > REQLIMIT_UNREAD_NS)
+        reqcost_set_apart(l, c, now_ns);
 }
 
 static void reqcost_silence(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
@@ -228,7 +275,7 @@ void reqcost_start(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
     c->sample = (struct reqlimit_sample){now_ns, (uint32_t)index, (float)reqcost_expected(l, c)};
     c->stands_for = c->unsampled;
     c->unsampled = 0;
-    atomic_store_explicit(&c->awaited, atomic_load(&c->in_hand), memory_order_relaxed);
+    atomic_store_explicit(&c->awaited, reqlimit_conn_in_hand(c), memory_order_relaxed);
 }
 
 /* Rises fast and falls slowly: a client that mixes cheap and costly messages is expected to send costly ones. */
@@ -341,15 +388,12 @@ int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint6
 /* A connection whose messages are not answered for long is silent: nothing waits for these answers. */
 static void reqcost_review_answers(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
-    uint32_t unread_at = atomic_load_explicit(&c->unread_at, memory_order_relaxed);
     bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
     uint64_t ns = coarse_elapsed(atomic_load_explicit(&c->answered_at, memory_order_relaxed), now_ns);
     uint64_t sample_ns = elapsed_since(c->sample.passed_ns, now_ns);
     double patience_ns = reqcost_greater(l->most ? BOUNDED_NS : 100.0 * NS_PER_MS, 10 * l->latency.lately_ns);
     if (silent && coarse_elapsed(c->silenced_at, now_ns) > SILENT_NS)
         atomic_store_explicit(&c->silent, false, memory_order_relaxed);
-    if (!l->most && unread_at && coarse_elapsed(unread_at, now_ns) > UNREAD_NS)
-        reqcost_leave_behind(l, c, now_ns);
     ns = ns < sample_ns ? ns : sample_ns;
     if (silent || !atomic_load(&c->awaited) || (l->latency.lately_ns <= 0 && !l->most) || (double)ns <= patience_ns)
         return;
@@ -364,8 +408,10 @@ void reqcost_review(struct reqlimit *l, uint64_t now_ns)
         struct list *node = list_pop(&l->active);
         struct reqlimit_conn *c = LIST_ENTRY(node, struct reqlimit_conn, active);
         list_push(&l->active, node);
+        reqcost_review_unread(l, c, now_ns);
         reqcost_review_answers(l, c, now_ns);
-        if (!c->waiter.messages && coarse_elapsed(c->used_at, now_ns) > REQLIMIT_ACTIVE_NS)
+        if (!c->waiter.messages && !atomic_load_explicit(&c->unread_at, memory_order_relaxed) &&
+            coarse_elapsed(c->used_at, now_ns) > REQLIMIT_ACTIVE_NS)
             reqcost_deactivate(l, c);
         reqcost_update(l, c, now_ns);
     }

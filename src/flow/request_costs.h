@@ -34,8 +34,8 @@
  *   silent                20 s are over                                                            false
  *
  * A client that does not take its answers (`unread_at`) keeps Weir from reading them. Then nothing shows whether the
- * application still works on them. After 20 ms they count like messages of a connection that has left. With an
- * operator's limit they stay in hand.
+ * application still works on them. After 20 ms they count in the gate like messages of a connection that has left
+ * (REQLIMIT_APART), until the client reads again or they are answered. With an operator's limit they stay in hand.
  *
  * Locks: the limiter lock, for all functions. `silent` is an atomic that is read without it.
  * Units: costs in nanoseconds of the application's work, 1 us to 100 s a message; shares in cost a nanosecond.
@@ -57,9 +57,12 @@ double reqcost_expected(const struct reqlimit *l, const struct reqlimit_conn *c)
 /* Messages a nanosecond that the application works off. */
 double reqcost_pace(const struct reqlimit *l);
 
-/* The messages that the connection has in hand are not seen to be answered any more. They are charged to the gate
- * (`left`) until they are worked off at its pace. */
+/* The connection ends: what it has in hand is charged to the gate (`left`) until it is worked off at its pace. */
 void reqcost_leave_behind(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
+
+/* `n` messages of the connection have passed. If what it has in hand is not in the sums of the gate, they are charged
+ * like those of a connection that has left. */
+void reqcost_pass_apart(struct reqlimit *l, const struct reqlimit_conn *c, uint32_t n, uint64_t now_ns);
 
 /* Updates claim, share and marks of a connection. */
 void reqcost_update(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);

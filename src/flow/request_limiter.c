@@ -156,6 +156,7 @@ static void reqlimit_pass(struct reqlimit *l, struct reqlimit_conn *c, uint32_t 
 {
     bool quiet = reqlimit_is_quiet(l, now_ns);
     reqlimit_count_passed(l, c, n, now_ns);
+    reqcost_pass_apart(l, c, n, now_ns);
     l->counter.untaken += n;
     reqcost_charge(l, c, n, now_ns);
     reqcost_start(l, c, now_ns);
@@ -392,6 +393,11 @@ static void reqlimit_activate(struct reqlimit *l, struct reqlimit_conn *c, uint6
         reqcost_charge(l, c, 0, now_ns);
 }
 
+void reqlimit_stay_active(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+{
+    reqlimit_activate(l, c, now_ns);
+}
+
 void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     reqlimit_activate(l, c, now_ns);
@@ -540,7 +546,7 @@ void reqlimit_leave(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns
 
 void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns)
 {
-    uint32_t in_hand = atomic_load_explicit(&c->in_hand, memory_order_relaxed);
+    uint32_t in_hand = reqlimit_conn_in_hand(c);
     uint64_t before_ns = atomic_exchange_explicit(&l->answered_ns, now_ns, memory_order_relaxed);
     uint32_t awaited = atomic_load_explicit(&c->awaited, memory_order_relaxed);
     if (in_hand && awaited > in_hand)

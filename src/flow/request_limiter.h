@@ -94,6 +94,7 @@
 #define REQLIMIT_FOLD      512u
 #define REQLIMIT_FOLD_NS   (10 * NS_PER_MS)
 #define REQLIMIT_ACTIVE_NS NS_PER_S
+#define REQLIMIT_UNREAD_NS (20 * NS_PER_MS)
 #define REQLIMIT_COSTS     1024u
 #define REQLIMIT_PROBES    64u
 
@@ -111,6 +112,9 @@ struct reqlimit_sample {
 };
 
 /* Times are on the coarse clock (decay.h), since most of the connections that have one of these are idle. */
+#define REQLIMIT_APART        0x80000000u
+#define REQLIMIT_IN_HAND_MOST 0x40000000u /* more of one connection are not counted */
+
 struct reqlimit_conn {
     /* its worker's thread alone */
     uint8_t lease;   /* messages that it may pass without asking */
@@ -118,7 +122,7 @@ struct reqlimit_conn {
     uint16_t passed; /* since the last fold */
     uint32_t folded_at;
     /* its worker, or any under the lock */
-    _Atomic uint32_t in_hand; /* passed and not answered */
+    _Atomic uint32_t in_hand; /* passed and not answered; REQLIMIT_APART: not in the sums of the gate */
     _Atomic uint32_t awaited; /* answers up to that of the sample; 0: no sample */
     _Atomic uint32_t answered_at;
     _Atomic uint32_t got;                          /* answers lately; with `sent`: does it get answers? */
@@ -282,13 +286,26 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns);
 /* A connection got `n` answers. `locked`: the lock is held, as reqlimit_answer_needs_lock() demanded. Its worker. */
 void reqlimit_answered(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, bool locked, uint64_t now_ns);
 
-/* Whether its client takes its answers. While it does not, they are not read, and when they come says nothing about the
- * application. Its worker. */
+/* Whether its client takes its answers. While it does not, they are not read, and nothing shows whether the application
+ * still works on them. A sample that this has delayed for long says nothing. Its worker. */
 static inline void reqlimit_unread(struct reqlimit_conn *c, bool unread, uint64_t now_ns)
 {
+    uint32_t at = atomic_load_explicit(&c->unread_at, memory_order_relaxed);
+    if (!unread && at && coarse_elapsed(at, now_ns) > REQLIMIT_UNREAD_NS)
+        atomic_store_explicit(&c->awaited, 0, memory_order_relaxed);
     atomic_store_explicit(&c->unread_at, unread ? coarse_clock(now_ns) | 1 : 0, memory_order_relaxed);
-    atomic_store_explicit(&c->awaited, 0, memory_order_relaxed);
 }
+
+/* Whether reqlimit_stay_active() has to come after reqlimit_unread(): the connection has been quiet, and might not be
+ * reviewed any more. Its worker. */
+static inline bool reqlimit_unread_needs_lock(const struct reqlimit_conn *c, uint64_t now_ns)
+{
+    return atomic_load_explicit(&c->in_hand, memory_order_relaxed) &&
+           coarse_elapsed(c->folded_at, now_ns) > REQLIMIT_ACTIVE_NS / 2;
+}
+
+/* The connection is active, although it sends nothing. Lock. */
+void reqlimit_stay_active(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
 /* The state of the gate. Lock. */
 static inline enum limit_state reqlimit_state(const struct reqlimit *l)
@@ -310,30 +327,44 @@ static inline bool reqlimit_is_free(const struct reqlimit *l)
     return atomic_load_explicit(&l->free_until, memory_order_relaxed) != 0;
 }
 
+/* Messages of the connection in hand. */
+static inline uint32_t reqlimit_conn_in_hand(const struct reqlimit_conn *c)
+{
+    return atomic_load_explicit(&c->in_hand, memory_order_relaxed) & ~REQLIMIT_APART;
+}
+
 /* A connection never has more in hand than its gate: its own number is increased last, and decreased first. */
 static inline void reqlimit_count_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, uint64_t now_ns)
 {
     atomic_fetch_add_explicit(&l->passed, n, memory_order_relaxed);
     atomic_store_explicit(&l->passed_ns, now_ns, memory_order_relaxed);
-    if (atomic_load_explicit(&c->silent, memory_order_relaxed))
+    if (!n || atomic_load_explicit(&c->silent, memory_order_relaxed) ||
+        reqlimit_conn_in_hand(c) > REQLIMIT_IN_HAND_MOST)
         return;
     atomic_fetch_add_explicit(&l->in_hand, n, memory_order_relaxed);
-    if (!atomic_fetch_add_explicit(&c->in_hand, n, memory_order_release) && n)
+    uint32_t had = atomic_fetch_add_explicit(&c->in_hand, n, memory_order_release);
+    if (had & REQLIMIT_APART)
+        atomic_fetch_sub_explicit(&l->in_hand, n, memory_order_relaxed);
+    else if (!had)
         atomic_fetch_add_explicit(&l->busy, 1, memory_order_relaxed);
 }
 
-/* Up to `n` messages are not in hand any more. Its worker ends what is answered, while another worker may end all of it
- * under the lock. */
-static inline void reqlimit_end_in_hand(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n)
+/* Up to `n` messages are not in hand any more. Returns how many of them were in the sums of the gate. Its worker ends
+ * what is answered, while another worker may end all of it under the lock. */
+static inline uint32_t reqlimit_end_in_hand(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n)
 {
-    uint32_t had = atomic_load_explicit(&c->in_hand, memory_order_relaxed), less;
-    do
-        less = had < n ? had : n;
-    while (!atomic_compare_exchange_weak_explicit(&c->in_hand, &had, had - less, memory_order_acquire,
-                                                  memory_order_relaxed));
+    uint32_t had = atomic_load_explicit(&c->in_hand, memory_order_relaxed), less, rest;
+    do {
+        less = (had & ~REQLIMIT_APART) < n ? had & ~REQLIMIT_APART : n;
+        rest = (had & ~REQLIMIT_APART) - less;
+    } while (!atomic_compare_exchange_weak_explicit(&c->in_hand, &had, rest ? had - less : 0, memory_order_acquire,
+                                                    memory_order_relaxed));
+    if (had & REQLIMIT_APART)
+        return 0;
     atomic_fetch_sub_explicit(&l->in_hand, less, memory_order_relaxed);
-    if (less && had == less)
+    if (less && !rest)
         atomic_fetch_sub_explicit(&l->busy, 1, memory_order_relaxed);
+    return less;
 }
 
 /* Whether all `n` messages may pass without the lock. If true, they count as passed. Its worker. */
@@ -356,7 +387,7 @@ MUST_USE static inline bool reqlimit_quick(struct reqlimit *l, struct reqlimit_c
 static inline bool reqlimit_answer_needs_lock(const struct reqlimit *l, const struct reqlimit_conn *c, uint32_t n)
 {
     uint32_t awaited = atomic_load_explicit(&c->awaited, memory_order_relaxed);
-    uint32_t in_hand = atomic_load_explicit(&c->in_hand, memory_order_relaxed);
+    uint32_t in_hand = reqlimit_conn_in_hand(c);
     return (awaited && (awaited <= n || in_hand <= n)) || !c->replies ||
            atomic_load_explicit(&l->sampling, memory_order_relaxed) ||
            atomic_load_explicit(&l->by_hand, memory_order_relaxed);

@@ -738,7 +738,7 @@ static void answers_that_are_not_taken_hold_up_nobody(void **state)
     reqlimit_unread(&b->c[8], true, b->now_ns);
     assert_int_equal(reqlimit_offer(&b->l, &b->c[9], 1, b->now_ns), 0);
     reqlimit_tick(&b->l, b->now_ns += 10 * NS_PER_MS); /* a client may be slow for a moment */
-    assert_int_equal(atomic_load(&b->c[8].in_hand), 50);
+    assert_int_equal(atomic_load(&b->l.in_hand), 50);
     struct reqlimit_conn *woken = NULL;
     for (unsigned i = 0; i < 90 && !woken; i++) {
         reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
@@ -746,13 +746,75 @@ static void answers_that_are_not_taken_hold_up_nobody(void **state)
     }
     assert_ptr_equal(woken, &b->c[9]);
     assert_int_equal(reqlimit_take(woken), 1);
-    assert_int_equal(atomic_load(&b->c[8].in_hand), 0);
-    reqlimit_unread(&b->c[8], false, b->now_ns);
-    reqlimit_answered(&b->l, &b->c[8], 50, true, b->now_ns);
-    assert_int_equal(atomic_load(&b->l.in_hand), 1); /* none is counted twice */
-    for (unsigned i = 0; i < 2000; i++)
+    assert_int_equal(atomic_load(&b->l.in_hand), 1);
+    assert_int_equal(atomic_load(&b->l.busy), 1);
+    assert_int_equal(reqlimit_conn_in_hand(&b->c[8]), 50); /* it is still owed these answers */
+    bench_free(b);
+}
+
+/* Connection 8 of 50 messages has not taken its answers for a while. */
+static struct bench *bench_with_unread(void)
+{
+    struct bench *b = bench_with_backlog(50);
+    reqlimit_unread(&b->c[8], true, b->now_ns);
+    for (unsigned i = 0; i < 60; i++)
         reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
-    assert_false(atomic_load(&b->c[8].silent)); /* it has had its answers, and is under the limit as before */
+    assert_int_equal(atomic_load(&b->l.in_hand), 0);
+    return b;
+}
+
+/* It reads again: its old answers are not taken for those of new messages. */
+static void old_answers_are_not_those_of_new_messages(void **state)
+{
+    struct bench *b = bench_with_unread();
+    uint64_t calm_ns = (uint64_t)b->l.latency.lately_ns;
+    reqlimit_unread(&b->c[8], false, b->now_ns);
+    reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
+    assert_int_equal(atomic_load(&b->l.in_hand), 50);
+    reqlimit_passed(&b->l, &b->c[8], 1, b->now_ns);
+    assert_int_equal(atomic_load(&b->c[8].awaited), 51);
+    reqlimit_answered(&b->l, &b->c[8], 50, true, b->now_ns);
+    assert_int_equal(atomic_load(&b->c[8].awaited), 1);
+    assert_true((uint64_t)b->l.latency.lately_ns == calm_ns);
+    assert_int_equal(atomic_load(&b->l.in_hand), 1);
+    reqlimit_answered(&b->l, &b->c[8], 1, true, b->now_ns += 5 * NS_PER_MS);
+    assert_int_equal(atomic_load(&b->l.in_hand), 0);
+    assert_int_equal(atomic_load(&b->l.busy), 0);
+    bench_free(b);
+}
+
+/* All answers come before anybody has looked at it again, or it leaves as it is. */
+static void who_does_not_read_may_be_answered_or_leave(void **state)
+{
+    struct bench *b = bench_with_unread();
+    reqlimit_passed(&b->l, &b->c[8], 2, b->now_ns);
+    assert_int_equal(reqlimit_conn_in_hand(&b->c[8]), 52);
+    assert_int_equal(atomic_load(&b->l.in_hand), 0);
+    assert_int_equal(atomic_load(&b->c[8].awaited), 0); /* nothing is measured now */
+    reqlimit_answered(&b->l, &b->c[8], 60, true, b->now_ns);
+    assert_int_equal(atomic_load(&b->c[8].in_hand), 0);
+    reqlimit_passed(&b->l, &b->c[8], 3, b->now_ns);
+    assert_int_equal(atomic_load(&b->l.in_hand), 3);
+    bench_free(b);
+    bench_free(bench_with_unread());
+}
+
+/* It was quiet for long, and stops reading only then. */
+static void who_was_quiet_is_looked_at_when_it_stops_reading(void **state)
+{
+    struct bench *b = bench_with_backlog(50);
+    for (unsigned i = 0; i < 1500; i++)
+        reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
+    if (atomic_load(&b->c[8].silent)) /* nothing of it is in hand */
+        reqlimit_passed(&b->l, &b->c[8], 1, b->now_ns);
+    atomic_store(&b->c[8].silent, false);
+    reqlimit_count_passed(&b->l, &b->c[8], 10, b->now_ns);
+    assert_true(reqlimit_unread_needs_lock(&b->c[8], b->now_ns += NS_PER_S));
+    reqlimit_unread(&b->c[8], true, b->now_ns);
+    reqlimit_stay_active(&b->l, &b->c[8], b->now_ns);
+    for (unsigned i = 0; i < 60; i++)
+        reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
+    assert_int_equal(atomic_load(&b->l.in_hand), 0);
     bench_free(b);
 }
 
@@ -794,6 +856,9 @@ int main(void)
         cmocka_unit_test(who_waits_for_itself_is_behind_others),
         cmocka_unit_test(messages_left_behind_count_while_answers_are_slow),
         cmocka_unit_test(answers_that_are_not_taken_hold_up_nobody),
+        cmocka_unit_test(old_answers_are_not_those_of_new_messages),
+        cmocka_unit_test(who_does_not_read_may_be_answered_or_leave),
+        cmocka_unit_test(who_was_quiet_is_looked_at_when_it_stops_reading),
         cmocka_unit_test(a_counter_may_go_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,8 @@ static void join(struct session *s)
     if (s->up.traffic.curve)
         reqlimit_count_frames(l);
     gate_limiter_unlock(g, s->wg);
+    if (s->down.blocked)
+        request_flow_unread(s, true);
 }
 
 void request_flow_begin(struct session *s)
@@ -222,8 +224,15 @@ void request_flow_rest(struct session *s)
 
 void request_flow_unread(struct session *s, bool unread)
 {
-    if (s->request_flow)
-        reqlimit_unread(&s->request_flow->conn, unread, session_now_ns(s));
+    struct gate_limiter *g = &s->wg->gate->limiter;
+    if (!s->request_flow)
+        return;
+    struct reqlimit_conn *c = &s->request_flow->conn;
+    reqlimit_unread(c, unread, session_now_ns(s));
+    if (!unread || !reqlimit_unread_needs_lock(c, session_now_ns(s)))
+        return;
+    reqlimit_stay_active(gate_limiter_lock(g), c, session_now_ns(s));
+    gate_limiter_unlock(g, s->wg);
 }
 
 bool request_flow_owes(const struct session *s)

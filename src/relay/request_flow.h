@@ -6,8 +6,8 @@
  * A newcomer that waits to be let in is half_open.h's subject.
  *
  *   state     event                                                      next
- *   PASSES    it opens and its source has claims, or its first message   PASSES; it joins the limiter
- *             begins
+ *   PASSES    it opens and its source has claims, or its first bytes     PASSES; it joins the limiter
+ *             come
  *   PASSES    a message is complete and the limiter allows it            PASSES
  *   PASSES    a message is complete and the limiter does not allow it    IN LINE: neither read nor judged
  *   PASSES    it runs dry or is paused while it has messages granted     PASSES; these are given back
