@@ -17,7 +17,7 @@ FLOORS = [
     ["firewall", "events"],
     ["config"],
     ["relay"],
-    ["admin", "cluster"],
+    ["admin"],
     ["cli", "daemon"],
 ]
 # The command line starts the daemon, never the other way round.

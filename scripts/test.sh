@@ -51,7 +51,7 @@ run_asan() {
 # The tests that start threads: in the others there is nothing to find, and they take minutes. Nothing else is built.
 run_tsan() {
     local tests targets=() test
-    mapfile -t tests < <(grep -lE 'pthread_create|(relay|admin|keeper|event_writer)_start|kernel_follow|daemon_run' src/*/*_test.c | sed -E 's|src/(.*)_test.c|\1|')
+    mapfile -t tests < <(grep -lE 'pthread_create|(relay|admin|ban_store|event_writer)_start|kernel_bans_follow|daemon_run' src/*/*_test.c | sed -E 's|src/(.*)_test.c|\1|')
     for test in "${tests[@]}"; do
         targets+=(--target "src/${test%/*}/${test/\//_}_test")
     done

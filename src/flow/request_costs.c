@@ -213,13 +213,20 @@ static void reqcost_put_back(struct reqlimit *l, struct reqlimit_conn *c)
     }
 }
 
+static bool reqcost_is_to_be_set_apart(const struct reqlimit *l, const struct reqlimit_conn *c)
+{
+    uint32_t in_hand = atomic_load_explicit(&c->in_hand, memory_order_relaxed);
+    return !l->most && in_hand && !(in_hand & REQLIMIT_APART) &&
+           atomic_load_explicit(&c->unread_at, memory_order_relaxed);
+}
+
 /* The client does not take its answers, or takes them again. */
 static void reqcost_review_unread(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     uint32_t unread_at = atomic_load_explicit(&c->unread_at, memory_order_relaxed);
     if (!unread_at)
         reqcost_put_back(l, c);
-    else if (!l->most && coarse_elapsed(unread_at, now_ns) > REQLIMIT_UNREAD_NS)
+    else if (reqcost_is_to_be_set_apart(l, c) && coarse_elapsed(unread_at, now_ns) > REQLIMIT_UNREAD_NS)
         reqcost_set_apart(l, c, now_ns);
 }
 
@@ -410,7 +417,7 @@ void reqcost_review(struct reqlimit *l, uint64_t now_ns)
         list_push(&l->active, node);
         reqcost_review_unread(l, c, now_ns);
         reqcost_review_answers(l, c, now_ns);
-        if (!c->waiter.messages && !atomic_load_explicit(&c->unread_at, memory_order_relaxed) &&
+        if (!c->waiter.messages && !reqcost_is_to_be_set_apart(l, c) &&
             coarse_elapsed(c->used_at, now_ns) > REQLIMIT_ACTIVE_NS)
             reqcost_deactivate(l, c);
         reqcost_update(l, c, now_ns);

@@ -8,7 +8,7 @@
  * end of a message gives its memory back.
  *
  * Threads: belongs to its worker. No memory of its own: waiting sessions are linked in `waiting` by
- * `session.in_peer_entry`.
+ * `session.in.waiting`.
  */
 #ifndef WEIR_RELAY_BUFFER_ROOM_H
 #define WEIR_RELAY_BUFFER_ROOM_H

@@ -57,7 +57,7 @@ void connect_pacer_init(struct connect_pacer_worker *c);
 
 /* A session's part in it; a member of struct handshaking. */
 struct connect {
-    struct list node;    /* in worker_gate.connect_line or .connecting */
+    struct list node;    /* in a line of connect_pacer_worker, or in .connecting */
     uint64_t counts_ns;  /* it counts until then */
     uint8_t turn;        /* enum connect_turn */
     struct session *who; /* woken when it has its turn */

@@ -86,9 +86,9 @@ struct session *half_open_pick(const struct worker_gate *wg)
     return wg->worker->loop.now_ns - s->times.accepted_ns >= HALF_OPEN_SPARED_NS ? s : NULL;
 }
 
-static struct session *of_peer(struct list *in_peer_entry)
+static struct session *of_peer(struct list *waiting)
 {
-    return LIST_ENTRY(in_peer_entry, struct session, in.waiting);
+    return LIST_ENTRY(waiting, struct session, in.waiting);
 }
 
 /* Whether the client has the next move and none of its bytes waits to be read. */

@@ -18,8 +18,8 @@
  *   flag        set                                                  cleared
  *   blocked     the receiver did not take everything                 all admitted bytes are written
  *   paused      a rate limit was reached                             at the session's resume_ns
- *   held_back   its session is in line (request_flow.h; inbound only)   the session's turn has come
- *   awaits_mem  memory is short (buffer_room.h)                           at the session's next turn
+ *   held_back   its session is in line (request_flow.h; inbound)     the session's turn has come
+ *   awaits_memory  memory is short (buffer_room.h)                   at the session's next turn
  *   eof         the sender has closed, and everything was read       never
  *   shut        eof, and everything was written; or the receiver     never
  *               is gone

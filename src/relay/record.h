@@ -7,9 +7,9 @@
  * session_flags: there are many sessions.
  *
  * Threads: belongs to the worker that accepted it; no other thread touches it. Under the limiter's lock another worker
- * may link `admission` into limiter_worker.woken; under the table's lock it may use the client's descriptor (claim.h).
- * Memory: under 700 bytes and, from its first message on, REQUEST_FLOW_BYTES (request_flow.h). Both are charged to the
- * memory account from the start. Buffers only while bytes wait.
+ * may link `request_flow` into limiter_worker.woken; under the table's lock it may use the client's descriptor
+ * (claim.h). Memory: under 700 bytes and, from its first message on, REQUEST_FLOW_BYTES (request_flow.h). Both are
+ * charged to the memory account from the start. Buffers only while bytes wait.
  */
 #ifndef WEIR_RELAY_RECORD_H
 #define WEIR_RELAY_RECORD_H
@@ -88,7 +88,7 @@ struct session {
     struct worker_gate *wg;
     struct source_conns *peer;
     struct source *source;
-    struct handshaking *handshaking; /* in WAITING and OPENING */
+    struct handshaking *handshaking; /* in WAITING and HANDSHAKING */
     struct session_links in;
     struct alarm alarm;
     struct client client;
@@ -104,7 +104,7 @@ struct session {
 };
 
 /* What a session is charged to the memory account. */
-#define SESSION_BYTES (sizeof(struct session) + REQUEST_FLOW_BYTES)
+#define SESSION_BYTES (sizeof(struct session) + REQUEST_FLOW_BYTES + sizeof(struct laggard))
 
 /* Whether its client is not read now, for any reason but memory: this time does not count for its message. */
 bool session_is_held(const struct session *s);

@@ -7,17 +7,17 @@
  * (before there is a client), by handshaking.h (a connect to the application that failed), and by linger.h (the
  * application's end of a session that was open).
  *
- *   state     event                                                    next
- *   NEW       half_open.h lets the newcomer in                             OPENING
- *   NEW       the newcomer has to wait                                 WAITING: in line, nothing is read (half_open.c)
- *   WAITING   its turn comes                                           OPENING: greeting and handshake (handshaking.c);
- *                                                                      the application is connected once the
- *                                                                      client is worth it
- *   OPENING   the handshake is done                                    OPEN: two lanes of judged traffic (lane.c)
- *   any       a verdict ends it; one side ends (lane.c, handshaking.c);    ended: it takes no more turns
- *             memory is out; ban, kick, drain; it gives way
- *   ended     at the end of the turn (session_reap())                  torn down: descriptors closed, unlinked
- *   torn      the round of events is done                              freed
+ *   state        event                                                     next
+ *   NEW          half_open.h lets the newcomer in                          HANDSHAKING
+ *   NEW          the newcomer has to wait                                  WAITING: in line, nothing is read
+ *   WAITING      its turn comes                                            HANDSHAKING: greeting and handshake
+ *                                                                          (handshaking.c); the application is
+ *                                                                          connected once the client is worth it
+ *   HANDSHAKING  the handshake is done                                     OPEN: two lanes of judged traffic (lane.c)
+ *   any          a verdict ends it; one side ends (lane.c, handshaking.c); ended: it takes no more turns
+ *                memory is out; ban, kick, drain; it gives way
+ *   ended        at the end of the turn (session_reap())                   torn down: descriptors closed, unlinked
+ *   torn         the round of events is done                               freed
  *   down
  *
  * A client may leave while its messages wait in line (request_flow.h). These are still delivered, as for a DEALER or
