@@ -108,12 +108,25 @@ static void claims_settle(struct claims_source *s, const struct calm_time *calm,
         s->left_rate = s->left_recent = s->left_debt_ns = s->left = 0;
 }
 
+static struct claims_source *claims_set(const struct claims *c, uint64_t key)
+{
+    return &c->table[key % c->sets * WAYS];
+}
+
+/* The entry of this source, or NULL. `key`: not 0. */
+static struct claims_source *claims_find(const struct claims *c, uint64_t key)
+{
+    struct claims_source *set = claims_set(c, key);
+    for (unsigned i = 0; i < WAYS; i++)
+        if (set[i].key == key)
+            return &set[i];
+    return NULL;
+}
+
 struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t now_ns)
 {
     key += key == 0;
-    struct claims_source *set = &c->table[key % c->sets * WAYS], *found = NULL;
-    for (unsigned i = 0; i < WAYS && !found; i++)
-        found = set[i].key == key ? &set[i] : NULL;
+    struct claims_source *set = claims_set(c, key), *found = claims_find(c, key);
     for (unsigned i = 0; i < WAYS && (!found || found->key != key); i++)
         if (!set[i].live && (!found || set[i].left_rate < found->left_rate))
             found = &set[i];
@@ -127,12 +140,8 @@ struct claims_source *claims_acquire(struct claims *c, uint64_t key, uint64_t no
 
 bool claims_are_left(const struct claims *c, uint64_t key)
 {
-    key += key == 0;
-    const struct claims_source *set = &c->table[key % c->sets * WAYS];
-    for (unsigned i = 0; i < WAYS; i++)
-        if (set[i].key == key)
-            return set[i].left != 0;
-    return false;
+    const struct claims_source *s = claims_find(c, key + (key == 0));
+    return s && s->left;
 }
 
 double claims_inherit(struct claims_source *s, struct claim *claim, const struct calm_time *calm, uint64_t now_ns)
@@ -204,14 +213,10 @@ size_t claims_page(const struct claims *c, size_t *cursor, const struct calm_tim
 /* The entry of this source, or an unused one. */
 static struct claims_source *claims_place(struct claims *c, uint64_t key)
 {
-    struct claims_source *set = &c->table[key % c->sets * WAYS], *unused = NULL;
-    for (unsigned i = 0; i < WAYS; i++) {
-        if (set[i].key == key)
-            return &set[i];
-        if (!set[i].key && !unused)
-            unused = &set[i];
-    }
-    return unused;
+    struct claims_source *set = claims_set(c, key), *found = claims_find(c, key);
+    for (unsigned i = 0; i < WAYS && !found; i++)
+        found = set[i].key ? NULL : &set[i];
+    return found;
 }
 
 double claims_restore(struct claims *c, const struct claims_kept *kept, const struct calm_time *calm,

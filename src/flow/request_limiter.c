@@ -385,17 +385,11 @@ static void reqlimit_lease(struct reqlimit_conn *c, uint32_t n)
     c->lease = (uint8_t)(n < LEASE_MOST ? n : LEASE_MOST);
 }
 
-/* The connection has something to send: it is active from now on. */
-static void reqlimit_activate(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
+void reqlimit_activate(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     reqlimit_fold(l, c, now_ns);
     if (!c->is_active)
         reqcost_charge(l, c, 0, now_ns);
-}
-
-void reqlimit_stay_active(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
-{
-    reqlimit_activate(l, c, now_ns);
 }
 
 void reqlimit_arrive(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)

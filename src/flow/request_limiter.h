@@ -296,7 +296,7 @@ static inline void reqlimit_unread(struct reqlimit_conn *c, bool unread, uint64_
     atomic_store_explicit(&c->unread_at, unread ? coarse_clock(now_ns) | 1 : 0, memory_order_relaxed);
 }
 
-/* Whether reqlimit_stay_active() has to come after reqlimit_unread(): the connection has been quiet, and might not be
+/* Whether reqlimit_activate() has to come after reqlimit_unread(): the connection has been quiet, and might not be
  * reviewed any more. Its worker. */
 static inline bool reqlimit_unread_needs_lock(const struct reqlimit_conn *c, uint64_t now_ns)
 {
@@ -304,8 +304,9 @@ static inline bool reqlimit_unread_needs_lock(const struct reqlimit_conn *c, uin
            coarse_elapsed(c->folded_at, now_ns) > REQLIMIT_ACTIVE_NS / 2;
 }
 
-/* The connection is active, although it sends nothing. Lock. */
-void reqlimit_stay_active(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
+/* The connection is active from now on: it has something to send, or has to be reviewed although it sends nothing.
+ * Lock. */
+void reqlimit_activate(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns);
 
 /* The state of the gate. Lock. */
 static inline enum limit_state reqlimit_state(const struct reqlimit *l)

@@ -811,7 +811,7 @@ static void who_was_quiet_is_looked_at_when_it_stops_reading(void **state)
     reqlimit_count_passed(&b->l, &b->c[8], 10, b->now_ns);
     assert_true(reqlimit_unread_needs_lock(&b->c[8], b->now_ns += NS_PER_S));
     reqlimit_unread(&b->c[8], true, b->now_ns);
-    reqlimit_stay_active(&b->l, &b->c[8], b->now_ns);
+    reqlimit_activate(&b->l, &b->c[8], b->now_ns);
     for (unsigned i = 0; i < 60; i++)
         reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
     assert_int_equal(atomic_load(&b->l.in_hand), 0);

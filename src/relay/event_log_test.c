@@ -33,12 +33,7 @@ static void scene_start(struct fixture_clients *c)
 
 static void scene_free(struct fixture_clients *c)
 {
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    c->app_count = 0;
+    fixture_clients_leave(c);
     settle(c);
     event_log_free(c->fixture.gate.events);
     c->fixture.gate.events = NULL;

@@ -44,18 +44,8 @@ static void scene_free(struct scene *s)
 {
     for (unsigned i = 0; i < s->guest_count; i++)
         end_close(&s->guests[i].end);
-    for (unsigned i = 0; i < s->clients.client_count; i++)
-        end_close(&s->clients.clients[i]);
-    settle(&s->clients);
-    for (unsigned i = 0; i < s->clients.app_count; i++)
-        end_close(&s->clients.apps[i]);
-    s->clients.app_count = 0;
-    settle(&s->clients);
-    settle(&s->clients);
-    fixture_assert_empty(&s->clients.fixture);
-    for (unsigned i = 0; i < s->clients.app_count; i++)
-        end_close(&s->clients.apps[i]);
-    fixture_fini(&s->clients.fixture);
+    fixture_clients_leave(&s->clients);
+    fixture_clients_free(&s->clients);
 }
 
 static void put_on_probation(struct scene *s)

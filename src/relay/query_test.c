@@ -22,15 +22,8 @@ static struct fixture_clients *scene_new(void)
 
 static void scene_free(struct fixture_clients *c)
 {
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    c->app_count = 0;
-    settle(c);
-    fixture_assert_empty(&c->fixture);
-    fixture_fini(&c->fixture);
+    fixture_clients_leave(c);
+    fixture_clients_free(c);
 }
 
 static struct query_ask ask_for(enum query_kind kind, const char *network, size_t rows)

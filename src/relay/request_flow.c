@@ -231,7 +231,7 @@ void request_flow_unread(struct session *s, bool unread)
     reqlimit_unread(c, unread, session_now_ns(s));
     if (!unread || !reqlimit_unread_needs_lock(c, session_now_ns(s)))
         return;
-    reqlimit_stay_active(gate_limiter_lock(g), c, session_now_ns(s));
+    reqlimit_activate(gate_limiter_lock(g), c, session_now_ns(s));
     gate_limiter_unlock(g, s->wg);
 }
 

@@ -29,13 +29,7 @@ static struct fixture_clients *crowd_new(void)
 
 static void scene_free(struct fixture_clients *c)
 {
-    for (unsigned i = 0; i < c->client_count; i++)
-        end_close(&c->clients[i]);
-    settle(c);
-    /* A paused connection would not end before its bytes have gone. */
-    for (unsigned i = 0; i < c->app_count; i++)
-        end_close(&c->apps[i]);
-    c->app_count = 0;
+    fixture_clients_leave(c);
     fixture_clients_free(c);
 }
 

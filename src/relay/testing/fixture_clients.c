@@ -50,14 +50,31 @@ void settle(struct fixture_clients *c)
             end_read(&c->clients[i], SIZE_MAX);
 }
 
-void fixture_clients_free(struct fixture_clients *c)
+static void close_clients(struct fixture_clients *c)
 {
     for (unsigned i = 0; i < c->client_count; i++)
         end_close(&c->clients[i]);
     settle(c);
-    settle(c);
-    fixture_assert_empty(&c->fixture);
+}
+
+static void close_apps(struct fixture_clients *c)
+{
     for (unsigned i = 0; i < c->app_count; i++)
         end_close(&c->apps[i]);
+    c->app_count = 0;
+}
+
+void fixture_clients_leave(struct fixture_clients *c)
+{
+    close_clients(c);
+    close_apps(c);
+}
+
+void fixture_clients_free(struct fixture_clients *c)
+{
+    close_clients(c);
+    settle(c);
+    fixture_assert_empty(&c->fixture);
+    close_apps(c);
     fixture_fini(&c->fixture);
 }

@@ -26,6 +26,10 @@ void serve(struct fixture_clients *c);
 /* Time passes, the application serves as in serve(), and all clients read. */
 void settle(struct fixture_clients *c);
 
+/* All clients leave, and then the application closes its ends: a paused connection would not end before its bytes have
+ * gone. */
+void fixture_clients_leave(struct fixture_clients *c);
+
 /* All clients leave, nothing may be left of them, and the fixture ends. */
 void fixture_clients_free(struct fixture_clients *c);
 
