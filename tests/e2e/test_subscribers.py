@@ -12,9 +12,10 @@ PACED = {"over_total_subscriptions"}  # what may be said of them: they were not 
 def subscriber(peers, endpoint, topics):
     """(socket, its monitor of disconnects); libzmq drops subscriptions past SNDHWM."""
     s = peers.client(zmq.SUB, endpoint, SNDHWM=0)
+    monitor = s.get_monitor_socket(zmq.EVENT_DISCONNECTED)  # before the topics: one too many may end the connection at once
     for topic in topics:
         s.subscribe(topic)
-    return s, s.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    return s, monitor
 
 
 def hears(g, s, topic):
