@@ -193,7 +193,7 @@ static void test_defaults_of_sources_and_subscriptions(void **state)
     assert_int_equal(l->subscriptions.source_bytes, 1 << 30);
     assert_int_equal(l->subscriptions.trie_bytes, 48 << 20);
     assert_int_equal(l->subscriptions.rate.count, 0);
-    assert_rate(&l->subscriptions.total_rate, 64 << 20, NS_PER_S, 4 << 20);
+    assert_rate(&l->subscriptions.total_rate, 64 << 20, NS_PER_S, 2 << 20);
     assert_int_equal(l->subscriptions.over, ACTION_PAUSE);
     assert_true(rate_is_unlimited(&l->subscriptions.messages.rate));
     assert_rate(&l->subscriptions.messages_total, 2 << 20, NS_PER_S, 16 << 20);

@@ -7,12 +7,13 @@
 #define LEAST_PAUSE_NS       (20 * NS_PER_MS)
 #define LEAST_TOTAL_PAUSE_NS (5 * NS_PER_MS)
 
-/* The first topics of a connection never wait for other connections' subscriptions: most subscribers have no more. */
-#define FEW_TOPICS 16u
+/* The first topics of a connection, if they are short, never wait for other connections' subscriptions: most
+ * subscribers have no more. Long ones would let many connections take all of the publisher's time at once. */
+#define FEW_TOPICS        16u
+#define SHORT_TOPIC_BYTES 64u
 
-/* Topics that a connection may subscribe to although all topics together take too much. */
+/* So many of these may come although all topics together take too much. */
 #define MODEST_TOPICS 8u
-#define MODEST_BYTES  64u
 
 /* The work of a publisher for a subscription or cancellation, beside the bytes that it allocates or frees. */
 #define LOOK_UP_BYTES 64u
@@ -59,7 +60,7 @@ static void charge_source(const struct traffic_context *c, uint32_t cost)
 /* One of the first topics of a connection, and short: all connections together cannot have many of these. */
 static bool is_modest(const struct traffic_context *c, struct bytes topic)
 {
-    return c->topics->count < MODEST_TOPICS && topic.len <= MODEST_BYTES;
+    return c->topics->count < MODEST_TOPICS && topic.len <= SHORT_TOPIC_BYTES;
 }
 
 /* A full gate is not the fault of a source that holds less than a share, so the source that holds most gives way. That
@@ -127,16 +128,22 @@ static void cancel(struct judgement *j, struct bytes topic, struct topic_found *
 
 /* Charges the cost of subscriptions and cancellations for a publisher, which takes them in when it publishes. The
  * memory that it allocates or frees is a measure of the time, too. */
-static void charge_rates(struct judgement *j, uint64_t work, bool is_one_of_few)
+static void charge_rates(struct judgement *j, uint64_t work, bool passes)
 {
     const struct limits *l = j->c->limits;
     traffic_pause_after(j, &j->c->source->limiters[SOURCE_SUBSCRIPTIONS], &l->subscriptions.rate, work, LEAST_PAUSE_NS,
                         VERDICT_OVER_SUBSCRIPTIONS);
-    if (!is_one_of_few)
+    if (!passes)
         traffic_pause_after(j, &j->c->gate->topic_rate, &l->subscriptions.total_rate, work, LEAST_TOTAL_PAUSE_NS,
                             VERDICT_OVER_TOTAL_SUBSCRIPTIONS);
     else if (!rate_is_unlimited(&l->subscriptions.total_rate))
         gcra_charge(&j->c->gate->topic_rate, &l->subscriptions.total_rate, work, j->c->now_ns);
+}
+
+/* The topic has just been added. */
+static bool is_one_of_few(const struct traffic_context *c, struct bytes topic)
+{
+    return c->topics->count <= FEW_TOPICS && topic.len <= SHORT_TOPIC_BYTES;
 }
 
 /* A subscription that does not fit now may fit later, when others or the client itself hold less. */
@@ -154,7 +161,7 @@ static enum ruling subscribed(struct judgement *j, struct bytes topic)
     enum verdict v = subscribe_to(j, topic, &f, &added);
     if (may_wait(l, v))
         return traffic_withhold(j, v, TRAFFIC_TOPICS_RETRY_NS);
-    charge_rates(j, work_of(&f, topic), added && j->c->topics->count <= FEW_TOPICS);
+    charge_rates(j, work_of(&f, topic), added && is_one_of_few(j->c, topic));
     if (v == VERDICT_PASS && UNLIKELY(j->c->shadow != NULL))
         traffic_shadow_subscription(j, added, topic, work_of(&f, topic));
     if (v == VERDICT_PASS)

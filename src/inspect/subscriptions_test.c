@@ -323,6 +323,23 @@ static void all_sources_share_a_rate(void **state)
     line_fini(&other);
 }
 
+/* Many connections that each begin with long topics would stop a publisher together. */
+static void long_topics_wait_from_the_first(void **state)
+{
+    char topic[65];
+    memset(topic, 'l', sizeof(topic));
+    for (size_t len = 64; len <= 65; len++) {
+        again();
+        sent.len = 0;
+        stand.limits.subscriptions.topic_bytes = sizeof(topic);
+        stand.limits.subscriptions.total_rate = (struct rate){.count = 20 * one, .period_ns = NS_PER_S, .burst = one};
+        put(&sent, COMMANDS, 0, true, topic, len);
+        put_text(&sent, COMMANDS, true, "z");
+        assert_true(line_feed(&line, sent.bytes, sent.len));
+        assert_int_equal(line.wait_reason, len > 64 ? VERDICT_OVER_TOTAL_SUBSCRIPTIONS : VERDICT_PASS);
+    }
+}
+
 static void no_memory_for_a_topic_closes(void **state)
 {
     stand.limits.subscriptions.over = ACTION_DROP; /* a topic that is not remembered could not be cancelled */
@@ -654,6 +671,7 @@ int main(void)
         TEST(who_holds_a_share_of_a_full_gate_waits),
         TEST(who_is_over_a_limit_waits),
         TEST(all_sources_share_a_rate),
+        TEST(long_topics_wait_from_the_first),
         TEST(no_memory_for_a_topic_closes),
         TEST(what_is_over_a_limit_can_be_left_out),
         TEST(a_long_topic_is_refused_by_its_first_byte),
