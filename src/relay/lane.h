@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A lane: one direction of an open session. It reads, has every byte judged (inspect/traffic.h), and writes what was
- * admitted.
+ * A lane: one direction of an open session. It reads (lane_input.h), has every byte judged (inspect/traffic.h), and
+ * writes what was admitted (lane_output.h).
  *
- * It owns a buffer only while bytes wait:
+ * It owns a buffer only while bytes wait (lane_buffer.h):
  *
  *   buf  [start, ready)    admitted, not yet written (the receiver takes nothing: backpressure)
  *        [ready, scanned)  the beginning of a message that is held until it is complete
@@ -15,14 +15,13 @@
  *
  * States are flags, and several may be set. A lane reads only while none of the first four is.
  *
- *   flag        set                                                  cleared
- *   blocked     the receiver did not take everything                 all admitted bytes are written
- *   paused      a rate limit was reached                             at the session's resume_ns
- *   held_back   its session is in line (request_flow.h; inbound)     the session's turn has come
- *   awaits_memory  memory is short (buffer_room.h)                   at the session's next turn
- *   eof         the sender has closed, and everything was read       never
- *   shut        eof, and everything was written; or the receiver     never
- *               is gone
+ *   flag           set                                                         cleared
+ *   blocked        the receiver did not take everything (lane_output.h)        all admitted bytes are written
+ *   paused         a rate limit was reached (lane_pause.h)                     at the session's resume_ns
+ *   held_back      its session is in line (request_flow.h; inbound)            the session's turn has come
+ *   awaits_memory  memory is short (buffer_room.h)                             at the session's next turn
+ *   eof            the sender has closed, and everything was read              never
+ *   shut           eof, and everything was written; or the receiver is gone    never
  *
  * Once everything after eof was written, the inbound lane shuts down the application's end for writing, or closes the
  * session if the client is a subscriber. The outbound lane closes the session.
@@ -66,20 +65,10 @@ void lane_init(struct lane *l, bool inbound, bool zmtp2, bool curve, bool subscr
 /* Frees the buffer and gives back reservations. */
 void lane_fini(struct lane *l, struct session *s);
 
-/* Bytes that arrived before the lane existed, to be judged first. False: no memory. */
-MUST_USE bool lane_preload(struct lane *l, struct session *s, struct bytes bytes);
-
 /* Moves bytes for a bounded turn. True: more can be done at once. May end the session. */
 bool lane_run(struct lane *l, struct session *s);
 
 /* Whether nothing waits and the last bytes ended a message. */
 bool lane_is_quiet(const struct lane *l);
-
-/* Sends a frame of Weir's own (a PONG) between two messages of the lane, if that is possible now. May end the
- * session. */
-bool lane_inject(struct lane *l, struct session *s, const uint8_t *frame, size_t len);
-
-/* At the session's alarm: retries a write for which the kernel had no memory. */
-void lane_try_starved(struct lane *l, struct session *s);
 
 #endif

@@ -222,38 +222,12 @@ static void what_is_over_a_rate_waits(void **state)
     assert_true(pauses > 0 && p.pongs > 0);
 }
 
-/* The kernel has no memory for a while, which no event reports: the write is retried. */
-static void what_the_kernel_had_no_memory_for_is_tried_again(void **state)
-{
-    static const uint8_t message[] = {0x00, 5, 'h', 'e', 'l', 'l', 'o'};
-    struct fixture s;
-    struct end client, app;
-    unsigned pongs = 0;
-    fixture_init(&s, NULL);
-    fixture_start(&s);
-    fixture_pair(&s, &client, &app, "DEALER", "DEALER");
-    for (unsigned i = 1; i <= 3; i++) {
-        stream_put(&client.out, message, sizeof(message));
-        end_write(&client, SIZE_MAX);
-        fixture_starve(i);
-        fixture_sleep(&s, 100 * NS_PER_MS);
-        fixture_starve(0);
-        end_read(&app, SIZE_MAX);
-        assert_int_equal(end_traffic(&app, &pongs).len, i * sizeof(message));
-    }
-    end_close(&client);
-    end_close(&app);
-    fixture_rounds(&s, 10);
-    fixture_fini(&s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_admitted_arrives_unchanged),
         cmocka_unit_test(what_is_over_a_limit_is_left_out_whole),
         cmocka_unit_test(what_is_over_a_rate_waits),
-        cmocka_unit_test(what_the_kernel_had_no_memory_for_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

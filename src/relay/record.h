@@ -159,6 +159,12 @@ static inline struct socket_side *lane_to(const struct lane *l, struct session *
     return l->traffic.inbound ? &s->back : &s->front;
 }
 
+/* Which of two counters is the lane's. */
+static inline enum metric_cell lane_cell(const struct lane *l, enum metric_cell in, enum metric_cell out)
+{
+    return l->traffic.inbound ? in : out;
+}
+
 /* Whether a frame of Weir's own could be sent on the lane now. */
 static inline bool lane_may_inject(const struct lane *l, struct session *s)
 {

@@ -8,6 +8,9 @@
 #include "relay/claim.h"
 #include "relay/half_open.h"
 #include "relay/handshaking.h"
+#include "relay/keepalive.h"
+#include "relay/lane_buffer.h"
+#include "relay/lane_output.h"
 #include "relay/linger.h"
 #include "relay/progress.h"
 #include "relay/request_flow.h"
@@ -18,7 +21,6 @@
 #include "relay/strangers.h"
 #include "relay/strike_scoring.h"
 #include "relay/topic_room.h"
-#include "zmtp/command.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -305,8 +307,8 @@ static void open_session(struct session *s)
     atomic_fetch_add(&s->wg->gate->counts.established, 1);
     reach_leave(s);
     s->handshaking = NULL;
-    bool loaded =
-        lane_preload(&s->up, s, handshake_rest_of_client(h)) && lane_preload(&s->down, s, handshake_rest_of_app(h));
+    bool loaded = lane_buffer_append(&s->up, s, handshake_rest_of_client(h)) &&
+                  lane_buffer_append(&s->down, s, handshake_rest_of_app(h));
     handshaking_free(o, s);
     strangers_enter(s);
     if (!loaded) {
@@ -372,36 +374,6 @@ void session_run(struct session *s)
 
 /* ---- time ---- */
 
-static void send_pong(struct lane *l, struct session *s)
-{
-    uint8_t pong[ZMTP_PONG_MAX];
-    size_t len = zmtp_put_pong(pong, (struct bytes){.at = pong, .len = 0});
-    if (lane_inject(l, s, pong, len))
-        cell_add(session_cells(s), CELL_KEEPALIVES, 1);
-}
-
-/* A client that is not read would think the application dead, and the application the client: any traffic proves
- * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages. Whether the application
- * does is known, and hundreds of clients in line would wake its I/O thread for nothing. */
-static void keep_alive(struct session *s)
-{
-    if (!s->up.paused && !s->up.blocked && !s->up.awaits_memory && !s->flags.in_line)
-        return;
-    /* The alarm rings for other reasons as well. */
-    uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
-    if (now < s->times.ponged_ns + interval_ns) {
-        session_arm(s, s->times.ponged_ns + interval_ns);
-        return;
-    }
-    session_arm(s, now + interval_ns);
-    s->times.ponged_ns = now;
-    if (!s->flags.can_pong)
-        return;
-    send_pong(&s->down, s);
-    if (s->flags.app_listens && !s->flags.ended && (s->up.paused || s->up.awaits_memory || s->flags.in_line))
-        send_pong(&s->up, s);
-}
-
 /* Time limits of rules in shadow: reported once for each message, and once for each time that a client lags. */
 static void check_shadow(struct session *s)
 {
@@ -427,8 +399,8 @@ static bool waits_in_vain(const struct session *s)
 static void check_open(struct session *s)
 {
     const struct limits *lim = session_limits(s);
-    lane_try_starved(&s->up, s);
-    lane_try_starved(&s->down, s);
+    lane_output_try_starved(&s->up, s);
+    lane_output_try_starved(&s->down, s);
     if (!s->down.blocked && session_now_ns(s) - s->slow.flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
         slow_reader_end(s);
     request_shed_look(s);
@@ -446,7 +418,7 @@ static void check_open(struct session *s)
     else if (waits_in_vain(s))
         session_end(s, VERDICT_TOPICS_FULL);
     else
-        keep_alive(s);
+        keepalive_on_alarm(s);
     slow_reader_look_again(s);
     session_wake(s);
 }

@@ -83,11 +83,6 @@ struct reading {
     struct end client, app;
 };
 
-static struct session *only_session(struct fixture *s)
-{
-    return LIST_ENTRY(s->worker.sessions.all.next, struct session, in.worker);
-}
-
 static void reading_init(struct reading *r, const char *client, const char *app)
 {
     int little = 1;
@@ -95,7 +90,7 @@ static void reading_init(struct reading *r, const char *client, const char *app)
     r->fixture.limits->slow_reader.behind = BEHIND;
     fixture_start(&r->fixture);
     fixture_pair(&r->fixture, &r->client, &r->app, client, app);
-    int front = only_session(&r->fixture)->front.watch.fd;
+    int front = fixture_session(&r->fixture)->front.watch.fd;
     assert_int_equal(setsockopt(front, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little)), 0);
 }
 
@@ -441,7 +436,7 @@ static enum verdict streams_at(uint64_t rate, uint64_t other_rate, unsigned seco
     s.limits->message.min_rate = 64 * KIB;
     fixture_start(&s);
     fixture_pair(&s, &client, &app, "PUSH", "PULL");
-    struct session *first = only_session(&s);
+    struct session *first = fixture_session(&s);
     begin_giant(&s, &client, first);
     fixture_pair(&s, &other, &other_app, "PUSH", "PULL");
     stream_frame(&other.out, 0, 's', 5 * MIB);
@@ -483,7 +478,7 @@ static void a_slow_giant_holds_nobody_up(void **state)
     s.limits->message.unfinished_bytes = MIB;
     fixture_start(&s);
     fixture_pair(&s, &giant, &giant_app, "PUSH", "PULL");
-    begin_giant(&s, &giant, only_session(&s));
+    begin_giant(&s, &giant, fixture_session(&s));
     for (unsigned i = 0; i < ARRAY_LEN(others); i++) {
         fixture_pair(&s, &others[i], &apps[i], "PUSH", "PULL");
         stream_frame(&others[i].out, 0, 's', 200 * KIB); /* together more than the pool */

@@ -270,6 +270,12 @@ struct worker_gate *fixture_gate(struct fixture *s)
     return &s->worker.gates[0];
 }
 
+struct session *fixture_session(struct fixture *s)
+{
+    assert_false(list_empty(&s->worker.sessions.all));
+    return LIST_ENTRY(s->worker.sessions.all.next, struct session, in.worker);
+}
+
 static void check_lane(const struct lane *l, const struct limits *limits)
 {
     uint64_t most = l->traffic.gathers || l->traffic.want || l->traffic.reserved

@@ -66,6 +66,9 @@ uint64_t fixture_cell(const struct fixture *s, enum metric_cell c);
 uint64_t fixture_verdict(const struct fixture *s, enum verdict v);
 struct worker_gate *fixture_gate(struct fixture *s);
 
+/* Of the open sessions, the one that was accepted first. There must be one. */
+struct session *fixture_session(struct fixture *s);
+
 /* ---- faults ---- */
 
 /* While on: reads and writes of the relay fall short or say EAGAIN at random; affected readiness is reported again.

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/keepalive.h"
+
+#include "inspect/traffic.h"
+#include "relay/lane_output.h"
+#include "relay/record.h"
+#include "zmtp/command.h"
+
+static void send_pong(struct lane *l, struct session *s)
+{
+    uint8_t pong[ZMTP_PONG_MAX];
+    size_t len = zmtp_put_pong(pong, (struct bytes){.at = pong, .len = 0});
+    if (lane_output_send(l, s, pong, len, false))
+        cell_add(session_cells(s), CELL_KEEPALIVES, 1);
+}
+
+/* A client that is not read would think the application dead, and the application the client: any traffic proves
+ * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages. Whether the application
+ * does is known, and hundreds of clients in line would wake its I/O thread for nothing. */
+void keepalive_on_alarm(struct session *s)
+{
+    if (!s->up.paused && !s->up.blocked && !s->up.awaits_memory && !s->flags.in_line)
+        return;
+    /* The alarm rings for other reasons as well. */
+    uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
+    if (now < s->times.ponged_ns + interval_ns) {
+        session_arm(s, s->times.ponged_ns + interval_ns);
+        return;
+    }
+    session_arm(s, now + interval_ns);
+    s->times.ponged_ns = now;
+    if (!s->flags.can_pong)
+        return;
+    send_pong(&s->down, s);
+    if (s->flags.app_listens && !s->flags.ended && (s->up.paused || s->up.awaits_memory || s->flags.in_line))
+        send_pong(&s->up, s);
+}
+
+/* While a client is paused or in line, the application's PINGs are answered for it. */
+static void answer_ping(struct session *s, const struct traffic_ping *ping)
+{
+    uint8_t pong[ZMTP_PONG_MAX];
+    if (!s->flags.can_pong || (!s->up.paused && !s->flags.in_line))
+        return;
+    size_t len = zmtp_put_pong(pong, (struct bytes){ping->context, ping->context_len});
+    if (lane_output_send(&s->up, s, pong, len, false))
+        cell_add(session_cells(s), CELL_KEEPALIVES, 1);
+}
+
+/* An end that sends PINGs waits for an answer, and one that receives a PING with a TTL waits for the next. */
+void keepalive_note_ping(struct lane *l, struct session *s, const struct traffic_ping *ping)
+{
+    s->flags.app_listens |= !l->traffic.inbound || ping->ttl != 0;
+    if (!l->traffic.inbound)
+        answer_ping(s, ping);
+}
