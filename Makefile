@@ -70,7 +70,7 @@ zoo: ## protocols and programs of the field, each bare and behind Weir (an hour 
 	@WEIR=$(abspath $(BUILD))/weir /usr/bin/python3 tests/zoo/run.py --write $(ARGS)
 
 install: weir ## install: make install PREFIX=/usr DESTDIR=/tmp/stage
-	@scripts/build.sh $(BUILD) --target weir -Dprefix=$(PREFIX)
+	@scripts/build.sh $(BUILD) --target installed -Dprefix=$(PREFIX)
 	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD) --no-rebuild
 
 clean: ## remove every build directory

@@ -13,7 +13,7 @@ from pathlib import Path
 FLOORS = [
     ["base"],
     ["zmtp", "limits", "flow", "stats", "loop"],
-    ["bans", "inspect"],
+    ["bans", "inspect", "lib"],
     ["firewall", "events"],
     ["config"],
     ["relay"],
