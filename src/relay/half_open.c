@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/half_open.h"
 
+#include "relay/give_way.h"
 #include "relay/handshaking.h"
 #include "relay/probation.h"
 #include "relay/shadow.h"
-
-/* The oldest unfinished handshakes, among which one is chosen to make room. */
-#define OLDEST_LOOKED_AT 16u
-
-/* A handshake younger than this does not make room: it may not have been looked at yet. */
-#define CHANCE_NS (10 * NS_PER_MS)
 
 void half_open_init(struct half_open_worker *e)
 {
@@ -18,124 +13,6 @@ void half_open_init(struct half_open_worker *e)
         list_init(&e->half_open[i][false]);
         list_init(&e->half_open[i][true]);
     }
-}
-
-/* ---- half-open ---- */
-
-static struct session *half_open_session_of(struct list *in_half_open)
-{
-    return LIST_ENTRY(in_half_open, struct handshaking, in_half_open)->connect.who;
-}
-
-/* Each worker has its share of connections.half_open, so that it can make room by itself. */
-static bool is_taken(const struct worker_gate *wg)
-{
-    uint32_t share = wg->policy->limits.connections.half_open / (wg->worker->all_count ? wg->worker->all_count : 1);
-    return wg->half_open.count >= (share ? share : 1);
-}
-
-/* Of the longest unfinished handshakes in a list, the one whose source has the most. Otherwise a newcomer of a flood
- * from many sources would push out an honest one that is slower than they turn over. NULL: none has had its chance. */
-static struct session *longest(const struct list *half_open)
-{
-    struct session *most = NULL;
-    unsigned looked_at = 0;
-    LIST_FOREACH(n, half_open)
-    {
-        struct session *s = half_open_session_of(n);
-        if (session_now_ns(s) - s->times.accepted_ns < CHANCE_NS)
-            break;
-        if (!most || atomic_load(&s->source->half_open) > atomic_load(&most->source->half_open))
-            most = s;
-        if (++looked_at == OLDEST_LOOKED_AT)
-            break;
-    }
-    return most;
-}
-
-/* The session that makes room. One whose client has the next move goes before one that waits for the application, and
- * one of less standing before one of more. A session that waits for the application gives way to no newcomer of its own
- * standing. A useless newcomer displaces none of more standing. NULL: none. */
-static struct session *who_makes_room(const struct worker_gate *wg, enum standing newcomer)
-{
-    for (unsigned i = 0; i < STANDING_COUNT && (i == 0 || newcomer != STANDING_USELESS); i++) {
-        const struct list *idle = &wg->half_open.half_open[i][false], *waiting = &wg->half_open.half_open[i][true];
-        struct session *s = longest(idle);
-        if (s)
-            return s;
-        if (i < newcomer && !list_empty(waiting))
-            return half_open_session_of(waiting->prev);
-    }
-    return NULL;
-}
-
-bool half_open_is_crowded(const struct worker_gate *wg)
-{
-    return is_taken(wg) && !who_makes_room(wg, STANDING_STRANGER);
-}
-
-struct session *half_open_pick(const struct worker_gate *wg)
-{
-    const struct list *useless = &wg->half_open.half_open[STANDING_USELESS][false];
-    const struct list *strangers = &wg->half_open.half_open[STANDING_STRANGER][false];
-    if (!list_empty(useless))
-        return half_open_session_of(useless->next);
-    if (list_empty(strangers))
-        return NULL;
-    struct session *s = half_open_session_of(strangers->next);
-    return wg->worker->loop.now_ns - s->times.accepted_ns >= HALF_OPEN_SPARED_NS ? s : NULL;
-}
-
-static struct session *of_peer(struct list *waiting)
-{
-    return LIST_ENTRY(waiting, struct session, in.waiting);
-}
-
-/* Whether the client has the next move and none of its bytes waits to be read. */
-static bool awaits_client(const struct session *s)
-{
-    return s->state == SESSION_HANDSHAKING && handshake_is_clients_turn(&s->handshaking->handshake) &&
-           !s->front.readable;
-}
-
-/* Of a source's unfinished handshakes that wait for their client, the one to end first: one that has said nothing
- * though it had a turn, else the one that has not moved on for longest. NULL: none waits. *ret_awaiting: how many
- * do. */
-static struct session *first_to_go(const struct source_conns *p, unsigned *ret_awaiting)
-{
-    struct session *first = NULL, *silent = NULL;
-    *ret_awaiting = 0;
-    LIST_FOREACH(n, &p->half_open)
-    {
-        struct session *s = of_peer(n);
-        if (!awaits_client(s))
-            continue;
-        ++*ret_awaiting;
-        if (!first)
-            first = s;
-        if (!silent && handshake_is_silent(&s->handshaking->handshake) &&
-            session_now_ns(s) - s->handshaking->moved_ns >= HALF_OPEN_TURN_NS)
-            silent = s;
-    }
-    return silent ? silent : first;
-}
-
-/* The one that gives way in a full source. One that waits for the application gives way only if all do. */
-static struct session *oldest_of(const struct source_conns *p)
-{
-    LIST_FOREACH(n, &p->half_open)
-    {
-        if (awaits_client(of_peer(n)))
-            return of_peer(n);
-    }
-    return of_peer(p->half_open.next);
-}
-
-/* Whether its source has source.connections.half_open of them. Those of other workers make no room here. */
-static bool is_full_of_own(const struct session *s)
-{
-    return atomic_load(&s->source->half_open) >= session_limits(s)->source.half_open &&
-           !list_empty(&s->peer->half_open);
 }
 
 /* Ends an unfinished handshake for another session, which gets its place at once. */
@@ -148,11 +25,11 @@ static void end_for_another(struct session *s, enum verdict v)
 /* False: there is no room for the session. */
 static bool half_open_make_room(struct session *s)
 {
-    if (is_full_of_own(s))
-        end_for_another(oldest_of(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
-    if (!is_taken(s->wg))
+    if (give_way_source_is_full(s))
+        end_for_another(give_way_of_source(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
+    if (!give_way_is_full(s->wg))
         return true;
-    struct session *other = who_makes_room(s->wg, (enum standing)s->flags.standing);
+    struct session *other = give_way_choose(s->wg, (enum standing)s->flags.standing);
     if (other)
         end_for_another(other, VERDICT_HALF_OPEN_GIVE_WAY);
     return other || s->flags.standing != STANDING_USELESS;
@@ -167,12 +44,20 @@ static void half_open_go_on(struct worker_gate *wg)
     timer_arm(&wg->worker->loop.timers, &wg->accept_again.timer, wg->worker->loop.now_ns);
 }
 
+static void wake_each(struct list *half_open)
+{
+    LIST_FOREACH(n, half_open)
+    {
+        session_wake(handshaking_session_of(n));
+    }
+}
+
 void half_open_wake_all(struct worker_gate *wg)
 {
-    for (unsigned i = 0; i < STANDING_COUNT; i++)
-        for (unsigned waiting = 0; waiting < 2; waiting++)
-            LIST_FOREACH(n, &wg->half_open.half_open[i][waiting])
-    session_wake(half_open_session_of(n));
+    for (unsigned i = 0; i < STANDING_COUNT; i++) {
+        wake_each(&wg->half_open.half_open[i][false]);
+        wake_each(&wg->half_open.half_open[i][true]);
+    }
 }
 
 /* False: there is no room, and the session has ended. */
@@ -236,11 +121,11 @@ static void take_tokens_back(struct source_conns *p)
 {
     LIST_FOREACH(n, &p->half_open)
     {
-        struct session *s = of_peer(n);
+        struct session *s = session_of_waiting(n);
         struct handshaking *o = s->handshaking;
         if (session_now_ns(s) - o->moved_ns < HALF_OPEN_OWN_NS)
             break;
-        if (o->asked || o->token_back || !awaits_client(s))
+        if (o->asked || o->token_back || !give_way_awaits_client(s))
             continue;
         give_token_back(s);
         o->token_back = true;
@@ -277,7 +162,7 @@ static uint64_t ask_place(struct session *s, struct session **ret_instead)
     *ret_instead = NULL;
     if (!probation_holds(s->source, session_limits(s), now_ns))
         return 0;
-    struct session *first = first_to_go(s->peer, &awaiting);
+    struct session *first = give_way_on_probation(s->peer, &awaiting);
     if (awaiting < HALF_OPEN_PROBATION_PLACES)
         return 0;
     uint64_t until_ns = first->handshaking->moved_ns + HALF_OPEN_TURN_NS;
@@ -287,24 +172,15 @@ static uint64_t ask_place(struct session *s, struct session **ret_instead)
     return 0;
 }
 
-/* The unfinished handshake of its own source that would have to end for this newcomer; NULL: none. */
-static struct session *own_in_the_way(const struct session *s)
-{
-    if (is_full_of_own(s))
-        return oldest_of(s->peer);
-    struct session *other = is_taken(s->wg) ? who_makes_room(s->wg, (enum standing)s->flags.standing) : NULL;
-    return other && other->source == s->source ? other : NULL;
-}
-
 /* A process that opens hundreds of sockets at once shakes hands with all of them on one thread. A handshake therefore
  * gives way to a newcomer of its own source only when its client has not moved for HALF_OPEN_OWN_NS. */
 static uint64_t ask_own(const struct session *s)
 {
-    const struct session *own = own_in_the_way(s);
+    const struct session *own = give_way_own(s);
     uint64_t now_ns = session_now_ns(s);
     if (!own)
         return 0;
-    if (!awaits_client(own))
+    if (!give_way_awaits_client(own))
         return HALF_OPEN_CROWDED_NS;
     return own->handshaking->moved_ns + HALF_OPEN_OWN_NS > now_ns
                ? own->handshaking->moved_ns + HALF_OPEN_OWN_NS - now_ns
@@ -330,11 +206,11 @@ static struct session *first_in_line(const struct source_conns *p)
 {
     LIST_FOREACH(n, &p->line)
     {
-        struct session *s = of_peer(n);
+        struct session *s = session_of_waiting(n);
         if (s->front.readable)
             return s;
     }
-    return list_empty(&p->line) ? NULL : of_peer(p->line.next);
+    return list_empty(&p->line) ? NULL : session_of_waiting(p->line.next);
 }
 
 static void leave_line(struct session *s)
@@ -371,7 +247,7 @@ bool half_open_begin(struct session *s)
 struct session *half_open_next(struct source_conns *p)
 {
     for (struct session *first; (first = first_in_line(p));) {
-        uint64_t wait_ns = half_open_is_crowded(p->wg) ? HALF_OPEN_CROWDED_NS : ask(first);
+        uint64_t wait_ns = give_way_is_crowded(p->wg) ? HALF_OPEN_CROWDED_NS : ask(first);
         if (wait_ns) {
             session_arm(first, session_now_ns(first) + wait_ns);
             return NULL;

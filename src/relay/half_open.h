@@ -20,7 +20,7 @@
  *
  * The rate counts connections that come to nothing at the application:
  * - A finished handshake gives its token back. It is charged again if the connection ends within HALF_OPEN_USED_NS
- * without a message.
+ *   without a message.
  * - A handshake that stands still or ends before the application is asked gives its token back too: it has cost the
  *   application nothing.
  *
@@ -28,22 +28,13 @@
  * the neighbours of a client that stalls.
  *
  * Probation. Newcomers of a source on probation (probation.h) wait in the same line while HALF_OPEN_PROBATION_PLACES
- * handshakes of it wait for their client. Then one handshake gives way for each newcomer: one that has said nothing for
- * HALF_OPEN_TURN_NS, else the one that has not moved on for longest, if that is HALF_OPEN_TURN_NS. The allowed silence
- * thus depends on the number of newcomers: with 32 places and 200 newcomers a second it is 160 ms. While nobody waits,
- * none gives way. A handshake that waits for the application takes no place. An honest handshake moves on each few
- * milliseconds, or once in a round trip.
+ * handshakes of it wait for their client. Then one handshake gives way for each newcomer. The allowed silence thus
+ * depends on the number of newcomers: with 32 places and 200 newcomers a second it is 160 ms. While nobody waits, none
+ * gives way.
  *
  * Half-open. A full source makes its own newcomers wait: there are too many half-open sessions of it, or too many of
  * the gate and most are of the newcomer's source. A newcomer then waits until one is done, or until the client of one
- * has not moved on for HALF_OPEN_OWN_NS. That one makes room. One that waits for the application makes room only if all
- * do.
- *
- * When the gate has too many (each worker has its share of connections.half_open), a handshake makes room in this
- * order: one whose client has the next move before one that waits for the application, and those whose source was of no
- * use lately before others (strangers.h). A session that waits for a routing id in use (claim.h) counts as one whose
- * client has the next move. If all wait for the application, newcomers wait in the kernel's queue, as they would at the
- * application itself. A newcomer whose source was of no use lately is refused.
+ * has not moved on for HALF_OPEN_OWN_NS. That one makes room. Which one makes room in each case: give_way.h.
  *
  * Threads: lines and lists belong to the worker; the counts of a source and a gate that all workers share are atomic.
  */
@@ -72,18 +63,8 @@ struct worker_gate;
 /* A connection that ends earlier without a message was of no use. */
 #define HALF_OPEN_USED_NS NS_PER_S
 
-/* For the full gate: an unfinished handshake older than this is not spared any more. */
-#define HALF_OPEN_SPARED_NS (200 * NS_PER_MS)
-
 /* While no newcomer may come in, the time until the next look. */
 #define HALF_OPEN_CROWDED_NS (5 * NS_PER_MS)
-
-/* Whether no newcomer may come in now, because all half-open sessions wait for the application or have just come. If
- * the caller has set wg->crowded_out, the alarm of accept_again is set when that changes. */
-bool half_open_is_crowded(const struct worker_gate *wg);
-
-/* An unfinished handshake that gives way when the gate is full, or NULL. */
-struct session *half_open_pick(const struct worker_gate *wg);
 
 /* Wakes all unfinished handshakes, because something was learned of the application. At most connections.half_open of
  * them. */

@@ -145,38 +145,6 @@ static void a_client_of_the_wrong_type_is_no_failure_of_the_application(void **s
     fixture_fini(&s);
 }
 
-/* An application of unknown type that sends READY only after the client's gets that after a while. */
-static void a_ready_is_not_held_for_ever(void **state)
-{
-    struct fixture s;
-    struct end client, app = {.fd = -1};
-    fixture_init(&s, NULL);
-    fixture_start(&s);
-    end_connect(&client, &s, 0);
-    end_greet(&client, "DEALER", NULL);
-    end_write(&client, SIZE_MAX);
-    for (unsigned i = 0; i < 50 && app.fd < 0; i++) {
-        fixture_rounds(&s, 2);
-        end_accept(&app, &s);
-    }
-    assert_true(app.fd >= 0);
-    end_greet(&app, "ROUTER", NULL);
-    end_write(&app, ZMTP_GREETING_BYTES);
-    fixture_rounds(&s, 10);
-    end_read(&app, SIZE_MAX);
-    assert_int_equal(app.in.len, ZMTP_GREETING_BYTES);
-    fixture_sleep(&s, 200 * NS_PER_MS);
-    fixture_rounds(&s, 10);
-    end_read(&app, SIZE_MAX);
-    assert_true(app.in.len > ZMTP_GREETING_BYTES);
-    end_write(&app, SIZE_MAX);
-    fixture_rounds(&s, 10);
-    assert_int_equal(fixture_cell(&s, CELL_ESTABLISHED), 1);
-    assert_no_verdicts(&s);
-    end_close(&client), end_close(&app);
-    fixture_fini(&s);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,7 +152,6 @@ int main(void)
         cmocka_unit_test(another_type_is_learned_from_its_own_ready),
         cmocka_unit_test(the_limiter_is_told_of_another_type),
         cmocka_unit_test(a_client_of_the_wrong_type_is_no_failure_of_the_application),
-        cmocka_unit_test(a_ready_is_not_held_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,18 +97,18 @@ bool health_admits(struct session *s)
     struct gate *g = s->wg->gate;
     uint64_t now_ns = session_now_ns(s);
     if (finds_out(s)) {
-        s->handshaking->held = false;
+        s->handshaking->upstream.held = false;
         return true;
     }
     uint32_t ticket = (uint32_t)hash_bytes(&g->traffic.key, &s->client.id, sizeof(s->client.id));
     struct breaker_answer a = breaker_enter(&g->breaker, params(s->wg), ticket, now_ns);
     note_change(s->wg, a.change);
-    s->handshaking->held = !a.go;
+    s->handshaking->upstream.held = !a.go;
     s->handshaking->place = a.place;
     if (a.go)
         return true;
-    s->handshaking->retry_ns = now_ns + a.wait_ns;
-    session_arm(s, s->handshaking->retry_ns);
+    s->handshaking->upstream.retry_ns = now_ns + a.wait_ns;
+    session_arm(s, s->handshaking->upstream.retry_ns);
     return false;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "loop/net.h"
+#include "relay/give_way.h"
 #include "relay/half_open.h"
 #include "relay/newcomer.h"
 #include "relay/proxied.h"
@@ -59,7 +60,7 @@ void listener_on_event(struct worker_gate *wg)
 {
     struct addr addr;
     for (int i = 0; i < ACCEPTS_A_TURN && wg->listener.fd >= 0; i++) {
-        if (half_open_is_crowded(wg)) {
+        if (give_way_is_crowded(wg)) {
             wait_for_room(wg);
             return;
         }

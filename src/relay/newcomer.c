@@ -5,6 +5,7 @@
 #include "relay/ban_enforce.h"
 #include "relay/buffer_room.h"
 #include "relay/event_log.h"
+#include "relay/give_way.h"
 #include "relay/half_open.h"
 #include "relay/health.h"
 #include "relay/session.h"
@@ -49,7 +50,7 @@ static bool closes(struct session *s)
 /* Closes a session that is of no use here. False: there is none. */
 static bool useless_gives_way(struct worker_gate *wg)
 {
-    return closes(half_open_pick(wg)) || closes(strangers_pick(wg, false));
+    return closes(give_way_for_gate(wg)) || closes(strangers_pick(wg, false));
 }
 
 /* ... or the one of least use, for a newcomer of this source (NULL: one of another worker). */

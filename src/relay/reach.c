@@ -100,7 +100,7 @@ static void wait_until(struct session *s, uint64_t at_ns)
     if (!part(s)->waits)
         atomic_fetch_add(&s->wg->gate->reach.waiting, 1);
     part(s)->waits = true;
-    s->handshaking->retry_ns = at_ns;
+    s->handshaking->upstream.retry_ns = at_ns;
     session_arm(s, at_ns);
 }
 

@@ -134,6 +134,12 @@ void session_hold(struct session *s);
 void session_notice(struct session *s, enum verdict v, unsigned n);
 void session_notice_with(struct session *s, enum verdict v, unsigned n, const char *detail);
 
+/* The session that a link in its peer's line or half_open belongs to. */
+static inline struct session *session_of_waiting(struct list *waiting)
+{
+    return LIST_ENTRY(waiting, struct session, in.waiting);
+}
+
 /* The time of this turn. */
 static inline uint64_t session_now_ns(const struct session *s)
 {

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/session.h"
 
-#include "base/log.h"
-#include "base/units.h"
 #include "relay/ban_enforce.h"
 #include "relay/buffer_room.h"
 #include "relay/claim.h"
+#include "relay/deadlines.h"
+#include "relay/end_detail.h"
 #include "relay/half_open.h"
 #include "relay/handshaking.h"
-#include "relay/keepalive.h"
 #include "relay/lane_buffer.h"
-#include "relay/lane_output.h"
 #include "relay/linger.h"
-#include "relay/progress.h"
 #include "relay/request_flow.h"
-#include "relay/request_shed.h"
-#include "relay/shadow.h"
 #include "relay/shared_address.h"
 #include "relay/slow_reader.h"
 #include "relay/strangers.h"
@@ -31,37 +26,7 @@
 /* A session is drained after it has been quiet for this long. */
 #define DRAIN_QUIET_NS (200 * NS_PER_MS)
 
-/* How long a subscriber may wait for room when it cannot be known whether it is still there. */
-#define IN_VAIN_NS (20 * NS_PER_S)
-
 static void session_on_alarm(struct alarm *a);
-
-/* ---- notices ---- */
-
-/* The size announced by the frame that ended the session: its header is the last that was read. */
-static const char *size_detail(char *dst, size_t size, const struct session *s, enum verdict v)
-{
-    const struct traffic *t = &s->up.traffic;
-    const struct limits *l = session_limits(s);
-    char seen[32], allowed[32];
-    dst[0] = 0;
-    if (v == VERDICT_FRAME_TOO_LARGE)
-        snprintf(dst, size, ": announced %s, allowed %s", units_format_bytes(seen, sizeof(seen), t->dec.size),
-                 units_format_bytes(allowed, sizeof(allowed), l->message.frame_bytes));
-    if (v == VERDICT_MESSAGE_TOO_LARGE)
-        snprintf(dst, size, ": announced %s%s, allowed %s", t->frames ? "so far " : "",
-                 units_format_bytes(seen, sizeof(seen), t->size + t->dec.size),
-                 units_format_bytes(allowed, sizeof(allowed), l->message.size_bytes));
-    if (v == VERDICT_TOO_MANY_FRAMES)
-        snprintf(dst, size, ": allowed %u", l->message.frames);
-    return dst;
-}
-
-/* Only for a verdict that ends the session: then nothing was read behind it. */
-static const char *end_detail(char *dst, size_t size, const struct session *s, enum verdict v)
-{
-    return s->handshaking ? handshaking_detail(dst, size, s, v) : size_detail(dst, size, s, v);
-}
 
 /* ---- life ---- */
 
@@ -211,7 +176,7 @@ static void session_note_end(struct session *s, enum verdict v)
     char detail[96];
     session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
     /* Without the colon and the blank of the log line. */
-    strike_ends(s, v, handshaking_is_overdue(s), s->handshaking && detail[0] ? detail + 2 : "");
+    strike_ends(s, v, handshaking_clock_is_overdue(s), s->handshaking && detail[0] ? detail + 2 : "");
 }
 
 /* The place where the two connections of a session are closed. */
@@ -374,75 +339,10 @@ void session_run(struct session *s)
 
 /* ---- time ---- */
 
-/* Time limits of rules in shadow: reported once for each message, and once for each time that a client lags. */
-static void check_shadow(struct session *s)
-{
-    const struct limits *lim = session_limits(s)->shadow;
-    if (!s->up.noted_late && !s->up.awaits_memory && progress_is_late(s, lim)) {
-        s->up.noted_late = true;
-        shadow_note(s, VERDICT_MESSAGE_TOO_SLOW, 1);
-    }
-    if (!s->flags.noted_slow && slow_reader_is(s, lim)) {
-        s->flags.noted_slow = true;
-        shadow_note(s, VERDICT_SLOW_READER, 1);
-    }
-}
-
-/* A client that is not read is not noticed when it leaves. Normally one that has left answers anything sent to it by a
- * reset; this one is sent nothing, and cannot be sent a PONG. */
-static bool waits_in_vain(const struct session *s)
-{
-    return s->up.traffic.withheld == WITHHELD_TOPIC && !s->flags.can_pong &&
-           session_now_ns(s) - s->times.active_ns >= IN_VAIN_NS;
-}
-
-static void check_open(struct session *s)
-{
-    const struct limits *lim = session_limits(s);
-    lane_output_try_starved(&s->up, s);
-    lane_output_try_starved(&s->down, s);
-    if (!s->down.blocked && session_now_ns(s) - s->slow.flowing_ns >= SLOW_READER_CAUGHT_UP_NS)
-        slow_reader_end(s);
-    request_shed_look(s);
-    request_flow_on_alarm(s);
-    if (lim->shadow)
-        check_shadow(s);
-    enum verdict in_the_way = progress_in_the_way(s);
-    if (progress_is_late(s, lim))
-        /* Its memory must come free even when it is Weir that does not read on, but then it is no offence. */
-        session_end(s, s->up.awaits_memory ? VERDICT_MEMORY_GIVE_WAY : VERDICT_MESSAGE_TOO_SLOW);
-    else if (in_the_way != VERDICT_PASS)
-        session_end(s, in_the_way);
-    else if (slow_reader_is(s, lim))
-        session_end(s, VERDICT_SLOW_READER);
-    else if (waits_in_vain(s))
-        session_end(s, VERDICT_TOPICS_FULL);
-    else
-        keepalive_on_alarm(s);
-    slow_reader_look_again(s);
-    session_wake(s);
-}
-
-/* A pause that is over is judged again, and starts again if needed. The alarm is set for deadlines that have moved, and
- * does not ring at once: it would send a PONG for each session held back. */
-static void reconsider_open(struct session *s)
-{
-    const struct limits *l = session_limits(s);
-    uint64_t now = session_now_ns(s);
-    gcra_forgive(&s->up.traffic.user_messages, &l->subscriptions.messages.rate, now);
-    s->times.resume_ns = now;
-    if (s->progress.begun_ns)
-        session_arm(s, s->progress.begun_ns + shadow_complete_within(s)->message.complete_within_ns);
-    slow_reader_look_again(s);
-    request_flow_reconsider(s);
-    request_shed_look(s);
-    session_wake(s);
-}
-
 void session_reconsider(struct session *s)
 {
     if (s->state == SESSION_OPEN)
-        reconsider_open(s);
+        deadlines_reconsider(s);
     else
         session_arm(s, session_now_ns(s));
 }
@@ -462,10 +362,10 @@ static void session_on_alarm(struct alarm *a)
         let_next_in(s->peer);
         break;
     case SESSION_HANDSHAKING:
-        handshaking_on_timer(s);
+        handshaking_clock_on_alarm(s);
         break;
     case SESSION_OPEN:
-        check_open(s);
+        deadlines_on_alarm(s);
         break;
     default:
         break;

@@ -4,21 +4,22 @@
  * closed (tear_down()).
  *
  * A connection is closed elsewhere only by newcomer.h (a refused one), by ban_enforce.h (the tarpit), by proxied.h
- * (before there is a client), by handshaking.h (a connect to the application that failed), and by linger.h (the
+ * (before there is a client), by upstream.h (a connect to the application that failed), and by linger.h (the
  * application's end of a session that was open).
  *
- *   state        event                                                     next
- *   NEW          half_open.h lets the newcomer in                          HANDSHAKING
- *   NEW          the newcomer has to wait                                  WAITING: in line, nothing is read
- *   WAITING      its turn comes                                            HANDSHAKING: greeting and handshake
- *                                                                          (handshaking.c); the application is
- *                                                                          connected once the client is worth it
- *   HANDSHAKING  the handshake is done                                     OPEN: two lanes of judged traffic (lane.c)
- *   any          a verdict ends it; one side ends (lane.c, handshaking.c); ended: it takes no more turns
- *                memory is out; ban, kick, drain; it gives way
- *   ended        at the end of the turn (session_reap())                   torn down: descriptors closed, unlinked
- *   torn         the round of events is done                               freed
- *   down
+ *   state        event                                                       next
+ *   NEW          half_open.h lets the newcomer in                            HANDSHAKING
+ *   NEW          the newcomer has to wait                                    WAITING: in line, nothing is read
+ *   WAITING      its turn comes                                              HANDSHAKING: greeting and handshake
+ *                                                                            (handshaking.h); the application is
+ *                                                                            connected once the client is worth it
+ *                                                                            (upstream.h)
+ *   HANDSHAKING  the handshake is done                                       OPEN: two lanes of judged traffic (lane.h)
+ *   any          a verdict ends it; one side ends (lane.h, handshaking.h);   ended: it takes no more turns
+ *                time has passed (deadlines.h, handshaking_clock.h);
+ *                memory is out; ban, kick, drain; it gives way (give_way.h)
+ *   ended        at the end of the turn (session_reap())                     torn down: descriptors closed, unlinked
+ *   torn down    the round of events is done                                 freed
  *
  * A client may leave while its messages wait in line (request_flow.h). These are still delivered, as for a DEALER or
  * PUSH that sends and closes. Messages of a REQ, or of a connection that was reset, are not passed on any more

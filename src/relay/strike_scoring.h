@@ -43,7 +43,7 @@ struct strike_marks {
 };
 
 /* The connection ends for this verdict, which may be an offence or not. `overdue`: it was the client's turn for long
- * (handshaking_is_overdue()). `misfit`: what does not fit the application, for the event log; "": nothing. */
+ * (handshaking_clock_is_overdue()). `misfit`: what does not fit the application, for the event log; "": nothing. */
 void strike_ends(struct session *s, enum verdict v, bool overdue, const char *misfit);
 
 /* Messages were dropped for this verdict. */

@@ -11,7 +11,7 @@
  *   wakes it by loop_signal(). Exceptions: limiter_worker.woken, under the lock of the gate's limiter, and the
  *   descriptor of a routing id's holder, under the table's lock (claim.h).
  * - It never keeps a pointer into a policy snapshot from one round to the next, except worker_gate.policy
- * (policy_snapshot.h).
+ *   (policy_snapshot.h).
  * - It never frees a session within a round: an event of the round may still point to it.
  *
  * Everything here belongs to the worker's thread, except the atomic members and limiter_worker.woken.

@@ -4,7 +4,7 @@
  * thread, in virtual time.
  *
  * System calls and allocations of the relay can be made to fail or to fall short. Not part of the program. Tests that
- * use it link with STAGE_LINK of meson.build (--wrap).
+ * use it depend on `fixture` of meson.build (--wrap).
  */
 #ifndef WEIR_RELAY_TESTING_FIXTURE_H
 #define WEIR_RELAY_TESTING_FIXTURE_H
