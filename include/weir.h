@@ -6,8 +6,10 @@
 #ifndef WEIR_H
 #define WEIR_H
 
+#include <weir/backpressure.h>
 #include <weir/base.h>
 #include <weir/breaker.h>
+#include <weir/counter.h>
 #include <weir/meter.h>
 #include <weir/once.h>
 

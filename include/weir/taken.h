@@ -15,6 +15,11 @@
  * An application that receives in another way calls weir_taken_asked(), weir_taken_took() and
  * weir_taken_found_nothing() itself.
  *
+ * An application with a queue of its own (a broker, a pool of workers that receives eagerly) takes messages that it
+ * does not work on yet. It says with weir_taken_credit() how many those are, and they count as not taken.
+ *
+ * libweir has all of this as functions of a shared library (weir/counter.h).
+ *
  * Threads: there is one counter for each socket, used by the thread that has the socket. A second thread, of this file,
  * keeps up the heartbeat and finds a Weir that starts or restarts at any time. Open the counter after fork(2), not
  * before.
@@ -167,6 +172,8 @@ struct weir_taken {
     uint64_t woken_for;       /* the wish of Weir for which it was woken last */
     int wake_fd;              /* -1: none yet */
     bool within;              /* inside a message: more parts come */
+    bool credits;             /* weir_taken_credit() was called */
+    uint64_t in_hand;         /* received, and not counted as taken yet */
 
     _Atomic int offer; /* enum weir_taken_offer */
     int offered_page_fd, offered_wake_fd;
@@ -346,16 +353,16 @@ static inline void weir_taken_asked(struct weir_taken *c)
         return;
     if (atomic_load_explicit(&c->offer, memory_order_relaxed) == WEIR_TAKEN_OFFERED)
         weir_taken_adopt(c);
+    if (c->in_hand) /* it is not done with those: when it is, it says so */
+        return;
     if (!c->has_asked)
         c->asked_ns = weir_taken_notes_times(c) ? weir_taken_now_ns() : 0;
     c->has_asked = true;
 }
 
-/* The application has taken a message, with the last of its parts. */
-static inline void weir_taken_took(struct weir_taken *c)
+/* A message counts as taken. */
+static inline void weir_taken_count(struct weir_taken *c)
 {
-    if (!c)
-        return;
     uint64_t now_ns = weir_taken_notes_times(c) ? weir_taken_now_ns() : 0;
     bool wanted = taken_page_took(c->page, c->has_asked ? c->asked_ns : now_ns, now_ns);
     uint64_t wish = wanted ? atomic_load(&c->page->wake_taken) : UINT64_MAX;
@@ -368,11 +375,37 @@ static inline void weir_taken_took(struct weir_taken *c)
     weir_taken_wake(c);
 }
 
+/* The application has taken a message, with the last of its parts. With weir_taken_credit() it then is in hand. */
+static inline void weir_taken_took(struct weir_taken *c)
+{
+    if (!c)
+        return;
+    if (!c->credits) {
+        weir_taken_count(c);
+        return;
+    }
+    c->in_hand++;
+    atomic_store(&c->page->idle_since_ns, 0); /* it has something to do */
+}
+
+/* Of the messages that the application has taken, `in_hand` wait in a queue of its own, and it works on the others.
+ * Messages that are taken later are in hand until the next call says otherwise, so call this each time that the queue
+ * has changed. The first call begins it: call weir_taken_credit(c, 0) before the first message. While something is in
+ * hand, the application does not count as idle. More than were taken since then cannot be in hand. */
+static inline void weir_taken_credit(struct weir_taken *c, uint64_t in_hand)
+{
+    if (!c)
+        return;
+    c->credits = true;
+    for (; c->in_hand > in_hand; c->in_hand--)
+        weir_taken_count(c);
+}
+
 /* The application has asked and there was no message. `waits`: it now waits for one in a call that blocks. If that call
  * ends without a message, call this once more, with false. */
 static inline void weir_taken_found_nothing(struct weir_taken *c, bool waits)
 {
-    if (!c)
+    if (!c || c->in_hand)
         return;
     c->found_nothing = true;
     if (taken_page_found_nothing(c->page, waits, weir_taken_now_ns()))
