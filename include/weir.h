@@ -12,5 +12,6 @@
 #include <weir/counter.h>
 #include <weir/meter.h>
 #include <weir/once.h>
+#include <weir/pool.h>
 
 #endif
