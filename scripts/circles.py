@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """Checks, by the symbols of the object files, that the modules of no folder call one another in a circle (see ARCHITECTURE.md).
 
-Usage: scripts/circles.py [--edges FOLDER] [--except FOLDER,...] [BUILD]. Prints one line for each folder, and for each circle its modules and the calls that close it; exits 1
-if there is a circle. A module is a .c file; what its header defines inline belongs to whoever includes it.
+Usage: scripts/circles.py [--edges FOLDER] [BUILD]. Prints one line for each folder, and for each circle its modules; exits 1 if there is a circle. A module is a .c file;
+what its header defines inline belongs to whoever includes it.
 """
 
 import argparse
@@ -94,7 +94,6 @@ def folders(build):
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     options.add_argument("--edges", metavar="FOLDER", help="print who calls whom in this folder, and its modules from the top down")
-    options.add_argument("--except", dest="allowed", default="", metavar="FOLDER,...", help="folders whose circles do not count")
     options.add_argument("build", nargs="?", type=Path, default=ROOT / "build")
     options = options.parse_args()
     every = folders(options.build)
@@ -104,7 +103,7 @@ def main():
     for folder, objects in every.items():
         edges = calls(symbols(objects))
         found = circles(edges)
-        wrong += len(found) if folder not in options.allowed.split(",") else 0
+        wrong += len(found)
         print(f"circles: {folder}: {len(edges)} modules, {sum(map(len, edges.values()))} calls between them, {len(found)} circles")
         for component in found:
             print(f"  {len(component)} modules in a circle: {' '.join(sorted(component))}")

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: MPL-2.0
 """Checks that no two files of the program define static functions of the same name: a profile, a backtrace and grep show the name alone.
 
-Usage: scripts/statics.py [--except FOLDER,...] [ROOT]. Prints each such name with its places; exits 1 if there is one. Folders after --except are not looked at, nor are
-tests, fuzzers and fixtures. Two definitions in one file stand in the branches of an #if, and are one function.
+Usage: scripts/statics.py [ROOT]. Prints each such name with its places; exits 1 if there is one. Tests, fuzzers and fixtures are not looked at. Two definitions in one file
+stand in the branches of an #if, and are one function.
 """
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -21,25 +20,21 @@ def definitions(text):
     return {match.group(1): text.count("\n", 0, match.start(1)) + 1 for match in reversed(list(DEFINITION.finditer(text)))}
 
 
-def places(root, excepted):
+def places(root):
     """{name: ["folder/file.c:line", ...]} of all static functions under ROOT/src."""
     found = {}
     for path in sorted((root / "src").rglob("*.c")):
-        if path.parent.name in excepted or APART.search(path.as_posix()):
+        if APART.search(path.as_posix()):
             continue
         for name, line in definitions(path.read_text()).items():
             found.setdefault(name, []).append(f"{path.relative_to(root / 'src').as_posix()}:{line}")
     return found
 
 
-def main():
-    options = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    options.add_argument("--except", dest="excepted", default="", metavar="FOLDER,...", help="folders that are not looked at")
-    options.add_argument("root", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent)
-    options = options.parse_args()
-    every = places(options.root, options.excepted.split(","))
+def main(root):
+    every = places(root)
     if not every:
-        sys.exit(f"statics: no static functions under {options.root}/src")
+        sys.exit(f"statics: no static functions under {root}/src")
     namesakes = {name: where for name, where in every.items() if len(where) > 1}
     for name, where in sorted(namesakes.items(), key=lambda item: (-len(item[1]), item[0])):
         print(f"statics: {name}() stands in {len(where)} files; give it the prefix of its module: {' '.join(where)}")
@@ -48,4 +43,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent))
