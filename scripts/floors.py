@@ -11,7 +11,7 @@ from pathlib import Path
 
 # From the ground up. Folders of one floor do not include one another, except for the pairs in SIDEWAYS.
 FLOORS = [
-    ["base"],
+    ["base", "preload"],
     ["zmtp", "limits", "flow", "stats", "loop"],
     ["bans", "inspect", "lib"],
     ["firewall", "events"],

@@ -114,6 +114,11 @@ size_t relay_gate_count(const struct relay *r)
     return r->gate_count;
 }
 
+size_t relay_gate_room(const struct relay *r)
+{
+    return r->gate_count;
+}
+
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
 {
     *ret = r->gates[gate];

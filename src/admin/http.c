@@ -44,7 +44,6 @@ struct http {
     struct MHD_Response *pages[PAGE_COUNT];
     struct conn_slots places;
     struct process process;
-    size_t gate_count;
     struct gate_snapshot *gates; /* one request is answered at a time */
 };
 
@@ -97,8 +96,7 @@ struct http *http_new(struct relay *r, struct auth *door, const struct admin_cal
     h->door = door;
     h->api = (struct api){.relay = r, .calls = calls};
     json_object_seed(0); /* now: later it might be in a sandbox */
-    h->gate_count = relay_gate_count(r);
-    h->gates = calloc(h->gate_count ? h->gate_count : 1, sizeof(*h->gates));
+    h->gates = calloc(relay_gate_room(r), sizeof(*h->gates));
     conn_slots_init(&h->places);
     process_open(&h->process);
     bool complete = h->gates;
@@ -164,9 +162,9 @@ static enum MHD_Result send_response(const struct http *h, struct MHD_Connection
 
 static struct render_view http_look(struct http *h)
 {
-    struct render_view v = {.version = WEIR_VERSION, .gate_count = h->gate_count, .gates = h->gates};
+    struct render_view v = {.version = WEIR_VERSION, .gate_count = relay_gate_count(h->relay), .gates = h->gates};
 
-    for (size_t i = 0; i < h->gate_count; i++)
+    for (size_t i = 0; i < v.gate_count; i++)
         relay_gate_snapshot(h->relay, i, &h->gates[i]);
     relay_snapshot(h->relay, &v.relay);
     v.unauthorized = atomic_load(&h->door->unauthorized);

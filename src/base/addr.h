@@ -52,6 +52,12 @@ struct endpoint {
     };
 };
 
+/* The port of a tcp endpoint, in host order. */
+static inline uint16_t endpoint_port(const struct endpoint *e)
+{
+    return ntohs(e->sa.sa_family == AF_INET6 ? e->v6.sin6_port : e->v4.sin_port);
+}
+
 /* The IP version of the packets to a tcp endpoint: an IPv4-mapped IPv6 address is ADDR_V4. ipc: ADDR_NONE. */
 enum addr_kind endpoint_ip_version(const struct endpoint *e);
 

@@ -78,7 +78,7 @@ static int serve_run(int argc, char **argv)
     if (a.admin && config_set_admin(c, a.admin, stderr))
         code = EXIT_USAGE;
     else
-        code = daemon_run(c, &(struct reload_source){.file = a.file, .admin = a.admin});
+        code = daemon_run(c, &(struct reload_source){.file = a.file, .admin = a.admin}, NULL);
     config_free(c);
     return code;
 }

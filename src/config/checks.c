@@ -227,11 +227,6 @@ void checks_item(const struct schema *s, void *item, const struct section_given 
 
 /* ---- between gates ---- */
 
-static uint16_t port_of(const struct endpoint *e)
-{
-    return ntohs(e->sa.sa_family == AF_INET6 ? e->v6.sin6_port : e->v4.sin_port);
-}
-
 static bool is_wildcard(const struct endpoint *e)
 {
     if (e->sa.sa_family == AF_INET6)
@@ -261,7 +256,8 @@ static bool listeners_collide(const struct endpoint *a, const struct endpoint *b
         return false;
     if (a->kind == ENDPOINT_IPC)
         return same_path(a, b);
-    return port_of(a) && port_of(a) == port_of(b) && (same_host(a, b) || (is_wildcard(a) && is_wildcard(b)));
+    return endpoint_port(a) && endpoint_port(a) == endpoint_port(b) &&
+           (same_host(a, b) || (is_wildcard(a) && is_wildcard(b)));
 }
 
 /* Whether a connection to `to` arrives at the listener `at`, as far as that can be told without asking the kernel for
@@ -272,7 +268,7 @@ static bool arrives_at(const struct endpoint *to, const struct endpoint *at)
         return false;
     if (to->kind == ENDPOINT_IPC)
         return same_path(to, at);
-    return port_of(to) == port_of(at) && (same_host(to, at) || (is_wildcard(at) && is_loopback(&to->sa)));
+    return endpoint_port(to) == endpoint_port(at) && (same_host(to, at) || (is_wildcard(at) && is_loopback(&to->sa)));
 }
 
 static const struct given *gate_given(const struct section_given *given, const char *path)

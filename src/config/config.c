@@ -23,12 +23,7 @@ static char *config_read_bytes(FILE *f, size_t *ret_len)
     return bytes;
 }
 
-struct config *config_load(const char *path, FILE *errors)
-{
-    return config_load_placed(path, errors, NULL);
-}
-
-struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret)
+static struct config *load(const char *path, bool patterns, FILE *errors, struct section_given *ret)
 {
     struct report r = {.out = errors, .file = path};
     struct place whole = {0};
@@ -48,7 +43,7 @@ struct config *config_load_placed(const char *path, FILE *errors, struct section
     else if (len > CONFIG_BYTES_MAX)
         report_mistake(&r, whole, "too large: more than %u bytes, allowed up to 1MiB", CONFIG_BYTES_MAX);
     else
-        c = config_read(bytes, len, &r, ret);
+        c = config_read(bytes, len, patterns, &r, ret);
     free(bytes);
     fclose(f);
     if (c && ban_lists_read(c, errors)) {
@@ -56,6 +51,16 @@ struct config *config_load_placed(const char *path, FILE *errors, struct section
         c = NULL;
     }
     return c;
+}
+
+struct config *config_load(const char *path, FILE *errors)
+{
+    return load(path, false, errors, NULL);
+}
+
+struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret)
+{
+    return load(path, false, errors, ret);
 }
 
 /* Sets an option of the command line as if it were a value of the file. */
@@ -99,6 +104,42 @@ struct config *config_from_args(const char *listen, const char *forward, FILE *e
         return c;
     config_free(c);
     return NULL;
+}
+
+/* The kernel's bans know the ports from before the gates; the application's address and counter are its own affair. */
+static void settle_pattern(struct config_gate *g, FILE *errors)
+{
+    if (g->ban_kernel != BAN_KERNEL_OFF || g->upstream_source != UPSTREAM_SOURCE_WEIR || g->counter[0])
+        fprintf(errors, "weir: run: warning: gate %s: ban.kernel, upstream.source and counter have no effect\n",
+                g->name);
+    g->ban_kernel = BAN_KERNEL_OFF;
+    g->upstream_source = UPSTREAM_SOURCE_WEIR;
+    g->counter[0] = '\0';
+}
+
+struct config *config_load_patterns(const char *path, FILE *errors)
+{
+    struct config *c =
+        path ? load(path, true, errors, NULL) : config_from_args("tcp://*:*", CONFIG_PATTERN_FORWARD, errors);
+    for (size_t i = 0; c && i < c->gate_count; i++)
+        settle_pattern(&c->gates[i], errors);
+    if (c)
+        c->patterns = true;
+    return c;
+}
+
+const struct config_gate *config_pattern_for(const struct config *c, uint16_t port)
+{
+    const struct config_gate *any = NULL;
+    for (size_t i = 0; i < c->gate_count; i++) {
+        const struct endpoint *e = &c->gates[i].listen;
+        uint16_t its = e->kind == ENDPOINT_TCP ? endpoint_port(e) : 0;
+        if (its != 0 && its == port)
+            return &c->gates[i];
+        if (its == 0 && e->kind == ENDPOINT_TCP)
+            any = &c->gates[i];
+    }
+    return any;
 }
 
 int config_set_admin(struct config *c, const char *text, FILE *errors)

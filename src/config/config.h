@@ -122,6 +122,8 @@ struct config {
     } events;
     struct config_paths ban_list_files;
     struct ban_lists ban_lists; /* the networks in those files */
+    bool patterns; /* weir run: the gates are patterns for those that are opened at run time; none is open at the start
+                    */
     size_t gate_count;
     struct config_gate *gates;
 };
@@ -135,6 +137,13 @@ MUST_USE struct config *config_load(const char *path, FILE *errors);
  * (config/checks.h has the struct). */
 struct section_given;
 MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
+
+/* The same for `weir run`: the gates are patterns, and need no `forward`. NULL as `path`: one pattern with the defaults
+ * for everything. */
+MUST_USE struct config *config_load_patterns(const char *path, FILE *errors);
+
+/* The pattern for a gate on this TCP port: the one that listens there, else the one with a wildcard port, else NULL. */
+const struct config_gate *config_pattern_for(const struct config *c, uint16_t port);
 
 /* Makes the snapshot of `--listen URL --forward URL` alone, with defaults for the rest; the gate is called "main". NULL
  * after a line to `errors`. */

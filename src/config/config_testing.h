@@ -21,7 +21,7 @@ static inline struct reading reading_of_bytes(const char *bytes, size_t size)
     if (!out)
         abort();
     struct report r = {.out = out, .file = "weir.yaml"};
-    result.config = config_read(bytes, size, &r, NULL);
+    result.config = config_read(bytes, size, false, &r, NULL);
     fclose(out);
     return result;
 }

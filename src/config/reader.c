@@ -256,6 +256,16 @@ static void read_section(struct reader *r, const struct target *t, const char *s
         read_key(r, t, section, first_lines);
 }
 
+/* A pattern's `forward`, as if the file had it. */
+static void preset_forward(struct config_gate *g, struct section_given *given)
+{
+    char why[VALUE_WHY_MAX];
+    const struct schema_key *k = schema_find(&schema_gate, "forward");
+    struct given *forward = &given->keys[k - schema_gate.keys];
+    if (!forward->at.line && value_set(k, CONFIG_PATTERN_FORWARD, g, why) == 0)
+        forward->at = given->at;
+}
+
 static void read_gate(struct reader *r)
 {
     struct config *c = r->config;
@@ -277,6 +287,8 @@ static void read_gate(struct reader *r)
         report_mistake(r->report, t.given->at, "too many gates: number %d, allowed %d", CONFIG_GATES_MAX + 1,
                        CONFIG_GATES_MAX);
     read_section(r, &t, "");
+    if (c->patterns)
+        preset_forward(g, t.given);
     if (!r->in.ended)
         checks_gate(g, t.given, r->report);
     c->gate_count += fits;
@@ -353,7 +365,8 @@ static struct config *config_with_room(size_t gates)
     return c;
 }
 
-struct config *config_read(const char *bytes, size_t len, struct report *report, struct section_given *ret_gates)
+struct config *config_read(const char *bytes, size_t len, bool patterns, struct report *report,
+                           struct section_given *ret_gates)
 {
     struct reader *r = calloc(1, sizeof(*r));
     struct config *c = config_with_room(CONFIG_GATES_MAX);
@@ -364,6 +377,7 @@ struct config *config_read(const char *bytes, size_t len, struct report *report,
     }
     r->report = report;
     r->config = c;
+    c->patterns = patterns;
     reader_read_file(r);
     events_fini(&r->in);
     if (ret_gates)

@@ -21,8 +21,13 @@
 
 struct section_given;
 
+/* What forwards to the application of a pattern is known when its gate is opened: until then it is this. */
+#define CONFIG_PATTERN_FORWARD "ipc://@weir-run"
+
 /* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`.
- * ret_gates: gets the places of each gate's keys, CONFIG_GATES_MAX of them; may be NULL. */
-MUST_USE struct config *config_read(const char *bytes, size_t len, struct report *r, struct section_given *ret_gates);
+ * patterns: for `weir run` (config_load_patterns()). ret_gates: gets the places of each gate's keys, CONFIG_GATES_MAX
+ * of them; may be NULL. */
+MUST_USE struct config *config_read(const char *bytes, size_t len, bool patterns, struct report *r,
+                                    struct section_given *ret_gates);
 
 #endif

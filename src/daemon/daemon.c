@@ -9,6 +9,7 @@
 #include "daemon/kernel_bans.h"
 #include "daemon/log_writer.h"
 #include "daemon/notify.h"
+#include "daemon/programs.h"
 #include "daemon/reload_request.h"
 #include "daemon/source_routes.h"
 #include "relay/relay.h"
@@ -22,16 +23,16 @@
 
 #define DRAIN_POLL_NS (20 * NS_PER_MS)
 
-static void announce(const struct relay *r, const struct admin *a)
+static void announce(FILE *out, const struct relay *r, const struct admin *a)
 {
     if (a)
-        printf("weir: admin: http://%s\n", admin_address(a));
+        fprintf(out, "weir: admin: http://%s\n", admin_address(a));
     for (size_t i = 0; i < relay_gate_count(r); i++) {
         struct gate_snapshot g;
         relay_gate_snapshot(r, i, &g);
-        printf("weir: ready: %s -> %s\n", g.listen, g.forward);
+        fprintf(out, "weir: ready: %s -> %s\n", g.listen, g.forward);
     }
-    fflush(stdout);
+    fflush(out);
 }
 
 /* The running parts. */
@@ -44,6 +45,7 @@ struct house {
     struct event_writer *events;    /* NULL: there is no event log */
     struct kernel_follower *kernel; /* NULL: no gate bans in the kernel */
     struct admin *admin;            /* NULL: there is no admin address */
+    struct programs *programs;      /* NULL: not under weir run */
 };
 
 /* Reloads for SIGHUP, and for threads that have raised it and wait for the result. */
@@ -74,6 +76,21 @@ static int wait_for_stop(struct house *h)
         if (sig == SIGHUP)
             reload_for_all(h);
     }
+}
+
+/* Serves the programs of weir run until the last has ended; reloads meanwhile. */
+static void serve_programs(struct house *h)
+{
+    while (programs_serve(h->programs, h->relay) == PROGRAMS_RELOAD)
+        reload_for_all(h);
+}
+
+/* Signals that were meant for the programs must not cut off what they have left to be delivered. */
+static void forget_signals(const sigset_t *signals)
+{
+    const struct timespec none = {0};
+    while (sigtimedwait(signals, NULL, &none) > 0)
+        ;
 }
 
 /* Whether a second signal arrived within `wait_ns`. */
@@ -109,6 +126,27 @@ static void tell_start(struct relay *r)
     event_log_note(relay_events(r), EVENT_START, text);
 }
 
+static const char *serve_until_end(struct house *h)
+{
+    if (h->programs) {
+        serve_programs(h);
+        forget_signals(h->signals);
+        return "the programs have ended";
+    }
+    return wait_for_stop(h) == SIGINT ? "SIGINT" : "SIGTERM";
+}
+
+/* Whoever waits for the relay is told that it has started. */
+static bool tell_ready(struct house *h)
+{
+    int error = h->programs ? programs_follow(h->programs) : 0;
+    if (error)
+        fprintf(stderr, "weir: run: cannot follow the command: %s\n", strerror(-error));
+    announce(h->programs ? stderr : stdout, h->relay, h->admin);
+    notify("READY=1");
+    return error == 0;
+}
+
 static int serve(struct house *h)
 {
     const struct admin_callbacks calls = {.context = h->orders, .reload = reload_request_make};
@@ -125,17 +163,15 @@ static int serve(struct house *h)
         return 1;
     }
     tell_start(h->relay);
-    announce(h->relay, h->admin);
-    notify("READY=1");
-
-    int sig = wait_for_stop(h);
+    bool ready = tell_ready(h);
+    const char *why = ready ? serve_until_end(h) : "it cannot start";
     reload_request_close(h->orders);
-    LOG_INFO("%s: draining", sig == SIGINT ? "SIGINT" : "SIGTERM");
-    event_log_note(relay_events(h->relay), EVENT_STOP, sig == SIGINT ? "SIGINT" : "SIGTERM");
+    LOG_INFO("%s: draining", why);
+    event_log_note(relay_events(h->relay), EVENT_STOP, why);
     notify("STOPPING=1");
     daemon_drain(h->relay, h->signals);
     admin_stop(h->admin);
-    return 0;
+    return ready ? 0 : 1;
 }
 
 /* ---- claims, for the keeper ---- */
@@ -183,7 +219,7 @@ static int serve_kept(struct house *h)
     return code;
 }
 
-int daemon_run(const struct config *c, const struct reload_source *from)
+int daemon_run(const struct config *c, const struct reload_source *from, struct programs *programs)
 {
     sigset_t signals;
     int code = 1;
@@ -199,7 +235,7 @@ int daemon_run(const struct config *c, const struct reload_source *from)
 
     struct reload_request orders;
     reload_request_init(&orders);
-    struct house h = {.config = c, .from = from, .signals = &signals, .orders = &orders};
+    struct house h = {.config = c, .from = from, .signals = &signals, .orders = &orders, .programs = programs};
     h.relay = relay_new(c, stderr);
     if (h.relay)
         code = serve_kept(&h);

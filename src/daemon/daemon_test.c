@@ -9,6 +9,7 @@
 #include "daemon/kernel_bans.h"
 #include "daemon/log_writer.h"
 #include "daemon/notify.h"
+#include "daemon/programs.h"
 #include "daemon/source_routes.h"
 #include "relay/relay.h"
 
@@ -117,6 +118,16 @@ uint64_t relay_open_connections(const struct relay *r)
 void relay_free(struct relay *r)
 {
     tell(r ? "free" : "free(NULL)");
+}
+
+int programs_follow(struct programs *p)
+{
+    return 0;
+}
+
+enum programs_news programs_serve(struct programs *p, struct relay *r)
+{
+    return PROGRAMS_ENDED;
 }
 
 size_t relay_gate_count(const struct relay *r)
@@ -269,7 +280,7 @@ static int run(const struct config *c, char *printed, size_t size)
     int keep = dup(STDOUT_FILENO), file = memfd_create("stdout", MFD_CLOEXEC);
     assert_true(keep >= 0 && file >= 0);
     assert_true(dup2(file, STDOUT_FILENO) >= 0);
-    int code = daemon_run(c, &fake.from);
+    int code = daemon_run(c, &fake.from, NULL);
     /* Not flushed here: daemon_run() must have done it. */
     ssize_t n = pread(file, printed, size - 1, 0);
     fflush(stdout);

@@ -72,7 +72,7 @@ static struct config *read_again(const struct attempt *a)
         reload_refuse(a, "memory is out");
         return NULL;
     }
-    struct config *c = config_load(from->file, errors);
+    struct config *c = from->patterns ? config_load_patterns(from->file, errors) : config_load(from->file, errors);
     if (c && from->admin && config_set_admin(c, from->admin, errors)) {
         config_free(c);
         c = NULL;

@@ -18,6 +18,7 @@
 struct reload_source {
     const char *file;  /* NULL: from the command line alone, so there is nothing to reload */
     const char *admin; /* --admin, which replaces admin.listen of the file; or NULL */
+    bool patterns;     /* the file has those of weir run */
 };
 
 /* Log lines of one reload: at most this many mistakes, and this many changed keys. */

@@ -44,6 +44,14 @@ static void set_for_clients(int fd)
     set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 }
 
+void net_listen_for_clients(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    set_for_clients(fd);
+}
+
 void net_keepalive(int fd, enum net_keepalive how)
 {
     bool closely = how == NET_KEEPALIVE_CLOSELY;
@@ -242,13 +250,8 @@ static int take_address(int fd, const struct endpoint *e, const struct addr *fro
     return 0;
 }
 
-static int connect_socket(const struct endpoint *e, const struct addr *from, bool *ret_pending)
+int net_connect_on(int fd, const struct endpoint *e, bool *ret_pending)
 {
-    int fd = open_socket(e);
-    if (fd < 0)
-        return fd;
-    if (from && take_address(fd, e, from) < 0)
-        return fail_closed(fd, EADDRNOTAVAIL);
     if (e->kind == ENDPOINT_TCP)
         set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     *ret_pending = connect(fd, &e->sa, e->len) < 0;
@@ -259,12 +262,28 @@ static int connect_socket(const struct endpoint *e, const struct addr *from, boo
 
 int net_connect(const struct endpoint *e, bool *ret_pending)
 {
-    return connect_socket(e, NULL, ret_pending);
+    int fd = open_socket(e);
+    return fd < 0 ? fd : net_connect_on(fd, e, ret_pending);
 }
 
 int net_connect_from(const struct endpoint *e, const struct addr *from, bool *ret_pending)
 {
-    return connect_socket(e, from, ret_pending);
+    int fd = open_socket(e);
+    if (fd < 0)
+        return fd;
+    if (take_address(fd, e, from) < 0)
+        return fail_closed(fd, EADDRNOTAVAIL);
+    return net_connect_on(fd, e, ret_pending);
+}
+
+int net_open_from(const struct endpoint *to, struct endpoint *from)
+{
+    int fd = open_socket(to);
+    if (fd < 0)
+        return fd;
+    if (bind(fd, &from->sa, from->len) < 0)
+        return fail_closed(fd, errno);
+    return read_back(from, fd);
 }
 
 int net_connect_result(int fd)

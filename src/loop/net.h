@@ -14,6 +14,10 @@
  */
 MUST_USE int net_listen(struct endpoint *e, bool first, bool share);
 
+/* Prepares a listening TCP socket of another process: non-blocking, and with the options that its connections inherit.
+ */
+void net_listen_for_clients(int fd);
+
 /* Accepts one connection. *ret_peer is the peer's address (a user id for Unix sockets). -EAGAIN: none is waiting. */
 MUST_USE int net_accept(int listen_fd, enum endpoint_kind kind, struct addr *ret_peer);
 
@@ -32,6 +36,11 @@ MUST_USE int net_connect(const struct endpoint *e, bool *ret_pending);
 /* The same from a foreign address, which is not this machine's (IP_TRANSPARENT, CAP_NET_RAW; the answers must find
  * their way back: daemon/source_routes.h). -EADDRNOTAVAIL: not from this address. */
 MUST_USE int net_connect_from(const struct endpoint *e, const struct addr *from, bool *ret_pending);
+
+/* The same in two steps: a socket for a connection to `to`, bound to this address of this machine (port 0: any free
+ * one, and *from is updated), and the connection. The second takes `fd` over, and returns it or -errno. */
+MUST_USE int net_open_from(const struct endpoint *to, struct endpoint *from);
+MUST_USE int net_connect_on(int fd, const struct endpoint *to, bool *ret_pending);
 
 /* The outcome of a pending connect: 0 or -errno. */
 MUST_USE int net_connect_result(int fd);

@@ -15,6 +15,7 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
 {
     memset(g, 0, sizeof(*g));
     g->config = config;
+    g->origin.name = config->name;
     g->bans = bans;
     g->listen.endpoint = config->listen;
     g->forward = config->forward;

@@ -110,7 +110,15 @@ struct gate_notices {
     struct log_limit breaker[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 
+/* Where a gate stands among the others. */
+struct gate_origin {
+    size_t pattern;         /* the gate of the configuration that it has its limits from */
+    const char *name;       /* valid as long as the relay */
+    struct run_table *book; /* where the application finds out who its clients are (client_book.h); NULL: nowhere */
+};
+
 struct gate {
+    struct gate_origin origin;
     const struct config_gate *config; /* from the start: names, addresses, classes; what can change is in
                                        * worker_gate.policy */
     struct gate_listen listen;

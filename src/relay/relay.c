@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "loop/net.h"
 #include "relay/ban_enforce.h"
 #include "relay/ban_lists.h"
 #include "relay/counter.h"
@@ -14,13 +13,14 @@
 #include "relay/worker.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Gates that a program under `weir run` usually opens. */
+#define GATES_EXPECTED 4u
 
 /* The longest that a reload waits for the workers. */
 #define ADOPTION_PATIENCE_NS NS_PER_S
@@ -64,15 +64,20 @@ static int make_gates(struct relay *r)
     r->events = r->config->events.file[0] ? event_log_new() : NULL;
     if (!r->bans || (!r->events && r->config->events.file[0]))
         return -ENOMEM;
-    r->gates = calloc(r->config->gate_count, sizeof(*r->gates));
+    r->gates = calloc(relay_gate_room(r), sizeof(*r->gates));
     if (!r->gates)
         return -ENOMEM;
+    if (r->config->patterns) {
+        r->slots = calloc(CONFIG_GATES_MAX, sizeof(*r->slots));
+        return r->slots ? 0 : -ENOMEM;
+    }
     for (size_t i = 0; i < r->config->gate_count; i++) {
         r->gate_count++;
         int error = gate_init(&r->gates[i], &r->config->gates[i], r->config, r->worker_count, &r->account, r->bans);
         if (error < 0)
             return error;
         r->gates[i].events = r->events;
+        r->gates[i].origin.pattern = i;
         gate_bound_connections(&r->gates[i], &policy_publisher_current(&r->publisher)->gates[i].limits);
     }
     return 0;
@@ -80,9 +85,12 @@ static int make_gates(struct relay *r)
 
 static int make_workers(struct relay *r)
 {
+    const struct policy_snapshot *p = policy_publisher_current(&r->publisher);
     size_t sessions = 0;
-    for (size_t i = 0; i < r->gate_count; i++)
-        sessions += policy_publisher_current(&r->publisher)->gates[i].limits.connections.max;
+    for (size_t i = 0; i < p->count; i++)
+        sessions += p->gates[i].limits.connections.max;
+    if (r->slots)
+        sessions *= GATES_EXPECTED;
     r->workers = calloc(r->worker_count, sizeof(struct worker *));
     if (!r->workers)
         return -ENOMEM;
@@ -93,38 +101,11 @@ static int make_workers(struct relay *r)
         int error = worker_init(r->workers[i], i, &r->account, &r->pressure, r->gates, &r->publisher, sessions);
         r->workers[i]->all = r->workers;
         r->workers[i]->all_count = r->worker_count;
+        r->workers[i]->parking.parked = &r->parked;
+        ban_enforce_init(&r->workers[i]->bans, r->bans);
         if (error < 0)
             return error;
     }
-    return 0;
-}
-
-static int share_descriptor(int fd)
-{
-    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    return copy < 0 ? -errno : copy;
-}
-
-/* Over TCP each worker has a listener of its own and the kernel spreads newcomers; a Unix listener is shared. */
-static int listen_on(struct relay *r, size_t gate)
-{
-    struct gate *g = &r->gates[gate];
-    bool share = g->listen.endpoint.kind == ENDPOINT_TCP && r->worker_count > 1;
-    int fd = net_listen(&g->listen.endpoint, true, share);
-    for (unsigned i = 0; i < r->worker_count; i++) {
-        struct worker_gate *wg = &r->workers[i]->gates[gate];
-        if (i > 0)
-            fd = share ? net_listen(&g->listen.endpoint, false, true)
-                       : share_descriptor(r->workers[0]->gates[gate].listener.fd);
-        if (fd < 0)
-            return fd;
-        wg->listener.fd = fd;
-        int error = loop_watch(&r->workers[i]->loop, &wg->listener, EPOLLIN | (share ? 0 : EPOLLEXCLUSIVE));
-        if (error < 0)
-            return error;
-    }
-    endpoint_format(g->listen.text, sizeof(g->listen.text), &g->listen.endpoint);
-    atomic_store(&g->listen.up, true);
     return 0;
 }
 
@@ -147,7 +128,7 @@ static const char *hint(int error)
 static bool listen_all(struct relay *r, FILE *errors)
 {
     for (size_t i = 0; i < r->gate_count; i++) {
-        int error = listen_on(r, i);
+        int error = relay_listen(r, i);
         if (error < 0) {
             fprintf(errors, "weir: gate %s: cannot listen on %s: %s%s\n", r->gates[i].config->name,
                     r->gates[i].config->listen_text, strerror(-error), hint(error));
@@ -179,6 +160,7 @@ struct relay *relay_new(const struct config *c, FILE *errors)
         goto fail;
     r->config = c;
     pthread_mutex_init(&r->reading, NULL);
+    sem_init(&r->parked, 0, 0);
     r->worker_count = pick_workers(c);
     account_init(&r->account, c->memory_bytes);
     pressure_init(&r->pressure, c->memory_bytes);
@@ -305,10 +287,12 @@ int relay_reload(struct relay *r, struct config *c, struct ban_lists_result *ret
     signal_all(r, true);
     await_adoption(r);
     /* Only now: a worker that still charged at the old rate would put a source into debt again. */
-    for (size_t i = 0; i < r->gate_count; i++)
-        gate_forgive(&r->gates[i], &was->gates[i].limits, &p->gates[i].limits, clock_now_ns());
-    for (size_t i = 0; i < r->gate_count; i++)
-        atomic_store(&r->gates[i].limiter.off, p->gates[i].limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct gate *g = &r->gates[i];
+        const struct limits *l = &p->gates[g->origin.pattern].limits;
+        gate_forgive(g, &was->gates[g->origin.pattern].limits, l, clock_now_ns());
+        atomic_store(&g->limiter.off, l->concurrency.limit == CONCURRENCY_LIMIT_OFF);
+    }
     signal_all(r, false);
     apply_lists(r, was->config, c, ret_lists);
     relay_reclaim(r);
@@ -371,6 +355,9 @@ void relay_free(struct relay *r)
         policy_publisher_fini(&r->publisher);
     free(r->workers);
     free(r->gates);
+    free(r->slots);
+    relay_free_names(r);
+    sem_destroy(&r->parked);
     pthread_mutex_destroy(&r->reading);
     free(r);
 }

@@ -50,6 +50,23 @@ MUST_USE int relay_reload(struct relay *r, struct config *c, struct ban_lists_re
 /* For the metrics: an attempt to reload has succeeded, or was refused. */
 void relay_count_reload(struct relay *r, bool done);
 
+/* ---- gates that come and go (config.patterns): main thread, after relay_start() ---- */
+
+struct gate_opening {
+    const char *name; /* [A-Za-z0-9_-]{1,32}; no other open gate has it */
+    int listener;     /* of TCP, listening; taken over in any case */
+    struct endpoint forward;
+    struct run_table *book; /* see client_book.h; outlives the relay */
+};
+
+/* Opens a gate on a given listener. A closed gate of that name is opened again, with what it has learned of its
+ * clients. Returns its number or -errno: -EMFILE when CONFIG_GATES_MAX gates are open or still have connections,
+ * -ENOENT when no pattern is for that port. */
+MUST_USE int relay_open_gate(struct relay *r, const struct gate_opening *o);
+
+/* Stops listening: the address is free when this returns. Connections stay. */
+void relay_close_gate(struct relay *r, size_t gate);
+
 /* Stops listening and closes each connection as soon as it is between messages and quiet. Returns at once. Main thread.
  */
 void relay_drain(struct relay *r);
@@ -151,6 +168,9 @@ struct relay_snapshot {
 };
 
 size_t relay_gate_count(const struct relay *r);
+
+/* The most that relay_gate_count() may become. */
+size_t relay_gate_room(const struct relay *r);
 
 /* Valid as long as the relay. */
 const char *relay_gate_name(const struct relay *r, size_t gate);

@@ -19,12 +19,18 @@ struct bans *relay_bans(struct relay *r)
 
 uint64_t relay_claims_served(struct relay *r)
 {
-    return kept_claims_served(r->gates, r->gate_count);
+    pthread_mutex_lock(&r->reading);
+    uint64_t served = kept_claims_served(r->gates, r->gate_count);
+    pthread_mutex_unlock(&r->reading);
+    return served;
 }
 
 uint8_t *relay_claims_write(struct relay *r, size_t *ret_len)
 {
-    return kept_claims_write(r->gates, r->gate_count, ret_len);
+    pthread_mutex_lock(&r->reading);
+    uint8_t *bytes = kept_claims_write(r->gates, r->gate_count, ret_len);
+    pthread_mutex_unlock(&r->reading);
+    return bytes;
 }
 
 const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len)
@@ -73,32 +79,36 @@ static bool is_exempt_everywhere(struct relay *r, const struct network *who)
     return exempt;
 }
 
-/* A gate whose application answers at an address of this network, or NULL. */
-static const struct gate *gate_in_front_of(const struct relay *r, const struct network *who)
+/* The sentence about a gate whose application answers at an address of this network; false: there is none. */
+static bool application_is_in(struct relay *r, const struct network *who, const char *text, char *why, size_t size)
 {
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct addr app;
-        if (r->gates[i].forward.kind != ENDPOINT_TCP)
+    bool found = false;
+    pthread_mutex_lock(&r->reading);
+    for (size_t i = 0; i < r->gate_count && !found; i++) {
+        const struct gate *g = &r->gates[i];
+        struct addr app = {0};
+        if (g->forward.kind != ENDPOINT_TCP)
             continue;
-        addr_from_sockaddr(&app, &r->gates[i].forward.sa);
-        if (network_contains(who, &app))
-            return &r->gates[i];
+        addr_from_sockaddr(&app, &g->forward.sa);
+        found = network_contains(who, &app);
+        if (found)
+            snprintf(why, size, "the application of gate %s answers at %s, which lies in %s", g->origin.name,
+                     g->config->forward_text, text);
     }
-    return NULL;
+    pthread_mutex_unlock(&r->reading);
+    return found;
 }
 
 bool relay_ban_objection(struct relay *r, const struct network *who, char *why, size_t size)
 {
     char text[NETWORK_TEXT_MAX];
-    const struct gate *g = gate_in_front_of(r, who);
     network_format(text, sizeof(text), who);
     if (who->bits == 0)
         snprintf(why, size, "%s is everybody, and would shut every gate", text);
     else if (ban_reach_is_too_wide(who))
         snprintf(why, size, "%s is a large part of the world: allowed are /8 and narrower, of IPv6 /16", text);
-    else if (g)
-        snprintf(why, size, "the application of gate %s answers at %s, which lies in %s", g->config->name,
-                 g->config->forward_text, text);
+    else if (application_is_in(r, who, text, why, size))
+        return true;
     else if (is_exempt_everywhere(r, who))
         snprintf(why, size, "%s is exempt at every gate (ban.exempt), so that a ban would keep nobody out", text);
     else if (ban_reach_would_leave_nobody(r->bans, who, clock_now_ns()))

@@ -18,9 +18,17 @@ size_t relay_gate_count(const struct relay *r)
     return r->gate_count;
 }
 
+size_t relay_gate_room(const struct relay *r)
+{
+    return r->config->patterns ? CONFIG_GATES_MAX : r->config->gate_count;
+}
+
 const char *relay_gate_name(const struct relay *r, size_t gate)
 {
-    return r->gates[gate].config->name;
+    pthread_mutex_lock(relay_reading(r));
+    const char *name = r->gates[gate].origin.name;
+    pthread_mutex_unlock(relay_reading(r));
+    return name;
 }
 
 static void sum_cells(const struct relay *r, const struct gate *g, struct gate_snapshot *ret)
@@ -83,12 +91,11 @@ static void read_limiter(struct gate *g, struct gate_snapshot *ret)
     ret->cells[CELL_PLAIN_SERVICE] = r->plain;
 }
 
-void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
+static void snapshot_gate(const struct relay *r, struct gate *g, struct gate_snapshot *ret)
 {
-    struct gate *g = &r->gates[gate];
     struct handshake_app app;
     *ret = (struct gate_snapshot){
-        .name = g->config->name, .upstream_up = atomic_load(&g->reach.up), .socket = socket_type_name(gate_socket(g))};
+        .name = g->origin.name, .upstream_up = atomic_load(&g->reach.up), .socket = socket_type_name(gate_socket(g))};
     if (atomic_load(&g->listen.up))
         snprintf(ret->listen, sizeof(ret->listen), "%s", g->listen.text);
     snprintf(ret->forward, sizeof(ret->forward), "%s", g->config->forward_text);
@@ -107,6 +114,13 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }
 
+void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
+{
+    pthread_mutex_lock(relay_reading(r));
+    snapshot_gate(r, &r->gates[gate], ret);
+    pthread_mutex_unlock(relay_reading(r));
+}
+
 int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_ns, struct query_answer *ret)
 {
     struct query *s = query_new(ask, r->worker_count);
@@ -118,6 +132,22 @@ int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_
     int error = query_collect(s, ret);
     query_release(s);
     return error;
+}
+
+static void read_sources(const struct relay *r, struct source_stats *ret)
+{
+    pthread_mutex_lock(relay_reading(r));
+    for (size_t i = 0; i < r->gate_count; i++) {
+        struct source_stats s;
+        source_table_stats(r->gates[i].sources, &s);
+        ret->capacity += s.capacity;
+        ret->used += s.used;
+        ret->created += s.created;
+        ret->evicted += s.evicted;
+        ret->fallbacks += s.fallbacks;
+        ret->memory_bytes += s.memory_bytes;
+    }
+    pthread_mutex_unlock(relay_reading(r));
 }
 
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
@@ -144,14 +174,5 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
     };
     bans_stats(r->bans, &ret->bans);
     ret->events = event_log_stats(r->events);
-    for (size_t i = 0; i < r->gate_count; i++) {
-        struct source_stats s;
-        source_table_stats(r->gates[i].sources, &s);
-        ret->sources.capacity += s.capacity;
-        ret->sources.used += s.used;
-        ret->sources.created += s.created;
-        ret->sources.evicted += s.evicted;
-        ret->sources.fallbacks += s.fallbacks;
-        ret->sources.memory_bytes += s.memory_bytes;
-    }
+    read_sources(r, &ret->sources);
 }

@@ -2,6 +2,7 @@
 #include "relay/upstream.h"
 
 #include "loop/net.h"
+#include "relay/client_book.h"
 #include "relay/half_open.h"
 #include "relay/handshaking.h"
 #include "relay/health.h"
@@ -60,6 +61,8 @@ static void on_connected(struct session *s)
 static int connect_for(const struct session *s, bool *ret_pending)
 {
     const struct gate *g = s->wg->gate;
+    if (g->origin.book)
+        return client_book_connect(g->origin.book, &g->forward, &s->client.addr, s->front.watch.fd, ret_pending);
     if (g->config->upstream_source == UPSTREAM_SOURCE_WEIR || addr_is_own(&s->client.addr))
         return net_connect(&g->forward, ret_pending);
     return net_connect_from(&g->forward, &s->client.addr, ret_pending);
@@ -70,6 +73,11 @@ static void connect_now(struct session *s)
     struct handshaking *o = s->handshaking;
     bool pending;
     o->upstream.retry_ns = 0;
+    /* Nobody listens there any more, or another application does. */
+    if (s->wg->gate->origin.book && !atomic_load(&s->wg->gate->listen.up)) {
+        session_end(s, VERDICT_APPLICATION_GONE);
+        return;
+    }
     if (!reach_takes_turn(s) || !connect_pacer_take(s->wg, &o->connect))
         return;
     o->upstream.no_place = !linger_take_place(s);

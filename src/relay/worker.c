@@ -51,13 +51,17 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     stall_watch_init(&wg->stalls);
 }
 
+static void take_policy(struct worker_gate *wg, const struct policy_snapshot *p)
+{
+    wg->policy = &p->gates[wg->gate->origin.pattern];
+    request_shed_adopt(wg);
+}
+
 static void take_policies(struct worker *w)
 {
     const struct policy_snapshot *p = policy_publisher_current(w->publisher);
-    for (size_t i = 0; i < w->gate_count; i++) {
-        w->gates[i].policy = &p->gates[i];
-        request_shed_adopt(&w->gates[i]);
-    }
+    for (size_t i = 0; i < w->gate_count; i++)
+        take_policy(&w->gates[i], p);
     atomic_store_explicit(&w->adopted, p->generation, memory_order_release);
 }
 
@@ -83,7 +87,8 @@ static void init_lists(struct worker *w)
 int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
                 struct gate *gates, struct policy_publisher *board, size_t max_sessions)
 {
-    size_t gate_count = policy_publisher_current(board)->count;
+    const struct policy_snapshot *p = policy_publisher_current(board);
+    size_t gate_count = p->config->patterns ? 0 : p->count;
     memset(w, 0, sizeof(*w));
     int error = loop_init(&w->loop, account);
     w->index = index;
@@ -95,7 +100,8 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     buffer_room_init(&w->buffer_room);
     w->peers.mask = table_size(max_sessions) - 1;
     w->peers.at = calloc(w->peers.mask + 1, sizeof(struct source_conns *));
-    w->gates = calloc(gate_count, sizeof(*w->gates));
+    w->gates = calloc(p->config->patterns ? CONFIG_GATES_MAX : gate_count, sizeof(*w->gates));
+    sem_init(&w->parking.go, 0, 0);
     if (error || !w->peers.at || !w->gates)
         return error ? error : -ENOMEM;
     w->gate_count = gate_count;
@@ -120,6 +126,7 @@ void worker_fini(struct worker *w)
     loop_fini(&w->loop);
     free(w->peers.at);
     free(w->gates);
+    sem_destroy(&w->parking.go);
 }
 
 /* ---- what wakes a worker ---- */
@@ -228,6 +235,45 @@ static void adopt(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         worker_settle(&w->gates[i]);
     sem_post(&w->publisher->adopted);
+}
+
+/* ---- gates that come and go ---- */
+
+void worker_begin_gate(struct worker *w, size_t slot, struct gate *g)
+{
+    struct worker_gate *wg = &w->gates[slot];
+    init_gate(wg, w, g);
+    if (slot >= w->gate_count)
+        w->gate_count = slot + 1;
+    take_policy(wg, policy_publisher_current(w->publisher));
+    worker_settle(wg);
+}
+
+void worker_stop_listening(struct worker *w, size_t slot)
+{
+    listener_stop(&w->gates[slot]);
+}
+
+bool worker_leave_gate(struct worker *w, size_t slot)
+{
+    struct worker_gate *wg = &w->gates[slot];
+    if (wg->listener.fd >= 0 || !list_empty(&wg->peers) || !list_empty(&wg->proxied))
+        return false;
+    struct alarm *const alarms[] = {&wg->accept_again, &wg->connect_pacer.next, &wg->linger.next, &wg->limiter.tick,
+                                    &wg->stalls.alarm};
+    for (size_t i = 0; i < ARRAY_LEN(alarms); i++)
+        timer_disarm(&alarms[i]->timer);
+    return true;
+}
+
+static void park(struct worker *w)
+{
+    if (LIKELY(!atomic_load_explicit(&w->signals.park, memory_order_relaxed)))
+        return;
+    atomic_store(&w->signals.park, false);
+    sem_post(w->parking.parked);
+    while (sem_wait(&w->parking.go) < 0)
+        ;
 }
 
 /* Sessions that wait under the old policy, an hour perhaps, are judged under the new one. */
@@ -347,6 +393,7 @@ void worker_round(struct worker *w, int most_ms)
     if (most_ms >= 0 && (ms < 0 || ms > most_ms))
         ms = most_ms;
     int n = loop_wait(&w->loop, events, ms, &w->signals.turns);
+    park(w);
     adopt(w);
     reconsider(w);
     request_flow_wake_all(w);

@@ -96,7 +96,7 @@ struct peer_table {
 
 /* Set by other threads, which then wake the worker (loop_signal()). */
 struct worker_signals {
-    _Atomic bool stop, drain;
+    _Atomic bool stop, drain, park;
     _Atomic bool news;     /* something was learned of an application */
     _Atomic bool turns;    /* sessions were granted messages */
     _Atomic bool crowded;  /* a gate holds too many topics */
@@ -105,6 +105,13 @@ struct worker_signals {
     _Atomic bool queried;    /* query_worker.given is there */
     _Atomic bool published;  /* there is another policy to adopt */
     _Atomic bool reconsider; /* every worker has adopted it: all waiting sessions are judged again */
+};
+
+/* The main thread stops all workers between two rounds while it changes which gates there are (relay_gates.c): a
+ * millisecond, when an application begins or ends to listen. */
+struct parking {
+    sem_t *parked; /* of the relay: posted by each worker that has stopped */
+    sem_t go;      /* posted when it may go on */
 };
 
 struct worker {
@@ -131,13 +138,24 @@ struct worker {
     struct policy_publisher *publisher;
     _Atomic uint64_t adopted; /* the generation of the policies of its gates */
     struct worker_signals signals;
+    struct parking parking;
 };
 
-/* Allocates tables and descriptors (not the listeners). `gates` are those of the board's policies. 0 or -errno;
- * worker_fini() accepts what is there. */
+/* Allocates tables and descriptors (not the listeners). `gates` are those of the board's policies; if these are
+ * patterns, room for CONFIG_GATES_MAX that are opened later. 0 or -errno; worker_fini() accepts what is there. */
 MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
                          struct gate *gates, struct policy_publisher *board, size_t max_sessions);
 void worker_fini(struct worker *w);
+
+/* While the worker is parked: a gate begins, which the worker has not seen before or which is unused; the limits in
+ * force are taken for it. */
+void worker_begin_gate(struct worker *w, size_t slot, struct gate *g);
+
+/* While the worker is parked: it accepts no more connections of the gate. */
+void worker_stop_listening(struct worker *w, size_t slot);
+
+/* While the worker is parked: whether nothing of the worker points to the gate any more. If so, its alarms are off. */
+MUST_USE bool worker_leave_gate(struct worker *w, size_t slot);
 
 /* Starts the thread. 0 or -errno. */
 MUST_USE int worker_start(struct worker *w);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "cli/command.h"
+
+#include "base/units.h"
+#include "config/config.h"
+#include "daemon/run.h"
+#include "preload/protocol.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct run_args {
+    const char *file, *admin;
+    char ports[RUN_PORTS_MOST * 6]; /* "5555,5556" */
+    unsigned port_count;
+    char **command;
+};
+
+enum { OPTION_ADMIN = 256, OPTION_PORT };
+
+static const struct option run_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"admin", required_argument, NULL, OPTION_ADMIN},
+    {"port", required_argument, NULL, OPTION_PORT},
+    {0},
+};
+
+static int add_port(struct run_args *a, const char *text)
+{
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || port < 1 || port > 65535)
+        return usage_error("run", "--port: not a port: \"%s\", allowed 1 to 65535", text);
+    if (a->port_count++ == RUN_PORTS_MOST)
+        return usage_error("run", "--port: too many: allowed %u", RUN_PORTS_MOST);
+    size_t len = strlen(a->ports);
+    snprintf(a->ports + len, sizeof(a->ports) - len, "%s%lu", len ? "," : "", port);
+    return EXIT_DONE;
+}
+
+static int set_once(const char **place, const char *value)
+{
+    if (*place)
+        return usage_error("run", "given twice, with \"%s\" and \"%s\": an option may come once", *place, value);
+    *place = value;
+    return EXIT_DONE;
+}
+
+static int run_take_option(struct run_args *a, int option, char **argv)
+{
+    switch (option) {
+    case 'c':
+        return set_once(&a->file, optarg);
+    case OPTION_ADMIN:
+        return set_once(&a->admin, optarg);
+    case OPTION_PORT:
+        return add_port(a, optarg);
+    case ':':
+        return usage_error("run", "%s needs a value", argv[optind - 1]);
+    default:
+        return usage_error("run", "unknown option: %s", argv[optind - 1]);
+    }
+}
+
+/* Options end where the command begins, with or without "--". */
+static int run_parse(struct run_args *a, int argc, char **argv)
+{
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+:c:", run_options, NULL)) != -1) {
+        int code = run_take_option(a, option, argv);
+        if (code != EXIT_DONE)
+            return code;
+    }
+    a->command = argv + optind;
+    return *a->command ? EXIT_DONE : usage_error("run", "a command is missing: weir run -- COMMAND [ARGUMENT...]");
+}
+
+static int run_run(int argc, char **argv)
+{
+    struct run_args a = {0};
+    int code = run_parse(&a, argc, argv);
+    if (code != EXIT_DONE)
+        return code;
+    struct config *c = config_load_patterns(a.file, stderr);
+    if (!c)
+        return EXIT_FAILED;
+    if (a.admin && config_set_admin(c, a.admin, stderr))
+        code = EXIT_USAGE;
+    else
+        code = run_command(c, &(struct reload_source){.file = a.file, .admin = a.admin, .patterns = true},
+                           &(struct run_order){.command = a.command, .ports = a.ports});
+    config_free(c);
+    return code;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... -- COMMAND [ARGUMENT...]",
+    .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
+    .help =
+        "  -c, --config FILE       limits from a YAML file: those of the gate that listens on the port, else those of\n"
+        "                          the gate that listens on tcp://*:*; `forward` is not needed\n"
+        "      --admin ADDR:PORT   metrics and state over HTTP; in place of admin.listen of the file\n"
+        "      --port N            a gate for this TCP port too, though it is not libzmq that listens there\n\n"
+        "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
+        "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"
+        "error for each gate:\n"
+        "  weir: ready: tcp://0.0.0.0:5555 -> tcp://127.0.0.1:41234\n\n"
+        "COMMAND takes the place of this process, so signals and the exit code are its own; Weir goes on in another\n"
+        "process, and ends after COMMAND and the programs that it has started. Programs that it starts have gates as\n"
+        "well, unless they are started with another environment. Not for statically linked programs (Go) and\n"
+        "set-user-id programs: use weir serve.\n\n"
+        "Exit code: that of COMMAND; 1 when Weir cannot start, 2 when the arguments are wrong, 126 and 127 when\n"
+        "COMMAND cannot be started.",
+    .run = run_run,
+};

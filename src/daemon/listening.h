@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Asks the kernel whether somebody listens on a loopback port. Any thread; a few microseconds. */
+#ifndef WEIR_DAEMON_LISTENING_H
+#define WEIR_DAEMON_LISTENING_H
+
+#include "base/attr.h"
+
+#include <stdint.h>
+
+/* 1 or 0; -errno: the kernel does not tell. `family`: AF_INET (127.0.0.1) or AF_INET6 (::1). */
+MUST_USE int listening_on_loopback(int family, uint16_t port);
+
+#endif

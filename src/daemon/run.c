@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/run.h"
+
+#include "daemon/daemon.h"
+#include "daemon/programs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The object of a build tree, and the installed one, beside the program. */
+static const char *const preload_places[] = {"src/preload/libweir-run.so", WEIR_PRELOAD_FROM_PROGRAM, NULL};
+
+/* The number that the lifeline has in programs: out of the way of those that they use or hand on. */
+#define LIFELINE_FD 973
+
+/* ---- the preload object ---- */
+
+static bool find_preload(char *ret, size_t size)
+{
+    char program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (n <= 0)
+        return false;
+    program[n] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        slash[1] = '\0';
+    for (const char *const *place = preload_places; *place; place++) {
+        char path[2 * PATH_MAX];
+        snprintf(path, sizeof(path), "%s%s", program, *place);
+        char *real = realpath(path, NULL);
+        bool fits = real && snprintf(ret, size, "%s", real) < (int)size;
+        free(real);
+        if (fits)
+            return true;
+    }
+    return false;
+}
+
+/* LD_PRELOAD separates by blanks and colons, and has no way to write one. */
+static bool can_be_preloaded(const char *path)
+{
+    return strpbrk(path, " :") == NULL;
+}
+
+static int add_preload(const char *object)
+{
+    const char *others = getenv("LD_PRELOAD");
+    char *all = NULL;
+    if (asprintf(&all, "%s%s%s", object, others && *others ? ":" : "", others ? others : "") < 0)
+        return -ENOMEM;
+    int error = setenv("LD_PRELOAD", all, 1) < 0 ? -errno : 0;
+    free(all);
+    return error;
+}
+
+static int prepare_environment(const struct programs *p, const char *object, const char *ports)
+{
+    char *setting = programs_setting(p, ports);
+    int error = setting ? setenv(RUN_ENV, setting, 1) : -1;
+    free(setting);
+    return error < 0 ? -ENOMEM : add_preload(object);
+}
+
+/* ---- Weir's process ---- */
+
+/* Standard error stays, for the log. */
+static void leave_terminal(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    setsid();
+    if (null >= 0) {
+        (void)dup2(null, STDIN_FILENO);
+        (void)dup2(null, STDOUT_FILENO);
+    }
+    unsetenv("NOTIFY_SOCKET"); /* the service manager waits for the command */
+    unsetenv("WATCHDOG_USEC");
+    prctl(PR_SET_NAME, "weir");
+}
+
+static int run_weir(struct programs *p, const struct config *c, const struct reload_source *from)
+{
+    leave_terminal();
+    return daemon_run(c, from, p);
+}
+
+/* What stays open in the command and in the programs that it starts. */
+static int make_lifeline(struct programs *p)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    p->lifeline = ends[0];
+    int far = fcntl(ends[1], F_DUPFD, LIFELINE_FD);
+    if (far < 0)
+        far = fcntl(ends[1], F_DUPFD, 3);
+    close(ends[1]);
+    return far < 0 ? -errno : far;
+}
+
+/* Forks twice, so that the command has no child that it does not know of. */
+static void fork_weir(struct programs *p, const struct config *c, const struct reload_source *from, int far)
+{
+    pid_t pid = fork();
+    if (pid > 0)
+        (void)waitpid(pid, NULL, 0);
+    if (pid != 0)
+        return;
+    close(far);
+    if (fork() == 0)
+        exit(run_weir(p, c, from));
+    _exit(0);
+}
+
+/* Whether Weir has started; if not, it has said why. */
+static bool await_weir(int ready)
+{
+    char byte;
+    ssize_t n;
+    do
+        n = read(ready, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    return n == 1;
+}
+
+static bool start_weir(struct programs *p, const struct config *c, const struct reload_source *from)
+{
+    int ready[2], far = make_lifeline(p);
+    if (far < 0 || pipe2(ready, O_CLOEXEC) < 0) {
+        fprintf(stderr, "weir: run: cannot start: %s\n", strerror(far < 0 ? -far : errno));
+        return false;
+    }
+    p->ready = ready[1];
+    p->command_pid = getpid();
+    fork_weir(p, c, from, far);
+    close(ready[1]);
+    bool started = await_weir(ready[0]);
+    close(ready[0]);
+    return started;
+}
+
+/* ---- the command ---- */
+
+static int run_execute(const struct run_order *order)
+{
+    execvp(order->command[0], order->command);
+    int error = errno;
+    fprintf(stderr, "weir: run: cannot start \"%s\": %s\n", order->command[0], strerror(error));
+    return error == ENOENT ? 127 : 126;
+}
+
+int run_command(const struct config *c, const struct reload_source *from, const struct run_order *order)
+{
+    char object[PATH_MAX];
+    struct programs p;
+    if (!find_preload(object, sizeof(object)) || !can_be_preloaded(object)) {
+        fprintf(stderr,
+                "weir: run: libweir-run.so is not beside the program (%s, %s), or its path has a blank or a colon\n",
+                preload_places[0], preload_places[1]);
+        return 1;
+    }
+    int code = 1;
+    if (programs_open(&p, stderr) == 0 && start_weir(&p, c, from)) {
+        if (prepare_environment(&p, object, order->ports) < 0)
+            fprintf(stderr, "weir: run: cannot start: not enough memory\n");
+        else
+            code = run_execute(order);
+    }
+    programs_close(&p);
+    return code;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The functions of the C library that are replaced in a program under `weir run`. Each calls the next of its name, so
+ * that other preload objects stay in force, and then does what setting, moved and lookup are for.
+ */
+#include "preload/caller.h"
+#include "preload/lookup.h"
+#include "preload/moved.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#define PUBLIC __attribute__((visibility("default")))
+
+/* What stands behind a replaced function. Looked up once; twice at the same time gives the same. */
+typedef void any_function(void);
+
+static any_function *next_of(_Atomic(any_function *) *place, const char *name)
+{
+    any_function *f = atomic_load_explicit(place, memory_order_acquire);
+    if (f)
+        return f;
+    *(void **)&f = dlsym(RTLD_NEXT, name);
+    atomic_store_explicit(place, f, memory_order_release);
+    return f;
+}
+
+/* Declares `next`, the function behind this one. */
+#define NEXT(name)                                                                                                     \
+    static _Atomic(any_function *) place;                                                                              \
+    __typeof__(&name) next = (__typeof__(&name))next_of(&place, #name);                                                \
+    if (!next) {                                                                                                       \
+        errno = ENOSYS;                                                                                                \
+        return -1;                                                                                                     \
+    }
+
+__attribute__((constructor)) static void begin(void)
+{
+    setting_get();
+}
+
+/* ---- which sockets ---- */
+
+static bool is_named(const struct setting *s, const struct sockaddr *at)
+{
+    for (unsigned i = 0; i < s->port_count; i++)
+        if (s->ports[i] == run_port_of(at))
+            return true;
+    return false;
+}
+
+/* Whether the socket that `fd` is belongs behind a gate. It listens. */
+static bool is_wanted(const struct setting *s, int fd, const void *caller)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+    int type = 0, before = errno;
+    const struct sockaddr *sa = (const struct sockaddr *)&at;
+    bool wanted = !moved_is(fd) && getsockname(fd, (struct sockaddr *)&at, &len) == 0 &&
+                  (sa->sa_family == AF_INET || sa->sa_family == AF_INET6);
+    len = sizeof(type);
+    wanted = wanted && getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &type, &len) == 0 && type == IPPROTO_TCP;
+    wanted = wanted && (is_named(s, sa) || caller_is_libzmq(caller));
+    errno = before;
+    return wanted;
+}
+
+/* ---- the functions ---- */
+
+PUBLIC int listen(int fd, int backlog)
+{
+    NEXT(listen)
+    const struct setting *s = setting_get();
+    int result = next(fd, backlog);
+    if (result == 0 && s && is_wanted(s, fd, __builtin_return_address(0)))
+        moved_begin(s, fd, backlog);
+    return result;
+}
+
+static int show_accepted(int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+    const struct setting *s = setting_get();
+    if (fd >= 0 && s && addr && len)
+        lookup_peer(s, fd, addr, len, room);
+    return fd;
+}
+
+PUBLIC int accept(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+    NEXT(accept)
+    socklen_t room = len ? *len : 0;
+    return show_accepted(next(fd, addr, len), addr.__sockaddr__, len, room);
+}
+
+PUBLIC int accept4(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len, int flags)
+{
+    NEXT(accept4)
+    socklen_t room = len ? *len : 0;
+    return show_accepted(next(fd, addr, len, flags), addr.__sockaddr__, len, room);
+}
+
+PUBLIC int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+    NEXT(getpeername)
+    const struct setting *s = setting_get();
+    socklen_t room = s && len ? *len : 0;
+    int result = next(fd, addr, len);
+    if (result == 0 && s)
+        lookup_peer(s, fd, addr.__sockaddr__, len, room);
+    return result;
+}
+
+PUBLIC int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
+{
+    NEXT(getsockname)
+    const struct setting *s = setting_get();
+    socklen_t room = s && len ? *len : 0;
+    int result = next(fd, addr, len);
+    if (result == 0 && s)
+        lookup_own(s, fd, addr.__sockaddr__, len, room);
+    return result;
+}
+
+PUBLIC int close(int fd)
+{
+    NEXT(close)
+    uint32_t note = moved_note(fd);
+    int result = next(fd);
+    if (result == 0 && note)
+        moved_end(setting_get(), fd, note);
+    return result;
+}
+
+PUBLIC int dup(int fd)
+{
+    NEXT(dup)
+    int result = next(fd);
+    moved_copy(fd, result);
+    return result;
+}
+
+static int show_copied(int fd, int to, uint32_t replaced, int result)
+{
+    if (result < 0 || fd == to)
+        return result;
+    if (replaced)
+        moved_end(setting_get(), to, replaced);
+    moved_copy(fd, to);
+    return result;
+}
+
+PUBLIC int dup2(int fd, int to)
+{
+    NEXT(dup2)
+    uint32_t replaced = moved_note(to);
+    return show_copied(fd, to, replaced, next(fd, to));
+}
+
+PUBLIC int dup3(int fd, int to, int flags)
+{
+    NEXT(dup3)
+    uint32_t replaced = moved_note(to);
+    return show_copied(fd, to, replaced, next(fd, to, flags));
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "preload/lookup.h"
+
+#include "preload/request.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Mapped when it is first needed, and kept: Weir's end does not take it away. */
+static _Atomic(const struct run_table *) the_table;
+static _Atomic bool refused;
+
+static const struct run_table *map_table(const struct setting *s)
+{
+    int fd;
+    const struct run_table *none = NULL;
+    if (request_make(s, RUN_TABLE, 0, 0, -1, &fd) != 0 || fd < 0) {
+        atomic_store(&refused, true);
+        return NULL;
+    }
+    void *at = mmap(NULL, sizeof(struct run_table), PROT_READ, MAP_SHARED, fd, 0);
+    syscall(SYS_close, fd);
+    if (at == MAP_FAILED) {
+        atomic_store(&refused, true);
+        return NULL;
+    }
+    if (!atomic_compare_exchange_strong(&the_table, &none, at)) {
+        munmap(at, sizeof(struct run_table)); /* another thread was first */
+        return none;
+    }
+    return at;
+}
+
+static const struct run_table *lookup_table(const struct setting *s)
+{
+    const struct run_table *t = atomic_load_explicit(&the_table, memory_order_acquire);
+    return t || atomic_load(&refused) ? t : map_table(s);
+}
+
+static bool is_ip(const struct sockaddr *a, socklen_t len)
+{
+    return (a->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) ||
+           (a->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6));
+}
+
+/* As the kernel has it. */
+static bool raw_name(long call, int fd, struct sockaddr_storage *ret)
+{
+    socklen_t len = sizeof(*ret);
+    memset(ret, 0, sizeof(*ret));
+    return syscall(call, fd, ret, &len) == 0 && is_ip((const struct sockaddr *)ret, len);
+}
+
+static void lookup_show(const struct run_address *a, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+    struct sockaddr_storage shown;
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (addr->sa_family == AF_INET && memcmp(a->ip, mapped, sizeof(mapped)) != 0)
+        return; /* a load balancer's client, of another kind than the socket */
+    socklen_t whole = run_address_to(&shown, a, addr->sa_family);
+    memcpy(addr, &shown, whole < room ? whole : room);
+    *len = whole;
+}
+
+/* The client behind a connection whose ends are these; NULL: it is not Weir's. */
+static const struct run_client *client_of(const struct run_table *t, const struct sockaddr *peer, uint16_t own_port)
+{
+    int source = run_source_of(peer);
+    if (source < 0)
+        return NULL;
+    const struct run_client *c = &t->clients[source][run_port_of(peer)];
+    return atomic_load_explicit(&c->app_port, memory_order_acquire) == own_port ? c : NULL;
+}
+
+void lookup_peer(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+    int before = errno;
+    struct sockaddr_storage own;
+    if (!is_ip(addr, room) || run_source_of(addr) < 0)
+        return;
+    const struct run_table *t = lookup_table(s);
+    if (t && raw_name(SYS_getsockname, fd, &own)) {
+        const struct run_client *c = client_of(t, addr, run_port_of((const struct sockaddr *)&own));
+        if (c)
+            lookup_show(&c->client, addr, len, room);
+    }
+    errno = before;
+}
+
+static const struct run_address *own_address(const struct run_table *t, int fd, const struct sockaddr *own)
+{
+    struct sockaddr_storage peer;
+    uint16_t port = run_port_of(own);
+    if (raw_name(SYS_getpeername, fd, &peer)) {
+        const struct run_client *c = client_of(t, (const struct sockaddr *)&peer, port);
+        return c ? &c->local : NULL;
+    }
+    int listens = 0;
+    socklen_t len = sizeof(listens);
+    if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
+        return NULL;
+    const struct run_listener *l = &t->listeners[run_source_of(own) == (int)RUN_SOURCE_V6][port];
+    return atomic_load_explicit(&l->used, memory_order_acquire) ? &l->real : NULL;
+}
+
+void lookup_own(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
+{
+    int before = errno;
+    if (!is_ip(addr, room) || run_source_of(addr) < 0)
+        return;
+    const struct run_table *t = lookup_table(s);
+    const struct run_address *a = t ? own_address(t, fd, addr) : NULL;
+    if (a)
+        lookup_show(a, addr, len, room);
+    errno = before;
+}

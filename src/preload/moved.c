@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "preload/moved.h"
+
+#include "preload/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* By descriptor: family and loopback port; 0: not moved. */
+#define NOTE_V6 UINT32_C(0x10000)
+static _Atomic uint32_t notes[MOVED_MOST];
+
+uint32_t moved_note(int fd)
+{
+    return fd >= 0 && fd < MOVED_MOST ? atomic_load_explicit(&notes[fd], memory_order_relaxed) : 0;
+}
+
+bool moved_is(int fd)
+{
+    return moved_note(fd) != 0;
+}
+
+void moved_copy(int fd, int copy)
+{
+    uint32_t note = moved_note(fd);
+    if (note && copy >= 0 && copy < MOVED_MOST)
+        atomic_store(&notes[copy], note);
+}
+
+/* ---- the loopback socket ---- */
+
+static void copy_option(int from, int to, int level, int option)
+{
+    int value;
+    socklen_t len = sizeof(value);
+    if (getsockopt(from, level, option, &value, &len) == 0)
+        (void)setsockopt(to, level, option, &value, sizeof(value));
+}
+
+/* A buffer's size, if it was set: one that was not grows by itself. The kernel tells twice what was set. */
+static void copy_buffer(int from, int to, int option)
+{
+    int set, usual;
+    socklen_t len = sizeof(set);
+    if (getsockopt(from, SOL_SOCKET, option, &set, &len) < 0 || getsockopt(to, SOL_SOCKET, option, &usual, &len) < 0 ||
+        set == usual)
+        return;
+    set /= 2;
+    (void)setsockopt(to, SOL_SOCKET, option, &set, sizeof(set));
+}
+
+/* What accepted connections inherit. */
+static void copy_options(int from, int to)
+{
+    copy_option(from, to, SOL_SOCKET, SO_REUSEADDR);
+    copy_option(from, to, SOL_SOCKET, SO_KEEPALIVE);
+    copy_option(from, to, IPPROTO_TCP, TCP_NODELAY);
+    copy_buffer(from, to, SO_RCVBUF);
+    copy_buffer(from, to, SO_SNDBUF);
+}
+
+static bool bind_loopback(int fd, int family)
+{
+    const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const void *at = family == AF_INET ? (const void *)&v4 : &v6;
+    return syscall(SYS_bind, fd, at, family == AF_INET ? sizeof(v4) : sizeof(v6)) == 0;
+}
+
+/* A socket that listens on a free loopback port, or -1. */
+static int listen_on_loopback(int like, int family, int backlog, uint16_t *ret_port)
+{
+    struct sockaddr_storage at = {0};
+    socklen_t len = sizeof(at);
+    int fd = (int)syscall(SYS_socket, family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    copy_options(like, fd);
+    if (bind_loopback(fd, family) && syscall(SYS_listen, fd, backlog) == 0 &&
+        syscall(SYS_getsockname, fd, &at, &len) == 0) {
+        *ret_port = run_port_of((const struct sockaddr *)&at);
+        return fd;
+    }
+    syscall(SYS_close, fd);
+    return -1;
+}
+
+/* ---- moving ---- */
+
+/* Once for each process. Only where the program's standard error was when it began: it may have put something else
+ * under that number. Weir itself says why it has refused a gate. */
+static void moved_complain(const struct setting *s, const char *why)
+{
+    static _Atomic bool done;
+    struct stat st;
+    char line[256];
+    if (fstat(2, &st) < 0 || st.st_dev != s->stderr_dev || st.st_ino != s->stderr_ino || atomic_exchange(&done, true))
+        return;
+    int len = snprintf(line, sizeof(line), "weir: run: %s: process %d listens without a gate\n", why, (int)getpid());
+    ssize_t ignored = write(2, line, (size_t)len);
+    (void)ignored;
+}
+
+/* Takes over `loopback`. The program's settings of the number stay. */
+static void moved_take_place(int fd, int loopback, int status, uint32_t note)
+{
+    int flags = fcntl(fd, F_GETFD);
+    (void)fcntl(loopback, F_SETFL, status);
+    if (fd < MOVED_MOST)
+        atomic_store(&notes[fd], note);
+    syscall(SYS_dup3, loopback, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+    syscall(SYS_close, loopback);
+}
+
+void moved_begin(const struct setting *s, int fd, int backlog)
+{
+    int before = errno, family = 0, status = fcntl(fd, F_GETFL);
+    socklen_t len = sizeof(family);
+    uint16_t port = 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
+        return;
+    int loopback = listen_on_loopback(fd, family, backlog, &port);
+    int refused = loopback < 0 ? 0 : request_make(s, RUN_OPEN, family, port, fd, NULL);
+    if (loopback < 0)
+        moved_complain(s, "no loopback port");
+    else if (refused == REQUEST_UNANSWERED)
+        moved_complain(s, "Weir is not there any more");
+    if (loopback >= 0 && refused == 0)
+        moved_take_place(fd, loopback, status, port | (family == AF_INET6 ? NOTE_V6 : 0));
+    else if (loopback >= 0)
+        syscall(SYS_close, loopback);
+    errno = before;
+}
+
+void moved_end(const struct setting *s, int fd, uint32_t note)
+{
+    int family = note & NOTE_V6 ? AF_INET6 : AF_INET;
+    /* Somebody may still listen, when it was a copy. Between vfork() and exec() that is the parent, whose memory this
+     * is: so the note stays. At worst, Weir is asked once more for nothing. */
+    if (request_make(s, RUN_CLOSED, family, (uint16_t)note, -1, NULL) != 1)
+        atomic_compare_exchange_strong(&notes[fd], &note, 0);
+}

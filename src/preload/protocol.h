@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What passes between `weir run` and the programs that run under it: an environment variable, requests over a Unix
+ * socket, and a table of addresses in shared memory.
+ *
+ * The preload object (libweir-run.so) includes nothing else of Weir. It lives inside unknown programs, so it keeps no
+ * connection, no thread and no lock: each request is one datagram from a socket of its own, and one datagram back.
+ *
+ * The life of a gate:
+ *
+ *   program                                             Weir
+ *   listen(fd): the kernel listens on the real address
+ *   a second socket listens on a loopback port
+ *   RUN_OPEN (port; the real socket attached)      ->   opens a gate on it that forwards to the loopback port
+ *                                                  <-   0, or why not
+ *   the second socket takes the place of fd             for each client: notes its address in the table, under the
+ *   getpeername(), getsockname(), accept() look            source port of the connection that it makes for it
+ *   the addresses up in the table
+ *   close(fd)
+ *   RUN_CLOSED (port)                              ->   if nobody listens on the loopback port: closes the gate
+ *                                                  <-   0: the real address is free; 1: somebody still listens
+ *
+ * The end of a process without close() is seen by a descriptor of the process (pidfd) and, for copies of the socket in
+ * other processes, by looking once a second whether somebody listens on the loopback port.
+ */
+#ifndef WEIR_PRELOAD_PROTOCOL_H
+#define WEIR_PRELOAD_PROTOCOL_H
+
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define RUN_PROTOCOL 1u
+
+/* ---- the environment: "NAME TOKEN PORT,PORT,..." ---- */
+
+#define RUN_ENV "WEIR_RUN"
+
+#define RUN_NAME_BYTES  32u /* of the Unix socket, in the abstract namespace, without its leading zero */
+#define RUN_TOKEN_BYTES 32u /* hexadecimal; whoever has it may ask for gates */
+#define RUN_PORTS_MOST  64u /* named by --port */
+
+/* ---- requests ---- */
+
+enum run_request_kind {
+    RUN_TABLE = 1, /* asks for the table; its descriptor is attached to the answer */
+    RUN_OPEN,      /* the really listening socket is attached */
+    RUN_CLOSED     /* the program has closed a descriptor that listened on `port` */
+};
+
+struct run_request {
+    uint32_t protocol; /* RUN_PROTOCOL */
+    uint32_t kind;
+    char token[RUN_TOKEN_BYTES];
+    uint16_t family; /* of the loopback socket: AF_INET or AF_INET6 */
+    uint16_t port;   /* of the loopback socket, host order */
+    uint32_t spare;  /* 0 */
+};
+
+struct run_reply {
+    uint32_t protocol;
+    uint32_t kind; /* of the request */
+    char token[RUN_TOKEN_BYTES];
+    int32_t error; /* 0 or a positive errno; RUN_CLOSED: 1 if somebody still listens */
+    uint32_t spare;
+};
+
+/* ---- the table: written by Weir, read-only in programs ---- */
+
+/* An address as a dual-stack socket has it: IPv4 is mapped. */
+struct run_address {
+    uint8_t ip[16];
+    uint32_t scope;
+    uint16_t port; /* host order */
+    uint16_t spare;
+};
+
+/* Weir connects to an application from 127.0.0.1 and, when the ports of that are used up, from the next ones; to an
+ * IPv6 socket from ::1. */
+#define RUN_SOURCES_V4 8u
+#define RUN_SOURCE_V6  RUN_SOURCES_V4
+#define RUN_SOURCES    (RUN_SOURCES_V4 + 1u)
+#define RUN_PORTS      65536u
+
+/* The client behind a connection of Weir. Only the owner of the source port writes an entry, before it connects. */
+struct run_client {
+    _Atomic uint32_t app_port; /* the loopback port it connects to; 0: none. Written last */
+    uint32_t spare;
+    struct run_address client, local; /* its own address, and the one it has connected to */
+    uint8_t fill[8];
+};
+
+/* The real address behind a loopback port that a program listens on. */
+struct run_listener {
+    _Atomic uint32_t used; /* written last */
+    struct run_address real;
+};
+
+/* Sparse: a page takes memory when an entry in it is used first. */
+struct run_table {
+    struct run_client clients[RUN_SOURCES][RUN_PORTS];
+    struct run_listener listeners[2][RUN_PORTS]; /* IPv4, IPv6 */
+};
+
+_Static_assert(sizeof(struct run_client) == 64, "the layout is shared with programs");
+
+/* Where the connections from this loopback address are noted; -1: Weir connects from no such address. */
+static inline int run_source_of(const struct sockaddr *from)
+{
+    if (from->sa_family == AF_INET) {
+        uint32_t host = ntohl(((const struct sockaddr_in *)(const void *)from)->sin_addr.s_addr);
+        uint32_t at = host - INADDR_LOOPBACK;
+        return at < RUN_SOURCES_V4 ? (int)at : -1;
+    }
+    if (from->sa_family != AF_INET6)
+        return -1;
+    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)from)->sin6_addr) ? (int)RUN_SOURCE_V6
+                                                                                               : -1;
+}
+
+/* The port of an IPv4 or IPv6 address, in host order. */
+static inline uint16_t run_port_of(const struct sockaddr *sa)
+{
+    return ntohs(sa->sa_family == AF_INET ? ((const struct sockaddr_in *)(const void *)sa)->sin_port
+                                          : ((const struct sockaddr_in6 *)(const void *)sa)->sin6_port);
+}
+
+static inline void run_address_from(struct run_address *ret, const struct sockaddr *sa)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->port = run_port_of(sa);
+    if (sa->sa_family == AF_INET) {
+        ret->ip[10] = ret->ip[11] = 0xff;
+        memcpy(ret->ip + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+        return;
+    }
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
+    memcpy(ret->ip, &v6->sin6_addr, 16);
+    ret->scope = v6->sin6_scope_id;
+}
+
+/* In the form that a socket of this family shows. Returns the length. */
+static inline socklen_t run_address_to(struct sockaddr_storage *ret, const struct run_address *a, int family)
+{
+    memset(ret, 0, sizeof(*ret));
+    if (family == AF_INET) {
+        struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)ret;
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(a->port);
+        memcpy(&v4->sin_addr, a->ip + 12, 4);
+        return sizeof(*v4);
+    }
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)ret;
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(a->port);
+    v6->sin6_scope_id = a->scope;
+    memcpy(&v6->sin6_addr, a->ip, 16);
+    return sizeof(*v6);
+}
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "preload/setting.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { UNREAD, READING, ABSENT, PRESENT };
+
+/* A preload object has no caller that could own this. Written once, before PRESENT. */
+static struct setting the_setting;
+static _Atomic int state = UNREAD;
+
+/* A word of exactly `len` bytes, with a blank behind it. */
+static const char *take_word(char *ret, size_t len, const char *text)
+{
+    if (strnlen(text, len + 1) <= len || text[len] != ' ')
+        return NULL;
+    memcpy(ret, text, len);
+    return text + len + 1;
+}
+
+static bool take_ports(struct setting *ret, const char *text)
+{
+    while (*text) {
+        char *end;
+        unsigned long port = strtoul(text, &end, 10);
+        if (end == text || port == 0 || port > UINT16_MAX || ret->port_count == RUN_PORTS_MOST ||
+            (*end != '\0' && *end != ','))
+            return false;
+        ret->ports[ret->port_count++] = (uint16_t)port;
+        text = *end ? end + 1 : end;
+    }
+    return true;
+}
+
+bool setting_parse(struct setting *ret, const char *text)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->weir.sun_family = AF_UNIX;
+    ret->weir_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + RUN_NAME_BYTES);
+    text = take_word(ret->weir.sun_path + 1, RUN_NAME_BYTES, text);
+    text = text ? take_word(ret->token, RUN_TOKEN_BYTES, text) : NULL;
+    return text && take_ports(ret, text);
+}
+
+static int setting_read(void)
+{
+    const char *text = getenv(RUN_ENV);
+    struct stat st;
+    if (!text || !setting_parse(&the_setting, text))
+        return ABSENT;
+    if (fstat(2, &st) == 0) {
+        the_setting.stderr_dev = st.st_dev;
+        the_setting.stderr_ino = st.st_ino;
+    }
+    return PRESENT;
+}
+
+const struct setting *setting_get(void)
+{
+    int seen = atomic_load_explicit(&state, memory_order_acquire);
+    if (seen == UNREAD && atomic_compare_exchange_strong(&state, &seen, READING)) {
+        seen = setting_read();
+        atomic_store_explicit(&state, seen, memory_order_release);
+    }
+    return seen == PRESENT ? &the_setting : NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What the environment tells a program of `weir run`, read once. The program may change its environment afterwards.
+ */
+#ifndef WEIR_PRELOAD_SETTING_H
+#define WEIR_PRELOAD_SETTING_H
+
+#include "preload/protocol.h"
+
+#include <sys/types.h>
+#include <sys/un.h>
+
+struct setting {
+    struct sockaddr_un weir; /* where Weir takes requests */
+    socklen_t weir_len;
+    char token[RUN_TOKEN_BYTES];
+    uint16_t ports[RUN_PORTS_MOST]; /* named by --port */
+    unsigned port_count;
+    dev_t stderr_dev; /* of descriptor 2 at the start: a warning goes nowhere else */
+    ino_t stderr_ino;
+};
+
+/* NULL: the program does not run under `weir run`. */
+const struct setting *setting_get(void);
+
+/* Reads the value of RUN_ENV. False: it is not as Weir writes it. */
+bool setting_parse(struct setting *ret, const char *text);
+
+#endif
