@@ -652,6 +652,33 @@ static void a_type_is_judged_by_the_applications_ready(void **state)
     }
 }
 
+/* The client would leave without a word if it were told a type that does not fit, and nobody would know why. */
+static void a_client_says_its_type_first(void **state)
+{
+    struct account account;
+    struct bufpool pool;
+    struct handshake h;
+    struct text client = {.len = 0}, ready = {.len = 0}, app = {.len = 0};
+    put_greeting(&client, MECHANISM_NULL, false);
+    COMMAND(&ready, "\x05READY" TYPE("SUB", "\x03"));
+    put_greeting(&app, MECHANISM_NULL, false);
+    COMMAND(&app, "\x05READY" TYPE("ROUTER", "\x06"));
+    account_init(&account, 1u << 20);
+    bufpool_init(&pool, &account);
+    assert_true(handshake_init(&h, &pool, 8192, false, "192.0.2.7:4711", NULL));
+    handshake_client_input(&h, client.bytes, client.len);
+    handshake_ask(&h, SOCKET_AUTO);
+    handshake_app_connected(&h);
+    handshake_app_input(&h, app.bytes, app.len);
+    assert_int_equal(handshake_to_client(&h).len, ZMTP_GREETING_BYTES);
+    assert_int_equal(h.verdict, VERDICT_PASS);
+    handshake_client_input(&h, ready.bytes, ready.len);
+    assert_int_equal(h.verdict, VERDICT_WRONG_SOCKET_TYPE);
+    assert_int_equal(handshake_to_client(&h).len, ZMTP_GREETING_BYTES);
+    handshake_fini(&h);
+    bufpool_fini(&pool);
+}
+
 static void a_ready_is_not_held_for_ever(void **state)
 {
     struct account account;
@@ -767,6 +794,7 @@ int main(void)
         cmocka_unit_test(who_asks_is_judged_by_the_answer),
         cmocka_unit_test(a_type_is_judged_by_the_applications_ready),
         cmocka_unit_test(a_ready_is_not_held_for_ever),
+        cmocka_unit_test(a_client_says_its_type_first),
         cmocka_unit_test(either_side_may_say_hello),
         cmocka_unit_test(two_initiators_are_nobodys_fault),
         cmocka_unit_test(an_application_of_zmtp_2),

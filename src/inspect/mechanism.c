@@ -41,10 +41,12 @@ bool mechanism_client_turn(const struct handshake *h)
            (h->initiator == INITIATOR_UNKNOWN || initiator_turn(h) == (h->initiator == INITIATOR_CLIENT));
 }
 
+/* libzmq closes when it is told a type that does not fit its own, and has then often not said its own READY. So the
+ * application's waits until the client's type is known, or nobody could say what was wrong. */
 bool mechanism_app_turn(const struct handshake *h)
 {
     if (!has_steps(h))
-        return !h->app_ready;
+        return !h->app_ready && (h->client_ready || handshake_is_zmtp2(h));
     return h->step < STEP_DONE &&
            (h->initiator == INITIATOR_UNKNOWN || initiator_turn(h) == (h->initiator == INITIATOR_APP));
 }

@@ -8,7 +8,7 @@
  *                  WELCOME     other       INITIATE
  *                  INITIATE    initiator   READY
  *                  READY       other       h->client_ready and h->app_ready
- *   NULL           READY       each        h->client_ready, h->app_ready, in either order
+ *   NULL           READY       each        h->client_ready, then h->app_ready; the application's waits for the client's
  *
  * Any other command gives a verdict. While h->initiator is not known, the first HELLO settles it.
  *
