@@ -332,6 +332,8 @@ def test_a_flood_of_costly_messages_through(gate, flood, steady, kind, client, s
     wait_until(lambda: g.app.stats()["large"] > 20, "the flood to be worked on")
     clients.wait_usual()
     assert g.weir.metric("weir_counter_state") == BELIEVED and g.weir.metric("weir_connections_queued") > 10
+    if client == zmq.PUSH:  # nothing is ever answered, so nothing is unanswered
+        assert g.weir.metric("weir_unanswered_messages") == 0
     assert f.alive()
     f.stop()
 
