@@ -95,17 +95,12 @@ void gate_limiter_attach(struct gate_limiter *g, struct taken_page *page)
     pthread_mutex_unlock(&g->lock);
 }
 
-/* A message that is never answered is never counted as in hand. An operator's limit would let one message pass for each
- * second that it takes to notice that. */
-static bool never_answers(enum socket_type app)
-{
-    return app == SOCKET_PULL || app == SOCKET_SUB;
-}
-
 void gate_limiter_begin_anew(struct gate_limiter *g, enum socket_type app, uint64_t now_ns)
 {
     struct reqlimit *l = gate_limiter_lock(g);
-    reqlimit_bound(l, never_answers(app) ? 0 : g->most);
+    /* A message that is never answered is never counted as in hand. An operator's limit would let one message pass for
+     * each second that it takes to notice that. */
+    reqlimit_bound(l, socket_type_answers(app) ? g->most : 0);
     reqlimit_begin_anew(l, app == SOCKET_REP, now_ns);
     hand_out(g);
     pthread_mutex_unlock(&g->lock);

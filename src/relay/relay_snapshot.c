@@ -62,12 +62,6 @@ static void sum_classes(const struct relay *r, const struct gate *g, struct gate
     }
 }
 
-/* Of these nothing is awaited, whatever the limiter counts until it has noticed. */
-static bool never_answers(enum socket_type app)
-{
-    return app == SOCKET_PULL || app == SOCKET_PUB || app == SOCKET_XPUB || app == SOCKET_SUB || app == SOCKET_XSUB;
-}
-
 static void read_limiter(struct gate *g, struct gate_snapshot *ret)
 {
     struct reqlimit_report *r = &ret->limiter;
@@ -93,7 +87,7 @@ static void read_limiter(struct gate *g, struct gate_snapshot *ret)
     ret->cells[CELL_WINDOW_UNTAKEN] = r->untaken_window;
     ret->cells[CELL_WINDOW_IN_HAND] = r->in_hand_window;
     ret->cells[CELL_UNTAKEN] = r->untaken;
-    ret->cells[CELL_UNANSWERED] = never_answers(gate_socket(g)) ? 0 : r->in_hand;
+    ret->cells[CELL_UNANSWERED] = socket_type_answers(gate_socket(g)) ? r->in_hand : 0;
     ret->cells[CELL_PLAIN_SERVICE] = r->plain;
 }
 

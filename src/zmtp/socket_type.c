@@ -49,6 +49,11 @@ enum socket_type socket_type_from_zmtp2(uint8_t code)
     return SOCKET_AUTO;
 }
 
+bool socket_type_answers(enum socket_type app)
+{
+    return app != SOCKET_PULL && app != SOCKET_PUB && app != SOCKET_XPUB && app != SOCKET_SUB && app != SOCKET_XSUB;
+}
+
 bool socket_types_fit(enum socket_type a, enum socket_type b)
 {
     return a == SOCKET_AUTO || b == SOCKET_AUTO || (types[a].fits & BIT(b)) != 0;

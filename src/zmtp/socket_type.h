@@ -32,6 +32,9 @@ enum socket_type socket_type_parse(struct bytes name);
 /* From the byte of a ZMTP 2.0 greeting (RFC 15). AUTO: unknown. */
 enum socket_type socket_type_from_zmtp2(uint8_t code);
 
+/* Whether it may answer the messages that it receives. AUTO may. */
+bool socket_type_answers(enum socket_type app);
+
 /* Whether RFC 28 lets the two talk to each other. AUTO fits every type. */
 bool socket_types_fit(enum socket_type a, enum socket_type b);
 

@@ -53,6 +53,16 @@ static void auto_fits_all(void **state)
     assert_true(socket_types_fit(SOCKET_AUTO, SOCKET_AUTO));
 }
 
+static void who_answers(void **state)
+{
+    static const char silent[] = "PUB XPUB SUB XSUB PULL";
+    for (size_t i = 0; i < TYPES; i++) {
+        const char *at = strstr(silent, order[i]); /* whole words: PUB is in XPUB, too, and both are silent */
+        assert_int_equal(socket_type_answers(parse(order[i])), at == NULL);
+    }
+    assert_true(socket_type_answers(SOCKET_AUTO));
+}
+
 static void names(void **state)
 {
     for (size_t i = 0; i < TYPES; i++) {
@@ -82,9 +92,8 @@ static void codes_of_zmtp2(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table_both_ways),
-        cmocka_unit_test(auto_fits_all),
-        cmocka_unit_test(names),
+        cmocka_unit_test(the_table_both_ways), cmocka_unit_test(auto_fits_all),
+        cmocka_unit_test(who_answers),         cmocka_unit_test(names),
         cmocka_unit_test(codes_of_zmtp2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
