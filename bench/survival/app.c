@@ -2,21 +2,24 @@
 /*
  * The application that is flooded: an ordinary libzmq program with library defaults and the habitual 1024 descriptors.
  *
- *   app [--counter PATH] rep|router|router-some|router8|pull|dealer|mute ENDPOINT WORK_US[:OTHERS_US] REPORT
+ *   app [--counter PATH] rep|router|router-some|router8|pool|pool8|pull|dealer|mute ENDPOINT WORK_US[:OTHERS_US]
+ *       REPORT
  *   app pub|xpub ENDPOINT WORK_US REPORT RATE SIZE
  *
  * rep and router send every message back, from one thread that works WORK_US of its CPU time on each, OTHERS_US on each
  * that carries no stamp of the well-behaved clients; router-some sends back only what carries one; router8 gives them
- * to eight workers that sleep instead. pull, dealer and mute (a ROUTER) answer nothing: they note the stamped messages
- * in REPORT ("got CLIENT SEQ INTENDED_NS NS") and how many they took in all ("total COUNT NS", ten times a second). pub
- * and xpub publish RATE messages of SIZE bytes a second, stamped with the time at which each was due; xpub also reads a
- * few of its subscribers' messages after each. On SIGUSR1 the thread that works stands still for STALL_SECONDS, as one
- * does that waits for a disk; those of libzmq go on. With --counter it says what it takes at PATH (weir/taken.h);
- * router8 then passes messages on in a loop of its own, because what zmq_proxy() takes cannot be counted, and each
- * counts as taken when a worker is free for it. "ready" (for publishers: "ready START_NS PERIOD_NS"); ends when it is
- * killed, after LIFE_SECONDS at most.
+ * to eight workers that sleep instead. pool is a router with a pool of libweir, which works on as many messages at a
+ * time as there are cores, pool8 one with eight workers that sleep. pull, dealer and mute (a ROUTER) answer nothing:
+ * they note the stamped messages in REPORT ("got CLIENT SEQ INTENDED_NS NS") and how many they took in all ("total
+ * COUNT NS", ten times a second). pub and xpub publish RATE messages of SIZE bytes a second, stamped with the time at
+ * which each was due; xpub also reads a few of its subscribers' messages after each. On SIGUSR1 the thread that works
+ * stands still for STALL_SECONDS, as one does that waits for a disk; those of libzmq go on. With --counter it says what
+ * it takes at PATH (weir/taken.h); router8 then passes messages on in a loop of its own, because what zmq_proxy() takes
+ * cannot be counted, and each counts as taken when a worker is free for it. "ready" (for publishers: "ready START_NS
+ * PERIOD_NS"); ends when it is killed, after LIFE_SECONDS at most.
  */
 #include "../../demo/demo.h"
+#include "app_pool.h"
 #include "curve.h"
 
 #include <errno.h>
@@ -62,10 +65,15 @@ static bool find_stamp(const void *body, size_t bytes, struct demo_stamp *ret)
     return ret->magic == DEMO_MAGIC;
 }
 
-static unsigned cost_us(zmq_msg_t *msg)
+static unsigned cost_of(const void *body, size_t bytes)
 {
     struct demo_stamp stamp;
-    return find_stamp(zmq_msg_data(msg), zmq_msg_size(msg), &stamp) ? work_us : others_us;
+    return find_stamp(body, bytes, &stamp) ? work_us : others_us;
+}
+
+static unsigned cost_us(zmq_msg_t *msg)
+{
+    return cost_of(zmq_msg_data(msg), zmq_msg_size(msg));
 }
 
 static void stall(void)
@@ -98,6 +106,16 @@ static void work_for(unsigned us)
 static void work(zmq_msg_t *msg)
 {
     work_for(cost_us(msg));
+}
+
+static void work_in_pool(const void *body, size_t bytes)
+{
+    work_for(cost_of(body, bytes));
+}
+
+static void sleep_in_pool(const void *body, size_t bytes)
+{
+    usleep(cost_of(body, bytes));
 }
 
 /* The next frame; false when there will be none. */
@@ -301,17 +319,22 @@ struct pattern {
     int socket_type;
 };
 
-static const struct pattern patterns[] = {{"rep", ZMQ_REP},   {"router", ZMQ_ROUTER}, {"router-some", ZMQ_ROUTER},
-                                          {"pull", ZMQ_PULL}, {"dealer", ZMQ_DEALER}, {"router8", ZMQ_ROUTER},
-                                          {"pub", ZMQ_PUB},   {"xpub", ZMQ_XPUB},     {"mute", ZMQ_ROUTER}};
+static const struct pattern patterns[] = {{"rep", ZMQ_REP},     {"router", ZMQ_ROUTER}, {"router-some", ZMQ_ROUTER},
+                                          {"pull", ZMQ_PULL},   {"dealer", ZMQ_DEALER}, {"router8", ZMQ_ROUTER},
+                                          {"pub", ZMQ_PUB},     {"xpub", ZMQ_XPUB},     {"mute", ZMQ_ROUTER},
+                                          {"pool", ZMQ_ROUTER}, {"pool8", ZMQ_ROUTER}};
 
 static bool is(const struct pattern *p, const char *name)
 {
     return strcmp(p->name, name) == 0;
 }
 
-static void serve(const struct pattern *p, void *socket, char **argv)
+static void serve(const struct pattern *p, void *socket, char **argv, const char *counter_path)
 {
+    if (is(p, "pool"))
+        pool_serve(socket, 0, work_in_pool, counter_path);
+    if (is(p, "pool8"))
+        pool_serve(socket, WORKERS, sleep_in_pool, counter_path);
     if (p->socket_type == ZMQ_PUB || p->socket_type == ZMQ_XPUB)
         publish(socket, (unsigned)strtoul(argv[5], NULL, 10), strtoull(argv[6], NULL, 10), p->socket_type == ZMQ_XPUB);
     void *back = is(p, "router8") ? zmq_socket(context, ZMQ_DEALER) : NULL;
@@ -358,7 +381,7 @@ int main(int argc, char **argv)
     argv += path ? 2 : 0;
     const struct pattern *p = find(argc, argv);
     if (!p || !has_publication(argc, argv)) {
-        fputs("usage: app [--counter PATH] rep|router|router-some|router8|pull|dealer|mute ENDPOINT "
+        fputs("usage: app [--counter PATH] rep|router|router-some|router8|pool|pool8|pull|dealer|mute ENDPOINT "
               "WORK_US[:OTHERS_US] REPORT"
               " | app pub|xpub ... RATE SIZE\n",
               stderr);
@@ -372,14 +395,15 @@ int main(int argc, char **argv)
     set_work(argv[3]);
     report = fopen(argv[4], "w");
     context = zmq_ctx_new();
-    if (path && !(counter = weir_taken_open(path)))
+    bool counts = path && strncmp(p->name, "pool", 4) != 0; /* a pool does so itself */
+    if (counts && !(counter = weir_taken_open(path)))
         perror(path);
     void *socket = zmq_socket(context, p->socket_type);
-    if ((path && !counter) || !report || !socket || !curve_serve(socket) || zmq_bind(socket, argv[2]) < 0) {
+    if ((counts && !counter) || !report || !socket || !curve_serve(socket) || zmq_bind(socket, argv[2]) < 0) {
         perror(argv[2]);
         return 1;
     }
     setvbuf(report, NULL, _IOLBF, 4096);
-    serve(p, socket, argv);
+    serve(p, socket, argv, path);
     return 1;
 }

@@ -262,9 +262,10 @@ static bool set_kind(const char *word)
         enum kind kind;
         int socket_type;
     } words[] = {
-        {"rep", KIND_ECHO, ZMQ_DEALER},  {"router", KIND_ECHO, ZMQ_DEALER}, {"router-some", KIND_ECHO, ZMQ_DEALER},
-        {"pull", KIND_PUSH, ZMQ_PUSH},   {"dealer", KIND_PUSH, ZMQ_DEALER}, {"router8", KIND_ECHO, ZMQ_DEALER},
-        {"mute", KIND_PUSH, ZMQ_DEALER}, {"pub", KIND_SUB, ZMQ_SUB},        {"xpub", KIND_SUB, ZMQ_SUB},
+        {"rep", KIND_ECHO, ZMQ_DEALER},    {"router", KIND_ECHO, ZMQ_DEALER},  {"router-some", KIND_ECHO, ZMQ_DEALER},
+        {"pool", KIND_ECHO, ZMQ_DEALER},   {"pool8", KIND_ECHO, ZMQ_DEALER},   {"pull", KIND_PUSH, ZMQ_PUSH},
+        {"dealer", KIND_PUSH, ZMQ_DEALER}, {"router8", KIND_ECHO, ZMQ_DEALER}, {"mute", KIND_PUSH, ZMQ_DEALER},
+        {"pub", KIND_SUB, ZMQ_SUB},        {"xpub", KIND_SUB, ZMQ_SUB},
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcmp(word, words[i].word) != 0)

@@ -23,14 +23,14 @@ def _messages():
 
 def _costly():
     """Valid requests of 2 ms each."""
-    for app in ("rep", "router", "router8"):
-        sleeps, router = app == "router8", app == "router"
+    for app in ("rep", "router", "router8", "pool", "pool8"):
+        sleeps, router, pool = app.endswith("8"), app == "router", app.startswith("pool")
         clients = STEADY if sleeps else COSTLY_STEADY
         what = "costly requests (2 ms of sleep in one of 8 workers)" if sleeps else "costly requests (2 ms of CPU)"
         yield Row(f"costly-{app}-50", app, f"{what}, 50 connections of one source", "requests --size 64 --connections 50", COSTLY_US, dict(clients),
-                  flood_s=LONG_S, quick=router)
+                  flood_s=LONG_S, quick=router, extra=pool)
         yield Row(f"costly-{app}-200-sources", app, f"{what}, 200 sources", "requests --size 64 --connections 200 --sources 200", COSTLY_US,
-                  dict(clients), flood_s=LONG_S, compared=router)
+                  dict(clients), flood_s=LONG_S, compared=router, extra=pool)
 
 
 def _sizes():

@@ -38,7 +38,9 @@ struct weir_pool {
     int error;     /* of the socket; 0: none */
     uint32_t owed; /* received and not answered; for a REP */
     bool is_stuck; /* a DEALER has no room for the first reply of `ended` */
-    bool was_full;
+    bool was_full; /* it does not receive: WAIT, until there is room; SHED, until `paced_ns` or half of the queue is
+                      free */
+    uint64_t paced_ns;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t work;
@@ -55,6 +57,9 @@ struct weir_pool {
 };
 
 /* ---- pool_worker.c; under the lock, except pool_wake() ---- */
+
+/* Whether an owner that has stopped receiving should begin again. */
+MUST_USE bool pool_has_room(const struct weir_pool *p);
 
 /* Wakes the owner. Any thread; async-signal-safe. */
 void pool_wake(const struct weir_pool *p);

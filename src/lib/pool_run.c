@@ -10,6 +10,10 @@
 
 #define BATCH 64u /* messages that are received before anything else is looked at */
 
+/* A full pool that sheds receives BATCH messages in this time. libzmq gives one of each connection in turn, so it sees
+ * soon who else has sent something; and a flood that is faster is held by TCP, and costs no processor time. */
+#define PACE_NS NS_PER_MS
+
 static bool is_stopped(const struct weir_pool *p)
 {
     return atomic_load(&p->stop_ns) != 0;
@@ -167,15 +171,30 @@ struct batch {
     uint32_t refused;
 };
 
+/* Whether a full pool that sheds may receive now. */
+static bool is_its_turn(struct weir_pool *p, uint64_t now_ns)
+{
+    if (p->was_full && now_ns < p->paced_ns && !pool_has_room(p))
+        return false;
+    p->paced_ns = now_ns + PACE_NS;
+    return true;
+}
+
 /* How much may be received now. */
-static void batch_room(struct weir_pool *p, struct batch *b)
+static void batch_room(struct weir_pool *p, struct batch *b, uint64_t now_ns)
 {
     pthread_mutex_lock(&p->lock);
     bool full = task_queue_is_full(&p->queue), waits = p->options.full == WEIR_POOL_WAIT;
-    b->most = !waits ? BATCH : full ? 0 : p->options.queue - p->queue.waiting;
-    b->bytes_most = !waits ? UINT64_MAX : full ? 0 : p->options.queue_bytes - p->queue.waiting_bytes;
-    p->stats.full += b->most == 0 && !p->was_full;
-    p->was_full = b->most == 0;
+    b->most = BATCH;
+    b->bytes_most = UINT64_MAX;
+    if (full)
+        b->most = !waits && is_its_turn(p, now_ns) ? BATCH : 0;
+    else if (waits) {
+        b->most = p->options.queue - p->queue.waiting;
+        b->bytes_most = p->options.queue_bytes - p->queue.waiting_bytes;
+    }
+    p->stats.full += waits && full && !p->was_full;
+    p->was_full = full;
     pthread_mutex_unlock(&p->lock);
     if (b->most > BATCH)
         b->most = BATCH;
@@ -250,7 +269,7 @@ static uint32_t owner_receive(struct weir_pool *p, uint64_t now_ns)
     b.bytes = 0;
     if (is_stopped(p))
         return 0;
-    batch_room(p, &b);
+    batch_room(p, &b, now_ns);
     int error = batch_receive(p, &b, now_ns);
     if (b.count || b.refused) {
         p->owed += b.count;
@@ -282,9 +301,8 @@ static int timeout_ms(uint64_t now_ns, uint64_t until_ns)
 static bool goes_to_sleep(struct weir_pool *p, bool receives)
 {
     pthread_mutex_lock(&p->lock);
-    bool room = p->options.full == WEIR_POOL_SHED || !task_queue_is_full(&p->queue);
-    p->owner_wants_room = p->was_full;
-    p->owner_sleeps = (list_empty(&p->ended) || p->is_stuck) && !(receives && p->was_full && room);
+    p->owner_wants_room = receives && p->was_full;
+    p->owner_sleeps = (list_empty(&p->ended) || p->is_stuck) && !(p->owner_wants_room && pool_has_room(p));
     bool sleeps = p->owner_sleeps;
     pthread_mutex_unlock(&p->lock);
     return sleeps;
@@ -330,6 +348,8 @@ int weir_pool_run(struct weir_pool *p, uint64_t for_ns)
         if (now_ns >= end_ns)
             return -EAGAIN;
         no_later(&alarm_ns, end_ns);
+        if (p->was_full && p->options.full == WEIR_POOL_SHED)
+            no_later(&alarm_ns, p->paced_ns);
         if (!received)
             owner_sleep(p, now_ns, alarm_ns);
     }

@@ -17,10 +17,17 @@ void pool_wake(const struct weir_pool *p)
     errno = before;
 }
 
+bool pool_has_room(const struct weir_pool *p)
+{
+    if (p->options.full == WEIR_POOL_WAIT)
+        return !task_queue_is_full(&p->queue);
+    return p->queue.waiting <= p->options.queue / 2 && p->queue.waiting_bytes <= p->options.queue_bytes / 2;
+}
+
 /* The owner sleeps, and there is something to do for it. */
 static void wake_owner(struct weir_pool *p)
 {
-    bool has_work = !list_empty(&p->ended) || (p->owner_wants_room && !task_queue_is_full(&p->queue)) ||
+    bool has_work = !list_empty(&p->ended) || (p->owner_wants_room && pool_has_room(p)) ||
                     atomic_load_explicit(&p->stop_ns, memory_order_relaxed);
     if (!p->owner_sleeps || !has_work)
         return;
