@@ -42,8 +42,8 @@
  *   WEIR_POOL_WAIT  the pool stops receiving. libzmq's queues fill up to their high-water marks, then TCP holds the
  *                   clients. Nothing is lost. A flooding client delays the others, since libzmq's queues are not fair
  *                   by source
- *   WEIR_POOL_SHED  the pool goes on receiving, and sheds from the source that has most messages waiting. A flooding
- *                   client delays nobody but itself
+ *   WEIR_POOL_SHED  the pool goes on receiving, 64 messages a millisecond, and sheds from the source that has most
+ *                   messages waiting. A flooding client delays nobody but itself
  *
  * When a message waits too long:
  *

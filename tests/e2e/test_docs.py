@@ -11,7 +11,7 @@ from harness.net import PATIENCE, free_port, tcp
 from harness.proc import Child
 from harness.weir import ROOT, program
 
-PAGES = sorted(page for folder in (".", "docs", "bench", "demo") for page in (ROOT / folder).glob("*.md"))
+PAGES = sorted(page for folder in (".", "docs", "docs/library", "bench", "demo") for page in (ROOT / folder).glob("*.md"))
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 GUIDE = (ROOT / "docs" / "guide.md").read_text()
 LIMITS = (ROOT / "docs" / "limits.md").read_text()
@@ -197,7 +197,7 @@ def schema():
 
 
 # What applications call.
-FUNCTIONS = set(re.findall(r"\bweir_taken\w*", (ROOT / "include" / "weir" / "taken.h").read_text()))
+FUNCTIONS = {name for header in (ROOT / "include" / "weir").glob("*.h") for name in re.findall(r"\bweir_\w+", header.read_text())}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -216,7 +216,7 @@ FOREIGN = {"zmq_bind", "zmq_connect", "zmq_send", "zmq_msg_gets", "zmq_proxy", "
 def test_names_in_code_exist(page):
     """`two_words` is a verdict, a metric, a part of a key, or foreign; `section.key` is a key or the beginning of one."""
     keys = schema()
-    known = VERDICTS | METRICS | EVENTS | FOREIGN | {part for key in keys for part in key.split(".")}
+    known = VERDICTS | METRICS | EVENTS | FOREIGN | FUNCTIONS | {part for key in keys for part in key.split(".")}
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
     words = set(re.findall(r"`(\w+_\w+)`", text)) - set(re.findall(r"`([A-Z_]+)`", text))
     assert words <= known
