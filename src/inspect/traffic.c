@@ -185,6 +185,7 @@ static bool goes_along(const struct judgement *j)
     if (t->dec.size != CURVE_PONG_BYTES || !twin || !twin->pinged)
         return false;
     twin->pinged = false;
+    twin->pings = true;
     return true;
 }
 
@@ -492,18 +493,27 @@ static bool on_client_frame(struct judgement *j)
     return j->r->wait_ns == 0;
 }
 
+/* The answers that a frame of the size of a PING stands for. If the one before it was taken for a PING and no PONG has
+ * come, that one was an answer too. */
+static uint32_t answers_by_ping(struct traffic *t, uint64_t now_ns)
+{
+    bool missed = t->pings && t->pinged;
+    t->pings = t->pings && !t->pinged;
+    t->pinged = true;
+    t->pinged_ns = now_ns;
+    return !t->pings + missed;
+}
+
 /* Counts the application's frames in the same way as the client's. */
 static void count_curve_answer(struct judgement *j)
 {
     struct traffic *t = j->t;
     bool empty = t->dec.size == CURVE_FRAME_BYTES, along = t->led && !empty;
     t->led = empty;
-    if (!along && t->dec.size == CURVE_PING_BYTES && j->c->now_ns - t->pinged_ns >= TRAFFIC_CURVE_PING_NS) {
-        t->pinged = true;
-        t->pinged_ns = j->c->now_ns;
-        return;
-    }
-    j->r->turns += !along;
+    if (!along && t->dec.size == CURVE_PING_BYTES && j->c->now_ns - t->pinged_ns >= TRAFFIC_CURVE_PING_NS)
+        j->r->turns += answers_by_ping(t, j->c->now_ns);
+    else
+        j->r->turns += !along;
 }
 
 static bool on_app_frame(struct judgement *j)

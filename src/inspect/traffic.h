@@ -38,8 +38,9 @@
  * exceptions by size:
  *   - An empty frame is the delimiter of a request or reply as a rule, and takes the frame behind it along. A client
  *     that abuses that has two messages for one.
- *   - A frame of the size of libzmq's PING is one when the application sends it, at most each TRAFFIC_CURVE_PING_NS.
- *     The next frame of the size of a PONG is its answer.
+ *   - A frame of the application that has the size of libzmq's PING is one, at most each TRAFFIC_CURVE_PING_NS, while
+ *     the client answers such frames by one of the size of a PONG. The first one counts as a message, and so do those
+ *     that are not answered: many an application has answers of seven octets, and few have heartbeats.
  * Other heartbeats and parts count as messages. What is counted too much is noticed where the application is idle
  * (flow/taken_counter.h), and costs protection only.
  *
@@ -148,14 +149,15 @@ struct traffic {
     bool grace;           /* the next message passes without regard to the rates (heartbeat.max_pause) */
     bool complete : 1;    /* a message waits for its turn: whole, or its last octet (traffic_end_waits()) */
     bool led : 1;         /* CURVE: the last frame was empty, and the next one belongs to it */
-    bool pinged : 1;      /* CURVE, outbound: there was a PING, and no PONG yet */
+    bool pinged : 1;      /* CURVE, outbound: there was a frame of the size of a PING, and no PONG yet */
+    bool pings : 1;       /* CURVE, outbound: the last PONG came after one, so these frames are PINGs */
     bool shadowed : 1;    /* a rule in shadow would have kept the current message out */
     uint8_t withheld : 2; /* enum traffic_withheld: to be judged again */
     bool gathers : 1;     /* the current message is held although it is larger than message.hold, for want of room */
     uint32_t frames;      /* of the current message */
     union {
         uint64_t size;      /* inbound: of the current message, each frame counted as at least TRAFFIC_FRAME_BYTES */
-        uint64_t pinged_ns; /* CURVE, outbound: the last PING that was not counted */
+        uint64_t pinged_ns; /* CURVE, outbound: when the last frame came that may be a PING */
     };
     uint64_t reserved;       /* of the current message, in the gate's `unfinished` */
     uint64_t want;           /* to be reserved before the message may go on */

@@ -117,7 +117,10 @@ static void heartbeats_of_the_application_are_no_messages(void **state)
 {
     struct pair p;
     pair_init(&p);
-    assert_int_equal(takes(&p.up, PONG), 1); /* not asked for */
+    assert_int_equal(takes(&p.up, PONG), 1);   /* not asked for */
+    assert_int_equal(takes(&p.down, PING), 1); /* nothing shows yet what it is */
+    assert_int_equal(takes(&p.up, PONG), 0);
+    p.stand.now_ns += TRAFFIC_CURVE_PING_NS;
     for (int i = 0; i < 5; i++) {
         assert_int_equal(takes(&p.down, PING), 0);
         assert_int_equal(takes(&p.up, PONG), 0);
@@ -127,6 +130,29 @@ static void heartbeats_of_the_application_are_no_messages(void **state)
     assert_int_equal(takes(&p.down, PING), 1); /* so soon: an answer */
     assert_int_equal(takes(&p.up, PING) + takes(&p.up, BODY), 2);
     assert_int_equal(takes(&p.up, PONG) + takes(&p.up, PONG), 1);
+    pair_fini(&p);
+}
+
+/* An application without heartbeats has answers of that size: each is one, for no client says PONG. */
+static void answers_of_the_size_of_a_ping_are_answers(void **state)
+{
+    struct pair p;
+    pair_init(&p);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(takes(&p.up, BODY), 1);
+        assert_int_equal(takes(&p.down, PING), 1);
+        p.stand.now_ns += TRAFFIC_CURVE_PING_NS;
+    }
+    /* Heartbeats begin; then one such answer is taken for a PING, until the next frame of that size. */
+    assert_int_equal(takes(&p.down, PING) + takes(&p.up, PONG), 1);
+    p.stand.now_ns += TRAFFIC_CURVE_PING_NS;
+    assert_int_equal(takes(&p.up, BODY), 1);
+    assert_int_equal(takes(&p.down, PING), 0);
+    p.stand.now_ns += TRAFFIC_CURVE_PING_NS;
+    assert_int_equal(takes(&p.down, PING), 2);
+    assert_int_equal(takes(&p.up, PONG), 0);
+    p.stand.now_ns += TRAFFIC_CURVE_PING_NS;
+    assert_int_equal(takes(&p.down, PING), 0);
     pair_fini(&p);
 }
 
@@ -164,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_delimiter_takes_the_frame_behind_it_along),
         cmocka_unit_test(heartbeats_of_the_application_are_no_messages),
+        cmocka_unit_test(answers_of_the_size_of_a_ping_are_answers),
         cmocka_unit_test(frames_wait_for_turns),
         cmocka_unit_test(frames_pass_in_pieces_of_every_size),
         cmocka_unit_test(another_name_is_refused_as_soon_as_it_is_there),

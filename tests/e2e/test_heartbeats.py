@@ -136,3 +136,15 @@ def test_a_stalled_application(line):
     for i in range(sent):
         assert one.app.recv() == b"%d " % i + bytes(20000)
     one.unbroken()
+
+
+@pytest.mark.parametrize("beat", [{}, heartbeat(100, 3000)], ids=["no-heartbeats", "heartbeats"])
+def test_answers_of_the_size_of_a_ping(beat, line):
+    """Inside CURVE, an answer of seven octets is as large as a PING. It is an answer all the same: what counts as unanswered would hold up
+    newcomers. Fewer than twelve, because a connection that is not answered is left out of account from there on."""
+    x = line("seven octets", "CURVE", {}, beat)
+    for _ in range(10):
+        x.echo(b"SUCCESS")
+        time.sleep(0.06)  # only one PING in 50 ms was one
+    x.weir.wait_metric("weir_unanswered_messages", lambda value: value == 0)
+    x.unbroken()
