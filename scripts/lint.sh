@@ -72,6 +72,10 @@ check_statics() {
     python3 scripts/statics.py
 }
 
+check_names() {
+    python3 scripts/names.py
+}
+
 check_python() {
     local file
     for file in $(git ls-files -- '*.py'); do
@@ -86,7 +90,7 @@ check_shell() {
     done
 }
 
-for check in format clang cppcheck calls leftovers licences tables floors statics python shell; do
+for check in format clang cppcheck calls leftovers licences tables floors statics names python shell; do
     if "check_$check"; then
         echo "lint: $check: ok"
     else

@@ -59,7 +59,7 @@ run_tsan() {
 }
 
 run_scripts() {
-    python3 scripts/floors.py && python3 scripts/records.py && python3 -m unittest -q scripts/floors_test.py scripts/records_test.py scripts/circles_test.py scripts/statics_test.py
+    python3 scripts/floors.py && python3 scripts/records.py && python3 -m unittest -q scripts/floors_test.py scripts/records_test.py scripts/circles_test.py scripts/statics_test.py scripts/names_test.py
 }
 
 run_e2e() {

@@ -172,7 +172,7 @@ static void walk_identity(struct explain_path *j, const struct explain_path_ques
 
 /* ---- the connection to the application ---- */
 
-/* Follows connect_for() in handshaking.c. */
+/* Follows connect_for() in upstream.c. */
 static void walk_upstream(struct explain_path *j, const struct explain_path_question *q)
 {
     const char *why;

@@ -171,7 +171,7 @@ static bool gets_a_turn(struct line *l, const struct traffic_result *r)
     return !l->waiting;
 }
 
-/* True when the judge has to be asked again at once, as next_window() in relay/lane.c has it. */
+/* True when the judge has to be asked again at once, as lane_input_next() in relay/lane_input.c has it. */
 static bool goes_on(struct line *l, const struct traffic_result *r, const uint8_t *end)
 {
     bool more = r->scanned < end || l->traffic.want || l->traffic.withheld;

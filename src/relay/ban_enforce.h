@@ -14,8 +14,8 @@
  * tarpit it waits for its own timeout (30 s). The tarpit also takes the connections of offenders (strike_scoring.h).
  *
  *   state   event                                                       next
- *   none    a banned newcomer (ban_enforce_receive())                        KEPT until the ban ends
- *   none    an offender's or mistaken session ends (ban_enforce_keep())      KEPT for a given time
+ *   none    a banned newcomer (ban_enforce_receive())                   KEPT until the ban ends
+ *   none    an offending or mistaken session ends (ban_enforce_keep())  KEPT for a given time
  *   none    ban.action is not tarpit, ban.tarpit connections are kept   closed at once
  *           at the gate already, or memory is out
  *   KEPT    its time is over, its client leaves, or the worker ends     closed

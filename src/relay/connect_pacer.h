@@ -15,9 +15,9 @@
  * (strangers.h). One turn in CONNECT_REVERSED goes the other way round.
  *
  *   turn       event                                              next
- *   NONE       the session asks (connect_pacer_take())                 WAITS
- *   WAITS      fewer than CONNECT_PACER_AT_ONCE count, its line is     HAS_TURN; the session is woken
- *              next, and the pace allows it
+ *   NONE       the session asks (connect_pacer_take())            WAITS
+ *   WAITS      fewer than CONNECT_PACER_AT_ONCE count, its line   HAS_TURN; the session is woken
+ *              is next, and the pace allows it
  *   HAS_TURN   CONNECT_NS is over: the application is busy        HAS_TURN, but it does not count any more
  *   HAS_TURN   finished, failed, or the client has the next move  NONE; the next of the line goes on
  *   any        the session ends                                   NONE

@@ -3,7 +3,7 @@
  * The buffer of a lane: bytes that wait, in the order in which they came. lane.h has its parts.
  *
  *   state   event                                                             next
- *   NONE    bytes have to wait (lane_buffer_append(), _insert(), _keep())     HELD
+ *   NONE    bytes have to wait (append, insert, keep)                         HELD
  *   HELD    more bytes than fit                                               HELD, in a larger buffer of the pool
  *   HELD    a quarter or less of it is used, after a window was judged        HELD, in a smaller one if there is one
  *   HELD    no byte waits any more, the receiver is gone, the session ends    NONE (lane_buffer_drop())

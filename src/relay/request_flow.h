@@ -15,7 +15,7 @@
  *   IN LINE   heartbeat.max_pause is over, and nobody can answer PINGs   PASSES one message
  *             in the client's name: inside CURVE, or in front of the
  *             last octet of a large message (inspect/traffic.h)
- *   IN LINE   its request is shed (request_shed.h)                           PASSES, without the request
+ *   IN LINE   its request is shed (request_shed.h)                       PASSES, without the request
  *   IN LINE   the session ends                                           its offered messages are dropped
  *
  * Threads: members of the session are touched by its own worker only. A connection under no limit takes the limiter's

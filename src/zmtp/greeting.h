@@ -2,8 +2,8 @@
 /*
  * Greetings of ZMTP 3.x (RFC 23, RFC 37) and 2.0 (RFC 15). Pure.
  *
- *   3.x: FF, 8 padding, 7F | major | minor, mechanism[20], as-server, 31 zero     64 bytes
- *   2.0: FF, 8 padding, 7F | revision 1 | socket type                             12 bytes; an identity frame follows
+ *   3.x: FF, 8 padding, 7F | major | minor, mechanism[20], as-server, 31 zero      64 bytes
+ *   2.0: FF, 8 padding, 7F | revision 1 | socket type                              12 bytes; an identity frame follows
  *   1.0: an identity: length with flags, flags 0, at most 253 bytes of it          recognised, not spoken (RFC 13)
  */
 #ifndef WEIR_ZMTP_GREETING_H
