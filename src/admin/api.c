@@ -175,7 +175,7 @@ static bool ask_workers(const struct api *a, const struct query_ask *ask, struct
 {
     if (relay_query(a->relay, ask, QUERY_PATIENCE_NS, ret) == 0)
         return true;
-    api_complain(reply, UNAVAILABLE, "memory is out: try again, or ask for fewer with limit");
+    api_complain(reply, UNAVAILABLE, "out of memory: try again, or ask for fewer with limit");
     return false;
 }
 
@@ -305,7 +305,7 @@ static void reload(const struct api *a, const struct api_request *q, struct api_
         api_complain(ret, LATE, "the reload takes long and goes on: the log will tell what came of it");
         break;
     case ADMIN_RELOAD_ENDING:
-        api_complain(ret, UNAVAILABLE, "nothing is reloaded: Weir is ending, or memory is out");
+        api_complain(ret, UNAVAILABLE, "nothing is reloaded: Weir is ending, or out of memory");
         break;
     }
     json_decref(lines);

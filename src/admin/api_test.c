@@ -182,7 +182,7 @@ static void lists_are_asked_of_the_workers(void **state)
     expect("GET", "/v1/sources", NULL, "", 200, "\"banned\":true");
     expect("GET", "/v1/sources", "limit=1", "", 400, "limit is out of its range");
     relay.out_of_memory = true;
-    expect("GET", "/v1/sources", NULL, "", 503, "memory is out");
+    expect("GET", "/v1/sources", NULL, "", 503, "out of memory");
 }
 
 static void kicks(void **state)
@@ -206,7 +206,7 @@ static void kicks(void **state)
     expect("POST", "/v1/kick", NULL, "{}", 400, "network or connection is missing");
     assert_int_equal(relay.asked.kind, QUERY_CONNECTIONS); /* no worker was asked */
     relay.out_of_memory = true;
-    expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 503, "memory is out");
+    expect("POST", "/v1/kick", NULL, "{\"connection\": 769}", 503, "out of memory");
 }
 
 static void reloads(void **state)

@@ -7,7 +7,7 @@ enum admin_reloaded {
     ADMIN_RELOADED,
     ADMIN_RELOAD_REFUSED, /* the old configuration stays in force */
     ADMIN_RELOAD_LATE,    /* it goes on; its result will be in the log */
-    ADMIN_RELOAD_ENDING,  /* the daemon is ending, or memory is out: there is no reload */
+    ADMIN_RELOAD_ENDING,  /* the daemon is ending, or out of memory: there is no reload */
 };
 
 struct admin_callbacks {

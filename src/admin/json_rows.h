@@ -3,7 +3,7 @@
  * Rows of the API as JSON values. Whatever bytes a text holds, the output is valid UTF-8, and the finished document is
  * printable ASCII: nothing in it can steer a terminal.
  *
- * Pure. Values are new references, for the caller to json_decref(). NULL when memory is out; the functions of jansson
+ * Pure. Values are new references, for the caller to json_decref(). NULL when out of memory; the functions of jansson
  * accept NULL as a value, so that it shows at the end.
  */
 #ifndef WEIR_ADMIN_JSON_ROWS_H

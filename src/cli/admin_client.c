@@ -153,7 +153,7 @@ int admin_client_parse(const char *bytes, size_t len, unsigned *ret_status, cons
     return 0;
 }
 
-/* The whole request, in memory owned by the caller; NULL when memory is out. */
+/* The whole request, in memory owned by the caller; NULL when out of memory. */
 static char *request_of(const struct admin_client *c, const char *method, const char *path, const char *body)
 {
     char *text = NULL;
@@ -226,7 +226,7 @@ int admin_client_ask(const struct admin_client *c, const char *method, const cha
     struct bytes_read b = {0};
     char *request = request_of(c, method, path, body);
     if (!request)
-        return admin_client_fail(why, "memory is out");
+        return admin_client_fail(why, "out of memory");
     int failed = exchange(c, request, &b, why) || understand(c, &b, ret, why);
     free(request);
     free(b.at);

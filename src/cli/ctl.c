@@ -249,7 +249,7 @@ static int ctl_show(struct ctl *c, const char *what)
         whole = lists[i].show(rows, stdout);
     tell_of_the_rest(document, rows);
     json_decref(document);
-    return whole ? EXIT_DONE : ctl_failed("memory is out");
+    return whole ? EXIT_DONE : ctl_failed("out of memory");
 }
 
 static const struct verb {

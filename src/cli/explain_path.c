@@ -21,8 +21,8 @@ const char *explain_path_outcome_word(enum explain_path_outcome o)
     return words[o];
 }
 
-static void PRINTF(5, 6) journey_add_step(struct explain_path *j, const char *path, enum explain_path_outcome o,
-                                          enum verdict v, const char *fmt, ...)
+static void PRINTF(5, 6) explain_path_add_step(struct explain_path *j, const char *path, enum explain_path_outcome o,
+                                               enum verdict v, const char *fmt, ...)
 {
     if (j->count == EXPLAIN_PATH_STEPS_MAX)
         return;
@@ -73,27 +73,27 @@ static void walk_enforcement(struct explain_path *j)
         return;
     list_rules(j, ENFORCEMENT_SHADOW, shadow, sizeof(shadow));
     list_rules(j, ENFORCEMENT_OFF, off, sizeof(off));
-    journey_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "lot %u of %u: in shadow: %s", j->cohort,
-                     ENFORCE_COHORTS, shadow);
-    journey_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "lot %u of %u: off: %s", j->cohort, ENFORCE_COHORTS,
-                     off);
+    explain_path_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "cohort %u of %u: in shadow: %s", j->cohort,
+                          ENFORCE_COHORTS, shadow);
+    explain_path_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "cohort %u of %u: off: %s", j->cohort,
+                          ENFORCE_COHORTS, off);
 }
 
 static void walk_source(struct explain_path *j, const struct explain_path_question *q)
 {
     const struct classes *classes = j->gate->class_table;
     if (classes)
-        journey_add_step(j, "classes", EXPLAIN_PATH_SAYS, VERDICT_PASS, "of the class %s",
-                         classes->at[classes_find(classes, &q->from)].name);
+        explain_path_add_step(j, "classes", EXPLAIN_PATH_SAYS, VERDICT_PASS, "of the class %s",
+                              classes->at[classes_find(classes, &q->from)].name);
     walk_enforcement(j);
     if (networks_contain(&j->gate->balancers, &q->from))
-        journey_add_step(
+        explain_path_add_step(
             j, "proxy_protocol.from", EXPLAIN_PATH_SAYS, VERDICT_PASS,
             "a load balancer: it begins with a PROXY protocol header, and what follows is about the client named "
             "there");
     if (networks_contain(&j->gate->limits.ban.exempt, &q->from))
-        journey_add_step(j, "ban.exempt", EXPLAIN_PATH_SAYS, VERDICT_PASS,
-                         "exempt: no offence counts, and no ban keeps it out");
+        explain_path_add_step(j, "ban.exempt", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                              "exempt: no offence counts, and no ban keeps it out");
 }
 
 /* ---- connections ---- */
@@ -107,32 +107,34 @@ static void walk_source_connections(struct explain_path *j, const struct explain
     gcra_word word = 0;
     uint64_t wait_ns;
     if (l->source.connections != 0 && q->connections > l->source.connections) {
-        journey_add_step(j, "source.connections.max", refused, VERDICT_TOO_MANY_CONNECTIONS,
-                         "%u connections, of at most %u", q->connections, l->source.connections);
+        explain_path_add_step(j, "source.connections.max", refused, VERDICT_TOO_MANY_CONNECTIONS,
+                              "%u connections, of at most %u", q->connections, l->source.connections);
         return;
     }
     uint64_t at_once = gcra_admit_some(&word, &l->source.connection_rate, q->connections, NS_PER_S, &wait_ns);
     uint64_t left = q->connections - at_once;
     if (left > l->source.half_open)
-        journey_add_step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
-                         "%llu of %u come in at once, %u more wait, and the others are refused",
-                         (unsigned long long)at_once, q->connections, l->source.half_open);
+        explain_path_add_step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
+                              "%llu of %u come in at once, %u more wait, and the others are refused",
+                              (unsigned long long)at_once, q->connections, l->source.half_open);
     else if (left)
-        journey_add_step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
-                         "%llu of %u come in at once, the others as soon as these have shaken hands",
-                         (unsigned long long)at_once, q->connections);
+        explain_path_add_step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
+                              "%llu of %u come in at once, the others as soon as these have shaken hands",
+                              (unsigned long long)at_once, q->connections);
     else if (!in_shadow && limits_hold(l, RULE_CONNECTIONS))
-        journey_add_step(j, "source.connections.rate", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u at once", q->connections);
+        explain_path_add_step(j, "source.connections.rate", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u at once",
+                              q->connections);
 }
 
 static void walk_connections(struct explain_path *j, const struct explain_path_question *q)
 {
     uint32_t most = j->force.connections.max;
     if (q->connections > most)
-        journey_add_step(j, "connections.max", EXPLAIN_PATH_CLOSED, VERDICT_TABLE_FULL,
-                         "%u connections of one source, and the gate takes %u", q->connections, most);
+        explain_path_add_step(j, "connections.max", EXPLAIN_PATH_CLOSED, VERDICT_TABLE_FULL,
+                              "%u connections of one source, and the gate takes %u", q->connections, most);
     else
-        journey_add_step(j, "connections.max", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u of the gate's", q->connections);
+        explain_path_add_step(j, "connections.max", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u of the gate's",
+                              q->connections);
     walk_source_connections(j, q, &j->force, false);
     if (j->force.shadow)
         walk_source_connections(j, q, &j->shadow, true);
@@ -146,12 +148,12 @@ static void walk_type(struct explain_path *j, const struct explain_path_question
     if (!q->has_type)
         return;
     if (socket_types_fit(type, app))
-        journey_add_step(j, "socket", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s may talk to %s", socket_type_name(type),
-                         app == SOCKET_AUTO ? "it, as far as one knows before its first handshake"
-                                            : socket_type_name(app));
+        explain_path_add_step(
+            j, "socket", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s may talk to %s", socket_type_name(type),
+            app == SOCKET_AUTO ? "it, as far as one knows before its first handshake" : socket_type_name(app));
     else
-        journey_add_step(j, "socket", EXPLAIN_PATH_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s",
-                         socket_type_name(type), socket_type_name(app));
+        explain_path_add_step(j, "socket", EXPLAIN_PATH_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s",
+                              socket_type_name(type), socket_type_name(app));
 }
 
 static void walk_identity(struct explain_path *j, const struct explain_path_question *q)
@@ -159,15 +161,17 @@ static void walk_identity(struct explain_path *j, const struct explain_path_ques
     if (!q->has_identity)
         return;
     if (!zmtp_routing_id_ok(q->identity))
-        journey_add_step(j, NULL, EXPLAIN_PATH_CLOSED, VERDICT_BAD_ROUTING_ID,
-                         "a routing id of %zu bytes; RFC 37 has 255 at most", q->identity.len);
+        explain_path_add_step(j, NULL, EXPLAIN_PATH_CLOSED, VERDICT_BAD_ROUTING_ID,
+                              "a routing id of %zu bytes; RFC 37 has 255 at most", q->identity.len);
     else if (zmtp_routing_id_is_generated(q->identity))
-        journey_add_step(j, NULL, EXPLAIN_PATH_CLOSED, VERDICT_RESERVED_ROUTING_ID,
-                         "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
+        explain_path_add_step(
+            j, NULL, EXPLAIN_PATH_CLOSED, VERDICT_RESERVED_ROUTING_ID,
+            "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
     else
-        journey_add_step(j, "routing_ids.duplicates", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
-                         j->force.duplicate_ids == DUPLICATE_IDS_REFUSE ? "as long as no other connection has this id"
-                                                                        : "also when another connection has this id");
+        explain_path_add_step(j, "routing_ids.duplicates", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
+                              j->force.duplicate_ids == DUPLICATE_IDS_REFUSE
+                                  ? "as long as no other connection has this id"
+                                  : "also when another connection has this id");
 }
 
 /* ---- the connection to the application ---- */
@@ -179,13 +183,13 @@ static void walk_upstream(struct explain_path *j, const struct explain_path_ques
     if (j->gate->upstream_source != UPSTREAM_SOURCE_CLIENT)
         return;
     if (addr_is_own(&q->from))
-        journey_add_step(j, "upstream.source", EXPLAIN_PATH_PASSES, VERDICT_PASS,
-                         "a client on this machine: the application sees Weir's own address");
+        explain_path_add_step(j, "upstream.source", EXPLAIN_PATH_PASSES, VERDICT_PASS,
+                              "a client on this machine: the application sees Weir's own address");
     else if ((why = endpoint_refuses_source(&j->gate->forward, &q->from)))
-        journey_add_step(j, "upstream.source", EXPLAIN_PATH_CLOSED, VERDICT_NO_UPSTREAM_SOURCE, "%s", why);
+        explain_path_add_step(j, "upstream.source", EXPLAIN_PATH_CLOSED, VERDICT_NO_UPSTREAM_SOURCE, "%s", why);
     else
-        journey_add_step(j, "upstream.source", EXPLAIN_PATH_PASSES, VERDICT_PASS,
-                         "the application sees the client's address");
+        explain_path_add_step(j, "upstream.source", EXPLAIN_PATH_PASSES, VERDICT_PASS,
+                              "the application sees the client's address");
 }
 
 /* ---- what it says ---- */
@@ -197,12 +201,12 @@ static void walk_topic(struct explain_path *j, const struct explain_path_questio
     struct simulation_result r = simulation_subscribe(t, q->topic.at, q->topic.len);
     enum verdict v = r.fate == SIMULATION_PASSES ? simulation_shadow(t) : r.verdict;
     if (r.fate != SIMULATION_PASSES || v != VERDICT_PASS)
-        journey_add_step(j, verdict_info(v)->key,
-                         r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
-                         "a topic of %zu bytes", q->topic.len);
+        explain_path_add_step(j, verdict_info(v)->key,
+                              r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
+                              "a topic of %zu bytes", q->topic.len);
     else
-        journey_add_step(j, "subscriptions.topic", EXPLAIN_PATH_PASSES, VERDICT_PASS, "a topic of %zu bytes",
-                         q->topic.len);
+        explain_path_add_step(j, "subscriptions.topic", EXPLAIN_PATH_PASSES, VERDICT_PASS, "a topic of %zu bytes",
+                              q->topic.len);
 }
 
 /* The limits that the message keeps, up to the one that it exceeds. */
@@ -216,10 +220,10 @@ static void list_sizes(struct explain_path *j, const struct explain_path_questio
         if (!limits_hold(&j->force, RULE_MESSAGE))
             return;
         if (order[i] == VERDICT_TOO_MANY_FRAMES)
-            journey_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u", q->frames);
+            explain_path_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u", q->frames);
         else
-            journey_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
-                             order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
+            explain_path_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
+                                  order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
     }
 }
 
@@ -232,9 +236,10 @@ static void walk_message(struct explain_path *j, const struct explain_path_quest
     list_sizes(j, q, v);
     if (v == VERDICT_PASS)
         return;
-    journey_add_step(j, verdict_info(v)->key, r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
-                     "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
-                     q->frames == 1 ? "" : "s");
+    explain_path_add_step(j, verdict_info(v)->key,
+                          r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
+                          "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
+                          q->frames == 1 ? "" : "s");
 }
 
 /* How many of the messages pass before something happens to one; and the first verdict in shadow, if any. */
@@ -277,8 +282,8 @@ static const char *what_follows(enum explain_path_outcome o)
 static void say_run(struct explain_path *j, const char *key, enum explain_path_outcome o, enum verdict v,
                     uint64_t passed, uint64_t after_ns)
 {
-    journey_add_step(j, key, o, v, "%llu message%s pass%s within %.3f s, %s", (unsigned long long)passed,
-                     passed == 1 ? "" : "s", passed == 1 ? "es" : "", (double)after_ns / 1e9, what_follows(o));
+    explain_path_add_step(j, key, o, v, "%llu message%s pass%s within %.3f s, %s", (unsigned long long)passed,
+                          passed == 1 ? "" : "s", passed == 1 ? "es" : "", (double)after_ns / 1e9, what_follows(o));
 }
 
 static void walk_rate(struct explain_path *j, const struct explain_path_question *q, struct simulation *t,
@@ -296,9 +301,9 @@ static void walk_rate(struct explain_path *j, const struct explain_path_question
     }
     for (size_t i = 0; i < ARRAY_LEN(limited) && run.shadow == VERDICT_PASS; i++)
         if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
-            journey_add_step(j, limited[i], EXPLAIN_PATH_PASSES, VERDICT_PASS,
-                             "none of %llu messages within %.3f s is over it", (unsigned long long)run.passed,
-                             (double)run.after_ns / 1e9);
+            explain_path_add_step(j, limited[i], EXPLAIN_PATH_PASSES, VERDICT_PASS,
+                                  "none of %llu messages within %.3f s is over it", (unsigned long long)run.passed,
+                                  (double)run.after_ns / 1e9);
 }
 
 /* Each with a client of its own, so that one uses up nothing of the other. */
@@ -325,9 +330,9 @@ static bool walk_messages(struct explain_path *j, const struct explain_path_ques
 
 static void walk_counter(struct explain_path *j)
 {
-    journey_add_step(j, "counter", EXPLAIN_PATH_SAYS, VERDICT_PASS,
-                     j->gate->counter[0] ? "the application says there how many messages it has taken"
-                                         : "so the application cannot say how many messages it has taken");
+    explain_path_add_step(j, "counter", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                          j->gate->counter[0] ? "the application says there how many messages it has taken"
+                                              : "so the application cannot say how many messages it has taken");
 }
 
 /* Whether a message waits depends on the other connections; this names the possible proofs. */
@@ -339,18 +344,18 @@ static void walk_limiter(struct explain_path *j, const struct explain_path_quest
     if (!q->has_message || explain_path_is_over(j))
         return;
     if (j->force.concurrency.limit == CONCURRENCY_LIMIT_OFF || publishes) {
-        journey_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS, "it never waits for others");
+        explain_path_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS, "it never waits for others");
     } else if (j->force.concurrency.max) {
-        journey_add_step(j, "concurrency.max", EXPLAIN_PATH_SAYS, VERDICT_PASS,
-                         "waits while so many are not answered, whoever sent them");
+        explain_path_add_step(j, "concurrency.max", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                              "waits while so many are not answered, whoever sent them");
     } else if (one_way) {
-        journey_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS,
-                         "waits for others only where the application's counter proves it; without one, never");
+        explain_path_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                              "waits for others only where the application's counter proves it; without one, never");
         walk_counter(j);
     } else {
-        journey_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS,
-                         "waits for others only on proof (the counter, or%s latency), and never within its claim",
-                         app == SOCKET_REP ? "" : ", of a plain request/reply service,");
+        explain_path_add_step(j, "concurrency.limit", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+                              "waits for others only on proof (the counter, or%s latency), and never within its claim",
+                              app == SOCKET_REP ? "" : ", of a plain request/reply service,");
         walk_counter(j);
     }
 }

@@ -16,7 +16,7 @@ char *plain_text(char *dst, size_t size, const char *text);
 struct table {
     size_t columns, cells, room;
     char (*at)[TABLE_CELL_MAX]; /* row by row */
-    bool failed;                /* memory is out: nothing is printed */
+    bool failed;                /* out of memory: nothing is printed */
 };
 
 /* `heads` are cells as well: `columns` of them. */

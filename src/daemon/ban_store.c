@@ -205,7 +205,7 @@ struct ban_store *ban_store_start(const char *path, struct bans *bans, const str
         free(k);
         return NULL;
     }
-    pthread_setname_np(k->thread, "weir-keeper");
+    pthread_setname_np(k->thread, "weir-ban-store");
     return k;
 }
 

@@ -3,7 +3,7 @@
  * Keeps what Weir knows of its peers over a restart (bans and claims), on a thread of its own.
  *
  * - Once a second it removes expired bans.
- * - It writes the ban table to the state file when it has changed, at most every two seconds, and when the keeper is
+ * - It writes the ban table to the state file when it has changed, at most every two seconds, and when the ban store is
  *   stopped.
  * - It writes the largest claims (flow/claims_state.h) to a file beside it, FILE.claims, every ten seconds while
  *   messages pass, and when it is stopped.
@@ -27,7 +27,7 @@ struct ban_store_claims {
     void *of;
     /* Grows whenever a message passes. */
     uint64_t (*served)(void *of);
-    /* The file's bytes, to be freed by the caller; NULL: memory is out. */
+    /* The file's bytes, to be freed by the caller; NULL: out of memory. */
     uint8_t *(*write)(void *of, size_t *ret_len);
     /* Restores what was written. NULL, or what is wrong with it ("is damaged"). */
     const char *(*read)(void *of, const uint8_t *bytes, size_t len);

@@ -23,7 +23,7 @@ static char folder[64], path[128], aside[160], beside[160], claims_path[160], cl
 static int setup(void **state)
 {
     log_set_level(LOG_LEVEL_ERROR);
-    snprintf(folder, sizeof(folder), "/tmp/weir-keeper-XXXXXX");
+    snprintf(folder, sizeof(folder), "/tmp/weir-ban-store-XXXXXX");
     if (!mkdtemp(folder))
         return -1;
     snprintf(path, sizeof(path), "%s/state", folder);

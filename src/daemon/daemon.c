@@ -174,7 +174,7 @@ static int serve(struct house *h)
     return ready ? 0 : 1;
 }
 
-/* ---- claims, for the keeper ---- */
+/* ---- claims, for the ban store ---- */
 
 static uint64_t claims_served(void *relay)
 {
@@ -191,7 +191,7 @@ static const char *claims_read(void *relay, const uint8_t *bytes, size_t len)
     return relay_claims_read(relay, bytes, len);
 }
 
-/* Serves with the log writer, the keeper, the kernel follower, and, if there is an event log, its writer. */
+/* Serves with the log writer, the ban store, the kernel follower, and, if there is an event log, its writer. */
 static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);

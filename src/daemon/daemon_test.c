@@ -37,7 +37,7 @@ static struct fake {
     struct relay relay;
     struct admin admin;
     char story[512];
-    bool relay_fails, admin_fails, token_fails, start_fails, keeper_fails, routes_fail;
+    bool relay_fails, admin_fails, token_fails, start_fails, ban_store_fails, routes_fail;
     int signals_at_start[4]; /* raised by relay_start(); 0 ends the list */
     bool signal_while_draining;
     int64_t open_connections; /* each look takes one away; negative: never ends */
@@ -205,7 +205,7 @@ const char *relay_claims_read(struct relay *r, const uint8_t *bytes, size_t len)
 
 struct ban_store *ban_store_start(const char *path, struct bans *bans, const struct ban_store_claims *claims)
 {
-    return fake.keeper_fails ? NULL : (struct ban_store *)&fake;
+    return fake.ban_store_fails ? NULL : (struct ban_store *)&fake;
 }
 
 void ban_store_stop(struct ban_store *k)
@@ -459,13 +459,13 @@ static void test_failures_at_the_start(void **state)
     assert_string_equal(fake.story, "new admin free");
 
     fake.admin_fails = false;
-    fake.keeper_fails = true;
+    fake.ban_store_fails = true;
     fake.story[0] = '\0';
     assert_int_equal(run(&c, printed, sizeof(printed)), 1);
     assert_string_equal(fake.story, "new free");
     assert_false(fake.follows);
 
-    fake.keeper_fails = false;
+    fake.ban_store_fails = false;
     fake.routes_fail = true;
     fake.story[0] = '\0';
     assert_int_equal(run(&c, printed, sizeof(printed)), 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A file that is read at the start and written as a whole now and then, for the keeper.
+ * A file that is read at the start and written as a whole now and then, for the ban store.
  *
  * It is written beside the old one, flushed to the disk and renamed into its place, so that there is always a complete
  * one. Only its owner may read it (0600). A damaged file is set aside as FILE.damaged, and the start goes on without
@@ -32,7 +32,7 @@ MUST_USE uint8_t *kept_file_read(struct kept_file *f, size_t *ret_len);
 /* The file is of no use; `why` says the reason ("is damaged"). */
 void kept_file_set_aside(const struct kept_file *f, const char *why);
 
-/* Writes it; false after a warning. `bytes` NULL: memory is out. */
+/* Writes it; false after a warning. `bytes` NULL: out of memory. */
 bool kept_file_write(struct kept_file *f, const uint8_t *bytes, size_t len);
 
 #endif

@@ -69,7 +69,7 @@ static struct config *read_again(const struct attempt *a)
     size_t len;
     FILE *errors = open_memstream(&said, &len);
     if (!errors) {
-        reload_refuse(a, "memory is out");
+        reload_refuse(a, "out of memory");
         return NULL;
     }
     struct config *c = from->patterns ? config_load_patterns(from->file, errors) : config_load(from->file, errors);
@@ -105,7 +105,7 @@ static bool needs_restart(const struct attempt *a, const struct config *before, 
     return found;
 }
 
-/* "2 keys changed: ..." in memory owned by the caller; NULL when memory is out. */
+/* "2 keys changed: ..." in memory owned by the caller; NULL when out of memory. */
 static char *changes_between(const struct config *before, const struct config *after, size_t *ret_count)
 {
     char *text = NULL;
@@ -179,7 +179,7 @@ static bool put_into_force(const struct attempt *a, struct config *c)
     struct ban_lists_result lists;
     int error = changes ? relay_reload(a->relay, c, &lists) : -ENOMEM;
     if (error) {
-        reload_refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "memory is out");
+        reload_refuse(a, error == -EBUSY ? "the workers have not taken in the last ones yet" : "out of memory");
         config_free(c);
         free(changes);
         return false;

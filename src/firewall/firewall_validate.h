@@ -40,7 +40,7 @@ enum firewall_task {
     FIREWALL_TASK_COUNT,   /* read the counters */
 };
 
-/* 0 or -ENOMEM. The entries are kept until the process ends: a helper has one stage. */
+/* 0 or -ENOMEM. The entries are kept until the process ends: a helper has one of these. */
 MUST_USE int firewall_validate_init(struct firewall_validate *s, const struct firewall_gates *gates);
 
 /* Takes a datagram in. Returns 0, and *ret_task says what to do. After an error there is nothing to do, and an open

@@ -78,7 +78,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static uint8_t datagram[FIREWALL_WIRE_MAX];
     struct firewall_gates gates = {.count = 1,
                                    .at = {{.to = {.kind = ADDR_V4, .port = 5555, .bytes = {192, 0, 2, 1}}}}};
-    static struct firewall_validate stage, *s = &stage; /* kept from run to run: allocating it takes most of the time */
+    static struct firewall_validate validate,
+        *s = &validate; /* kept from run to run: allocating it takes most of the time */
     struct nft_lengths have = {0};
     require(s->entries || firewall_validate_init(s, &gates) == 0);
     s->gates = gates;

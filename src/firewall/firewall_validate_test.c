@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct firewall_validate stage;
+static struct firewall_validate validate;
 static uint8_t wire[FIREWALL_WIRE_MAX];
 static enum firewall_task task;
 
@@ -22,12 +22,12 @@ static int setup(void **state)
     struct firewall_gates gates = {.count = 2};
     gates.at[0].to = (struct addr){.kind = ADDR_V4, .port = 5555};
     gates.at[1].to = (struct addr){.kind = ADDR_V4, .port = 5556};
-    return firewall_validate_init(&stage, &gates);
+    return firewall_validate_init(&validate, &gates);
 }
 
 static int teardown(void **state)
 {
-    free(stage.entries);
+    free(validate.entries);
     return 0;
 }
 
@@ -45,7 +45,7 @@ static int give(enum firewall_type type, uint8_t gate, const struct firewall_ent
     firewall_wire_head(wire, &m);
     for (size_t i = 0; i < count; i++)
         firewall_wire_put(wire, i, &entries[i]);
-    int error = firewall_validate_take(&stage, wire, firewall_wire_bytes(count), &number, &task);
+    int error = firewall_validate_take(&validate, wire, firewall_wire_bytes(count), &number, &task);
     assert_true(error == -EBADMSG || number == 9);
     return error;
 }
@@ -69,11 +69,11 @@ static void a_replacement(void **state)
     assert_int_equal(task, FIREWALL_TASK_NONE);
     assert_int_equal(say(FIREWALL_COMMIT), 0);
     assert_int_equal(task, FIREWALL_TASK_REPLACE);
-    assert_int_equal(stage.count, 2);
+    assert_int_equal(validate.count, 2);
     assert_int_equal(say(FIREWALL_COMMIT), -EPROTO); /* once */
     assert_int_equal(say(FIREWALL_BEGIN), 0);
     assert_int_equal(say(FIREWALL_COMMIT), 0);
-    assert_int_equal(stage.count, 0); /* by nothing */
+    assert_int_equal(validate.count, 0); /* by nothing */
 }
 
 static void what_is_out_of_place(void **state)
@@ -117,8 +117,8 @@ static void changes(void **state)
     struct firewall_entry two[] = {entry("192.0.2.1", 0), entry("192.0.2.2", 50)};
     assert_int_equal(give(FIREWALL_CHANGES, 0, two, 2), 0);
     assert_int_equal(task, FIREWALL_TASK_CHANGE);
-    assert_int_equal(stage.change_count, 2);
-    assert_int_equal(stage.changes[0].left_ms, 0);
+    assert_int_equal(validate.change_count, 2);
+    assert_int_equal(validate.changes[0].left_ms, 0);
     assert_int_equal(say(FIREWALL_CHANGES), 0);
     assert_int_equal(task, FIREWALL_TASK_NONE);
     assert_int_equal(say(FIREWALL_COUNTERS), 0);
@@ -130,19 +130,19 @@ static void exempt_networks(void **state)
     struct firewall_entry own[] = {entry("127.0.0.0/8", 0), entry("0.0.0.0/0", 0)}; /* any networks */
     assert_int_equal(say(FIREWALL_BEGIN), 0);
     assert_int_equal(give(FIREWALL_EXEMPT, 1, own, 2), 0);
-    assert_int_equal(stage.gates.at[1].exempt.count, 2);
-    assert_int_equal(stage.gates.at[0].exempt.count, 0);
+    assert_int_equal(validate.gates.at[1].exempt.count, 2);
+    assert_int_equal(validate.gates.at[0].exempt.count, 0);
     assert_int_equal(give(FIREWALL_EXEMPT, 2, own, 1), -EINVAL); /* there is no such gate */
     assert_int_equal(say(FIREWALL_BEGIN), 0);
     assert_int_equal(give(FIREWALL_EXEMPT, 1, NULL, 0), 0);
-    assert_int_equal(stage.gates.at[1].exempt.count, 0);
+    assert_int_equal(validate.gates.at[1].exempt.count, 0);
     struct firewall_entry many[NETWORKS_MAX + 1];
     for (size_t i = 0; i < ARRAY_LEN(many); i++)
         many[i] = entry("192.0.2.1", 0);
     assert_int_equal(give(FIREWALL_EXEMPT, 0, many, ARRAY_LEN(many)), -E2BIG);
     assert_int_equal(say(FIREWALL_BEGIN), 0);
     assert_int_equal(one(FIREWALL_EXEMPT, "uid:5", 0), -EINVAL);
-    assert_int_equal(stage.gates.at[0].to.port, 5555);
+    assert_int_equal(validate.gates.at[0].to.port, 5555);
 }
 
 static void no_more_than_there_is_room_for(void **state)

@@ -16,7 +16,7 @@
  * Rates are those of the time of writing. The reader takes off what has faded since, by the wall clock. If that clock
  * was set back meanwhile, no time has passed.
  *
- * Locks: none; pure: bytes in, bytes out. The keeper's thread writes; the file is read at the start.
+ * Locks: none; pure: bytes in, bytes out. The ban store's thread writes; the file is read at the start.
  * Units: nanoseconds; rates in 2^-40 of a server.
  * Memory: the caller's. claims_state_bytes() tells how much is needed; there is no other limit.
  */

@@ -24,7 +24,7 @@ struct trial {
     struct stream stream;
 };
 
-static void simulation_init(struct trial *t, unsigned flags)
+static void trial_init(struct trial *t, unsigned flags)
 {
     struct stand s;
     stand_init(&s);
@@ -250,7 +250,7 @@ static void random_streams_fare_as_the_oracle_says(void **state)
     unsigned seen[VERDICT_COUNT] = {0};
     for (int i = 0; i < 2000; i++) {
         struct trial t;
-        simulation_init(&t, kinds[property_below(&random, ARRAY_LEN(kinds))]);
+        trial_init(&t, kinds[property_below(&random, ARRAY_LEN(kinds))]);
         random_limits(&t.limits, &random, t.flags);
         put_random_stream(&t, &random);
         seen[try_everything(&t, &random)]++;

@@ -6,7 +6,7 @@
  * descriptor, after refcount_let_go(). One lock protects the slots and their holders; handshakes are rare beside
  * messages.
  *
- * 32 bytes a slot, open addressing without tombstones, charged to the memory account. When memory is out
+ * 32 bytes a slot, open addressing without tombstones, charged to the memory account. Out of memory
  * refcount_claim() says so, and the caller refuses.
  */
 #ifndef WEIR_LIMITS_REFCOUNT_TABLE_H

@@ -252,7 +252,7 @@ void ban_enforce_look_at(struct session *s)
 static void look_at_peer(struct source_conns *p)
 {
     LIST_FOREACH(n, &p->sessions)
-    ban_enforce_look_at(LIST_ENTRY(n, struct session, in.peer));
+    ban_enforce_look_at(LIST_ENTRY(n, struct session, in.conns));
 }
 
 /* Returns whether the source has connections here. */
@@ -261,7 +261,7 @@ static bool find_peer(struct worker_gate *wg, struct source_key k, struct source
     struct source *source = source_find(wg->gate->sources, k);
     *ret = source ? source_conns_find(wg, source) : NULL;
     if (source)
-        source_release(source); /* a peer has references of its own */
+        source_release(source); /* source_conns has references of its own */
     return *ret != NULL;
 }
 
@@ -270,8 +270,8 @@ static bool is_one_source(const struct network *n)
     return n->bits == (n->kind == ADDR_V6 ? 64 : 32);
 }
 
-/* The connections of a source are together in one peer. When the source table was full they are with others, at an
- * entry of its network or of everybody: then all connections have to be looked at. */
+/* The connections of a source are together in one source_conns. When the source table was full they are with others, at
+ * an entry of its network or of everybody: then all connections have to be looked at. */
 static bool look_at_source(struct worker_gate *wg, struct source_key k)
 {
     struct source_conns *p;

@@ -17,7 +17,7 @@
  *   none    a banned newcomer (ban_enforce_receive())                   KEPT until the ban ends
  *   none    an offending or mistaken session ends (ban_enforce_keep())  KEPT for a given time
  *   none    ban.action is not tarpit, ban.tarpit connections are kept   closed at once
- *           at the gate already, or memory is out
+ *           at the gate already, or out of memory
  *   KEPT    its time is over, its client leaves, or the worker ends     closed
  *   KEPT    a sweep finds its ban lifted or exempt (only a banned       closed in the next round
  *           newcomer's; sweep.h)

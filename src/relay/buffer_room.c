@@ -22,21 +22,21 @@
 void buffer_room_took(struct session *s, uint32_t cap)
 {
     struct worker *w = s->wg->worker;
-    if (s->peer->held == 0) {
+    if (s->conns->held == 0) {
         w->buffer_room.holders++;
-        list_push(&w->buffer_room.holding, &s->peer->in_holding);
+        list_push(&w->buffer_room.holding, &s->conns->in_holding);
     }
-    s->peer->held += cap / BUFPOOL_MIN_BYTES;
+    s->conns->held += cap / BUFPOOL_MIN_BYTES;
     /* Many sessions may take much within one round. */
     (void)pressure_update(w->pressure, account_held(w->account));
 }
 
 void buffer_room_gave(struct session *s, uint32_t cap)
 {
-    s->peer->held -= cap / BUFPOOL_MIN_BYTES;
-    if (s->peer->held == 0) {
+    s->conns->held -= cap / BUFPOOL_MIN_BYTES;
+    if (s->conns->held == 0) {
         s->wg->worker->buffer_room.holders--;
-        list_del(&s->peer->in_holding);
+        list_del(&s->conns->in_holding);
     }
 }
 
@@ -78,7 +78,7 @@ static enum buffer_room_grant grant_under(enum pressure_level level, struct lane
 {
     while (l->read_log2 > LANE_READ_LOG2_MIN && (1u << l->read_log2) > pressure_read_most(level))
         l->read_log2--;
-    if (pressure_allows(level, source_conns_held_bytes(s->peer), share_of(s->wg))) {
+    if (pressure_allows(level, source_conns_held_bytes(s->conns), share_of(s->wg))) {
         if (!buffer_room_has_room(l, s))
             l->read_log2 = LANE_READ_LOG2_MIN;
         if (buffer_room_has_room(l, s))
@@ -174,8 +174,8 @@ static uint32_t cuttable(const struct session *s)
  * longer. */
 static bool is_heavier(const struct session *a, const struct session *b)
 {
-    if (a->peer->held != b->peer->held)
-        return a->peer->held > b->peer->held;
+    if (a->conns->held != b->conns->held)
+        return a->conns->held > b->conns->held;
     if (cuttable(a) != cuttable(b))
         return cuttable(a) > cuttable(b);
     return a->progress.begun_ns < b->progress.begun_ns;
@@ -185,7 +185,7 @@ static struct session *heaviest_of(const struct source_conns *p, struct session 
 {
     LIST_FOREACH(n, &p->sessions)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in.peer);
+        struct session *s = LIST_ENTRY(n, struct session, in.conns);
         if (cuttable(s) && (!most || is_heavier(s, most)))
             most = s;
     }
@@ -202,11 +202,11 @@ static struct session *heaviest(struct worker *w)
         struct source_conns *p = LIST_ENTRY(list_pop(&w->buffer_room.holding), struct source_conns, in_holding);
         list_push(&w->buffer_room.holding, &p->in_holding);
         looked_at += 1 + p->count;
-        if (!most || p->held >= most->peer->held)
+        if (!most || p->held >= most->conns->held)
             most = heaviest_of(p, most);
     }
     uint64_t share = pressure_share(w->pressure->limit_bytes, w->all_count, w->buffer_room.holders, 0);
-    return most && source_conns_held_bytes(most->peer) > share / 2 ? most : NULL;
+    return most && source_conns_held_bytes(most->conns) > share / 2 ? most : NULL;
 }
 
 static bool must_cut(struct worker *w)

@@ -27,7 +27,7 @@ struct worker_gate;
 
 /* A worker's part in it. */
 struct buffer_room_worker {
-    uint32_t holders;    /* peers here that hold buffers */
+    uint32_t holders;    /* sources here that hold buffers */
     struct list holding; /* the same; those visited longest ago first */
     bool wanted;         /* a session within its share found no room */
     uint64_t cut_ns;     /* when the heaviest sessions were last looked for */

@@ -35,7 +35,7 @@ int __wrap_getsockopt(int fd, int level, int option, void *value, socklen_t *len
     return 0;
 }
 
-static struct fixture_clients *crowd_new(uint32_t half_open)
+static struct fixture_clients *clients_new(uint32_t half_open)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -81,7 +81,7 @@ static void sleep_and_settle(struct fixture_clients *c, uint64_t ns)
 /* The same client, as after a pulled cable. */
 static void the_holders_own_source_has_the_id_soon(void **state)
 {
-    struct fixture_clients *c = crowd_new(100);
+    struct fixture_clients *c = clients_new(100);
     struct end *holder = claim(c, HOST(1), "mine");
     assert_true(says_hello(c, holder));
     go_silent();
@@ -96,7 +96,7 @@ static void the_holders_own_source_has_the_id_soon(void **state)
 
 static void a_short_outage_costs_nobody_its_id(void **state)
 {
-    struct fixture_clients *c = crowd_new(100);
+    struct fixture_clients *c = clients_new(100);
     struct end *holder = claim(c, HOST(1), "mine");
     assert_true(says_hello(c, holder));
     go_silent();
@@ -114,7 +114,7 @@ static void a_short_outage_costs_nobody_its_id(void **state)
 
 static void another_source_has_the_id_after_a_long_silence(void **state)
 {
-    struct fixture_clients *c = crowd_new(100);
+    struct fixture_clients *c = clients_new(100);
     struct end *holder = claim(c, HOST(1), "mine"), *other = claim(c, HOST(2), "mine");
     assert_true(other->over && says_hello(c, holder));
     /* It was alive long after the first probe. */
@@ -137,7 +137,7 @@ static void another_source_has_the_id_after_a_long_silence(void **state)
 
 static void few_wait_for_an_id(void **state)
 {
-    struct fixture_clients *c = crowd_new(100);
+    struct fixture_clients *c = clients_new(100);
     struct end *holder = claim(c, HOST(1), "mine");
     assert_true(says_hello(c, holder));
     go_silent();
@@ -161,7 +161,7 @@ static void few_wait_for_an_id(void **state)
 static void who_waits_for_an_id_makes_room(void **state)
 {
     static const char *const ids[] = {"a", "b", "c", "d"};
-    struct fixture_clients *c = crowd_new(ARRAY_LEN(ids));
+    struct fixture_clients *c = clients_new(ARRAY_LEN(ids));
     for (unsigned i = 0; i < ARRAY_LEN(ids); i++)
         assert_true(says_hello(c, claim(c, HOST(10 + i), ids[i])));
     go_silent();

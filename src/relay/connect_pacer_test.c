@@ -13,7 +13,7 @@
 #define SHORTLY_NS (2 * NS_PER_MS)
 
 /* One client has been served, so that the application is known. */
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -54,7 +54,7 @@ static bool is_served(struct end *client)
 
 static void a_few_at_once(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     for (unsigned i = 0; i < 10; i++)
         come(c, HOST(2));
     assert_int_equal(accept_silently(c), CONNECT_PACER_AT_ONCE);
@@ -66,7 +66,7 @@ static void a_few_at_once(void **state)
 
 static void one_that_is_done_makes_room_for_the_next(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     for (unsigned i = 0; i < 10; i++)
         come(c, HOST(2));
     unsigned before = c->app_count;
@@ -85,7 +85,7 @@ static void one_that_is_done_makes_room_for_the_next(void **state)
 /* The application is busy: waiting for it keeps nobody from knocking. */
 static void one_that_takes_long_counts_no_more(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     for (unsigned i = 0; i < 6; i++)
         come(c, HOST(2));
     assert_int_equal(accept_silently(c), CONNECT_PACER_AT_ONCE);
@@ -98,7 +98,7 @@ static void one_that_takes_long_counts_no_more(void **state)
 
 static void who_leaves_makes_room(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     for (unsigned i = 0; i < 4; i++)
         come(c, HOST(2));
     assert_int_equal(accept_silently(c), CONNECT_PACER_AT_ONCE);
@@ -111,7 +111,7 @@ static void who_leaves_makes_room(void **state)
 /* A stranger that came before waits while sources in good standing do. */
 static void sources_in_good_standing_go_first(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     struct end *good[2], *strangers[4];
     LIST_FOREACH(n, &c->fixture.worker.sessions.all)
     source_note_good(LIST_ENTRY(n, struct session, in.worker)->source, fixture_now_ns());

@@ -135,13 +135,13 @@ struct gate {
     struct gate_limiter limiter;
     struct app_facts app;
     struct reach reach;
-    struct breaker breaker;         /* see health.h */
-    _Atomic uint64_t opening_bytes; /* of CELL_SENT_IN, in handshakes */
-    _Atomic uint32_t counter_state; /* enum taken_state of the application's counter (counter.h) */
-    struct bans *bans;              /* of all gates; NULL: no bans, and no strikes are counted */
-    struct bans *shadow_bans;       /* addresses that a ban in shadow would ban, as far as there is room */
-    struct hash_key lot_key;        /* of the cohorts of sources (limits/enforce.h) */
-    struct event_log *events;       /* of all gates; NULL: events are not written down (event_log.h) */
+    struct breaker breaker;             /* see health.h */
+    _Atomic uint64_t handshaking_bytes; /* of CELL_SENT_IN, in handshakes */
+    _Atomic uint32_t counter_state;     /* enum taken_state of the application's counter (counter.h) */
+    struct bans *bans;                  /* of all gates; NULL: no bans, and no strikes are counted */
+    struct bans *shadow_bans;           /* addresses that a ban in shadow would ban, as far as there is room */
+    struct hash_key lot_key;            /* of the cohorts of sources (limits/enforce.h) */
+    struct event_log *events;           /* of all gates; NULL: events are not written down (event_log.h) */
     struct gate_notices notices;
     /* when an address that hashes to this place was reported as a likely load balancer (shared_address.h) */
     _Atomic uint64_t shared_addresses[SHARED_ADDRESS_PLACES];

@@ -102,13 +102,13 @@ struct session *give_way_of_source(const struct source_conns *p)
 bool give_way_source_is_full(const struct session *s)
 {
     return atomic_load(&s->source->half_open) >= session_limits(s)->source.half_open &&
-           !list_empty(&s->peer->half_open);
+           !list_empty(&s->conns->half_open);
 }
 
 struct session *give_way_own(const struct session *s)
 {
     if (give_way_source_is_full(s))
-        return give_way_of_source(s->peer);
+        return give_way_of_source(s->conns);
     struct session *other = give_way_is_full(s->wg) ? give_way_choose(s->wg, (enum standing)s->flags.standing) : NULL;
     return other && other->source == s->source ? other : NULL;
 }

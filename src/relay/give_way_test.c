@@ -10,7 +10,7 @@
 
 #define TCP "tcp://127.0.0.1:*"
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -34,7 +34,7 @@ static unsigned greeted(const struct fixture_clients *c)
 
 static void the_oldest_unfinished_handshake_makes_room(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.half_open = 3;
     c->fixture.limits->connections.half_open = 5;
     fixture_start(&c->fixture);
@@ -64,7 +64,7 @@ static void the_oldest_unfinished_handshake_makes_room(void **state)
 /* A client that has sent all it can send does not make room for silent ones. */
 static void who_waits_for_the_application_is_not_the_one_that_goes(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->connections.half_open = 5;
     fixture_start(&c->fixture);
     come(c, HOST(1));
@@ -86,7 +86,7 @@ static void who_waits_for_the_application_is_not_the_one_that_goes(void **state)
 /* As many as may be half-open wait for the application: the others wait in the kernel, and none is closed. */
 static void newcomers_wait_while_all_wait_for_the_application(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->connections.half_open = 5;
     fixture_start(&c->fixture);
     come(c, HOST(1));
@@ -107,7 +107,7 @@ static void newcomers_wait_while_all_wait_for_the_application(void **state)
  * and for a place. */
 static void who_was_of_no_use_comes_last(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->connections.half_open = 12;
     fixture_start(&c->fixture);
     struct end *useless = come(c, HOST(1));
@@ -140,7 +140,7 @@ static void who_was_of_no_use_comes_last(void **state)
 
 static void a_finished_handshake_makes_room_for_another(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.half_open = 1;
     fixture_start(&c->fixture);
     for (unsigned i = 0; i < 10; i++) {

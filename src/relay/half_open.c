@@ -26,7 +26,7 @@ static void end_for_another(struct session *s, enum verdict v)
 static bool half_open_make_room(struct session *s)
 {
     if (give_way_source_is_full(s))
-        end_for_another(give_way_of_source(s->peer), VERDICT_TOO_MANY_HALF_OPEN);
+        end_for_another(give_way_of_source(s->conns), VERDICT_TOO_MANY_HALF_OPEN);
     if (!give_way_is_full(s->wg))
         return true;
     struct session *other = give_way_choose(s->wg, (enum standing)s->flags.standing);
@@ -72,7 +72,7 @@ static bool let_in(struct session *s)
     list_push(&s->wg->half_open.half_open[s->flags.standing][false], &s->handshaking->in_half_open);
     s->wg->half_open.count++;
     s->times.opened_ns = s->handshaking->moved_ns = session_now_ns(s);
-    list_push(&s->peer->half_open, &s->in.waiting);
+    list_push(&s->conns->half_open, &s->in.waiting);
     atomic_fetch_add(&s->source->half_open, 1);
     atomic_fetch_add(&s->wg->gate->counts.half_open, 1);
     cell_add(session_cells(s), CELL_HALF_OPEN, 1);
@@ -150,7 +150,7 @@ static uint64_t ask_rate(struct session *s)
     uint64_t wait_ns = rate_is_unlimited(r) ? 0 : gcra_admit(word, r, 1, now_ns);
     if (wait_ns == 0)
         return 0;
-    take_tokens_back(s->peer);
+    take_tokens_back(s->conns);
     return gcra_admit(word, r, 1, now_ns);
 }
 
@@ -162,7 +162,7 @@ static uint64_t ask_place(struct session *s, struct session **ret_instead)
     *ret_instead = NULL;
     if (!probation_holds(s->source, session_limits(s), now_ns))
         return 0;
-    struct session *first = give_way_on_probation(s->peer, &awaiting);
+    struct session *first = give_way_on_probation(s->conns, &awaiting);
     if (awaiting < HALF_OPEN_PROBATION_PLACES)
         return 0;
     uint64_t until_ns = first->handshaking->moved_ns + HALF_OPEN_TURN_NS;
@@ -217,15 +217,15 @@ static void leave_line(struct session *s)
 {
     s->state = SESSION_NEW;
     list_del(&s->in.waiting);
-    s->peer->waiting--;
+    s->conns->waiting--;
     cell_sub(session_cells(s), CELL_WAITING, 1);
 }
 
 static void wait_in_line(struct session *s)
 {
     s->state = SESSION_WAITING;
-    list_push(&s->peer->line, &s->in.waiting);
-    s->peer->waiting++;
+    list_push(&s->conns->line, &s->in.waiting);
+    s->conns->waiting++;
     cell_add(session_cells(s), CELL_WAITING, 1);
     if (!probation_holds(s->source, session_limits(s), session_now_ns(s)))
         session_notice(s, VERDICT_OVER_CONNECTION_RATE, 1);
@@ -233,7 +233,7 @@ static void wait_in_line(struct session *s)
 
 bool half_open_begin(struct session *s)
 {
-    uint64_t wait_ns = s->peer->waiting ? UINT64_MAX : ask(s);
+    uint64_t wait_ns = s->conns->waiting ? UINT64_MAX : ask(s);
     if (wait_ns == 0) {
         shadow_newcomer(s);
         return let_in(s);
@@ -269,8 +269,8 @@ static void look_at_line(struct source_conns *p)
 /* A handshake waits for nothing but the application, or it is over: another of the same source may have its place. */
 static void give_place(struct session *s)
 {
-    if (s->peer->waiting)
-        look_at_line(s->peer);
+    if (s->conns->waiting)
+        look_at_line(s->conns);
 }
 
 void half_open_note_turn(struct session *s, bool awaits_app)
@@ -292,7 +292,7 @@ void half_open_note_move(struct session *s)
         return;
     s->handshaking->moved_ns = session_now_ns(s);
     list_del(&s->in.waiting);
-    list_push(&s->peer->half_open, &s->in.waiting);
+    list_push(&s->conns->half_open, &s->in.waiting);
 }
 
 void half_open_done(struct session *s)
@@ -316,6 +316,6 @@ void half_open_end(struct session *s)
     }
     if (s->state == SESSION_WAITING) {
         leave_line(s);
-        look_at_line(s->peer);
+        look_at_line(s->conns);
     }
 }

@@ -82,7 +82,7 @@ static void write_all(struct session *s)
     write_waiting(&s->back, handshake_to_app, handshake_sent_app, &o->handshake, &c->metric[CELL_SENT_IN]);
     uint64_t sent = atomic_load_explicit(&c->metric[CELL_SENT_IN], memory_order_relaxed) - before;
     if (sent)
-        atomic_fetch_add_explicit(&s->wg->gate->opening_bytes, sent, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->wg->gate->handshaking_bytes, sent, memory_order_relaxed);
 }
 
 /* -1: the end of the stream; 0: nothing now. */

@@ -51,7 +51,7 @@ static inline struct session *handshaking_session_of(struct list *in_half_open)
     return LIST_ENTRY(in_half_open, struct handshaking, in_half_open)->connect.who;
 }
 
-/* NULL when memory is out. */
+/* NULL when out of memory. */
 MUST_USE struct handshaking *handshaking_new(struct session *s);
 void handshaking_free(struct handshaking *o, struct session *s);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -27,7 +27,7 @@ static void assert_no_verdicts(struct fixture *s)
 
 static void a_handshake_has_its_time(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->handshake.within_ns = 300 * NS_PER_MS;
     fixture_start(&c->fixture);
     struct end *silent = come_silently(c, HOST(1));

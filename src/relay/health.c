@@ -204,8 +204,8 @@ static uint64_t sum(const struct worker *w, const struct gate *g, enum metric_ce
 /* Grows whenever the application takes a byte of an open connection, or sends a message. */
 static uint64_t taken_by(const struct worker *w, const struct gate *g)
 {
-    uint64_t opening = atomic_load_explicit(&g->opening_bytes, memory_order_relaxed);
-    return sum(w, g, CELL_SENT_IN) - opening + sum(w, g, CELL_MESSAGES_OUT);
+    uint64_t handshaking = atomic_load_explicit(&g->handshaking_bytes, memory_order_relaxed);
+    return sum(w, g, CELL_SENT_IN) - handshaking + sum(w, g, CELL_MESSAGES_OUT);
 }
 
 static void health_look(struct worker_gate *wg)

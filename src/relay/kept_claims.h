@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Saves the largest claims of all gates and restores them after a restart; the keeper writes and reads them
+ * Saves the largest claims of all gates and restores them after a restart; the ban store writes and reads them
  * (flow/claims_state.h).
  *
  * A gate's table is copied in parts, each under the limiter's lock, so that no worker waits for more than some
@@ -24,7 +24,7 @@
 /* Grows whenever a message passes. */
 uint64_t kept_claims_served(struct gate *gates, size_t count);
 
-/* The bytes of the file, to be freed by the caller; NULL: memory is out. */
+/* The bytes of the file, to be freed by the caller; NULL: out of memory. */
 MUST_USE uint8_t *kept_claims_write(struct gate *gates, size_t count, size_t *ret_len);
 
 /* Restores what was written. NULL, or a text that says what is wrong with it. Main thread, before the workers start. */

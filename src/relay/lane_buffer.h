@@ -8,7 +8,7 @@
  *   HELD    a quarter or less of it is used, after a window was judged        HELD, in a smaller one if there is one
  *   HELD    no byte waits any more, the receiver is gone, the session ends    NONE (lane_buffer_drop())
  *
- * Each buffer comes from the worker's pool and is counted on its source (buffer_room.h). When memory is out, nothing
+ * Each buffer comes from the worker's pool and is counted on its source (buffer_room.h). Without memory nothing
  * changes and the caller is told.
  *
  * Threads: belongs to the session's worker.

@@ -41,11 +41,11 @@
 struct lingering {
     struct watch watch;
     struct worker_gate *wg;
-    struct source_conns *peer;
+    struct source_conns *conns;
     struct source *source;
     struct list in_worker;
     struct list in_gate,
-        in_peer; /* in worker_gate.linger_waiting.line and peer.linger_waiting: not reported to the application */
+        in_conns; /* in worker_gate.linger_waiting.line and conns.linger_waiting: not reported to the application */
     struct topics topics; /* until it is reported */
     uint64_t left_ns;     /* when its client left */
     uint64_t thrown_away; /* bytes from the application that were discarded */
@@ -110,8 +110,8 @@ static void leave(struct lingering *f)
         return;
     shutdown(f->watch.fd, SHUT_WR);
     list_del(&f->in_gate);
-    list_del(&f->in_peer);
-    f->peer->linger_told++;
+    list_del(&f->in_conns);
+    f->conns->linger_told++;
     atomic_fetch_sub(&f->wg->gate->counts.linger_waiting, 1);
     cell_sub(f->wg->cells, CELL_LEAVING, 1);
     topic_room_give_back(f->wg, f->source, &f->topics);
@@ -163,7 +163,7 @@ static void wait_to_leave(struct lingering *f, struct session *s)
     f->topics = s->topics;
     memset(&s->topics, 0, sizeof(s->topics));
     list_push(&f->wg->linger.line, &f->in_gate);
-    list_push(&f->peer->linger_waiting, &f->in_peer);
+    list_push(&f->conns->linger_waiting, &f->in_conns);
     f->left_ns = f->wg->worker->loop.now_ns;
     cell_add(f->wg->cells, CELL_LEAVING, 1);
     if (atomic_fetch_add(&f->wg->gate->counts.linger_waiting, 1) == 0)
@@ -181,8 +181,8 @@ static void linger_end(struct lingering *f)
     close(f->watch.fd);
     list_del(&f->in_worker);
     cell_sub(f->wg->cells, CELL_LINGERING, 1);
-    f->peer->linger_told--;
-    source_conns_discard_if_empty(f->peer);
+    f->conns->linger_told--;
+    source_conns_discard_if_empty(f->conns);
     source_release(f->source);
     linger_give_back(f->wg);
     account_release(w->account, sizeof(*f));
@@ -200,7 +200,7 @@ static struct lingering *make(struct session *s)
         return NULL;
     }
     list_init(&f->in_gate);
-    list_init(&f->in_peer);
+    list_init(&f->in_conns);
     return f;
 }
 
@@ -224,7 +224,7 @@ void linger_begin(struct session *s)
         linger_give_back(s->wg);
     } else {
         f->wg = s->wg;
-        f->peer = s->peer;
+        f->conns = s->conns;
         f->source = s->source;
         atomic_fetch_add(&s->source->refs, 1);
         list_push(&s->wg->worker->lingering, &f->in_worker);
@@ -232,7 +232,7 @@ void linger_begin(struct session *s)
         if (s->up.traffic.subscriber) {
             wait_to_leave(f, s);
         } else {
-            s->peer->linger_told++;
+            s->conns->linger_told++;
             shutdown(f->watch.fd, SHUT_WR);
         }
     }
@@ -261,7 +261,7 @@ void linger_end_all(struct worker *w)
 static void make_place(struct session *s)
 {
     struct lingering *f = first_to_leave(s->wg);
-    if (f && list_empty(&s->peer->linger_waiting))
+    if (f && list_empty(&s->conns->linger_waiting))
         leave(f);
     else
         leave_in_turn(s->wg);
@@ -276,7 +276,7 @@ static bool should_wait(const struct session *s, uint32_t max)
     uint32_t most = max / LEAVING_SHARE, room = leaving < most ? (most - leaving) / 2 : 0;
     if (leaving == 0 || session_now_ns(s) - s->times.accepted_ns >= PATIENCE_NS)
         return false;
-    LIST_FOREACH(n, &s->peer->linger_waiting)
+    LIST_FOREACH(n, &s->conns->linger_waiting)
     if (++own > room)
         return true;
     return false;
@@ -291,7 +291,7 @@ bool linger_take_place(struct session *s)
     uint32_t taken = atomic_fetch_add(&g->counts.upstream, 1);
     if (is_short(taken, max))
         make_place(s);
-    if (taken < max / 2 || (taken < max && s->peer->linger_told < max / SHARE_OF_ONE + 1))
+    if (taken < max / 2 || (taken < max && s->conns->linger_told < max / SHARE_OF_ONE + 1))
         return true;
     atomic_fetch_sub(&g->counts.upstream, 1);
     return false;

@@ -12,7 +12,7 @@
 
 #define TCP "tcp://127.0.0.1:*"
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -30,7 +30,7 @@ static unsigned open_now(const struct fixture_clients *c)
 
 static void a_source_has_a_limit_of_its_own(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.connections = 2;
     fixture_start(&c->fixture);
     come(c, HOST(1)), come(c, HOST(1));
@@ -45,7 +45,7 @@ static void a_source_has_a_limit_of_its_own(void **state)
 /* More than one turn of the listener takes. */
 static void a_storm_of_newcomers_is_taken_whole(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.connection_rate = (struct rate){0};
     c->fixture.limits->source.half_open = 1000;
     fixture_start(&c->fixture);
@@ -69,7 +69,7 @@ static unsigned connects(struct fixture_clients *c)
  * it leaves waiting does not keep the others out. */
 static void the_application_is_asked_by_a_few_at_a_time(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     come(c, HOST(1));
     settle(c);
@@ -100,7 +100,7 @@ static unsigned greeted(const struct fixture_clients *c)
 /* A connected client has requests that wait: newcomers get in at a pace, the last and the first of them alternately. */
 static void newcomers_come_slowly_to_a_busy_application(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     come(c, HOST(1));
     settle(c);
@@ -130,7 +130,7 @@ static void newcomers_come_slowly_to_a_busy_application(void **state)
 /* A process opens many sockets at once, and its one thread needs half a second for all handshakes. */
 static void many_of_one_source_wait_for_one_another(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.half_open = 5;
     c->fixture.limits->source.connection_rate = (struct rate){.count = 1, .period_ns = NS_PER_S, .burst = 4};
     fixture_start(&c->fixture);
@@ -153,7 +153,7 @@ static void many_of_one_source_wait_for_one_another(void **state)
 
 static struct fixture_clients *crowd_in_line(unsigned per_second, unsigned at_once)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.connection_rate =
         (struct rate){.count = per_second, .period_ns = NS_PER_S, .burst = at_once - 1};
     return c;
@@ -258,7 +258,7 @@ static void a_storm_that_comes_to_nothing_is_let_in_at_the_rate(void **state)
 
 static void newcomers_wait_while_descriptors_are_out(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     struct rlimit before, none;
     fixture_start(&c->fixture);
     settle(c);

@@ -6,9 +6,9 @@
  * data path pays a plain load. A snapshot that was replaced is freed when every worker has adopted a later one. Nothing
  * but worker_gate.policy may keep a pointer into a snapshot from one round to the next.
  *
- * The board belongs to the relay. Main thread, unless said otherwise. Memory: about 2 KiB for each gate, up to 30 more
- * where rules are in shadow, and the configuration itself. At most POLICY_SNAPSHOT_RETIRED_MAX old snapshots exist at a
- * time; beyond that nothing more is published.
+ * The publisher belongs to the relay. Main thread, unless said otherwise. Memory: about 2 KiB for each gate, up to 30
+ * more where rules are in shadow, and the configuration itself. At most POLICY_SNAPSHOT_RETIRED_MAX old snapshots exist
+ * at a time; beyond that nothing more is published.
  */
 #ifndef WEIR_RELAY_POLICY_SNAPSHOT_H
 #define WEIR_RELAY_POLICY_SNAPSHOT_H
@@ -43,7 +43,7 @@ struct policy_snapshot {
 };
 
 /* Makes the snapshot of `c`, whose gates are those of `start` (by name, in any order). `owned`: c, to be freed with the
- * snapshot (also when publishing fails), or NULL. NULL when memory is out or a gate is missing; then the caller still
+ * snapshot (also when publishing fails), or NULL. NULL when out of memory or a gate is missing; then the caller still
  * owns `owned`. */
 MUST_USE struct policy_snapshot *policy_snapshot_new(const struct config *start, const struct config *c,
                                                      struct config *owned);

@@ -6,9 +6,9 @@
 
 static bool has_good_neighbour(const struct session *s)
 {
-    LIST_FOREACH(n, &s->peer->sessions)
+    LIST_FOREACH(n, &s->conns->sessions)
     {
-        const struct session *other = LIST_ENTRY(n, struct session, in.peer);
+        const struct session *other = LIST_ENTRY(n, struct session, in.conns);
         if (other != s && session_is_open(other))
             return true;
     }

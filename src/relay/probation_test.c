@@ -11,7 +11,7 @@
 
 static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -89,7 +89,7 @@ static void note_good(struct fixture_clients *c, uint32_t host)
 
 static void an_address_with_nobody_else_is_banned(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     struct end *elsewhere = enter(c, HOST(2));
     offend_often(c, HOST(1));
     assert_true(is_banned(c, HOST(1)));
@@ -101,7 +101,7 @@ static void an_address_with_nobody_else_is_banned(void **state)
 
 static void an_open_neighbour_spares_the_address(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     struct end *neighbour = enter(c, HOST(1));
     offend_often(c, HOST(1));
     assert_false(is_banned(c, HOST(1)));
@@ -115,7 +115,7 @@ static void an_open_neighbour_spares_the_address(void **state)
 
 static void so_does_its_standing(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     note_good(c, HOST(1));
     offend_often(c, HOST(1));
     assert_false(is_banned(c, HOST(1)));
@@ -125,7 +125,7 @@ static void so_does_its_standing(void **state)
 
 static void without_a_standing_nothing_good_counts(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.in_force->ban.standing_ns = 0;
     note_good(c, HOST(1));
     offend_often(c, HOST(1));
@@ -135,7 +135,7 @@ static void without_a_standing_nothing_good_counts(void **state)
 
 static void an_operator_may_want_shared_addresses_banned(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.in_force->ban.shared = BAN_SHARED_BAN;
     enter(c, HOST(1));
     offend_often(c, HOST(1));
@@ -147,7 +147,7 @@ static void an_operator_may_want_shared_addresses_banned(void **state)
 /* It lasts as long as a first ban, begins again with a further offence, and is told once. */
 static void it_ends_by_itself_unless_there_is_another_offence(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     const uint64_t for_ns = 10 * NS_PER_S;
     c->fixture.in_force->ban.terms.for_ns = for_ns;
     enter(c, HOST(1));

@@ -22,7 +22,7 @@ static struct network net_of(const char *text)
     return n;
 }
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -66,7 +66,7 @@ static struct session *session_of(struct fixture_clients *c, const char *who)
 
 static void each_client_is_itself(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     struct end *first = come_for(c, 1), *second = come_for(c, 2), *direct = come(c, HOST(3));
     settle(c);
@@ -82,7 +82,7 @@ static void each_client_is_itself(void **state)
 
 static void a_header_in_pieces(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     struct end *e = come_silently(c, BALANCER);
     say_for(e, 1);
@@ -107,7 +107,7 @@ static void a_header_in_pieces(void **state)
 
 static void without_a_header(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->ban.strikes.strikes = 1;
     fixture_start(&c->fixture);
     struct end *e = come(c, BALANCER);
@@ -134,7 +134,7 @@ static void without_a_header(void **state)
 
 static void a_header_from_anywhere_else(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->ban.strikes.strikes = 1;
     fixture_start(&c->fixture);
     struct end *e = come_silently(c, HOST(8));
@@ -152,7 +152,7 @@ static void a_header_from_anywhere_else(void **state)
 
 static void a_header_must_come_in_time(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->handshake.within_ns = 2 * NS_PER_S;
     fixture_start(&c->fixture);
     struct end *e = come_silently(c, BALANCER);
@@ -178,7 +178,7 @@ static void ban(struct fixture_clients *c, const char *who)
 /* A header that names nobody leaves the balancer's own address, which is never banned. */
 static void a_check_of_the_balancer(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->ban.strikes.strikes = 1;
     fixture_start(&c->fixture);
     ban(c, "127.0.0.9");
@@ -204,7 +204,7 @@ static void a_check_of_the_balancer(void **state)
 
 static void a_ban_concerns_one_client(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     struct end *first = come_for(c, 1), *again = come_for(c, 1), *second = come_for(c, 2);
     settle(c);
@@ -221,7 +221,7 @@ static void a_ban_concerns_one_client(void **state)
 /* The limits of a source are those of the client that the header names. */
 static void limits_concern_one_client(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->source.connections = 2;
     fixture_start(&c->fixture);
     struct end *of_first[3];
@@ -237,7 +237,7 @@ static void limits_concern_one_client(void **state)
 
 static void too_many_without_a_header(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     for (unsigned i = 0; i < PROXIED_PLACES + 3; i++)
         come_silently(c, BALANCER);
@@ -259,7 +259,7 @@ static void too_many_without_a_header(void **state)
 
 static void while_weir_ends(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     struct end *silent = come_silently(c, BALANCER), *late = come_silently(c, BALANCER);
     settle(c);
@@ -276,7 +276,7 @@ static void while_weir_ends(void **state)
 
 static void without_memory(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     fixture_fail_allocation(1);
     struct end *e = come_silently(c, BALANCER);

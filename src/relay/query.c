@@ -227,7 +227,7 @@ static unsigned keep_connections(struct query_part *to, const struct query_ask *
     unsigned seen = 0;
     LIST_FOREACH(n, &p->sessions)
     {
-        const struct session *s = LIST_ENTRY(n, struct session, in.peer);
+        const struct session *s = LIST_ENTRY(n, struct session, in.conns);
         seen++;
         if (is_asked_for(ask, s))
             keep_connection(to, s, gate);
@@ -244,7 +244,7 @@ static unsigned keep_source(struct query_part *to, const struct query_ask *ask, 
     unsigned seen = 0;
     LIST_FOREACH(n, &p->sessions)
     {
-        const struct session *s = LIST_ENTRY(n, struct session, in.peer);
+        const struct session *s = LIST_ENTRY(n, struct session, in.conns);
         struct traffic_sums sums = sums_of(s);
         seen++;
         if (!is_asked_for(ask, s))
@@ -274,7 +274,7 @@ static unsigned kick(struct query_part *to, const struct query_ask *ask, struct 
     unsigned closed = 0;
     LIST_FOREACH_SAFE(n, &p->sessions)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in.peer);
+        struct session *s = LIST_ENTRY(n, struct session, in.conns);
         if (closed == SESSIONS_A_PART)
             break;
         if (!is_asked_for(ask, s))
@@ -306,7 +306,7 @@ static unsigned query_look_at(struct query_part *to, const struct query_ask *ask
 static unsigned look_at_chain(struct worker *w, struct query *s, size_t chain)
 {
     unsigned work = 0;
-    for (struct source_conns *p = w->peers.at[chain], *next; p; p = next) {
+    for (struct source_conns *p = w->source_conns.at[chain], *next; p; p = next) {
         source_conns_hold(p);
         work += query_look_at(&s->parts[w->index], &s->ask, p);
         next = p->chain;
@@ -334,11 +334,11 @@ void query_step(struct worker *w)
         query_finish(w, false);
         return;
     }
-    for (unsigned i = 0; i < CHAINS_A_PART && work < SESSIONS_A_PART && w->query.at <= w->peers.mask; i++) {
+    for (unsigned i = 0; i < CHAINS_A_PART && work < SESSIONS_A_PART && w->query.at <= w->source_conns.mask; i++) {
         work += look_at_chain(w, s, w->query.at);
         if (work < SESSIONS_A_PART || s->ask.kind != QUERY_KICK)
             w->query.at++; /* else not all of the chain may be closed yet */
     }
-    if (w->query.at > w->peers.mask)
+    if (w->query.at > w->source_conns.mask)
         query_finish(w, true);
 }

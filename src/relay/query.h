@@ -109,11 +109,11 @@ struct worker;
 /* A worker's part in it; all zero at the start. */
 struct query_worker {
     struct query *current;         /* the query that is under way; else NULL */
-    size_t at;                     /* the chain of its peers to be visited next */
+    size_t at;                     /* the chain of its source_conns to be visited next */
     _Atomic(struct query *) given; /* not begun yet */
 };
 
-/* NULL when memory is out. With one reference. Any thread. */
+/* NULL when out of memory. With one reference. Any thread. */
 MUST_USE struct query *query_new(const struct query_ask *ask, unsigned workers);
 
 /* Gives a reference back. Accepts NULL. Any thread. */

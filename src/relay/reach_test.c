@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -55,7 +55,7 @@ static uint64_t failures(const struct fixture_clients *c)
 static void nothing_is_known_before_the_first_client(void **state)
 {
     struct handshake_app app;
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     assert_false(reach_knows(fixture_gate(&c->fixture), &app));
     assert_false(reach_stands(fixture_gate(&c->fixture)));
     assert_true(reach_is_due(fixture_gate(&c->fixture)));
@@ -70,7 +70,7 @@ static void nothing_is_known_before_the_first_client(void **state)
 /* Single flight. */
 static void one_client_finds_out_for_all(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     come_many(c, 20);
     assert_int_equal(accept_silently(c), 1);
     assert_false(reach_is_due(fixture_gate(&c->fixture)));
@@ -86,7 +86,7 @@ static void one_client_finds_out_for_all(void **state)
  * answered. */
 static void the_turn_goes_on_after_a_second(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     come_many(c, 5);
     assert_int_equal(accept_silently(c), 1);
     fixture_sleep(&c->fixture, REACH_TURN_NS + 20 * NS_PER_MS);
@@ -96,7 +96,7 @@ static void the_turn_goes_on_after_a_second(void **state)
 
 static void who_leaves_gives_the_turn_back(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     come_many(c, 1);
     assert_int_equal(accept_silently(c), 1);
     come_many(c, 1);
@@ -110,7 +110,7 @@ static void who_leaves_gives_the_turn_back(void **state)
  * often than one. */
 static void an_application_that_is_away_is_tried_less_and_less_often(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_app_stop(&c->fixture);
     come_many(c, 30);
     assert_int_equal(failures(c), 1);
@@ -129,7 +129,7 @@ static void an_application_that_is_away_is_tried_less_and_less_often(void **stat
 static void what_was_learned_fades_without_connections(void **state)
 {
     struct handshake_app app;
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     come_many(c, 1);
     assert_int_equal(count_served(c), 1);
     fixture_sleep(&c->fixture, NS_PER_S);

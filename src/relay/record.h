@@ -34,11 +34,11 @@ enum session_state { SESSION_NEW, SESSION_WAITING, SESSION_HANDSHAKING, SESSION_
 
 /* Where it stands. */
 struct session_links {
-    struct list worker, peer; /* among the sessions of its worker and of its source */
-    struct list waiting;      /* in the peer's line or half_open; once it is open: in worker.buffer_room.waiting */
-    struct list run;          /* in a run queue, or in worker.ended */
-    uint32_t stranger_at;     /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
-    uint32_t swept;           /* the sweep that last visited it (sweep.h) */
+    struct list worker, conns; /* among the sessions of its worker and of its source */
+    struct list waiting;  /* in the line of its source or half_open; once it is open: in worker.buffer_room.waiting */
+    struct list run;      /* in a run queue, or in worker.ended */
+    uint32_t stranger_at; /* its number among the strangers or the proven, from 1; 0: in neither (strangers.h) */
+    uint32_t swept;       /* the sweep that last visited it (sweep.h) */
 };
 
 struct client {
@@ -86,7 +86,7 @@ struct session_flags {
 struct session {
     struct socket_side front, back;
     struct worker_gate *wg;
-    struct source_conns *peer;
+    struct source_conns *conns;
     struct source *source;
     struct handshaking *handshaking; /* in WAITING and HANDSHAKING */
     struct session_links in;
@@ -134,7 +134,7 @@ void session_hold(struct session *s);
 void session_notice(struct session *s, enum verdict v, unsigned n);
 void session_notice_with(struct session *s, enum verdict v, unsigned n, const char *detail);
 
-/* The session that a link in its peer's line or half_open belongs to. */
+/* The session that a link in the line or half_open of its source belongs to. */
 static inline struct session *session_of_waiting(struct list *waiting)
 {
     return LIST_ENTRY(waiting, struct session, in.waiting);

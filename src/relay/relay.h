@@ -83,8 +83,8 @@ void relay_free(struct relay *r);
  * restoring before relay_start(), and for reading. */
 struct bans *relay_bans(struct relay *r);
 
-/* For the keeper: the claims that survive a restart (relay/kept_claims.h). The first grows whenever a message passes.
- * The second gives bytes to be freed by the caller, or NULL when memory is out. The third restores them before
+/* For the ban store: the claims that survive a restart (relay/kept_claims.h). The first grows whenever a message
+ * passes. The second gives bytes to be freed by the caller, or NULL when out of memory. The third restores them before
  * relay_start(), and returns NULL or a text that says what is wrong with them. */
 uint64_t relay_claims_served(struct relay *r);
 MUST_USE uint8_t *relay_claims_write(struct relay *r, size_t *ret_len);

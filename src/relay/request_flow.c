@@ -63,7 +63,7 @@ static bool has_claims(const struct session *s)
     return has;
 }
 
-/* If memory is out, the session is under no limit. */
+/* Without memory for it, the session is under no limit. */
 static void join(struct session *s)
 {
     struct gate_limiter *g = &s->wg->gate->limiter;

@@ -33,7 +33,7 @@ static void session_on_alarm(struct alarm *a);
 static void init_links(struct session *s)
 {
     list_init(&s->in.worker);
-    list_init(&s->in.peer);
+    list_init(&s->in.conns);
     list_init(&s->in.waiting);
     list_init(&s->in.run);
     timer_init(&s->alarm.timer);
@@ -74,18 +74,18 @@ static void fail_accept(struct worker_gate *wg, int fd, struct source *source)
 void session_accept(struct worker_gate *wg, int fd, const struct addr *addr, struct source *source, bool of_balancer)
 {
     struct worker *w = wg->worker;
-    struct source_conns *peer = source_conns_get(wg, source);
-    struct session *s = peer ? session_new(wg, addr, source) : NULL;
+    struct source_conns *conns = source_conns_get(wg, source);
+    struct session *s = conns ? session_new(wg, addr, source) : NULL;
     if (!s) {
         fail_accept(wg, fd, source);
-        source_conns_discard_if_empty(peer);
+        source_conns_discard_if_empty(conns);
         return;
     }
     s->front.watch.fd = fd;
     s->flags.of_balancer = of_balancer;
     s->in.swept = w->sweep.round;
     list_push(&w->sessions.all, &s->in.worker);
-    source_conns_add(peer, s);
+    source_conns_add(conns, s);
     atomic_fetch_add(&wg->gate->counts.open, 1);
     cell_add(session_cells(s), CELL_OPEN, 1);
     session_count_class(s, CLASS_CONNECTIONS, 1);
@@ -146,7 +146,7 @@ static void release_all(struct session *s)
     s->handshaking = NULL;
     if (s->client.routing_id)
         refcount_remove(&s->wg->gate->routing_ids, s->client.routing_id);
-    source_conns_remove(s->peer, s);
+    source_conns_remove(s->conns, s);
     source_release(s->source);
 }
 
@@ -359,7 +359,7 @@ static void session_on_alarm(struct alarm *a)
     struct worker *w = s->wg->worker;
     switch (s->state) {
     case SESSION_WAITING:
-        let_next_in(s->peer);
+        let_next_in(s->conns);
         break;
     case SESSION_HANDSHAKING:
         handshaking_clock_on_alarm(s);

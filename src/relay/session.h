@@ -17,7 +17,7 @@
  *   HANDSHAKING  the handshake is done                                       OPEN: two lanes of judged traffic (lane.h)
  *   any          a verdict ends it; one side ends (lane.h, handshaking.h);   ended: it takes no more turns
  *                time has passed (deadlines.h, handshaking_clock.h);
- *                memory is out; ban, kick, drain; it gives way (give_way.h)
+ *                out of memory; ban, kick, drain; it gives way (give_way.h)
  *   ended        at the end of the turn (session_reap())                     torn down: descriptors closed, unlinked
  *   torn down    the round of events is done                                 freed
  *

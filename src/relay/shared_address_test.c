@@ -9,7 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -39,7 +39,7 @@ static uint64_t told(const struct fixture_clients *c)
 
 static void many_of_one_address(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     come_many(c, HOST(1), SHARED_ADDRESS_LEAST);
     serve_all(c);
@@ -56,7 +56,7 @@ static void many_of_one_address(void **state)
 
 static void many_of_whom_nothing_good_was_seen(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     come_many(c, HOST(1), 2 * SHARED_ADDRESS_LEAST);
     assert_int_equal(told(c), 0);
@@ -65,7 +65,7 @@ static void many_of_whom_nothing_good_was_seen(void **state)
 
 static void less_than_half_of_the_gate(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     for (unsigned i = 0; i < 80; i++)
         come_many(c, HOST(1 + i), 1);
@@ -80,7 +80,7 @@ static void less_than_half_of_the_gate(void **state)
 
 static void an_exempt_address(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     struct networks *exempt = &c->fixture.limits->ban.exempt;
     assert_int_equal(network_parse(&exempt->at[exempt->count++], "127.0.0.1", NULL), 0);
     fixture_start(&c->fixture);

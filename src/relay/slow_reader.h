@@ -35,7 +35,7 @@ struct slow_reader {
     struct laggard *laggard; /* NULL: its client has kept up */
 };
 
-/* Its client does not take what the application sends. If memory is out, it counts from the next time on. */
+/* Its client does not take what the application sends. Without memory for it, it counts from the next time on. */
 void slow_reader_begin(struct session *s);
 
 /* Its client has caught up, or its session ends. */

@@ -9,7 +9,7 @@ static size_t slot_of(const struct worker *w, const struct source *source)
 {
     /* Entries lie 64 bytes apart at places chosen by a keyed hash: the address mixes well enough. */
     uint64_t h = (uint64_t)(uintptr_t)source / 64 * 0x9e3779b97f4a7c15u;
-    return (size_t)(h >> 20) & w->peers.mask;
+    return (size_t)(h >> 20) & w->source_conns.mask;
 }
 
 static struct source_conns *source_conns_new(struct worker_gate *wg, struct source *source)
@@ -29,16 +29,16 @@ static struct source_conns *source_conns_new(struct worker_gate *wg, struct sour
     list_init(&p->half_open);
     list_init(&p->linger_waiting);
     list_init(&p->in_holding);
-    list_push(&wg->peers, &p->in_gate);
-    p->chain = w->peers.at[slot_of(w, source)];
-    w->peers.at[slot_of(w, source)] = p;
+    list_push(&wg->conns, &p->in_gate);
+    p->chain = w->source_conns.at[slot_of(w, source)];
+    w->source_conns.at[slot_of(w, source)] = p;
     return p;
 }
 
 struct source_conns *source_conns_find(struct worker_gate *wg, const struct source *source)
 {
     struct worker *w = wg->worker;
-    for (struct source_conns *p = w->peers.at[slot_of(w, source)]; p; p = p->chain)
+    for (struct source_conns *p = w->source_conns.at[slot_of(w, source)]; p; p = p->chain)
         if (p->source == source)
             return p;
     return NULL;
@@ -53,7 +53,7 @@ struct source_conns *source_conns_get(struct worker_gate *wg, struct source *sou
 static void source_conns_free(struct source_conns *p)
 {
     struct worker *w = p->wg->worker;
-    struct source_conns **at = &w->peers.at[slot_of(w, p->source)];
+    struct source_conns **at = &w->source_conns.at[slot_of(w, p->source)];
     while (*at != p)
         at = &(*at)->chain;
     *at = p->chain;
@@ -70,16 +70,16 @@ void source_conns_discard_if_empty(struct source_conns *p)
 
 void source_conns_add(struct source_conns *p, struct session *s)
 {
-    s->peer = p;
+    s->conns = p;
     p->count++;
-    list_push(&p->sessions, &s->in.peer);
+    list_push(&p->sessions, &s->in.conns);
 }
 
 void source_conns_remove(struct source_conns *p, struct session *s)
 {
-    list_del(&s->in.peer);
+    list_del(&s->in.conns);
     p->count--;
-    s->peer = NULL;
+    s->conns = NULL;
     source_conns_discard_if_empty(p);
 }
 
@@ -88,7 +88,7 @@ static bool holds_topics(const struct source_conns *p)
     if (!list_empty(&p->linger_waiting))
         return true;
     LIST_FOREACH(n, &p->sessions)
-    if (LIST_ENTRY(n, struct session, in.peer)->topics.count)
+    if (LIST_ENTRY(n, struct session, in.conns)->topics.count)
         return true;
     return false;
 }
@@ -97,7 +97,7 @@ struct source_conns *source_conns_with_most_topics(struct worker_gate *wg, uint6
 {
     struct source_conns *most = NULL;
     uint64_t most_bytes = more_than;
-    LIST_FOREACH(n, &wg->peers)
+    LIST_FOREACH(n, &wg->conns)
     {
         struct source_conns *p = LIST_ENTRY(n, struct source_conns, in_gate);
         uint32_t bytes = atomic_load_explicit(&p->source->topic_bytes, memory_order_relaxed);

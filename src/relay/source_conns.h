@@ -13,9 +13,9 @@
 struct session;
 
 struct source_conns {
-    struct list in_gate;        /* in worker_gate.peers */
+    struct list in_gate;        /* in worker_gate.conns */
     struct list in_holding;     /* in worker.buffer_room.holding, while it holds buffers */
-    struct source_conns *chain; /* in worker.peers */
+    struct source_conns *chain; /* in worker.source_conns */
     struct worker_gate *wg;
     struct source *source;
     struct list sessions;       /* newest last */
@@ -25,7 +25,7 @@ struct source_conns {
     uint32_t count;
     uint16_t waiting;     /* at most source.connections.half_open, below 65536 */
     uint16_t holds;       /* source_conns_hold() */
-    uint32_t linger_told; /* those that are not in `leaving` */
+    uint32_t linger_told; /* those that are not in `linger_waiting` */
     uint32_t held;        /* buffers of its lanes, in units of BUFPOOL_MIN_BYTES (buffer_room.h) */
 };
 
@@ -35,16 +35,16 @@ static inline uint64_t source_conns_held_bytes(const struct source_conns *p)
     return (uint64_t)p->held * BUFPOOL_MIN_BYTES;
 }
 
-/* The peer of a source, or NULL when it has no connection here. */
+/* The connections of a source, or NULL when it has none here. */
 struct source_conns *source_conns_find(struct worker_gate *wg, const struct source *source);
 
-/* The same; creates one when there is none. NULL when memory is out. */
+/* The same; creates one when there is none. NULL without memory. */
 MUST_USE struct source_conns *source_conns_get(struct worker_gate *wg, struct source *source);
 
-/* Frees a peer that no session was added to. Accepts NULL. */
+/* Frees one that no session was added to. Accepts NULL. */
 void source_conns_discard_if_empty(struct source_conns *p);
 
-/* Keeps a peer during a walk through its sessions, which may end all of them; then frees it if it is empty. */
+/* Keeps it during a walk through its sessions, which may end all of them; then frees it if it is empty. */
 static inline void source_conns_hold(struct source_conns *p)
 {
     p->holds++;
@@ -56,12 +56,12 @@ static inline void source_conns_let_go(struct source_conns *p)
     source_conns_discard_if_empty(p);
 }
 
-/* Enters and removes a session; the last one frees the peer. */
+/* Enters and removes a session; the last one frees it. */
 void source_conns_add(struct source_conns *p, struct session *s);
 void source_conns_remove(struct source_conns *p, struct session *s);
 
-/* Of the peers with subscriptions here, the one whose source holds the most bytes of topics, if that is more than
- * `more_than`; NULL: none does. Walks all peers: for the rare moment when subscriptions.trie_bytes is exceeded. */
+/* Of the sources with subscriptions here, the one whose source holds the most bytes of topics, if that is more than
+ * `more_than`; NULL: none does. Walks all of them: for the rare moment when subscriptions.trie_bytes is exceeded. */
 struct source_conns *source_conns_with_most_topics(struct worker_gate *wg, uint64_t more_than);
 
 #endif

@@ -64,7 +64,7 @@ static void add(struct table *t, struct source *source)
 {
     struct session *s = calloc(1, sizeof(*s));
     assert_non_null(s);
-    list_init(&s->in.peer);
+    list_init(&s->in.conns);
     struct source_conns *p = source_conns_get(gate_of(t), source);
     assert_non_null(p);
     source_conns_add(p, s);
@@ -74,7 +74,7 @@ static void add(struct table *t, struct source *source)
 static void drop(struct table *t, unsigned index)
 {
     struct session *s = t->sessions[index];
-    source_conns_remove(s->peer, s);
+    source_conns_remove(s->conns, s);
     free(s);
     t->sessions[index] = t->sessions[--t->count];
 }
@@ -83,7 +83,7 @@ static unsigned count_of(const struct table *t, const struct source *source)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < t->count; i++)
-        n += t->sessions[i]->peer->source == source;
+        n += t->sessions[i]->conns->source == source;
     return n;
 }
 
@@ -130,7 +130,7 @@ static void most_topics_counts_topics(void **state)
     atomic_store(&t->sources[3]->topic_bytes, 60);
     atomic_store(&t->sources[4]->topic_bytes, 80); /* all of them on connections of other workers */
     for (unsigned i = 0; i < t->count; i++)
-        t->sessions[i]->topics.count = t->sessions[i]->peer->source != t->sources[4];
+        t->sessions[i]->topics.count = t->sessions[i]->conns->source != t->sources[4];
     assert_ptr_equal(source_conns_with_most_topics(gate_of(t), 0)->source, t->sources[1]);
     assert_ptr_equal(source_conns_with_most_topics(gate_of(t), 69)->source, t->sources[1]);
     assert_null(source_conns_with_most_topics(gate_of(t), 70));

@@ -32,7 +32,7 @@
  *
  * Threads: each worker has its own two arrays of pointers for each gate, charged to the memory account and freed with
  * the last of their sessions. All workers share 16 KiB of atomic counters for each gate, by a keyed hash of the prefix
- * (two prefixes may share one: then both look larger). When memory is out a session is not entered, and so stays.
+ * (two prefixes may share one: then both look larger). Without memory for it a session is not entered, and so stays.
  */
 #ifndef WEIR_RELAY_STRANGERS_H
 #define WEIR_RELAY_STRANGERS_H

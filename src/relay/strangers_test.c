@@ -16,7 +16,7 @@
 
 static const uint8_t message[] = {0x00, 5, 'h', 'e', 'l', 'l', 'o'};
 
-static struct fixture_clients *crowd_new(unsigned max)
+static struct fixture_clients *clients_new(unsigned max)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -65,7 +65,7 @@ static bool gets_in(struct fixture_clients *c, uint32_t host)
 /* Thirty clients behind one address that are served, and a crowd of sources with one idle connection each. */
 static void who_was_served_never_gives_way_to_the_idle(void **state)
 {
-    struct fixture_clients *c = crowd_new(60);
+    struct fixture_clients *c = clients_new(60);
     for (unsigned i = 0; i < 30; i++)
         come_and_speak(c, NET(9, 1));
     for (unsigned i = 0; i < 100; i++) {
@@ -87,7 +87,7 @@ static void who_was_served_never_gives_way_to_the_idle(void **state)
 
 static void nobody_goes_while_there_is_room(void **state)
 {
-    struct fixture_clients *c = crowd_new(20);
+    struct fixture_clients *c = clients_new(20);
     for (unsigned i = 0; i < 20; i++)
         assert_true(gets_in(c, NET(1, 1 + i)));
     fixture_sleep(&c->fixture, 60 * NS_PER_S);
@@ -98,7 +98,7 @@ static void nobody_goes_while_there_is_room(void **state)
 
 static void an_unfinished_handshake_goes_first(void **state)
 {
-    struct fixture_clients *c = crowd_new(6);
+    struct fixture_clients *c = clients_new(6);
     for (unsigned i = 0; i < 4; i++)
         come(c, NET(1, 1 + i));
     come_silently(c, NET(2, 1));
@@ -113,7 +113,7 @@ static void an_unfinished_handshake_goes_first(void **state)
 
 static void the_largest_prefix_gives_way(void **state)
 {
-    struct fixture_clients *c = crowd_new(24);
+    struct fixture_clients *c = clients_new(24);
     for (unsigned i = 0; i < 6; i++)
         come(c, NET(10 + i, 1));
     settle(c);
@@ -132,7 +132,7 @@ static void the_largest_prefix_gives_way(void **state)
 /* All were served: then none gives way, and the newcomer is refused. */
 static void among_the_served_the_newcomer_is_refused(void **state)
 {
-    struct fixture_clients *c = crowd_new(6);
+    struct fixture_clients *c = clients_new(6);
     for (unsigned i = 0; i < 6; i++)
         come_and_speak(c, NET(1, 1));
     assert_false(gets_in(c, NET(2, 1)));
@@ -144,7 +144,7 @@ static void among_the_served_the_newcomer_is_refused(void **state)
 /* A source that was served and has left finds room, whichever sources were served meanwhile. */
 static void room_is_kept_for_who_was_served(void **state)
 {
-    struct fixture_clients *c = crowd_new(32);
+    struct fixture_clients *c = clients_new(32);
     for (unsigned i = 0; i < 2; i++)
         end_close(come_and_speak(c, NET(9, 1 + i)));
     settle(c);
@@ -161,7 +161,7 @@ static void room_is_kept_for_who_was_served(void **state)
 /* An idle connection of a source that was served stays too. */
 static void a_good_source_may_be_idle(void **state)
 {
-    struct fixture_clients *c = crowd_new(8);
+    struct fixture_clients *c = clients_new(8);
     end_close(come_and_speak(c, NET(9, 1)));
     settle(c);
     for (unsigned i = 0; i < 3; i++)
@@ -176,7 +176,7 @@ static void a_good_source_may_be_idle(void **state)
 /* A client that left without a word, or had to, does not push out others when it returns at once. */
 static void who_was_of_no_use_pushes_nobody_out(void **state)
 {
-    struct fixture_clients *c = crowd_new(4);
+    struct fixture_clients *c = clients_new(4);
     struct end *useless = come(c, NET(1, 1));
     settle(c);
     end_close(useless);
@@ -194,7 +194,7 @@ static void who_was_of_no_use_pushes_nobody_out(void **state)
 /* A client that never closes what it opens, and was served each time. */
 static void a_source_with_most_of_the_gate_gives_way_where_it_is_idle(void **state)
 {
-    struct fixture_clients *c = crowd_new(12);
+    struct fixture_clients *c = clients_new(12);
     for (unsigned i = 0; i < 8; i++)
         come_and_speak(c, NET(1, 1));
     for (unsigned i = 0; i < 4; i++)
@@ -214,7 +214,7 @@ static void a_source_with_most_of_the_gate_gives_way_where_it_is_idle(void **sta
 /* Three sources that hold the gate with one message on each connection, beside an earlier client. */
 static void idle_connections_of_few_sources_give_way(void **state)
 {
-    struct fixture_clients *c = crowd_new(40);
+    struct fixture_clients *c = clients_new(40);
     for (unsigned i = 0; i < 4; i++)
         come_and_speak(c, NET(2, 1 + i));
     for (unsigned i = 0; i < 34; i++)
@@ -236,7 +236,7 @@ static void idle_connections_of_few_sources_give_way(void **state)
 /* Newcomers that come at once do not push one another out before they have sent anything. */
 static void who_has_just_come_is_not_the_one_that_goes(void **state)
 {
-    struct fixture_clients *c = crowd_new(20);
+    struct fixture_clients *c = clients_new(20);
     for (unsigned i = 0; i < 19; i++)
         come_and_speak(c, NET(1, 1 + i / 10));
     fixture_sleep(&c->fixture, 11 * NS_PER_S);
@@ -251,7 +251,7 @@ static void who_has_just_come_is_not_the_one_that_goes(void **state)
  * latest. */
 static void one_message_is_worth_ten_seconds(void **state)
 {
-    struct fixture_clients *c = crowd_new(12);
+    struct fixture_clients *c = clients_new(12);
     end_close(come_and_speak(c, NET(9, 1)));
     settle(c);
     for (unsigned i = 0; i < 4; i++)
@@ -271,7 +271,7 @@ static void one_message_is_worth_ten_seconds(void **state)
 /* ... and so does an idle connection of a source that was served once and holds few. */
 static void idle_connections_of_good_sources_give_way_to_the_good(void **state)
 {
-    struct fixture_clients *c = crowd_new(8);
+    struct fixture_clients *c = clients_new(8);
     for (unsigned i = 0; i < 9; i++)
         end_close(come_and_speak(c, NET(20 + i, 1))), settle(c);
     for (unsigned i = 0; i < 8; i++)
@@ -285,7 +285,7 @@ static void idle_connections_of_good_sources_give_way_to_the_good(void **state)
 
 static void who_was_served_more_stays_longer(void **state)
 {
-    struct fixture_clients *c = crowd_new(3);
+    struct fixture_clients *c = clients_new(3);
     end_close(come_and_speak(c, NET(9, 1)));
     settle(c);
     for (unsigned i = 0; i < 3; i++) {
@@ -303,7 +303,7 @@ static void who_was_served_more_stays_longer(void **state)
 /* The last connections are for good sources, whether others of theirs are open or not. */
 static void room_is_kept_for_who_is_connected(void **state)
 {
-    struct fixture_clients *c = crowd_new(32);
+    struct fixture_clients *c = clients_new(32);
     for (unsigned i = 0; i < 2; i++)
         come_and_speak(c, NET(9, 1 + i));
     for (unsigned i = 0; i < 28; i++)
@@ -318,7 +318,7 @@ static void room_is_kept_for_who_is_connected(void **state)
 /* Workers of one prefix that wait for their first job, and a flood from everywhere that finishes its handshakes. */
 static void who_stood_before_the_flood_goes_last(void **state)
 {
-    struct fixture_clients *c = crowd_new(60);
+    struct fixture_clients *c = clients_new(60);
     for (unsigned i = 0; i < 12; i++)
         assert_true(gets_in(c, NET(1, 1 + i)));
     fixture_sleep(&c->fixture, 4 * NS_PER_S);
@@ -333,7 +333,7 @@ static void who_stood_before_the_flood_goes_last(void **state)
 
 static void who_stood_awhile_may_come_again(void **state)
 {
-    struct fixture_clients *c = crowd_new(1 + 1);
+    struct fixture_clients *c = clients_new(1 + 1);
     assert_true(gets_in(c, NET(1, 1)) && gets_in(c, NET(1, 2)));
     fixture_sleep(&c->fixture, 11 * NS_PER_S);
     assert_true(gets_in(c, NET(2, 1)));
@@ -346,7 +346,7 @@ static void who_stood_awhile_may_come_again(void **state)
 /* When Weir's descriptors are out, the same sessions give way. */
 static void who_was_never_useful_gives_its_descriptor(void **state)
 {
-    struct fixture_clients *c = crowd_new(100);
+    struct fixture_clients *c = clients_new(100);
     struct rlimit before, tight;
     for (unsigned i = 0; i < 3; i++)
         come_and_speak(c, NET(9, 1 + i));
@@ -375,7 +375,7 @@ static void who_was_never_useful_gives_its_descriptor(void **state)
 
 static void a_gate_for_one_keeps_who_is_there(void **state)
 {
-    struct fixture_clients *c = crowd_new(1);
+    struct fixture_clients *c = clients_new(1);
     assert_true(gets_in(c, NET(1, 1)));
     fixture_sleep(&c->fixture, AWHILE);
     assert_false(gets_in(c, NET(2, 1)));

@@ -14,7 +14,7 @@
 static const uint8_t reserved_flags[] = {0x80, 1, 'x'}; /* 5 strikes */
 
 /* So many strikes that nobody is banned for them. */
-static struct fixture_clients *crowd_new(void)
+static struct fixture_clients *clients_new(void)
 {
     static struct fixture_clients c;
     memset(&c, 0, sizeof(c));
@@ -69,7 +69,7 @@ static uint64_t excess(const struct fixture_clients *c)
 
 static void one_that_ends_the_connection_counts_each_time(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     for (unsigned i = 1; i <= 3; i++) {
         break_protocol(c, enter(c));
@@ -82,7 +82,7 @@ static void one_that_ends_the_connection_counts_each_time(void **state)
 /* A burst is one offence. */
 static void dropped_messages_count_once_a_second(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     fixture_start(&c->fixture);
     struct end *e = enter(c);
     send_frames(c, e, 50, FRAME);
@@ -117,7 +117,7 @@ static void flood_at_a_rate(struct fixture_clients *c, uint64_t paused_ns)
 
 static void a_pause_is_no_offence(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     flood_at_a_rate(c, 0);
     assert_int_equal(excess(c) + protocol(c), 0);
     scene_free(c);
@@ -126,7 +126,7 @@ static void a_pause_is_no_offence(void **state)
 /* More than five seconds, less the first two: once a second. */
 static void unless_the_operator_says_for_how_long(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     flood_at_a_rate(c, 2 * NS_PER_S);
     assert_in_range(excess(c), 4, 8);
     scene_free(c);
@@ -135,7 +135,7 @@ static void unless_the_operator_says_for_how_long(void **state)
 /* A publisher has no business at a ROUTER: it is kept for a second, and closed. */
 static void a_mistake_costs_a_second_and_no_strike(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.config->gates[0].socket = SOCKET_ROUTER;
     fixture_start(&c->fixture);
     struct end *e = come_silently(c, HOST(1));
@@ -154,7 +154,7 @@ static void a_mistake_costs_a_second_and_no_strike(void **state)
 
 static void the_exempt_offend_nobody(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     struct networks *exempt = &c->fixture.limits->ban.exempt;
     assert_int_equal(network_parse(&exempt->at[exempt->count++], "127.0.0.0/8", NULL), 0);
     fixture_start(&c->fixture);
@@ -166,7 +166,7 @@ static void the_exempt_offend_nobody(void **state)
 
 static void kinds_of_offences_can_be_left_out(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->ban.for_excess = false;
     fixture_start(&c->fixture);
     send_frames(c, enter(c), 1, FRAME);
@@ -178,7 +178,7 @@ static void kinds_of_offences_can_be_left_out(void **state)
 
 static void without_strikes_nothing_is_counted(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->ban.strikes.strikes = 0;
     fixture_start(&c->fixture);
     send_frames(c, enter(c), 1, FRAME);
@@ -191,7 +191,7 @@ static void without_strikes_nothing_is_counted(void **state)
 /* Half of the strikes: a line in the log. All of them: the connection stays in the tarpit. */
 static void half_of_them_warn_and_all_keep_the_connection(void **state)
 {
-    struct fixture_clients *c = crowd_new();
+    struct fixture_clients *c = clients_new();
     c->fixture.limits->ban.strikes = (struct strike_rules){.strikes = 10, .within_ns = 3600 * NS_PER_S};
     fixture_start(&c->fixture);
     break_protocol(c, enter(c));

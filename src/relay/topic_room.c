@@ -30,7 +30,7 @@ static struct session *with_most_topics(const struct source_conns *p)
     struct session *most = NULL;
     LIST_FOREACH(n, &p->sessions)
     {
-        struct session *s = LIST_ENTRY(n, struct session, in.peer);
+        struct session *s = LIST_ENTRY(n, struct session, in.conns);
         if (s->topics.count && (!most || topics_cost(&s->topics) >= topics_cost(&most->topics)))
             most = s;
     }

@@ -24,7 +24,7 @@ static void subscribe(struct end *e, unsigned first, unsigned count)
     end_write(e, SIZE_MAX);
 }
 
-static void stage_pair_from(struct fixture *s, struct end *client, struct end *app, uint32_t from)
+static void audience_pair_from(struct fixture *s, struct end *client, struct end *app, uint32_t from)
 {
     end_connect(client, s, from);
     end_greet(client, "SUB", NULL);
@@ -43,7 +43,7 @@ static void stage_pair_from(struct fixture *s, struct end *client, struct end *a
 }
 
 /* A gate on TCP in front of an application that the probe has seen. */
-static void stage_open(struct fixture *s)
+static void audience_open(struct fixture *s)
 {
     struct end probe;
     fixture_start(s);
@@ -63,9 +63,9 @@ static void topics_give_way_where_they_are(void **state)
     struct end clients[4], apps[4];
     fixture_init(&s, "tcp://127.0.0.1:*");
     s.limits->subscriptions.trie_bytes = 48 * TOPIC;
-    stage_open(&s);
+    audience_open(&s);
     for (unsigned i = 0; i < 4; i++)
-        stage_pair_from(&s, &clients[i], &apps[i], 0x7f000001u + (i == 3));
+        audience_pair_from(&s, &clients[i], &apps[i], 0x7f000001u + (i == 3));
     subscribe(&clients[0], 1, 10);
     subscribe(&clients[1], 11, 25);
     fixture_rounds(&s, 10);
@@ -151,9 +151,9 @@ static void crowd_init(struct fixture_clients *c, uint64_t removals_a_second)
     fixture_init(&c->fixture, "tcp://127.0.0.1:*");
     c->fixture.limits->subscriptions.removal_rate =
         (struct rate){.count = removals_a_second, .period_ns = NS_PER_S, .burst = 10 * TOPIC};
-    stage_open(&c->fixture);
+    audience_open(&c->fixture);
     for (unsigned i = 0; i < SUBSCRIBERS; i++) {
-        stage_pair_from(&c->fixture, &c->clients[i], &c->apps[i], 0x7f000001u + i);
+        audience_pair_from(&c->fixture, &c->clients[i], &c->apps[i], 0x7f000001u + i);
         subscribe(&c->clients[i], 1 + 10 * i, 10);
     }
     fixture_rounds(&c->fixture, 20);
@@ -247,7 +247,7 @@ static void who_waits_to_leave_keeps_nobody_out(void **state)
     fixture_rounds(&c.fixture, 4);
     assert_int_equal(fixture_cell(&c.fixture, CELL_LEAVING), SUBSCRIBERS);
     atomic_store(&c.fixture.gate.counts.max, SUBSCRIBERS + 1);
-    stage_pair_from(&c.fixture, &newcomer, &app, 0x7f000009u);
+    audience_pair_from(&c.fixture, &newcomer, &app, 0x7f000009u);
     assert_int_equal(seen_to_leave(&c), 0);
     /* The next one finds no place: one of them leaves, and the newcomer has the place as soon as the application has
      * closed it. */

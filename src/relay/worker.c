@@ -40,7 +40,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     *wg = (struct worker_gate){
         .listener = {.kind = WATCH_LISTENER, .fd = -1}, .worker = w, .gate = g, .cells = &g->cells[w->index]};
     wg->class_cells = g->class_cells ? &g->class_cells[w->index] : NULL;
-    list_init(&wg->peers);
+    list_init(&wg->conns);
     list_init(&wg->proxied);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
@@ -85,9 +85,9 @@ static void init_lists(struct worker *w)
 }
 
 int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
-                struct gate *gates, struct policy_publisher *board, size_t max_sessions)
+                struct gate *gates, struct policy_publisher *publisher, size_t max_sessions)
 {
-    const struct policy_snapshot *p = policy_publisher_current(board);
+    const struct policy_snapshot *p = policy_publisher_current(publisher);
     size_t gate_count = p->config->patterns ? 0 : p->count;
     memset(w, 0, sizeof(*w));
     int error = loop_init(&w->loop, account);
@@ -98,16 +98,16 @@ int worker_init(struct worker *w, unsigned index, struct account *account, struc
     init_lists(w);
     ban_enforce_init(&w->bans, gates[0].bans);
     buffer_room_init(&w->buffer_room);
-    w->peers.mask = table_size(max_sessions) - 1;
-    w->peers.at = calloc(w->peers.mask + 1, sizeof(struct source_conns *));
+    w->source_conns.mask = table_size(max_sessions) - 1;
+    w->source_conns.at = calloc(w->source_conns.mask + 1, sizeof(struct source_conns *));
     w->gates = calloc(p->config->patterns ? CONFIG_GATES_MAX : gate_count, sizeof(*w->gates));
     sem_init(&w->parking.go, 0, 0);
-    if (error || !w->peers.at || !w->gates)
+    if (error || !w->source_conns.at || !w->gates)
         return error ? error : -ENOMEM;
     w->gate_count = gate_count;
     for (size_t i = 0; i < gate_count; i++)
         init_gate(&w->gates[i], w, &gates[i]);
-    w->publisher = board;
+    w->publisher = publisher;
     take_policies(w);
     return 0;
 }
@@ -124,7 +124,7 @@ void worker_fini(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         end_gate(&w->gates[i]);
     loop_fini(&w->loop);
-    free(w->peers.at);
+    free(w->source_conns.at);
     free(w->gates);
     sem_destroy(&w->parking.go);
 }
@@ -257,7 +257,7 @@ void worker_stop_listening(struct worker *w, size_t slot)
 bool worker_leave_gate(struct worker *w, size_t slot)
 {
     struct worker_gate *wg = &w->gates[slot];
-    if (wg->listener.fd >= 0 || !list_empty(&wg->peers) || !list_empty(&wg->proxied))
+    if (wg->listener.fd >= 0 || !list_empty(&wg->conns) || !list_empty(&wg->proxied))
         return false;
     struct alarm *const alarms[] = {&wg->accept_again, &wg->connect_pacer.next, &wg->linger.next, &wg->limiter.tick,
                                     &wg->stalls.alarm};

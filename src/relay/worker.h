@@ -60,7 +60,7 @@ struct worker_gate {
     const struct gate_policy *policy; /* in force here; changes between two rounds only */
     struct cells *cells;
     struct class_cells *class_cells; /* NULL: there are no classes */
-    struct list peers;               /* sources with connections or lingering connections */
+    struct list conns;               /* sources with connections or lingering connections */
     struct list proxied;             /* connections without their PROXY protocol header yet (proxied.h), oldest first */
     struct alarm accept_again;       /* after descriptors ran out */
     struct half_open_worker half_open;
@@ -89,7 +89,7 @@ struct worker_sessions {
 };
 
 /* Hash table by source (source_conns.c). */
-struct peer_table {
+struct source_conns_table {
     struct source_conns **at;
     size_t mask;
 };
@@ -128,7 +128,7 @@ struct worker {
     struct sweep sweep;
     struct list lingering; /* see linger.h */
     struct ban_enforce_worker bans;
-    struct peer_table peers;
+    struct source_conns_table source_conns;
     struct buffer_room_worker buffer_room;
     struct query_worker query;
     size_t gate_count;
@@ -141,10 +141,10 @@ struct worker {
     struct parking parking;
 };
 
-/* Allocates tables and descriptors (not the listeners). `gates` are those of the board's policies; if these are
+/* Allocates tables and descriptors (not the listeners). `gates` are those of the publisher's policies; if these are
  * patterns, room for CONFIG_GATES_MAX that are opened later. 0 or -errno; worker_fini() accepts what is there. */
 MUST_USE int worker_init(struct worker *w, unsigned index, struct account *account, struct pressure *pressure,
-                         struct gate *gates, struct policy_publisher *board, size_t max_sessions);
+                         struct gate *gates, struct policy_publisher *publisher, size_t max_sessions);
 void worker_fini(struct worker *w);
 
 /* While the worker is parked: a gate begins, which the worker has not seen before or which is unused; the limits in

@@ -198,7 +198,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Packets of the banned that the kernel has dropped.")                                                      \
     READING(KERNEL_BYTES, "weir_kernel_dropped_bytes_total", METRIC_COUNTER, "", "Bytes of these packets.")            \
     READING(KERNEL_REPLACEMENTS, "weir_kernel_replacements_total", METRIC_COUNTER, "",                                 \
-            "Times that the kernel was told anew of all bans.")                                                        \
+            "Times that all bans were sent to the kernel again.")                                                      \
     READING(KERNEL_FAILURES, "weir_kernel_failures_total", METRIC_COUNTER, "",                                         \
             "Times that the kernel did not take what it was told of bans.")                                            \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \

@@ -2,7 +2,7 @@
 /*
  * Text that grows as it is written, up to a maximum. It belongs to one thread.
  *
- * When memory is out or the maximum would be exceeded, it fails for good: later writes do nothing, and text_out_take()
+ * Out of memory, or when the maximum would be exceeded, it fails for good: later writes do nothing, and text_out_take()
  * returns NULL. So a writer writes straight on and checks once, at the end. Half a page is never shown.
  */
 #ifndef WEIR_STATS_TEXT_OUT_H

@@ -140,7 +140,7 @@ def test_messages_of_many_clients_stay_apart(start_weir, peers, paths, noise):
 
 @pytest.mark.parametrize("mechanism", ["NULL", "CURVE"])
 def test_large_messages_of_many_clients_at_once(mechanism, start_weir, peers, paths):
-    """More than message.unfinished lets in at a time, from more clients than an application that answers nothing has places for (tenure.h):
+    """More than message.unfinished lets in at a time, from more clients than an application that answers nothing has places for (request_flow.h):
     who has a place but no room must not keep those waiting who have room but no place."""
     forward = paths.ipc()
     app_security, client_security = secure(mechanism, peers)

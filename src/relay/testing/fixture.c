@@ -293,8 +293,8 @@ static void check_peers(struct fixture *s, uint64_t held)
 {
     uint64_t sum = 0;
     uint32_t holders = 0;
-    for (size_t i = 0; i <= s->worker.peers.mask; i++)
-        for (struct source_conns *p = s->worker.peers.at[i]; p; p = p->chain) {
+    for (size_t i = 0; i <= s->worker.source_conns.mask; i++)
+        for (struct source_conns *p = s->worker.source_conns.at[i]; p; p = p->chain) {
             sum += source_conns_held_bytes(p);
             holders += p->held != 0;
         }
@@ -418,9 +418,9 @@ void fixture_assert_empty(struct fixture *s)
         assert_true(list_empty(&fixture_gate(s)->half_open.half_open[i][false]) &&
                     list_empty(&fixture_gate(s)->half_open.half_open[i][true]) &&
                     list_empty(&fixture_gate(s)->connect_pacer.line[i]));
-    assert_true(list_empty(&fixture_gate(s)->peers));
-    for (size_t i = 0; i <= s->worker.peers.mask; i++)
-        assert_null(s->worker.peers.at[i]);
+    assert_true(list_empty(&fixture_gate(s)->conns));
+    for (size_t i = 0; i <= s->worker.source_conns.mask; i++)
+        assert_null(s->worker.source_conns.at[i]);
     addr_from_uid(&self, getuid());
     check_source(s->gate.sources, &self);
     for (uint8_t last = 0; last < 64; last++)
