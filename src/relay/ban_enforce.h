@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * Enforces bans at the gates: a banned newcomer meets ban.action before any other check, and every worker closes the
- * banned connections that are open.
+ * banned connections that are open. The kernel may drop their packets before that (daemon/kernel_bans.h).
  *
  * Networks of ban.exempt are exempt from both. Each worker follows the changes of the ban table (bans/bans.h). A
  * worker that fell behind looks at all of its connections.

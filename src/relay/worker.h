@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A worker: one thread with its own loop (loop.h), listeners and sessions. A worker may never block.
+ * A worker: one thread with its own loop (loop.h), listeners and sessions. A worker may never
+ * - block: no system call that waits, except epoll_wait() at the start of a round; locks only for bounded work that
+ *   makes no such call;
+ * - touch another worker's sessions, lists or timers. It may change another worker's atomic members and wake it by
+ *   loop_signal(). Exceptions: limiter_worker.woken, under the lock of the gate's limiter, and the descriptor of a
+ *   routing id's holder, under the table's lock (claim.h);
+ * - keep a pointer into a policy snapshot from one round to the next, except worker_gate.policy (policy_snapshot.h);
+ * - free a session within a round: an event of the round may still point to it.
  *
  * worker.c says which features run in a round, and stands near the top of the folder. The records here are everybody's:
  * what a feature keeps in a worker, or in a gate of it, is a struct of its own header.
- *
- * - It makes no system call that waits, except epoll_wait() at the start of a round. It takes locks only for bounded
- *   work that makes no such call.
- * - It never touches another worker's sessions, lists or timers. It changes another worker's atomic members only, and
- *   wakes it by loop_signal(). Exceptions: limiter_worker.woken, under the lock of the gate's limiter, and the
- *   descriptor of a routing id's holder, under the table's lock (claim.h).
- * - It never keeps a pointer into a policy snapshot from one round to the next, except worker_gate.policy
- *   (policy_snapshot.h).
- * - It never frees a session within a round: an event of the round may still point to it.
  *
  * Everything here belongs to the worker's thread, except the atomic members and limiter_worker.woken.
  *
