@@ -46,6 +46,7 @@
 #include "base/attr.h"
 #include "base/bufpool.h"
 #include "base/cursor.h"
+#include "inspect/handshake_bytes.h"
 #include "limits/classes.h"
 #include "limits/verdict.h"
 #include "zmtp/greeting.h"
@@ -67,12 +68,6 @@ struct handshake_app {
     bool as_server;
     enum initiator initiator;
     enum socket_type socket; /* AUTO: not known; its READY then tells which clients fit */
-};
-
-/* A queue of bytes in one buffer: [start, len) waits. */
-struct handshake_bytes {
-    uint8_t *data;
-    uint32_t start, len, cap;
 };
 
 struct handshake {
@@ -150,6 +145,13 @@ bool handshake_is_clients_turn(const struct handshake *h);
 static inline bool handshake_is_zmtp2(const struct handshake *h)
 {
     return h->client.major == 2 || (h->app_known && h->app.major == 2);
+}
+
+/* The first verdict counts. For the parts of the machine (handshake_greetings.h, handshake_commands.h). */
+static inline void handshake_refuse(struct handshake *h, enum verdict v)
+{
+    if (h->verdict == VERDICT_PASS)
+        h->verdict = v;
 }
 
 /* How many bytes may be read from the client now: 0 while it has to wait (for the application, or because all is
