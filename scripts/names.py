@@ -18,7 +18,7 @@ STRUCT = re.compile(r"\bstruct (\w+)")
 FILE = re.compile(r"(?<![\w./<-])((?:[\w-]+/)*[\w-]+\.(?:c|h|py|sh))\b(?!\.)")
 PLACE = re.compile(r"\b(\w{3,})\(\)`? in `?((?:[\w-]+/)*[\w-]+\.[ch])\b")
 # Of the kernel, of libraries, and of examples.
-FOREIGN = {"answer_busy", "expand_fdtable", "fs/file.c", "longjmp", "netinet/tcp.h", "query_database"}
+FOREIGN = {"answer_busy", "exec", "expand_fdtable", "fs/file.c", "longjmp", "netinet/tcp.h", "query_database", "vfork"}
 # What follows "struct" in a sentence.
 ENGLISH = {"a", "in", "of", "whose"}
 
