@@ -316,8 +316,20 @@ static void relieve_memory(struct worker *w)
 
 /* ---- the loop ---- */
 
+/* What is looked at before the events of a round may have been asked for after that, and its wake-up been taken by
+ * on_wake(). */
+static bool was_called(const struct worker *w)
+{
+    const struct worker_signals *s = &w->signals;
+    return atomic_load_explicit(&s->park, memory_order_relaxed) ||
+           atomic_load_explicit(&s->published, memory_order_relaxed) ||
+           atomic_load_explicit(&s->reconsider, memory_order_relaxed);
+}
+
 static int wait_ms(const struct worker *w)
 {
+    if (was_called(w))
+        return 0;
     if (w->query.current || w->sweep.reasons || !list_empty(&w->run.light) || !list_empty(&w->run.heavy))
         return 0;
     uint64_t next = timers_next_ns(&w->loop.timers);
