@@ -23,7 +23,7 @@ struct ban_store {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t woken;
-    bool stop;
+    bool stop, try;
     uint64_t bans_seq, bans_ns;        /* of the table, and the time, when it was last written */
     uint64_t claims_served, claims_ns; /* likewise for the claims */
 };
@@ -150,15 +150,17 @@ static void ban_store_load(struct kept_file *f, struct ban_store *k,
 }
 
 /* Waits for the next round. True: it is the last. */
-static bool ban_store_rest(struct ban_store *k)
+static bool ban_store_rest(struct ban_store *k, bool *ret_try)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += ROUND_S;
     pthread_mutex_lock(&k->lock);
-    while (!k->stop && pthread_cond_timedwait(&k->woken, &k->lock, &until) == 0)
+    while (!k->stop && !k->try && pthread_cond_timedwait(&k->woken, &k->lock, &until) == 0)
         ;
     bool stop = k->stop;
+    *ret_try = k->try;
+    k->try = false;
     pthread_mutex_unlock(&k->lock);
     return stop;
 }
@@ -166,11 +168,17 @@ static bool ban_store_rest(struct ban_store *k)
 static void *ban_store_main(void *arg)
 {
     struct ban_store *k = arg;
-    while (!ban_store_rest(k)) {
+    bool try;
+    while (!ban_store_rest(k, &try)) {
+        if (try && k->writes)
+            kept_file_try(&k->bans_file);
         bans_sweep(k->bans, clock_now_ns());
         save_bans(k, false);
         save_claims(k, false);
     }
+    /* What cannot be written now is lost. */
+    kept_file_report_again(&k->bans_file);
+    kept_file_report_again(&k->claims_file);
     save_bans(k, true);
     save_claims(k, true);
     return NULL;
@@ -196,6 +204,8 @@ struct ban_store *ban_store_start(const char *path, struct bans *bans, const str
         ban_store_load(&k->bans_file, k, restore_bans);
     if (k->writes && claims)
         ban_store_load(&k->claims_file, k, restore_claims);
+    if (k->writes)
+        kept_file_try(&k->bans_file);
     k->bans_seq = bans_seq(bans);
     k->claims_served = claims ? claims->served(claims->of) : 0;
     k->claims_ns = clock_now_ns();
@@ -207,6 +217,16 @@ struct ban_store *ban_store_start(const char *path, struct bans *bans, const str
     }
     pthread_setname_np(k->thread, "weir-ban-store");
     return k;
+}
+
+void ban_store_try(struct ban_store *k)
+{
+    if (!k)
+        return;
+    pthread_mutex_lock(&k->lock);
+    k->try = true;
+    pthread_cond_signal(&k->woken);
+    pthread_mutex_unlock(&k->lock);
 }
 
 void ban_store_stop(struct ban_store *k)

@@ -39,6 +39,9 @@ struct ban_store;
  * must outlive it. NULL when memory or threads are out. Main thread, before the workers start. */
 MUST_USE struct ban_store *ban_store_start(const char *path, struct bans *bans, const struct ban_store_claims *claims);
 
+/* Has the thread try whether the state file can be written, and warn if not. Accepts NULL. Main thread. */
+void ban_store_try(struct ban_store *k);
+
 /* Writes once more if needed, ends the thread, frees everything. Accepts NULL. Main thread. */
 void ban_store_stop(struct ban_store *k);
 

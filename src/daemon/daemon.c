@@ -42,6 +42,7 @@ struct house {
     const sigset_t *signals;
     struct relay *relay;
     struct reload_request *orders;
+    struct ban_store *keeper;
     struct event_writer *events;    /* NULL: there is no event log */
     struct kernel_follower *kernel; /* NULL: no gate bans in the kernel */
     struct admin *admin;            /* NULL: there is no admin address */
@@ -56,6 +57,7 @@ static void reload_for_all(struct house *h)
     uint64_t number = reload_request_begin(h->orders);
     FILE *said = open_memstream(&text, &len);
     event_writer_reopen(h->events);
+    ban_store_try(h->keeper);
     bool done = reload(h->relay, h->admin, h->from, said);
     if (said && fclose(said) != 0) {
         free(text);
@@ -204,6 +206,7 @@ static int serve_kept(struct house *h)
     source_routes_settle(&routes);
     struct log_writer *lines = log_writer_start();
     struct ban_store *k = lines ? ban_store_start(h->config->state_file, bans, &claims) : NULL;
+    h->keeper = k;
     kernel_bans_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;

@@ -123,13 +123,20 @@ static void flush_folder(const char *path)
     close(fd);
 }
 
+/* A descriptor, or -errno. */
+static int open_beside(char beside[static PATH_MOST], const char *path)
+{
+    snprintf(beside, PATH_MOST, "%s.new", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
 static int kept_file_replace(const char *path, const uint8_t *bytes, size_t len)
 {
     char beside[PATH_MOST];
-    snprintf(beside, sizeof(beside), "%s.new", path);
-    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_beside(beside, path);
     if (fd < 0)
-        return -errno;
+        return fd;
     int error = kept_file_write_all(fd, bytes, len);
     if (close(fd) < 0 && !error)
         error = -errno;
@@ -142,14 +149,37 @@ static int kept_file_replace(const char *path, const uint8_t *bytes, size_t len)
     return error;
 }
 
-bool kept_file_write(struct kept_file *f, const uint8_t *bytes, size_t len)
+static void kept_file_note(struct kept_file *f, int error)
 {
-    int error = bytes ? kept_file_replace(f->path, bytes, len) : -ENOMEM;
     if (error && error != f->last_error)
         LOG_WARN("state file %s cannot be written: %s; %s would not outlive a restart", f->path, strerror(-error),
                  f->without);
     if (!error && f->last_error)
-        LOG_INFO("state file %s is written again", f->path);
+        LOG_INFO("state file %s can be written again", f->path);
     f->last_error = error;
+}
+
+void kept_file_report_again(struct kept_file *f)
+{
+    f->last_error = 0;
+}
+
+void kept_file_try(struct kept_file *f)
+{
+    char beside[PATH_MOST];
+    int fd = open_beside(beside, f->path);
+    if (fd >= 0) {
+        close(fd);
+        unlink(beside);
+    } else {
+        kept_file_report_again(f);
+    }
+    kept_file_note(f, fd < 0 ? fd : 0);
+}
+
+bool kept_file_write(struct kept_file *f, const uint8_t *bytes, size_t len)
+{
+    int error = bytes ? kept_file_replace(f->path, bytes, len) : -ENOMEM;
+    kept_file_note(f, error);
     return !error;
 }

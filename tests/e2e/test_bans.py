@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Strikes, bans, the tarpit and the state file, with real libzmq applications: offenders go, everybody else stays."""
 import os
+import signal
 import socket
 import threading
 
@@ -315,10 +316,18 @@ def test_a_damaged_state_file(damage, app, start_weir, peers, paths):
 
 
 def test_a_state_file_out_of_reach(app, start_weir, peers):
+    """Said at the start, at a reload, and at the end when bans are lost."""
+    def lines():
+        return weir.stderr().count("state file /proc/weir/state cannot be written: No such file or directory")
+
     weir = start_weir(config=config(app.endpoint, top={"state": {"file": "/proc/weir/state"}}))
+    wait_until(lambda: lines() == 1, "the line at the start")
+    weir.signal(signal.SIGHUP)
+    wait_until(lambda: lines() == 2, "the line at the reload")
     ban_by_protocol(weir)
-    wait_until(lambda: "cannot be written" in weir.stderr(), "the line that says so")
     assert echoes(peers.client(zmq.REQ, from_source(NEIGHBOUR, weir.endpoint)))
+    weir.stop()
+    assert lines() == 3
 
 
 # ---- local clients ----
