@@ -286,6 +286,21 @@ int endpoint_parse(struct endpoint *ret, const char *text, bool to_bind, const c
     return addr_refuse(ret_why, "an endpoint begins with tcp:// or ipc://");
 }
 
+int endpoint_parse_address(struct endpoint *ret, const char *text, bool to_bind, const char **ret_why)
+{
+    const char *colon = strrchr(text, ':');
+    bool has_port = colon && !strchr(colon, ']');
+    if (strstr(text, "://"))
+        return addr_refuse(ret_why, "it is an address and port alone");
+    if (!has_port && text[0] && text[strspn(text, "0123456789")] == '\0')
+        return addr_refuse(ret_why, "the address in front of the port is missing");
+    if (!has_port)
+        return addr_refuse(ret_why, "the port behind the address is missing");
+    if (colon == text)
+        return addr_refuse(ret_why, "the address in front of the port is missing");
+    return parse_tcp(ret, text, to_bind, ret_why);
+}
+
 static char *format_ipc(char *dst, size_t size, const struct endpoint *e)
 {
     size_t len = e->len - offsetof(struct sockaddr_un, sun_path);

@@ -76,6 +76,9 @@ const char *endpoint_refuses_source(const struct endpoint *to, const struct addr
  */
 MUST_USE int endpoint_parse(struct endpoint *ret, const char *text, bool to_bind, const char **ret_why);
 
+/* The same for a TCP endpoint that is written without its scheme: "HOST:PORT". */
+MUST_USE int endpoint_parse_address(struct endpoint *ret, const char *text, bool to_bind, const char **ret_why);
+
 /* "tcp://127.0.0.1:5555", "tcp://[::]:5555", "ipc:///run/x". Returns `dst` (at least ENDPOINT_TEXT_MAX). */
 char *endpoint_format(char *dst, size_t size, const struct endpoint *e);
 

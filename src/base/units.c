@@ -13,7 +13,8 @@ struct unit {
 
 /* Greatest first. */
 static const struct unit sizes[] = {
-    {"Gi", 1ull << 30}, {"G", 1000000000}, {"Mi", 1ull << 20}, {"M", 1000000}, {"Ki", 1ull << 10}, {"k", 1000}, {"", 1},
+    {"Gi", 1ull << 30}, {"G", 1000000000}, {"Mi", 1ull << 20}, {"M", 1000000},
+    {"Ki", 1ull << 10}, {"k", 1000},       {"K", 1000},        {"", 1},
 };
 static const struct unit durations[] = {
     {"d", 86400 * NS_PER_S},
@@ -60,7 +61,7 @@ static int scale(int digits_result, uint64_t value, const struct unit *u, uint64
     return 0;
 }
 
-/* "64", "64k", "64Ki", each with or without "B", in the first `len` characters. */
+/* "64", "64k" or "64K", "64Ki", each with or without "B", in the first `len` characters. */
 static int parse_size(const char *s, size_t len, uint64_t *ret)
 {
     const char *end;

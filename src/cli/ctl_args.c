@@ -149,26 +149,27 @@ int ctl_parse(struct ctl_args *a, int argc, char **argv)
     return code;
 }
 
-/* An address or token that was not given otherwise comes from the configuration. */
+/* An address or token that was not given otherwise comes from the configuration. Its other mistakes are for the running
+ * Weir to find, which logs and counts them. */
 static int read_config(struct ctl *c, char address[static ENDPOINT_TEXT_MAX], char file[static CONFIG_PATH_MAX])
 {
-    struct config *config = config_load(c->args.config, stderr);
-    if (!config)
-        return ctl_failed("%s cannot be read; --admin and --token-file do without it", c->args.config);
-    snprintf(address, ENDPOINT_TEXT_MAX, "%s", config->admin.enabled ? config->admin.text : CTL_ADDRESS_DEFAULT);
-    snprintf(file, CONFIG_PATH_MAX, "%s", config->admin.token_file);
-    config_free(config);
+    struct config_admin admin = {0};
+    if (config_load_admin(c->args.config, &admin, stderr))
+        return ctl_failed("admin.listen and admin.token_file of %s cannot be read; give --admin ADDRESS:PORT and "
+                          "--token-file FILE in place of -c",
+                          c->args.config);
+    snprintf(address, ENDPOINT_TEXT_MAX, "%s", admin.enabled ? admin.text : CTL_ADDRESS_DEFAULT);
+    snprintf(file, CONFIG_PATH_MAX, "%s", admin.token_file);
     return EXIT_DONE;
 }
 
 static int find_address(struct ctl *c, const char *address)
 {
-    char url[ENDPOINT_TEXT_MAX], shown[64];
+    char shown[64];
     const char *why = "it is too long";
     size_t len = strlen(address);
     text_escape(shown, sizeof(shown), address, len);
-    snprintf(url, sizeof(url), "tcp://%s", address);
-    if (len > CTL_ADDRESS_MAX || endpoint_parse(&c->client.to, url, false, &why))
+    if (len > CTL_ADDRESS_MAX || endpoint_parse_address(&c->client.to, address, false, &why))
         return usage_error("ctl", "--admin is not an address and port: \"%s\" (%s), allowed such as %s", shown, why,
                            CTL_ADDRESS_DEFAULT);
     memcpy(c->address, address, len + 1);
@@ -193,10 +194,9 @@ static int find_token(struct ctl *c, const char *file)
         file = c->args.token_file;
     if (!*file)
         return usage_error("ctl",
-                           "the token is missing, which Weir at %s asks for: give --token-file FILE, or "
-                           "WEIR_TOKEN in the environment, or -c FILE with admin.token_file; a Weir without "
-                           "admin.token_file has metrics only",
-                           c->address);
+                           "the token is missing: give -c FILE with admin.token_file, or --token-file FILE, or "
+                           "WEIR_TOKEN in the environment; it is the one in the file that admin.token_file of the "
+                           "running Weir names, without which it has metrics only");
     return token_read(file, c->token, why) ? ctl_failed("%s", why) : EXIT_DONE;
 }
 

@@ -244,12 +244,39 @@ static const struct config_gate *pick_gate(const struct config *c, const char *n
     return g;
 }
 
+/* Why no client with this address can be at the gate; NULL: one can. What a load balancer names may be on any IP
+ * version. */
+static const char *cannot_come(const struct config_gate *g, const struct addr *from)
+{
+    const struct endpoint *at = &g->listen;
+    bool any = at->kind == ENDPOINT_TCP && at->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&at->v6.sin6_addr);
+    if (at->kind == ENDPOINT_TCP && from->kind == ADDR_UID)
+        return "users have their ids on ipc:// only";
+    if (g->balancers.count)
+        return NULL;
+    if (at->kind == ENDPOINT_IPC)
+        return from->kind == ADDR_UID ? NULL
+                                      : "clients on ipc:// have no address but their user's id, such as uid:1000";
+    if (any || endpoint_ip_version(at) == from->kind)
+        return NULL;
+    return from->kind == ADDR_V6 ? "it takes IPv4 only" : "it takes IPv6 only";
+}
+
+static int check_reach(const struct config_gate *g, const struct addr *from)
+{
+    char who[ADDR_TEXT_MAX];
+    const char *why = cannot_come(g, from);
+    return why ? usage_error("explain", "no client %s can come to gate %s, which listens on %s: %s",
+                             addr_format_host(who, sizeof(who), from), g->name, g->listen_text, why)
+               : EXIT_DONE;
+}
+
 static int explain(const struct explain_args *a, const struct config *c, const struct section_given *given)
 {
     struct explain_path_question q;
     uint8_t identity[IDENTITY_MOST];
     const struct config_gate *g = pick_gate(c, a->gate);
-    if (!g || explain_ask(a, &q, identity))
+    if (!g || explain_ask(a, &q, identity) || check_reach(g, &q.from))
         return EXIT_USAGE;
     struct explain_path *j = malloc(sizeof(*j));
     if (!j || !explain_path_walk(j, c, g, &q)) {
@@ -269,7 +296,7 @@ static int explain_run(int argc, char **argv)
     int code = explain_parse(&a, argc, argv);
     if (code != EXIT_DONE)
         return code;
-    struct section_given *given = calloc(CONFIG_GATES_MAX, sizeof(*given));
+    struct section_given *given = calloc(CONFIG_PLACES, sizeof(*given));
     if (!given) {
         fprintf(stderr, "weir explain: not enough memory\n");
         return EXIT_USAGE;
@@ -301,6 +328,7 @@ const struct command command_explain = {
         "functions decide. What depends on others is not looked at: bans, rates already used up, who else is there,\n"
         "and how fast the application is. Where the application speaks CURVE, Weir sees less than this says.\n\n"
         "The last line is \"passes\", or the verdict and what is done. What a rule in shadow would do passes.\n\n"
-        "Exit code: 0 when it passes, 1 when it is refused or has to wait, 2 when the arguments or FILE are wrong.",
+        "Exit code: 0 when it passes, 1 when it is refused or has to wait, 2 when the arguments or FILE are wrong,\n"
+        "or no such client can come to the gate.",
     .run = explain_run,
 };

@@ -55,28 +55,34 @@ static enum explain_path_outcome outcome_of(enum simulation_fate f)
 
 /* ---- who it is ---- */
 
-static void list_rules(const struct explain_path *j, enum enforcement e, char *dst, size_t size)
+/* False: there are none. */
+static bool list_rules(const struct explain_path *j, enum enforcement e, char *dst, size_t size)
 {
     size_t at = 0;
     dst[0] = '\0';
     for (unsigned r = 0; r < RULE_COUNT && at < size; r++)
         if (enforcement_of(j->gate->limits.enforce[r], j->cohort) == e)
             at += (size_t)snprintf(dst + at, size - at, "%s%s", at ? ", " : "", rule_section((enum rule)r));
-    if (at == 0)
-        snprintf(dst, size, "none");
+    return at > 0;
 }
 
 static void walk_enforcement(struct explain_path *j)
 {
-    char shadow[128], off[128];
+    static const struct {
+        enum enforcement e;
+        const char *word;
+    } others[] = {{ENFORCEMENT_SHADOW, "in shadow"}, {ENFORCEMENT_OFF, "off"}};
+    char rules[128];
+    size_t before = j->count;
     if (!enforce_matters(&j->gate->limits))
         return;
-    list_rules(j, ENFORCEMENT_SHADOW, shadow, sizeof(shadow));
-    list_rules(j, ENFORCEMENT_OFF, off, sizeof(off));
-    explain_path_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "cohort %u of %u: in shadow: %s", j->cohort,
-                          ENFORCE_COHORTS, shadow);
-    explain_path_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "cohort %u of %u: off: %s", j->cohort,
-                          ENFORCE_COHORTS, off);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (list_rules(j, others[i].e, rules, sizeof(rules)))
+            explain_path_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "cohort %u of %u: %s: %s", j->cohort,
+                                  ENFORCE_COHORTS, others[i].word, rules);
+    if (j->count == before)
+        explain_path_add_step(j, "enforce", EXPLAIN_PATH_SAYS, VERDICT_PASS, "cohort %u of %u: all rules are on",
+                              j->cohort, ENFORCE_COHORTS);
 }
 
 static void walk_source(struct explain_path *j, const struct explain_path_question *q)
@@ -113,15 +119,17 @@ static void walk_source_connections(struct explain_path *j, const struct explain
     }
     uint64_t at_once = gcra_admit_some(&word, &l->source.connection_rate, q->connections, NS_PER_S, &wait_ns);
     uint64_t left = q->connections - at_once;
+    if (left)
+        explain_path_add_step(
+            j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
+            "%llu of %u come in at once; the others wait unread until handshakes are done, or the rate "
+            "allows more",
+            (unsigned long long)at_once, q->connections);
     if (left > l->source.half_open)
-        explain_path_add_step(j, "source.connections.half_open", refused, VERDICT_OVER_CONNECTION_RATE,
-                              "%llu of %u come in at once, %u more wait, and the others are refused",
-                              (unsigned long long)at_once, q->connections, l->source.half_open);
-    else if (left)
-        explain_path_add_step(j, "source.connections.rate", waits, VERDICT_OVER_CONNECTION_RATE,
-                              "%llu of %u come in at once, the others as soon as these have shaken hands",
-                              (unsigned long long)at_once, q->connections);
-    else if (!in_shadow && limits_hold(l, RULE_CONNECTIONS))
+        explain_path_add_step(
+            j, "source.connections.half_open", EXPLAIN_PATH_SAYS, VERDICT_PASS,
+            "if so many never finished their handshake, the line would be full, and the last refused");
+    if (!left && !in_shadow && limits_hold(l, RULE_CONNECTIONS))
         explain_path_add_step(j, "source.connections.rate", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u at once",
                               q->connections);
 }
@@ -299,8 +307,11 @@ static void walk_rate(struct explain_path *j, const struct explain_path_question
                 run.after_ns);
         return;
     }
+    const struct rate *rates[] = {&j->force.source.messages.rate, &j->force.source.bytes.rate};
     for (size_t i = 0; i < ARRAY_LEN(limited) && run.shadow == VERDICT_PASS; i++)
-        if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
+        if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES) && rate_is_unlimited(rates[i]))
+            explain_path_add_step(j, limited[i], EXPLAIN_PATH_PASSES, VERDICT_PASS, "any number");
+        else if (limits_hold(&j->force, i == 0 ? RULE_MESSAGES : RULE_BYTES))
             explain_path_add_step(j, limited[i], EXPLAIN_PATH_PASSES, VERDICT_PASS,
                                   "none of %llu messages within %.3f s is over it", (unsigned long long)run.passed,
                                   (double)run.after_ns / 1e9);

@@ -2,6 +2,7 @@
 #include "config/checks.h"
 
 #include "config/checks_classes.h"
+#include "config/checks_effect.h"
 #include "config/value.h"
 
 #include <arpa/inet.h>
@@ -85,15 +86,6 @@ static void settle_burst(const char *path, struct rate *rate, const struct secti
     const struct given *burst = checks_given_of(given, gate_key(path));
     if (!burst->at.line)
         rate->burst = one_second_of(rate);
-}
-
-/* A burst or an action without a rate does nothing: the author has probably forgotten the rate. */
-static void warn_without_rate(const char *rate_path, const char *path, const struct rate *rate,
-                              const struct section_given *given, struct report *r)
-{
-    const struct given *at = checks_given_of(given, gate_key(path));
-    if (rate_is_unlimited(rate) && at->at.line && !at->wrong && !checks_given_of(given, gate_key(rate_path))->wrong)
-        report_warning(r, at->at, "%s has no effect while %s is unlimited", path, rate_path);
 }
 
 static void check_required(const struct section_given *given, const char *path, struct report *r)
@@ -202,14 +194,7 @@ void checks_gate(struct config_gate *g, const struct section_given *given, struc
     settle_burst("source.messages.burst", &l->source.messages.rate, given);
     settle_burst("source.bytes.burst", &l->source.bytes.rate, given);
 
-    static const char *const limited[][3] = {
-        {"source.messages.rate", "source.messages.burst", "source.messages.over"},
-        {"source.bytes.rate", "source.bytes.burst", "source.bytes.over"},
-    };
-    warn_without_rate(limited[0][0], limited[0][1], &l->source.messages.rate, given, r);
-    warn_without_rate(limited[0][0], limited[0][2], &l->source.messages.rate, given, r);
-    warn_without_rate(limited[1][0], limited[1][1], &l->source.bytes.rate, given, r);
-    warn_without_rate(limited[1][0], limited[1][2], &l->source.bytes.rate, given, r);
+    checks_effect(g, given, r);
     check_kernel(g, given, r);
     check_upstream(g, given, r);
     settle_enforcement(g, given);
@@ -248,8 +233,13 @@ static bool same_path(const struct endpoint *a, const struct endpoint *b)
     return a->len == b->len && !memcmp(&a->un, &b->un, a->len);
 }
 
-/* Whether two listeners are on the same place, where the kernel would deal connections to both in turn. A wildcard port
- * is another one each time. */
+/* Whether a listener on every address takes what comes to the other one. An IPv6 one takes IPv4, too. */
+static bool covers(const struct endpoint *wildcard, const struct endpoint *other)
+{
+    return is_wildcard(wildcard) && (wildcard->sa.sa_family == AF_INET6 || other->sa.sa_family == AF_INET);
+}
+
+/* Whether two listeners cannot both be bound. A wildcard port is another one each time. */
 static bool listeners_collide(const struct endpoint *a, const struct endpoint *b)
 {
     if (a->kind != b->kind)
@@ -257,7 +247,7 @@ static bool listeners_collide(const struct endpoint *a, const struct endpoint *b
     if (a->kind == ENDPOINT_IPC)
         return same_path(a, b);
     return endpoint_port(a) && endpoint_port(a) == endpoint_port(b) &&
-           (same_host(a, b) || (is_wildcard(a) && is_wildcard(b)));
+           (same_host(a, b) || covers(a, b) || covers(b, a));
 }
 
 /* Whether a connection to `to` arrives at the listener `at`, as far as that can be told without asking the kernel for
@@ -306,9 +296,10 @@ static void check_listeners(const struct config *c, const struct section_given *
         for (size_t j = 0; j < i; j++)
             if (has(&gates[i], "listen") && has(&gates[j], "listen") &&
                 listeners_collide(&c->gates[i].listen, &c->gates[j].listen))
-                report_mistake(r, gate_given(&gates[i], "listen")->at,
-                               "listen is taken: %s, also the gate at line %u; each gate needs an address of its own",
-                               c->gates[i].listen_text, gates[j].at.line);
+                report_mistake(
+                    r, gate_given(&gates[i], "listen")->at,
+                    "listen is taken: %s, by %s of the gate at line %u; each gate needs an address of its own",
+                    c->gates[i].listen_text, c->gates[j].listen_text, gates[j].at.line);
 }
 
 static bool same_place(const char *path, const struct endpoint *at)
@@ -381,8 +372,8 @@ static void check_admin_listener(const struct config *c, struct place at, const 
     memcpy(&admin.v6, &c->admin.addr, sizeof(admin.v6));
     for (size_t i = 0; i < c->gate_count; i++)
         if (has(&gates[i], "listen") && listeners_collide(&admin, &c->gates[i].listen))
-            report_mistake(r, at, "admin.listen is taken: %s, also the gate at line %u", c->admin.text,
-                           gates[i].at.line);
+            report_mistake(r, at, "admin.listen is taken: %s, by %s of the gate at line %u", c->admin.text,
+                           c->gates[i].listen_text, gates[i].at.line);
 }
 
 void checks_admin(const struct config *c, struct place at, struct report *r)

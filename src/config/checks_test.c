@@ -47,11 +47,12 @@ static void test_smaller_must_be_smaller(void **state)
 static void test_no_follow_up_of_a_wrong_value(void **state)
 {
     says("message: {frame: 2MiB, size: 1X}",
-         "weir.yaml:3:30: message.size is not a size: \"1X\", allowed 256B to 1024GiB, such as 64KiB\n");
+         "weir.yaml:3:30: message.size is not a size: \"1X\", allowed 256B to 1024GiB, such as 64KiB; units: B, kB, "
+         "MB, GB (of 1000), KiB, MiB, GiB (of 1024)\n");
     says(
         "source: {messages: {rate: 1, burst: 3}}",
         "weir.yaml:3:27: source.messages.rate is not a rate: \"1\", allowed 1/d to 1000000000/s, or unlimited, such as "
-        "500/s\n");
+        "500/s; per s, m, h or d\n");
 }
 
 static void test_connections_from_clients(void **state)
@@ -171,10 +172,10 @@ static void test_what_is_no_rule_has_no_enforce(void **state)
 {
     says("connections: {enforce: shadow}",
          "weir.yaml:3:15: connections has no enforce of its own: they keep Weir and the application within their "
-         "descriptors; allowed in the sections of rules, see docs/config.md\n");
+         "descriptors; allowed in the sections of rules, see weir help config\n");
     says("source: {enforce: off}",
          "weir.yaml:3:10: source has no enforce of its own: its parts have an enforce each, such as "
-         "source.messages.enforce; allowed in the sections of rules, see docs/config.md\n");
+         "source.messages.enforce; allowed in the sections of rules, see weir help config\n");
 }
 
 static void test_bursts_follow_rates(void **state)
@@ -201,6 +202,22 @@ static void test_settings_without_effect(void **state)
         r.said, "weir.yaml:3:28: warning: source.messages.burst has no effect while source.messages.rate is unlimited\n"
                 "weir.yaml:3:37: warning: source.messages.over has no effect while source.messages.rate is unlimited\n"
                 "weir.yaml:3:76: warning: source.bytes.burst has no effect while source.bytes.rate is unlimited\n");
+    reading_free(&r);
+}
+
+static void test_concurrency_and_exempt_without_effect(void **state)
+{
+    struct reading r = with("concurrency: {limit: off, max: 5, shed: {over: close}}");
+    assert_non_null(r.config);
+    assert_string_equal(
+        r.said, "weir.yaml:3:32: warning: concurrency.max has no effect while concurrency.limit is off\n"
+                "weir.yaml:3:48: warning: concurrency.shed.over has no effect while concurrency.limit is off\n");
+    reading_free(&r);
+    r = with("ban: {exempt: [10.0.0.0/8, 0.0.0.0/0]}");
+    assert_non_null(r.config);
+    assert_string_equal(r.said, "weir.yaml:3:28: warning: ban.exempt is the whole world: no ban has an effect at this "
+                                "gate for IPv4; ban.strikes: 0 ends those for offences, and leaves those by an "
+                                "operator\n");
     reading_free(&r);
 }
 
@@ -233,8 +250,8 @@ static void listeners(const char *first, const char *second, bool collide)
     if (collide)
         snprintf(
             said, sizeof(said),
-            "weir.yaml:3:21: listen is taken: %s, also the gate at line 2; each gate needs an address of its own\n",
-            second);
+            "weir.yaml:3:21: listen is taken: %s, by %s of the gate at line 2; each gate needs an address of its own\n",
+            second, first);
     two(a, b, said);
 }
 
@@ -244,12 +261,18 @@ static void test_listeners_do_not_share(void **state)
     listeners("tcp://[::1]:5555", "tcp://[::1]:5555", true);
     listeners("tcp://*:5555", "tcp://0.0.0.0:5555", true);
     listeners("tcp://*:5555", "tcp://[::]:5555", true);
+    listeners("tcp://*:5555", "tcp://127.0.0.1:5555", true);
+    listeners("tcp://127.0.0.1:5555", "tcp://*:5555", true);
+    listeners("tcp://0.0.0.0:5555", "tcp://127.0.0.2:5555", true);
+    listeners("tcp://[::1]:5555", "tcp://[::]:5555", true);
     listeners("ipc:///run/x", "ipc:///run/x", true);
     listeners("ipc://@x", "ipc://@x", true);
     listeners("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556", false);
     listeners("tcp://127.0.0.1:5555", "tcp://127.0.0.2:5555", false);
     listeners("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", false);
-    listeners("tcp://*:5555", "tcp://127.0.0.1:5555", false); /* the kernel prefers the narrower one */
+    listeners("tcp://127.0.0.1:5555", "tcp://[::1]:5555", false);
+    listeners("tcp://0.0.0.0:5555", "tcp://[::1]:5555", false);
+    listeners("tcp://*:5555", "tcp://127.0.0.1:5556", false);
     listeners("ipc:///run/x", "ipc:///run/xy", false);
     listeners("ipc:///run/x", "ipc://@/run/x", false);
 }
@@ -325,7 +348,8 @@ static void test_admin_address(void **state)
     r = reading_of("gates: [{listen: 'tcp://127.0.0.1:9700', forward: 'ipc:///b'}]\n"
                    "admin: {listen: '127.0.0.1:9700'}\n");
     assert_null(r.config);
-    assert_string_equal(r.said, "weir.yaml:2:17: admin.listen is taken: 127.0.0.1:9700, also the gate at line 1\n");
+    assert_string_equal(r.said, "weir.yaml:2:17: admin.listen is taken: 127.0.0.1:9700, by tcp://127.0.0.1:9700 of the "
+                                "gate at line 1\n");
     reading_free(&r);
 
     r = reading_of("gates: [{listen: 'tcp://127.0.0.1:5555', forward: 'ipc:///b'}]\n"
@@ -349,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_rule_has_no_enforce),
         cmocka_unit_test(test_bursts_follow_rates),
         cmocka_unit_test(test_settings_without_effect),
+        cmocka_unit_test(test_concurrency_and_exempt_without_effect),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_listeners_do_not_share),
         cmocka_unit_test(test_counters_have_places_of_their_own),

@@ -13,39 +13,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads the whole file, at most CONFIG_BYTES_MAX bytes and one more, which tells that it is too large. */
-static char *config_read_bytes(FILE *f, size_t *ret_len)
+/* The whole file, to be freed by the caller; NULL after a mistake. Reads one byte more than is allowed, which tells
+ * that it is too large. */
+static char *config_read_bytes(const char *path, size_t *ret_len, struct report *r)
 {
-    char *bytes = malloc(CONFIG_BYTES_MAX + 1);
-    if (!bytes)
+    FILE *f = fopen(path, "re");
+    unsigned before = r->mistakes;
+    if (!f) {
+        report_mistake(r, (struct place){0}, "cannot be opened: %s", strerror(errno));
         return NULL;
-    *ret_len = fread(bytes, 1, CONFIG_BYTES_MAX + 1, f);
-    return bytes;
+    }
+    errno = 0;
+    char *bytes = malloc(CONFIG_BYTES_MAX + 1);
+    *ret_len = bytes ? fread(bytes, 1, CONFIG_BYTES_MAX + 1, f) : 0;
+    if (!bytes || ferror(f))
+        report_mistake(r, (struct place){0}, "cannot be read: %s", strerror(errno ? errno : ENOMEM));
+    else if (*ret_len > CONFIG_BYTES_MAX)
+        report_mistake(r, (struct place){0}, "too large: more than %u bytes, allowed up to 1MiB", CONFIG_BYTES_MAX);
+    fclose(f);
+    if (r->mistakes == before)
+        return bytes;
+    free(bytes);
+    return NULL;
 }
 
 static struct config *load(const char *path, bool patterns, FILE *errors, struct section_given *ret)
 {
     struct report r = {.out = errors, .file = path};
-    struct place whole = {0};
-    struct config *c = NULL;
-    char *bytes = NULL;
     size_t len;
-
-    FILE *f = fopen(path, "re");
-    if (!f) {
-        report_mistake(&r, whole, "cannot be opened: %s", strerror(errno));
-        return NULL;
-    }
-    errno = 0;
-    bytes = config_read_bytes(f, &len);
-    if (!bytes || ferror(f))
-        report_mistake(&r, whole, "cannot be read: %s", strerror(errno ? errno : ENOMEM));
-    else if (len > CONFIG_BYTES_MAX)
-        report_mistake(&r, whole, "too large: more than %u bytes, allowed up to 1MiB", CONFIG_BYTES_MAX);
-    else
-        c = config_read(bytes, len, patterns, &r, ret);
+    char *bytes = config_read_bytes(path, &len, &r);
+    struct config *c = bytes ? config_read(bytes, len, patterns, &r, ret) : NULL;
     free(bytes);
-    fclose(f);
     if (c && ban_lists_read(c, errors)) {
         config_free(c);
         c = NULL;
@@ -61,6 +59,24 @@ struct config *config_load(const char *path, FILE *errors)
 struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret)
 {
     return load(path, false, errors, ret);
+}
+
+/* The mistakes are kept back until it is known whether they matter. */
+int config_load_admin(const char *path, struct config_admin *ret, FILE *errors)
+{
+    char *said = NULL;
+    size_t len, said_len;
+    FILE *kept = open_memstream(&said, &said_len);
+    if (!kept)
+        return -ENOMEM;
+    struct report r = {.out = kept, .file = path};
+    char *bytes = config_read_bytes(path, &len, &r);
+    bool known = bytes && config_read_admin(bytes, len, &r, ret);
+    free(bytes);
+    if (fclose(kept) == 0 && !known)
+        fputs(said, errors);
+    free(said);
+    return known ? 0 : -EINVAL;
 }
 
 /* Sets an option of the command line as if it were a value of the file. */

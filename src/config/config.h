@@ -99,14 +99,16 @@ struct config_gate {
     struct classes *class_table; /* made of `classes`; NULL: there are none */
 };
 
+struct config_admin {
+    bool enabled;
+    struct sockaddr_storage addr;
+    socklen_t addr_len;
+    char text[ENDPOINT_TEXT_MAX];     /* "127.0.0.1:9700" */
+    char token_file[CONFIG_PATH_MAX]; /* absolute; "": none, and no API */
+};
+
 struct config {
-    struct {
-        bool enabled;
-        struct sockaddr_storage addr;
-        socklen_t addr_len;
-        char text[ENDPOINT_TEXT_MAX];     /* "127.0.0.1:9700" */
-        char token_file[CONFIG_PATH_MAX]; /* absolute; "": none, and no API */
-    } admin;
+    struct config_admin admin;
     uint32_t workers; /* 0: one per core */
     uint64_t memory_bytes;
     uint64_t sources; /* entries of the source table */
@@ -133,8 +135,9 @@ struct config {
  * do not fail. May block (names are looked up). */
 MUST_USE struct config *config_load(const char *path, FILE *errors);
 
-/* The same. ret[], which has room for CONFIG_GATES_MAX, gets the places of each gate's keys in the file
- * (config/checks.h has the struct). */
+/* The same. ret[], which has room for CONFIG_PLACES, gets the places of each gate's keys in the file, and last those of
+ * the top level (config/checks.h has the struct). */
+#define CONFIG_PLACES (CONFIG_GATES_MAX + 1)
 struct section_given;
 MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
 
@@ -144,6 +147,10 @@ MUST_USE struct config *config_load_patterns(const char *path, FILE *errors);
 
 /* The pattern for a gate on this TCP port: the one that listens there, else the one with a wildcard port, else NULL. */
 const struct config_gate *config_pattern_for(const struct config *c, uint16_t port);
+
+/* Reads the admin section alone. Mistakes elsewhere do not matter, so that whoever asks a running Weir to read the file
+ * reaches it. -EINVAL, with all mistakes written to `errors`: the section itself cannot be read. */
+MUST_USE int config_load_admin(const char *path, struct config_admin *ret, FILE *errors);
 
 /* Makes the snapshot of `--listen URL --forward URL` alone, with defaults for the rest; the gate is called "main". NULL
  * after a line to `errors`. */

@@ -16,6 +16,27 @@ void config_diff_begin(struct config_diff *d, const struct config *before, const
     *d = (struct config_diff){.before = before, .after = after};
 }
 
+/* A burst that follows an unlimited rate is stored as 0. */
+static bool follows_unlimited(const struct schema *s, const struct schema_key *burst, const void *base)
+{
+    const struct schema_key *rate = burst - 1;
+    struct rate r;
+    if (burst == s->keys || (rate->type != SCHEMA_RATE && rate->type != SCHEMA_BYTE_RATE) ||
+        burst->offset != rate->offset + offsetof(struct rate, burst))
+        return false;
+    memcpy(&r, (const char *)base + rate->offset, sizeof(r));
+    return rate_is_unlimited(&r) && r.burst == 0;
+}
+
+static void diff_format(char dst[static VALUE_TEXT_MAX], const struct schema *s, const struct schema_key *k,
+                        const void *base)
+{
+    if (follows_unlimited(s, k, base))
+        snprintf(dst, VALUE_TEXT_MAX, "unlimited");
+    else
+        value_format(dst, k, base);
+}
+
 /* The next row of the schema that differs; `gate`: the name of the gate, NULL at the top level. */
 static bool next_row(struct config_diff *d, const struct schema *s, const char *gate, const void *before,
                      const void *after, struct config_change *ret)
@@ -26,8 +47,8 @@ static bool next_row(struct config_diff *d, const struct schema *s, const char *
             continue;
         snprintf(ret->path, sizeof(ret->path), "%s%s%s%s", gate ? "gates." : "", gate ? gate : "", gate ? "." : "",
                  k->path);
-        value_format(ret->before, k, before);
-        value_format(ret->after, k, after);
+        diff_format(ret->before, s, k, before);
+        diff_format(ret->after, s, k, after);
         if (!strcmp(ret->before, ret->after))
             snprintf(ret->after, sizeof(ret->after), "another that begins the same");
         ret->restart = k->restart;

@@ -88,6 +88,16 @@ static void test_order_of_gates_does_not_matter(void **state)
     assert_int_equal(written(two_gates, after, false, 8, ""), 0);
 }
 
+static void test_bursts_of_unlimited_rates(void **state)
+{
+    const char before[] = "gates: [{listen: 'ipc:///a', forward: 'ipc:///b'}]\n";
+    const char after[] = "gates: [{listen: 'ipc:///a', forward: 'ipc:///b', source: {messages: {rate: 5/s}}}]\n";
+    assert_int_equal(written(before, after, false, 8,
+                             "gates.main.source.messages.rate unlimited -> 5/s, "
+                             "gates.main.source.messages.burst unlimited -> 5"),
+                     2);
+}
+
 static void test_gates_that_come_and_go(void **state)
 {
     const char after[] = "admin: {listen: 127.0.0.1:9700}\n"
@@ -220,13 +230,10 @@ static void test_every_row_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_same_is_no_change),
-        cmocka_unit_test(test_values_as_one_writes_them),
-        cmocka_unit_test(test_order_of_gates_does_not_matter),
-        cmocka_unit_test(test_gates_that_come_and_go),
-        cmocka_unit_test(test_lists_as_one_writes_them),
-        cmocka_unit_test(test_long_lists_are_cut_off),
-        cmocka_unit_test(test_every_row_is_found),
+        cmocka_unit_test(test_the_same_is_no_change),          cmocka_unit_test(test_values_as_one_writes_them),
+        cmocka_unit_test(test_order_of_gates_does_not_matter), cmocka_unit_test(test_bursts_of_unlimited_rates),
+        cmocka_unit_test(test_gates_that_come_and_go),         cmocka_unit_test(test_lists_as_one_writes_them),
+        cmocka_unit_test(test_long_lists_are_cut_off),         cmocka_unit_test(test_every_row_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

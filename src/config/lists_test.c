@@ -102,7 +102,8 @@ static void test_unknown_keys_of_a_class(void **state)
             "weir.yaml:2:19: unknown key in match: \"netwoks\", did you mean \"networks\"?\n"
             "weir.yaml:2:38: match is given twice: again here, first at line 2\n"
             "weir.yaml:2:66: unknown key in a class: \"weigth\", did you mean \"weight\"?\n"
-            "weir.yaml:2:77: unknown key in a class: \"size\"\n"
+            "weir.yaml:2:77: unknown key in a class: \"size\", did you mean message.size of a gate (an item of "
+            "\"gates\")?\n"
             "weir.yaml:2:86: unknown key in a class: \"sources\", it belongs to the top level\n");
 }
 

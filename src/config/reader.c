@@ -227,7 +227,7 @@ static void read_key(struct reader *r, const struct target *t, const char *secti
         is_word = strlen(word) == r->in.event.data.scalar.length || r->in.event.data.scalar.length >= sizeof(word);
     }
     if (!is_word && r->in.event.type != YAML_ALIAS_EVENT)
-        report_mistake(r->report, at, "a key is not a word: %s, allowed the names in docs/config.md",
+        report_mistake(r->report, at, "a key is not a word: %s, allowed the names in weir help config",
                        events_kind(&r->in));
     events_skip_value(&r->in);
     unsigned depth = r->in.depth;
@@ -366,7 +366,7 @@ static struct config *config_with_room(size_t gates)
 }
 
 struct config *config_read(const char *bytes, size_t len, bool patterns, struct report *report,
-                           struct section_given *ret_gates)
+                           struct section_given *ret_places)
 {
     struct reader *r = calloc(1, sizeof(*r));
     struct config *c = config_with_room(CONFIG_GATES_MAX);
@@ -380,12 +380,42 @@ struct config *config_read(const char *bytes, size_t len, bool patterns, struct 
     c->patterns = patterns;
     reader_read_file(r);
     events_fini(&r->in);
-    if (ret_gates)
-        memcpy(ret_gates, r->gates, sizeof(r->gates));
+    if (ret_places) {
+        memcpy(ret_places, r->gates, sizeof(r->gates));
+        ret_places[CONFIG_GATES_MAX] = r->top;
+    }
 out:
     free(r);
     if (report->mistakes == before)
         return c;
     config_free(c);
     return NULL;
+}
+
+/* Whether the file says it, and says it rightly. */
+static bool is_known(const struct reader *r, const char *path)
+{
+    const struct given *given = &r->top.keys[schema_find(&schema_top, path) - schema_top.keys];
+    return given->at.line ? !given->wrong : !r->in.ended;
+}
+
+bool config_read_admin(const char *bytes, size_t len, struct report *report, struct config_admin *ret)
+{
+    struct reader *r = calloc(1, sizeof(*r));
+    struct config *c = config_with_room(CONFIG_GATES_MAX);
+    bool known = false;
+    if (!r || !c || !events_init(&r->in, bytes, len, report)) {
+        report_mistake(report, (struct place){0}, "not enough memory to read it");
+        goto out;
+    }
+    r->report = report;
+    r->config = c;
+    reader_read_file(r);
+    events_fini(&r->in);
+    known = is_known(r, "admin.listen") && is_known(r, "admin.token_file");
+    *ret = c->admin;
+out:
+    free(r);
+    config_free(c);
+    return known;
 }

@@ -25,9 +25,12 @@ struct section_given;
 #define CONFIG_PATTERN_FORWARD "ipc://@weir-run"
 
 /* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`.
- * patterns: for `weir run` (config_load_patterns()). ret_gates: gets the places of each gate's keys, CONFIG_GATES_MAX
- * of them; may be NULL. */
+ * patterns: for `weir run` (config_load_patterns()). ret_places: as for config_load_placed(); may be NULL. */
 MUST_USE struct config *config_read(const char *bytes, size_t len, bool patterns, struct report *r,
-                                    struct section_given *ret_gates);
+                                    struct section_given *ret_places);
+
+/* Reads the same for its admin section alone: mistakes elsewhere do not matter, and what stands in front of a syntax
+ * error counts. False, with the mistakes in the report: the section cannot be read, or was perhaps not reached. */
+MUST_USE bool config_read_admin(const char *bytes, size_t len, struct report *r, struct config_admin *ret);
 
 #endif

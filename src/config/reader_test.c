@@ -128,11 +128,13 @@ static void test_every_mistake_in_one_run(void **state)
             "weir.yaml:4:10: log.level has no such choice: \"loud\", allowed error, warn, info or debug\n"
             "weir.yaml:6:11: name is not a name: \"bad name\", allowed 1 to 32 of A-Z a-z 0-9 _ -\n"
             "weir.yaml:8:5: unknown key in a gate: \"mesage\", did you mean \"message\"?\n"
-            "weir.yaml:10:14: message.frame is not a size: \"64XB\", allowed 256B to 1024GiB, such as 64KiB\n"
+            "weir.yaml:10:14: message.frame is not a size: \"64XB\", allowed 256B to 1024GiB, such as 64KiB; units: B, "
+            "kB, MB, GB (of 1000), KiB, MiB, GiB (of 1024)\n"
             "weir.yaml:12:7: message.hold is given twice: again here, first at line 11\n"
             "weir.yaml:12:13: message.hold is too large: \"1MiB\", allowed 4KiB to 512KiB\n"
             "weir.yaml:13:13: message.size is not a size: a list, allowed 256B to 1024GiB\n"
-            "weir.yaml:14:24: message.complete_within is not a duration: \"5\", allowed 100ms to 1d, such as 5s\n"
+            "weir.yaml:14:24: message.complete_within is not a duration: \"5\", allowed 100ms to 1d, such as 5s; "
+            "units: ms, s, m, h, d\n"
             "weir.yaml:16:20: source.connections is not a section: a single value, allowed a mapping with keys such as "
             "source.connections.max\n"
             "weir.yaml:17:11: zmtp2 is not true or false: nothing, allowed true or false\n"
@@ -170,8 +172,42 @@ static void test_unknown_keys_are_helped(void **state)
             "weir.yaml:7:12: unknown key in source: \"messages.rate\", did you mean \"rate\" inside \"messages\"?\n"
             "weir.yaml:7:30: unknown key in source: \"message\", did you mean \"messages\"?\n"
             "weir.yaml:8:3: unknown key in a gate: \"\"\n"
-            "weir.yaml:9:3: a key is not a word: a single value, allowed the names in docs/config.md\n"
-            "weir.yaml:10:3: a key is not a word: a single value, allowed the names in docs/config.md\n");
+            "weir.yaml:9:3: a key is not a word: a single value, allowed the names in weir help config\n"
+            "weir.yaml:10:3: a key is not a word: a single value, allowed the names in weir help config\n");
+}
+
+/* A key that exists elsewhere is said to, before words that merely look alike. */
+static void test_keys_of_another_level(void **state)
+{
+    refused("listen: x\n"
+            "strikes: 3\n"
+            "ban: {strikes: 3}\n"
+            "gates:\n"
+            "- listen: tcp://127.0.0.1:5555\n"
+            "  forward: ipc:///run/app\n"
+            "  rate: 5/s\n"
+            "  messages: {rate: 5/s}\n"
+            "  message: {rate: 5/s, max: 1}\n"
+            "  source: {rate: 5/s, max: 5}\n"
+            "  ban: {lists: []}\n"
+            "  sources: {}\n"
+            "  bytes: 1\n"
+            "  token_file: /x\n",
+            "weir.yaml:1:1: unknown key in the file: \"listen\", it belongs to a gate (an item of \"gates\")\n"
+            "weir.yaml:2:1: unknown key in the file: \"strikes\", did you mean ban.strikes of a gate (an item of "
+            "\"gates\")?\n"
+            "weir.yaml:3:7: unknown key in ban: \"strikes\", ban.strikes belongs to a gate (an item of \"gates\")\n"
+            "weir.yaml:7:3: unknown key in a gate: \"rate\", did you mean source.messages.rate?\n"
+            "weir.yaml:8:3: unknown key in a gate: \"messages\", did you mean source.messages?\n"
+            "weir.yaml:9:13: unknown key in message: \"rate\", did you mean source.messages.rate?\n"
+            "weir.yaml:9:24: unknown key in message: \"max\", did you mean connections.max?\n"
+            "weir.yaml:10:12: unknown key in source: \"rate\", did you mean source.messages.rate?\n"
+            "weir.yaml:10:23: unknown key in source: \"max\", did you mean source.connections.max?\n"
+            "weir.yaml:11:9: unknown key in ban: \"lists\", ban.lists belongs to the top level\n"
+            "weir.yaml:12:3: unknown key in a gate: \"sources\", did you mean \"source\"? (sources belongs to the top "
+            "level)\n"
+            "weir.yaml:13:3: unknown key in a gate: \"bytes\", did you mean source.bytes?\n"
+            "weir.yaml:14:3: unknown key in a gate: \"token_file\", did you mean admin.token_file of the top level?\n");
 }
 
 static void test_keys_given_twice(void **state)
@@ -264,7 +300,7 @@ static void test_odd_files(void **state)
     refused("gates: []\n", "weir.yaml:1:8: gates is empty: 0 gates, allowed 1 to 64\n");
     refused(GATE "---\nworkers: 2\n", "weir.yaml:2:1: a second document begins: \"---\", allowed one\n");
     refused(GATE "? {a: b}\n: {c: {d: e}}\n",
-            "weir.yaml:2:3: a key is not a word: a mapping, allowed the names in docs/config.md\n");
+            "weir.yaml:2:3: a key is not a word: a mapping, allowed the names in weir help config\n");
     refused(GATE "log: {level: \"in\\0fo\"}\n",
             "weir.yaml:2:14: log.level holds a NUL character: \"in\\x00fo\", allowed "
             "error, warn, info or debug\n");
@@ -400,7 +436,8 @@ static void test_wrong_arguments(void **state)
         {"ipc:///a", "ipc:///a", NULL,
          "weir: forward leads back to listen: ipc:///a, allowed the address of the application\n"},
         {"ipc:///a", "ipc:///b", "9700",
-         "weir: admin.listen is not an address and port: \"9700\" (a port is missing: tcp://HOST:PORT), allowed "
+         "weir: admin.listen is not an address and port: \"9700\" (the address in front of the port is missing), "
+         "allowed "
          "ADDRESS:PORT, such as 127.0.0.1:9700\n"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -431,6 +468,7 @@ int main(void)
         cmocka_unit_test(test_sections_may_be_empty),
         cmocka_unit_test(test_every_mistake_in_one_run),
         cmocka_unit_test(test_unknown_keys_are_helped),
+        cmocka_unit_test(test_keys_of_another_level),
         cmocka_unit_test(test_keys_given_twice),
         cmocka_unit_test(test_what_expands_is_refused),
         cmocka_unit_test(test_alias_bomb),

@@ -28,9 +28,14 @@ static const char head[] = "<!-- SPDX-License-Identifier: MPL-2.0 -->\n"
                            "\n";
 
 static const char units[] =
-    "Sizes are written `512B`, `64KiB`, `1MiB`, `2GiB` (or `kB`, `MB`, `GB` for powers of "
-    "1000), durations `100ms`, `5s`, `1m`, `2h`, `1d`,\n"
-    "rates `500/s`, `10/m`, `10MiB/s`, or `unlimited`. A rate holds over any stretch of time; "
+    "Sizes are whole numbers with `B`, `kB`, `MB`, `GB` (powers of 1000) or `KiB`, `MiB`, `GiB` (of 1024). The `B` may "
+    "be "
+    "left out, and `K` is `k`:\n"
+    "`64K` and `1M` are 64000 and 1000000 bytes, `64Ki` and `1Mi` are 65536 and 1048576; a number alone is bytes. "
+    "Durations have `ns`, `us`, `ms`, `s`,\n"
+    "`m` (minutes), `h` or `d`, rates are so many per `s`, `m`, `h` or `d` (or per duration: `5/10s`), or `unlimited`: "
+    "`500/s`, `30/m` for one every two seconds,\n"
+    "`10MiB/s`. A rate holds over any stretch of time; "
     "its burst is what may come at once on top\n"
     "of it. A limit that is not given follows a smaller one that covers it: with "
     "`message.size: 1MiB` and nothing else, `message.frame`\n"

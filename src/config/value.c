@@ -167,15 +167,14 @@ static enum fault set_name(const struct schema_key *k, const char *text, void *b
     return FAULT_NONE;
 }
 
-/* `text` is shown to people, `url` is parsed. */
-static int parse_endpoint(struct endpoint *ret, char ret_text[static ENDPOINT_TEXT_MAX], const char *text,
-                          const char *url, bool to_bind, const char **ret_why)
+static int parse_endpoint(struct endpoint *ret, char ret_text[static ENDPOINT_TEXT_MAX], const char *text, bool to_bind,
+                          const char **ret_why)
 {
     if (strlen(text) >= ENDPOINT_TEXT_MAX) {
         *ret_why = "it is too long";
         return -EINVAL;
     }
-    if (endpoint_parse(ret, url, to_bind, ret_why))
+    if (endpoint_parse(ret, text, to_bind, ret_why))
         return -EINVAL;
     memcpy(ret_text, text, strlen(text) + 1);
     return 0;
@@ -183,15 +182,14 @@ static int parse_endpoint(struct endpoint *ret, char ret_text[static ENDPOINT_TE
 
 static int set_admin(const char *text, struct config *c, const char **ret_why)
 {
-    char url[ENDPOINT_TEXT_MAX + sizeof("tcp://")];
     struct endpoint e;
-    if (strstr(text, "://")) {
-        *ret_why = "it is an address and port alone";
+    if (strlen(text) >= sizeof(c->admin.text)) {
+        *ret_why = "it is too long";
         return -EINVAL;
     }
-    snprintf(url, sizeof(url), "tcp://%s", text);
-    if (parse_endpoint(&e, c->admin.text, text, url, true, ret_why))
+    if (endpoint_parse_address(&e, text, true, ret_why))
         return -EINVAL;
+    memcpy(c->admin.text, text, strlen(text) + 1);
     memset(&c->admin.addr, 0, sizeof(c->admin.addr));
     memcpy(&c->admin.addr, &e.sa, e.len);
     c->admin.addr_len = e.len;
@@ -205,26 +203,42 @@ static int set_endpoint(const struct schema_key *k, const char *text, void *base
     if (k->type == SCHEMA_ADMIN_ADDR)
         return set_admin(text, base, ret_why);
     if (k->type == SCHEMA_LISTEN)
-        return parse_endpoint(&g->listen, g->listen_text, text, text, true, ret_why);
-    return parse_endpoint(&g->forward, g->forward_text, text, text, false, ret_why);
+        return parse_endpoint(&g->listen, g->listen_text, text, true, ret_why);
+    return parse_endpoint(&g->forward, g->forward_text, text, false, ret_why);
 }
 
-/* An example of the form, for a value without its unit. */
+#define UNITS_OF_SIZES "B, kB, MB, GB (of 1000), KiB, MiB, GiB (of 1024)"
+
+/* The units and an example, for a value that is not of the form. */
 static const char *example(const struct schema_key *k)
 {
     switch (k->type) {
     case SCHEMA_SIZE:
-        return ", such as 64KiB";
+        return ", such as 64KiB; units: " UNITS_OF_SIZES;
     case SCHEMA_DURATION:
-        return ", such as 5s";
+        return ", such as 5s; units: ms, s, m, h, d";
     case SCHEMA_RATE:
-        return ", such as 500/s";
+        return ", such as 500/s; per s, m, h or d";
     case SCHEMA_BYTE_RATE:
     case SCHEMA_SPEED:
-        return ", such as 1MiB/s";
+        return ", such as 1MiB/s; per s, m, h or d; units: " UNITS_OF_SIZES;
     default:
         return "";
     }
+}
+
+/* What to write in place of a fraction, or of no message at all; NULL: the value is neither. */
+static const char *whole_number(const struct schema_key *k, const char *text)
+{
+    size_t digits = strspn(text, "0123456789");
+    bool fraction = digits && text[digits] == '.', none = digits && strspn(text, "0") == digits && text[digits] == '/';
+    if (is_rate(k) && fraction)
+        return "a whole number is needed: 0.5/s is written 30/m";
+    if (is_rate(k) && none)
+        return "nothing would ever pass; little is written per minute, hour or day, such as 30/m";
+    return fraction && (k->type == SCHEMA_SIZE || k->type == SCHEMA_DURATION || k->type == SCHEMA_SPEED)
+               ? "a whole number is needed, of a smaller unit"
+               : NULL;
 }
 
 static enum fault set_path(const char *text, char ret[static CONFIG_PATH_MAX])
@@ -301,6 +315,7 @@ int value_set(const struct schema_key *k, const char *text, void *base, char ret
         break;
     default:
         f = set_quantity(k, text, base);
+        detail = f == FAULT_FORM ? whole_number(k, text) : NULL;
     }
     return f == FAULT_NONE ? 0 : value_complain(k, text, f, detail, ret_why);
 }

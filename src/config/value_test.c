@@ -33,15 +33,22 @@ static const struct wrong wrongs[] = {
     {"sources", "1023", "sources is too small: \"1023\", allowed 1024 to 16777216"},
     {"handshake.bytes", "511", "handshake.bytes is too small: \"511\", allowed 512B to 64KiB"},
     {"handshake.bytes", "65KiB", "handshake.bytes is too large: \"65KiB\", allowed 512B to 64KiB"},
-    {"handshake.bytes", "1 KiB", "handshake.bytes is not a size: \"1 KiB\", allowed 512B to 64KiB, such as 64KiB"},
-    {"handshake.bytes", "1kib", "handshake.bytes is not a size: \"1kib\", allowed 512B to 64KiB, such as 64KiB"},
-    {"handshake.within", "5", "handshake.within is not a duration: \"5\", allowed 100ms to 10m, such as 5s"},
+    {"handshake.bytes", "1 KiB",
+     "handshake.bytes is not a size: \"1 KiB\", allowed 512B to 64KiB, such as 64KiB; units: B, kB, MB, GB (of 1000), "
+     "KiB, MiB, GiB (of 1024)"},
+    {"handshake.bytes", "1kib",
+     "handshake.bytes is not a size: \"1kib\", allowed 512B to 64KiB, such as 64KiB; units: B, kB, MB, GB (of 1000), "
+     "KiB, MiB, GiB (of 1024)"},
+    {"handshake.within", "5",
+     "handshake.within is not a duration: \"5\", allowed 100ms to 10m, such as 5s; units: ms, s, m, h, d"},
     {"handshake.within", "0", "handshake.within is too small: \"0\", allowed 100ms to 10m"},
     {"handshake.within", "11m", "handshake.within is too large: \"11m\", allowed 100ms to 10m"},
     {"source.messages.rate", "500",
-     "source.messages.rate is not a rate: \"500\", allowed 1/d to 1000000000/s, or unlimited, such as 500/s"},
+     "source.messages.rate is not a rate: \"500\", allowed 1/d to 1000000000/s, or unlimited, such as 500/s; per s, m, "
+     "h or d"},
     {"source.messages.rate", "500KiB/s",
-     "source.messages.rate is not a rate: \"500KiB/s\", allowed 1/d to 1000000000/s, or unlimited, such as 500/s"},
+     "source.messages.rate is not a rate: \"500KiB/s\", allowed 1/d to 1000000000/s, or unlimited, such as 500/s; per "
+     "s, m, h or d"},
     {"source.messages.rate", "1000000001/s",
      "source.messages.rate is too large: \"1000000001/s\", allowed 1/d to 1000000000/s, or unlimited"},
     {"source.messages.rate", "99999999999999999999/s",
@@ -49,11 +56,23 @@ static const struct wrong wrongs[] = {
     {"source.messages.rate", "1/30d",
      "source.messages.rate is too small: \"1/30d\", allowed 1/d to 1000000000/s, or unlimited"},
     {"source.bytes.rate", "1MiB",
-     "source.bytes.rate is not a rate of bytes: \"1MiB\", allowed 1B/d to 1024GiB/s, or unlimited, such as 1MiB/s"},
+     "source.bytes.rate is not a rate of bytes: \"1MiB\", allowed 1B/d to 1024GiB/s, or unlimited, such as 1MiB/s; per "
+     "s, m, h or d; units: B, kB, MB, GB (of 1000), KiB, MiB, GiB (of 1024)"},
+    {"source.messages.rate", "0/s",
+     "source.messages.rate is not a rate: \"0/s\" (nothing would ever pass; little is written per minute, hour or day, "
+     "such as 30/m), allowed 1/d to 1000000000/s, or unlimited, such as 500/s; per s, m, h or d"},
+    {"source.messages.rate", "0.5/s",
+     "source.messages.rate is not a rate: \"0.5/s\" (a whole number is needed: 0.5/s is written 30/m), allowed 1/d to "
+     "1000000000/s, or unlimited, such as 500/s; per s, m, h or d"},
+    {"handshake.within", "0.5s",
+     "handshake.within is not a duration: \"0.5s\" (a whole number is needed, of a smaller unit), allowed 100ms to "
+     "10m, "
+     "such as 5s; units: ms, s, m, h, d"},
     {"message.min_rate", "0", "message.min_rate is too small: \"0\", allowed 1B/s to 1024GiB/s"},
     {"message.min_rate", "1B/h", "message.min_rate is too small: \"1B/h\", allowed 1B/s to 1024GiB/s"},
     {"message.min_rate", "fast",
-     "message.min_rate is not a speed: \"fast\", allowed 1B/s to 1024GiB/s, such as 1MiB/s"},
+     "message.min_rate is not a speed: \"fast\", allowed 1B/s to 1024GiB/s, such as 1MiB/s; per s, m, h or d; units: "
+     "B, kB, MB, GB (of 1000), KiB, MiB, GiB (of 1024)"},
     {"zmtp2", "2", "zmtp2 is not true or false: \"2\", allowed true or false"},
     {"log.level", "loud", "log.level has no such choice: \"loud\", allowed error, warn, info or debug"},
     {"message.over", "pause", "message.over has no such choice: \"pause\", allowed close or drop"},
@@ -76,6 +95,12 @@ static const struct wrong wrongs[] = {
     {"admin.listen", "http://127.0.0.1:9700",
      "admin.listen is not an address and port: \"http://127.0.0.1:9700\" (it is an address and port alone), allowed "
      "ADDRESS:PORT, such as 127.0.0.1:9700"},
+    {"admin.listen", "9700",
+     "admin.listen is not an address and port: \"9700\" (the address in front of the port is missing), allowed "
+     "ADDRESS:PORT, such as 127.0.0.1:9700"},
+    {"admin.listen", "[::1]",
+     "admin.listen is not an address and port: \"[::1]\" (the port behind the address is missing), allowed "
+     "ADDRESS:PORT, such as 127.0.0.1:9700"},
     {"state.file", "state",
      "state.file is not an absolute path: \"state\", allowed a file below a folder, up to 255 characters, such as "
      "/var/lib/weir/state"},
@@ -86,7 +111,8 @@ static const struct wrong wrongs[] = {
      "state.file is not an absolute path: \"\", allowed a file below a folder, up to 255 characters, such as "
      "/var/lib/weir/state"},
     {"message.size", "\x1b[31m1MiB",
-     "message.size is not a size: \"\\x1b[31m1MiB\", allowed 256B to 1024GiB, such as 64KiB"},
+     "message.size is not a size: \"\\x1b[31m1MiB\", allowed 256B to 1024GiB, such as 64KiB; units: B, kB, MB, GB (of "
+     "1000), KiB, MiB, GiB (of 1024)"},
 };
 
 static void test_wrong_values(void **state)
@@ -137,6 +163,12 @@ static void test_quantities(void **state)
     struct config_gate g = {0};
     put("message.size", "3MB", &g);
     assert_int_equal(g.limits.message.size_bytes, 3000000);
+    put("message.size", "64K", &g); /* as people write it: of 1000, like k and M */
+    assert_int_equal(g.limits.message.size_bytes, 64000);
+    put("message.size", "64KB", &g);
+    assert_int_equal(g.limits.message.size_bytes, 64000);
+    put("message.size", "1M", &g);
+    assert_int_equal(g.limits.message.size_bytes, 1000000);
     put("message.complete_within", "2m", &g);
     assert_int_equal(g.limits.message.complete_within_ns, 120 * NS_PER_S);
     put("message.min_rate", "6MiB/m", &g);

@@ -159,11 +159,42 @@ def test_warnings_do_not_fail(paths):
     assert ok == f"{path}: ok, 1 gate"
 
 
+def test_check_of_files_that_cannot_be_made(paths):
+    path, there = paths.file("paths.yaml"), paths.file("events.log")
+    with open(path, "w") as f:
+        f.write("state: {file: /nonexistent/state}\n"
+                f"events: {{file: {there}}}\n"
+                "gates: [{listen: 'ipc:///a', forward: 'ipc:///b', counter: /proc/counter}]\n")
+    done = weir("check", path)
+    user = os.geteuid()
+    assert done.returncode == 0
+    if user == 0:  # root may write to every folder that there is
+        done.stdout = re.sub(r"^.*counter cannot.*\n", "", done.stdout, flags=re.M)
+    expected = [f"{path}:1:15: warning: state.file cannot be made by user {user}: /nonexistent: No such file or directory"]
+    if user:
+        expected += [f"{path}:3:61: warning: counter cannot be made by user {user}: /proc: Permission denied"]
+    assert done.stdout.splitlines() == [*expected, f"{path}: ok, 1 gate"]
+
+
+def test_check_of_gates_that_cannot_both_listen(paths):
+    path = paths.file("two.yaml")
+    with open(path, "w") as f:
+        f.write("gates:\n"
+                "  - {name: a, listen: 'tcp://*:5555', forward: 'ipc:///b'}\n"
+                "  - {name: b, listen: 'tcp://127.0.0.1:5555', forward: 'ipc:///b'}\n")
+    done = weir("check", path)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == (f"{path}:3:23: listen is taken: tcp://127.0.0.1:5555, by tcp://*:5555 of the gate at line 2; "
+                           "each gate needs an address of its own\n")
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_examples_are_right(example):
     done = weir("check", str(example))
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(rf"{re.escape(str(example))}: ok, \d gates?\n", done.stdout)
+    place = re.escape(str(example))
+    folders = rf"({place}:\d+:\d+: warning: [a-z.]+ cannot be made by user \d+: \S+: No such file or directory\n)*"
+    assert re.fullmatch(rf"{folders}{place}: ok, \d gates?\n", done.stdout)
 
 
 # ---- serve ----

@@ -359,6 +359,30 @@ def test_a_reload_is_done_or_refused_with_the_reasons(setting, peers):
     assert echoes(client) and weir.metric("weir_connections_closed_total") == 0
 
 
+def test_a_wrong_file_reaches_weir(setting):
+    """Weir itself refuses it, with all that follows; the command line needs the admin section of the file alone."""
+    def reload(code):
+        done = subprocess.run([*program(), "ctl", "-c", setting.path, "reload"], capture_output=True, text=True, timeout=net.PATIENCE)
+        assert (done.returncode, done.stdout) == (code, ""), done
+        return done.stderr
+
+    events = setting.paths.file("events.log")
+    weir = setting.start(top={"events": {"file": events}})
+    admin = f"admin: {{listen: '{setting.admin}', token_file: {setting.token_file}}}\n"
+    rest = f"events: {{file: {events}}}\ngates:\n  - {{listen: 'tcp://127.0.0.1:*', forward: '{setting.app.endpoint}', colour: blue}}\n"
+    for count, text in enumerate((admin + rest, rest + admin, admin + "gates: [\n"), 1):
+        setting.write("weir.yaml", text)
+        assert "the configuration in force stays (409 of " in reload(1)
+        assert weir.metric("weir_reloads_total", result="refused") == count
+        assert f"reload of {setting.path} refused" in weir.stderr()
+    net.wait_until(lambda: open(events).read().count('"reload_refused"') == 3, "the events")
+    for text in ("gates: [\n" + admin, "admin: {listen: 9700}\n" + rest):
+        setting.write("weir.yaml", text)
+        said = reload(1)
+        assert said.startswith(f"{setting.path}:") and "give --admin ADDRESS:PORT and --token-file FILE in place of -c" in said
+    assert weir.metric("weir_reloads_total", result="refused") == 3
+
+
 def test_many_reloads_at_once(setting):
     """From many callers, and SIGHUP between them: everybody hears that it was done."""
     weir = setting.start()
@@ -577,4 +601,4 @@ def test_wrong_arguments(args, said, setting):
 def test_without_a_token():
     env = {k: v for k, v in os.environ.items() if k != "WEIR_TOKEN"}
     done = subprocess.run([*program(), "ctl", "show", "bans"], capture_output=True, text=True, timeout=net.PATIENCE, env=env)
-    assert done.returncode == 2 and "the token is missing, which Weir at 127.0.0.1:9700 asks for" in done.stderr
+    assert done.returncode == 2 and "the token is missing: give -c FILE with admin.token_file" in done.stderr

@@ -239,8 +239,26 @@ def test_clients_that_cannot_come_from_their_address(client, code, last, paths):
     assert checked.returncode == 0 and "warning: upstream.source: client closes clients on IPv6" in checked.stdout
 
 
+@pytest.mark.parametrize(("listen", "client", "why"), [
+    ("tcp://0.0.0.0:5555", "::1", "it takes IPv4 only"),
+    ("tcp://[::1]:5555", "127.0.0.1", "it takes IPv6 only"),
+    ("tcp://*:5555", "::1", None),
+    ("tcp://*:5555", "127.0.0.1", None),
+    ("tcp://*:5555", "uid:1000", "users have their ids on ipc:// only"),
+    ("ipc:///run/x", "uid:1000", None),
+    ("ipc:///run/x", "127.0.0.1", "clients on ipc:// have no address but their user's id, such as uid:1000"),
+])
+def test_clients_that_cannot_come_at_all(listen, client, why):
+    done = run("--listen", listen, "--forward", "tcp://127.0.0.1:5556", "--from", client)
+    if why is None:
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "passes")
+        return
+    said = f"weir explain: no client {client} can come to gate main, which listens on {listen}: {why}"
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[0]) == (2, "", said)
+
+
 def test_without_a_file():
-    done = run("--listen", "tcp://127.0.0.1:5555", "--forward", "tcp://127.0.0.1:5556", "--from", "uid:1000", "--size", "1KiB")
+    done = run("--listen", "tcp://127.0.0.1:5555", "--forward", "tcp://127.0.0.1:5556", "--from", "127.0.0.9", "--size", "1KiB")
     assert (done.returncode, done.stderr) == (0, "") and done.stdout.splitlines()[-1] == "passes"
 
 
@@ -278,6 +296,6 @@ def test_which_gate(paths):
              for name, size in (("small", "1KiB"), ("large", "1MiB"))]
     with open(path, "w") as f:
         yaml.safe_dump({"gates": gates}, f)
-    assert "--gate is missing: the file has 2 gates" in run("-c", path, "--from", "::1").stderr
-    assert run("-c", path, "--from", "::1", "--gate", "small", "--size", 5000).returncode == 1
-    assert run("-c", path, "--from", "::1", "--gate", "large", "--size", 5000).returncode == 0
+    assert "--gate is missing: the file has 2 gates" in run("-c", path, "--from", "127.0.0.9").stderr
+    assert run("-c", path, "--from", "127.0.0.9", "--gate", "small", "--size", 5000).returncode == 1
+    assert run("-c", path, "--from", "127.0.0.9", "--gate", "large", "--size", 5000).returncode == 0
