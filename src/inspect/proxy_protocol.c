@@ -43,29 +43,38 @@ static size_t addresses_of(uint8_t family)
     }
 }
 
-/* Whether the fixed part may go on like this, as far as it is there: it is checked octet by octet. */
-static bool may_be_v2(struct bytes b, size_t *ret_total)
+static enum proxy_protocol_result is_bad(struct proxy_protocol *ret, const char *wrong)
+{
+    ret->wrong = wrong;
+    return PROXY_PROTOCOL_BAD;
+}
+
+/* What is wrong with the fixed part, as far as it is there: it is checked octet by octet. NULL: nothing. */
+static const char *fault_of_v2(struct bytes b, size_t *ret_total)
 {
     uint8_t family = b.len > 13 ? b.at[13] : UNSPEC;
     bool local = b.len > 12 && b.at[12] == COMMAND_LOCAL;
     if (b.len > 12 && !local && b.at[12] != COMMAND_PROXY)
-        return false;
+        return "its 13th octet is neither 0x20 (LOCAL) nor 0x21 (PROXY)";
     /* "The receiver must ... discard the protocol block including the family which is ignored" (LOCAL). */
     size_t least = local ? 0 : addresses_of(family);
     if (least == SIZE_MAX)
-        return false;
+        return "its 14th octet is no family of a stream";
     if (b.len < V2_BYTES)
-        return true;
+        return NULL;
     size_t len = (size_t)(b.at[14] << 8 | b.at[15]);
     *ret_total = V2_BYTES + len;
-    return len >= least && *ret_total <= PROXY_PROTOCOL_MAX;
+    if (len < least)
+        return "its length is too small for the addresses of its family";
+    return *ret_total <= PROXY_PROTOCOL_MAX ? NULL : "it is longer than 4096 octets";
 }
 
 static enum proxy_protocol_result proxy_protocol_parse_v2(struct bytes b, struct proxy_protocol *ret)
 {
     size_t total = SIZE_MAX;
-    if (!may_be_v2(b, &total))
-        return PROXY_PROTOCOL_BAD;
+    const char *wrong = fault_of_v2(b, &total);
+    if (wrong)
+        return is_bad(ret, wrong);
     if (b.len < total)
         return PROXY_PROTOCOL_NEED;
     *ret = (struct proxy_protocol){.bytes = total};
@@ -136,15 +145,19 @@ static enum proxy_protocol_result proxy_protocol_parse_v1(struct bytes b, struct
     size_t most = b.len < PROXY_PROTOCOL_V1_MAX ? b.len : PROXY_PROTOCOL_V1_MAX;
     char line[PROXY_PROTOCOL_V1_MAX + 1];
     const uint8_t *crlf = memmem(b.at, most, "\r\n", 2);
+    if (!crlf && b.len < PROXY_PROTOCOL_V1_MAX)
+        return PROXY_PROTOCOL_NEED;
     if (!crlf)
-        return b.len < PROXY_PROTOCOL_V1_MAX ? PROXY_PROTOCOL_NEED : PROXY_PROTOCOL_BAD;
+        return is_bad(ret, "its line has no end within 107 octets");
     size_t len = (size_t)(crlf - b.at);
     if (len < prefix || memchr(b.at, '\0', len))
-        return PROXY_PROTOCOL_BAD;
+        return is_bad(ret, "its line holds a NUL");
     memcpy(line, b.at + prefix, len - prefix);
     line[len - prefix] = '\0';
     *ret = (struct proxy_protocol){.bytes = len + 2};
-    return proxy_protocol_read_line(line, ret) ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;
+    return proxy_protocol_read_line(line, ret)
+               ? PROXY_PROTOCOL_DONE
+               : is_bad(ret, "behind PROXY there is not TCP4 or TCP6, two such addresses and two ports, or UNKNOWN");
 }
 
 /* ---- both ---- */
@@ -165,7 +178,9 @@ enum proxy_protocol_result proxy_protocol_begins(struct bytes so_far)
 enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct proxy_protocol *ret)
 {
     enum proxy_protocol_result r = proxy_protocol_begins(so_far);
-    if (r != PROXY_PROTOCOL_DONE)
+    if (r == PROXY_PROTOCOL_BAD)
+        return is_bad(ret, "it does not begin with one");
+    if (r == PROXY_PROTOCOL_NEED)
         return r;
     return so_far.at[0] == signature[0] ? proxy_protocol_parse_v2(so_far, ret) : proxy_protocol_parse_v1(so_far, ret);
 }

@@ -30,12 +30,13 @@ struct proxy_protocol {
     size_t bytes;       /* of the header; the bytes behind it are the client's */
     struct addr client; /* ADDR_NONE: no client is named (LOCAL, UNKNOWN, UNSPEC, or a Unix socket), so the connection
                            is the sender's own */
+    const char *wrong;  /* of a BAD one: what is wrong with it, for a person */
 };
 
 /* Decides by the octets alone by which a header is known (12, or 6 of version 1), whatever follows them. Pure. */
 MUST_USE enum proxy_protocol_result proxy_protocol_begins(struct bytes so_far);
 
-/* Decides on the whole header; DONE fills *ret. Pure. */
+/* Decides on the whole header; DONE fills *ret, BAD its `wrong`. Pure. */
 MUST_USE enum proxy_protocol_result proxy_protocol_parse(struct bytes so_far, struct proxy_protocol *ret);
 
 #endif

@@ -33,10 +33,11 @@
     /* the greeting and the handshake */                                                                               \
     VERDICT(BAD_GREETING, "bad_greeting", PROTOCOL, 1, NONE, NULL, "the first bytes are not a ZMTP greeting")          \
     VERDICT(BAD_PROXY_HEADER, "bad_proxy_header", NONE, 0, NONE, "proxy_protocol.from",                                \
-            "a connection from proxy_protocol.from that does not begin with a PROXY protocol header in time")          \
+            "a connection from proxy_protocol.from whose PROXY protocol header is wrong, or does not come in time")    \
     VERDICT(UNEXPECTED_PROXY_HEADER, "unexpected_proxy_header", MISTAKE, 0, NONE, "proxy_protocol.from",               \
             "a PROXY protocol header, and the address is not in proxy_protocol.from")                                  \
-    VERDICT(OLD_VERSION, "old_version", MISTAKE, 0, NONE, "zmtp2", "ZMTP before 3.0, which this gate does not allow")  \
+    VERDICT(OLD_VERSION, "old_version", MISTAKE, 0, NONE, "zmtp2",                                                     \
+            "a version of ZMTP that this gate does not allow: 2.0 only with zmtp2, 1.0 never")                         \
     VERDICT(WRONG_MECHANISM, "wrong_mechanism", MISTAKE, 0, NONE, NULL,                                                \
             "the security mechanism is not the application's")                                                         \
     VERDICT(WRONG_ROLE, "wrong_role", MISTAKE, 0, NONE, NULL,                                                          \

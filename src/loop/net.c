@@ -97,13 +97,14 @@ static bool fall_back_to_v4(struct endpoint *e, int error)
     return true;
 }
 
-/* A socket file whose owner is gone may be replaced. A socket that answers, or any other file, may not. */
+/* A socket file whose owner is gone may be replaced. A socket that has one, or any other file, may not. A socket of the
+ * wrong type asks the kernel (EPROTOTYPE: there is an owner), and the owner gets no connection. */
 static bool is_stale_socket(const struct endpoint *e)
 {
     struct stat st;
     if (e->un.sun_path[0] == '\0' || lstat(e->un.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
         return false;
-    int fd = open_socket(e);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return false;
     bool stale = connect(fd, &e->sa, e->len) < 0 && errno == ECONNREFUSED;

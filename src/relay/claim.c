@@ -42,6 +42,7 @@ struct look {
     uint32_t number; /* of the holder in question */
     enum claim_result result;
     bool ended; /* the holder was closed */
+    struct addr holder;
 };
 
 static int descriptor_of(const struct refcount_holder *h)
@@ -83,10 +84,20 @@ static bool is_long_silent(struct refcount_holder *h, uint64_t now_ns)
     return life == LIFE_NONE && for_ms >= CLAIM_STRANGER_NS / NS_PER_MS;
 }
 
+/* For messages. */
+static void note_holder(const struct refcount_holder *h, struct look *l)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+    if (h && h->descriptor && getpeername(descriptor_of(h), (struct sockaddr *)&at, &len) == 0)
+        addr_from_sockaddr(&l->holder, (const struct sockaddr *)&at);
+}
+
 static void claim_begin_look(struct refcount_holder *h, void *arg)
 {
     struct look *l = arg;
     l->result = CLAIM_REFUSED;
+    note_holder(h, l);
     if (!h || !h->descriptor || h->waiting >= CLAIM_WAITING_MOST)
         return;
     if (!l->owner || h->owner != l->owner) {
@@ -139,9 +150,10 @@ static enum claim_result claim_begin(struct session *s, struct id_claim *c, uint
 {
     struct look l = {.owner = owner_of(s), .now_ns = session_now_ns(s)};
     refcount_ask(&s->wg->gate->routing_ids, hash, claim_begin_look, &l);
+    c->holder = l.holder;
     if (l.result != CLAIM_WAITS)
         return CLAIM_REFUSED;
-    *c = (struct id_claim){.hash = hash, .since_ns = l.now_ns, .number = l.number};
+    *c = (struct id_claim){.hash = hash, .since_ns = l.now_ns, .number = l.number, .holder = l.holder};
     claim_note_end(s, c, &l);
     return CLAIM_WAITS;
 }

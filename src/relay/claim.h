@@ -36,6 +36,7 @@
 #ifndef WEIR_RELAY_CLAIM_H
 #define WEIR_RELAY_CLAIM_H
 
+#include "base/addr.h"
 #include "base/units.h"
 
 #include <stdbool.h>
@@ -59,8 +60,9 @@ struct session;
 struct id_claim {
     uint64_t hash;
     uint64_t since_ns;
-    uint32_t number; /* of the holder that it waits for */
-    bool ended;      /* the holder was closed for it */
+    uint32_t number;    /* of the holder that it waits for */
+    bool ended;         /* the holder was closed for it */
+    struct addr holder; /* ADDR_NONE: not known */
 };
 
 enum claim_result { CLAIM_MINE, CLAIM_WAITS, CLAIM_REFUSED, CLAIM_NO_MEMORY };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "relay/end_detail.h"
 
+#include "base/text.h"
 #include "base/units.h"
 #include "relay/handshaking.h"
 
@@ -44,6 +45,19 @@ static enum socket_type misfit_type(const struct handshake *h)
     return said ? h->app_socket : h->app.socket;
 }
 
+/* Whose the id is. A load balancer's address says nothing: it carries many clients. */
+static void duplicate_detail(char *dst, size_t size, const struct session *s)
+{
+    const struct handshake *h = &s->handshaking->handshake;
+    const struct addr *holder = &s->handshaking->claim.holder;
+    char id[48], who[ADDR_TEXT_MAX];
+    text_escape(id, sizeof(id), h->routing_id, h->routing_id_len);
+    if (holder->kind == ADDR_NONE || networks_contain(&s->wg->gate->config->balancers, holder))
+        snprintf(dst, size, ": \"%s\"", id);
+    else
+        snprintf(dst, size, ": \"%s\" belongs to %s", id, addr_format(who, sizeof(who), holder));
+}
+
 /* A mismatch between client and application. */
 static const char *misfit_detail(char *dst, size_t size, const struct session *s, enum verdict v)
 {
@@ -60,6 +74,8 @@ static const char *misfit_detail(char *dst, size_t size, const struct session *s
                  zmtp_mechanism_name(h->app.mechanism));
     if (v == VERDICT_OLD_VERSION)
         snprintf(dst, size, ": it speaks ZMTP %u.0", h->client.major);
+    if (v == VERDICT_DUPLICATE_ROUTING_ID)
+        duplicate_detail(dst, size, s);
     return dst;
 }
 

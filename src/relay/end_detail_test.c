@@ -57,6 +57,11 @@ static void what_does_not_fit(void **state)
     assert_says(session, VERDICT_WRONG_MECHANISM, ": it speaks NULL, the application CURVE");
     h->client.major = 2;
     assert_says(session, VERDICT_OLD_VERSION, ": it speaks ZMTP 2.0");
+    memcpy(h->routing_id, "w\n", 2);
+    h->routing_id_len = 2;
+    assert_says(session, VERDICT_DUPLICATE_ROUTING_ID, ": \"w\\x0a\"");
+    session->handshaking->claim.holder = (struct addr){.kind = ADDR_V4, .bytes = {192, 0, 2, 1}, .port = 4711};
+    assert_says(session, VERDICT_DUPLICATE_ROUTING_ID, ": \"w\\x0a\" belongs to 192.0.2.1:4711");
     assert_says(session, VERDICT_HANDSHAKE_TIMEOUT, "");
     end_close(&client);
     fixture_rounds(&s, 10);

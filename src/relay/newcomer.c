@@ -14,14 +14,16 @@
 
 #include <unistd.h>
 
-void newcomer_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done)
+void newcomer_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done,
+                           const char *detail)
 {
     char who[ADDR_TEXT_MAX];
     gate_count_verdict(wg->gate, wg->worker->index, v, 1);
     event_log_refused(wg, addr, v, done);
     LOG_LIMITED(&wg->gate->notices.verdicts[v], wg->worker->loop.now_ns, LOG_LEVEL_INFO,
-                "gate %s: newcomer %s refused: %s (%s)", wg->gate->config->name, addr_format(who, sizeof(who), addr),
-                verdict_info(v)->sentence, verdict_info(v)->label);
+                "gate %s: newcomer %s refused: %s%s%s (%s)", wg->gate->config->name,
+                addr_format(who, sizeof(who), addr), verdict_info(v)->sentence, *detail ? ": " : "", detail,
+                verdict_info(v)->label);
 }
 
 /* ---- a full gate ---- */
@@ -124,7 +126,7 @@ void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, b
     uint64_t until_ns;
     if (!of_balancer && ban_enforce_is_banned(wg, addr, &until_ns)) {
         bool kept = ban_enforce_receive(wg, fd, addr, until_ns);
-        newcomer_note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED);
+        newcomer_note_refusal(wg, addr, VERDICT_BANNED, kept ? EVENT_DEED_TARPITTED : EVENT_DEED_CLOSED, "");
         return;
     }
     shadow_banned(wg, addr);
@@ -134,7 +136,7 @@ void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, b
         session_accept(wg, fd, addr, source, of_balancer);
         return;
     }
-    newcomer_note_refusal(wg, addr, v, EVENT_DEED_REFUSED);
+    newcomer_note_refusal(wg, addr, v, EVENT_DEED_REFUSED, "");
     source_release(source);
     close(fd);
 }

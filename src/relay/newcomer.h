@@ -25,8 +25,9 @@
  * `of_balancer`: see struct session_flags. */
 void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, bool of_balancer);
 
-/* Counts a refused newcomer, and logs it now and then. */
-void newcomer_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done);
+/* Counts a refused newcomer, and logs it now and then. `detail`: what the verdict does not say, or "". */
+void newcomer_note_refusal(struct worker_gate *wg, const struct addr *addr, enum verdict v, enum event_deed done,
+                           const char *detail);
 
 /* One session of this worker gives way, and its descriptor is free at once. False: there is none. */
 bool newcomer_one_gives_way(struct worker_gate *wg);

@@ -40,7 +40,7 @@ static enum outcome proxied_look(struct worker *w, int fd, struct proxy_protocol
     return recv(fd, w->loop.scratch, ret->bytes, 0) == (ssize_t)ret->bytes ? NAMED : LEFT;
 }
 
-/* Handles a descriptor that is in no list any more. */
+/* Handles a descriptor that is in no list any more. `p` NULL: the time for its header is over. */
 static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, enum outcome o,
                    const struct proxy_protocol *p)
 {
@@ -57,7 +57,8 @@ static void decide(struct worker_gate *wg, int fd, const struct addr *balancer, 
     if (o == LEFT)
         gate_count_verdict(wg->gate, wg->worker->index, VERDICT_HANDSHAKE_ABANDONED, 1);
     else
-        newcomer_note_refusal(wg, balancer, VERDICT_BAD_PROXY_HEADER, EVENT_DEED_CLOSED);
+        newcomer_note_refusal(wg, balancer, VERDICT_BAD_PROXY_HEADER, EVENT_DEED_CLOSED,
+                              p ? p->wrong : "it did not come in time");
     close(fd);
 }
 
@@ -164,7 +165,7 @@ void proxied_take(struct worker_gate *wg, int fd, const struct addr *balancer)
     }
     if (keep(wg, fd, balancer))
         return;
-    newcomer_note_refusal(wg, balancer, VERDICT_NO_MEMORY, EVENT_DEED_REFUSED);
+    newcomer_note_refusal(wg, balancer, VERDICT_NO_MEMORY, EVENT_DEED_REFUSED, "");
     close(fd);
 }
 

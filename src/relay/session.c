@@ -173,7 +173,7 @@ static bool was_of_no_use(const struct session *s, enum verdict v)
 
 static void session_note_end(struct session *s, enum verdict v)
 {
-    char detail[96];
+    char detail[128];
     session_notice_with(s, v, 1, end_detail(detail, sizeof(detail), s, v));
     /* Without the colon and the blank of the log line. */
     strike_ends(s, v, handshaking_clock_is_overdue(s), s->handshaking && detail[0] ? detail + 2 : "");

@@ -174,6 +174,18 @@ def test_a_balancer_without_headers(app, start_weir, peers, balance):
     assert echoes(client)
 
 
+@pytest.mark.parametrize(("header", "why"), [
+    (b"PROXY TCP4 127.9.9.999 127.0.0.1 1 2\r\n", "behind PROXY there is not TCP4 or TCP6, two such addresses and two ports, or UNKNOWN"),
+    (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04\x7f\0\0\x01", "its length is too small for the addresses of its family"),
+])
+def test_a_wrong_header_is_told(app, start_weir, header, why):
+    weir = start_weir(config=config(app.endpoint))
+    with raw_connect(weir.endpoint, BALANCER) as s:
+        s.sendall(header)
+        assert zmtp.RawPeer(s).closed_by_peer()
+    wait_until(lambda: f"is wrong, or does not come in time: {why} (bad_proxy_header)" in weir.stderr(), "the line that says so")
+
+
 def test_a_header_that_does_not_come(app, start_weir):
     weir = start_weir(config=config(app.endpoint, handshake={"within": "300ms"}))
     with raw_connect(weir.endpoint, BALANCER) as s:

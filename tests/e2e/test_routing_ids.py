@@ -42,6 +42,7 @@ def test_the_id_of_a_live_client_cannot_be_taken(busy, peers, start_weir, paths)
     for thief in thieves:
         thief.send(b"stolen")
     weir.wait_metric("weir_verdicts_total", 8, verdict="duplicate_routing_id")
+    wait_until(lambda: '"mine" belongs to 127.0.0.1:' in weir.stderr(), "a line that says whose it is")
     for n in range(20 if busy else 0):
         assert holder.recv() == bytes(1 << 20)
     for n in range(20):
