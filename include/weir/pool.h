@@ -34,7 +34,9 @@
  * Sources: messages are queued by source, and the sources share the workers' time evenly, by the time that their tasks
  * have taken (a source with costly requests gets fewer of them served). A source is the address in the property
  * X-Weir-Peer (behind a gate), else in Peer-Address; an IPv6 address counts by its /64. Where there is none (ipc,
- * inproc) it is the routing id of a ROUTER's peer, and else all messages are one source. options.key may say otherwise.
+ * inproc) it is the routing id of a ROUTER's peer, and else all messages are one source. options.key may say otherwise,
+ * and should where all clients have one address: behind a gate with CURVE (X-Weir-Peer is absent there; the key may be
+ * the property User-Id), or behind a broker.
  * With hundreds of sources an even share is small: a gate in front knows who was there before, the pool does not.
  *
  * When the queue is full (`queue` messages or `queue_bytes`, counting 64 bytes for each frame):

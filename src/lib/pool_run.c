@@ -198,6 +198,8 @@ static void batch_room(struct weir_pool *p, struct batch *b, uint64_t now_ns)
     pthread_mutex_unlock(&p->lock);
     if (b->most > BATCH)
         b->most = BATCH;
+    if (p->is_stuck) /* replies that find no room must not pile up */
+        b->most = 0;
     if (p->socket.type == ZMQ_REP)
         b->most = p->owed ? 0 : b->most ? 1 : 0;
 }
@@ -301,7 +303,7 @@ static int timeout_ms(uint64_t now_ns, uint64_t until_ns)
 static bool goes_to_sleep(struct weir_pool *p, bool receives)
 {
     pthread_mutex_lock(&p->lock);
-    p->owner_wants_room = receives && p->was_full;
+    p->owner_wants_room = receives && p->was_full && !p->is_stuck;
     p->owner_sleeps = (list_empty(&p->ended) || p->is_stuck) && !(p->owner_wants_room && pool_has_room(p));
     bool sleeps = p->owner_sleeps;
     pthread_mutex_unlock(&p->lock);
@@ -310,7 +312,7 @@ static bool goes_to_sleep(struct weir_pool *p, bool receives)
 
 static void poll_all(struct weir_pool *p, bool receives, int ms)
 {
-    bool wants = receives && !p->was_full && !(p->socket.type == ZMQ_REP && p->owed);
+    bool wants = receives && !p->was_full && !p->is_stuck && !(p->socket.type == ZMQ_REP && p->owed);
     short events = (short)((wants ? ZMQ_POLLIN : 0) | (p->is_stuck ? ZMQ_POLLOUT : 0));
     zmq_pollitem_t items[] = {{.fd = p->wake_fd, .events = ZMQ_POLLIN}, {.socket = p->socket.socket, .events = events}};
     struct pollfd wake = {.fd = p->wake_fd, .events = POLLIN};

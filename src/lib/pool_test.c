@@ -21,6 +21,7 @@
 #define STEP NS_PER_MS
 
 static void *context, *server, *client;
+static int mark; /* 0: the sockets' default high-water marks */
 static struct weir_pool *pool;
 
 /* What handlers do. */
@@ -74,6 +75,8 @@ static void make(int type, int client_type, const struct weir_pool_options *o)
     context = zmq_ctx_new();
     server = zmq_socket(context, type);
     client = zmq_socket(context, client_type);
+    for (unsigned i = 0; mark && i < 4; i++)
+        zmq_setsockopt(i % 2 ? server : client, i < 2 ? ZMQ_SNDHWM : ZMQ_RCVHWM, &mark, sizeof(mark));
     assert_int_equal(zmq_bind(server, "inproc://pool"), 0);
     assert_int_equal(zmq_connect(client, "inproc://pool"), 0);
     pool = weir_pool_new(server, o);
@@ -181,6 +184,24 @@ static void messages_without_replies(void **state)
         client_sends("work");
     RUN_UNTIL(door.done == 300);
     assert_int_equal(stats().replies, 0);
+    finish();
+}
+
+static void replies_that_find_no_room_do_not_pile_up(void **state)
+{
+    struct weir_pool_options o = options();
+    mark = 2;
+    make(ZMQ_DEALER, ZMQ_DEALER, &o);
+    mark = 0;
+    unsigned sent = 0;
+    for (unsigned i = 0; i < 500; i++) {
+        sent += zmq_send(client, "hello", 5, ZMQ_DONTWAIT) == 5;
+        assert_int_equal(weir_pool_run(pool, STEP / 10), -EAGAIN);
+    }
+    assert_true(sent < 200);
+    for (unsigned i = 0; i < sent; i++)
+        client_gets("hello");
+    assert_int_equal(stats().replies_lost, 0);
     finish();
 }
 
@@ -476,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_slow_task_keeps_nobody_waiting),
         cmocka_unit_test(a_rep_is_served),
         cmocka_unit_test(messages_without_replies),
+        cmocka_unit_test(replies_that_find_no_room_do_not_pile_up),
         cmocka_unit_test(a_full_pool_stops_receiving),
         cmocka_unit_test(a_full_pool_may_shed),
         cmocka_unit_test(the_key_decides_who_is_shed),

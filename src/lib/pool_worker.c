@@ -133,6 +133,7 @@ static bool worker_sleep(struct weir_pool *p)
 /* The next task; NULL: the worker ends. */
 static struct weir_task *next_task(struct weir_pool *p)
 {
+    bool is_needed = true;
     weir_counter_asked(p->options.counter);
     for (;;) {
         struct weir_task *t = begin_task(p);
@@ -140,8 +141,9 @@ static struct weir_task *next_task(struct weir_pool *p)
             return t;
         if (p->ending && !p->queue.waiting)
             return NULL;
-        if (!worker_sleep(p) && p->worker_count > p->sizing.min)
+        if (!is_needed && p->worker_count > p->sizing.min)
             return NULL;
+        is_needed = worker_sleep(p);
     }
 }
 
