@@ -1,42 +1,19 @@
 # SPDX-License-Identifier: MPL-2.0
 """The examples in C: each runs, and does what its page says."""
 import re
-import signal
 from pathlib import Path
 
 import pytest
 import zmq
+from harness.examples import BUILD, example
 from harness.net import wait_until
-from harness.proc import Child
-from harness.weir import ROOT, program
+from harness.weir import ROOT
 
-BUILD = Path(program()[0]).resolve().parent / "examples"
+__all__ = ["example"]
 EXAMPLES = sorted(path.stem for path in (ROOT / "examples").glob("*.c"))
 BELIEVED, SLOW = 1, 2
 
 pytestmark = pytest.mark.skipif(not (BUILD / "example_pool").exists(), reason="this build has no libweir (-Dlibrary=enabled)")
-
-
-@pytest.fixture
-def example(request, paths, start_weir):
-    """example('pool', endpoint) -> a running example; at the end it has to leave in good order on SIGTERM."""
-    mine = []
-
-    def start(name, *words):
-        child = Child([BUILD / f"example_{name}", *words], paths.folder, name)
-        request.node.weir_children.append(child)
-        mine.append(child)
-        return child
-
-    yield start
-    codes = []
-    for child in mine:
-        child.process.send_signal(signal.SIGTERM)
-        try:
-            codes.append(child.wait())
-        finally:
-            child.kill()
-    assert codes == [0] * len(codes)
 
 
 def ask(client, *frames):

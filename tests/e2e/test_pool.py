@@ -7,6 +7,7 @@ import pytest
 import zmq
 from attacks.scene import flood, wait_until
 from harness.app import App
+from harness.examples import example
 from harness.net import from_source
 from harness.weir import program
 
@@ -14,8 +15,8 @@ TOOL = Path(program()[0]).resolve().parent / "tests" / "e2e" / "pooled" / "poole
 COSTLY_US = 2000
 GOODPUT = 0.99      # of the survival definition (bench/survival/figures.py): answered within a second
 ANSWER_WITHIN = 1.0
-CLIENTS, RATE, SECONDS = 4, 20, 4
-__all__ = ["flood"]
+CLIENTS, RATE, SECONDS = 4, 20, 3
+__all__ = ["example", "flood"]
 
 pytestmark = pytest.mark.skipif(not TOOL.exists(), reason="this build has no libweir (-Dlibrary=enabled)")
 
@@ -136,36 +137,49 @@ def test_its_metrics(pooled, peers):
 
 # ---- costly requests at full speed, from one source with fifty connections ----
 
-def goodput(peers, endpoint):
-    """The share of requests of well-behaved clients, at a steady rate and each from its own address, that are answered in time."""
-    clients = [peers.client(zmq.DEALER, from_source(f"127.77.0.{n + 1}", endpoint)) for n in range(CLIENTS)]
-    poller, due, late = zmq.Poller(), {}, set()
-    for client in clients:
-        poller.register(client, zmq.POLLIN)
-    total, answered = CLIENTS * RATE * SECONDS, 0
-    begin, sent = time.monotonic(), 0
-    while sent < total or (due and time.monotonic() < max(due.values()) + ANSWER_WITHIN):
-        while sent < total and time.monotonic() >= begin + sent / (CLIENTS * RATE):
-            clients[sent % CLIENTS].send_multipart([b"", b"%d" % sent])
-            due[sent] = time.monotonic()
-            sent += 1
-        for client, _ in poller.poll(2):
-            number = int(client.recv_multipart()[1])
-            answered += time.monotonic() - due.pop(number) <= ANSWER_WITHIN
-    return answered / total
+class Clients:
+    """Well-behaved clients at a steady rate, each from its own address."""
+
+    def __init__(self, peers, endpoint):
+        self.sockets = [peers.client(zmq.DEALER, from_source(f"127.77.0.{n + 1}", endpoint)) for n in range(CLIENTS)]
+        self.poller, self.sent = zmq.Poller(), 0
+        for socket in self.sockets:
+            self.poller.register(socket, zmq.POLLIN)
+
+    def goodput(self, seconds=SECONDS):
+        """The share of requests that are answered in time."""
+        total, due, answered = CLIENTS * RATE * seconds, {}, 0
+        begin, last = time.monotonic(), self.sent + total
+        while self.sent < last or (due and time.monotonic() < max(due.values()) + ANSWER_WITHIN):
+            while self.sent < last and time.monotonic() >= begin + (self.sent - last + total) / (CLIENTS * RATE):
+                self.sockets[self.sent % CLIENTS].send_multipart([b"", b"%d" % self.sent])
+                due[self.sent] = time.monotonic()
+                self.sent += 1
+            for socket, _ in self.poller.poll(2):
+                number = int(socket.recv_multipart()[1])
+                answered += number in due and time.monotonic() - due.pop(number) <= ANSWER_WITHIN
+        return answered / total
 
 
-def serve_beside_flood(peers, flood, app, endpoint):
+def serve_beside_flood(peers, flood, endpoint, weir=None):
+    """Behind Weir the clients are served in calm time first: until then it cannot know who is to be protected."""
+    clients = Clients(peers, endpoint)
+
+    def served_in_calm_time():
+        assert clients.goodput(1) == 1, "nobody disturbs them yet"
+        return not weir or weir.metric("weir_limiter_connections", standing="established") == CLIENTS
+
+    wait_until(served_in_calm_time, "the clients to be known")
     attack = flood("requests", endpoint, size=64, connections=50)
     attack.wait_figure("units", 1000)
-    assert goodput(peers, endpoint) >= GOODPUT
+    assert clients.goodput() >= GOODPUT
     assert attack.alive()
     attack.stop()
 
 
 def test_costly_requests_with_no_gate(pooled, peers, flood):
     app = pooled("router", work_us=COSTLY_US, queue=200, shed=True)
-    serve_beside_flood(peers, flood, app, app.endpoint)
+    serve_beside_flood(peers, flood, app.endpoint)
     assert app.stats()["shed_full"] > 1000, "the flood was more than it could take"
 
 
@@ -174,6 +188,16 @@ def test_costly_requests_behind_weir(pooled, peers, flood, start_weir, paths):
     weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": (bind := paths.ipc()), "counter": counter, "ban": {"strikes": 0}}]})
     app = pooled("router", bind, work_us=COSTLY_US, queue=200, shed=True, counter=counter)
     assert app.lines[0] == "counter ok"
-    serve_beside_flood(peers, flood, app, weir.endpoint)
+    serve_beside_flood(peers, flood, weir.endpoint, weir)
     assert app.stats()["sources"] >= CLIENTS + 1, "it knows clients by X-Weir-Peer"
     assert weir.metric("weir_counter_state") in (1, 2), "the counter is believed"
+
+
+def test_costly_requests_to_a_broker_that_gives_credit(pooled, peers, flood, start_weir, example, paths):
+    """The broker's queue is first come, first served: only the gate can tell who was there before, and credit tells it what lies there."""
+    counter, front, back = paths.file("main.taken"), paths.ipc(), f"ipc://{paths.file('back')}"
+    weir = start_weir(config={"gates": [{"listen": "tcp://127.0.0.1:*", "forward": front, "counter": counter, "ban": {"strikes": 0}}]})
+    example("broker", front, back, "2", counter)
+    pooled("dealer", back, work_us=COSTLY_US, connect=True)
+    weir.wait_metric("weir_counter_state", lambda value: value in (1, 2))
+    serve_beside_flood(peers, flood, weir.endpoint, weir)
