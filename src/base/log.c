@@ -176,3 +176,11 @@ bool log_limit_pass(struct log_limit *l, uint64_t now_ns, uint64_t *ret_held)
     *ret_held = atomic_exchange_explicit(&l->held, 0, memory_order_relaxed);
     return true;
 }
+
+uint64_t log_limit_take_held(struct log_limit *l, uint64_t now_ns)
+{
+    if (atomic_load_explicit(&l->held, memory_order_relaxed) == 0 ||
+        now_ns < atomic_load_explicit(&l->at_ns, memory_order_relaxed) + 2 * LOG_LIMIT_NS)
+        return 0;
+    return atomic_exchange_explicit(&l->held, 0, memory_order_relaxed);
+}

@@ -68,6 +68,10 @@ struct log_limit {
 /* Whether a line may be written now. *ret_held: the lines held back since the last one. */
 bool log_limit_pass(struct log_limit *l, uint64_t now_ns, uint64_t *ret_held);
 
+/* The lines held back, when none of the kind was written for twice as long as the limit asks for: no next one has told
+ * of them. Takes them. Any thread. */
+uint64_t log_limit_take_held(struct log_limit *l, uint64_t now_ns);
+
 /* As log_line(), followed by "; <held> more like this not shown" unless `held` is 0. */
 void log_line_held(enum log_level level, uint64_t held, const char *fmt, ...) PRINTF(3, 4);
 

@@ -228,6 +228,22 @@ static void what_a_limit_held_back_is_told_by_the_next_line(void **state)
     assert_string_equal(out, "weir: line 1\nweir: line 2; 3 more like this not shown\nweir: line 3\n");
 }
 
+static void what_no_line_has_told_is_taken_later(void **state)
+{
+    struct log_limit limit = {0};
+    uint64_t now = NS_PER_S, held;
+    assert_int_equal(log_limit_take_held(&limit, now), 0);
+    assert_true(log_limit_pass(&limit, now, &held));
+    assert_int_equal(log_limit_take_held(&limit, now + 2 * LOG_LIMIT_NS), 0); /* there is nothing */
+    assert_false(log_limit_pass(&limit, now, &held));
+    assert_false(log_limit_pass(&limit, now, &held));
+    assert_int_equal(log_limit_take_held(&limit, now + 2 * LOG_LIMIT_NS - 1), 0); /* a next line may come */
+    assert_int_equal(log_limit_take_held(&limit, now + 2 * LOG_LIMIT_NS), 2);
+    assert_int_equal(log_limit_take_held(&limit, now + 3 * LOG_LIMIT_NS), 0);
+    assert_true(log_limit_pass(&limit, now + 3 * LOG_LIMIT_NS, &held));
+    assert_int_equal(held, 0);
+}
+
 static void a_long_line_keeps_what_was_held_back(void **state)
 {
     char text[1100], out[1200];
@@ -253,6 +269,7 @@ int main(void)
         cmocka_unit_test(lines_of_threads_do_not_mix),
         cmocka_unit_test(a_sink_takes_lines_and_what_it_refuses_is_counted),
         cmocka_unit_test(what_a_limit_held_back_is_told_by_the_next_line),
+        cmocka_unit_test(what_no_line_has_told_is_taken_later),
         cmocka_unit_test(a_long_line_keeps_what_was_held_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,6 +175,8 @@ static void *ban_store_main(void *arg)
         bans_sweep(k->bans, clock_now_ns());
         save_bans(k, false);
         save_claims(k, false);
+        if (k->claims && k->claims->tick)
+            k->claims->tick(k->claims->of);
     }
     /* What cannot be written now is lost. */
     kept_file_report_again(&k->bans_file);

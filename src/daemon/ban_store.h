@@ -31,6 +31,8 @@ struct ban_store_claims {
     uint8_t *(*write)(void *of, size_t *ret_len);
     /* Restores what was written. NULL, or what is wrong with it ("is damaged"). */
     const char *(*read)(void *of, const uint8_t *bytes, size_t len);
+    /* Called once a second, for what waits for nothing but time. NULL: nothing does. */
+    void (*tick)(void *of);
 };
 
 struct ban_store;

@@ -253,7 +253,7 @@ static const char *holder_read(void *of, const uint8_t *bytes, size_t len)
 
 static struct ban_store *start_with(struct bans *t, struct holder *h, struct ban_store_claims *claims)
 {
-    *claims = (struct ban_store_claims){h, holder_served, holder_write, holder_read};
+    *claims = (struct ban_store_claims){.of = h, .served = holder_served, .write = holder_write, .read = holder_read};
     struct ban_store *k = ban_store_start(path, t, claims);
     assert_non_null(k);
     return k;

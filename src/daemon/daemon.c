@@ -42,7 +42,7 @@ struct house {
     const sigset_t *signals;
     struct relay *relay;
     struct reload_request *orders;
-    struct ban_store *keeper;
+    struct ban_store *store;
     struct event_writer *events;    /* NULL: there is no event log */
     struct kernel_follower *kernel; /* NULL: no gate bans in the kernel */
     struct admin *admin;            /* NULL: there is no admin address */
@@ -57,7 +57,7 @@ static void reload_for_all(struct house *h)
     uint64_t number = reload_request_begin(h->orders);
     FILE *said = open_memstream(&text, &len);
     event_writer_reopen(h->events);
-    ban_store_try(h->keeper);
+    ban_store_try(h->store);
     bool done = reload(h->relay, h->admin, h->from, said);
     if (said && fclose(said) != 0) {
         free(text);
@@ -193,12 +193,17 @@ static const char *claims_read(void *relay, const uint8_t *bytes, size_t len)
     return relay_claims_read(relay, bytes, len);
 }
 
+static void tell_held_lines(void *relay)
+{
+    relay_tell_held_lines(relay);
+}
+
 /* Serves with the log writer, the ban store, the kernel follower, and, if there is an event log, its writer. */
 static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
-    const struct ban_store_claims claims = {h->relay, claims_served, claims_write, claims_read};
+    const struct ban_store_claims claims = {h->relay, claims_served, claims_write, claims_read, tell_held_lines};
     struct source_routes routes;
     if (source_routes_start(&routes, h->config, stderr) < 0)
         return 1;
@@ -206,7 +211,7 @@ static int serve_kept(struct house *h)
     source_routes_settle(&routes);
     struct log_writer *lines = log_writer_start();
     struct ban_store *k = lines ? ban_store_start(h->config->state_file, bans, &claims) : NULL;
-    h->keeper = k;
+    h->store = k;
     kernel_bans_follow(k ? h->kernel : NULL);
     int code = 1;
     h->events = k && log ? event_writer_start(h->config->events.file, log, bans) : NULL;

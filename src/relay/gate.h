@@ -106,7 +106,8 @@ struct gate_notices {
     struct log_limit shadow_ban;
     struct log_limit strikes[VERDICT_COUNT];
     struct log_limit bans[BAN_REASON_COUNT];
-    struct log_limit probation, spared, reach;
+    struct log_limit probation, spared;
+    struct log_limit reach, silent;                   /* the application cannot be connected to; says nothing of use */
     struct log_limit breaker[BREAKER_NOW_CLOSED + 1]; /* by enum breaker_change */
 };
 

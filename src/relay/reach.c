@@ -132,10 +132,10 @@ bool reach_is_due(const struct worker_gate *wg)
 
 /* ---- it cannot be reached ---- */
 
-static void complain(struct worker_gate *wg, const char *why)
+static void complain(struct worker_gate *wg, struct log_limit *l, const char *why)
 {
     struct gate *g = wg->gate;
-    LOG_LIMITED(&g->notices.reach, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
+    LOG_LIMITED(l, wg->worker->loop.now_ns, LOG_LEVEL_WARN,
                 "gate %s: the application at %s cannot be reached (%s); clients wait, and Weir keeps trying",
                 g->config->name, g->config->forward_text, why);
 }
@@ -143,7 +143,7 @@ static void complain(struct worker_gate *wg, const char *why)
 uint64_t reach_on_failure(struct session *s, int error)
 {
     struct gate *g = s->wg->gate;
-    complain(s->wg, strerror(-error));
+    complain(s->wg, &g->notices.reach, strerror(-error));
     if (atomic_exchange(&g->reach.up, false))
         atomic_store(&g->reach.failures, 0);
     uint32_t n = atomic_fetch_add(&g->reach.failures, 1);
@@ -157,7 +157,7 @@ void reach_on_silence(struct session *s, const char *why)
     if (reach_gate_stands(s->wg->gate))
         return;
     atomic_store(&s->wg->gate->reach.up, false);
-    complain(s->wg, why);
+    complain(s->wg, &s->wg->gate->notices.silent, why);
 }
 
 /* ---- it can be reached ---- */

@@ -2,6 +2,7 @@
 #include "bans/ban_reach.h"
 #include "base/clock.h"
 #include "relay/ban_enforce.h"
+#include "relay/held_lines.h"
 #include "relay/kept_claims.h"
 #include "relay/relay_inner.h"
 
@@ -15,6 +16,13 @@ struct event_log *relay_events(struct relay *r)
 struct bans *relay_bans(struct relay *r)
 {
     return r->bans;
+}
+
+void relay_tell_held_lines(struct relay *r)
+{
+    pthread_mutex_lock(&r->reading);
+    held_lines_tell(r->gates, r->gate_count, clock_now_ns());
+    pthread_mutex_unlock(&r->reading);
 }
 
 uint64_t relay_claims_served(struct relay *r)

@@ -128,3 +128,13 @@ class Asked:
     @staticmethod
     def alive():
         return True
+
+
+def test_what_was_held_back_is_told_although_nothing_follows(start_app, start_weir, paths):
+    app = start_app("pull", paths.ipc())
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=app.endpoint)
+    for _ in range(4):
+        with net.raw_connect(weir.endpoint) as s:
+            s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert zmtp.RawPeer(s).closed_by_peer()
+    wait_until(lambda: "gate main: 3 more lines not shown: the first bytes are not a ZMTP greeting (bad_greeting)" in weir.stderr(), "their number", 60)
