@@ -272,7 +272,7 @@ def main():
   Other work kept up to {others:.1f} cores of this machine busy meanwhile, which makes every row slower: compare the two rows of a flood with
   each other, not with 5 ms.""")
     print("""
-  counter: the same application tells Weir what it has taken (include/weir/taken.h, ten lines). Without that Weir cannot see what a PULL
+  counter: the same application tells Weir what it has taken (include/weir/taken.h: ten lines here, where it polls two sockets; two in most). Without that Weir cannot see what a PULL
   has done and what lies in front of it, and passes everything on: such a flood is then as without Weir.""")
     weir_peak = max(run.weir_bytes for run in runs)
     print(f"""

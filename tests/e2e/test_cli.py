@@ -192,9 +192,7 @@ def test_check_of_gates_that_cannot_both_listen(paths):
 def test_examples_are_right(example):
     done = weir("check", str(example))
     assert (done.returncode, done.stderr) == (0, "")
-    place = re.escape(str(example))
-    folders = rf"({place}:\d+:\d+: warning: [a-z.]+ cannot be made by user \d+: \S+: No such file or directory\n)*"
-    assert re.fullmatch(rf"{folders}{place}: ok, \d gates?\n", done.stdout)
+    assert re.fullmatch(rf"{re.escape(str(example))}: ok, \d gates?\n", done.stdout)
 
 
 # ---- serve ----

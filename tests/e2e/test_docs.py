@@ -49,7 +49,7 @@ def test_there_are_configurations_to_check():
 
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in configurations()])
 def test_configurations_in_the_documentation(text, paths):
-    """A block without gates shows keys of one gate."""
+    """A block without gates shows keys of one gate. The folders that it names need not be on this machine."""
     config = yaml.safe_load(textwrap.dedent(text))
     if "gates" not in config:
         text = yaml.safe_dump({"gates": [{"listen": paths.ipc(), "forward": paths.ipc(), **config}]})
@@ -57,7 +57,8 @@ def test_configurations_in_the_documentation(text, paths):
     with open(path, "w") as f:
         f.write(text)
     done = weir("check", path)
-    assert (done.returncode, done.stderr) == (0, "") and "warning" not in done.stdout, done.stdout
+    warnings = [line for line in done.stdout.splitlines() if "warning" in line and "cannot be made by user" not in line]
+    assert (done.returncode, done.stderr, warnings) == (0, "", []), done
 
 
 # ---- examples ----
