@@ -7,7 +7,7 @@
 #include "config/checks.h"
 #include "config/diff.h"
 #include "config/schema.h"
-#include "config/value.h"
+#include "config/value_words.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -196,7 +196,7 @@ static void print_step(const struct explain_args *a, const struct explain_path *
     if (s->key && schema_is_list(s->key))
         snprintf(text, sizeof(text), "%s", s->key->path);
     else if (s->key)
-        snprintf(text, sizeof(text), "%s %s", s->key->path, value_format(value, s->key, j->gate));
+        snprintf(text, sizeof(text), "%s %s", s->key->path, value_words_format(value, s->key, j->gate));
     else
         snprintf(text, sizeof(text), "the protocol");
     printf("  %-9s  %-34s", explain_path_outcome_word(s->outcome), text);

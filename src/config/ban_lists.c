@@ -4,7 +4,7 @@
 #include "bans/ban_list.h"
 #include "bans/ban_reach.h"
 #include "config/report.h"
-#include "config/value.h"
+#include "config/value_words.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static void note_mistake(struct report *r, const struct ban_list_line *l)
         return;
     r->mistakes--; /* the report counts it */
     report_mistake(r, (struct place){.line = l->line, .column = l->column}, "not in a ban list: %s (%s)",
-                   value_quote(seen, l->seen, l->seen_len), l->why);
+                   value_words_quote(seen, l->seen, l->seen_len), l->why);
 }
 
 /* Makes room for one more, of at most BAN_LISTS_MOST. Room is doubled, so that most configurations hold little. */

@@ -4,6 +4,7 @@
 #include "config/checks_classes.h"
 #include "config/checks_effect.h"
 #include "config/value.h"
+#include "config/value_words.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -68,7 +69,7 @@ static void check_order(const struct order *o, struct config_gate *g, const stru
     }
     char seen[VALUE_TEXT_MAX], allowed[VALUE_TEXT_MAX];
     report_mistake(r, low_given->at, "%s is larger than %s: %s, allowed up to %s%s", o->low, o->high,
-                   value_format(seen, low, g), value_format(allowed, high, g),
+                   value_words_format(seen, low, g), value_words_format(allowed, high, g),
                    checks_given_of(given, high)->at.line ? "" : " (the default)");
 }
 
@@ -93,7 +94,8 @@ static void check_required(const struct section_given *given, const char *path, 
     char range[VALUE_TEXT_MAX];
     const struct schema_key *k = gate_key(path);
     if (!checks_given_of(given, k)->at.line)
-        report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path, value_range(range, k));
+        report_mistake(r, given->at, "%s is missing: every gate needs one, allowed %s", path,
+                       value_words_range(range, k));
 }
 
 /* A rule without an `enforce` of its own is enforced as the gate says. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/checks_classes.h"
 
-#include "config/value.h"
+#include "config/value_words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ void checks_class(struct config_class *c, const struct section_given *given, str
     if (!is_default(c) && !match->at.line)
         report_mistake(r, given->at,
                        "match.networks is missing: every class but default needs it, allowed a list of %s",
-                       value_range(range, key));
+                       value_words_range(range, key));
 }
 
 static void checks_class_names(const struct config_classes *all, struct report *r)

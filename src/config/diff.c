@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "config/diff.h"
+#include "config/value_words.h"
 
 #include <string.h>
 
@@ -34,7 +35,7 @@ static void diff_format(char dst[static VALUE_TEXT_MAX], const struct schema *s,
     if (follows_unlimited(s, k, base))
         snprintf(dst, VALUE_TEXT_MAX, "unlimited");
     else
-        value_format(dst, k, base);
+        value_words_format(dst, k, base);
 }
 
 /* The next row of the schema that differs; `gate`: the name of the gate, NULL at the top level. */

@@ -10,7 +10,7 @@
 #include "base/attr.h"
 #include "config/config.h"
 #include "config/schema.h"
-#include "config/value.h"
+#include "config/value_words.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "config/config_testing.h"
+#include "config/value.h"
+#include "config/value_words.h"
 
 static const char two_gates[] = "gates:\n"
                                 "  - name: orders\n"
@@ -151,7 +153,7 @@ static void test_long_lists_are_cut_off(void **state)
     assert_non_null(l->at);
     for (l->count = 0; l->count < 32; l->count++)
         assert_int_equal(value_network(k, "2001:db8:1111:2222:3333:4444:5555:6666", &l->at[l->count].network, why), 0);
-    value_format(text, k, &c->gates[0]);
+    value_words_format(text, k, &c->gates[0]);
     assert_int_equal(strlen(text), VALUE_TEXT_MAX - 1);
     assert_string_equal(text + strlen(text) - 5, " ...]");
     config_free(c);
@@ -177,7 +179,7 @@ static bool change(const struct schema_key *k, void *base)
     char why[VALUE_WHY_MAX], was[VALUE_TEXT_MAX], now[VALUE_TEXT_MAX];
     if (schema_is_list(k))
         return fill(k, base);
-    value_format(was, k, base);
+    value_words_format(was, k, base);
     const char *others[] = {k->min,
                             k->max,
                             k->type == SCHEMA_PATH ? "/var/lib/weir/state" : NULL,
@@ -189,7 +191,7 @@ static bool change(const struct schema_key *k, void *base)
                             k->type == SCHEMA_BOOL ? "true" : NULL,
                             k->type == SCHEMA_BOOL ? "false" : NULL};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        if (others[i] && value_set(k, others[i], base, why) == 0 && strcmp(value_format(now, k, base), was) != 0)
+        if (others[i] && value_set(k, others[i], base, why) == 0 && strcmp(value_words_format(now, k, base), was) != 0)
             return true;
     return false;
 }

@@ -2,7 +2,7 @@
 #include "config/events.h"
 
 #include "config/reader.h"
-#include "config/value.h"
+#include "config/value_words.h"
 
 #include <string.h>
 
@@ -64,7 +64,7 @@ static void events_refuse(struct events *in, const char *what, const yaml_char_t
 {
     char seen[VALUE_SEEN_MAX];
     report_mistake(in->report, events_here(in), "%s are not allowed: %s, write the value itself where it belongs", what,
-                   value_quote(seen, (const char *)name, strlen((const char *)name)));
+                   value_words_quote(seen, (const char *)name, strlen((const char *)name)));
 }
 
 static void refuse_decoration(struct events *in, const yaml_char_t *anchor, const yaml_char_t *tag)

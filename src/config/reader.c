@@ -6,6 +6,7 @@
 #include "config/schema.h"
 #include "config/unknown.h"
 #include "config/value.h"
+#include "config/value_words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,14 +46,14 @@ static const char *scalar_text(struct reader *r, const struct schema_key *k)
         return NULL;
     if (e->type != YAML_SCALAR_EVENT || events_is_empty(&r->in)) {
         report_mistake(r->report, events_here(&r->in), "%s is not %s: %s, allowed %s", k->path,
-                       schema_type_words(k->type), events_kind(&r->in), value_range(range, k));
+                       schema_type_words(k->type), events_kind(&r->in), value_words_range(range, k));
         return NULL;
     }
     const char *text = (const char *)e->data.scalar.value;
     if (strlen(text) == e->data.scalar.length)
         return text;
     report_mistake(r->report, events_here(&r->in), "%s holds a NUL character: %s, allowed %s", k->path,
-                   value_quote(seen, text, e->data.scalar.length), value_range(range, k));
+                   value_words_quote(seen, text, e->data.scalar.length), value_words_range(range, k));
     return NULL;
 }
 
@@ -126,7 +127,7 @@ static bool read_object(struct reader *r, const struct schema_key *k, void *base
     if (r->in.event.type != YAML_MAPPING_START_EVENT) {
         if (r->in.event.type != YAML_ALIAS_EVENT)
             report_mistake(r->report, given.at, "%s is not a mapping: %s, allowed %s", k->items->noun,
-                           events_kind(&r->in), value_range(range, k));
+                           events_kind(&r->in), value_words_range(range, k));
         events_skip_value(&r->in);
         return false;
     }

@@ -3,7 +3,7 @@
 
 #include "config/reader.h"
 #include "config/schema.h"
-#include "config/value.h"
+#include "config/value_words.h"
 
 static const char head[] = "<!-- SPDX-License-Identifier: MPL-2.0 -->\n"
                            "<!-- Written by `weir help config > docs/config.md` from src/config/schema.c. -->\n"
@@ -57,7 +57,8 @@ static void print_key(FILE *out, const struct schema *s, const struct schema_key
     fprintf(out, "### %s%s\n\n*%s, ", s->prefix, k->path, types[k->type]);
     if (schema_is_list(k))
         fprintf(out, "%s to %s of ", k->min, k->max);
-    fprintf(out, "%s; default: %s*\n\n", k->items ? k->items->noun : value_range(range, k), value_preset(k));
+    fprintf(out, "%s; default: %s*\n\n", k->items ? k->items->noun : value_words_range(range, k),
+            value_words_preset(k));
     fprintf(out, "%s", k->doc);
     if (k->reached)
         fprintf(out, " **When reached:** %s", k->reached);

@@ -113,4 +113,10 @@ void schema_put_list(const struct schema_key *k, void *base, struct schema_list 
 /* Frees all lists, and those of their items. */
 void schema_free_lists(const struct schema *s, void *base);
 
+/* Whether its value is a count per time; 0 is then "unlimited". */
+static inline bool schema_is_rate(const struct schema_key *k)
+{
+    return k->type == SCHEMA_RATE || k->type == SCHEMA_BYTE_RATE;
+}
+
 #endif

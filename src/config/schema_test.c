@@ -5,6 +5,7 @@
 #include "base/attr.h"
 #include "config/reference.h"
 #include "config/value.h"
+#include "config/value_words.h"
 #include "limits/verdict.h"
 
 #include <errno.h>
@@ -62,7 +63,7 @@ static void check_row(const struct schema_key *k)
     if (k->preset)
         assert_int_equal(value_set(k, k->preset, base, why), 0);
     if (k->preset && k->type != SCHEMA_BOOL) /* written in its shortest form */
-        assert_string_equal(value_format(text, k, base), k->preset);
+        assert_string_equal(value_words_format(text, k, base), k->preset);
     free(base);
 }
 

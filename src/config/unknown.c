@@ -3,6 +3,7 @@
 
 #include "config/suggest.h"
 #include "config/value.h"
+#include "config/value_words.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -142,7 +143,7 @@ static void unknown_say(const struct unknown *u, const char *fmt, ...)
     vsnprintf(hint, sizeof(hint), fmt, ap);
     va_end(ap);
     report_mistake(u->report, u->at, "unknown key in %s: %s%s", *u->section ? u->section : u->schema->noun,
-                   value_quote(seen, u->word, strlen(u->word)), hint);
+                   value_words_quote(seen, u->word, strlen(u->word)), hint);
 }
 
 /* False: it is none of another level. */
