@@ -3,7 +3,7 @@
  * The request limiter: when the next message of a connection goes on to the application.
  *
  * There is one for each gate, shared by its workers. It holds a message back only for a reason that is true now.
- * docs/internals/admission.md explains the design.
+ * docs/internals/admission.md explains the design. Its parts: reqlimit_proof.h, reqlimit_queue.h, reqlimit_look.c.
  *
  *   state of the gate  while                                                what passes
  *   LIMIT_NONE         no connection is over, or none is established        everything
@@ -276,7 +276,8 @@ void reqlimit_count_frames(struct reqlimit *l);
  * message on its connection (REP). Lock. */
 void reqlimit_begin_anew(struct reqlimit *l, bool plain, uint64_t now_ns);
 
-/* Reads the counter and grants what may pass. When the counter woke Weir, and at reqlimit_tick(). Lock. */
+/* Reads the counter and grants what may pass. When the counter woke Weir, and at reqlimit_tick(). Lock.
+ * (reqlimit_look.c) */
 void reqlimit_look(struct reqlimit *l, uint64_t now_ns);
 
 /* Periodic work. Returns when to call it again, which is `tick_ns`; that may become sooner when a message begins to
