@@ -24,17 +24,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-/* Time for sessions that move much, before the others are looked at again. */
-#define BOUNDED_ROUND_NS (300 * NS_PER_US)
-
-/* Time for sessions that move little. It is enough for hundreds of them, and still bounded, so that new events are
- * seen, and handshakes and floods get their part. */
-#define LIGHT_ROUND_NS (5 * NS_PER_MS)
-
-/* The rate of such rounds of handshakes while an application is busy. The handshake of a single newcomer takes about
- * five. */
-static const struct rate new_rounds = {.count = 1, .period_ns = NS_PER_MS, .burst = 7};
-
 static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
 {
     *wg = (struct worker_gate){
@@ -75,9 +64,7 @@ static size_t table_size(size_t sessions)
 
 static void init_lists(struct worker *w)
 {
-    list_init(&w->run.light);
-    list_init(&w->run.heavy);
-    list_init(&w->run.fresh);
+    run_queues_init(&w->run);
     list_init(&w->sessions.all);
     list_init(&w->sessions.ended);
     list_init(&w->sessions.closed);
@@ -343,45 +330,6 @@ static int wait_ms(const struct worker *w)
     return ms < 60000 ? (int)ms : 60000;
 }
 
-/* Gives each session now in the queue one turn, as long as there is time. A session that still has work goes to the
- * end. */
-static void run_queue(struct worker *w, struct list *queue, uint64_t until_ns)
-{
-    struct list round;
-    list_init(&round);
-    list_splice(&round, queue);
-    while (!list_empty(&round) && w->loop.now_ns < until_ns) {
-        session_run(LIST_ENTRY(list_pop(&round), struct session, in.run));
-        loop_tick(&w->loop);
-    }
-    list_splice(&round, queue);
-    list_splice(queue, &round);
-}
-
-static bool an_application_is_busy(const struct worker *w)
-{
-    for (size_t i = 0; i < w->gate_count; i++)
-        if (connect_pacer_is_on(&w->gates[i]))
-            return true;
-    return false;
-}
-
-static void run_new(struct worker *w)
-{
-    if (list_empty(&w->run.fresh) || w->loop.now_ns < w->run.fresh_at_ns)
-        return;
-    run_queue(w, &w->run.fresh, w->loop.now_ns + BOUNDED_ROUND_NS);
-    bool busy = an_application_is_busy(w);
-    w->run.fresh_at_ns = busy ? w->loop.now_ns + gcra_charge(&w->run.rounds, &new_rounds, 1, w->loop.now_ns) : 0;
-}
-
-static void run_sessions(struct worker *w)
-{
-    run_queue(w, &w->run.light, w->loop.now_ns + LIGHT_ROUND_NS);
-    run_new(w);
-    run_queue(w, &w->run.heavy, w->loop.now_ns + BOUNDED_ROUND_NS);
-}
-
 static void worker_reclaim(struct worker *w)
 {
     for (struct list *n; (n = list_pop(&w->sessions.closed));)
@@ -414,7 +362,7 @@ void worker_round(struct worker *w, int most_ms)
     for (int i = 0; i < n; i++)
         on_event(events[i].data.ptr, events[i].events, w);
     loop_run_timers(&w->loop);
-    run_sessions(w);
+    run_queues_serve(w);
     if (UNLIKELY(w->query.current != NULL))
         query_step(w);
     sweep_step(w);

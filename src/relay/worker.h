@@ -15,12 +15,8 @@
  * Everything here belongs to the worker's thread, except the atomic members and limiter_worker.woken.
  *
  * Descriptors are watched edge-triggered and registered once. Readiness is remembered in the session. Ready sessions
- * stand in a run queue, and each gets a bounded turn: the order of service is the queue's, not the kernel's.
- *
- * Sessions that move much, and sessions in their handshakes, have queues of their own. These are served for a bounded
- * time between two looks at new events. A client that sends a little thus never waits for a round of hundreds of
- * floods. While requests wait for an application, handshakes rest in between: the application may lack the processor
- * time that they take.
+ * stand in a run queue, and each gets a bounded turn (run_queues.h): the order of service is the queue's, not the
+ * kernel's.
  */
 #ifndef WEIR_RELAY_WORKER_H
 #define WEIR_RELAY_WORKER_H
@@ -37,6 +33,7 @@
 #include "relay/linger.h"
 #include "relay/policy_snapshot.h"
 #include "relay/query.h"
+#include "relay/run_queues.h"
 #include "relay/strangers.h"
 #include "relay/sweep.h"
 
@@ -68,15 +65,6 @@ struct worker_gate {
     struct linger_worker linger;
     struct stall_watch stalls; /* of worker 0 */
     struct counter *counter;   /* of worker 0; NULL: the application has none (counter.h) */
-};
-
-/* Sessions with work to do. */
-struct run_queues {
-    struct list light;
-    struct list heavy;    /* those whose last turn moved much */
-    struct list fresh;    /* those in their handshakes */
-    gcra_word rounds;     /* limiter of the turns of the last while an application is busy */
-    uint64_t fresh_at_ns; /* they have no turn before this: an application is busy (worker.c) */
 };
 
 struct worker_sessions {
