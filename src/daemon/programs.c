@@ -202,12 +202,12 @@ static struct endpoint loopback_endpoint(int family, uint16_t port)
     return e;
 }
 
-static void tell_refused(const struct program_gate *g, int error)
+static void tell_refused(const char *listen, int error)
 {
     const char *why = error == -ENOENT   ? "no gate of the file is for this port, nor for tcp://*:*"
                       : error == -EMFILE ? "too many gates"
                                          : strerror(-error);
-    LOG_WARN("run: %s listens without a gate: %s", g->listen, why);
+    LOG_WARN("run: %s listens without a gate: %s; weir serve can stand in front of it", listen, why);
 }
 
 /* Takes over `listener`. 0 or -errno. */
@@ -216,22 +216,28 @@ static int programs_begin_gate(struct programs *p, struct relay *r, const struct
 {
     struct program_gate *g = NULL;
     struct endpoint real, to = loopback_endpoint(q->family, q->port);
-    char forward[ENDPOINT_TEXT_MAX];
+    char forward[ENDPOINT_TEXT_MAX], listen_text[ENDPOINT_TEXT_MAX];
     for (size_t i = 0; !g && i < CONFIG_GATES_MAX; i++)
         g = p->at[i].open ? NULL : &p->at[i];
-    if (!is_listener(listener, &real) || !g) {
+    if (!is_listener(listener, &real)) {
         close_descriptor(&listener);
-        return g ? -EINVAL : -EMFILE;
+        return -EINVAL;
+    }
+    endpoint_format(listen_text, sizeof(listen_text), &real);
+    if (!g) {
+        tell_refused(listen_text, -EMFILE);
+        close_descriptor(&listener);
+        return -EMFILE;
     }
     *g = (struct program_gate){.family = q->family, .port = q->port, .process = -1};
     name_gate(p, g, endpoint_port(&real));
-    endpoint_format(g->listen, sizeof(g->listen), &real);
+    memcpy(g->listen, listen_text, sizeof(listen_text));
     client_book_note_listener(p->table, g->family, g->port, &real.sa);
     (void)listen(listener, SOMAXCONN);
     int gate = relay_open_gate(
         r, &(struct gate_opening){.name = g->name, .listener = listener, .forward = to, .book = p->table});
     if (gate < 0) {
-        tell_refused(g, gate);
+        tell_refused(g->listen, gate);
         client_book_note_listener(p->table, g->family, g->port, NULL);
         return gate;
     }

@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stddef.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PUBLIC __attribute__((visibility("default")))
@@ -58,8 +59,8 @@ static bool is_wanted(const struct setting *s, int fd, const void *caller)
     socklen_t len = sizeof(at);
     int type = 0, before = errno;
     const struct sockaddr *sa = (const struct sockaddr *)&at;
-    bool wanted = !moved_is(fd) && getsockname(fd, (struct sockaddr *)&at, &len) == 0 &&
-                  (sa->sa_family == AF_INET || sa->sa_family == AF_INET6);
+    bool wanted = syscall(SYS_getsockname, fd, &at, &len) == 0 &&
+                  (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) && !moved_is(fd, sa);
     len = sizeof(type);
     wanted = wanted && getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &type, &len) == 0 && type == IPPROTO_TCP;
     wanted = wanted && (is_named(s, sa) || caller_is_libzmq(caller));
@@ -123,14 +124,23 @@ PUBLIC int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
     return result;
 }
 
+/* `fd` was to be closed or replaced, of which moved_take() said `note`. */
+static int after_close(int fd, uint32_t note, int result)
+{
+    if (!note)
+        return result;
+    if (result >= 0)
+        moved_end(setting_get(), fd, note);
+    else
+        moved_keep(fd, note);
+    return result;
+}
+
 PUBLIC int close(int fd)
 {
     NEXT(close)
-    uint32_t note = moved_note(fd);
-    int result = next(fd);
-    if (result == 0 && note)
-        moved_end(setting_get(), fd, note);
-    return result;
+    uint32_t note = moved_take(fd);
+    return after_close(fd, note, next(fd));
 }
 
 PUBLIC int dup(int fd)
@@ -141,26 +151,20 @@ PUBLIC int dup(int fd)
     return result;
 }
 
-static int show_copied(int fd, int to, uint32_t replaced, int result)
-{
-    if (result < 0 || fd == to)
-        return result;
-    if (replaced)
-        moved_end(setting_get(), to, replaced);
-    moved_copy(fd, to);
-    return result;
-}
-
 PUBLIC int dup2(int fd, int to)
 {
     NEXT(dup2)
-    uint32_t replaced = moved_note(to);
-    return show_copied(fd, to, replaced, next(fd, to));
+    uint32_t note = fd == to ? 0 : moved_take(to);
+    int result = after_close(to, note, next(fd, to));
+    moved_copy(fd, result);
+    return result;
 }
 
 PUBLIC int dup3(int fd, int to, int flags)
 {
     NEXT(dup3)
-    uint32_t replaced = moved_note(to);
-    return show_copied(fd, to, replaced, next(fd, to, flags));
+    uint32_t note = fd == to ? 0 : moved_take(to);
+    int result = after_close(to, note, next(fd, to, flags));
+    moved_copy(fd, result);
+    return result;
 }

@@ -15,14 +15,27 @@
 #define NOTE_V6 UINT32_C(0x10000)
 static _Atomic uint32_t notes[MOVED_MOST];
 
-uint32_t moved_note(int fd)
+static uint32_t moved_note(int fd)
 {
     return fd >= 0 && fd < MOVED_MOST ? atomic_load_explicit(&notes[fd], memory_order_relaxed) : 0;
 }
 
-bool moved_is(int fd)
+uint32_t moved_take(int fd)
 {
-    return moved_note(fd) != 0;
+    return moved_note(fd) ? atomic_exchange(&notes[fd], 0) : 0;
+}
+
+void moved_keep(int fd, uint32_t note)
+{
+    uint32_t none = 0;
+    if (note)
+        atomic_compare_exchange_strong(&notes[fd], &none, note);
+}
+
+bool moved_is(int fd, const struct sockaddr *own)
+{
+    uint32_t note = moved_note(fd);
+    return note && (uint16_t)note == run_port_of(own) && run_source_of(own) >= 0;
 }
 
 void moved_copy(int fd, int copy)
@@ -142,6 +155,6 @@ void moved_end(const struct setting *s, int fd, uint32_t note)
     int family = note & NOTE_V6 ? AF_INET6 : AF_INET;
     /* Somebody may still listen, when it was a copy. Between vfork() and exec() that is the parent, whose memory this
      * is: so the note stays. At worst, Weir is asked once more for nothing. */
-    if (request_make(s, RUN_CLOSED, family, (uint16_t)note, -1, NULL) != 1)
-        atomic_compare_exchange_strong(&notes[fd], &note, 0);
+    if (request_make(s, RUN_CLOSED, family, (uint16_t)note, -1, NULL) == 1)
+        moved_keep(fd, note);
 }

@@ -13,17 +13,21 @@
 
 #define MOVED_MOST 65536
 
-/* Whether this descriptor may stand for a moved socket. */
-bool moved_is(int fd);
+/* Whether this descriptor stands for a moved socket. `own`: its address, as the kernel has it. */
+bool moved_is(int fd, const struct sockaddr *own);
 
 /* `fd` has begun to listen on its real address. If Weir cannot open a gate, it goes on like that. errno stays. */
 void moved_begin(const struct setting *s, int fd, int backlog);
 
-/* What moved_is() knows of `fd`, to be asked before it is closed; 0: nothing. */
-uint32_t moved_note(int fd);
+/* `fd` is about to be closed: what was remembered of it, and is forgotten now; 0: nothing. Afterwards another thread
+ * may have the number for another socket. */
+uint32_t moved_take(int fd);
 
-/* `fd` was closed, of which moved_note() said `note`: waits until the real address is free. errno stays. */
+/* `fd` was closed, of which moved_take() said `note`: waits until the real address is free. errno stays. */
 void moved_end(const struct setting *s, int fd, uint32_t note);
+
+/* It was not closed after all. */
+void moved_keep(int fd, uint32_t note);
 
 /* `copy` stands for the same socket as `fd`. */
 void moved_copy(int fd, int copy);

@@ -25,7 +25,7 @@ def named(f):
     try:
         f()
     except zmq.ZMQError as e:
-        return zmq.error.strerror(e.errno)
+        return e.strerror
     return "done"
 ctx = zmq.Context()
 ctx.max_sockets = 1000
@@ -86,11 +86,406 @@ def test_the_application_sees_its_own_addresses_and_its_clients(bind, run, peers
     ended(app)
 
 
-def test_two_programs_that_exit_differently(run):
+# ---- binding ----
+
+def test_an_address_in_use_and_one_that_is_not_ours(run):
+    port = net.free_port()
+    app = run(f"""
+        a, b = ctx.socket(zmq.PULL), ctx.socket(zmq.PULL)
+        a.bind("tcp://127.0.0.1:{port}")
+        for url in ("tcp://127.0.0.1:{port}", "tcp://203.0.113.1:{port}", "tcp://no-such-interface:{port}"):
+            say(named(lambda: b.bind(url)))
+    """)
+    assert ended(app) == ["Address already in use", "Cannot assign requested address", "No such device"]
+
+
+def test_a_port_below_1024_without_the_right(run):
+    app = run("""
+        os.setuid(65534)
+        s = ctx.socket(zmq.PULL)
+        say(named(lambda: s.bind("tcp://127.0.0.1:1023")))
+    """) if os.getuid() == 0 and open("/proc/sys/net/ipv4/ip_unprivileged_port_start").read().strip() != "0" else None
+    if app is None:
+        pytest.skip("needs root, and ports for root alone")
+    assert ended(app) == ["Permission denied"]
+
+
+def test_unbind_and_bind_again(run):
+    """The address is free when the listener is closed: at once, twenty times, and each time the first client is served."""
+    app = run("""
+        s = ctx.socket(zmq.REP)
+        s.bind("tcp://127.0.0.1:*")
+        where = last(s)
+        monitor = s.get_monitor_socket(zmq.EVENT_CLOSED)
+        for i in range(20):
+            c = ctx.socket(zmq.REQ); c.connect(where)
+            c.send(b"x"); s.recv(); s.send(b"y"); c.recv(); c.close()
+            s.unbind(where)
+            monitor.recv_multipart()
+            s.bind(where)
+            assert last(s) == where
+        say(where)
+    """)
+    where = ended(app)[0]
+    assert [listen for listen, _ in app.gates()] == [where] * 21
+
+
+def test_many_ports_one_after_the_other(run):
+    """More than there is room for at one time: a gate without connections makes room."""
+    app = run("""
+        for i in range(150):
+            s = ctx.socket(zmq.PULL)
+            port = s.bind_to_random_port("tcp://127.0.0.1")
+            c = ctx.socket(zmq.PUSH); c.connect("tcp://127.0.0.1:%d" % port)
+            c.send(b"%d" % i)
+            assert s.recv() == b"%d" % i
+            c.close(0); s.close(0)
+        say("done")
+    """)
+    assert ended(app) == ["done"]
+    assert len(app.gates()) == 150
+
+
+def test_beyond_64_gates_the_program_goes_on_without(run):
+    app = run("""
+        all = []
+        for i in range(70):
+            s = ctx.socket(zmq.PULL)
+            port = s.bind_to_random_port("tcp://127.0.0.1")
+            c = ctx.socket(zmq.PUSH); c.connect("tcp://127.0.0.1:%d" % port)
+            c.send(b"x")
+            assert s.recv() == b"x"
+            all += [s, c]
+        say("done")
+    """)
+    assert ended(app) == ["done"]
+    assert len(app.gates()) == 64
+    assert app.stderr().count("listens without a gate: too many gates") == 6
+
+
+def test_several_listeners_share_a_port(run):
+    """SO_REUSEPORT: two sockets on one port, of which each has a gate. --port: it is not libzmq that listens."""
+    port = net.free_port()
+    app = run(f"""
+        def one():
+            s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            s.bind(("127.0.0.1", {port})); s.listen(); return s
+        a, b = one(), one()
+        say(a.getsockname(), b.getsockname())
+    """, options=["--port", str(port)])
+    assert ended(app) == [[["127.0.0.1", port]] * 2]
+    assert [listen for listen, _ in app.gates()] == [f"tcp://127.0.0.1:{port}"] * 2
+
+
+def test_other_listeners_of_the_program_stay_as_they_are(run):
+    app = run("""
+        http = socket.create_server(("127.0.0.1", 0))
+        s = ctx.socket(zmq.PULL); s.bind("tcp://127.0.0.1:*")
+        say(http.getsockname()[1])
+        c, peer = http.accept()
+        say(c.recv(100).decode(), peer)
+        c.sendall(b"HTTP/1.0 200 OK")
+    """)
+    port = heard(app)[0]
+    with socket.create_connection(("127.0.0.1", port)) as c:
+        c.sendall(b"GET / HTTP/1.0")
+        assert c.recv(100) == b"HTTP/1.0 200 OK"
+        assert heard(app, 2)[1] == ["GET / HTTP/1.0", list(c.getsockname())]
+    ended(app)
+    assert len(app.gates()) == 1
+
+
+# ---- who may come in ----
+
+def test_address_lists_of_zap_and_the_accept_filter(run, peers):
+    """Both judge the client's own address."""
+    app = run("""
+        import zmq.auth.thread
+        auth = zmq.auth.thread.ThreadAuthenticator(ctx); auth.start(); auth.allow("127.9.8.7")
+        zap = ctx.socket(zmq.PULL); zap.zap_domain = b"x"
+        zap.bind("tcp://127.0.0.1:*")
+        some = ctx.socket(zmq.PULL)
+        some.setsockopt(zmq.TCP_ACCEPT_FILTER, b"127.9.8.0/24")
+        some.bind("tcp://127.0.0.1:*")
+        say(last(zap), last(some))
+        say([zap.recv().decode(), some.recv().decode()])
+        auth.stop()
+    """)
+    clients = []
+    for endpoint in heard(app)[0]:
+        where = endpoint.removeprefix("tcp://")
+        for source in ("127.1.1.1", "127.9.8.7"):
+            clients.append(peers.client(zmq.PUSH, f"tcp://{source}:{net.free_port(source)};{where}"))
+            clients[-1].send(source.encode())
+    assert heard(app, 2)[1] == ["127.9.8.7"] * 2
+
+
+# ---- processes ----
+
+def test_the_process_is_the_commands_own(run):
+    """Its id, parent, group, terminal and children are as without Weir."""
+    app = run("""
+        try: os.waitpid(-1, os.WNOHANG); child = "a child"
+        except ChildProcessError: child = "none"
+        say(os.getpid(), os.getppid(), os.getpgrp(), os.getsid(0), child, sys.stdin.read())
+    """)
+    assert ended(app) == [[app.pid, os.getpid(), os.getpgrp(), os.getsid(0), "none", ""]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH])
+def test_signals_reach_the_command(number, run):
+    app = run(f"""
+        signal.signal({int(number)}, lambda n, f: (say("got"), os._exit(5)))
+        say("ready")
+        while True: signal.pause()
+    """)
+    heard(app)
+    app.signal(number)
+    assert ended(app, 5) == ["ready", "got"]
+
+
+def test_exit_codes(run):
     assert run("sys.exit(7)").wait() == 7
     killed = run("os.kill(os.getpid(), signal.SIGKILL)")
     assert killed.wait() == -signal.SIGKILL
+    killed.wait_weir()
     assert run(command=["/nowhere/program"]).wait() == 127
     assert run(command=["/etc/passwd"]).wait() == 126
-    for child in (killed,):
-        child.wait_weir()
+
+
+def test_the_port_is_free_when_the_program_is_killed(run):
+    app = run("""
+        s = ctx.socket(zmq.PULL); s.bind("tcp://127.0.0.1:*")
+        say(last(s)); time.sleep(60)
+    """)
+    host, port = net.split_tcp(heard(app)[0])
+    app.signal(signal.SIGKILL)
+    app.wait()
+
+    def is_free():
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return s.connect_ex((host, port)) != 0
+    wait_until(is_free, "the port to be free")
+    app.wait_weir()
+
+
+def test_started_again_and_again(run):
+    port = net.free_port()
+    for _ in range(5):
+        app = run(f"""
+            s = ctx.socket(zmq.PULL)
+            say(named(lambda: s.bind("tcp://127.0.0.1:{port}")))
+        """)
+        assert ended(app) == ["done"]
+
+
+def test_a_child_that_is_forked_and_one_that_is_executed(run, peers):
+    """Each has its gates, and a listener that a child has inherited stays open until the child has closed it."""
+    app = run("""
+        text = '''import zmq
+s = zmq.Context().socket(zmq.REP); s.bind("tcp://127.0.0.1:*")
+print(s.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\\\\0").decode(), flush=True)
+print(s.recv().decode(), flush=True); s.send(b"executed"); s.close()'''
+        executed = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
+        read, write = os.pipe()
+        if os.fork() == 0:
+            s = zmq.Context().socket(zmq.REP); s.bind("tcp://127.0.0.1:*")
+            os.write(write, last(s).encode())
+            s.recv(); s.send(b"forked"); s.close(); os._exit(0)
+        say([executed.stdout.readline().strip(), os.read(read, 100).decode()])
+        say(executed.stdout.readline().strip())
+        os.wait()
+    """)
+    for endpoint, name in zip(heard(app)[0], (b"executed", b"forked")):
+        client = peers.client(zmq.REQ, endpoint)
+        client.send(b"hello")
+        assert client.recv() == name
+    ended(app)
+    assert len(app.gates()) == 2
+
+
+def test_a_listener_outlives_its_process_in_a_child(run):
+    port = net.free_port()
+    app = run(f"""
+        s = socket.create_server(("127.0.0.1", {port}))
+        if os.fork() == 0:
+            time.sleep(1.5)
+            c, peer = s.accept()
+            say(c.recv(100).hex()[:2], peer, c.getpeername(), c.getsockname())
+            os._exit(0)
+        os._exit(3)
+    """, options=["--port", str(port)])
+    assert app.wait() == 3
+    client = zmtp.raw_connect(f"tcp://127.0.0.1:{port}")
+    client.sendall(b"\xff" + bytes(8) + b"\x7f\x03")
+    me = list(client.getsockname())
+    assert heard(app) == [["ff", me, me, ["127.0.0.1", port]]]
+    app.wait_weir()
+
+
+def test_threads_bind_at_the_same_time(run):
+    app = run("""
+        def work():
+            for i in range(10):
+                s = ctx.socket(zmq.PULL); port = s.bind_to_random_port("tcp://127.0.0.1")
+                c = ctx.socket(zmq.PUSH); c.connect("tcp://127.0.0.1:%d" % port)
+                c.send(b"x"); assert s.recv() == b"x"
+                c.close(0); s.close(0)
+            done.append(1)
+        done = []
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        say(len(done))
+    """)
+    assert ended(app) == [8]
+
+
+# ---- traffic ----
+
+def test_the_first_publication_reaches_a_subscriber_that_waits(run, peers):
+    """A client that tries to connect before the program listens is served as soon as it does: the gate is open when bind() returns."""
+    port = net.free_port()
+    sub = peers.client(zmq.SUB, f"tcp://127.0.0.1:{port}", RECONNECT_IVL=5, SUBSCRIBE=b"")
+    app = run(f"""
+        s = ctx.socket(zmq.XPUB); s.bind("tcp://127.0.0.1:{port}")
+        s.recv()
+        s.send(b"first")
+        sys.stdin.read()
+        say("done")
+        s.close(-1); ctx.term()
+    """)
+    assert sub.recv() == b"first"
+    ended(app)
+
+
+def test_what_was_sent_before_the_end_arrives(run, peers):
+    """A program that sends and exits: Weir delivers what it has taken."""
+    port = net.free_port()
+    pull = peers.client(zmq.PULL, f"tcp://127.0.0.1:{port}", RECONNECT_IVL=5)
+    app = run(f"""
+        s = ctx.socket(zmq.PUSH); s.bind("tcp://127.0.0.1:{port}")
+        for i in range(2000): s.send(b"%d" % i + bytes(1000))
+        s.close(-1); ctx.term()
+    """)
+    assert [int(pull.recv().split(b"\0")[0]) for _ in range(2000)] == list(range(2000))
+    ended(app)
+
+
+def test_a_monitor_sees_what_clients_do_and_no_more(run, peers):
+    text = """
+        import zmq.utils.monitor
+        s = ctx.socket(zmq.PULL)
+        m = s.get_monitor_socket()
+        s.bind("tcp://127.0.0.1:*")
+        say(last(s))
+        for i in range(3): s.recv()
+        seen = []
+        while seen.count("DISCONNECTED") < 3:
+            e = zmq.utils.monitor.recv_monitor_message(m)
+            seen.append(zmq.constants.Event(e["event"]).name)
+        say(sorted(seen))
+    """
+    both = []
+    for bare in (True, False):
+        app = run(text, bare=bare)
+        endpoint = heard(app)[0]
+        for _ in range(3):
+            client = peers.client(zmq.PUSH, endpoint)
+            client.send(b"x")
+            client.close(5000)
+        both.append(heard(app, 2)[1])
+        ended(app)
+    assert both[0] == both[1]
+
+
+# ---- what is given on the command line ----
+
+def test_limits_come_from_the_file_by_port(run, peers, paths):
+    one, other = net.free_port(), net.free_port()
+    path = paths.file("run.yaml")
+    with open(path, "w") as f:
+        f.write(f"gates:\n  - {{name: small, listen: 'tcp://*:{one}', message: {{size: 1KiB}}}}\n  - {{name: rest, listen: 'tcp://*:*'}}\n")
+    app = run(f"""
+        a, b = ctx.socket(zmq.PULL), ctx.socket(zmq.PULL)
+        a.bind("tcp://127.0.0.1:{one}"); b.bind("tcp://127.0.0.1:{other}")
+        say("ready")
+        say(len(b.recv())); say(len(a.recv()))
+    """, options=["-c", path])
+    heard(app)
+    clients = [peers.client(zmq.PUSH, f"tcp://127.0.0.1:{port}") for port in (one, one, other)]
+    for client, size in zip(clients, (2000, 500, 2000)):
+        client.send(bytes(size))
+    assert heard(app, 3)[1:] == [2000, 500]
+    ended(app)
+
+
+def test_the_admin_address_shows_gates_as_they_come_and_go(run):
+    import urllib.request
+    admin = f"127.0.0.1:{net.free_port()}"
+    app = run("""
+        s = ctx.socket(zmq.PULL); s.bind("tcp://127.0.0.1:*")
+        say(last(s)); sys.stdin.readline()
+    """, options=["--admin", admin], stdin=True)
+    port = net.split_tcp(heard(app)[0])[1]
+    text = urllib.request.urlopen(f"http://{admin}/metrics", timeout=PATIENCE).read().decode()
+    assert f'gate="tcp-{port}"' in text
+    app.process.stdin.write("\n")
+    app.process.stdin.flush()
+    ended(app)
+
+
+def test_a_weir_that_cannot_start_starts_nothing(run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        app = run("say('started')", options=["--admin", "127.0.0.1:%d" % taken.getsockname()[1]])
+        assert ended(app, 1) == []
+
+
+@pytest.mark.parametrize("args", [[], ["--port", "0", "--", "true"], ["--port", "x", "true"], ["--nonsense", "true"], ["-c"]])
+def test_wrong_arguments(args):
+    from harness.weir import program
+    done = subprocess.run([*program(), "run", *args], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("weir: ") or "weir run" in done.stderr
+
+
+def test_a_preload_object_of_the_user_is_kept(run):
+    app = run(command=[sys.executable, "-c", "import os; print(repr(os.environ['LD_PRELOAD']))"], env={"LD_PRELOAD": "libm.so.6"})
+    assert app.wait() == 0
+    assert app.lines[0].endswith("libweir-run.so:libm.so.6'")
+
+
+def test_without_weir_the_program_goes_on(run, peers):
+    """Weir is killed: a new listener is the program's own again, with one line that says so."""
+    app = run("""
+        s = ctx.socket(zmq.REP); s.bind("tcp://127.0.0.1:*")
+        say(last(s)); sys.stdin.readline()
+        t = ctx.socket(zmq.REP); t.bind("tcp://127.0.0.1:*")
+        say(last(t)); t.recv(); t.send(b"here")
+        u = ctx.socket(zmq.REP); u.bind("tcp://127.0.0.1:*")
+        t.close(); u.close(); s.close(); ctx.term()
+    """, stdin=True)
+    heard(app)
+    weir = weirs_of(app)
+    assert len(weir) == 1
+    os.kill(weir[0], signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f"/proc/{weir[0]}/fd/0"), "the end of Weir")
+    app.process.stdin.write("\n")
+    app.process.stdin.flush()
+    client = peers.client(zmq.REQ, heard(app, 2)[1])
+    client.send(b"x")
+    assert client.recv() == b"here"
+    ended(app)
+    assert app.stderr().count("Weir is not there any more") == 1
+
+
+def weirs_of(app):
+    """The processes of Weir whose standard error is the program's."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/2") == app.stderr_path and open(f"/proc/{pid}/comm").read().strip() == "weir":
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
