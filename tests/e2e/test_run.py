@@ -283,10 +283,9 @@ def test_started_again_and_again(run):
 def test_a_child_that_is_forked_and_one_that_is_executed(run, peers):
     """Each has its gates, and a listener that a child has inherited stays open until the child has closed it."""
     app = run("""
-        text = '''import zmq
-s = zmq.Context().socket(zmq.REP); s.bind("tcp://127.0.0.1:*")
-print(s.getsockopt(zmq.LAST_ENDPOINT).rstrip(b"\\\\0").decode(), flush=True)
-print(s.recv().decode(), flush=True); s.send(b"executed"); s.close()'''
+        text = "; ".join(["import zmq", "s = zmq.Context().socket(zmq.REP)", "s.bind('tcp://127.0.0.1:*')",
+                          "print(s.getsockopt(zmq.LAST_ENDPOINT)[:-1].decode(), flush=True)",
+                          "print(s.recv().decode(), flush=True)", "s.send(b'executed')"])
         executed = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
         read, write = os.pipe()
         if os.fork() == 0:
