@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "cli/command.h"
 
-#include "base/units.h"
 #include "config/config.h"
 #include "daemon/run.h"
 #include "preload/protocol.h"
@@ -13,30 +12,32 @@
 
 struct run_args {
     const char *file, *admin;
-    char ports[RUN_PORTS_MOST * 6]; /* "5555,5556" */
+    char ports[RUN_PORTS_MOST * 7]; /* "5555,-5556" */
     unsigned port_count;
     char **command;
 };
 
-enum { OPTION_ADMIN = 256, OPTION_PORT };
+enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE };
 
 static const struct option run_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"admin", required_argument, NULL, OPTION_ADMIN},
     {"port", required_argument, NULL, OPTION_PORT},
+    {"leave", required_argument, NULL, OPTION_LEAVE},
     {0},
 };
 
-static int add_port(struct run_args *a, const char *text)
+static int add_port(struct run_args *a, const char *option, const char *text)
 {
     char *end;
     unsigned long port = strtoul(text, &end, 10);
     if (text[0] < '0' || text[0] > '9' || *end || port < 1 || port > 65535)
-        return usage_error("run", "--port: not a port: \"%s\", allowed 1 to 65535", text);
+        return usage_error("run", "--%s: not a port: \"%s\", allowed 1 to 65535", option, text);
     if (a->port_count++ == RUN_PORTS_MOST)
-        return usage_error("run", "--port: too many: allowed %u", RUN_PORTS_MOST);
+        return usage_error("run", "--port and --leave: too many: allowed %u", RUN_PORTS_MOST);
     size_t len = strlen(a->ports);
-    snprintf(a->ports + len, sizeof(a->ports) - len, "%s%lu", len ? "," : "", port);
+    snprintf(a->ports + len, sizeof(a->ports) - len, "%s%s%lu", len ? "," : "", !strcmp(option, "leave") ? "-" : "",
+             port);
     return EXIT_DONE;
 }
 
@@ -56,7 +57,9 @@ static int run_take_option(struct run_args *a, int option, char **argv)
     case OPTION_ADMIN:
         return set_once(&a->admin, optarg);
     case OPTION_PORT:
-        return add_port(a, optarg);
+        return add_port(a, "port", optarg);
+    case OPTION_LEAVE:
+        return add_port(a, "leave", optarg);
     case ':':
         return usage_error("run", "%s needs a value", argv[optind - 1]);
     default:
@@ -98,13 +101,15 @@ static int run_run(int argc, char **argv)
 
 const struct command command_run = {
     .name = "run",
-    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... -- COMMAND [ARGUMENT...]",
+    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... -- COMMAND [ARGUMENT...]",
     .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
     .help =
         "  -c, --config FILE       limits from a YAML file: those of the gate that listens on the port, else those of\n"
         "                          the gate that listens on tcp://*:*; `forward` is not needed\n"
         "      --admin ADDR:PORT   metrics and state over HTTP; in place of admin.listen of the file\n"
-        "      --port N            a gate for this TCP port too, though it is not libzmq that listens there\n\n"
+        "      --port N            a gate for this TCP port too, though it is not libzmq that listens there (JeroMQ)\n"
+        "      --leave N           no gate for this TCP port: a ZMQ_STREAM socket, or another protocol in a program\n"
+        "                          that has libzmq linked in\n\n"
         "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
         "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"
         "error for each gate:\n"

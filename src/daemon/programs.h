@@ -48,7 +48,7 @@ struct programs {
 MUST_USE int programs_open(struct programs *p, FILE *errors);
 void programs_close(struct programs *p);
 
-/* The value of RUN_ENV; `ports`: those of --port, as text with commas. To be freed by the caller; NULL: no memory. */
+/* The value of RUN_ENV; `ports`: those of --port and --leave, as text with commas. To be freed by the caller; NULL: no memory. */
 MUST_USE char *programs_setting(const struct programs *p, const char *ports);
 
 /* Follows the command, takes SIGHUP over, which must be blocked, and tells who waits that Weir has started. 0 or

@@ -44,10 +44,10 @@ __attribute__((constructor)) static void begin(void)
 
 /* ---- which sockets ---- */
 
-static bool is_named(const struct setting *s, const struct sockaddr *at)
+static bool is_named(const struct setting *s, int32_t port)
 {
     for (unsigned i = 0; i < s->port_count; i++)
-        if (s->ports[i] == run_port_of(at))
+        if (s->ports[i] == port)
             return true;
     return false;
 }
@@ -63,7 +63,8 @@ static bool is_wanted(const struct setting *s, int fd, const void *caller)
                   (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) && !moved_is(fd, sa);
     len = sizeof(type);
     wanted = wanted && getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &type, &len) == 0 && type == IPPROTO_TCP;
-    wanted = wanted && (is_named(s, sa) || caller_is_libzmq(caller));
+    wanted =
+        wanted && !is_named(s, -(int32_t)run_port_of(sa)) && (is_named(s, run_port_of(sa)) || caller_is_libzmq(caller));
     errno = before;
     return wanted;
 }

@@ -35,13 +35,13 @@
 
 #define RUN_PROTOCOL 1u
 
-/* ---- the environment: "NAME TOKEN PORT,PORT,..." ---- */
+/* ---- the environment: "NAME TOKEN PORT,PORT,..."; a port that is to be left alone has a minus ---- */
 
 #define RUN_ENV "WEIR_RUN"
 
 #define RUN_NAME_BYTES  32u /* of the Unix socket, in the abstract namespace, without its leading zero */
 #define RUN_TOKEN_BYTES 32u /* hexadecimal; whoever has it may ask for gates */
-#define RUN_PORTS_MOST  64u /* named by --port */
+#define RUN_PORTS_MOST  64u /* named by --port and --leave */
 
 /* ---- requests ---- */
 

@@ -24,11 +24,11 @@ static bool take_ports(struct setting *ret, const char *text)
 {
     while (*text) {
         char *end;
-        unsigned long port = strtoul(text, &end, 10);
-        if (end == text || port == 0 || port > UINT16_MAX || ret->port_count == RUN_PORTS_MOST ||
+        long port = strtol(text, &end, 10);
+        if (end == text || port == 0 || labs(port) > UINT16_MAX || ret->port_count == RUN_PORTS_MOST ||
             (*end != '\0' && *end != ','))
             return false;
-        ret->ports[ret->port_count++] = (uint16_t)port;
+        ret->ports[ret->port_count++] = (int32_t)port;
         text = *end ? end + 1 : end;
     }
     return true;

@@ -14,7 +14,7 @@ struct setting {
     struct sockaddr_un weir; /* where Weir takes requests */
     socklen_t weir_len;
     char token[RUN_TOKEN_BYTES];
-    uint16_t ports[RUN_PORTS_MOST]; /* named by --port */
+    int32_t ports[RUN_PORTS_MOST]; /* named by --port; by --leave: negative */
     unsigned port_count;
     dev_t stderr_dev; /* of descriptor 2 at the start: a warning goes nowhere else */
     ino_t stderr_ino;

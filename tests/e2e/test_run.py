@@ -284,14 +284,14 @@ def test_a_child_that_is_forked_and_one_that_is_executed(run, peers):
     """Each has its gates, and a listener that a child has inherited stays open until the child has closed it."""
     app = run("""
         text = "; ".join(["import zmq", "s = zmq.Context().socket(zmq.REP)", "s.bind('tcp://127.0.0.1:*')",
-                          "print(s.getsockopt(zmq.LAST_ENDPOINT)[:-1].decode(), flush=True)",
+                          "print(s.getsockopt(zmq.LAST_ENDPOINT).rstrip(bytes(1)).decode(), flush=True)",
                           "print(s.recv().decode(), flush=True)", "s.send(b'executed')"])
         executed = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
         read, write = os.pipe()
         if os.fork() == 0:
-            s = zmq.Context().socket(zmq.REP); s.bind("tcp://127.0.0.1:*")
+            own = zmq.Context(); s = own.socket(zmq.REP); s.bind("tcp://127.0.0.1:*")
             os.write(write, last(s).encode())
-            s.recv(); s.send(b"forked"); s.close(); os._exit(0)
+            s.recv(); s.send(b"forked"); s.close(); own.term(); os._exit(0)
         say([executed.stdout.readline().strip(), os.read(read, 100).decode()])
         say(executed.stdout.readline().strip())
         os.wait()
@@ -488,3 +488,15 @@ def weirs_of(app):
         except OSError:
             continue
     return found
+
+
+def test_a_port_that_is_left_alone(run):
+    port = net.free_port()
+    app = run(f"""
+        s = ctx.socket(zmq.STREAM); s.bind("tcp://127.0.0.1:{port}")
+        c = socket.create_connection(("127.0.0.1", {port})); c.sendall(b"GET / HTTP/1.0")
+        s.recv_multipart()
+        say(s.recv_multipart()[1].decode())
+    """, options=["--leave", str(port)])
+    assert ended(app) == ["GET / HTTP/1.0"]
+    assert app.gates() == []
