@@ -10,6 +10,7 @@
 #include <weir/base.h>
 #include <weir/breaker.h>
 #include <weir/counter.h>
+#include <weir/gate.h>
 #include <weir/meter.h>
 #include <weir/once.h>
 #include <weir/pool.h>

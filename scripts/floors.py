@@ -18,7 +18,7 @@ FLOORS = [
     ["config"],
     ["relay"],
     ["admin"],
-    ["cli", "daemon"],
+    ["cli", "daemon", "embed"],
 ]
 # The command line starts the daemon, never the other way round.
 SIDEWAYS = {("cli", "daemon")}

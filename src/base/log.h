@@ -7,7 +7,7 @@
  * text_escape() first. As a second fence, control characters in the finished line are replaced by '?'.
  *
  * Without a sink the calling thread writes, and waits for the reader of standard error. The daemon sets a sink before
- * it starts threads (daemon/log_writer.h). Then no caller waits, and a line for which the sink has no room is counted
+ * it starts threads (events/log_writer.h). Then no caller waits, and a line for which the sink has no room is counted
  * as lost.
  */
 #ifndef WEIR_BASE_LOG_H

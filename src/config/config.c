@@ -126,22 +126,38 @@ struct config *config_from_args(const char *listen, const char *forward, FILE *e
 static void settle_pattern(struct config_gate *g, FILE *errors)
 {
     if (g->ban_kernel != BAN_KERNEL_OFF || g->upstream_source != UPSTREAM_SOURCE_WEIR || g->counter[0])
-        fprintf(errors, "weir: run: warning: gate %s: ban.kernel, upstream.source and counter have no effect\n",
+        fprintf(errors, "weir: warning: gate %s: ban.kernel, upstream.source and counter have no effect here\n",
                 g->name);
     g->ban_kernel = BAN_KERNEL_OFF;
     g->upstream_source = UPSTREAM_SOURCE_WEIR;
     g->counter[0] = '\0';
 }
 
-struct config *config_load_patterns(const char *path, FILE *errors)
+static struct config *settle_patterns(struct config *c, FILE *errors)
 {
-    struct config *c =
-        path ? load(path, true, errors, NULL) : config_from_args("tcp://*:*", CONFIG_PATTERN_FORWARD, errors);
     for (size_t i = 0; c && i < c->gate_count; i++)
         settle_pattern(&c->gates[i], errors);
     if (c)
         c->patterns = true;
     return c;
+}
+
+struct config *config_load_patterns(const char *path, FILE *errors)
+{
+    struct config *c =
+        path ? load(path, true, errors, NULL) : config_from_args(CONFIG_PATTERN_LISTEN, CONFIG_PATTERN_FORWARD, errors);
+    return settle_patterns(c, errors);
+}
+
+struct config *config_read_patterns(const char *text, const char *name, FILE *errors)
+{
+    struct report r = {.out = errors, .file = name};
+    struct config *c = config_read(text, strlen(text), true, &r, NULL);
+    if (c && ban_lists_read(c, errors)) {
+        config_free(c);
+        c = NULL;
+    }
+    return settle_patterns(c, errors);
 }
 
 const struct config_gate *config_pattern_for(const struct config *c, uint16_t port)
@@ -156,6 +172,38 @@ const struct config_gate *config_pattern_for(const struct config *c, uint16_t po
             any = &c->gates[i];
     }
     return any;
+}
+
+/* Leaves the gate that has this address, or the one for any. */
+static void config_leave_gate(struct config *c, const struct endpoint *listen)
+{
+    uint16_t port = listen->kind == ENDPOINT_TCP ? endpoint_port(listen) : 0;
+    const struct config_gate *fits = config_pattern_for(c, port);
+    size_t chosen = fits ? (size_t)(fits - c->gates) : 0;
+    struct config_gate g = c->gates[chosen];
+    c->gates[chosen] = c->gates[0];
+    c->gates[0] = g;
+    while (c->gate_count > 1)
+        config_gate_fini(&c->gates[--c->gate_count]);
+}
+
+int config_make_gate(struct config *c, const char *listen, const char *forward, FILE *errors)
+{
+    struct report r = {.out = errors, .file = "weir", .without_places = true};
+    struct section_given *given = calloc(2, sizeof(*given));
+    struct endpoint at;
+    const char *why;
+    if (!given)
+        return -ENOMEM;
+    if (endpoint_parse(&at, listen, true, &why) == 0)
+        config_leave_gate(c, &at);
+    struct config_gate *g = &c->gates[0];
+    if (!set_option(&schema_gate, "listen", listen, g, given[1].keys, &r) &&
+        !set_option(&schema_gate, "forward", forward, g, given[1].keys, &r))
+        checks_between(c, &given[0], &given[1], &r);
+    free(given);
+    c->patterns = false;
+    return r.mistakes ? -EINVAL : 0;
 }
 
 int config_set_admin(struct config *c, const char *text, FILE *errors)

@@ -141,9 +141,16 @@ MUST_USE struct config *config_load(const char *path, FILE *errors);
 struct section_given;
 MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
 
-/* The same for `weir run`: the gates are patterns, and need no `forward`. NULL as `path`: one pattern with the defaults
+/* The same for `weir run`: the gates are patterns, and need no `listen` and no `forward`. NULL as `path`: one pattern with the defaults
  * for everything. */
 MUST_USE struct config *config_load_patterns(const char *path, FILE *errors);
+
+/* The same from text that is called `name` in messages. */
+MUST_USE struct config *config_read_patterns(const char *text, const char *name, FILE *errors);
+
+/* Makes one gate between these endpoints of the pattern that fits; the other patterns go. 0, or -EINVAL after a line to
+ * `errors`; then `c` may only be freed. */
+MUST_USE int config_make_gate(struct config *c, const char *listen, const char *forward, FILE *errors);
 
 /* The pattern for a gate on this TCP port: the one that listens there, else the one with a wildcard port, else NULL. */
 const struct config_gate *config_pattern_for(const struct config *c, uint16_t port);

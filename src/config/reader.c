@@ -257,14 +257,20 @@ static void read_section(struct reader *r, const struct target *t, const char *s
         read_key(r, t, section, first_lines);
 }
 
-/* A pattern's `forward`, as if the file had it. */
-static void preset_forward(struct config_gate *g, struct section_given *given)
+/* A key of a pattern, as if the file had it. */
+static void preset(const char *path, const char *text, struct config_gate *g, struct section_given *given)
 {
     char why[VALUE_WHY_MAX];
-    const struct schema_key *k = schema_find(&schema_gate, "forward");
-    struct given *forward = &given->keys[k - schema_gate.keys];
-    if (!forward->at.line && value_set(k, CONFIG_PATTERN_FORWARD, g, why) == 0)
-        forward->at = given->at;
+    const struct schema_key *k = schema_find(&schema_gate, path);
+    struct given *key = &given->keys[k - schema_gate.keys];
+    if (!key->at.line && value_set(k, text, g, why) == 0)
+        key->at = given->at;
+}
+
+static void preset_pattern(struct config_gate *g, struct section_given *given)
+{
+    preset("listen", CONFIG_PATTERN_LISTEN, g, given);
+    preset("forward", CONFIG_PATTERN_FORWARD, g, given);
 }
 
 static void read_gate(struct reader *r)
@@ -289,7 +295,7 @@ static void read_gate(struct reader *r)
                        CONFIG_GATES_MAX);
     read_section(r, &t, "");
     if (c->patterns)
-        preset_forward(g, t.given);
+        preset_pattern(g, t.given);
     if (!r->in.ended)
         checks_gate(g, t.given, r->report);
     c->gate_count += fits;

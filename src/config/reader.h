@@ -24,6 +24,9 @@ struct section_given;
 /* What forwards to the application of a pattern is known when its gate is opened: until then it is this. */
 #define CONFIG_PATTERN_FORWARD "ipc://@weir-run"
 
+/* A pattern without an address is for all. */
+#define CONFIG_PATTERN_LISTEN "tcp://*:*"
+
 /* Reads the bytes of a file that the report names. Returns the snapshot, or NULL after at least one mistake in `r`.
  * patterns: for `weir run` (config_load_patterns()). ret_places: as for config_load_placed(); may be NULL. */
 MUST_USE struct config *config_read(const char *bytes, size_t len, bool patterns, struct report *r,

@@ -7,7 +7,7 @@
 #include "daemon/ban_store.h"
 #include "daemon/event_writer.h"
 #include "daemon/kernel_bans.h"
-#include "daemon/log_writer.h"
+#include "events/log_writer.h"
 #include "daemon/notify.h"
 #include "daemon/programs.h"
 #include "daemon/reload_request.h"
@@ -209,7 +209,7 @@ static int serve_kept(struct house *h)
         return 1;
     h->kernel = kernel_bans_new(h->config, h->relay); /* forks, so it comes before the threads */
     source_routes_settle(&routes);
-    struct log_writer *lines = log_writer_start();
+    struct log_writer *lines = log_writer_start(NULL, NULL);
     struct ban_store *k = lines ? ban_store_start(h->config->state_file, bans, &claims) : NULL;
     h->store = k;
     kernel_bans_follow(k ? h->kernel : NULL);

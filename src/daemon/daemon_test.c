@@ -7,7 +7,7 @@
 #include "daemon/ban_store.h"
 #include "daemon/event_writer.h"
 #include "daemon/kernel_bans.h"
-#include "daemon/log_writer.h"
+#include "events/log_writer.h"
 #include "daemon/notify.h"
 #include "daemon/programs.h"
 #include "daemon/source_routes.h"
@@ -179,7 +179,7 @@ void event_writer_stop(struct event_writer *w)
 {
 }
 
-struct log_writer *log_writer_start(void)
+struct log_writer *log_writer_start(log_writer_line *line, void *arg)
 {
     return (struct log_writer *)&fake;
 }

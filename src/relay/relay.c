@@ -125,20 +125,20 @@ static const char *hint(int error)
     }
 }
 
-static bool listen_all(struct relay *r, FILE *errors)
+static int listen_all(struct relay *r, FILE *errors)
 {
     for (size_t i = 0; i < r->gate_count; i++) {
         int error = relay_listen(r, i);
         if (error < 0) {
             fprintf(errors, "weir: gate %s: cannot listen on %s: %s%s\n", r->gates[i].config->name,
                     r->gates[i].config->listen_text, strerror(-error), hint(error));
-            return false;
+            return error;
         }
     }
-    return true;
+    return 0;
 }
 
-static bool open_counters(struct relay *r, FILE *errors)
+static int open_counters(struct relay *r, FILE *errors)
 {
     for (size_t i = 0; i < r->gate_count; i++) {
         const struct config_gate *c = r->gates[i].config;
@@ -146,10 +146,10 @@ static bool open_counters(struct relay *r, FILE *errors)
         if (error < 0) {
             fprintf(errors, "weir: gate %s: counter: cannot listen on %s: %s%s\n", c->name, c->counter,
                     strerror(-error), hint(error));
-            return false;
+            return error;
         }
     }
-    return true;
+    return 0;
 }
 
 struct relay *relay_new(const struct config *c, FILE *errors)
@@ -175,14 +175,18 @@ struct relay *relay_new(const struct config *c, FILE *errors)
     error = make_workers(r);
     if (error < 0)
         goto fail;
-    if (listen_all(r, errors) && open_counters(r, errors))
+    error = listen_all(r, errors);
+    if (!error)
+        error = open_counters(r, errors);
+    if (!error)
         return r;
-    relay_free(r);
-    return NULL;
+    goto out;
 
 fail:
     fprintf(errors, "weir: cannot start: %s\n", strerror(-error));
+out:
     relay_free(r);
+    errno = -error;
     return NULL;
 }
 

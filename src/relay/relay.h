@@ -26,8 +26,8 @@
 
 struct relay;
 
-/* Raises the descriptor limit, binds every listener, allocates all tables. `c` must outlive the relay. NULL after a
- * line to `errors` that says what failed and what to do. Main thread. */
+/* Raises the descriptor limit, binds every listener, allocates all tables. `c` must outlive the relay. NULL with
+ * errno, after a line to `errors` that says what failed and what to do. Main thread. */
 MUST_USE struct relay *relay_new(const struct config *c, FILE *errors);
 
 /* Bans the networks of ban.lists and starts the workers. 0 or -errno. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "daemon/log_writer.h"
+#include "events/log_writer.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,7 +31,9 @@ struct line {
 };
 
 struct log_writer {
-    struct log_sink sink; /* first */
+    struct log_sink sink;  /* first */
+    log_writer_line *line; /* NULL: standard error */
+    void *arg;
     struct ring *ring;
     struct waker waker;
     pthread_t thread;
@@ -73,8 +75,20 @@ static bool log_writer_wait_for_room(const struct log_writer *w)
     return false;
 }
 
+static bool hand_over(const struct log_writer *w, const char *text, size_t len)
+{
+    char line[LOG_LINE_MAX];
+    len = len < sizeof(line) ? len : sizeof(line) - 1;
+    memcpy(line, text, len);
+    line[len && line[len - 1] == '\n' ? len - 1 : len] = '\0';
+    w->line(w->arg, line);
+    return true;
+}
+
 static bool write_whole(const struct log_writer *w, const char *text, size_t len)
 {
+    if (w->line)
+        return hand_over(w, text, len);
     while (len && log_writer_wait_for_room(w)) {
         ssize_t n = write(STDERR_FILENO, text, len);
         if (n < 0 && errno == EAGAIN)
@@ -129,11 +143,13 @@ static void log_writer_release(struct log_writer *w)
     free(w);
 }
 
-struct log_writer *log_writer_start(void)
+struct log_writer *log_writer_start(log_writer_line *line, void *arg)
 {
     struct log_writer *w = calloc(1, sizeof(*w));
     if (!w)
         return NULL;
+    w->line = line;
+    w->arg = arg;
     w->sink.put = log_writer_take;
     if (waker_init(&w->waker) < 0) {
         free(w);

@@ -7,8 +7,8 @@
  * lost. They are counted (weir_log_lines_lost_total), and a line says how many as soon as lines can be written again.
  * Standard error is never made non-blocking, since other processes may share it.
  */
-#ifndef WEIR_DAEMON_LOG_WRITER_H
-#define WEIR_DAEMON_LOG_WRITER_H
+#ifndef WEIR_EVENTS_LOG_WRITER_H
+#define WEIR_EVENTS_LOG_WRITER_H
 
 #include "base/attr.h"
 
@@ -16,9 +16,13 @@
 
 struct log_writer;
 
-/* Starts the thread; from now on log_line() hands lines to it. NULL when memory, descriptors or threads are out. Main
- * thread, after the last fork and before any thread that logs. */
-MUST_USE struct log_writer *log_writer_start(void);
+/* Gets a line without its newline, on the writer's thread. */
+typedef void log_writer_line(void *arg, const char *text);
+
+/* Starts the thread; from now on log_line() hands lines to it. `line`: gets them in place of standard error; NULL:
+ * standard error. NULL when memory, descriptors or threads are out. Main thread, after the last fork and before any
+ * thread that logs. */
+MUST_USE struct log_writer *log_writer_start(log_writer_line *line, void *arg);
 
 /* Writes the remaining lines, for a second at most, and ends the thread; from now on the caller of log_line() writes.
  * If standard error still takes nothing, later lines are lost. Accepts NULL. Main thread, after all other threads that

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* Standard error is a pipe of the test's own, which the test reads or does not read. */
-#include "daemon/log_writer.h"
+#include "events/log_writer.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -94,7 +94,7 @@ static void lines_of_all_threads_are_written(void **state)
     pthread_t threads[THREADS];
     pipe_open(&p);
     uint64_t lost = log_lost();
-    struct log_writer *w = log_writer_start();
+    struct log_writer *w = log_writer_start(NULL, NULL);
     assert_non_null(w);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, log_many, names[i]), 0);
@@ -121,7 +121,7 @@ static void a_full_pipe_holds_up_nobody_and_lost_lines_are_told(void **state)
     pipe_open(&p);
     uint64_t lost = log_lost();
     fill();
-    struct log_writer *w = log_writer_start();
+    struct log_writer *w = log_writer_start(NULL, NULL);
     assert_non_null(w);
     for (unsigned i = 0; i < LOG_WRITER_LINES + 100; i++)
         LOG_INFO("number %u.", i); /* returns, or the test never ends */
@@ -146,7 +146,7 @@ static void the_end_does_not_wait_for_a_pipe_that_nobody_reads(void **state)
     pipe_open(&p);
     uint64_t lost = log_lost();
     fill();
-    struct log_writer *w = log_writer_start();
+    struct log_writer *w = log_writer_start(NULL, NULL);
     assert_non_null(w);
     LOG_INFO("never read");
     log_writer_stop(w); /* returns, or the test never ends */
@@ -163,7 +163,7 @@ static void a_reader_that_has_left_holds_up_nobody(void **state)
     uint64_t lost = log_lost();
     close(p.out);
     p.out = -1;
-    struct log_writer *w = log_writer_start();
+    struct log_writer *w = log_writer_start(NULL, NULL);
     LOG_INFO("to nobody");
     log_writer_stop(w);
     pipe_close(&p);

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * A weir_gate is a relay (relay/relay.h) with one gate. Its configuration is read twice: when the gate is made, so that
+ * mistakes are told at once, and when it begins to listen, for the address that it then has.
+ *
+ * Threads: `running` is shared by all gates of the process, under its lock. All else belongs to the caller.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "embed/inside.h"
+#include "events/log_writer.h"
+#include "lib/common.h"
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <weir/gate.h>
+
+#define DRAIN_POLL_NS (5 * NS_PER_MS)
+
+struct weir_gate {
+    struct weir_gate_options options; /* `config`, `file` and `socket` are copies */
+    struct inside inside;
+    struct config *config;
+    struct relay *relay; /* NULL: it does not listen */
+    struct weir_counter *counter;
+    char endpoint[ENDPOINT_TEXT_MAX];
+    bool logs; /* it counts in running.gates */
+};
+
+/* What the gates of a process share: one writer of the log. */
+static struct {
+    pthread_mutex_t lock;
+    unsigned gates;
+    struct log_writer *log;
+    log_writer_line *line;
+    void *arg;
+} running = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- errors as text ---- */
+
+struct said {
+    FILE *out;
+    char *text;
+    size_t len;
+};
+
+static FILE *said_open(struct said *s)
+{
+    *s = (struct said){0};
+    s->out = open_memstream(&s->text, &s->len);
+    return s->out;
+}
+
+/* Gives what was said to the caller: to options.why, or to standard error. */
+static void said_close(struct said *s, const struct weir_gate_options *o)
+{
+    if (s->out && fclose(s->out) == 0) {
+        if (o->why && o->why_size)
+            snprintf(o->why, o->why_size, "%s", s->text);
+        else
+            fputs(s->text, stderr);
+    }
+    free(s->text);
+}
+
+/* ---- options ---- */
+
+void weir_gate_options_init(struct weir_gate_options *o)
+{
+    *o = (struct weir_gate_options){.size = sizeof(*o), .drain_ns = 5 * NS_PER_S, .workers = 1};
+}
+
+static bool take_copy(const char **text)
+{
+    if (*text)
+        *text = strdup(*text);
+    return *text != NULL;
+}
+
+/* Copies the texts. False: no memory; those that were copied are freed with the gate. */
+static bool copy_texts(struct weir_gate_options *o, const struct weir_gate_options *given)
+{
+    o->config = o->file = o->socket = NULL;
+    const char *config = given->config, *file = given->file, *socket = given->socket;
+    bool done = (!config || take_copy(&config)) && (o->config = config, !file || take_copy(&file)) &&
+                (o->file = file, !socket || take_copy(&socket));
+    if (done)
+        o->socket = socket;
+    return done;
+}
+
+/* ---- the configuration ---- */
+
+static bool set_socket(struct config_gate *g, const char *name, FILE *errors)
+{
+    if (!name)
+        return true;
+    enum socket_type t = socket_type_parse((struct bytes){(const uint8_t *)name, strlen(name)});
+    if (t == SOCKET_AUTO) {
+        fprintf(errors, "weir: socket: \"%s\" is no type of a socket: router, pull, rep, ...\n", name);
+        return false;
+    }
+    if (g->socket != SOCKET_AUTO && g->socket != t) {
+        fprintf(errors, "weir: socket: the configuration says %s, the application's socket is a %s\n",
+                socket_type_name(g->socket), socket_type_name(t));
+        return false;
+    }
+    g->socket = t;
+    return true;
+}
+
+/* A gate in a program has no daemon around it. */
+static void warn_of_daemon_keys(const struct config *c, FILE *errors)
+{
+    if (c->admin.enabled || c->state_file[0] || c->events.file[0])
+        fprintf(errors, "weir: warning: admin, state.file and events have no effect in a program\n");
+}
+
+static bool config_settle(struct weir_gate *g, struct config *c, const char *listen, FILE *errors)
+{
+    const struct weir_gate_options *o = &g->options;
+    struct config_gate *gate = c->gates;
+    if (listen && config_make_gate(c, listen, g->inside.endpoint, errors) < 0)
+        return false;
+    if (!set_socket(gate, o->socket, errors))
+        return false;
+    if (o->message_max && o->message_max < gate->limits.message.size_bytes)
+        gate->limits.message.size_bytes = o->message_max;
+    if (o->message_max && o->message_max < gate->limits.message.frame_bytes)
+        gate->limits.message.frame_bytes = o->message_max;
+    if (o->counter)
+        snprintf(gate->counter, sizeof(gate->counter), "%s", g->inside.counter);
+    c->admin.enabled = false;
+    c->state_file[0] = c->events.file[0] = '\0';
+    c->workers = o->workers ? o->workers : 1;
+    return true;
+}
+
+static struct config *config_of(const struct weir_gate_options *o, FILE *errors)
+{
+    return o->config ? config_read_patterns(o->config, "config", errors) : config_load_patterns(o->file, errors);
+}
+
+/* `listen`: NULL when the gate is only made. NULL after a line to `errors`. */
+static struct config *make_config(struct weir_gate *g, const char *listen, FILE *errors)
+{
+    struct config *c = config_of(&g->options, errors);
+    if (c && !listen)
+        warn_of_daemon_keys(c, errors);
+    if (c && config_settle(g, c, listen, errors))
+        return c;
+    config_free(c);
+    return NULL;
+}
+
+/* ---- threads ---- */
+
+/* Threads that start until signals_back() take no signal of the program. */
+static void signals_away(sigset_t *ret_before)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, ret_before);
+}
+
+static void signals_back(const sigset_t *before)
+{
+    pthread_sigmask(SIG_SETMASK, before, NULL);
+}
+
+/* False: no thread can be had. */
+static bool log_begin(struct weir_gate *g)
+{
+    pthread_mutex_lock(&running.lock);
+    if (!running.log)
+        running.log = log_writer_start(running.line, running.arg);
+    g->logs = running.log != NULL;
+    running.gates += g->logs;
+    pthread_mutex_unlock(&running.lock);
+    return g->logs;
+}
+
+static void log_end(struct weir_gate *g)
+{
+    pthread_mutex_lock(&running.lock);
+    running.gates -= g->logs;
+    if (!running.gates) {
+        log_writer_stop(running.log);
+        running.log = NULL;
+    }
+    g->logs = false;
+    pthread_mutex_unlock(&running.lock);
+}
+
+int weir_gate_log(void (*line)(void *arg, const char *text), void *arg)
+{
+    pthread_mutex_lock(&running.lock);
+    int error = running.gates ? -EBUSY : 0;
+    if (!error) {
+        running.line = line;
+        running.arg = arg;
+    }
+    pthread_mutex_unlock(&running.lock);
+    return error;
+}
+
+/* ---- life ---- */
+
+static int gate_check_options(struct weir_gate *g, const struct weir_gate_options *given)
+{
+    struct weir_gate_options o;
+    weir_gate_options_init(&o);
+    if (!common_options(&o, given, sizeof(o), sizeof(o)))
+        return -EINVAL;
+    g->options = o;
+    if (!copy_texts(&g->options, &o))
+        return -ENOMEM;
+    return o.config && o.file ? -EINVAL : 0;
+}
+
+static int gate_check_config(struct weir_gate *g)
+{
+    struct said said;
+    FILE *errors = said_open(&said);
+    if (!errors)
+        return -ENOMEM;
+    struct config *c = make_config(g, NULL, errors);
+    said_close(&said, &g->options);
+    config_free(c);
+    return c ? 0 : -EINVAL;
+}
+
+struct weir_gate *weir_gate_new(const struct weir_gate_options *o)
+{
+    struct weir_gate *g = calloc(1, sizeof(*g));
+    if (!g)
+        return NULL;
+    int error = gate_check_options(g, o);
+    if (!error)
+        error = gate_check_config(g);
+    if (!error)
+        error = inside_make(&g->inside);
+    if (!error)
+        return g;
+    weir_gate_free(g);
+    errno = -error;
+    return NULL;
+}
+
+const char *weir_gate_inside(const struct weir_gate *g)
+{
+    return g->inside.endpoint;
+}
+
+const char *weir_gate_endpoint(const struct weir_gate *g)
+{
+    return g->endpoint;
+}
+
+static int gate_start(struct weir_gate *g, FILE *errors)
+{
+    sigset_t before;
+    signals_away(&before);
+    errno = 0;
+    g->relay = log_begin(g) ? relay_new(g->config, errors) : NULL;
+    int error = g->relay ? relay_start(g->relay) : errno ? -errno : -ENOMEM;
+    signals_back(&before);
+    return error;
+}
+
+static void gate_stop(struct weir_gate *g)
+{
+    relay_free(g->relay);
+    weir_counter_close(g->counter);
+    config_free(g->config);
+    log_end(g);
+    g->counter = NULL;
+    g->relay = NULL;
+    g->config = NULL;
+}
+
+int weir_gate_listen(struct weir_gate *g, const char *endpoint)
+{
+    struct said said;
+    FILE *errors = g->relay ? NULL : said_open(&said);
+    if (!errors)
+        return g->relay ? -EISCONN : -ENOMEM;
+    g->config = make_config(g, endpoint, errors);
+    int error = g->config ? gate_start(g, errors) : -EINVAL;
+    said_close(&said, &g->options);
+    if (error) {
+        gate_stop(g);
+        return error;
+    }
+    struct gate_snapshot now;
+    relay_gate_snapshot(g->relay, 0, &now);
+    snprintf(g->endpoint, sizeof(g->endpoint), "%s", now.listen);
+    return 0;
+}
+
+void weir_gate_close(struct weir_gate *g)
+{
+    if (!g->relay)
+        return;
+    uint64_t end_ns = clock_now_ns() + g->options.drain_ns;
+    relay_drain(g->relay);
+    while (relay_open_connections(g->relay) && clock_now_ns() < end_ns)
+        nanosleep(&(struct timespec){.tv_nsec = DRAIN_POLL_NS}, NULL);
+}
+
+void weir_gate_free(struct weir_gate *g)
+{
+    if (!g)
+        return;
+    gate_stop(g);
+    inside_remove(&g->inside);
+    free((void *)g->options.config);
+    free((void *)g->options.file);
+    free((void *)g->options.socket);
+    free(g);
+}
+
+struct weir_counter *weir_gate_counter(struct weir_gate *g)
+{
+    if (!g->counter && g->relay && g->options.counter)
+        g->counter = weir_counter_open(g->inside.counter);
+    else if (!g->counter)
+        errno = ENOENT;
+    return g->counter;
+}
+
+int weir_gate_stats(const struct weir_gate *g, struct weir_gate_stats *ret)
+{
+    struct gate_snapshot now = {0};
+    const uint64_t *cells = now.cells;
+    if (g->relay)
+        relay_gate_snapshot(g->relay, 0, &now);
+    struct weir_gate_stats s = {
+        .size = sizeof(s),
+        .connections = cells[CELL_OPEN],
+        .connections_total = cells[CELL_ACCEPTED],
+        .messages_in = cells[CELL_MESSAGES_IN],
+        .messages_out = cells[CELL_MESSAGES_OUT],
+        .bytes_in = cells[CELL_RECEIVED_IN],
+        .bytes_out = cells[CELL_SENT_OUT],
+        .held_bytes = cells[CELL_HELD],
+        .queued = cells[CELL_IN_LINE],
+        .untaken = cells[CELL_UNTAKEN],
+        .paused = cells[CELL_PAUSES],
+    };
+    for (unsigned v = VERDICT_PASS + 1; v < VERDICT_COUNT; v++)
+        s.refused += now.verdicts[v];
+    return common_stats(ret, &s, sizeof(s));
+}
