@@ -27,7 +27,7 @@
  * weir_gate_inside(), then weir_gate_listen().
  *
  * Threads: a gate has `workers` threads of its own, which take no signals. One thread at a time may call functions on
- * one gate, except weir_gate_stats() and weir_gate_endpoint(), which any thread may call. weir_bind() and weir_unbind()
+ * one gate, except weir_gate_read() and weir_gate_endpoint(), which any thread may call. weir_bind() and weir_unbind()
  * are for the thread that has the socket. The child of a fork(2) has no gate: it may only exec or exit.
  * Memory: `memory` of the configuration at most (default: see docs/config.md), and 30 KiB for each worker.
  * Descriptors: two for each client, besides that of libzmq. The first gate raises the process's soft limit of
@@ -116,7 +116,7 @@ void weir_gate_free(struct weir_gate *gate);
 struct weir_counter *weir_gate_counter(struct weir_gate *gate);
 
 /* 0, or -EINVAL for a wrong `size`. */
-int weir_gate_stats(const struct weir_gate *gate, struct weir_gate_stats *ret);
+int weir_gate_read(const struct weir_gate *gate, struct weir_gate_stats *ret);
 
 /* From now on `line` gets each line of the log of all gates, without a newline, on a thread of the library; NULL: they
  * go to standard error again. `line` must not call the library. Call it while there is no gate. -EBUSY: there is one.

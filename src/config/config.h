@@ -141,8 +141,8 @@ MUST_USE struct config *config_load(const char *path, FILE *errors);
 struct section_given;
 MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struct section_given *ret);
 
-/* The same for `weir run`: the gates are patterns, and need no `listen` and no `forward`. NULL as `path`: one pattern with the defaults
- * for everything. */
+/* The same for `weir run`: the gates are patterns, and need no `listen` and no `forward`. NULL as `path`: one pattern
+ * with the defaults for everything. */
 MUST_USE struct config *config_load_patterns(const char *path, FILE *errors);
 
 /* The same from text that is called `name` in messages. */

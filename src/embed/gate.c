@@ -335,7 +335,7 @@ struct weir_counter *weir_gate_counter(struct weir_gate *g)
     return g->counter;
 }
 
-int weir_gate_stats(const struct weir_gate *g, struct weir_gate_stats *ret)
+int weir_gate_read(const struct weir_gate *g, struct weir_gate_stats *ret)
 {
     struct gate_snapshot now = {0};
     const uint64_t *cells = now.cells;

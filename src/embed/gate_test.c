@@ -64,7 +64,7 @@ static void wait_stat(const struct weir_gate *g, size_t member, uint64_t least)
     struct weir_gate_stats s = {.size = sizeof(s)};
     for (int ms = 0; ms < PATIENCE_MS; ms++, usleep(1000)) {
         uint64_t value;
-        assert_int_equal(weir_gate_stats(g, &s), 0);
+        assert_int_equal(weir_gate_read(g, &s), 0);
         memcpy(&value, (const char *)&s + member, sizeof(value));
         if (value >= least)
             return;
@@ -244,7 +244,7 @@ static void what_is_taken_is_counted(void **state)
         assert_int_equal(weir_counter_recv(counter, (struct zmq_msg_t *)(void *)&m, app, 0), 1);
     struct weir_gate_stats s = {.size = sizeof(s), .untaken = 1};
     for (int ms = 0; ms < PATIENCE_MS && s.untaken; ms++, usleep(1000))
-        assert_int_equal(weir_gate_stats(g, &s), 0);
+        assert_int_equal(weir_gate_read(g, &s), 0);
     assert_int_equal(s.untaken, 0);
     zmq_close(client);
     weir_unbind(g, app);

@@ -75,7 +75,7 @@ static bool log_writer_wait_for_room(const struct log_writer *w)
     return false;
 }
 
-static bool hand_over(const struct log_writer *w, const char *text, size_t len)
+static bool log_writer_hand_over(const struct log_writer *w, const char *text, size_t len)
 {
     char line[LOG_LINE_MAX];
     len = len < sizeof(line) ? len : sizeof(line) - 1;
@@ -88,7 +88,7 @@ static bool hand_over(const struct log_writer *w, const char *text, size_t len)
 static bool write_whole(const struct log_writer *w, const char *text, size_t len)
 {
     if (w->line)
-        return hand_over(w, text, len);
+        return log_writer_hand_over(w, text, len);
     while (len && log_writer_wait_for_room(w)) {
         ssize_t n = write(STDERR_FILENO, text, len);
         if (n < 0 && errno == EAGAIN)

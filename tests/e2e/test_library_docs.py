@@ -8,7 +8,7 @@ import pytest
 from harness.weir import ROOT, program
 
 BUILD = Path(program()[0]).resolve().parent
-LIBRARY = BUILD / "src" / "lib"
+LIBRARY = BUILD / "src" / "embed"
 PAGES = sorted(page for page in (ROOT / "docs" / "library").glob("*.md") if page.stem != "README")
 HEADERS = sorted(path for path in (ROOT / "include" / "weir").glob("*.h") if path.stem != "taken")
 DECLARED = {name for path in HEADERS for name in re.findall(r"\b(weir_\w+)\(", re.sub(r"/\*.*?\*/|typedef[^;]*;", " ", path.read_text(), flags=re.S))}

@@ -22,7 +22,7 @@ int main(void)
 }
 """
 
-pytestmark = pytest.mark.skipif(not (BUILD / "src" / "lib" / "libweir.so").exists(), reason="this build has no libweir (-Dlibrary=enabled)")
+pytestmark = pytest.mark.skipif(not (BUILD / "src" / "embed" / "libweir.so").exists(), reason="this build has no libweir (-Dlibrary=enabled)")
 
 
 def run(*command, **more):
@@ -32,7 +32,7 @@ def run(*command, **more):
 
 
 def symbols():
-    return [line.split()[-1] for line in run("nm", "-D", "--defined-only", BUILD / "src" / "lib" / "libweir.so").splitlines()]
+    return [line.split()[-1] for line in run("nm", "-D", "--defined-only", BUILD / "src" / "embed" / "libweir.so").splitlines()]
 
 
 def declared():
@@ -45,7 +45,7 @@ def declared():
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """What `meson install` puts below a folder. A library with a sanitizer in it loads only into such a program."""
-    if "__asan_init" in (undefined := run("nm", "-D", BUILD / "src" / "lib" / "libweir.so")) or "__tsan_init" in undefined:
+    if "__asan_init" in (undefined := run("nm", "-D", BUILD / "src" / "embed" / "libweir.so")) or "__tsan_init" in undefined:
         pytest.skip("the library is built with a sanitizer")
     folder = tmp_path_factory.mktemp("installed")
     run("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", folder)
