@@ -392,19 +392,31 @@ int reqcost_level(const struct reqlimit *l, const struct reqlimit_conn *c, uint6
     return fair_level_after(level, coarse_elapsed(c->waiter.since, now_ns), (uint64_t)patience_ns);
 }
 
-/* A connection whose messages are not answered for long is silent: nothing waits for these answers. */
+/* How long ago a connection got an answer, or sent the message that `sent_ns` ago tells of. */
+static uint64_t reqcost_quiet_ns(const struct reqlimit_conn *c, uint64_t sent_ns, uint64_t now_ns)
+{
+    uint64_t ns = coarse_elapsed(atomic_load_explicit(&c->answered_at, memory_order_relaxed), now_ns);
+    return ns < sent_ns ? ns : sent_ns;
+}
+
+/* A connection whose messages are not answered for long is silent: nothing waits for these answers. If its sample was
+ * answered, it does get answers, but not to all of its messages, and an answer does not tell which message it is for.
+ * What is left in hand then will never be answered. */
 static void reqcost_review_answers(struct reqlimit *l, struct reqlimit_conn *c, uint64_t now_ns)
 {
     bool silent = atomic_load_explicit(&c->silent, memory_order_relaxed);
-    uint64_t ns = coarse_elapsed(atomic_load_explicit(&c->answered_at, memory_order_relaxed), now_ns);
-    uint64_t sample_ns = elapsed_since(c->sample.passed_ns, now_ns);
     double patience_ns = reqcost_greater(l->most ? BOUNDED_NS : 100.0 * NS_PER_MS, 10 * l->latency.lately_ns);
     if (silent && coarse_elapsed(c->silenced_at, now_ns) > SILENT_NS)
         atomic_store_explicit(&c->silent, false, memory_order_relaxed);
-    ns = ns < sample_ns ? ns : sample_ns;
-    if (silent || !atomic_load(&c->awaited) || (l->latency.lately_ns <= 0 && !l->most) || (double)ns <= patience_ns)
+    if (silent || (l->latency.lately_ns <= 0 && !l->most))
         return;
-    reqcost_silence(l, c, now_ns);
+    if (atomic_load(&c->awaited)) {
+        if ((double)reqcost_quiet_ns(c, elapsed_since(c->sample.passed_ns, now_ns), now_ns) > patience_ns)
+            reqcost_silence(l, c, now_ns);
+    } else if (!atomic_load_explicit(&c->unread_at, memory_order_relaxed) &&
+               (double)reqcost_quiet_ns(c, coarse_elapsed(c->used_at, now_ns), now_ns) > patience_ns) {
+        reqlimit_end_in_hand(l, c, UINT32_MAX);
+    }
 }
 
 void reqcost_review(struct reqlimit *l, uint64_t now_ns)

@@ -33,6 +33,9 @@
  *                         latency), with an operator's limit max(1 s, 10 x latency)
  *   silent                20 s are over                                                            false
  *
+ * If no answer is awaited, messages in hand are forgotten after the same time without a message or an answer: some of
+ * the connection's messages are never answered (notes among requests), and others' messages must not wait for them.
+ *
  * A client that does not take its answers (`unread_at`) keeps Weir from reading them. Then nothing shows whether the
  * application still works on them. After 20 ms they count in the gate like messages of a connection that has left
  * (REQLIMIT_APART), until the client reads again or they are answered. With an operator's limit they stay in hand.

@@ -818,6 +818,31 @@ static void who_was_quiet_is_looked_at_when_it_stops_reading(void **state)
     bench_free(b);
 }
 
+/* A note is never answered, and the answer to the next message is taken for its own. */
+static void notes_among_requests_hold_up_nobody(void **state)
+{
+    struct bench *b = bench_new(false, true);
+    bench_calm(b, 5 * NS_PER_S);
+    for (unsigned i = 0; i < 4; i++) {
+        bench_offer(b, i, 1);
+        b->answers = false;
+        for (unsigned k = 0; k < 30; k++)
+            bench_step(b);
+        b->answers = true;
+        bench_offer(b, i, 1);
+        for (unsigned k = 0; k < 30; k++)
+            bench_step(b);
+        assert_int_equal(atomic_load(&b->c[i].in_hand), 1);
+        assert_int_equal(atomic_load(&b->c[i].awaited), 0);
+    }
+    for (unsigned i = 0; i < 300; i++)
+        reqlimit_tick(&b->l, b->now_ns += NS_PER_MS);
+    assert_int_equal(atomic_load(&b->l.in_hand), 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_false(atomic_load(&b->c[i].silent));
+    bench_free(b);
+}
+
 /* The application has ended while the release window waited for what it would take next. */
 static void a_counter_may_go_at_any_time(void **state)
 {
@@ -859,6 +884,7 @@ int main(void)
         cmocka_unit_test(old_answers_are_not_those_of_new_messages),
         cmocka_unit_test(who_does_not_read_may_be_answered_or_leave),
         cmocka_unit_test(who_was_quiet_is_looked_at_when_it_stops_reading),
+        cmocka_unit_test(notes_among_requests_hold_up_nobody),
         cmocka_unit_test(a_counter_may_go_at_any_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
