@@ -401,6 +401,34 @@ static inline void weir_taken_credit(struct weir_taken *c, uint64_t in_hand)
         weir_taken_count(c);
 }
 
+/* How many of the next messages may be reported together, by weir_taken_took_quickly(), since their times would not be
+ * noted: 0 where messages do not follow one another within WEIR_TAKEN_QUICK_NS. Call it after weir_taken_took(). */
+static inline unsigned weir_taken_may_delay(const struct weir_taken *c)
+{
+    unsigned place = (unsigned)(atomic_load_explicit(&c->page->taken, memory_order_relaxed) % WEIR_TAKEN_SAMPLE);
+    return c->sparse && !c->credits && place ? WEIR_TAKEN_SAMPLE - place : 0;
+}
+
+/* The application has taken `n` messages since it last said something, at most so many as it might delay. */
+static inline void weir_taken_took_quickly(struct weir_taken *c, unsigned n)
+{
+    struct taken_page *p = c->page;
+    uint64_t taken = atomic_load_explicit(&p->taken, memory_order_relaxed);
+    if (!n)
+        return;
+    for (unsigned i = 0; i < n; i++) {
+        struct taken_entry *e = &p->takes[(taken + i) % TAKEN_RING];
+        atomic_store_explicit(&e->at_ns, 0, memory_order_relaxed);
+        atomic_store_explicit(&e->asked_ns, 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&p->taken, taken + n, memory_order_release);
+    uint64_t wish = atomic_load_explicit(&p->wake_taken, memory_order_relaxed);
+    if (taken + n < wish || wish == c->woken_for)
+        return;
+    c->woken_for = wish;
+    weir_taken_wake(c);
+}
+
 /* The application has asked and there was no message. `waits`: it now waits for one in a call that blocks. If that call
  * ends without a message, call this once more, with false. */
 static inline void weir_taken_found_nothing(struct weir_taken *c, bool waits)
@@ -497,6 +525,32 @@ static inline void weir_taken_close(struct weir_taken *c)
     weir_taken_shut(&c->stop[1]);
     pthread_join(c->thread, NULL);
     weir_taken_free(c);
+}
+
+/* Tells Weir that the counter has gone, from a thread other than the one that uses it. The counting thread may go on
+ * with it, to no effect; its memory and one descriptor stay for good. */
+static inline void weir_taken_leave(struct weir_taken *c)
+{
+    if (!c)
+        return;
+    weir_taken_shut(&c->stop[1]);
+    pthread_join(c->thread, NULL);
+    weir_taken_shut(&c->line);
+}
+
+/* In the child after fork(2), in place of weir_taken_close(): the counter stays the parent's. Calls async-signal-safe
+ * functions only; what the child has of the counter's memory is not freed. */
+static inline void weir_taken_forget(struct weir_taken *c)
+{
+    if (!c)
+        return;
+    weir_taken_shut(&c->line);
+    weir_taken_shut(&c->wake_fd);
+    weir_taken_shut(&c->offered_page_fd);
+    weir_taken_shut(&c->offered_wake_fd);
+    weir_taken_shut(&c->stop[0]);
+    weir_taken_shut(&c->stop[1]);
+    munmap(c->page, sizeof(*c->page));
 }
 
 /* ---- replacements of libzmq's functions ---- */

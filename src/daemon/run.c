@@ -2,6 +2,7 @@
 #include "daemon/run.h"
 
 #include "daemon/daemon.h"
+#include "daemon/preload_object.h"
 #include "daemon/programs.h"
 
 #include <errno.h>
@@ -14,59 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The object of a build tree, and the installed one, beside the program. */
-static const char *const preload_places[] = {"src/preload/libweir-run.so", WEIR_PRELOAD_FROM_PROGRAM, NULL};
-
 /* The number that the lifeline has in programs: out of the way of those that they use or hand on. */
 #define LIFELINE_FD 973
-
-/* ---- the preload object ---- */
-
-static bool find_preload(char *ret, size_t size)
-{
-    char program[PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-    if (n <= 0)
-        return false;
-    program[n] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash)
-        slash[1] = '\0';
-    for (const char *const *place = preload_places; *place; place++) {
-        char path[2 * PATH_MAX];
-        snprintf(path, sizeof(path), "%s%s", program, *place);
-        char *real = realpath(path, NULL);
-        bool fits = real && snprintf(ret, size, "%s", real) < (int)size;
-        free(real);
-        if (fits)
-            return true;
-    }
-    return false;
-}
-
-/* LD_PRELOAD separates by blanks and colons, and has no way to write one. */
-static bool can_be_preloaded(const char *path)
-{
-    return strpbrk(path, " :") == NULL;
-}
-
-static int add_preload(const char *object)
-{
-    const char *others = getenv("LD_PRELOAD");
-    char *all = NULL;
-    if (asprintf(&all, "%s%s%s", object, others && *others ? ":" : "", others ? others : "") < 0)
-        return -ENOMEM;
-    int error = setenv("LD_PRELOAD", all, 1) < 0 ? -errno : 0;
-    free(all);
-    return error;
-}
 
 static int prepare_environment(const struct programs *p, const char *object, const char *ports)
 {
     char *setting = programs_setting(p, ports);
     int error = setting ? setenv(RUN_ENV, setting, 1) : -1;
     free(setting);
-    return error < 0 ? -ENOMEM : add_preload(object);
+    return error < 0 ? -ENOMEM : preload_object_add(object);
 }
 
 /* ---- Weir's process ---- */
@@ -160,10 +117,10 @@ int run_command(const struct config *c, const struct reload_source *from, const 
 {
     char object[PATH_MAX];
     struct programs p;
-    if (!find_preload(object, sizeof(object)) || !can_be_preloaded(object)) {
+    if (!preload_object_find("libweir-run.so", object, sizeof(object)) || !preload_object_can_be_named(object)) {
         fprintf(stderr,
                 "weir: run: libweir-run.so is not beside the program (%s, %s), or its path has a blank or a colon\n",
-                preload_places[0], preload_places[1]);
+                PRELOAD_FOLDERS);
         return 1;
     }
     int code = 1;

@@ -25,11 +25,11 @@ ABSENT, BELIEVED, SLOW, DOUBTED = range(4)
 __all__ = ["flood"]
 
 
-def make_counted(folder, kind, bind, work_us=0, blocking=False, **options):
-    """counted.c as a process; options: large=US, counter=PATH, lie="double"."""
+def make_counted(folder, kind, bind, work_us=0, blocking=False, under=(), **options):
+    """counted.c as a process; options: large=US, counter=PATH, lie="double"; under: the words of a command that starts it."""
     tool = Path(program()[0]).resolve().parent / "tests" / "e2e" / "counted" / "counted"
     words = [word for key, value in options.items() for word in (f"--{key}", str(value))] + ["--blocking"] * blocking
-    app = App([tool, kind, bind, str(work_us), *words], folder, f"counted-{kind}", nofile=1024, stdin=True)
+    app = App([*under, tool, kind, bind, str(work_us), *words], folder, f"counted-{kind}", nofile=1024, stdin=True)
     app.endpoint = app.wait_line(lambda line: line.startswith("ready "))[0].split()[1]
     return app
 

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * The sockets of the process that have bound an endpoint, and which of them counts for which rule (taken_rules.h).
+ *
+ *   state of a rule  event                                          next
+ *   FREE             a socket binds an endpoint that it matches     HELD by the socket: it counts
+ *   FREE             that, but Weir refuses the counter             FREE; one line says why
+ *   HELD             the socket closes, or unbinds what matched     FREE
+ *   HELD             another socket binds what it matches           OFF for good; one line says so
+ *   HELD             its socket binds what another rule matches     both OFF for good; one line says so
+ *   HELD             zmq_proxy() takes the socket over              LENT: it does not count, and Weir is told
+ *   LENT             zmq_proxy() returns                            HELD
+ *   any              the process forks                              FREE in the child
+ *
+ * A rule without an endpoint is for the only socket that is bound and that no other rule is for. Sockets that cannot
+ * receive do not count (PUB, PUSH), nor do XPUB, which receives subscriptions, and those that several threads may use
+ * at once (drafts).
+ *
+ * Threads: any; one lock, which is held over fork(2). Memory: some 300 bytes for each socket that is bound or waits by
+ * ZMQ_FD, freed when it closes.
+ */
+#ifndef WEIR_PRELOAD_TAKEN_SOCKETS_H
+#define WEIR_PRELOAD_TAKEN_SOCKETS_H
+
+#include "preload/zmq_library.h"
+
+/* zmq_bind(), zmq_unbind() have succeeded. By the thread that has the socket, as are those below. errno stays. */
+void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char *endpoint);
+void taken_sockets_unbound(const struct zmq_library *zmq, void *socket, const char *endpoint);
+
+/* Before zmq_close(). */
+void taken_sockets_closing(void *socket);
+
+/* The application has asked for ZMQ_FD. */
+void taken_sockets_waits_by_fd(const struct zmq_library *zmq, void *socket);
+
+/* Before and after a call that takes messages unseen. */
+void taken_sockets_lend(void *socket);
+void taken_sockets_return(void *socket);
+
+/* A libzmq that was not reached opens a listening socket; `name`: where it is. One line, once. */
+void taken_sockets_unreached(const char *name);
+
+#endif
