@@ -33,11 +33,14 @@
  *
  * Sources: messages are queued by source, and the sources share the workers' time evenly, by the time that their tasks
  * have taken (a source with costly requests gets fewer of them served). A source is the address in the property
- * X-Weir-Peer (behind a gate), else in Peer-Address; an IPv6 address counts by its /64. Where there is none (ipc,
- * inproc) it is the routing id of a ROUTER's peer, and else all messages are one source. options.key may say otherwise,
- * and should where all clients have one address: behind a gate with CURVE (X-Weir-Peer is absent there; the key may be
- * the property User-Id), or behind a broker.
- * With hundreds of sources an even share is small: a gate in front knows who was there before, the pool does not.
+ * X-Weir-Peer (behind a gate), else in Peer-Address; an IPv6 address counts by its /64, a peer on ipc by its user.
+ * Where there is none (inproc) it is the routing id of a ROUTER's peer, and else all messages are one source.
+ * options.key may say otherwise, and should where all clients have one address: behind a gate with CURVE (X-Weir-Peer
+ * is absent there; the key may be the property User-Id), or behind a broker. With hundreds of sources an even share is
+ * small: a gate in front knows who was there before, the pool does not.
+ *
+ * Without a gate a client can write an X-Weir-Peer of its own, and be as many sources as it likes. So the property is
+ * believed as `peer_property` says: by default from this machine's own addresses and ipc, where a gate is.
  *
  * When the queue is full (`queue` messages or `queue_bytes`, counting 64 bytes for each frame):
  *
@@ -101,6 +104,11 @@ struct weir_task;
 
 enum weir_pool_full { WEIR_POOL_WAIT = 0, WEIR_POOL_SHED = 1 };
 enum weir_pool_order { WEIR_POOL_OLDEST_FIRST = 0, WEIR_POOL_NEWEST_FIRST = 1 };
+enum weir_pool_peer {
+    WEIR_POOL_PEER_LOCAL = 0,  /* X-Weir-Peer is believed if Peer-Address is absent or loopback */
+    WEIR_POOL_PEER_ALWAYS = 1, /* the gate is on another machine, and nobody else can reach the socket */
+    WEIR_POOL_PEER_NEVER = 2
+};
 enum weir_pool_envelope {
     WEIR_POOL_ENVELOPE_ONE = 0, /* ROUTER: the routing id, and an empty frame directly behind it */
     WEIR_POOL_ENVELOPE_ALL = 1  /* ROUTER: all up to the first empty frame, for clients behind brokers */
@@ -119,16 +127,16 @@ struct weir_pool_options {
     void *handler_arg;
     weir_pool_key *key; /* NULL: by address */
     void *key_arg;
-    uint32_t workers_min;    /* 0, the default: as many as cores that this process may use */
-    uint32_t workers_max;    /* 0, the default: as workers_min; up to WEIR_POOL_WORKERS_MAX */
-    uint32_t source_workers; /* workers that one source may keep busy; 0, the default: all */
-    uint32_t sources;        /* remembered while they have nothing here; default 4096 */
-    uint32_t queue;          /* messages that wait, 1 to 2^20; default 1000 */
-    uint32_t frames;         /* of a message at most, 3 to 65536; one with more is dropped; default 64 */
-    uint32_t full;           /* enum weir_pool_full; default WEIR_POOL_WAIT */
-    uint32_t shed_order;     /* enum weir_pool_order; default WEIR_POOL_OLDEST_FIRST */
-    uint32_t envelope;       /* enum weir_pool_envelope; default WEIR_POOL_ENVELOPE_ONE */
-    uint32_t reserved;
+    uint32_t workers_min;      /* 0, the default: as many as cores that this process may use */
+    uint32_t workers_max;      /* 0, the default: as workers_min; up to WEIR_POOL_WORKERS_MAX */
+    uint32_t source_workers;   /* workers that one source may keep busy; 0, the default: all */
+    uint32_t sources;          /* remembered while they have nothing here; default 4096 */
+    uint32_t queue;            /* messages that wait, 1 to 2^20; default 1000 */
+    uint32_t frames;           /* of a message at most, 3 to 65536; one with more is dropped; default 64 */
+    uint32_t full;             /* enum weir_pool_full; default WEIR_POOL_WAIT */
+    uint32_t shed_order;       /* enum weir_pool_order; default WEIR_POOL_OLDEST_FIRST */
+    uint32_t envelope;         /* enum weir_pool_envelope; default WEIR_POOL_ENVELOPE_ONE */
+    uint32_t peer_property;    /* enum weir_pool_peer; default WEIR_POOL_PEER_LOCAL */
     uint64_t queue_bytes;      /* default 64 MiB; one message beyond it may be there */
     uint64_t deadline_ns;      /* 0, the default: none */
     uint64_t shed_target_ns;   /* 0, the default: nothing is shed for its delay */

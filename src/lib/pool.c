@@ -38,8 +38,9 @@ static bool pool_is_valid(const struct weir_pool_options *o)
     return o->handler && o->workers_max >= o->workers_min && o->workers_max <= WEIR_POOL_WORKERS_MAX &&
            o->sources >= 1 && o->sources <= QUEUE_MAX && o->queue >= 1 && o->queue <= QUEUE_MAX && o->frames >= 3 &&
            o->frames <= FRAMES_MAX && o->full <= WEIR_POOL_SHED && o->shed_order <= WEIR_POOL_NEWEST_FIRST &&
-           o->envelope <= WEIR_POOL_ENVELOPE_ALL && o->queue_bytes >= 1 && o->deadline_ns < UINT64_MAX / 4 &&
-           o->shed_target_ns < UINT64_MAX / 4 && o->shed_interval_ns < UINT64_MAX / 4;
+           o->envelope <= WEIR_POOL_ENVELOPE_ALL && o->peer_property <= WEIR_POOL_PEER_NEVER && o->queue_bytes >= 1 &&
+           o->deadline_ns < UINT64_MAX / 4 && o->shed_target_ns < UINT64_MAX / 4 &&
+           o->shed_interval_ns < UINT64_MAX / 4;
 }
 
 static int pool_busy(struct weir_pool *p)
@@ -139,6 +140,7 @@ struct weir_pool *weir_pool_new(void *socket, const struct weir_pool_options *op
     if (!error)
         error = pool_busy(p);
     p->socket.frames_most = p->options.frames;
+    p->socket.peer_property = (enum weir_pool_peer)p->options.peer_property;
     p->socket.all_before_empty = p->options.envelope == WEIR_POOL_ENVELOPE_ALL;
     p->workers = calloc(p->options.workers_max, sizeof(*p->workers));
     if (!error && !p->workers)

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int pool_socket_init(struct pool_socket *s, void *socket)
@@ -124,10 +125,26 @@ static size_t key_of_v6(char *key, const char *from, const char *to)
     return inet_ntop(AF_INET6, &a, key, WEIR_POOL_KEY_MAX) ? strlen(key) : 0;
 }
 
+/* What libzmq says of a peer on ipc: "localhost:UID:GID:PID", or "localhost" alone. */
+static bool is_ipc(const char *address)
+{
+    return strncmp(address, "localhost", 9) == 0;
+}
+
+/* The user, as the gate names him: a user has as many processes as he likes. */
+static size_t key_of_ipc(char *key, const char *text)
+{
+    const char *user = text[9] == ':' ? text + 10 : "";
+    int size = snprintf(key, WEIR_POOL_KEY_MAX, "uid:%.*s", (int)strcspn(user, ":"), user);
+    return (size_t)size < WEIR_POOL_KEY_MAX ? (size_t)size : WEIR_POOL_KEY_MAX - 1;
+}
+
 /* "192.0.2.1:40112", "[2001:db8::1]:40112", "uid:1000", and addresses without a port. */
 static size_t key_of_address(char *key, const char *text)
 {
     const char *end = text + strlen(text), *colon = strrchr(text, ':'), *bracket = strchr(text, ']');
+    if (is_ipc(text))
+        return key_of_ipc(key, text);
     if (*text == '[' && bracket)
         return key_of_v6(key, text + 1, bracket);
     if (!colon || strncmp(text, "uid:", 4) == 0)
@@ -135,12 +152,26 @@ static size_t key_of_address(char *key, const char *text)
     return strchr(text, ':') == colon ? copy_key(key, text, colon) : key_of_v6(key, text, end);
 }
 
+static bool is_local(const char *address)
+{
+    return !address || is_ipc(address) || strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+           strncmp(address, "::ffff:127.", 11) == 0;
+}
+
+/* The client's address, as text; NULL: there is none. A client that reaches the socket past the gate may have written
+ * X-Weir-Peer itself. */
+static const char *pool_peer_address(const struct pool_socket *s, zmq_msg_t *frame)
+{
+    const char *direct = zmq_msg_gets(frame, "Peer-Address");
+    bool believed =
+        s->peer_property == WEIR_POOL_PEER_ALWAYS || (s->peer_property == WEIR_POOL_PEER_LOCAL && is_local(direct));
+    const char *told = believed ? zmq_msg_gets(frame, "X-Weir-Peer") : NULL;
+    return told ? told : direct;
+}
+
 size_t pool_socket_key(struct pool_socket *s, struct weir_task *t, char *key)
 {
-    zmq_msg_t *last = &t->frames.at[t->frames.count - 1];
-    const char *address = zmq_msg_gets(last, "X-Weir-Peer");
-    if (!address)
-        address = zmq_msg_gets(last, "Peer-Address");
+    const char *address = pool_peer_address(s, &t->frames.at[t->frames.count - 1]);
     if (address && *address)
         return key_of_address(key, address);
     if (s->type != ZMQ_ROUTER)

@@ -13,7 +13,8 @@ struct pool_socket {
     int type;              /* ZMQ_ROUTER, ... */
     uint32_t frames_most;  /* of a message */
     bool all_before_empty; /* WEIR_POOL_ENVELOPE_ALL */
-    const void *busy;      /* NULL: no reply to what is shed */
+    enum weir_pool_peer peer_property;
+    const void *busy; /* NULL: no reply to what is shed */
     size_t busy_size;
 };
 
@@ -27,8 +28,8 @@ MUST_USE bool pool_socket_replies(const struct pool_socket *s);
  * REP has answered. Others: the socket has failed. */
 MUST_USE int pool_socket_receive(struct pool_socket *s, uint64_t now_ns, struct weir_task **ret);
 
-/* Writes the key of the task's source by its address: X-Weir-Peer, or Peer-Address, or a routing id. Returns its size,
- * WEIR_POOL_KEY_MAX at most. */
+/* Writes the key of the task's source by its address: X-Weir-Peer (if it is believed), Peer-Address, or a routing id.
+ * Returns its size, WEIR_POOL_KEY_MAX at most. */
 MUST_USE size_t pool_socket_key(struct pool_socket *s, struct weir_task *t, char *key);
 
 /* Sends the task's reply, or what is said of a task that was shed. 1: sent; 0: there is nothing to say; -EAGAIN: a

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #ifndef ZMQ_METADATA
@@ -272,12 +273,23 @@ static void sources_are_addresses(void **state)
     finish();
 }
 
-static void claimed(const char *peer, const char *expected)
+static void sources_on_ipc_are_users(void **state)
+{
+    char expected[32], endpoint[64];
+    snprintf(expected, sizeof(expected), "uid:%u", (unsigned)getuid());
+    snprintf(endpoint, sizeof(endpoint), "ipc:///tmp/weir-pool-socket-test-%d", (int)getpid());
+    make(ZMQ_PULL, ZMQ_PUSH, endpoint);
+    client_sends("a");
+    key_is(expected);
+    finish();
+}
+
+static void claimed_to(enum weir_pool_peer peer_property, const char *peer, const char *expected)
 {
     char name[64];
     context = zmq_ctx_new();
     client = zmq_socket(context, ZMQ_PUSH);
-    s = (struct pool_socket){.frames_most = 8};
+    s = (struct pool_socket){.frames_most = 8, .peer_property = peer_property};
     assert_int_equal(pool_socket_init(&s, zmq_socket(context, ZMQ_PULL)), 0);
     snprintf(name, sizeof(name), "X-Weir-Peer:%s", peer);
     char bound[64];
@@ -291,6 +303,16 @@ static void claimed(const char *peer, const char *expected)
     finish();
 }
 
+static void claimed(const char *peer, const char *expected)
+{
+    claimed_to(WEIR_POOL_PEER_LOCAL, peer, expected);
+}
+
+static void nobody_names_himself(void **state)
+{
+    claimed_to(WEIR_POOL_PEER_NEVER, "192.0.2.7:40112", "127.0.0.1");
+}
+
 static void the_gate_knows_better(void **state)
 {
     claimed("192.0.2.7:40112", "192.0.2.7");
@@ -299,6 +321,7 @@ static void the_gate_knows_better(void **state)
     claimed("[::ffff:192.0.2.7]:1", "192.0.2.7");
     claimed("uid:1000", "uid:1000");
     claimed("strange", "strange");
+    claimed_to(WEIR_POOL_PEER_ALWAYS, "192.0.2.7:40112", "192.0.2.7");
 }
 
 static void other_sockets_are_refused(void **state)
@@ -324,7 +347,9 @@ int main(void)
         cmocka_unit_test(busy_is_said_twice_at_most),
         cmocka_unit_test(a_client_that_has_left_is_no_error),
         cmocka_unit_test(sources_are_addresses),
+        cmocka_unit_test(sources_on_ipc_are_users),
         cmocka_unit_test(the_gate_knows_better),
+        cmocka_unit_test(nobody_names_himself),
         cmocka_unit_test(other_sockets_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

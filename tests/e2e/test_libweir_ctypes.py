@@ -19,7 +19,7 @@ KEY = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t, c_void_p)
 class PoolOptions(Structure):
     """struct weir_pool_options."""
     _fields_ = [("size", c_size_t), ("handler", HANDLER), ("handler_arg", c_void_p), ("key", KEY), ("key_arg", c_void_p),
-                *[(name, c_uint32) for name in ("workers_min", "workers_max", "source_workers", "sources", "queue", "frames", "full", "shed_order", "envelope", "reserved")],
+                *[(name, c_uint32) for name in ("workers_min", "workers_max", "source_workers", "sources", "queue", "frames", "full", "shed_order", "envelope", "peer_property")],
                 *[(name, c_uint64) for name in ("queue_bytes", "deadline_ns", "shed_target_ns", "shed_interval_ns")],
                 ("busy", c_char_p), ("busy_size", c_size_t), ("meter", c_void_p), ("stage", c_void_p), ("counter", c_void_p)]
 
