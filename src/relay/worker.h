@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * A worker: one thread with its own loop (loop.h), listeners and sessions. A worker may never
- * - block: no system call that waits, except epoll_wait() at the start of a round; locks only for bounded work that
- *   makes no such call;
+ * - block: no system call that waits, except epoll_wait() at the start of a round and the semaphore of struct parking
+ *   behind it; locks only for bounded work that makes no such call;
  * - touch another worker's sessions, lists or timers. It may change another worker's atomic members and wake it by
  *   loop_signal(). Exceptions: limiter_worker.woken, under the lock of the gate's limiter, and the descriptor of a
  *   routing id's holder, under the table's lock (claim.h);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "daemon/listening.h"
+
+#include "base/addr.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static int bound_to_loopback(int family, uint16_t *ret_port)
+{
+    struct endpoint e = {.kind = ENDPOINT_TCP};
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (family == AF_INET)
+        e.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    else
+        e.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    socklen_t len = family == AF_INET ? sizeof(e.v4) : sizeof(e.v6);
+    if (bind(fd, &e.sa, len) < 0 || getsockname(fd, &e.sa, &len) < 0) {
+        close(fd);
+        return -1;
+    }
+    *ret_port = endpoint_port(&e);
+    return fd;
+}
+
+static void follows_a_socket(int family)
+{
+    uint16_t port = 0;
+    int fd = bound_to_loopback(family, &port);
+    if (fd < 0 || listening_on_loopback(family, port) == -EPROTONOSUPPORT)
+        skip(); /* no IPv6 here, or no sock_diag */
+    assert_int_equal(listening_on_loopback(family, port), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    assert_int_equal(listening_on_loopback(family, port), 1);
+    int copy = dup(fd);
+    close(fd);
+    assert_int_equal(listening_on_loopback(family, port), 1);
+    close(copy);
+    assert_int_equal(listening_on_loopback(family, port), 0);
+}
+
+static void it_listens_until_the_last_copy_is_closed(void **state)
+{
+    follows_a_socket(AF_INET);
+}
+
+static void the_same_over_ipv6(void **state)
+{
+    follows_a_socket(AF_INET6);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_listens_until_the_last_copy_is_closed),
+        cmocka_unit_test(the_same_over_ipv6),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

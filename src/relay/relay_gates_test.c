@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/* Gates that come and go, of a whole relay with its threads: made to be run under ThreadSanitizer too. */
+#include "preload/protocol.h"
+#include "relay/client_book.h"
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define ROUNDS 300u
+
+struct scene {
+    struct config *config;
+    struct relay *relay;
+    struct run_table *book;
+    struct endpoint app; /* where the application listens */
+    int listener;        /* the application's */
+    pthread_t watcher;
+    _Atomic bool over;
+};
+
+static int listen_on_any(struct endpoint *ret)
+{
+    *ret = (struct endpoint){.kind = ENDPOINT_TCP, .len = sizeof(ret->v4)};
+    ret->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, &ret->sa, ret->len), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, &ret->sa, &ret->len), 0);
+    return fd;
+}
+
+/* Reads what the admin thread reads. */
+static void *watcher_main(void *arg)
+{
+    struct scene *s = arg;
+    struct relay_snapshot all;
+    struct gate_snapshot *g = malloc(sizeof(*g));
+    while (!atomic_load(&s->over)) {
+        relay_snapshot(s->relay, &all);
+        for (size_t i = 0; i < relay_gate_count(s->relay); i++) {
+            relay_gate_snapshot(s->relay, i, g);
+            if (!relay_gate_name(s->relay, i)[0])
+                abort();
+        }
+        usleep(500);
+    }
+    free(g);
+    return NULL;
+}
+
+static void scene_start(struct scene *s)
+{
+    *s = (struct scene){0};
+    log_set_level(LOG_LEVEL_ERROR);
+    s->config = config_load_patterns(NULL, stderr);
+    assert_non_null(s->config);
+    s->config->workers = 3;
+    s->config->sources = 1024;
+    s->relay = relay_new(s->config, stderr);
+    assert_non_null(s->relay);
+    assert_int_equal(relay_start(s->relay), 0);
+    assert_int_equal(relay_gate_count(s->relay), 0);
+    s->book = mmap(NULL, sizeof(*s->book), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(s->book, MAP_FAILED);
+    s->listener = listen_on_any(&s->app);
+    assert_int_equal(pthread_create(&s->watcher, NULL, watcher_main, s), 0);
+}
+
+static void scene_end(struct scene *s)
+{
+    atomic_store(&s->over, true);
+    pthread_join(s->watcher, NULL);
+    relay_free(s->relay);
+    config_free(s->config);
+    munmap(s->book, sizeof(*s->book));
+    close(s->listener);
+}
+
+static int open_gate(struct scene *s, const char *name, struct endpoint *ret_real)
+{
+    struct gate_opening o = {.name = name, .listener = listen_on_any(ret_real), .forward = s->app, .book = s->book};
+    return relay_open_gate(s->relay, &o);
+}
+
+static bool connects(const struct endpoint *to)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool ok = connect(fd, &to->sa, to->len) == 0;
+    close(fd);
+    return ok;
+}
+
+/* While workers sleep and while they are awake: each is found at once, and each address is free when its gate is
+ * closed. */
+static void gates_open_and_close_again_and_again(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    char name[CONFIG_NAME_MAX + 1];
+    scene_start(&s);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        snprintf(name, sizeof(name), "gate-%u", i);
+        int gate = open_gate(&s, name, &real);
+        assert_in_range(gate, 0, CONFIG_GATES_MAX - 1);
+        assert_string_equal(relay_gate_name(s.relay, (size_t)gate), name);
+        if (i % 3)
+            assert_true(connects(&real));
+        relay_close_gate(s.relay, (size_t)gate);
+        assert_false(connects(&real));
+    }
+    scene_end(&s);
+}
+
+static void a_gate_of_the_same_name_is_opened_again(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    struct gate_snapshot g;
+    scene_start(&s);
+    for (unsigned i = 0; i < 10; i++) {
+        assert_int_equal(open_gate(&s, "tcp-1", &real), 0);
+        assert_true(connects(&real));
+        relay_close_gate(s.relay, 0);
+        relay_gate_snapshot(s.relay, 0, &g);
+        assert_string_equal(g.listen, "");
+    }
+    assert_int_equal(relay_gate_count(s.relay), 1);
+    scene_end(&s);
+}
+
+static void there_is_an_end_to_them(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    char name[CONFIG_NAME_MAX + 1];
+    scene_start(&s);
+    for (unsigned i = 0; i < CONFIG_GATES_MAX; i++) {
+        snprintf(name, sizeof(name), "gate-%u", i);
+        assert_int_equal(open_gate(&s, name, &real), i);
+    }
+    assert_int_equal(open_gate(&s, "one-more", &real), -EMFILE);
+    relay_close_gate(s.relay, 7);
+    assert_int_equal(open_gate(&s, "one-more", &real), 7);
+    scene_end(&s);
+}
+
+static void a_port_without_a_pattern_gets_none(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    scene_start(&s);
+    s.config->gates[0].listen.v6.sin6_port = htons(1);
+    assert_int_equal(open_gate(&s, "tcp-2", &real), -ENOENT);
+    scene_end(&s);
+}
+
+/* The application finds the client under the port that the connection comes from, as soon as it has accepted it. */
+static void the_application_finds_out_who_its_client_is(void **state)
+{
+    static const uint8_t version[] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3};
+    struct scene s;
+    struct endpoint real, own = {.len = sizeof(own.un)}, from = {.len = sizeof(from.un)};
+    struct run_address me, there;
+    scene_start(&s);
+    assert_true(open_gate(&s, "tcp-1", &real) >= 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, &real.sa, real.len), 0);
+    assert_int_equal(write(fd, version, sizeof(version)), sizeof(version));
+    int accepted = accept(s.listener, &from.sa, &from.len);
+    assert_true(accepted >= 0);
+    assert_int_equal(getsockname(fd, &own.sa, &own.len), 0);
+
+    int source = run_source_of(&from.sa);
+    assert_in_range(source, 0, RUN_SOURCES - 1);
+    const struct run_client *c = &s.book->clients[source][run_port_of(&from.sa)];
+    assert_int_equal(atomic_load(&c->app_port), endpoint_port(&s.app));
+    run_address_from(&me, &own.sa);
+    run_address_from(&there, &real.sa);
+    assert_memory_equal(&c->client, &me, sizeof(me));
+    assert_memory_equal(&c->local, &there, sizeof(there));
+    close(accepted);
+    close(fd);
+    scene_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gates_open_and_close_again_and_again),
+        cmocka_unit_test(a_gate_of_the_same_name_is_opened_again),
+        cmocka_unit_test(there_is_an_end_to_them),
+        cmocka_unit_test(a_port_without_a_pattern_gets_none),
+        cmocka_unit_test(the_application_finds_out_who_its_client_is),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
