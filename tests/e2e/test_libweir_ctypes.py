@@ -10,7 +10,7 @@ import pytest
 import zmq
 from harness.weir import program
 
-LIBRARY = Path(program()[0]).resolve().parent / "src" / "lib" / "libweir.so"
+LIBRARY = Path(program()[0]).resolve().parent / "src" / "embed" / "libweir.so"
 EAGAIN, FOREVER, MS = 11, 2**64 - 1, 10**6
 HANDLER = CFUNCTYPE(c_int, c_void_p, c_void_p)
 KEY = CFUNCTYPE(c_size_t, c_void_p, c_void_p, c_size_t, c_void_p)
