@@ -105,15 +105,27 @@ int zmq_device(int type, void *frontend, void *backend)
 
 /* ---- a libzmq that is out of reach ---- */
 
+static __attribute__((noinline)) void note_caller(const void *caller)
+{
+    Dl_info at;
+    int before = errno;
+    if (!is_binding && caller_is_libzmq(caller) && dladdr(caller, &at) && at.dli_fname)
+        taken_sockets_unreached(at.dli_fname);
+    errno = before;
+}
+
+static int no_listen(int fd, int backlog)
+{
+    return NO_LIBZMQ;
+}
+
 /* libc's, which libzmq calls in the thread that binds. So a libzmq is seen that the application reaches in another
- * way. */
+ * way. The last call is a jump: the listen() of `weir run` may come next, and asks who calls, too. */
 INTERPOSED int listen(int fd, int backlog)
 {
     int (*next)(int, int) = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
-    Dl_info at = {.dli_fname = NULL};
-    if (!is_binding && caller_is_libzmq(CALLER) && dladdr(CALLER, &at) && at.dli_fname)
-        taken_sockets_unreached(at.dli_fname);
+    note_caller(CALLER);
     if (!next)
-        return NO_LIBZMQ;
+        next = no_listen;
     return next(fd, backlog);
 }

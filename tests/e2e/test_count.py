@@ -305,6 +305,14 @@ def test_node_counts(gate, run, peers, paths):
     assert weir.metric("weir_holds_without_progress_total") == 0 and refusals(weir) == {} and said(app) == []
 
 
+def test_weir_run_still_sees_who_listens(paths):
+    """Both objects stand before listen(): what is counted is moved behind its gate all the same."""
+    done = subprocess.run([*program(), "run", "--", *count(paths.file("nobody.taken")), PLAIN, "recv", "tcp://127.0.0.1:*"],
+                          capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0 and done.stdout.startswith("ready tcp://127.0.0.1:")
+    assert f"weir: ready: {done.stdout.split()[1]} -> " in done.stderr
+
+
 # ---- the command ----
 
 @pytest.mark.parametrize("words, code, text", [
