@@ -8,10 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,8 +106,63 @@ static bool start_weir(struct programs *p, const struct config *c, const struct 
 
 /* ---- the command ---- */
 
+/* A file of the command, as execvp() finds it. */
+static int open_program(const char *name)
+{
+    const char *path = getenv("PATH");
+    if (strchr(name, '/') || !path)
+        return open(name, O_RDONLY | O_CLOEXEC);
+    for (size_t len; *path; path += len + (path[len] == ':')) {
+        char file[PATH_MAX];
+        len = strcspn(path, ":");
+        snprintf(file, sizeof(file), "%.*s/%s", (int)len, len ? path : ".", name);
+        if (access(file, X_OK) == 0)
+            return open(file, O_RDONLY | O_CLOEXEC);
+    }
+    return -1;
+}
+
+/* Whether an ELF program names no dynamic linker, which would load the preload object. Scripts are no ELF. */
+static bool is_static(int fd)
+{
+    ElfW(Ehdr) e;
+    ElfW(Phdr) p;
+    if (pread(fd, &e, sizeof(e), 0) != (ssize_t)sizeof(e) || memcmp(e.e_ident, ELFMAG, SELFMAG) != 0 ||
+        e.e_phentsize != sizeof(p))
+        return false;
+    for (unsigned i = 0; i < e.e_phnum; i++) {
+        off_t at = (off_t)(e.e_phoff + i * sizeof(p));
+        if (pread(fd, &p, sizeof(p), at) != (ssize_t)sizeof(p) || p.p_type == PT_INTERP)
+            return false;
+    }
+    return true;
+}
+
+/* The dynamic linker loads no such object into a program that has more rights than its user. */
+static bool has_more_rights(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 &&
+           ((st.st_mode & S_ISUID && st.st_uid != getuid()) ||
+            ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) && st.st_gid != getgid()));
+}
+
+static void warn_if_out_of_reach(const char *name)
+{
+    int fd = open_program(name);
+    const char *why = fd < 0                ? NULL
+                      : is_static(fd)       ? "it is statically linked"
+                      : has_more_rights(fd) ? "it is set-user-id or set-group-id"
+                                            : NULL;
+    if (why)
+        fprintf(stderr, "weir: run: warning: %s has no gates: %s; weir serve can stand in front of it\n", name, why);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int run_execute(const struct run_order *order)
 {
+    warn_if_out_of_reach(order->command[0]);
     execvp(order->command[0], order->command);
     int error = errno;
     fprintf(stderr, "weir: run: cannot start \"%s\": %s\n", order->command[0], strerror(error));

@@ -13,6 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Listeners that one close_range() closes and that are reported at once; Weir sees the end of others within a second.
+ */
+#define RANGE_MOST 64u
+
 #define PUBLIC __attribute__((visibility("default")))
 
 /* What stands behind a replaced function. Looked up once; twice at the same time gives the same. */
@@ -142,6 +146,25 @@ PUBLIC int close(int fd)
     NEXT(close)
     uint32_t note = moved_take(fd);
     return after_close(fd, note, next(fd));
+}
+
+/* As subprocess modules and daemons close what they have inherited. */
+PUBLIC int close_range(unsigned first, unsigned last, int flags)
+{
+    NEXT(close_range)
+    struct {
+        int fd;
+        uint32_t note;
+    } gone[RANGE_MOST];
+    unsigned count = 0;
+    for (unsigned fd = first; !flags && fd <= last && fd < moved_end_of_notes() && count < RANGE_MOST; fd++) {
+        gone[count] = (__typeof__(gone[0])){(int)fd, moved_take((int)fd)};
+        count += gone[count].note != 0;
+    }
+    int result = next(first, last, flags);
+    for (unsigned i = 0; i < count; i++)
+        after_close(gone[i].fd, gone[i].note, result);
+    return result;
 }
 
 PUBLIC int dup(int fd)

@@ -38,11 +38,28 @@ bool moved_is(int fd, const struct sockaddr *own)
     return note && (uint16_t)note == run_port_of(own) && run_source_of(own) >= 0;
 }
 
+static _Atomic unsigned end_of_notes;
+
+unsigned moved_end_of_notes(void)
+{
+    return atomic_load(&end_of_notes);
+}
+
+static void set_note(int fd, uint32_t note)
+{
+    if (fd < 0 || fd >= MOVED_MOST)
+        return;
+    unsigned end = atomic_load(&end_of_notes);
+    while (end <= (unsigned)fd && !atomic_compare_exchange_weak(&end_of_notes, &end, (unsigned)fd + 1))
+        ;
+    atomic_store(&notes[fd], note);
+}
+
 void moved_copy(int fd, int copy)
 {
     uint32_t note = moved_note(fd);
-    if (note && copy >= 0 && copy < MOVED_MOST)
-        atomic_store(&notes[copy], note);
+    if (note)
+        set_note(copy, note);
 }
 
 /* ---- the loopback socket ---- */
@@ -124,8 +141,7 @@ static void moved_take_place(int fd, int loopback, int status, uint32_t note)
 {
     int flags = fcntl(fd, F_GETFD);
     (void)fcntl(loopback, F_SETFL, status);
-    if (fd < MOVED_MOST)
-        atomic_store(&notes[fd], note);
+    set_note(fd, note);
     syscall(SYS_dup3, loopback, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
     syscall(SYS_close, loopback);
 }

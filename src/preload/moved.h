@@ -23,6 +23,9 @@ void moved_begin(const struct setting *s, int fd, int backlog);
  * may have the number for another socket. */
 uint32_t moved_take(int fd);
 
+/* No descriptor from this on has a note. */
+unsigned moved_end_of_notes(void);
+
 /* `fd` was closed, of which moved_take() said `note`: waits until the real address is free. errno stays. */
 void moved_end(const struct setting *s, int fd, uint32_t note);
 

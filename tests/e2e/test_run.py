@@ -500,3 +500,27 @@ def test_a_port_that_is_left_alone(run):
     """, options=["--leave", str(port)])
     assert ended(app) == ["GET / HTTP/1.0"]
     assert app.gates() == []
+
+
+def test_a_range_of_descriptors_is_closed(run):
+    port = net.free_port()
+    app = run(f"""
+        for i in range(20):
+            s = socket.create_server(("127.0.0.1", {port}), reuse_port=False)
+            fd = s.detach()
+            os.closerange(fd, fd + 10)
+            assert socket.socket().connect_ex(("127.0.0.1", {port})) != 0
+        say("done")
+    """, options=["--port", str(port)])
+    assert ended(app) == ["done"]
+    assert len(app.gates()) == 20
+
+
+def test_a_program_that_cannot_be_reached_is_named(run):
+    """Statically linked, as Go's programs are: it runs as it is, with a line that says so."""
+    program = "/sbin/ldconfig"
+    if not os.path.exists(program) or b"/ld-linux" in open(program, "rb").read()[:4096]:
+        pytest.skip("no statically linked program here")
+    app = run(command=[program, "--version"])
+    assert app.wait() == 0
+    assert f"warning: {program} has no gates: it is statically linked" in app.stderr()
