@@ -49,7 +49,25 @@ static int listening_answer(int fd)
     return error == -ENOENT ? 0 : error ? error : -EPROTO;
 }
 
-int listening_on_loopback(int family, uint16_t port)
+/* Where netlink is forbidden: an address with a listener cannot be bound. Connections that are left of one do not
+ * count, if they may be shared (SO_REUSEADDR). */
+static int listening_by_bind(int family, uint16_t port)
+{
+    const struct sockaddr_in v4 = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct sockaddr_in6 v6 = {
+        .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const void *at = family == AF_INET ? (const void *)&v4 : &v6;
+    int one = 1, fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    int error = bind(fd, at, family == AF_INET ? sizeof(v4) : sizeof(v6)) < 0 ? errno : 0;
+    close(fd);
+    return error == EADDRINUSE ? 1 : -error;
+}
+
+static int listening_by_netlink(int family, uint16_t port)
 {
     const struct question q = question_about(family, port);
     int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
@@ -58,4 +76,10 @@ int listening_on_loopback(int family, uint16_t port)
     int result = send(fd, &q, sizeof(q), 0) == (ssize_t)sizeof(q) ? listening_answer(fd) : -errno;
     close(fd);
     return result;
+}
+
+int listening_on_loopback(int family, uint16_t port)
+{
+    int listens = listening_by_netlink(family, port);
+    return listens < 0 ? listening_by_bind(family, port) : listens;
 }

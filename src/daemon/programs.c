@@ -136,7 +136,7 @@ static void programs_end_gate(struct programs *p, struct relay *r, struct progra
 static bool look_at_gate(struct programs *p, struct relay *r, struct program_gate *g)
 {
     int listens = listening_on_loopback(g->family, g->port);
-    if (listens > 0 || (listens < 0 && g->process >= 0))
+    if (listens > 0 || (listens < 0 && g->process != PROGRAM_ENDED))
         return true;
     programs_end_gate(p, r, g);
     return false;
@@ -394,6 +394,7 @@ static bool note_ends(struct programs *p, const struct pollfd *seen)
         if (!seen[WAIT_GATES + i].revents)
             continue;
         close_descriptor(&p->at[i].process);
+        p->at[i].process = PROGRAM_ENDED;
         some = true;
     }
     return some;

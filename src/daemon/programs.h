@@ -21,12 +21,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define PROGRAM_ENDED (-2)
+
 struct program_gate {
     bool open;
     size_t gate;   /* of the relay */
     int family;    /* of the loopback socket */
     uint16_t port; /* the same */
-    int process;   /* of the program that has asked (pidfd); -1: it has ended, or is not known */
+    int process;   /* of the program that has asked (pidfd); -1: not known; PROGRAM_ENDED */
     char name[CONFIG_NAME_MAX + 1];
     char listen[ENDPOINT_TEXT_MAX];
 };
@@ -48,7 +50,8 @@ struct programs {
 MUST_USE int programs_open(struct programs *p, FILE *errors);
 void programs_close(struct programs *p);
 
-/* The value of RUN_ENV; `ports`: those of --port and --leave, as text with commas. To be freed by the caller; NULL: no memory. */
+/* The value of RUN_ENV; `ports`: those of --port and --leave, as text with commas. To be freed by the caller; NULL: no
+ * memory. */
 MUST_USE char *programs_setting(const struct programs *p, const char *ports);
 
 /* Follows the command, takes SIGHUP over, which must be blocked, and tells who waits that Weir has started. 0 or

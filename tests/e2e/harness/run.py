@@ -3,7 +3,7 @@
 import re
 
 from . import proc
-from .net import wait_until
+from .net import PATIENCE, wait_until
 from .weir import READY, program
 
 WEIR = re.compile(r"^weir: |^\S+Z weir: ")
@@ -15,6 +15,10 @@ class Ran(proc.Child):
     def __init__(self, folder, command, options=(), bare=False, **kwargs):
         before = [] if bare else [*program(), "run", *options, "--"]
         super().__init__([*before, *command], folder, "run", **kwargs)
+
+    def read_all(self):
+        """Until its standard output has ended: Weir holds no copy of that."""
+        self._reader.join(timeout=PATIENCE)
 
     def gates(self):
         """(listen, forward) of each gate that was opened so far."""
