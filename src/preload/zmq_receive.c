@@ -97,11 +97,12 @@ static __attribute__((noinline)) int ran_out_first(void *msg)
     return ran_out(t, msg, atomic_load_explicit(&t->socket, memory_order_relaxed), t->flags);
 }
 
-/* A run of the first tally by the shortest way: some 20 instructions. Hence t->flags. */
+/* A run of the first tally by the shortest way: some 20 instructions. Hence t->flags. What a tally has is read only
+ * after its socket is known to be the caller's: other threads have the others. */
 int zmq_msg_recv(void *msg, void *socket, int flags)
 {
     struct taken_tally *t = &taken_tallies[0];
-    if (UNLIKELY(!t->run || atomic_load_explicit(&t->socket, memory_order_acquire) != socket))
+    if (UNLIKELY(atomic_load_explicit(&t->socket, memory_order_acquire) != socket || !t->run))
         return receive_from(msg, socket, flags, CALLER);
     t->flags = flags;
     int n = t->msg_recv(msg, socket, flags | API_DONTWAIT);
