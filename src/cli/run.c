@@ -108,7 +108,7 @@ const struct command command_run = {
         "                          the gate that listens on tcp://*:*; `forward` is not needed\n"
         "      --admin ADDR:PORT   metrics and state over HTTP; in place of admin.listen of the file\n"
         "      --port N            a gate for this TCP port too, though it is not libzmq that listens there (JeroMQ)\n"
-        "      --leave N           no gate for this TCP port: a ZMQ_STREAM socket, or another protocol in a program\n"
+        "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"
         "                          that has libzmq linked in\n\n"
         "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
         "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"

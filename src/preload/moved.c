@@ -32,6 +32,13 @@ void moved_keep(int fd, uint32_t note)
         atomic_compare_exchange_strong(&notes[fd], &none, note);
 }
 
+static __thread bool left;
+
+void moved_leave(bool leaves)
+{
+    left = leaves;
+}
+
 bool moved_is(int fd, const struct sockaddr *own)
 {
     uint32_t note = moved_note(fd);
@@ -151,6 +158,10 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     int before = errno, family = 0, status = fcntl(fd, F_GETFL);
     socklen_t len = sizeof(family);
     uint16_t port = 0;
+    if (left) {
+        moved_complain(s, "a ZMQ_STREAM socket speaks no ZMTP");
+        return;
+    }
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
         return;
     int loopback = listen_on_loopback(fd, family, backlog, &port);

@@ -18,7 +18,7 @@
 #define API_POLLIN        1
 #define API_DONTWAIT      1
 
-enum api_type { API_PUB = 1, API_PUSH = 8, API_XPUB = 9, API_XSUB = 10 };
+enum api_type { API_PUB = 1, API_PUSH = 8, API_XPUB = 9, API_XSUB = 10, API_STREAM = 11 };
 
 #define API_MSG_BYTES 64 /* of zmq_msg_t (4.3); 32 in 3.2 */
 #define API_MSG_WORDS 16 /* room for it */
