@@ -529,3 +529,49 @@ def test_a_program_that_cannot_be_reached_is_named(run):
     app = run(command=[program, "--version"])
     assert app.wait() == 0
     assert f"warning: {program} has no gates: it is statically linked" in app.stderr()
+
+
+def test_limits_are_reloaded_for_gates_that_are_open(run, peers, paths):
+    path = paths.file("run.yaml")
+
+    def write(size):
+        with open(path, "w") as f:
+            f.write(f"gates:\n  - {{name: all, listen: 'tcp://*:*', message: {{size: {size}}}}}\n")
+    write("1KiB")
+    app = run("""
+        s = ctx.socket(zmq.PULL); s.bind("tcp://127.0.0.1:*"); say(last(s))
+        while True: say(len(s.recv()))
+    """, options=["-c", path])
+    endpoint = heard(app)[0]
+    client = peers.client(zmq.PUSH, endpoint)
+    client.send(bytes(1000))
+    heard(app, 2)
+    write("1MiB")
+    os.kill(weirs_of(app)[0], signal.SIGHUP)
+    wait_until(lambda: "reloaded" in app.stderr(), "the reload")
+    client.send(bytes(100000))
+    assert heard(app, 3)[1:] == [1000, 100000]
+
+
+def test_nothing_is_left_of_closed_gates(run):
+    """Descriptors of Weir, after hundreds of gates."""
+    app = run("""
+        def some(n):
+            for i in range(n):
+                s = ctx.socket(zmq.PULL); port = s.bind_to_random_port("tcp://127.0.0.1")
+                c = ctx.socket(zmq.PUSH); c.connect("tcp://127.0.0.1:%d" % port)
+                c.send(b"x"); s.recv(); c.close(0); s.close(0)
+        for n in (20, 300):
+            some(n); say("done"); sys.stdin.readline()
+    """, stdin=True)
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{weirs_of(app)[0]}/fd"))
+    heard(app)
+    wait_until(lambda: app.stderr().count("closed: nobody listens") == 20, "the end of the gates")
+    before = descriptors()
+    app.process.stdin.write("\n")
+    app.process.stdin.flush()
+    heard(app, 2)
+    wait_until(lambda: app.stderr().count("closed: nobody listens") == 320, "the end of the gates")
+    wait_until(lambda: descriptors() <= before + 2, f"as few descriptors as before ({before})")
