@@ -281,6 +281,8 @@ static const struct schema_key gate_keys[] = {
      .doc = "The longest ban."},
     {"ban.standing", SCHEMA_DURATION, GATE(limits.ban.standing_ns), .min = "10m", .max = "12h", .preset = "1h",
      .doc = "How long a source is in good standing after something well-behaved was seen of it: a whole message that passed, either way. Counted in steps of five minutes."},
+    {"ban.warm_up", SCHEMA_DURATION, GATE(limits.ban.warm_up_ns), .min = "0", .max = "12h", .preset = "1m",
+     .doc = "For so long after the start of Weir a source that offends too often is put on probation, and not banned: clients that were well-behaved before the start need time to come back, and Weir cannot know of them yet. Of no effect with ban.shared: ban."},
     {"ban.shared", SCHEMA_CHOICE, GATE(limits.ban.shared), .preset = "probation", .choices = ban_shared,
      .doc = "What becomes of a source in good standing whose connections offend too often: probation lets its newcomers in a few unproven handshakes at a time, for ban.for, and touches no connection that stands; ban bans the address with everybody behind it, and closes their connections."},
     {"ban.for_protocol", SCHEMA_BOOL, GATE(limits.ban.for_protocol), .preset = "true",

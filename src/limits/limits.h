@@ -103,6 +103,7 @@ struct limits {
         struct strike_rules strikes; /* strikes == 0: no offence is counted */
         struct ban_terms terms;
         uint64_t standing_ns;          /* how long something well-behaved is remembered of a source */
+        uint64_t warm_up_ns;           /* from the gate's start: probation in place of bans */
         bool for_protocol, for_excess; /* which offences count */
         uint64_t paused_ns;            /* a connection that is paused over and over for this long offends; 0: never */
         enum ban_action action;

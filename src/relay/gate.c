@@ -37,7 +37,8 @@ int gate_init(struct gate *g, const struct config_gate *config, const struct con
     /* A key of its own, since it is kept over a restart: nobody can use it to aim at the other tables. */
     struct hash_key claims_key;
     hash_key_random(&claims_key);
-    int error = gate_limiter_init(&g->limiter, &claims_key, clock_now_ns());
+    g->visits.began_ns = clock_now_ns();
+    int error = gate_limiter_init(&g->limiter, &claims_key, g->visits.began_ns);
     atomic_store(&g->limiter.off, config->limits.concurrency.limit == CONCURRENCY_LIMIT_OFF);
     g->limiter.most = config->limits.concurrency.max;
     reqlimit_bound(&g->limiter.limit, g->limiter.most);

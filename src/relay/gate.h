@@ -94,6 +94,7 @@ struct gate_counts {
 
 /* What is remembered of sources and their networks (strangers.c). */
 struct gate_visits {
+    uint64_t began_ns;                            /* since when they are remembered: the gate's start */
     _Atomic uint32_t regulars;                    /* sources that came into good standing since the start,
                                                    * approximately */
     struct visits useless;                        /* sources whose connections were of no use lately */

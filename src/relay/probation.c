@@ -39,9 +39,17 @@ bool probation_knows_good(const struct session *s)
            has_good_neighbour(s) || is_good_elsewhere(s);
 }
 
+/* Of what was well-behaved before the start nothing is remembered. */
+static bool probation_is_warming_up(const struct session *s)
+{
+    uint64_t since_ns = session_now_ns(s) - s->wg->gate->visits.began_ns;
+    return since_ns < session_limits(s)->ban.warm_up_ns;
+}
+
 bool probation_exempts(const struct session *s)
 {
-    return session_limits(s)->ban.shared == BAN_SHARED_PROBATION && probation_knows_good(s);
+    return session_limits(s)->ban.shared == BAN_SHARED_PROBATION &&
+           (probation_knows_good(s) || probation_is_warming_up(s));
 }
 
 static void note(struct session *s, enum verdict v, uint64_t for_ns)
@@ -52,9 +60,9 @@ static void note(struct session *s, enum verdict v, uint64_t for_ns)
     event_log_probation(s->wg, &s->client.addr, v, for_ns);
     LOG_LIMITED(
         &g->notices.probation, session_now_ns(s), LOG_LEVEL_WARN,
-        "gate %s: %s is on probation for %llu s, not banned, since it serves well-behaved clients too; the last "
-        "offence: %s (%s)",
-        g->config->name, addr_format_host(who, sizeof(who), &s->client.addr), (unsigned long long)(for_ns / NS_PER_S),
+        "gate %s: %s is on probation for %llu s, not banned, since %s; the last offence: %s (%s)", g->config->name,
+        addr_format_host(who, sizeof(who), &s->client.addr), (unsigned long long)(for_ns / NS_PER_S),
+        probation_knows_good(s) ? "it serves well-behaved clients too" : "Weir has started a moment ago (ban.warm_up)",
         verdict_info(v)->sentence, verdict_info(v)->label);
 }
 

@@ -14,6 +14,9 @@
  *   ON PROBATION   a further offence, and the address is spared                       ON PROBATION, starting again
  *   ON PROBATION   the time of a first ban is over                                    none
  *
+ * An address is spared, too, in the first minute of a gate (`ban.warm_up`). Clients that were well-behaved before a
+ * restart of Weir have not come back yet, and behind a ban they could not.
+ *
  * An entry that many sources share is never put on probation: the others have done nothing.
  *
  * Threads: the session's worker. Probation is a state of the source's strikes (limits/strikes.h) at one gate, in an
@@ -29,7 +32,7 @@
  * the ban (ban_enforce.c). */
 bool probation_knows_good(const struct session *s);
 
-/* The same under ban.shared: put on probation instead of banned. */
+/* Whether it is put on probation instead of banned: spared, or the gate is new, and ban.shared says so. */
 bool probation_exempts(const struct session *s);
 
 /* Puts the session's source on probation for a verdict; again, if it is already. */

@@ -144,6 +144,31 @@ static void an_operator_may_want_shared_addresses_banned(void **state)
     fixture_clients_free(c);
 }
 
+/* Who was well-behaved before the start is not known yet. Afterwards an address with nobody else is banned. */
+static void a_gate_that_is_new_bans_nobody(void **state)
+{
+    struct fixture_clients *c = clients_new();
+    const uint64_t warm_up_ns = fixture_now_ns() - c->fixture.gate.visits.began_ns + 5 * NS_PER_S;
+    c->fixture.in_force->ban.warm_up_ns = warm_up_ns;
+    offend_often(c, HOST(1));
+    assert_false(is_banned(c, HOST(1)));
+    assert_true(is_on_probation(c, HOST(1)));
+    fixture_sleep(&c->fixture, 6 * NS_PER_S);
+    offend(c, HOST(1));
+    assert_true(is_banned(c, HOST(1)));
+    fixture_clients_free(c);
+}
+
+static void unless_shared_addresses_are_to_be_banned(void **state)
+{
+    struct fixture_clients *c = clients_new();
+    c->fixture.in_force->ban.warm_up_ns = UINT64_MAX;
+    c->fixture.in_force->ban.shared = BAN_SHARED_BAN;
+    offend_often(c, HOST(1));
+    assert_true(is_banned(c, HOST(1)));
+    fixture_clients_free(c);
+}
+
 /* It lasts as long as a first ban, begins again with a further offence, and is told once. */
 static void it_ends_by_itself_unless_there_is_another_offence(void **state)
 {
@@ -170,6 +195,8 @@ int main(void)
         cmocka_unit_test(so_does_its_standing),
         cmocka_unit_test(without_a_standing_nothing_good_counts),
         cmocka_unit_test(an_operator_may_want_shared_addresses_banned),
+        cmocka_unit_test(a_gate_that_is_new_bans_nobody),
+        cmocka_unit_test(unless_shared_addresses_are_to_be_banned),
         cmocka_unit_test(it_ends_by_itself_unless_there_is_another_offence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

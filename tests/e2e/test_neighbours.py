@@ -524,3 +524,25 @@ def test_a_neighbour_that_stalls(offend, start_app, start_weir, peers, paths):
     assert sum(watch.count("DISCONNECTED") for watch in watches) == 0
     for watch in watches:
         watch.stop()
+
+
+def test_a_restart_of_weir(start_app, start_weir, peers):
+    """Who was well-behaved is forgotten with a restart. An offender that is back first gets nobody banned who comes back seconds later."""
+    app, port = start_app("router", "tcp://127.0.0.1:*"), net.free_port()
+    config = {"gates": [{"name": "main", "listen": f"tcp://127.0.0.1:{port}", "forward": app.endpoint, "ban": {"warm_up": "1m"}}]}
+    weir = start_weir(config=config)
+    clients = [peers.client(zmq.DEALER, from_source(ADDRESS, weir.endpoint), RECONNECT_IVL=3000) for _ in range(10)]
+    for client in clients:
+        timed(client, b"before")
+    weir.stop()
+    weir, end = start_weir(config=config), threading.Event()
+    sender = threading.Thread(target=scanner, args=(Loopback(peers), weir, end))
+    sender.start()
+    try:
+        weir.wait_metric("weir_probations_total", 1)
+        for client in clients:
+            timed(client, b"after")
+        assert weir.metric("weir_bans_total") == 0 and "ban.warm_up" in weir.stderr()
+    finally:
+        end.set()
+        sender.join()

@@ -206,6 +206,7 @@ void fixture_init(struct fixture *s, const char *listen)
     s->limits->message.complete_within_ns = 86400 * NS_PER_S;
     s->limits->slow_reader.behind = 0;
     s->limits->ban.strikes.strikes = 0;
+    s->limits->ban.warm_up_ns = 0;
     struct hash_key key;
     hash_key_random(&key);
     s->bans = bans_new(0, &key);
