@@ -130,7 +130,7 @@ def test_a_ban_for_ever_of_a_network(setting, peers):
 
 
 def test_a_ban_that_is_over_is_history(setting):
-    weir = setting.start(ban={"for": "1s", "max": "1h"})
+    weir = setting.start(ban={"for": "1s", "max": "1h", "warm_up": "0s"})
     ban_by_protocol(weir, EVE)
     wait_until(lambda: setting.show("bans") == [], "the end of the ban")
     (ban,) = setting.show("bans", "--history")

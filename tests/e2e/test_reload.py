@@ -144,17 +144,18 @@ def test_classes_need_a_restart(setting, peers):
 def test_an_exemption_holds_at_once(setting):
     """Who is banned is let go of the tarpit and may come again; when the exemption ends before the ban does, a connection
     in good order stays, and speaks for the address: the ban is lifted."""
-    weir = setting.start()
+    at_once = {"warm_up": "0s"}
+    weir = setting.start(ban=at_once)
     ban_by_protocol(weir)
     stuck = raw_connect(weir.endpoint, OFFENDER, timeout=10)
     weir.wait_metric("weir_connections_tarpitted", 1)
-    setting.write(ban={"exempt": [OFFENDER]})
+    setting.write(ban={**at_once, "exempt": [OFFENDER]})
     assert f"1 key changed: gates.orders.ban.exempt none -> [{OFFENDER}]" in setting.reload()
     assert stuck.recv(1) == b""
     stuck.close()
     peer = zmtp.RawPeer(raw_connect(weir.endpoint, OFFENDER, timeout=10), socket_type="DEALER").handshake()
     assert banned(weir) == 1
-    setting.write()
+    setting.write(ban=at_once)
     setting.reload()
     weir.wait_metric("weir_bans", lambda n: n == 0)
     assert weir.metric("weir_connections") == 1

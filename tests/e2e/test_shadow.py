@@ -377,7 +377,7 @@ def test_strikes_in_shadow_are_forgotten_when_the_ban_comes_into_force(start_app
 
     def write(mode):
         with open(path, "w") as f:
-            yaml.safe_dump({"gates": [{"listen": "tcp://127.0.0.1:*", "forward": app.endpoint, "ban": {"strikes": 18, "action": "close", "within": "1h", "enforce": mode}}]}, f)
+            yaml.safe_dump({"gates": [{"listen": "tcp://127.0.0.1:*", "forward": app.endpoint, "ban": {"strikes": 18, "action": "close", "within": "1h", "warm_up": "0s", "enforce": mode}}]}, f)
 
     write("shadow")
     weir = start_weir(args=("-c", path))
