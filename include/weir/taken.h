@@ -242,19 +242,10 @@ static inline int weir_taken_hear(int fd, int ret_fds[2])
     return -EPROTO;
 }
 
-/* Asks Weir for a page and offers it to the counting thread. 0 or -errno: -ENOENT, -ECONNREFUSED and others when there
- * is no Weir now, -EBUSY when there is another counter. */
-static inline int weir_taken_dial(struct weir_taken *c)
+/* Offers the page that Weir sends over the connection `fd` to the counting thread. 0 or -errno; `fd` is taken over. */
+static inline int weir_taken_greet(struct weir_taken *c, int fd)
 {
-    int fds[2] = {-1, -1}, fd = socket(AF_UNIX, SOCK_STREAM, 0), error;
-    if (fd < 0)
-        return -errno;
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
-    if (connect(fd, (const struct sockaddr *)(const void *)&c->address, sizeof(c->address)) < 0)
-        error = -errno;
-    else
-        error = weir_taken_wait(c, fd, 1000) ? weir_taken_hear(fd, fds) : -ETIMEDOUT;
+    int fds[2] = {-1, -1}, error = weir_taken_wait(c, fd, 1000) ? weir_taken_hear(fd, fds) : -ETIMEDOUT;
     if (error) {
         close(fd);
         return error;
@@ -264,6 +255,24 @@ static inline int weir_taken_dial(struct weir_taken *c)
     c->offered_wake_fd = fds[1];
     atomic_store(&c->offer, WEIR_TAKEN_OFFERED);
     return 0;
+}
+
+/* Asks Weir for a page. 0 or -errno: -ENOENT, -ECONNREFUSED and others when there is no Weir now, -EBUSY when there is
+ * another counter, -ENOTCONN when the address of Weir is not known (weir_taken_open_on()). */
+static inline int weir_taken_dial(struct weir_taken *c)
+{
+    if (!c->address.sun_path[0])
+        return -ENOTCONN;
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0)
+        return -errno;
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(fd, F_SETFL, O_NONBLOCK);
+    if (connect(fd, (const struct sockaddr *)(const void *)&c->address, sizeof(c->address)) == 0)
+        return weir_taken_greet(c, fd);
+    int error = -errno;
+    close(fd);
+    return error;
 }
 
 /* The connection has ended, and so has Weir. There is nothing left to wake. */
@@ -460,12 +469,9 @@ static inline void weir_taken_free(struct weir_taken *c)
     free(c);
 }
 
-static inline int weir_taken_prepare(struct weir_taken *c, const char *path)
+/* Memory of its own until Weir sends a page. */
+static inline int weir_taken_prepare(struct weir_taken *c)
 {
-    if (strlen(path) >= sizeof(c->address.sun_path))
-        return -ENAMETOOLONG;
-    c->address.sun_family = AF_UNIX;
-    memcpy(c->address.sun_path, path, strlen(path) + 1);
     void *page = mmap(NULL, sizeof(*c->page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED)
         return -errno;
@@ -475,11 +481,17 @@ static inline int weir_taken_prepare(struct weir_taken *c, const char *path)
         return -errno;
     (void)fcntl(c->stop[0], F_SETFD, FD_CLOEXEC);
     (void)fcntl(c->stop[1], F_SETFD, FD_CLOEXEC);
-    int error = weir_taken_dial(c);
-    if (error && weir_taken_is_lasting(error))
-        return error;
-    weir_taken_adopt(c);
     return 0;
+}
+
+static inline int weir_taken_reach(struct weir_taken *c, const char *path)
+{
+    if (strlen(path) >= sizeof(c->address.sun_path))
+        return -ENAMETOOLONG;
+    c->address.sun_family = AF_UNIX;
+    memcpy(c->address.sun_path, path, strlen(path) + 1);
+    int error = weir_taken_dial(c);
+    return error && weir_taken_is_lasting(error) ? error : 0;
 }
 
 /* Starts the heartbeat thread, to which no signal of the application is delivered. 0 or -errno. */
@@ -493,6 +505,31 @@ static inline int weir_taken_start(struct weir_taken *c)
     return -error;
 }
 
+/* `path`, or a connection that is taken over. */
+static inline struct weir_taken *weir_taken_begin(const char *path, int line)
+{
+    struct weir_taken *c = (struct weir_taken *)calloc(1, sizeof(*c));
+    int error = c ? 0 : -ENOMEM;
+    if (c) {
+        c->wake_fd = c->offered_page_fd = c->offered_wake_fd = c->line = c->stop[0] = c->stop[1] = -1;
+        error = weir_taken_prepare(c);
+    }
+    if (error && line >= 0)
+        close(line);
+    if (!error)
+        error = path ? weir_taken_reach(c, path) : weir_taken_greet(c, line);
+    if (!error) {
+        weir_taken_adopt(c);
+        error = weir_taken_start(c);
+    }
+    if (!error)
+        return c;
+    if (c)
+        weir_taken_free(c);
+    errno = -error;
+    return NULL;
+}
+
 /* Opens a counter for the gate with `counter: PATH`. A Weir that is not there yet is found when it comes. The caller
  * owns the counter until weir_taken_close(). An application may go on with NULL, which comes with errno:
  *
@@ -504,18 +541,14 @@ static inline int weir_taken_start(struct weir_taken *c)
  */
 static inline struct weir_taken *weir_taken_open(const char *path)
 {
-    struct weir_taken *c = (struct weir_taken *)calloc(1, sizeof(*c));
-    if (!c)
-        return NULL;
-    c->wake_fd = c->offered_page_fd = c->offered_wake_fd = c->line = c->stop[0] = c->stop[1] = -1;
-    int error = weir_taken_prepare(c, path);
-    if (!error)
-        error = weir_taken_start(c);
-    if (!error)
-        return c;
-    weir_taken_free(c);
-    errno = -error;
-    return NULL;
+    return weir_taken_begin(path, -1);
+}
+
+/* The same over a connection on which Weir has sent, or is about to send, what it sends to a process that connects.
+ * The connection is taken over in any case. When it ends, the counter counts for nobody. */
+static inline struct weir_taken *weir_taken_open_on(int line)
+{
+    return weir_taken_begin(NULL, line);
 }
 
 static inline void weir_taken_close(struct weir_taken *c)

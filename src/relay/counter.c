@@ -53,6 +53,8 @@ void counter_note(struct counter *c, enum counter_notice n, const struct addr *w
     enum log_level level = n == COUNTER_CAME ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
     if (n != COUNTER_REFUSED)
         event_log_counter(c->wg, sentences[n]);
+    if (c->quiet && (n == COUNTER_CAME || n == COUNTER_WENT))
+        return;
     if (who)
         addr_format(text, sizeof(text), who);
     LOG_LIMITED(&c->notices[n], c->wg->worker->loop.now_ns, level, "gate %s: %s%s%s", c->wg->gate->config->name,

@@ -5,7 +5,8 @@
  *
  * The key `counter` names a Unix socket. A process that connects there receives a page of memory and an eventfd
  * (counter_door.c). From then on the gate's limiter reads the page (counter.c). counter_begin() takes any page and
- * eventfd; their origin is the concern of counter_door.c alone.
+ * eventfd; their origin is the concern of counter_door.c alone. The gates of `weir run` have no such socket: the
+ * connection of a process that counts is handed over (counter_take()).
  *
  *   state      event                                                      next
  *   NOBODY     a process connects                                         ATTACHED, with a fresh page
@@ -23,7 +24,7 @@
  * - Each page belongs to one connection. A previous process cannot disturb the next one.
  * - Log lines and events about it are rate-limited.
  *
- * Threads: worker 0. Memory: 500 bytes and COUNTER_DESCRIPTORS for each gate that has the key. An application of
+ * Threads: worker 0. Memory: 500 bytes and COUNTER_DESCRIPTORS for each gate that has one. An application of
  * another user must be in the group of the socket; everybody of that group may write to it (0660).
  */
 #ifndef WEIR_RELAY_COUNTER_H
@@ -42,6 +43,8 @@
 
 #define COUNTER_DESCRIPTORS 5u /* at most: door, line, eventfd, memory, and a process that is told EBUSY */
 
+#define COUNTER_LASTING 2u /* without a door: line and eventfd */
+
 enum counter_notice { COUNTER_CAME, COUNTER_WENT, COUNTER_DOUBTED, COUNTER_REFUSED, COUNTER_NOTICES };
 
 /* The counter whose member `member` is at `at`. */
@@ -56,6 +59,7 @@ struct counter {
     struct alarm wake_again; /* the eventfd is not watched until then */
     uint64_t taken;          /* counted so far, from this page */
     uint32_t state;          /* enum taken_state, as last reported */
+    bool quiet;              /* its coming and going is no line of the log */
 
     /* counter_door.c */
     struct watch door, line; /* the listening socket; the connection that has the page */
@@ -71,6 +75,13 @@ struct counter {
 /* Opens the gate's counter at `path`: a Unix socket, created now; a socket file that nobody listens on is replaced. 0,
  * or -errno. Before the worker has a thread. */
 MUST_USE int counter_open(struct worker_gate *wg, const char *path);
+
+/* Hands a page to the process at the other end of `line`, a connected Unix socket, which is taken over in any case. 0,
+ * or -errno: -EBUSY when another process counts. While the worker stands still. */
+MUST_USE int counter_take(struct worker_gate *wg, int line);
+
+/* The process that counts is told that this has ended. Harmless when there is none. While the worker stands still. */
+void counter_drop(struct worker_gate *wg);
 
 /* Harmless when there is no counter. After the worker's thread has ended. */
 void counter_close(struct worker_gate *wg);

@@ -115,7 +115,8 @@ static int hand_over(struct counter *c, int fd)
     return error;
 }
 
-static void welcome(struct counter *c, int fd, const struct addr *who)
+/* 0, or -errno, which the process has been told. */
+static int welcome(struct counter *c, int fd, const struct addr *who)
 {
     int error = 0;
     if (has_ended(c) || !counter_lives(c))
@@ -126,10 +127,11 @@ static void welcome(struct counter *c, int fd, const struct addr *who)
         counter_note(c, COUNTER_REFUSED, who);
     else
         error = hand_over(c, fd);
-    if (!error)
-        return;
-    (void)say(fd, -error, NULL);
-    close(fd);
+    if (error) {
+        (void)say(fd, -error, NULL);
+        close(fd);
+    }
+    return error;
 }
 
 static void on_door(struct counter *c)
@@ -142,7 +144,7 @@ static void on_door(struct counter *c)
             return;
         if (fd < 0)
             break;
-        welcome(c, fd, &who);
+        (void)welcome(c, fd, &who);
     }
     timer_arm(&w->loop.timers, &c->door_again.timer, w->loop.now_ns + COUNTER_PAUSE_NS);
 }
@@ -192,19 +194,44 @@ static int listen_at(struct counter *c)
     return loop_watch(&c->wg->worker->loop, &c->door, EPOLLIN);
 }
 
-int counter_open(struct worker_gate *wg, const char *path)
+static struct counter *make_counter(struct worker_gate *wg)
 {
     struct counter *c = malloc(sizeof(*c));
     if (!c)
-        return -ENOMEM;
+        return NULL;
     counter_init(c, wg);
     c->door = (struct watch){.kind = WATCH_COUNTER_DOOR, .fd = -1};
     c->line = (struct watch){.kind = WATCH_COUNTER_LINE, .fd = -1};
     timer_init(&c->door_again.timer);
     c->door_again.ring = on_door_again;
-    snprintf(c->path, sizeof(c->path), "%s", path);
     wg->counter = c;
+    return c;
+}
+
+int counter_open(struct worker_gate *wg, const char *path)
+{
+    struct counter *c = make_counter(wg);
+    if (!c)
+        return -ENOMEM;
+    snprintf(c->path, sizeof(c->path), "%s", path);
     return listen_at(c);
+}
+
+int counter_take(struct worker_gate *wg, int line)
+{
+    struct counter *c = wg->counter ? wg->counter : make_counter(wg);
+    if (!c) {
+        close(line);
+        return -ENOMEM;
+    }
+    c->quiet = true;
+    return welcome(c, line, NULL);
+}
+
+void counter_drop(struct worker_gate *wg)
+{
+    if (wg->counter)
+        hang_up(wg->counter);
 }
 
 /* Leaves a socket that another Weir has put there meanwhile. */

@@ -64,6 +64,10 @@ struct gate_opening {
  * -ENOENT when no pattern is for that port. */
 MUST_USE int relay_open_gate(struct relay *r, const struct gate_opening *o);
 
+/* The process at the other end of `line`, a connected Unix socket that is taken over, counts what the application
+ * takes (counter.h) until it hangs up or the gate closes. 0, or -errno: -EBUSY when another process counts. */
+MUST_USE int relay_count_at(struct relay *r, size_t gate, int line);
+
 /* Stops listening: the address is free when this returns. Connections stay. */
 void relay_close_gate(struct relay *r, size_t gate);
 

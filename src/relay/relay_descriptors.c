@@ -75,7 +75,7 @@ static uint64_t places_of_proxied(const struct policy_snapshot *p)
 
 static uint64_t places_of_counters(const struct policy_snapshot *p)
 {
-    uint64_t sum = 0;
+    uint64_t sum = p->config->patterns ? COUNTER_LASTING * CONFIG_GATES_MAX : 0;
     for (size_t i = 0; i < p->count; i++)
         sum += p->gates[i].config->counter[0] ? COUNTER_DESCRIPTORS : 0;
     return sum;

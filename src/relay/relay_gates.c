@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "base/clock.h"
 #include "loop/net.h"
+#include "relay/counter.h"
 #include "relay/relay_inner.h"
 
 #include <errno.h>
@@ -208,6 +209,14 @@ int relay_open_gate(struct relay *r, const struct gate_opening *o)
     return result;
 }
 
+int relay_count_at(struct relay *r, size_t slot, int line)
+{
+    park_all(r);
+    int error = counter_take(&r->workers[0]->gates[slot], line);
+    resume_all(r);
+    return error;
+}
+
 void relay_close_gate(struct relay *r, size_t slot)
 {
     struct gate *g = &r->gates[slot];
@@ -217,5 +226,6 @@ void relay_close_gate(struct relay *r, size_t slot)
     r->slots[slot].closed_ns = clock_now_ns();
     for (unsigned i = 0; i < r->worker_count; i++)
         worker_stop_listening(r->workers[i], slot);
+    counter_drop(&r->workers[0]->gates[slot]);
     resume_all(r);
 }

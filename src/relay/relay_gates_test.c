@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <weir/taken.h>
 
 #define ROUNDS 300u
 
@@ -190,9 +191,48 @@ static void the_application_finds_out_who_its_client_is(void **state)
     scene_end(&s);
 }
 
+static bool is_believed(struct scene *s, size_t gate)
+{
+    struct gate_snapshot *g = malloc(sizeof(*g));
+    relay_gate_snapshot(s->relay, gate, g);
+    bool believed = g->limiter.counter == TAKEN_BELIEVED;
+    free(g);
+    return believed;
+}
+
+/* One process at a time counts for a gate, until it hangs up or the gate closes. */
+static void a_program_counts_for_its_gate(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    scene_start(&s);
+    for (unsigned i = 0; i < 50; i++) {
+        int gate = open_gate(&s, "tcp-1", &real), ends[2], others[2];
+        assert_true(gate >= 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, others), 0);
+        assert_int_equal(relay_count_at(s.relay, (size_t)gate, ends[1]), 0);
+        struct weir_taken *counter = weir_taken_open_on(ends[0]);
+        assert_non_null(counter);
+        while (!is_believed(&s, (size_t)gate))
+            usleep(1000);
+        assert_int_equal(relay_count_at(s.relay, (size_t)gate, others[1]), -EBUSY);
+        assert_null(weir_taken_open_on(others[0]));
+        assert_int_equal(errno, EBUSY);
+        if (i % 2)
+            weir_taken_close(counter);
+        relay_close_gate(s.relay, (size_t)gate);
+        assert_false(is_believed(&s, (size_t)gate));
+        if (!(i % 2))
+            weir_taken_close(counter);
+    }
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_program_counts_for_its_gate),
         cmocka_unit_test(gates_open_and_close_again_and_again),
         cmocka_unit_test(a_gate_of_the_same_name_is_opened_again),
         cmocka_unit_test(there_is_an_end_to_them),
