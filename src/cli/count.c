@@ -5,6 +5,7 @@
 #include "cli/command.h"
 
 #include "daemon/preload_object.h"
+#include "preload/protocol.h"
 #include "preload/taken_rules.h"
 
 #include <errno.h>
@@ -101,7 +102,7 @@ static int count_run(int argc, char **argv)
         return EXIT_NOT_STARTED;
     }
     int error = set_environment(&rules);
-    if (!error)
+    if (!error && !getenv(RUN_ENV)) /* the object of `weir run` counts, too */
         error = preload_object_add(path);
     if (error) {
         fprintf(stderr, "weir count: %s\n", strerror(-error));

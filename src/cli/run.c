@@ -14,16 +14,18 @@ struct run_args {
     const char *file, *admin;
     char ports[RUN_PORTS_MOST * 7]; /* "5555,-5556" */
     unsigned port_count;
+    bool no_counter;
     char **command;
 };
 
-enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE };
+enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE, OPTION_NO_COUNTER };
 
 static const struct option run_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"admin", required_argument, NULL, OPTION_ADMIN},
     {"port", required_argument, NULL, OPTION_PORT},
     {"leave", required_argument, NULL, OPTION_LEAVE},
+    {"no-counter", no_argument, NULL, OPTION_NO_COUNTER},
     {0},
 };
 
@@ -60,6 +62,9 @@ static int run_take_option(struct run_args *a, int option, char **argv)
         return add_port(a, "port", optarg);
     case OPTION_LEAVE:
         return add_port(a, "leave", optarg);
+    case OPTION_NO_COUNTER:
+        a->no_counter = true;
+        return EXIT_DONE;
     case ':':
         return usage_error("run", "%s needs a value", argv[optind - 1]);
     default:
@@ -94,14 +99,15 @@ static int run_run(int argc, char **argv)
         code = EXIT_USAGE;
     else
         code = run_command(c, &(struct reload_source){.file = a.file, .admin = a.admin, .patterns = true},
-                           &(struct run_order){.command = a.command, .ports = a.ports});
+                           &(struct run_order){.command = a.command, .ports = a.ports, .no_counter = a.no_counter});
     config_free(c);
     return code;
 }
 
 const struct command command_run = {
     .name = "run",
-    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... -- COMMAND [ARGUMENT...]",
+    .synopsis =
+        "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--no-counter] -- COMMAND [ARGUMENT...]",
     .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
     .help =
         "  -c, --config FILE       limits from a YAML file: those of the gate that listens on the port, else those of\n"
@@ -109,7 +115,8 @@ const struct command command_run = {
         "      --admin ADDR:PORT   metrics and state over HTTP; in place of admin.listen of the file\n"
         "      --port N            a gate for this TCP port too, though it is not libzmq that listens there (JeroMQ)\n"
         "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"
-        "                          that has libzmq linked in\n\n"
+        "                          that has libzmq linked in\n"
+        "      --no-counter        the program does not tell its gates how many messages it has taken\n\n"
         "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
         "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"
         "error for each gate:\n"

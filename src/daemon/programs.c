@@ -334,6 +334,17 @@ static void programs_answer(const struct programs *p, const struct request *to, 
     (void)sendmsg(p->requests, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* 0, or a positive errno. */
+static int programs_begin_count(const struct programs *p, struct relay *r, const struct program_gate *g,
+                                struct request *q)
+{
+    if (p->no_counter || !g || q->fd < 0)
+        return p->no_counter ? EPERM : EINVAL;
+    int line = q->fd;
+    q->fd = -1;
+    return -relay_count_at(r, g->gate, line);
+}
+
 static void programs_carry_out(struct programs *p, struct relay *r, struct request *q)
 {
     struct program_gate *g = gate_behind(p, q->q.family, q->q.port);
@@ -348,6 +359,9 @@ static void programs_carry_out(struct programs *p, struct relay *r, struct reque
         return;
     case RUN_CLOSED:
         programs_answer(p, q, g && look_at_gate(p, r, g), -1);
+        break;
+    case RUN_COUNT:
+        programs_answer(p, q, programs_begin_count(p, r, g, q), -1);
         break;
     default:
         programs_answer(p, q, EINVAL, -1);

@@ -43,6 +43,7 @@ struct programs {
     int command;  /* pidfd; -1: it has ended */
     int lifeline; /* the end of a pipe whose other end the programs have; -1: none has it any more */
     int signals;  /* signalfd */
+    bool no_counter;
     struct program_gate at[CONFIG_GATES_MAX];
 };
 

@@ -180,7 +180,9 @@ int run_command(const struct config *c, const struct reload_source *from, const 
         return 1;
     }
     int code = 1;
-    if (programs_open(&p, stderr) == 0 && start_weir(&p, c, from)) {
+    int error = programs_open(&p, stderr);
+    p.no_counter = order->no_counter;
+    if (error == 0 && start_weir(&p, c, from)) {
         if (prepare_environment(&p, object, order->ports) < 0)
             fprintf(stderr, "weir: run: cannot start: not enough memory\n");
         else

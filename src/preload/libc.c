@@ -6,6 +6,7 @@
 #include "preload/caller.h"
 #include "preload/lookup.h"
 #include "preload/moved.h"
+#include "preload/zmq_sockets.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -80,6 +81,8 @@ PUBLIC int listen(int fd, int backlog)
     NEXT(listen)
     const struct setting *s = setting_get();
     int result = next(fd, backlog);
+    if (result == 0)
+        zmq_sockets_listens(__builtin_return_address(0));
     if (result == 0 && s && is_wanted(s, fd, __builtin_return_address(0)))
         moved_begin(s, fd, backlog);
     return result;

@@ -33,6 +33,7 @@ void moved_keep(int fd, uint32_t note)
 }
 
 static __thread bool left;
+static __thread uint32_t opened; /* a note */
 
 void moved_leave(bool leaves)
 {
@@ -171,10 +172,31 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     else if (refused == REQUEST_UNANSWERED)
         moved_complain(s, "Weir is not there any more");
     if (loopback >= 0 && refused == 0)
-        moved_take_place(fd, loopback, status, port | (family == AF_INET6 ? NOTE_V6 : 0));
+        moved_take_place(fd, loopback, status, opened = port | (family == AF_INET6 ? NOTE_V6 : 0));
     else if (loopback >= 0)
         syscall(SYS_close, loopback);
     errno = before;
+}
+
+uint32_t moved_gate(void)
+{
+    uint32_t gate = opened;
+    opened = 0;
+    return gate;
+}
+
+int moved_count_at(uint32_t gate)
+{
+    const struct setting *s = setting_get();
+    int ends[2], family = gate & NOTE_V6 ? AF_INET6 : AF_INET;
+    if (!s || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return s ? -errno : -EPERM;
+    int refused = request_make(s, RUN_COUNT, family, (uint16_t)gate, ends[1], NULL);
+    syscall(SYS_close, ends[1]);
+    if (refused == 0)
+        return ends[0];
+    syscall(SYS_close, ends[0]);
+    return refused == REQUEST_UNANSWERED ? -ETIMEDOUT : -refused;
 }
 
 void moved_end(const struct setting *s, int fd, uint32_t note)

@@ -22,6 +22,13 @@ void moved_leave(bool leaves);
 /* `fd` has begun to listen on its real address. If Weir cannot open a gate, it goes on like that. errno stays. */
 void moved_begin(const struct setting *s, int fd, int backlog);
 
+/* The gate in front of what this thread has begun to listen on last, once; 0: none. */
+uint32_t moved_gate(void);
+
+/* A connection with that gate, over which it sends what a counter needs (weir/taken.h). Or -errno: -EPERM when it does
+ * not want any. */
+int moved_count_at(uint32_t gate);
+
 /* `fd` is about to be closed: what was remembered of it, and is forgotten now; 0: nothing. Afterwards another thread
  * may have the number for another socket. */
 uint32_t moved_take(int fd);

@@ -4,7 +4,8 @@
  * socket, and a table of addresses in shared memory.
  *
  * The preload object (libweir-run.so) includes nothing else of Weir. It lives inside unknown programs, so it keeps no
- * connection, no thread and no lock: each request is one datagram from a socket of its own, and one datagram back.
+ * connection, no thread and no lock for its gates: each request is one datagram from a socket of its own, and one
+ * datagram back. The counter is another matter (taken_sockets.h).
  *
  * The life of a gate:
  *
@@ -16,6 +17,9 @@
  *   the second socket takes the place of fd             for each client: notes its address in the table, under the
  *   getpeername(), getsockname(), accept() look            source port of the connection that it makes for it
  *   the addresses up in the table
+ *   zmq_bind() is about to return
+ *   RUN_COUNT (port; an end of a socket pair)      ->   sends a page and an eventfd over the pair (weir/taken.h), and
+ *                                                  <-   0, or why not
  *   close(fd)
  *   RUN_CLOSED (port)                              ->   if nobody listens on the loopback port: closes the gate
  *                                                  <-   0: the real address is free; 1: somebody still listens
@@ -48,7 +52,8 @@
 enum run_request_kind {
     RUN_TABLE = 1, /* asks for the table; its descriptor is attached to the answer */
     RUN_OPEN,      /* the really listening socket is attached */
-    RUN_CLOSED     /* the program has closed a descriptor that listened on `port` */
+    RUN_CLOSED,    /* the program has closed a descriptor that listened on `port` */
+    RUN_COUNT      /* counts for the gate of `port`; an end of a socket pair is attached (weir/taken.h) */
 };
 
 struct run_request {

@@ -13,6 +13,7 @@
 struct bound {
     struct bound *next;
     char asked[TAKEN_ENDPOINT_BYTES], got[TAKEN_ENDPOINT_BYTES]; /* as given to zmq_bind(), and ZMQ_LAST_ENDPOINT */
+    uint32_t gate;                                               /* of `weir run`; 0: none */
 };
 
 struct bound_socket {
@@ -20,14 +21,17 @@ struct bound_socket {
     void *socket;
     const struct zmq_library *zmq;
     struct bound *bound;
-    uint32_t rule;
+    uint32_t rule; /* the tally's; from rules.count on that of a gate */
     bool receives, by_fd, lent;
+    bool mixed;                       /* its messages may come through two endpoints */
+    char place[TAKEN_ENDPOINT_BYTES]; /* the first that it has bound */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct taken_rules rules;
 static bool is_off[TAKEN_RULES_MOST];
 static struct bound_socket *sockets;
+static int (*open_gate_line)(uint32_t gate); /* NULL: not under `weir run` */
 
 /* ---- one socket ---- */
 
@@ -73,7 +77,7 @@ static void forget_endpoints(struct bound_socket *s, const char *endpoint)
     }
 }
 
-static void note_endpoint(struct bound_socket *s, const char *endpoint)
+static void note_endpoint(struct bound_socket *s, const char *endpoint, uint32_t gate)
 {
     struct bound *b = calloc(1, sizeof(*b));
     if (!b)
@@ -82,8 +86,12 @@ static void note_endpoint(struct bound_socket *s, const char *endpoint)
     (void)strncpy(b->asked, endpoint, sizeof(b->asked) - 1);
     if (s->zmq->getsockopt(s->socket, API_LAST_ENDPOINT, b->got, &bytes) < 0)
         memcpy(b->got, b->asked, sizeof(b->got));
+    b->gate = gate;
     b->next = s->bound;
     s->bound = b;
+    if (!s->place[0])
+        memcpy(s->place, b->got, sizeof(s->place));
+    s->mixed |= b->next || strcmp(s->place, b->got) != 0;
 }
 
 /* ---- which rule ---- */
@@ -93,6 +101,15 @@ static const char *named_by(const struct taken_rule *rule, const struct bound_so
 {
     for (const struct bound *b = s->bound; b; b = b->next)
         if (taken_endpoint_matches(rule->endpoint, b->asked) || taken_endpoint_matches(rule->endpoint, b->got))
+            return b->got;
+    return NULL;
+}
+
+/* An endpoint that may be behind a gate, or NULL. */
+static const char *reached_by(const struct bound_socket *s)
+{
+    for (const struct bound *b = s->bound; b; b = b->next)
+        if (taken_endpoint_counts(b->asked))
             return b->got;
     return NULL;
 }
@@ -107,7 +124,7 @@ static const char *matched_by(uint32_t rule, const struct bound_socket *s)
     for (uint32_t i = 0; i < rules.count; i++)
         if (rules.at[i].endpoint[0] && named_by(&rules.at[i], s))
             return NULL;
-    return s->bound ? s->bound->got : NULL;
+    return reached_by(s);
 }
 
 static const struct bound_socket *holder_of(uint32_t rule)
@@ -126,8 +143,40 @@ static void let_rule_go(struct bound_socket *s)
     s->lent = false;
 }
 
+static bool is_of_gate(uint32_t rule)
+{
+    return rule != NO_RULE && rule >= rules.count;
+}
+
+/* Nothing is said when it fails: the gate works as without a counter. */
+static void count_for_gate(struct bound_socket *s, uint32_t tally)
+{
+    int line = s->bound ? open_gate_line(s->bound->gate) : -1;
+    struct weir_taken *counter = line < 0 ? NULL : weir_taken_open_on(line);
+    if (!counter)
+        return;
+    taken_tally_count(tally, counter, s->zmq, s->socket);
+    taken_tallies[tally].by_fd = s->by_fd;
+    s->rule = tally;
+}
+
+static void match_gate(struct bound_socket *s)
+{
+    uint32_t tally = (uint32_t)rules.count;
+    if (!open_gate_line || s->rule != NO_RULE || s->mixed || !s->bound || !s->bound->gate)
+        return;
+    while (tally < TAKEN_RULES_MOST && holder_of(tally))
+        tally++;
+    if (tally < TAKEN_RULES_MOST)
+        count_for_gate(s, tally);
+}
+
 static void begin_to_count(struct bound_socket *s, uint32_t rule)
 {
+    if (is_of_gate(rule)) {
+        count_for_gate(s, rule);
+        return;
+    }
     const char *path = rules.at[rule].path;
     int error = taken_tally_begin(rule, path, s->zmq, s->socket);
     if (error) {
@@ -188,7 +237,7 @@ static void after_fork(void)
 /* The child has the sockets' memory, but libzmq lets it use none of them. */
 static void in_child(void)
 {
-    for (uint32_t i = 0; i < rules.count; i++) {
+    for (uint32_t i = 0; i < TAKEN_RULES_MOST; i++) {
         taken_tally_forget(i);
         is_off[i] = false;
     }
@@ -198,25 +247,46 @@ static void in_child(void)
 
 /* ---- what the application does ---- */
 
+static void follow_forks(void)
+{
+    static bool done;
+    if (!done)
+        (void)pthread_atfork(before_fork, after_fork, in_child);
+    done = true;
+}
+
 __attribute__((constructor)) static void read_environment(void)
 {
     taken_rules_read(&rules, getenv(TAKEN_ENV));
     if (rules.count)
-        (void)pthread_atfork(before_fork, after_fork, in_child);
+        follow_forks();
 }
 
-void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char *endpoint)
+void taken_sockets_count_for_gates(int (*open_line)(uint32_t gate))
 {
-    if (!rules.count || !taken_endpoint_counts(endpoint))
+    open_gate_line = open_line;
+    follow_forks();
+}
+
+static void begin_by_endpoint(struct bound_socket *s, const char *endpoint, uint32_t gate)
+{
+    note_endpoint(s, endpoint, gate);
+    if (s->mixed && is_of_gate(s->rule))
+        let_rule_go(s);
+    for (uint32_t i = 0; i < rules.count && s->bound; i++)
+        match_rule(s, i);
+    match_gate(s);
+}
+
+void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char *endpoint, uint32_t gate)
+{
+    if (!open_gate_line && (!rules.count || !taken_endpoint_counts(endpoint)))
         return;
     int before = errno;
     pthread_mutex_lock(&lock);
     struct bound_socket *s = note_socket(zmq, socket);
-    if (s && s->receives) {
-        note_endpoint(s, endpoint);
-        for (uint32_t i = 0; i < rules.count && s->bound; i++)
-            match_rule(s, i);
-    }
+    if (s && s->receives)
+        begin_by_endpoint(s, endpoint, gate);
     pthread_mutex_unlock(&lock);
     errno = before;
 }
@@ -228,7 +298,8 @@ void taken_sockets_unbound(const struct zmq_library *zmq, void *socket, const ch
     struct bound_socket *s = find_socket(socket);
     if (s) {
         forget_endpoints(s, endpoint);
-        if (s->rule != NO_RULE && !matched_by(s->rule, s))
+        bool stays = is_of_gate(s->rule) ? s->bound != NULL : s->rule != NO_RULE && matched_by(s->rule, s);
+        if (s->rule != NO_RULE && !stays)
             let_rule_go(s);
     }
     pthread_mutex_unlock(&lock);
@@ -255,7 +326,7 @@ void taken_sockets_closing(void *socket)
 
 void taken_sockets_waits_by_fd(const struct zmq_library *zmq, void *socket)
 {
-    if (!rules.count)
+    if (!rules.count && !open_gate_line)
         return;
     int before = errno;
     pthread_mutex_lock(&lock);
@@ -277,9 +348,9 @@ void taken_sockets_lend(void *socket)
     if (s && s->rule != NO_RULE && !s->lent) {
         taken_tally_end(s->rule);
         s->lent = true;
-        if (!said)
+        if (!said && !is_of_gate(s->rule))
             preload_say("%s: zmq_proxy() takes its messages unseen: not counted meanwhile", s->bound->got);
-        said = true;
+        said |= !is_of_gate(s->rule);
     }
     pthread_mutex_unlock(&lock);
     errno = before;

@@ -12,6 +12,10 @@
  *   LENT             zmq_proxy() returns                            HELD
  *   any              the process forks                              FREE in the child
  *
+ * Under `weir run` a socket that no rule is for counts for the gate of the only endpoint that it has bound, in a tally
+ * that no rule has. Once a socket has had two endpoints, it does not do so any more: it cannot tell whose messages it
+ * takes. TAKEN_RULES_MOST sockets of a process count at a time, those of rules included.
+ *
  * A rule without an endpoint is for the only socket that is bound and that no other rule is for. Sockets that cannot
  * receive do not count (PUB, PUSH), nor do XPUB, which receives subscriptions, and those that several threads may use
  * at once (drafts).
@@ -24,8 +28,13 @@
 
 #include "preload/zmq_library.h"
 
-/* zmq_bind(), zmq_unbind() have succeeded. By the thread that has the socket, as are those below. errno stays. */
-void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char *endpoint);
+/* Sockets count for their gates. `open_line` makes a connection with a gate, for weir_taken_open_on(), or returns
+ * -errno. At the start of the process. */
+void taken_sockets_count_for_gates(int (*open_line)(uint32_t gate));
+
+/* zmq_bind(), zmq_unbind() have succeeded. By the thread that has the socket, as are those below. errno stays. `gate`:
+ * in front of this endpoint; 0: none. */
+void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char *endpoint, uint32_t gate);
 void taken_sockets_unbound(const struct zmq_library *zmq, void *socket, const char *endpoint);
 
 /* Before zmq_close(). */

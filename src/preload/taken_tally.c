@@ -4,12 +4,11 @@
 struct taken_tally taken_tallies[TAKEN_RULES_MOST];
 _Atomic unsigned taken_tallies_used;
 
-int taken_tally_begin(unsigned rule, const char *path, const struct zmq_library *zmq, void *socket)
+void taken_tally_count(unsigned rule, struct weir_taken *counter, const struct zmq_library *zmq, void *socket)
 {
     struct taken_tally *t = &taken_tallies[rule];
-    t->counter = weir_taken_open(path);
-    if (!t->counter)
-        return -errno;
+    t->counter = counter;
+    t->by_fd = false;
     t->zmq = zmq;
     t->msg_recv = zmq->msg_recv;
     t->more_at = zmq->more_at;
@@ -17,6 +16,14 @@ int taken_tally_begin(unsigned rule, const char *path, const struct zmq_library 
     atomic_store_explicit(&t->socket, socket, memory_order_release);
     if (rule >= atomic_load(&taken_tallies_used))
         atomic_store(&taken_tallies_used, rule + 1);
+}
+
+int taken_tally_begin(unsigned rule, const char *path, const struct zmq_library *zmq, void *socket)
+{
+    struct weir_taken *counter = weir_taken_open(path);
+    if (!counter)
+        return -errno;
+    taken_tally_count(rule, counter, zmq, socket);
     return 0;
 }
 

@@ -50,6 +50,9 @@ static inline void taken_tally_settle(struct taken_tally *t)
     t->run = t->run_length = 0;
 }
 
+/* `counter` is taken over. */
+void taken_tally_count(unsigned rule, struct weir_taken *counter, const struct zmq_library *zmq, void *socket);
+
 /* 0, or -errno of weir_taken_open(). Blocks for a second at most. */
 int taken_tally_begin(unsigned rule, const char *path, const struct zmq_library *zmq, void *socket);
 

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * ZMQ_STREAM sockets speak no ZMTP, so they have no gate. zmq_bind() listens on the thread that calls it.
+ * zmq_bind() under `weir run`: the socket counts for the gate that opens meanwhile. zmq_bind() listens on the thread
+ * that calls it. ZMQ_STREAM sockets speak no ZMTP, so they have no gate.
  */
 #include "preload/moved.h"
-#include "preload/zmq_library.h"
+#include "preload/taken_sockets.h"
+#include "preload/zmq_sockets.h"
 
 #include <errno.h>
 
 INTERPOSED int zmq_bind(void *socket, const char *endpoint);
+
+__attribute__((constructor)) static void count_for_gates(void)
+{
+    if (setting_get())
+        taken_sockets_count_for_gates(moved_count_at);
+}
 
 static bool is_stream(const struct zmq_library *zmq, void *socket)
 {
@@ -26,8 +34,11 @@ INTERPOSED int zmq_bind(void *socket, const char *endpoint)
         return -1;
     }
     bool stream = is_stream(zmq, socket);
+    (void)moved_gate(); /* of another socket */
     moved_leave(stream);
-    int result = zmq->bind(socket, endpoint);
+    int result = zmq_sockets_bind(zmq, socket, endpoint);
     moved_leave(false);
+    if (!result)
+        taken_sockets_bound(zmq, socket, endpoint, moved_gate());
     return result;
 }

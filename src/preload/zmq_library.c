@@ -54,11 +54,19 @@ static bool find_object(struct object *ret, const void *address)
 
 /* ---- where libzmq's functions are ---- */
 
-/* Whether dlsym() has found the function of this very object. */
+bool zmq_library_is_weirs(const char *object)
+{
+    const char *slash = strrchr(object, '/');
+    const char *name = slash ? slash + 1 : object;
+    return !strcmp(name, "libweir-run.so") || !strcmp(name, "libweir-count.so");
+}
+
+/* Whether dlsym() has found the function of this very object, or of the other one of Weir: only one of them counts. */
 static bool is_ours(const void *function)
 {
     Dl_info at, here;
-    return dladdr(function, &at) && dladdr((const void *)&zmq_users, &here) && at.dli_fbase == here.dli_fbase;
+    return dladdr(function, &at) && dladdr((const void *)&zmq_users, &here) &&
+           (at.dli_fbase == here.dli_fbase || zmq_library_is_weirs(at.dli_fname));
 }
 
 static void *find_function(void *handle, const char *name)

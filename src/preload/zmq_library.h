@@ -38,6 +38,9 @@ extern const struct zmq_user *_Atomic zmq_users;
 
 const struct zmq_user *zmq_user_find(const void *caller);
 
+/* Whether an object is one of those that Weir loads into programs, by its file name. */
+bool zmq_library_is_weirs(const char *object);
+
 /* The object that contains the address `caller`. Never NULL: without any libzmq its functions are NULL. */
 static inline const struct zmq_user *zmq_user_of(const void *caller)
 {

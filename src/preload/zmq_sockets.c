@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * libzmq's functions by which a socket begins and ceases to count: zmq_bind(), zmq_unbind(), zmq_close(), and those
- * that take its messages unseen (zmq_proxy() and its kin).
+ * libzmq's functions by which a socket ceases to count: zmq_unbind(), zmq_close(), and those that take its messages
+ * unseen (zmq_proxy() and its kin). zmq_bind() is in zmq_bind.c for `weir run`, in zmq_bind_counted.c for `weir count`.
  */
+#include "preload/zmq_sockets.h"
+
 #include "preload/caller.h"
 #include "preload/taken_sockets.h"
 
-#include <errno.h>
-#include <sys/socket.h>
 #include <dlfcn.h>
+#include <errno.h>
 
-INTERPOSED int zmq_bind(void *socket, const char *endpoint);
 INTERPOSED int zmq_unbind(void *socket, const char *endpoint);
 INTERPOSED int zmq_close(void *socket);
 INTERPOSED int zmq_proxy(void *frontend, void *backend, void *capture);
@@ -21,17 +21,12 @@ INTERPOSED int zmq_device(int type, void *frontend, void *backend);
 
 static __thread bool is_binding; /* within zmq_bind() */
 
-int zmq_bind(void *socket, const char *endpoint)
+int zmq_sockets_bind(const struct zmq_library *zmq, void *socket, const char *endpoint)
 {
-    const struct zmq_library *zmq = &zmq_user_of(CALLER)->zmq;
-    if (!zmq->bind)
-        return NO_LIBZMQ;
     is_binding = true;
-    int error = zmq->bind(socket, endpoint);
+    int result = zmq->bind(socket, endpoint);
     is_binding = false;
-    if (!error)
-        taken_sockets_bound(zmq, socket, endpoint);
-    return error;
+    return result;
 }
 
 int zmq_unbind(void *socket, const char *endpoint)
@@ -105,27 +100,12 @@ int zmq_device(int type, void *frontend, void *backend)
 
 /* ---- a libzmq that is out of reach ---- */
 
-static __attribute__((noinline)) void note_caller(const void *caller)
+void zmq_sockets_listens(const void *caller)
 {
     Dl_info at;
     int before = errno;
-    if (!is_binding && caller_is_libzmq(caller) && dladdr(caller, &at) && at.dli_fname)
+    if (!is_binding && caller_is_libzmq(caller) && dladdr(caller, &at) && at.dli_fname &&
+        !zmq_library_is_weirs(at.dli_fname))
         taken_sockets_unreached(at.dli_fname);
     errno = before;
-}
-
-static int no_listen(int fd, int backlog)
-{
-    return NO_LIBZMQ;
-}
-
-/* libc's, which libzmq calls in the thread that binds. So a libzmq is seen that the application reaches in another
- * way. The last call is a jump: the listen() of `weir run` may come next, and asks who calls, too. */
-INTERPOSED int listen(int fd, int backlog)
-{
-    int (*next)(int, int) = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
-    note_caller(CALLER);
-    if (!next)
-        next = no_listen;
-    return next(fd, backlog);
 }
