@@ -246,6 +246,7 @@ static void what_is_taken_is_counted(void **state)
     for (int ms = 0; ms < PATIENCE_MS && s.untaken; ms++, usleep(1000))
         assert_int_equal(weir_gate_read(g, &s), 0);
     assert_int_equal(s.untaken, 0);
+    zmq_msg_close(&m);
     zmq_close(client);
     weir_unbind(g, app);
     zmq_close(app);

@@ -181,7 +181,7 @@ def test_where_nothing_can_be_held_it_says_so(setting, peers):
 def test_explain_says_on_what_a_hold_could_rest(keys, said, paths):
     path = paths.file("weir.yaml")
     with open(path, "w") as f:
-        json.dump({"gates": [{"name": "main", "listen": paths.ipc(), "forward": paths.ipc(), **keys}]}, f)
+        json.dump({"gates": [{"name": "main", "listen": "tcp://127.0.0.1:*", "forward": paths.ipc(), **keys}]}, f)
     done = subprocess.run([*program(), "explain", "-c", path, "--from", CUSTOMER, "--size", "10"], capture_output=True, text=True, timeout=60)
     line = next(line for line in done.stdout.splitlines() if " concurrency." in line)
     assert said in line and done.stdout.endswith("passes\n") and done.returncode == 0
@@ -191,7 +191,7 @@ def test_explain_says_whether_there_is_a_counter(paths):
     def explained(**keys):
         path = paths.file("weir.yaml")
         with open(path, "w") as f:
-            json.dump({"gates": [{"name": "main", "listen": paths.ipc(), "forward": paths.ipc(), **keys}]}, f)
+            json.dump({"gates": [{"name": "main", "listen": "tcp://127.0.0.1:*", "forward": paths.ipc(), **keys}]}, f)
         done = subprocess.run([*program(), "explain", "-c", path, "--from", CUSTOMER, "--size", "10"], capture_output=True, text=True, timeout=60)
         return [line.split(maxsplit=2) for line in done.stdout.splitlines() if " counter " in line]
 
