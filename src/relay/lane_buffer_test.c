@@ -7,29 +7,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* A pair whose client has been served nothing yet. */
-struct pair {
-    struct fixture fixture;
-    struct end client, app;
-    struct session *session;
-};
-
-static void pair_init(struct pair *p)
-{
-    fixture_init(&p->fixture, NULL);
-    fixture_start(&p->fixture);
-    fixture_pair(&p->fixture, &p->client, &p->app, "DEALER", "ROUTER");
-    p->session = fixture_session(&p->fixture);
-}
-
-static void pair_fini(struct pair *p)
-{
-    end_close(&p->client);
-    end_close(&p->app);
-    fixture_rounds(&p->fixture, 10);
-    fixture_fini(&p->fixture);
-}
-
 static struct bytes text(const char *s)
 {
     return (struct bytes){(const uint8_t *)s, strlen(s)};
@@ -43,8 +20,8 @@ static void assert_holds(const struct lane *l, const char *s)
 
 static void bytes_stand_in_their_order(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     assert_true(lane_buffer_append(l, p.session, text("")));
     assert_null(l->buf);
@@ -58,13 +35,13 @@ static void bytes_stand_in_their_order(void **state)
     assert_null(l->buf);
     assert_int_equal(fixture_cell(&p.fixture, CELL_HELD), 0);
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void room_is_made_at_the_end(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     assert_true(lane_buffer_append(l, p.session, text("gone, still here")));
     l->start = l->ready = l->scanned = 6;
@@ -77,13 +54,13 @@ static void room_is_made_at_the_end(void **state)
     assert_in_range(l->cap, cap + 10, BUFPOOL_MAX_BYTES);
     assert_holds(l, "still here");
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void without_memory_nothing_changes(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     assert_true(lane_buffer_append(l, p.session, text("here")));
     uint32_t cap = l->cap;
@@ -94,14 +71,14 @@ static void without_memory_nothing_changes(void **state)
     assert_holds(l, "here");
     assert_int_equal(fixture_cell(&p.fixture, CELL_HELD), cap);
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 /* A window in the scratch: "AAABBheld", of which the receiver has taken one "A" and the "B"s are left out. */
 static void what_was_not_written_stands_before_what_is_held(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     uint8_t scratch[] = "AAABBheld";
     struct lane_window w = {scratch, scratch, scratch + 9, true};
@@ -112,13 +89,13 @@ static void what_was_not_written_stands_before_what_is_held(void **state)
     assert_int_equal(l->ready, 2);
     assert_int_equal(l->scanned, 4);
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void a_few_bytes_do_not_keep_a_large_buffer(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     assert_true(lane_buffer_make_room(l, p.session, 65536));
     uint8_t scratch[] = "few";
@@ -131,7 +108,7 @@ static void a_few_bytes_do_not_keep_a_large_buffer(void **state)
     r = (struct traffic_result){.keep = l->buf + 3, .scanned = l->buf + 3};
     assert_true(lane_buffer_keep(l, p.session, &w, &r, NULL, 0)); /* nothing is left */
     assert_null(l->buf);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 int main(void)

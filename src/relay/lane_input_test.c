@@ -8,31 +8,8 @@
 #include <sys/socket.h>
 #include <cmocka.h>
 
-/* A pair whose client has been served nothing yet. */
-struct pair {
-    struct fixture fixture;
-    struct end client, app;
-    struct session *session;
-};
-
-static void pair_init(struct pair *p)
-{
-    fixture_init(&p->fixture, NULL);
-    fixture_start(&p->fixture);
-    fixture_pair(&p->fixture, &p->client, &p->app, "DEALER", "ROUTER");
-    p->session = fixture_session(&p->fixture);
-}
-
-static void pair_fini(struct pair *p)
-{
-    end_close(&p->client);
-    end_close(&p->app);
-    fixture_rounds(&p->fixture, 10);
-    fixture_fini(&p->fixture);
-}
-
 /* The client has sent this many bytes, which nobody has read. */
-static void send_bytes(struct pair *p, size_t size)
+static void send_bytes(struct fixture_duo *p, size_t size)
 {
     static const uint8_t bytes[1 << 17];
     stream_put(&p->client.out, bytes, size);
@@ -41,7 +18,7 @@ static void send_bytes(struct pair *p, size_t size)
 }
 
 /* The lane holds the beginning of a message, which was judged. */
-static void hold(struct pair *p, size_t size)
+static void hold(struct fixture_duo *p, size_t size)
 {
     struct lane *l = &p->session->up;
     assert_true(lane_buffer_make_room(l, p->session, size));
@@ -51,9 +28,9 @@ static void hold(struct pair *p, size_t size)
 
 static void little_is_read_into_the_scratch(void **state)
 {
-    struct pair p;
+    struct fixture_duo p;
     struct lane_window w;
-    pair_init(&p);
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     assert_false(lane_input_next(l, p.session, &w));
     send_bytes(&p, 100);
@@ -66,14 +43,14 @@ static void little_is_read_into_the_scratch(void **state)
     assert_false(p.session->front.readable); /* a short read has emptied the socket */
     assert_false(lane_input_next(l, p.session, &w));
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void behind_a_long_beginning_nothing_is_copied(void **state)
 {
-    struct pair p;
+    struct fixture_duo p;
     struct lane_window w;
-    pair_init(&p);
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     hold(&p, 10000);
     send_bytes(&p, 100);
@@ -84,14 +61,14 @@ static void behind_a_long_beginning_nothing_is_copied(void **state)
     assert_ptr_equal(w.end, l->buf + 10100);
     assert_int_equal(l->end, 10100);
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void what_was_not_judged_comes_first(void **state)
 {
-    struct pair p;
+    struct fixture_duo p;
     struct lane_window w;
-    pair_init(&p);
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     hold(&p, 10);
     l->scanned = 4;
@@ -101,14 +78,14 @@ static void what_was_not_judged_comes_first(void **state)
     assert_int_equal(w.end - w.base, 10);
     assert_true(p.session->front.readable);
     lane_buffer_drop(l, p.session);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void full_reads_grow(void **state)
 {
-    struct pair p;
+    struct fixture_duo p;
     struct lane_window w;
-    pair_init(&p);
+    fixture_duo_init(&p);
     struct lane *l = &p.session->up;
     size_t first = (size_t)1 << LANE_READ_LOG2_FIRST;
     send_bytes(&p, 4 * first);
@@ -119,14 +96,14 @@ static void full_reads_grow(void **state)
     assert_true(lane_input_next(l, p.session, &w));
     assert_int_equal(w.end - w.scan, first);
     assert_int_equal(l->read_log2, LANE_READ_LOG2_FIRST + 2);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void the_end_is_read_once(void **state)
 {
-    struct pair p;
+    struct fixture_duo p;
     struct lane_window w;
-    pair_init(&p);
+    fixture_duo_init(&p);
     assert_int_equal(shutdown(p.client.fd, SHUT_WR), 0);
     p.session->front.readable = true;
     assert_false(lane_input_next(&p.session->up, p.session, &w));
@@ -135,7 +112,7 @@ static void the_end_is_read_once(void **state)
     p.session->front.readable = true;
     assert_false(lane_input_next(&p.session->up, p.session, &w));
     assert_true(p.session->front.readable);
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 int main(void)

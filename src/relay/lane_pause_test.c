@@ -7,33 +7,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* A pair whose client has been served nothing yet. */
-struct pair {
-    struct fixture fixture;
-    struct end client, app;
-    struct session *session;
-};
-
-static void pair_init(struct pair *p)
-{
-    fixture_init(&p->fixture, NULL);
-    fixture_start(&p->fixture);
-    fixture_pair(&p->fixture, &p->client, &p->app, "DEALER", "ROUTER");
-    p->session = fixture_session(&p->fixture);
-}
-
-static void pair_fini(struct pair *p)
-{
-    end_close(&p->client);
-    end_close(&p->app);
-    fixture_rounds(&p->fixture, 10);
-    fixture_fini(&p->fixture);
-}
-
 static void a_pause_ends_when_its_time_has_come(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct session *s = p.session;
     struct traffic_result r = {.wait_ns = NS_PER_S};
     s->progress.begun_ns = 1;
@@ -49,14 +26,14 @@ static void a_pause_ends_when_its_time_has_come(void **state)
     assert_int_equal(s->progress.begun_ns, session_now_ns(s)); /* it was Weir that waited */
     assert_true(lane_pause_is_over(&s->up, s));
     s->progress.begun_ns = 0;
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 /* Nobody can answer a PING inside CURVE. */
 static void in_curve_it_is_short(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct session *s = p.session;
     struct traffic_result r = {.wait_ns = 3600 * NS_PER_S};
     s->up.traffic.curve = true;
@@ -66,13 +43,13 @@ static void in_curve_it_is_short(void **state)
     lane_pause_end(&s->up, s);
     lane_pause_end(&s->up, s);
     s->up.traffic.curve = s->up.traffic.grace = false;
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 static void only_the_inbound_lane_is_in_line(void **state)
 {
-    struct pair p;
-    pair_init(&p);
+    struct fixture_duo p;
+    fixture_duo_init(&p);
     struct session *s = p.session;
     s->progress.begun_ns = 1;
     s->flags.in_line = true;
@@ -85,7 +62,7 @@ static void only_the_inbound_lane_is_in_line(void **state)
     assert_false(s->up.held_back);
     assert_int_equal(s->progress.begun_ns, session_now_ns(s));
     s->progress.begun_ns = 0;
-    pair_fini(&p);
+    fixture_duo_fini(&p);
 }
 
 int main(void)

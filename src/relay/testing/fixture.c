@@ -605,3 +605,19 @@ void fixture_pair_by_address(struct fixture *s, struct end *client, struct end *
     end_read(app, SIZE_MAX);
     assert_true(end_is_greeted(app));
 }
+
+void fixture_duo_init(struct fixture_duo *d)
+{
+    fixture_init(&d->fixture, NULL);
+    fixture_start(&d->fixture);
+    fixture_pair(&d->fixture, &d->client, &d->app, "DEALER", "ROUTER");
+    d->session = fixture_session(&d->fixture);
+}
+
+void fixture_duo_fini(struct fixture_duo *d)
+{
+    end_close(&d->client);
+    end_close(&d->app);
+    fixture_rounds(&d->fixture, 10);
+    fixture_fini(&d->fixture);
+}

@@ -122,4 +122,15 @@ void fixture_pair(struct fixture *s, struct end *client, struct end *app, const 
 void fixture_pair_by_address(struct fixture *s, struct end *client, struct end *app, const char *client_type,
                              const char *app_type, uint32_t from);
 
+/* A pair of a DEALER and a ROUTER whose client has been served nothing yet. The second closes both, and ends the
+ * fixture. */
+struct fixture_duo {
+    struct fixture fixture;
+    struct end client, app;
+    struct session *session;
+};
+
+void fixture_duo_init(struct fixture_duo *d);
+void fixture_duo_fini(struct fixture_duo *d);
+
 #endif
