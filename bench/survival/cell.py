@@ -134,6 +134,7 @@ class Cell:
         self.flood_core, self.app_core = cores()
         self.children, self.prefix = [], ()
         self.relay = self.admin_port = self.counter = None
+        self.under = ()  # the words of a command that starts the application
         self.metrics = {}
 
     def start(self, *command, **how):
@@ -147,7 +148,7 @@ class Cell:
         publication = map(str, self.row.publish) if self.row.publishes else ()
         work = f"{self.row.work_us}:{self.row.others_us}" if self.row.others_us else self.row.work_us
         counter = ["--counter", self.counter] if self.counter else []
-        self.application = self.start(self.build / "bench/survival_app", *counter, self.row.app, endpoint, work, f"{self.folder}/report",
+        self.application = self.start(*self.under, self.build / "bench/survival_app", *counter, self.row.app, endpoint, work, f"{self.folder}/report",
                                       *publication, core=self.app_core)
         self.published = list(map(int, self.application.line("ready")))
         return endpoint

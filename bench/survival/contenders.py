@@ -90,6 +90,13 @@ def start_weir_with_counter(cell):
     cell.start_application(cell.back)
 
 
+def start_weir_run(cell):
+    """Weir with no option but the admin port, in front of the command that starts the application. Its memory is not measured."""
+    cell.admin_port = free_port()
+    cell.under = (cell.build / "weir", "run", "--admin", f"127.0.0.1:{cell.admin_port}", "--")
+    start_bare(cell)
+
+
 def _namespace_of(pid):
     """None of a process that has ended, or that may not be looked at."""
     try:
@@ -141,7 +148,7 @@ def start_balancer(cell):
 
 
 CONTENDERS = {"bare": start_bare, "haproxy": start_haproxy, "zmq_proxy": start_zmq_proxy, "nftables": start_nftables, "weir": start_weir,
-              "weir+counter": start_weir_with_counter, "ideal": start_ideal}
+              "weir+counter": start_weir_with_counter, "weir-run": start_weir_run, "ideal": start_ideal}
 
 
 def bring_up(cell):

@@ -120,6 +120,7 @@ application's time, {DRAWN_S} s in the rows drawn and nat, else 2 s, or as long 
   well (goodput, newcomers, p95 within the same bound) 1 s after the flood, nobody has died. Without an attack, moreover: nothing refused,
   nothing paused, and a busy client reaches 90 % of the bare application's speed
 - weir+counter: Weir, and an application that writes how many messages it has taken (a few lines of a header in `app.c`). A publisher takes none: "as weir"
+- weir-run: the application of the other columns, started by `weir run` without configuration
 - rows whose name begins with drawn or nat, those of drawn with parameters that were drawn for this run: judged against bare in the same run. "No
   worse than bare" is: goodput and newcomers at most 2 and 5 points below, p99 at most half as much again (or 5 ms), growth of the application at
   most a quarter more (or 64 MiB), and nobody has died; behind it stands which rules of survival were broken all the same. With the counter the rows nat
