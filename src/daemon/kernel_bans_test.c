@@ -106,6 +106,16 @@ static bool have_own_network(void)
     return privileges_filter_packets();
 }
 
+/* A new address is tentative until a task of the kernel has run. */
+static bool can_be_used(const struct in6_addr *address)
+{
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = *address};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool can = bind(fd, (struct sockaddr *)(void *)&a, sizeof(a)) == 0;
+    close(fd);
+    return can;
+}
+
 /* 10.99.0.0/16 and some of 2001:db8::/32 on lo. */
 static void populate(void)
 {
@@ -124,6 +134,7 @@ static void populate(void)
         struct in6_ifreq r6 = {.ifr6_prefixlen = 128, .ifr6_ifindex = (int)if_nametoindex("lo")};
         REQUIRE(inet_pton(AF_INET6, six[i], &r6.ifr6_addr) == 1);
         REQUIRE(ioctl(fd6, SIOCSIFADDR, &r6) == 0);
+        WAIT_FOR(can_be_used(&r6.ifr6_addr));
     }
     close(fd);
     close(fd6);
