@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "preload/caller.h"
 
-#include <link.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <string.h>
 
 /* libzmq's text for ENOCOMPATPROTO, in every version of it and only there. A text stays where symbols are stripped or
@@ -20,7 +18,7 @@ struct caller_search {
     bool found;
 };
 
-static bool contains(const struct dl_phdr_info *o, uintptr_t address)
+bool caller_is_within(const struct dl_phdr_info *o, uintptr_t address)
 {
     for (unsigned i = 0; i < o->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &o->dlpi_phdr[i];
@@ -61,7 +59,7 @@ static int look_at_object(struct dl_phdr_info *o, size_t size, void *context)
 {
     struct caller_search *s = context;
     (void)size;
-    if (!contains(o, s->address))
+    if (!caller_is_within(o, s->address))
         return 0;
     s->found = has_mark_once(o);
     return 1;

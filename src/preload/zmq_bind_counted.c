@@ -11,8 +11,6 @@
 
 INTERPOSED int zmq_bind(void *socket, const char *endpoint);
 
-#define NO_LIBZMQ (errno = ENOTSUP, -1)
-
 int zmq_bind(void *socket, const char *endpoint)
 {
     const struct zmq_library *zmq = &zmq_user_of(CALLER)->zmq;

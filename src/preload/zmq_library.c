@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "preload/zmq_library.h"
 
+#include "preload/caller.h"
+
 #include <dlfcn.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,19 +20,10 @@ struct object {
     const char *name; /* "": the program itself */
 };
 
-static bool is_within(const struct dl_phdr_info *info, uintptr_t address)
-{
-    for (unsigned i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_LOAD &&
-            address - (info->dlpi_addr + info->dlpi_phdr[i].p_vaddr) < info->dlpi_phdr[i].p_memsz)
-            return true;
-    return false;
-}
-
 static int look_at_loaded(struct dl_phdr_info *info, size_t bytes, void *arg)
 {
     struct object *o = arg;
-    if (!is_within(info, o->address))
+    if (!caller_is_within(info, o->address))
         return 0;
     o->from = UINTPTR_MAX;
     o->name = info->dlpi_name;

@@ -14,9 +14,13 @@
 
 #include "preload/zmq_api.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* The result of a replaced function that has no libzmq behind it. */
+#define NO_LIBZMQ (errno = ENOTSUP, -1)
 
 /* Its functions; one that it does not have is NULL. */
 struct zmq_library {

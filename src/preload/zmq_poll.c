@@ -9,8 +9,6 @@ INTERPOSED int zmq_poll(struct zmq_item *items, int count, long timeout_ms);
 INTERPOSED int zmq_ppoll(struct zmq_item *items, int count, long timeout_ms, const sigset_t *mask);
 INTERPOSED int zmq_getsockopt(void *socket, int option, void *value, size_t *bytes);
 
-#define NO_LIBZMQ (errno = ENOTSUP, -1)
-
 static uint32_t polled(const struct zmq_item *items, int count)
 {
     uint32_t bits = 0;

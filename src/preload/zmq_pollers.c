@@ -16,7 +16,6 @@ INTERPOSED int zmq_poller_remove(void *poller, void *socket);
 INTERPOSED int zmq_poller_wait(void *poller, struct zmq_event *event, long timeout_ms);
 INTERPOSED int zmq_poller_wait_all(void *poller, struct zmq_event *events, int count, long timeout_ms);
 
-#define NO_LIBZMQ  (errno = ENOTSUP, -1)
 #define PAIRS_MOST 256u
 
 struct pair {

@@ -18,8 +18,6 @@ INTERPOSED int zmq_recvmsg(void *socket, void *msg, int flags);
 INTERPOSED int zmq_recviov(void *socket, struct iovec *parts, size_t *count, int flags);
 INTERPOSED int zmq_msg_recv(void *msg, void *socket, int flags);
 
-#define NO_LIBZMQ (errno = ENOTSUP, -1)
-
 /* The application asks without waiting and finds nothing; errno is EAGAIN. Returns whether it will wait in the call. */
 static bool found_nothing(struct taken_tally *t, int flags)
 {

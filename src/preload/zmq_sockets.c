@@ -17,8 +17,6 @@ INTERPOSED int zmq_proxy(void *frontend, void *backend, void *capture);
 INTERPOSED int zmq_proxy_steerable(void *frontend, void *backend, void *capture, void *control);
 INTERPOSED int zmq_device(int type, void *frontend, void *backend);
 
-#define NO_LIBZMQ (errno = ENOTSUP, -1)
-
 static __thread bool is_binding; /* within zmq_bind() */
 
 int zmq_sockets_bind(const struct zmq_library *zmq, void *socket, const char *endpoint)
