@@ -125,8 +125,10 @@ const struct command command_count = {
         "                                  that the program binds and receives from. Up to 16 counters\n\n"
         "Becomes COMMAND, which runs as ever: same process, same results, same exit code. Its libzmq tells the gate\n"
         "how many messages the program has taken, and when it found none. Programs that it starts do so, too.\n\n"
-        "Works with a libzmq that is a shared library (C, C++, Python, JNI, cgo). Where libzmq is linked in (npm\n"
-        "zeromq), or reached by dlsym (ctypes, P/Invoke), or absent (JeroMQ, pure Go), the program runs uncounted.\n\n"
+        "Works with a libzmq that is a shared library (C, C++, Python, JNI, cgo), or linked into a module that "
+        "exports\n"
+        "its names (npm zeromq). Where these are hidden, or reached by dlsym (ctypes, P/Invoke), or where there is no\n"
+        "libzmq (JeroMQ, pure Go), the program runs uncounted.\n\n"
         "Exit code: that of COMMAND; 126 when it cannot be started, 127 when it is not found, 2 when the arguments\n"
         "are wrong.",
     .run = count_run,

@@ -111,7 +111,7 @@ const struct command command_run = {
     .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
     .help =
         "  -c, --config FILE       limits from a YAML file: those of the gate that listens on the port, else those of\n"
-        "                          the gate that listens on tcp://*:*; `forward` is not needed\n"
+        "                          the gate that listens on tcp://*:*; `listen` and `forward` are not needed\n"
         "      --admin ADDR:PORT   metrics and state over HTTP; in place of admin.listen of the file\n"
         "      --port N            a gate for this TCP port too, though it is not libzmq that listens there (JeroMQ)\n"
         "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "preload/moved.h"
 
+#include "preload/preload_say.h"
 #include "preload/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -130,14 +130,12 @@ static int listen_on_loopback(int like, int family, int backlog, uint16_t *ret_p
 
 /* ---- moving ---- */
 
-/* Once for each process. Only where the program's standard error was when it began: it may have put something else
- * under that number. Weir itself says why it has refused a gate. */
-static void moved_complain(const struct setting *s, const char *why)
+/* Once for each process. Weir itself says why it has refused a gate. */
+static void moved_complain(const char *why)
 {
     static _Atomic bool done;
-    struct stat st;
     char line[256];
-    if (fstat(2, &st) < 0 || st.st_dev != s->stderr_dev || st.st_ino != s->stderr_ino || atomic_exchange(&done, true))
+    if (!preload_may_say() || atomic_exchange(&done, true))
         return;
     int len = snprintf(line, sizeof(line), "weir: run: %s: process %d listens without a gate\n", why, (int)getpid());
     ssize_t ignored = write(2, line, (size_t)len);
@@ -160,7 +158,7 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     socklen_t len = sizeof(family);
     uint16_t port = 0;
     if (left) {
-        moved_complain(s, "a ZMQ_STREAM socket speaks no ZMTP");
+        moved_complain("a ZMQ_STREAM socket speaks no ZMTP");
         return;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
@@ -168,9 +166,9 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     int loopback = listen_on_loopback(fd, family, backlog, &port);
     int refused = loopback < 0 ? 0 : request_make(s, RUN_OPEN, family, port, fd, NULL);
     if (loopback < 0)
-        moved_complain(s, "no loopback port");
+        moved_complain("no loopback port");
     else if (refused == REQUEST_UNANSWERED)
-        moved_complain(s, "Weir is not there any more");
+        moved_complain("Weir is not there any more");
     if (loopback >= 0 && refused == 0)
         moved_take_place(fd, loopback, status, opened = port | (family == AF_INET6 ? NOTE_V6 : 0));
     else if (loopback >= 0)

@@ -3,7 +3,6 @@
 
 #include <stddef.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 enum { UNREAD, READING, ABSENT, PRESENT };
 
@@ -47,13 +46,8 @@ bool setting_parse(struct setting *ret, const char *text)
 static int setting_read(void)
 {
     const char *text = getenv(RUN_ENV);
-    struct stat st;
     if (!text || !setting_parse(&the_setting, text))
         return ABSENT;
-    if (fstat(2, &st) == 0) {
-        the_setting.stderr_dev = st.st_dev;
-        the_setting.stderr_ino = st.st_ino;
-    }
     return PRESENT;
 }
 

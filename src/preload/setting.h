@@ -16,8 +16,6 @@ struct setting {
     char token[RUN_TOKEN_BYTES];
     int32_t ports[RUN_PORTS_MOST]; /* named by --port; by --leave: negative */
     unsigned port_count;
-    dev_t stderr_dev; /* of descriptor 2 at the start: a warning goes nowhere else */
-    ino_t stderr_ino;
 };
 
 /* NULL: the program does not run under `weir run`. */

@@ -119,6 +119,23 @@ def test_sockets_in_threads_of_their_own(gate, run, peers, paths):
     assert said(app) == []
 
 
+def test_what_a_program_has_put_in_place_of_standard_error_is_left_alone(paths):
+    """It may be a client's connection by then."""
+    ends, kept = [paths.ipc(), paths.ipc()], paths.file("kept")
+    script = f"""import os, zmq
+os.dup2(os.open({kept!r}, os.O_CREAT | os.O_WRONLY), 2)
+sockets = [zmq.Context.instance().socket(zmq.PULL) for _ in range(2)]
+for s, end in zip(sockets, {ends!r}):
+    s.bind(end)
+zmq.Context.instance().destroy(0)"""
+    for gone in (True, False):
+        text = "\n".join(line for line in script.splitlines() if gone or "dup2" not in line)
+        done = subprocess.run([*count(paths.file("nobody.taken")), "/usr/bin/python3", "-c", text], capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        assert ("both match the counter" in done.stderr) != gone
+    assert open(kept).read() == ""
+
+
 def test_two_sockets_that_might_be_meant_do_not_count(gate, run, peers, paths):
     ends = [paths.ipc(), paths.ipc()]
     weir = gate(ends[0])
