@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The part of a gate in a program that knows libzmq. */
+#include "lib/common.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,13 +69,7 @@ struct weir_gate *weir_bind(void *socket, const char *endpoint, const struct wei
 {
     struct weir_gate_options o;
     weir_gate_options_init(&o);
-    if (given && given->size != sizeof(o)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    if (given)
-        o = *given;
-    int error = bind_learn(socket, &o);
+    int error = common_options(&o, given, sizeof(o), sizeof(o)) ? bind_learn(socket, &o) : -EINVAL;
     struct weir_gate *g = error ? NULL : weir_gate_new(&o);
     if (!error)
         error = g ? bind_open(g, socket, endpoint) : -errno;

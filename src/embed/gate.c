@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * A weir_gate is a relay (relay/relay.h) with one gate. Its configuration is read twice: when the gate is made, so that
- * mistakes are told at once, and when it begins to listen, for the address that it then has.
+ * A weir_gate is a relay (relay/relay.h) with one gate. Its configuration is read when the gate is made, so that
+ * mistakes are told at once, and becomes that of one gate when it begins to listen, for the address that it then has.
  *
  * Threads: `running` is shared by all gates of the process, under its lock. All else belongs to the caller.
  */
@@ -26,8 +26,8 @@
 struct weir_gate {
     struct weir_gate_options options; /* `config`, `file` and `socket` are copies */
     struct inside inside;
-    struct config *config;
-    struct relay *relay; /* NULL: it does not listen */
+    struct config *config; /* NULL: to be read again, since the last one was for an address that could not be had */
+    struct relay *relay;   /* NULL: it does not listen */
     struct weir_counter *counter;
     char endpoint[ENDPOINT_TEXT_MAX];
     bool logs; /* it counts in running.gates */
@@ -76,36 +76,40 @@ void weir_gate_options_init(struct weir_gate_options *o)
     *o = (struct weir_gate_options){.size = sizeof(*o), .drain_ns = 5 * NS_PER_S, .workers = 1};
 }
 
-static bool take_copy(const char **text)
+/* NULL stays. Otherwise *text is a copy, or NULL without memory. */
+static bool copy_text(const char **text)
 {
-    if (*text)
-        *text = strdup(*text);
-    return *text != NULL;
+    bool given = *text != NULL;
+    *text = given ? strdup(*text) : NULL;
+    return *text || !given;
 }
 
-/* Copies the texts. False: no memory; those that were copied are freed with the gate. */
-static bool copy_texts(struct weir_gate_options *o, const struct weir_gate_options *given)
+/* All three in any case, since they are freed with the gate. */
+static bool copy_texts(struct weir_gate_options *o)
 {
-    o->config = o->file = o->socket = NULL;
-    const char *config = given->config, *file = given->file, *socket = given->socket;
-    bool done = (!config || take_copy(&config)) && (o->config = config, !file || take_copy(&file)) &&
-                (o->file = file, !socket || take_copy(&socket));
-    if (done)
-        o->socket = socket;
-    return done;
+    bool config = copy_text(&o->config), file = copy_text(&o->file), socket = copy_text(&o->socket);
+    return config && file && socket;
 }
 
 /* ---- the configuration ---- */
 
-static bool set_socket(struct config_gate *g, const char *name, FILE *errors)
+static enum socket_type socket_of(const struct weir_gate_options *o)
 {
-    if (!name)
+    return o->socket ? socket_type_parse((struct bytes){(const uint8_t *)o->socket, strlen(o->socket)}) : SOCKET_AUTO;
+}
+
+static bool check_socket_name(const struct weir_gate_options *o, FILE *errors)
+{
+    if (!o->socket || socket_of(o) != SOCKET_AUTO)
         return true;
-    enum socket_type t = socket_type_parse((struct bytes){(const uint8_t *)name, strlen(name)});
-    if (t == SOCKET_AUTO) {
-        fprintf(errors, "weir: socket: \"%s\" is no type of a socket: router, pull, rep, ...\n", name);
-        return false;
-    }
+    fprintf(errors, "weir: socket: \"%s\" is no type of a socket: router, pull, rep, ...\n", o->socket);
+    return false;
+}
+
+static bool set_socket(struct config_gate *g, enum socket_type t, FILE *errors)
+{
+    if (t == SOCKET_AUTO)
+        return true;
     if (g->socket != SOCKET_AUTO && g->socket != t) {
         fprintf(errors, "weir: socket: the configuration says %s, the application's socket is a %s\n",
                 socket_type_name(g->socket), socket_type_name(t));
@@ -122,41 +126,35 @@ static void warn_of_daemon_keys(const struct config *c, FILE *errors)
         fprintf(errors, "weir: warning: admin, state.file and events have no effect in a program\n");
 }
 
-static bool config_settle(struct weir_gate *g, struct config *c, const char *listen, FILE *errors)
+/* NULL after a line to `errors`. */
+static struct config *gate_read_config(const struct weir_gate_options *o, FILE *errors)
+{
+    return o->config ? config_read_patterns(o->config, "config", errors) : config_load_patterns(o->file, errors);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Makes the configuration that of one gate at this address. */
+static bool gate_settle_config(struct weir_gate *g, const char *listen, FILE *errors)
 {
     const struct weir_gate_options *o = &g->options;
+    struct config *c = g->config;
     struct config_gate *gate = c->gates;
-    if (listen && config_make_gate(c, listen, g->inside.endpoint, errors) < 0)
+    if (config_make_gate(c, listen, g->inside.endpoint, errors) < 0 || !set_socket(gate, socket_of(o), errors))
         return false;
-    if (!set_socket(gate, o->socket, errors))
-        return false;
-    if (o->message_max && o->message_max < gate->limits.message.size_bytes)
-        gate->limits.message.size_bytes = o->message_max;
-    if (o->message_max && o->message_max < gate->limits.message.frame_bytes)
-        gate->limits.message.frame_bytes = o->message_max;
+    if (o->message_max) {
+        gate->limits.message.size_bytes = least(o->message_max, gate->limits.message.size_bytes);
+        gate->limits.message.frame_bytes = least(o->message_max, gate->limits.message.frame_bytes);
+    }
     if (o->counter)
         snprintf(gate->counter, sizeof(gate->counter), "%s", g->inside.counter);
     c->admin.enabled = false;
     c->state_file[0] = c->events.file[0] = '\0';
     c->workers = o->workers ? o->workers : 1;
     return true;
-}
-
-static struct config *config_of(const struct weir_gate_options *o, FILE *errors)
-{
-    return o->config ? config_read_patterns(o->config, "config", errors) : config_load_patterns(o->file, errors);
-}
-
-/* `listen`: NULL when the gate is only made. NULL after a line to `errors`. */
-static struct config *make_config(struct weir_gate *g, const char *listen, FILE *errors)
-{
-    struct config *c = config_of(&g->options, errors);
-    if (c && !listen)
-        warn_of_daemon_keys(c, errors);
-    if (c && config_settle(g, c, listen, errors))
-        return c;
-    config_free(c);
-    return NULL;
 }
 
 /* ---- threads ---- */
@@ -219,21 +217,23 @@ static int gate_check_options(struct weir_gate *g, const struct weir_gate_option
     if (!common_options(&o, given, sizeof(o), sizeof(o)))
         return -EINVAL;
     g->options = o;
-    if (!copy_texts(&g->options, &o))
+    if (!copy_texts(&g->options))
         return -ENOMEM;
     return o.config && o.file ? -EINVAL : 0;
 }
 
-static int gate_check_config(struct weir_gate *g)
+static int gate_take_config(struct weir_gate *g)
 {
     struct said said;
     FILE *errors = said_open(&said);
     if (!errors)
         return -ENOMEM;
-    struct config *c = make_config(g, NULL, errors);
+    if (check_socket_name(&g->options, errors))
+        g->config = gate_read_config(&g->options, errors);
+    if (g->config)
+        warn_of_daemon_keys(g->config, errors);
     said_close(&said, &g->options);
-    config_free(c);
-    return c ? 0 : -EINVAL;
+    return g->config ? 0 : -EINVAL;
 }
 
 struct weir_gate *weir_gate_new(const struct weir_gate_options *o)
@@ -243,7 +243,7 @@ struct weir_gate *weir_gate_new(const struct weir_gate_options *o)
         return NULL;
     int error = gate_check_options(g, o);
     if (!error)
-        error = gate_check_config(g);
+        error = gate_take_config(g);
     if (!error)
         error = inside_make(&g->inside);
     if (!error)
@@ -291,8 +291,9 @@ int weir_gate_listen(struct weir_gate *g, const char *endpoint)
     FILE *errors = g->relay ? NULL : said_open(&said);
     if (!errors)
         return g->relay ? -EISCONN : -ENOMEM;
-    g->config = make_config(g, endpoint, errors);
-    int error = g->config ? gate_start(g, errors) : -EINVAL;
+    if (!g->config)
+        g->config = gate_read_config(&g->options, errors);
+    int error = g->config && gate_settle_config(g, endpoint, errors) ? gate_start(g, errors) : -EINVAL;
     said_close(&said, &g->options);
     if (error) {
         gate_stop(g);

@@ -201,6 +201,34 @@ static void limits_come_from_text(void **state)
     zmq_close(app);
 }
 
+/* Of several gates the one with this port is meant, and what is said of the others is of no matter. */
+static void the_gate_with_this_port_is_meant(void **state)
+{
+    char config[200], endpoint[50];
+    struct weir_gate_options o;
+    void *app = socket_of(ZMQ_REP);
+    struct weir_gate *g = weir_bind(app, "tcp://127.0.0.1:*", NULL); /* finds a free port */
+    const unsigned port = (unsigned)atoi(strrchr(weir_gate_endpoint(g), ':') + 1);
+    weir_unbind(g, app);
+    weir_gate_options_init(&o);
+    snprintf(config, sizeof(config),
+             "gates:\n  - {name: other, listen: 'tcp://*:1', socket: pull}\n"
+             "  - {name: this, listen: 'tcp://*:%u', socket: rep, connections: {max: 1}}\n",
+             port);
+    o.config = config;
+    snprintf(endpoint, sizeof(endpoint), "tcp://127.0.0.1:%u", port);
+    g = weir_bind(app, endpoint, &o);
+    assert_non_null(g);
+    void *first = client_of(g, ZMQ_REQ);
+    ask(first, app);
+    void *second = client_of(g, ZMQ_REQ);
+    wait_stat(g, offsetof(struct weir_gate_stats, refused), 1);
+    zmq_close(first);
+    zmq_close(second);
+    weir_unbind(g, app);
+    zmq_close(app);
+}
+
 static void an_address_is_free_after_unbind(void **state)
 {
     char endpoint[128], inside[128];
@@ -337,12 +365,12 @@ static void the_log_goes_where_it_is_wanted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_protects_a_server),        cmocka_unit_test(the_client_is_named),
-        cmocka_unit_test(errors_are_those_of_a_bind),      cmocka_unit_test(mistakes_are_told_with_their_line),
-        cmocka_unit_test(the_sockets_limit_is_the_gates),  cmocka_unit_test(limits_come_from_text),
-        cmocka_unit_test(an_address_is_free_after_unbind), cmocka_unit_test(what_is_taken_is_counted),
-        cmocka_unit_test(another_language_binds_itself),   cmocka_unit_test(signals_stay_with_the_program),
-        cmocka_unit_test(the_log_goes_where_it_is_wanted),
+        cmocka_unit_test(a_line_protects_a_server),         cmocka_unit_test(the_client_is_named),
+        cmocka_unit_test(errors_are_those_of_a_bind),       cmocka_unit_test(mistakes_are_told_with_their_line),
+        cmocka_unit_test(the_sockets_limit_is_the_gates),   cmocka_unit_test(limits_come_from_text),
+        cmocka_unit_test(the_gate_with_this_port_is_meant), cmocka_unit_test(an_address_is_free_after_unbind),
+        cmocka_unit_test(what_is_taken_is_counted),         cmocka_unit_test(another_language_binds_itself),
+        cmocka_unit_test(signals_stay_with_the_program),    cmocka_unit_test(the_log_goes_where_it_is_wanted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
