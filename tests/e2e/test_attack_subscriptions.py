@@ -93,6 +93,27 @@ def test_many_subscriptions_pass_untouched(gate, peers):
     assert refusals(g.weir) == {}
 
 
+def test_long_topics_of_healthy_clients_pass_untouched(gate, peers):
+    """Ten clients with 16 names of 100 bytes each, as paths of measured values have: nobody waits, and each one works."""
+    g = gate("pub")
+    clients = [peers.client(zmq.SUB, from_source(f"127.77.3.{n + 1}", g.endpoint)) for n in range(10)]
+    topics = [[b"site/hall/line/machine/%02d/%02d/" % (n, i) + b"temperature" * 7 for i in range(16)] for n in range(10)]
+    for client, names in zip(clients, topics):
+        for name in names:
+            client.subscribe(name)
+    def taken_in():
+        g.customers.regular.exchange()
+        return g.weir.metric("weir_subscriptions")
+
+    wait_until(lambda: taken_in() == 161, "all subscriptions")
+    for client, names in zip(clients, topics):
+        g.app.ask(f"publish {names[15].decode()} 1 10")
+        assert client.recv_multipart()[0] == names[15]
+    assert g.weir.metric("weir_pauses_total") == 0
+    g.customers.close()
+    assert refusals(g.weir) == {}
+
+
 # Messages that are no subscriptions: an XPUB keeps them all.
 @pytest.mark.parametrize("size", [1, 1000])
 def test_user_messages_bare(bare, flood, size):
