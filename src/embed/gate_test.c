@@ -208,7 +208,7 @@ static void the_gate_with_this_port_is_meant(void **state)
     struct weir_gate_options o;
     void *app = socket_of(ZMQ_REP);
     struct weir_gate *g = weir_bind(app, "tcp://127.0.0.1:*", NULL); /* finds a free port */
-    const unsigned port = (unsigned)atoi(strrchr(weir_gate_endpoint(g), ':') + 1);
+    const unsigned port = (unsigned)strtoul(strrchr(weir_gate_endpoint(g), ':') + 1, NULL, 10);
     weir_unbind(g, app);
     weir_gate_options_init(&o);
     snprintf(config, sizeof(config),
