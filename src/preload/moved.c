@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "preload/moved.h"
 
-#include "preload/preload_say.h"
 #include "preload/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -32,12 +30,12 @@ void moved_keep(int fd, uint32_t note)
         atomic_compare_exchange_strong(&notes[fd], &none, note);
 }
 
-static __thread bool left;
+static __thread enum ungated left;
 static __thread uint32_t opened; /* a note */
 
-void moved_leave(bool leaves)
+void moved_leave(enum ungated why)
 {
-    left = leaves;
+    left = why;
 }
 
 bool moved_is(int fd, const struct sockaddr *own)
@@ -130,18 +128,6 @@ static int listen_on_loopback(int like, int family, int backlog, uint16_t *ret_p
 
 /* ---- moving ---- */
 
-/* Once for each process. Weir itself says why it has refused a gate. */
-static void moved_complain(const char *why)
-{
-    static _Atomic bool done;
-    char line[256];
-    if (!preload_may_say() || atomic_exchange(&done, true))
-        return;
-    int len = snprintf(line, sizeof(line), "weir: run: %s: process %d listens without a gate\n", why, (int)getpid());
-    ssize_t ignored = write(2, line, (size_t)len);
-    (void)ignored;
-}
-
 /* Takes over `loopback`. The program's settings of the number stay. */
 static void moved_take_place(int fd, int loopback, int status, uint32_t note)
 {
@@ -157,8 +143,8 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     int before = errno, family = 0, status = fcntl(fd, F_GETFL);
     socklen_t len = sizeof(family);
     uint16_t port = 0;
-    if (left) {
-        moved_complain("a ZMQ_STREAM socket speaks no ZMTP");
+    if (left != UNGATED_NOTHING) {
+        ungated_say(left);
         return;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
@@ -166,9 +152,9 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     int loopback = listen_on_loopback(fd, family, backlog, &port);
     int refused = loopback < 0 ? 0 : request_make(s, RUN_OPEN, family, port, fd, NULL);
     if (loopback < 0)
-        moved_complain("no loopback port");
-    else if (refused == REQUEST_UNANSWERED)
-        moved_complain("Weir is not there any more");
+        ungated_say(UNGATED_NO_PORT);
+    else if (refused == REQUEST_UNANSWERED) /* of other refusals, Weir itself says why */
+        ungated_say(UNGATED_NO_WEIR);
     if (loopback >= 0 && refused == 0)
         moved_take_place(fd, loopback, status, opened = port | (family == AF_INET6 ? NOTE_V6 : 0));
     else if (loopback >= 0)

@@ -10,14 +10,15 @@
 #define WEIR_PRELOAD_MOVED_H
 
 #include "preload/setting.h"
+#include "preload/ungated.h"
 
 #define MOVED_MOST 65536
 
 /* Whether this descriptor stands for a moved socket. `own`: its address, as the kernel has it. */
 bool moved_is(int fd, const struct sockaddr *own);
 
-/* Until this is taken back, what this thread listens on stays as it is, with a line that says so. */
-void moved_leave(bool leaves);
+/* Until UNGATED_NOTHING takes this back, what this thread listens on stays as it is, with a line that says why. */
+void moved_leave(enum ungated why);
 
 /* `fd` has begun to listen on its real address. If Weir cannot open a gate, it goes on like that. errno stays. */
 void moved_begin(const struct setting *s, int fd, int backlog);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * zmq_bind() under `weir run`: the socket counts for the gate that opens meanwhile. zmq_bind() listens on the thread
- * that calls it. ZMQ_STREAM sockets speak no ZMTP, so they have no gate.
+ * that calls it. What is no ZMTP over TCP has no gate.
  */
 #include "preload/moved.h"
 #include "preload/taken_sockets.h"
@@ -17,13 +17,13 @@ __attribute__((constructor)) static void count_for_gates(void)
         taken_sockets_count_for_gates(moved_count_at);
 }
 
-static bool is_stream(const struct zmq_library *zmq, void *socket)
+static int type_of(const struct zmq_library *zmq, void *socket)
 {
     int type = -1, before = errno;
     size_t len = sizeof(type);
-    bool stream = zmq->getsockopt && zmq->getsockopt(socket, API_TYPE, &type, &len) == 0 && type == API_STREAM;
+    bool known = zmq->getsockopt && zmq->getsockopt(socket, API_TYPE, &type, &len) == 0;
     errno = before;
-    return stream;
+    return known ? type : -1;
 }
 
 INTERPOSED int zmq_bind(void *socket, const char *endpoint)
@@ -33,12 +33,15 @@ INTERPOSED int zmq_bind(void *socket, const char *endpoint)
         errno = ENOSYS;
         return -1;
     }
-    bool stream = is_stream(zmq, socket);
+    enum ungated why = ungated_why(type_of(zmq, socket), endpoint);
     (void)moved_gate(); /* of another socket */
-    moved_leave(stream);
+    moved_leave(why);
     int result = zmq_sockets_bind(zmq, socket, endpoint);
-    moved_leave(false);
-    if (!result)
-        taken_sockets_bound(zmq, socket, endpoint, moved_gate());
-    return result;
+    moved_leave(UNGATED_NOTHING);
+    if (result)
+        return result;
+    if (setting_get() && why >= UNGATED_UDP)
+        ungated_say(why);
+    taken_sockets_bound(zmq, socket, endpoint, moved_gate());
+    return 0;
 }

@@ -507,6 +507,28 @@ def test_a_stream_socket_has_no_gate(named, run):
     assert app.stderr().count("a ZMQ_STREAM socket speaks no ZMTP") == (0 if named else 1)
 
 
+def test_a_transport_that_has_no_gate_is_named_once(run, paths):
+    """Multicast: two sockets and one line, which says what weir serve can do. ipc is untouched without a word, and a bind that fails says nothing."""
+    app = run(f"""
+        def bind(url):
+            s = ctx.socket(zmq.PUB); s.linger = 0
+            try: s.bind(url)
+            except zmq.ZMQError as e: return e.strerror
+        multicast = bind("epgm://127.0.0.1;239.192.1.1:5555")
+        bind("epgm://127.0.0.1;239.192.1.1:5556")
+        say(multicast, bind("tipc://nonsense") is not None, bind("ipc://{paths.file('s')}"), bind("tcp://127.0.0.1:*"))
+    """)
+    multicast, *others = heard(app)[0]  # openpgm says things of its own
+    assert app.wait() == 0
+    if multicast:
+        pytest.skip(f"libzmq without epgm: {multicast}")
+    assert others == [True, None, None]
+    assert len(app.gates()) == 1
+    assert app.stderr().count("epgm:// has no connections") == 1
+    assert "an endpoint of tcp:// beside it has a gate" in app.stderr()
+    assert app.stderr().count("listens without a gate") == 1
+
+
 def test_a_range_of_descriptors_is_closed(run):
     port = net.free_port()
     app = run(f"""

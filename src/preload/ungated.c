@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "preload/ungated.h"
+
+#include "preload/preload_say.h"
+#include "preload/zmq_api.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What weir serve can do where a program cannot have a gate. */
+#define SERVE_CAN    "; weir serve can stand in front of it"
+#define SERVE_CANNOT "; weir serve cannot shield it either"
+#define SERVE_TCP    "; weir serve cannot shield that either, but an endpoint of tcp:// beside it has a gate"
+
+static const struct {
+    const char *scheme; /* NULL: it is no matter of the transport */
+    const char *why;
+    const char *remedy;
+} reasons[UNGATED_COUNT] = {
+    [UNGATED_NO_PORT] = {NULL, "no loopback port", SERVE_CAN},
+    [UNGATED_NO_WEIR] = {NULL, "Weir is not there any more", ""},
+    [UNGATED_STREAM] = {NULL, "a ZMQ_STREAM socket speaks no ZMTP", SERVE_CANNOT},
+    [UNGATED_DRAFT] = {NULL, "its type of socket is a draft", SERVE_CANNOT},
+    [UNGATED_WS] = {"ws://", "ws:// and wss:// are not ZMTP over TCP", SERVE_TCP},
+    [UNGATED_UDP] = {"udp://", "udp:// has no connections", SERVE_CANNOT},
+    [UNGATED_PGM] = {"pgm://", "pgm:// has no connections", SERVE_TCP},
+    [UNGATED_EPGM] = {"epgm://", "epgm:// has no connections", SERVE_TCP},
+    [UNGATED_NORM] = {"norm://", "norm:// has no connections", SERVE_TCP},
+    [UNGATED_VMCI] = {"vmci://", "vmci:// is not TCP", SERVE_TCP},
+    [UNGATED_TIPC] = {"tipc://", "tipc:// is not TCP", SERVE_TCP},
+};
+
+static bool ungated_begins(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+enum ungated ungated_why(int type, const char *endpoint)
+{
+    if (!endpoint)
+        return UNGATED_NOTHING; /* zmq_bind() has said so */
+    if (ungated_begins(endpoint, "wss://"))
+        return UNGATED_WS;
+    for (unsigned i = 0; i < UNGATED_COUNT; i++)
+        if (reasons[i].scheme && ungated_begins(endpoint, reasons[i].scheme))
+            return (enum ungated)i;
+    return type == API_STREAM ? UNGATED_STREAM : type > API_STREAM ? UNGATED_DRAFT : UNGATED_NOTHING;
+}
+
+void ungated_say(enum ungated why)
+{
+    static _Atomic unsigned said;
+    char line[256];
+    int before = errno;
+    if (why == UNGATED_NOTHING || !preload_may_say() || atomic_fetch_or(&said, 1u << why) & 1u << why)
+        return;
+    int len = snprintf(line, sizeof(line), "weir: run: %s: process %d listens without a gate%s\n", reasons[why].why,
+                       (int)getpid(), reasons[why].remedy);
+    ssize_t ignored = write(STDERR_FILENO, line, (size_t)len);
+    (void)ignored;
+    errno = before;
+}
