@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "daemon/run.h"
+#include "preload/hwm_rules.h"
 #include "preload/protocol.h"
 
 #include <getopt.h>
@@ -14,17 +15,20 @@ struct run_args {
     const char *file, *admin;
     char ports[RUN_PORTS_MOST * 7]; /* "5555,-5556" */
     unsigned port_count;
+    struct hwm_rules marks;
+    char marks_text[HWM_RULES_MOST * HWM_RULE_BYTES]; /* "5555=50/1000,100" */
     bool no_counter;
     char **command;
 };
 
-enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE, OPTION_NO_COUNTER };
+enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE, OPTION_HWM, OPTION_NO_COUNTER };
 
 static const struct option run_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"admin", required_argument, NULL, OPTION_ADMIN},
     {"port", required_argument, NULL, OPTION_PORT},
     {"leave", required_argument, NULL, OPTION_LEAVE},
+    {"hwm", required_argument, NULL, OPTION_HWM},
     {"no-counter", no_argument, NULL, OPTION_NO_COUNTER},
     {0},
 };
@@ -40,6 +44,19 @@ static int add_port(struct run_args *a, const char *option, const char *text)
     size_t len = strlen(a->ports);
     snprintf(a->ports + len, sizeof(a->ports) - len, "%s%s%lu", len ? "," : "", !strcmp(option, "leave") ? "-" : "",
              port);
+    return EXIT_DONE;
+}
+
+static int add_marks(struct run_args *a, const char *text)
+{
+    struct hwm_rule rule;
+    size_t bytes = strlen(text), len = strlen(a->marks_text);
+    const char *wrong = hwm_rule_read(&rule, text, bytes);
+    if (!wrong)
+        wrong = hwm_rules_add(&a->marks, &rule);
+    if (wrong)
+        return usage_error("run", "--hwm %s: %s", text, wrong);
+    snprintf(a->marks_text + len, sizeof(a->marks_text) - len, "%s%s", len ? "," : "", text);
     return EXIT_DONE;
 }
 
@@ -62,6 +79,8 @@ static int run_take_option(struct run_args *a, int option, char **argv)
         return add_port(a, "port", optarg);
     case OPTION_LEAVE:
         return add_port(a, "leave", optarg);
+    case OPTION_HWM:
+        return add_marks(a, optarg);
     case OPTION_NO_COUNTER:
         a->no_counter = true;
         return EXIT_DONE;
@@ -98,16 +117,19 @@ static int run_run(int argc, char **argv)
     if (a.admin && config_set_admin(c, a.admin, stderr))
         code = EXIT_USAGE;
     else
-        code = run_command(c, &(struct reload_source){.file = a.file, .admin = a.admin, .patterns = true},
-                           &(struct run_order){.command = a.command, .ports = a.ports, .no_counter = a.no_counter});
+        code =
+            run_command(c, &(struct reload_source){.file = a.file, .admin = a.admin, .patterns = true},
+                        &(struct run_order){
+                            .command = a.command, .ports = a.ports, .marks = a.marks_text, .no_counter = a.no_counter});
     config_free(c);
     return code;
 }
 
 const struct command command_run = {
     .name = "run",
-    .synopsis =
-        "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--no-counter] -- COMMAND [ARGUMENT...]",
+    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--hwm [PORT=]N]... [--no-counter] "
+                "-- COMMAND "
+                "[ARGUMENT...]",
     .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
     .help =
         "  -c, --config FILE       limits from a YAML file: those of the gate that listens on the port, else those of\n"
@@ -116,6 +138,12 @@ const struct command command_run = {
         "      --port N            a gate for this TCP port too, though it is not libzmq that listens there (JeroMQ)\n"
         "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"
         "                          that has libzmq linked in\n"
+        "      --hwm [PORT=]N      ZMQ_RCVHWM and ZMQ_SNDHWM of the sockets that bind a TCP port, or this one: N "
+        "messages\n"
+        "                          for each connection, or RECEIVE/SEND, of which one may be left out (50/, /1000). "
+        "In\n"
+        "                          place of what the program has set before it binds; weir suggest hwm proposes "
+        "values\n"
         "      --no-counter        the program does not tell its gates how many messages it has taken\n\n"
         "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
         "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"

@@ -93,10 +93,10 @@ void programs_close(struct programs *p)
         munmap(p->table, sizeof(*p->table));
 }
 
-char *programs_setting(const struct programs *p, const char *ports)
+char *programs_setting(const struct programs *p, const char *ports, const char *marks)
 {
     char *text = NULL;
-    return asprintf(&text, "%s %s %s", p->name, p->token, ports) < 0 ? NULL : text;
+    return asprintf(&text, "%s %s %s %s", p->name, p->token, ports, marks) < 0 ? NULL : text;
 }
 
 static int follow_process(pid_t pid)

@@ -51,9 +51,9 @@ struct programs {
 MUST_USE int programs_open(struct programs *p, FILE *errors);
 void programs_close(struct programs *p);
 
-/* The value of RUN_ENV; `ports`: those of --port and --leave, as text with commas. To be freed by the caller; NULL: no
- * memory. */
-MUST_USE char *programs_setting(const struct programs *p, const char *ports);
+/* The value of RUN_ENV; `ports`: those of --port and --leave, `marks`: those of --hwm, as text with commas. To be freed
+ * by the caller; NULL: no memory. */
+MUST_USE char *programs_setting(const struct programs *p, const char *ports, const char *marks);
 
 /* Follows the command, takes SIGHUP over, which must be blocked, and tells who waits that Weir has started. 0 or
  * -errno. */

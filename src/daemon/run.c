@@ -19,9 +19,9 @@
 /* The number that the lifeline has in programs: out of the way of those that they use or hand on. */
 #define LIFELINE_FD 973
 
-static int prepare_environment(const struct programs *p, const char *object, const char *ports)
+static int prepare_environment(const struct programs *p, const char *object, const struct run_order *order)
 {
-    char *setting = programs_setting(p, ports);
+    char *setting = programs_setting(p, order->ports, order->marks);
     int error = setting ? setenv(RUN_ENV, setting, 1) : -1;
     free(setting);
     return error < 0 ? -ENOMEM : preload_object_add(object);
@@ -183,7 +183,7 @@ int run_command(const struct config *c, const struct reload_source *from, const 
     int error = programs_open(&p, stderr);
     p.no_counter = order->no_counter;
     if (error == 0 && start_weir(&p, c, from)) {
-        if (prepare_environment(&p, object, order->ports) < 0)
+        if (prepare_environment(&p, object, order) < 0)
             fprintf(stderr, "weir: run: cannot start: not enough memory\n");
         else
             code = run_execute(order);

@@ -6,6 +6,7 @@
 #include "preload/caller.h"
 #include "preload/lookup.h"
 #include "preload/moved.h"
+#include "preload/zmq_hwm.h"
 #include "preload/zmq_sockets.h"
 
 #include <dlfcn.h>
@@ -49,16 +50,8 @@ __attribute__((constructor)) static void begin(void)
 
 /* ---- which sockets ---- */
 
-static bool is_named(const struct setting *s, int32_t port)
-{
-    for (unsigned i = 0; i < s->port_count; i++)
-        if (s->ports[i] == port)
-            return true;
-    return false;
-}
-
-/* Whether the socket that `fd` is belongs behind a gate. It listens. */
-static bool is_wanted(const struct setting *s, int fd, const void *caller)
+/* Whether the socket that `fd` is belongs behind a gate. It listens on *ret_port. */
+static bool is_wanted(const struct setting *s, int fd, const void *caller, uint16_t *ret_port)
 {
     struct sockaddr_storage at;
     socklen_t len = sizeof(at);
@@ -68,8 +61,9 @@ static bool is_wanted(const struct setting *s, int fd, const void *caller)
                   (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) && !moved_is(fd, sa);
     len = sizeof(type);
     wanted = wanted && getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &type, &len) == 0 && type == IPPROTO_TCP;
+    *ret_port = wanted ? run_port_of(sa) : 0;
     wanted =
-        wanted && !is_named(s, -(int32_t)run_port_of(sa)) && (is_named(s, run_port_of(sa)) || caller_is_libzmq(caller));
+        wanted && !setting_names(s, -(int32_t)*ret_port) && (setting_names(s, *ret_port) || caller_is_libzmq(caller));
     errno = before;
     return wanted;
 }
@@ -80,11 +74,15 @@ PUBLIC int listen(int fd, int backlog)
 {
     NEXT(listen)
     const struct setting *s = setting_get();
+    uint16_t port;
     int result = next(fd, backlog);
     if (result == 0)
         zmq_sockets_listens(__builtin_return_address(0));
-    if (result == 0 && s && is_wanted(s, fd, __builtin_return_address(0)))
-        moved_begin(s, fd, backlog);
+    if (result != 0 || !s || !is_wanted(s, fd, __builtin_return_address(0), &port))
+        return result;
+    if (!zmq_sockets_is_binding())
+        zmq_hwm_unreached(s, port);
+    moved_begin(s, fd, backlog);
     return result;
 }
 

@@ -39,8 +39,9 @@
 
 #define RUN_PROTOCOL 1u
 
-/* ---- the environment: "NAME TOKEN PORT,PORT,..."; a port that is to be left alone has a minus ---- */
+/* ---- the environment: "NAME TOKEN PORT,PORT,... MARKS,MARKS,..." ---- */
 
+/* A port that is to be left alone has a minus; marks are those of hwm_rules.h. */
 #define RUN_ENV "WEIR_RUN"
 
 #define RUN_NAME_BYTES  32u /* of the Unix socket, in the abstract namespace, without its leading zero */

@@ -19,18 +19,19 @@ static const char *take_word(char *ret, size_t len, const char *text)
     return text + len + 1;
 }
 
+/* Ports, and behind a blank the marks. */
 static bool take_ports(struct setting *ret, const char *text)
 {
-    while (*text) {
+    while (*text && *text != ' ') {
         char *end;
         long port = strtol(text, &end, 10);
         if (end == text || port == 0 || labs(port) > UINT16_MAX || ret->port_count == RUN_PORTS_MOST ||
-            (*end != '\0' && *end != ','))
+            !strchr(", ", *end))
             return false;
         ret->ports[ret->port_count++] = (int32_t)port;
-        text = *end ? end + 1 : end;
+        text = *end == ',' ? end + 1 : end;
     }
-    return true;
+    return !*text || !hwm_rules_read(&ret->marks, text + 1);
 }
 
 bool setting_parse(struct setting *ret, const char *text)
@@ -41,6 +42,14 @@ bool setting_parse(struct setting *ret, const char *text)
     text = take_word(ret->weir.sun_path + 1, RUN_NAME_BYTES, text);
     text = text ? take_word(ret->token, RUN_TOKEN_BYTES, text) : NULL;
     return text && take_ports(ret, text);
+}
+
+bool setting_names(const struct setting *s, int32_t port)
+{
+    for (unsigned i = 0; i < s->port_count; i++)
+        if (s->ports[i] == port)
+            return true;
+    return false;
 }
 
 static int setting_read(void)

@@ -5,6 +5,7 @@
 #ifndef WEIR_PRELOAD_SETTING_H
 #define WEIR_PRELOAD_SETTING_H
 
+#include "preload/hwm_rules.h"
 #include "preload/protocol.h"
 
 #include <sys/types.h>
@@ -16,10 +17,14 @@ struct setting {
     char token[RUN_TOKEN_BYTES];
     int32_t ports[RUN_PORTS_MOST]; /* named by --port; by --leave: negative */
     unsigned port_count;
+    struct hwm_rules marks; /* of --hwm */
 };
 
 /* NULL: the program does not run under `weir run`. */
 const struct setting *setting_get(void);
+
+/* Whether --port names this port, or --leave the negative one. */
+bool setting_names(const struct setting *s, int32_t port);
 
 /* Reads the value of RUN_ENV. False: it is not as Weir writes it. */
 bool setting_parse(struct setting *ret, const char *text);

@@ -24,6 +24,20 @@ static void what_weir_writes_is_read(void **state)
     assert_int_equal(s.ports[0], 1);
     assert_int_equal(s.ports[1], 65535);
     assert_int_equal(s.ports[2], -5555);
+    assert_int_equal(s.marks.count, 0);
+    assert_true(setting_names(&s, -5555) && setting_names(&s, 1) && !setting_names(&s, 5555));
+
+    assert_true(setting_parse(&s, NAME " " TOKEN " 1,-5555 5555=50/,100"));
+    assert_int_equal(s.port_count, 2);
+    assert_int_equal(s.marks.count, 2);
+    assert_int_equal(hwm_rules_find(&s.marks, 5555)->receive, 50);
+
+    assert_true(setting_parse(&s, NAME " " TOKEN "  100"));
+    assert_int_equal(s.port_count, 0);
+    assert_int_equal(hwm_rules_find(&s.marks, 1)->send, 100);
+
+    assert_true(setting_parse(&s, NAME " " TOKEN "  "));
+    assert_int_equal(s.marks.count, 0);
 }
 
 static void anything_else_is_none(void **state)
@@ -39,6 +53,9 @@ static void anything_else_is_none(void **state)
                                         NAME " " TOKEN " -65536",
                                         NAME " " TOKEN " 1;2",
                                         NAME " " TOKEN " ,",
+                                        NAME " " TOKEN " 1 0",
+                                        NAME " " TOKEN " 1 5 5",
+                                        NAME " " TOKEN " 1 x",
                                         NAME " " TOKEN " x"};
     struct setting s;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)

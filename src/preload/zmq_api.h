@@ -14,11 +14,15 @@
 #define API_RCVMORE       13
 #define API_FD            14
 #define API_EVENTS        15
+#define API_SNDHWM        23
+#define API_RCVHWM        24
 #define API_LAST_ENDPOINT 32
 #define API_POLLIN        1
 #define API_DONTWAIT      1
 
-enum api_type { API_PUB = 1, API_PUSH = 8, API_XPUB = 9, API_XSUB = 10, API_STREAM = 11 };
+#define API_HWM_DEFAULT 1000
+
+enum api_type { API_PUB = 1, API_SUB = 2, API_PULL = 7, API_PUSH = 8, API_XPUB = 9, API_XSUB = 10, API_STREAM = 11 };
 
 #define API_MSG_BYTES 64 /* of zmq_msg_t (4.3); 32 in 3.2 */
 #define API_MSG_WORDS 16 /* room for it */
@@ -46,6 +50,7 @@ struct iovec;
     X(int, unbind, (void *socket, const char *endpoint))                                                               \
     X(int, close, (void *socket))                                                                                      \
     X(int, getsockopt, (void *socket, int option, void *value, size_t *bytes))                                         \
+    X(int, setsockopt, (void *socket, int option, const void *value, size_t bytes))                                    \
     X(int, recv, (void *socket, void *buffer, size_t bytes, int flags))                                                \
     X(int, recvmsg, (void *socket, void *msg, int flags))                                                              \
     X(int, recviov, (void *socket, struct iovec *parts, size_t *count, int flags))                                     \

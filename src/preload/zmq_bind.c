@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * zmq_bind() under `weir run`: the socket counts for the gate that opens meanwhile. zmq_bind() listens on the thread
- * that calls it. What is no ZMTP over TCP has no gate.
+ * that calls it. What is no ZMTP over TCP has no gate. Before it binds, the socket gets the high-water marks of --hwm.
  */
 #include "preload/moved.h"
 #include "preload/taken_sockets.h"
+#include "preload/zmq_hwm.h"
 #include "preload/zmq_sockets.h"
 
 #include <errno.h>
@@ -33,13 +34,17 @@ INTERPOSED int zmq_bind(void *socket, const char *endpoint)
         errno = ENOSYS;
         return -1;
     }
+    struct hwm_before marks;
     enum ungated why = ungated_why(type_of(zmq, socket), endpoint);
     (void)moved_gate(); /* of another socket */
     moved_leave(why);
+    zmq_hwm_set(zmq, socket, endpoint, &marks);
     int result = zmq_sockets_bind(zmq, socket, endpoint);
     moved_leave(UNGATED_NOTHING);
-    if (result)
+    if (result) {
+        zmq_hwm_put_back(zmq, socket, &marks);
         return result;
+    }
     if (setting_get() && why >= UNGATED_UDP)
         ungated_say(why);
     taken_sockets_bound(zmq, socket, endpoint, moved_gate());

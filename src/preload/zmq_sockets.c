@@ -27,6 +27,11 @@ int zmq_sockets_bind(const struct zmq_library *zmq, void *socket, const char *en
     return result;
 }
 
+bool zmq_sockets_is_binding(void)
+{
+    return is_binding;
+}
+
 int zmq_unbind(void *socket, const char *endpoint)
 {
     const struct zmq_library *zmq = &zmq_user_of(CALLER)->zmq;

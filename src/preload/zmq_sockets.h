@@ -11,6 +11,9 @@
 /* libzmq's zmq_bind(). */
 int zmq_sockets_bind(const struct zmq_library *zmq, void *socket, const char *endpoint);
 
+/* Whether this thread is within it. */
+bool zmq_sockets_is_binding(void);
+
 /* listen() was called from the code at `caller`. errno stays. */
 void zmq_sockets_listens(const void *caller);
 
