@@ -236,7 +236,8 @@ static void list_gates(const struct api *a, const struct api_request *q, struct 
     for (size_t i = 0; i < relay_gate_count(a->relay); i++) {
         struct gate_snapshot g;
         relay_gate_snapshot(a->relay, i, &g);
-        json_array_append_new(rows, json_of_gate(&g));
+        if (!g.closed || g.cells[CELL_OPEN])
+            json_array_append_new(rows, json_of_gate(&g));
     }
     api_reply_with(ret, OK, json_pack("{s: o}", "gates", rows));
 }

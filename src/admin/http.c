@@ -162,10 +162,13 @@ static enum MHD_Result send_response(const struct http *h, struct MHD_Connection
 
 static struct render_view http_look(struct http *h)
 {
-    struct render_view v = {.version = WEIR_VERSION, .gate_count = relay_gate_count(h->relay), .gates = h->gates};
+    struct render_view v = {.version = WEIR_VERSION, .gates = h->gates};
+    size_t count = relay_gate_count(h->relay);
 
-    for (size_t i = 0; i < v.gate_count; i++)
-        relay_gate_snapshot(h->relay, i, &h->gates[i]);
+    for (size_t i = 0; i < count; i++) {
+        relay_gate_snapshot(h->relay, i, &h->gates[v.gate_count]);
+        v.gate_count += !h->gates[v.gate_count].is_past;
+    }
     relay_snapshot(h->relay, &v.relay);
     v.unauthorized = atomic_load(&h->door->unauthorized);
     process_read(&h->process, &v.process);

@@ -56,6 +56,9 @@ static void write_reloads(struct text_out *o, const struct relay_snapshot *r)
 static void write_relay(struct text_out *o, const struct relay_snapshot *r)
 {
     write_reloads(o, r);
+    single(o, READING_GATES, r->gates_open);
+    single(o, READING_GATES_OPENED, r->gates_opened);
+    single(o, READING_GATES_REFUSED, r->gates_refused);
     single(o, READING_WORKERS, r->workers);
     single(o, READING_MEMORY_HELD, r->held_bytes);
     single(o, READING_MEMORY_PEAK, r->held_peak_bytes);
@@ -230,7 +233,7 @@ static void write_quoted(struct text_out *o, const char *text)
 
 static void write_gate_health(struct text_out *o, const struct gate_snapshot *g)
 {
-    if (g->listen[0] && g->upstream_up)
+    if (g->closed || (g->listen[0] && g->upstream_up))
         return;
     text_out_str(o, "gate ");
     write_quoted(o, g->name);
@@ -248,7 +251,7 @@ bool render_health(struct text_out *o, const struct render_view *v)
     bool healthy = true;
 
     for (size_t i = 0; i < v->gate_count; i++)
-        healthy = healthy && v->gates[i].listen[0];
+        healthy = healthy && (v->gates[i].listen[0] || v->gates[i].closed);
     text_out_str(o, healthy ? "ok\n" : "not ok\n");
     for (size_t i = 0; i < v->gate_count; i++)
         write_gate_health(o, &v->gates[i]);

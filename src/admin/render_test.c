@@ -126,6 +126,9 @@ static void every_reading_once(void **state)
     ASSERT_LINE(text, "process_resident_memory_bytes 22");
     ASSERT_LINE(text, "process_open_fds 23");
     ASSERT_LINE(text, "process_max_fds 15");
+    ASSERT_LINE(text, "weir_gates 42");
+    ASSERT_LINE(text, "weir_gates_opened_total 43");
+    ASSERT_LINE(text, "weir_gates_refused_total 44");
     ASSERT_LINE(text, "weir_reloads_total{result=\"done\"} 22");
     ASSERT_LINE(text, "weir_reloads_total{result=\"refused\"} 23");
     ASSERT_LINE(text, "weir_config_generation 24");

@@ -226,6 +226,7 @@ static int programs_begin_gate(struct programs *p, struct relay *r, const struct
     endpoint_format(listen_text, sizeof(listen_text), &real);
     if (!g) {
         tell_refused(listen_text, -EMFILE);
+        relay_count_refused(r);
         close_descriptor(&listener);
         return -EMFILE;
     }

@@ -276,6 +276,8 @@ static int gate_start(struct weir_gate *g, FILE *errors)
 
 static void gate_stop(struct weir_gate *g)
 {
+    if (g->relay && g->endpoint[0])
+        LOG_INFO("gate %s: closed: %s", relay_gate_name(g->relay, 0), g->endpoint);
     relay_free(g->relay);
     weir_counter_close(g->counter);
     config_free(g->config);
@@ -302,6 +304,7 @@ int weir_gate_listen(struct weir_gate *g, const char *endpoint)
     struct gate_snapshot now;
     relay_gate_snapshot(g->relay, 0, &now);
     snprintf(g->endpoint, sizeof(g->endpoint), "%s", now.listen);
+    LOG_INFO("gate %s: opened: %s -> %s", now.name, now.listen, now.forward);
     return 0;
 }
 

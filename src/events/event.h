@@ -89,6 +89,10 @@ enum event_field {
     EVENT(HOLD_WITHOUT_PROGRESS, "hold_without_progress", EVENT_HAS(GATE) | EVENT_SOME | EVENT_HAS(DETAIL),            \
           "messages were held back while the application had nothing to do: such a hold ends by itself, and is worth " \
           "a look")                                                                                                    \
+    EVENT(GATE_OPENED, "gate_opened", EVENT_HAS(GATE) | EVENT_HAS(DETAIL),                                             \
+          "a program under weir run has begun to listen, and has a gate in front of it")                               \
+    EVENT(GATE_CLOSED, "gate_closed", EVENT_HAS(GATE) | EVENT_HAS(DETAIL),                                             \
+          "the program does not listen any more; connections that are open go on")                                     \
     EVENT(RELOADED, "reloaded", EVENT_HAS(DETAIL), "the configuration was read again and is in force")                 \
     EVENT(RELOAD_REFUSED, "reload_refused", EVENT_HAS(DETAIL),                                                         \
           "the configuration was read again and refused; the old one stays in force")                                  \

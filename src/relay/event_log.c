@@ -72,7 +72,7 @@ static void tell(struct worker_gate *wg, struct event *e)
 {
     struct event_log *log = wg->gate->events;
     const struct event_rates rates = rates_of(wg->worker);
-    e->gate = wg->gate->config->name;
+    e->gate = wg->gate->origin.name;
     if (event_limit_pass(&log->limit, &rates, e, wg->worker->loop.now_ns))
         queue(log, e);
     else
@@ -154,7 +154,12 @@ void event_log_counter(struct worker_gate *wg, const char *detail)
 
 void event_log_note(struct event_log *log, enum event_kind k, const char *detail)
 {
-    struct event e = {.kind = (uint8_t)k};
+    event_log_gates(log, k, NULL, detail);
+}
+
+void event_log_gates(struct event_log *log, enum event_kind k, const char *name, const char *detail)
+{
+    struct event e = {.kind = (uint8_t)k, .gate = name};
     if (!log)
         return;
     event_set_text(&e, detail, strlen(detail));

@@ -63,6 +63,9 @@ void event_log_gate(struct worker_gate *wg, enum event_kind k, uint64_t for_ns, 
 /* The application's counter has come, has gone, or is not believed. */
 void event_log_counter(struct worker_gate *wg, const char *detail);
 
+/* A gate has come or gone. `name`: valid as long as the log. `log` may be NULL. No limit. */
+void event_log_gates(struct event_log *log, enum event_kind k, const char *name, const char *detail);
+
 /* An event without a limit, about Weir as a whole. `log` may be NULL. */
 void event_log_note(struct event_log *log, enum event_kind k, const char *detail);
 

@@ -78,6 +78,7 @@ static int make_gates(struct relay *r)
             return error;
         r->gates[i].events = r->events;
         r->gates[i].origin.pattern = i;
+        atomic_fetch_add(&r->opened, 1);
         gate_bound_connections(&r->gates[i], &policy_publisher_current(&r->publisher)->gates[i].limits);
     }
     return 0;

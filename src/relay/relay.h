@@ -68,6 +68,9 @@ MUST_USE int relay_open_gate(struct relay *r, const struct gate_opening *o);
  * takes (counter.h) until it hangs up or the gate closes. 0, or -errno: -EBUSY when another process counts. */
 MUST_USE int relay_count_at(struct relay *r, size_t gate, int line);
 
+/* A gate was wanted that relay_open_gate() was not even asked for. */
+void relay_count_refused(struct relay *r);
+
 /* Stops listening: the address is free when this returns. Connections stay. */
 void relay_close_gate(struct relay *r, size_t gate);
 
@@ -125,6 +128,8 @@ struct gate_snapshot {
     const char *name;               /* valid as long as the relay */
     char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it does not listen any more */
     char forward[ENDPOINT_TEXT_MAX];
+    bool closed;                /* by its program: it comes and goes, so that is no fault */
+    bool is_past;               /* it has been closed for so long that nobody needs to see it any more */
     bool upstream_up;           /* the application answered the last attempt */
     enum breaker_state breaker; /* of the application */
     uint64_t breaker_opened;    /* number of times it opened */
@@ -165,6 +170,7 @@ struct relay_snapshot {
     uint64_t held_bytes, held_peak_bytes, memory_limit_bytes; /* the memory account */
     enum pressure_level memory_pressure;
     uint64_t fd_limit;
+    uint64_t gates_open, gates_opened, gates_refused;
     uint64_t reloads, refused_reloads;
     uint64_t generation; /* of the configuration in force; 1: from the start */
     uint64_t loaded_ns;  /* when that was read, since the Unix epoch */

@@ -192,6 +192,20 @@ static int address_of(int fd, struct endpoint *ret)
     return ret->sa.sa_family == AF_INET || ret->sa.sa_family == AF_INET6 ? 0 : -EAFNOSUPPORT;
 }
 
+/* Says so in the event log, and counts. */
+static void tell_opened(struct relay *r, const struct gate *g)
+{
+    char detail[2 * ENDPOINT_TEXT_MAX + 4];
+    snprintf(detail, sizeof(detail), "%s -> %s", g->listen.text, g->config->forward_text);
+    event_log_gates(r->events, EVENT_GATE_OPENED, g->origin.name, detail);
+    atomic_fetch_add(&r->opened, 1);
+}
+
+void relay_count_refused(struct relay *r)
+{
+    atomic_fetch_add(&r->refused, 1);
+}
+
 int relay_open_gate(struct relay *r, const struct gate_opening *o)
 {
     struct endpoint listen;
@@ -206,6 +220,10 @@ int relay_open_gate(struct relay *r, const struct gate_opening *o)
         result = -ENOENT;
     }
     close(o->listener);
+    if (result >= 0)
+        tell_opened(r, &r->gates[result]);
+    else
+        relay_count_refused(r);
     return result;
 }
 
@@ -228,4 +246,5 @@ void relay_close_gate(struct relay *r, size_t slot)
         worker_stop_listening(r->workers[i], slot);
     counter_drop(&r->workers[0]->gates[slot]);
     resume_all(r);
+    event_log_gates(r->events, EVENT_GATE_CLOSED, g->origin.name, g->listen.text);
 }

@@ -2,7 +2,7 @@
 /* Gates that come and go, of a whole relay with its threads: made to be run under ThreadSanitizer too. */
 #include "preload/protocol.h"
 #include "relay/client_book.h"
-#include "relay/relay.h"
+#include "relay/relay_inner.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -136,9 +136,33 @@ static void a_gate_of_the_same_name_is_opened_again(void **state)
     scene_end(&s);
 }
 
+/* It stays for those who read numbers every few minutes, and longer while it has connections. */
+static void a_closed_gate_is_no_fault_and_is_not_shown_for_ever(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    struct gate_snapshot g;
+    scene_start(&s);
+    assert_int_equal(open_gate(&s, "tcp-1", &real), 0);
+    relay_gate_snapshot(s.relay, 0, &g);
+    assert_false(g.closed || g.is_past);
+    relay_close_gate(s.relay, 0);
+    relay_gate_snapshot(s.relay, 0, &g);
+    assert_true(g.closed);
+    assert_false(g.is_past);
+    s.relay->slots[0].closed_ns -= 301 * NS_PER_S;
+    relay_gate_snapshot(s.relay, 0, &g);
+    assert_true(g.is_past);
+    assert_int_equal(open_gate(&s, "tcp-1", &real), 0);
+    relay_gate_snapshot(s.relay, 0, &g);
+    assert_false(g.closed || g.is_past);
+    scene_end(&s);
+}
+
 static void there_is_an_end_to_them(void **state)
 {
     struct scene s;
+    struct relay_snapshot all;
     struct endpoint real;
     char name[CONFIG_NAME_MAX + 1];
     scene_start(&s);
@@ -149,6 +173,10 @@ static void there_is_an_end_to_them(void **state)
     assert_int_equal(open_gate(&s, "one-more", &real), -EMFILE);
     relay_close_gate(s.relay, 7);
     assert_int_equal(open_gate(&s, "one-more", &real), 7);
+    relay_snapshot(s.relay, &all);
+    assert_int_equal(all.gates_open, CONFIG_GATES_MAX);
+    assert_int_equal(all.gates_opened, CONFIG_GATES_MAX + 1);
+    assert_int_equal(all.gates_refused, 1);
     scene_end(&s);
 }
 
@@ -235,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_program_counts_for_its_gate),
         cmocka_unit_test(gates_open_and_close_again_and_again),
         cmocka_unit_test(a_gate_of_the_same_name_is_opened_again),
+        cmocka_unit_test(a_closed_gate_is_no_fault_and_is_not_shown_for_ever),
         cmocka_unit_test(there_is_an_end_to_them),
         cmocka_unit_test(a_port_without_a_pattern_gets_none),
         cmocka_unit_test(the_application_finds_out_who_its_client_is),

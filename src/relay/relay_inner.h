@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
  * The record of a relay, for the files that make it up: relay.c (start, reload, end), relay_listeners.c,
- * relay_descriptors.c, relay_gates.c (gates that come and go), relay_snapshot.c and relay_bans.c. Nobody else includes
- * this.
+ * relay_descriptors.c, relay_gates.c (gates that come and go), relay_snapshot.c and relay_bans.c, and for
+ * relay_gates_test.c. Nobody else includes this.
  */
 #ifndef WEIR_RELAY_RELAY_INNER_H
 #define WEIR_RELAY_RELAY_INNER_H
@@ -36,7 +36,8 @@ struct relay {
     struct policy_publisher publisher;
     pthread_mutex_t reading; /* held to read a snapshot outside its workers, and to free one */
     _Atomic uint64_t reloads, refused_reloads, generation;
-    _Atomic uint64_t loaded_ns; /* when the configuration in force was read, since the Unix epoch */
+    _Atomic uint64_t opened, refused; /* gates that have come, or were wanted and could not */
+    _Atomic uint64_t loaded_ns;       /* when the configuration in force was read, since the Unix epoch */
 };
 
 /* The lock of those who only read. */

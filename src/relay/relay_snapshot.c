@@ -5,6 +5,9 @@
 
 #include <errno.h>
 
+/* So long after its end a gate is still shown: its last numbers are read by whoever reads them every few minutes. */
+#define SHOWN_NS (5 * 60 * NS_PER_S)
+
 uint64_t relay_open_connections(const struct relay *r)
 {
     uint64_t n = 0;
@@ -114,10 +117,19 @@ static void snapshot_gate(const struct relay *r, struct gate *g, struct gate_sna
     ret->cells[CELL_TOPIC_BYTES] = topic_tree_cost(&g->traffic.topics);
 }
 
+/* Of a gate that comes and goes. */
+static void note_end(const struct gate_slot *slot, struct gate_snapshot *ret)
+{
+    ret->closed = !slot->open;
+    ret->is_past = ret->closed && !ret->cells[CELL_OPEN] && clock_now_ns() > slot->closed_ns + SHOWN_NS;
+}
+
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
 {
     pthread_mutex_lock(relay_reading(r));
     snapshot_gate(r, &r->gates[gate], ret);
+    if (r->slots)
+        note_end(&r->slots[gate], ret);
     pthread_mutex_unlock(relay_reading(r));
 }
 
@@ -134,11 +146,12 @@ int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_
     return error;
 }
 
-static void read_sources(const struct relay *r, struct source_stats *ret)
+static void read_slots(const struct relay *r, struct source_stats *ret, uint64_t *ret_open)
 {
     pthread_mutex_lock(relay_reading(r));
     for (size_t i = 0; i < r->gate_count; i++) {
         struct source_stats s;
+        *ret_open += atomic_load(&r->gates[i].listen.up);
         source_table_stats(r->gates[i].sources, &s);
         ret->capacity += s.capacity;
         ret->used += s.used;
@@ -161,6 +174,8 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
         .memory_pressure =
             pressure_step(pressure_level(&r->pressure), account_held(&r->account), r->account.limit_bytes),
         .fd_limit = r->fd_limit,
+        .gates_opened = atomic_load(&r->opened),
+        .gates_refused = atomic_load(&r->refused),
         .reloads = atomic_load(&r->reloads),
         .refused_reloads = atomic_load(&r->refused_reloads),
         .generation = atomic_load(&r->generation),
@@ -174,5 +189,5 @@ void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
     };
     bans_stats(r->bans, &ret->bans);
     ret->events = event_log_stats(r->events);
-    read_sources(r, &ret->sources);
+    read_slots(r, &ret->sources, &ret->gates_open);
 }

@@ -156,6 +156,13 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Which configuration is in force: 1 is that of the start, each reload adds 1.")                            \
     READING(CONFIG_LOADED, "weir_config_loaded_timestamp_seconds", METRIC_GAUGE, "",                                   \
             "When the configuration in force was read, in seconds since the Unix epoch.")                              \
+    READING(GATES, "weir_gates", METRIC_GAUGE, "", "Gates that listen.")                                               \
+    READING(GATES_OPENED, "weir_gates_opened_total", METRIC_COUNTER, "",                                               \
+            "Gates opened: those of weir serve at the start, under weir run each time that a program begins to "       \
+            "listen. The series of a gate that was closed are shown for five minutes more.")                           \
+    READING(GATES_REFUSED, "weir_gates_refused_total", METRIC_COUNTER, "",                                             \
+            "Times that a program under weir run listens without a gate, since there was none to be had; the log "     \
+            "says why.")                                                                                               \
     READING(WORKERS, "weir_workers", METRIC_GAUGE, "", "Worker threads.")                                              \
     READING(MEMORY_HELD, "weir_memory_held_bytes", METRIC_GAUGE, "",                                                   \
             "Memory held on behalf of peers, all gates together.")                                                     \

@@ -11,6 +11,7 @@ import textwrap
 import pytest
 import zmq
 from harness import net, zmtp
+from harness.events import EventLog
 from harness.net import PATIENCE, wait_until
 from harness.run import Ran
 
@@ -430,6 +431,36 @@ def test_the_admin_address_shows_gates_as_they_come_and_go(run):
     port = net.split_tcp(heard(app)[0])[1]
     text = urllib.request.urlopen(f"http://{admin}/metrics", timeout=PATIENCE).read().decode()
     assert f'gate="tcp-{port}"' in text
+    app.process.stdin.write("\n")
+    app.process.stdin.flush()
+    ended(app)
+
+
+def test_gates_that_come_and_go_are_counted_and_in_the_event_log(run, peers, paths):
+    """A closed gate is no fault: health stays good, and the list of gates has it no more."""
+    import urllib.request
+    admin, log, path = f"127.0.0.1:{net.free_port()}", EventLog(paths.file("events.jsonl")), paths.file("run.yaml")
+    one, other = net.free_port(), net.free_port()
+    with open(path, "w") as f:
+        f.write(f"events: {{file: {log.path}}}\ngates:\n  - {{name: one, listen: 'tcp://*:{one}'}}\n")
+    app = run(f"""
+        s = ctx.socket(zmq.REP); s.bind("tcp://127.0.0.1:{one}")
+        t = ctx.socket(zmq.REP); t.bind("tcp://127.0.0.1:{other}")
+        s.unbind("tcp://127.0.0.1:{one}")
+        say("ready"); sys.stdin.readline()
+    """, options=["-c", path, "--admin", admin], stdin=True)
+
+    def page(name):
+        return urllib.request.urlopen(f"http://{admin}/{name}", timeout=PATIENCE).read().decode()
+    heard(app)
+    opened, closed = log.wait("gate_opened")[0], log.wait("gate_closed")[0]
+    listen, forward = app.gates()[0]
+    assert (opened["gate"], opened["detail"]) == (f"tcp-{one}", f"{listen} -> {forward}")
+    assert (closed["gate"], closed["detail"]) == (f"tcp-{one}", listen)
+    text = page("metrics")
+    assert "\nweir_gates 0\n" in text and "\nweir_gates_opened_total 1\n" in text and "\nweir_gates_refused_total 1\n" in text
+    assert f'weir_messages_total{{gate="tcp-{one}",direction="in"}} 0' in text
+    assert page("healthz") == "ok\n"
     app.process.stdin.write("\n")
     app.process.stdin.flush()
     ended(app)
