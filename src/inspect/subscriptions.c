@@ -22,6 +22,9 @@
 #define COMMON_STEPS 64u
 #define STEP_BYTES   64u
 
+/* The cost of a subscriber's frame for an XPUB, besides its bytes. */
+#define USER_MESSAGE_BYTES 96u
+
 /* A source's topics are added up as if none shared anything. */
 static uint32_t topic_cost(struct bytes topic)
 {
@@ -181,6 +184,42 @@ enum ruling traffic_subscription(struct judgement *j, bool subscribe, struct byt
     charge_rates(j, work_of(&f, topic), false);
     if (UNLIKELY(j->c->shadow != NULL))
         traffic_shadow_subscription(j, false, topic, work_of(&f, topic));
+    return RULING_PASS;
+}
+
+/* An XPUB keeps messages that are no subscriptions in a queue without limit, whether the application asks for them or
+ * not. So they go on at a pace. A message over it waits before it begins: afterwards the application has it. */
+static enum ruling user_frame(struct judgement *j)
+{
+    struct traffic *t = j->t;
+    const struct limits *l = j->c->limits;
+    gcra_word *all = &j->c->gate->user_bytes;
+    const struct rate *rate = &l->subscriptions.messages_total;
+    bool limited = !rate_is_unlimited(rate), first = t->frames <= 1;
+    uint64_t wait_ns = limited ? gcra_wait_ns(all, rate, 1, j->c->now_ns) : 0;
+    if (wait_ns) {
+        enum ruling ruling = traffic_withhold(j, VERDICT_OVER_SUBSCRIBER_MESSAGES, wait_ns);
+        t->withheld = WITHHELD_MESSAGE;
+        return ruling;
+    }
+    enum ruling ruling = RULING_PASS;
+    if (first)
+        ruling = traffic_charge_unit(j, &t->user_messages, &l->subscriptions.messages, VERDICT_SUBSCRIBER_MESSAGE);
+    if (limited && ruling == RULING_PASS)
+        gcra_charge(all, rate, t->dec.size + USER_MESSAGE_BYTES, j->c->now_ns);
+    return ruling;
+}
+
+/* A subscription counts when it is whole, and only then goes on, also in a message that streams. */
+enum ruling traffic_subscriber_frame(struct judgement *j, const uint8_t *body, bool whole)
+{
+    struct traffic *t = j->t;
+    const struct limits *l = j->c->limits;
+    if (t->dec.size == 0 || body[0] > 1)
+        return user_frame(j);
+    if (whole || t->dec.size - 1 > traffic_topic_most(t, l))
+        return traffic_subscription(j, body[0] == 1, (struct bytes){body + 1, (size_t)t->dec.size - 1});
+    t->awaits = AWAITS_END;
     return RULING_PASS;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-/* The state of one call of traffic_judge(), shared by traffic.c, ruling.c, traffic_shadow.c and subscriptions.c only.
- */
+/* The state of one call of traffic_judge(), shared by the modules of the judge only: traffic.c reads
+ * frames and decides on messages, and asks the others. */
 #ifndef WEIR_INSPECT_TRAFFIC_INNER_H
 #define WEIR_INSPECT_TRAFFIC_INNER_H
 
@@ -78,6 +78,69 @@ static inline enum verdict traffic_size_verdict(const struct limits *l, uint64_t
         return VERDICT_MESSAGE_TOO_LARGE;
     return VERDICT_PASS;
 }
+
+/* Closes the connection. Always false. */
+static inline bool traffic_refuse(struct judgement *j, enum verdict v)
+{
+    j->r->verdict = v;
+    return false;
+}
+
+/* The source has not been here for long (ban.standing). */
+static inline bool traffic_is_strangers(const struct judgement *j)
+{
+    return !source_in_good_standing(j->c->source, j->c->limits->ban.standing_ns, j->c->now_ns);
+}
+
+/* ---- rates: traffic_rates.c ---- */
+
+/* Whether messages have any. Without them, and without rules in shadow, there is nothing to ask. */
+bool traffic_rates_apply(const struct limits *l);
+
+/* A message begins, and the call is watched. False: it has to wait, or the connection closes. Nothing is charged unless
+ * all limits pass. Unwatched, the mode was reset by the last message's end. */
+bool traffic_rates_begin(struct judgement *j);
+
+/* A frame of it passes. */
+void traffic_rates_frame(struct judgement *j, uint64_t charged);
+
+/* The last message of a call, if it came alone: it keeps a whole receive buffer of the application as long as it is
+ * queued. */
+void traffic_rates_pinned(struct judgement *j);
+
+/* The call ends: messages that were charged ahead and did not come are given back. */
+void traffic_rates_end(struct judgement *j);
+
+/* ---- room for large messages: traffic_room.c ---- */
+
+/* A held message has grown beyond message.hold: it streams, gathers, or waits for room. The same for one that streams
+ * and has grown; and again for one that waits. False: it waits, or the connection closes. */
+bool traffic_room_begin(struct judgement *j);
+bool traffic_room_grow(struct judgement *j);
+bool traffic_room_reserve(struct judgement *j);
+
+/* The message has ended, or its connection. */
+void traffic_room_give_back(struct traffic *t, const struct traffic_context *c);
+
+/* ---- CURVE: traffic_curve.c ---- */
+
+/* RFC 26: "\x07MESSAGE", 8 bytes of nonce, a box of at least 16 bytes and one of flags. */
+#define CURVE_NAME_BYTES  8u
+#define CURVE_FRAME_BYTES 33u
+
+bool traffic_curve_header_ok(const struct zmtp_decoder *d);
+bool traffic_curve_name_ok(const uint8_t *body);
+
+/* Whether a client's frame is no message of its own (traffic.h). */
+bool traffic_curve_goes_along(const struct judgement *j);
+
+/* Counts the application's frames in the same way as the client's. */
+void traffic_curve_count_answer(struct judgement *j);
+
+/* ---- subscribers: subscriptions.c ---- */
+
+/* Judges a frame of a subscriber by its first byte, or when it is whole. */
+enum ruling traffic_subscriber_frame(struct judgement *j, const uint8_t *body, bool whole);
 
 /* Remembers a PING. */
 void traffic_note_ping(struct traffic_result *r, struct bytes data);
