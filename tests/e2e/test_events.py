@@ -199,7 +199,7 @@ def test_a_full_disk_holds_up_nobody(app, log, start_weir, peers):
     weir.wait_metric("weir_events_total", 21, result="failed")
     assert weir.metric("weir_events_total", result="written") == 0
     wait_until(lambda: "event log /dev/full" in weir.stderr(), "the line that says so")
-    assert weir.stderr().count("event log /dev/full cannot be written: No space left on device") == 1
+    assert weir.says("event log /dev/full cannot be written: No space left on device")
 
 
 def test_a_folder_that_comes_later(app, log, paths, start_weir):

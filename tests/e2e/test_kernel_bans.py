@@ -315,7 +315,7 @@ def test_the_helper_dies(means, network, app, start_weir):
     weir.wait_metric("weir_kernel_bans_in_force", lambda n: n == 0)
     wait_until(lambda: "ban.kernel" in weir.stderr(), "the warning")
     wait_until(lambda: not misbehave(network, weir, THIRD) and weir.metric("weir_bans") == 2, "a ban in Weir itself", step=0)
-    assert weir.stderr().count("ban.kernel") == 1
+    assert weir.says("ban.kernel")
     assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
 
 
@@ -337,7 +337,7 @@ def test_what_an_earlier_run_has_left(then, means, network, app, start_weir, pat
         pytest.skip(not_built_in(now))
     second = start_weir(config=with_token(config(app, now, ban={"for": "1h", "max": "1h"}, top=state), paths))
     assert not kernel_has(means)
-    assert second.stderr().count("of an earlier Weir was still in the kernel and is removed") == 1
+    assert second.says("of an earlier Weir was still in the kernel and is removed")
     if now == "off":
         assert not network.is_dropped(OFFENDER, port_of(second))
         second.wait_metric("weir_verdicts_total", 1, verdict="banned")  # by Weir itself
@@ -358,7 +358,7 @@ def test_a_table_of_another_name_and_one_that_is_in_use(means, network, app, sta
     assert ruleset("weir_old")
     running = start_weir(config=config(app, means, ban={"for": "1h"}))
     in_force(running)
-    assert not ruleset("weir_old") and "table inet weir_old of an earlier Weir" in running.stderr()
+    assert not ruleset("weir_old") and running.has_said("table inet weir_old of an earlier Weir")
     get_banned(network, running, OFFENDER)
     start_weir(config=config(app, "off"))
     start_weir(config=config(app, means, top={"kernel": {"table": "weir_two"}}))
@@ -498,7 +498,7 @@ def test_a_ban_that_covers_a_load_balancer(means, network, app, start_weir, path
 @xdp_only
 def test_no_such_interface(means, network, app, start_weir):
     weir = start_weir(config=config(app, means, ban={"interface": "nowhere"}))
-    assert weir.stderr().count("ban.kernel") == 1 and "no such network interface" in weir.stderr()
+    assert weir.has_said("no such network interface") and weir.says("ban.kernel")
     assert echoes(network.zmq_client(zmq.REQ, NEIGHBOUR, port_of(weir)))
 
 

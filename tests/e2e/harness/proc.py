@@ -73,6 +73,15 @@ class Child:
             return found[:count]
         raise AssertionError(self.describe("ended before it said what was awaited" if ended else f"said nothing fitting within {limit:.0f} s"))
 
+    def has_said(self, text, count=1):
+        """Waits until standard error has `text` that often: a log is written by a thread of its own, a moment after what it tells of."""
+        wait_until(lambda: self.stderr().count(text) >= count, f"{self.name} to say {text!r}")
+        return True
+
+    def says(self, text, count=1):
+        """The same, and no oftener."""
+        return self.has_said(text, count) and self.stderr().count(text) == count
+
     def signal(self, number):
         self.process.send_signal(number)
 
