@@ -97,9 +97,12 @@ def test_a_verdict_loses_the_row(tmp_path):
     assert done.returncode == 1 and "wrong_socket_type" in done.stdout, done.stdout
     done = zoo("--protocols", tmp_path, "--quick", "--only", "allowed", "--seconds", 0.1)
     assert "wrong_socket_type" not in done.stdout, done.stdout
+    done = zoo("--protocols", tmp_path, "--quick", "--only", "wrong-type", "--seconds", 0.1, "--through", "run")
+    assert done.returncode == 1 and "wrong_socket_type" in done.stdout, done.stdout
 
 
 @pytest.mark.alone
-def test_a_handful_is_as_well_off_as_bare():
-    done = zoo("--quick")
+@pytest.mark.parametrize("through", ["serve", "run"])
+def test_a_handful_is_as_well_off_as_bare(through):
+    done = zoo("--quick", "--through", through)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """The zoo: protocols that real systems speak over ZeroMQ, each bare and behind Weir. Never worse than bare is the rule; exit status 1 if a row is lost.
 
-Usage: tests/zoo/run.py [--only WORD,...] [--loads low,normal,full] [--rounds N] [--one-core] [--stall] [--quick] [--seed N] [--write] [--list].
+Usage: tests/zoo/run.py [--only WORD,...] [--loads low,normal,full] [--rounds N] [--through serve|run] [--one-core] [--stall] [--quick] [--seed N] [--write] [--list].
 tests/zoo/README.md says how to add a protocol.
 """
 
@@ -29,6 +29,7 @@ from zoo.cell import LOADS, Cell  # noqa: E402
 
 STALL_S = 0.2
 ATTEMPTS = 3
+UNDER_RUN = ", applications under weir run"
 
 
 def parse():
@@ -39,12 +40,13 @@ def parse():
     options.add_argument("--more", type=int, default=None, help="rounds that a row may have more if its figures are worse than bare (4)")
     options.add_argument("--seconds", type=float, default=None, help="of load in each cell (1)")
     options.add_argument("--patience", type=float, default=5.0, help="seconds that clients may need after the time of the load (5)")
+    options.add_argument("--through", choices=("serve", "run"), default="serve", help="weir serve in front, or the applications under weir run (serve)")
     options.add_argument("--one-core", action="store_true", help="everything on one core")
     options.add_argument("--stall", action="store_true", help="the application stands still for 200 ms in the middle of each load")
     options.add_argument("--quick", action="store_true", help="one short round at full load of a handful, with coarse bounds")
     options.add_argument("--seed", type=int, default=random.randrange(1 << 31), help="of the parameters, which are drawn anew at each run")
     options.add_argument("--protocols", type=Path, default=registry.FOLDER, help="the folder of the protocols")
-    options.add_argument("--write", action="store_true", help="write bench/results/zoo-DATE.md")
+    options.add_argument("--write", action="store_true", help="write bench/results/zoo-DATE.md (with --through run: zoo-run-DATE.md)")
     options.add_argument("--verbose", action="store_true", help="what a lost row has to say, in full")
     options.add_argument("--list", action="store_true", help="print the protocols")
     options = options.parse_args()
@@ -90,10 +92,10 @@ def short_of_buffers():
     return [value for name, value in zip(names, values) if name.startswith("TCPMemoryPressures")]
 
 
-def undisturbed(row, behind_weir, number, options):
+def undisturbed(row, through, number, options):
     """The outcome of a cell; one in which other work on this machine took all memory for TCP shows nothing, and is run again."""
     for _ in range(ATTEMPTS):
-        cell = Cell(row.protocol, row.load, behind_weir, options.seconds, options.seed, number, STALL_S if options.stall else 0, options.patience)
+        cell = Cell(row.protocol, row.load, through, options.seconds, options.seed, number, STALL_S if options.stall else 0, options.patience)
         with contextlib.nullcontext() if options.quick else turn():
             before = short_of_buffers()
             outcome = cell.run()
@@ -105,8 +107,8 @@ def undisturbed(row, behind_weir, number, options):
 def one_round(row, options):
     """Bare and Weir; which is first alternates."""
     number = len(row.bare)
-    for behind_weir in ((False, True), (True, False))[number % 2]:
-        (row.weir if behind_weir else row.bare).append(undisturbed(row, behind_weir, number, options))
+    for through in ((None, options.through), (options.through, None))[number % 2]:
+        (row.weir if through else row.bare).append(undisturbed(row, through, number, options))
 
 
 def measured(protocol, load, options):
@@ -147,8 +149,8 @@ def prepare(options):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def write(text):
-    path = ROOT / "bench/results" / f"zoo-{datetime.date.today()}.md"
+def write(text, through):
+    path = ROOT / "bench/results" / f"zoo-{'run-' if through == 'run' else ''}{datetime.date.today()}.md"
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     print(f"written: {path.relative_to(ROOT)}")
@@ -174,9 +176,9 @@ def main():
     lost = report.losses(rows, options.bounds)
     print(lost)
     if options.write:
-        write(f"# The zoo\n\n{machine(ROOT / os.environ.get('BUILD', 'build'))}\n\n`tests/zoo/run.py`, {time.monotonic() - began:.0f} s in all; seed {options.seed}."
+        write(f"# The zoo{UNDER_RUN if options.through == 'run' else ''}\n\n{machine(ROOT / os.environ.get('BUILD', 'build'))}\n\n`tests/zoo/run.py`, {time.monotonic() - began:.0f} s in all; seed {options.seed}."
               f" {report.explanation(options, options.bounds)}\n{summary}.\n\n{report.table(rows, options.bounds)}\n"
-              + (f"## Lost\n\n{lost}\n\n" if lost else "") + f"## Parameters\n\n{report.parameters(rows)}")
+              + (f"## Lost\n\n{lost}\n\n" if lost else "") + f"## Parameters\n\n{report.parameters(rows)}", options.through)
     return 1 if lost else 0
 
 

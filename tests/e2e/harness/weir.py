@@ -44,6 +44,16 @@ def without_warm_up(config):
     return {**config, "gates": [gate(g) for g in gates]} if isinstance(gates, list) else config
 
 
+def parse_samples(text):
+    """[(name, {label: value}, number)] of a page of metrics."""
+    found = []
+    for line in text.splitlines():
+        match = None if line.startswith("#") else SAMPLE.match(line)
+        if match:
+            found.append((match[1], dict(LABEL.findall(match[2] or "")), float(match[3])))
+    return found
+
+
 class Weir(proc.Child):
     """`config` is the YAML file as a dict; without it the gate comes from --listen and --forward. An admin port is added unless the
     configuration has one or admin=False."""
@@ -122,12 +132,7 @@ class Weir(proc.Child):
 
     def samples(self):
         """[(name, {label: value}, number)] from /metrics."""
-        found = []
-        for line in self.get("/metrics").splitlines():
-            match = None if line.startswith("#") else SAMPLE.match(line)
-            if match:
-                found.append((match[1], dict(LABEL.findall(match[2] or "")), float(match[3])))
-        return found
+        return parse_samples(self.get("/metrics"))
 
     def metrics(self):
         """{'weir_connections{gate="main"}': 3.0, ...}"""

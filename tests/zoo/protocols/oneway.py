@@ -3,10 +3,12 @@
 import time
 
 import zmq
+import zmq.utils.z85
 
 from zoo.loop import Protocol, number_of, row, sent_at, stamp
 
-SERVER_PUBLIC, SERVER_SECRET = zmq.curve_keypair()
+SERVER_SECRET = zmq.utils.z85.encode(bytes(range(1, 33)))  # the same in every process of a cell
+SERVER_PUBLIC = zmq.curve_public(SERVER_SECRET)
 
 
 class Pushers(Protocol):

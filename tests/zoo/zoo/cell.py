@@ -11,6 +11,7 @@ from harness.weir import Weir
 
 from .group import Group, Program, failed, wait_finished
 from .part import Report, Shared
+from .under_run import READY, RunGroup, RunProgram, RunWeir
 
 LOADS = {"low": 0.1, "normal": 0.5, "full": None}  # share of the stated capacity; None: closed loop
 PATIENCE_S = 5.0  # what anything may need to come up or to end
@@ -42,24 +43,35 @@ class Outcome:
 
 
 class Cell:
-    """`draw` gives the parameters of the row, the same in each of its cells."""
+    """`draw` gives the parameters of the row, the same in each of its cells. `through`: None (bare), "serve" or "run"."""
 
-    def __init__(self, protocol, load, weir, seconds, seed, round_number=0, stall_s=0.0, patience_s=5.0):
-        self.protocol, self.load, self.behind_weir, self.seconds, self.stall_s = protocol, load, weir, seconds, stall_s
+    def __init__(self, protocol, load, through, seconds, seed, round_number=0, stall_s=0.0, patience_s=5.0):
+        self.protocol, self.load, self.through, self.seconds, self.stall_s = protocol, load, through, seconds, stall_s
         self.patience_s = patience_s
         self.seed = f"{seed} {protocol.name} {load} {round_number}"
-        self.draw = random.Random(f"{seed} {protocol.name}")
+        self.drawn_by = f"{seed} {protocol.name}"
+        self.draw = random.Random(self.drawn_by)
         self.shared = Shared()
         self.groups, self.parameters, self.fixed = [], "", False
         self.bound = {link: f"tcp://127.0.0.1:{free_port()}" for link in protocol.links}
-        self.reached = {link: f"tcp://127.0.0.1:{free_port()}" if weir else self.bound[link] for link in protocol.links}
+        self.reached = {link: f"tcp://127.0.0.1:{free_port()}" if through == "serve" else self.bound[link] for link in protocol.links}
         self.folder = None
-        self.weir = None
+        self.weirs = []
+        self.binds = False
+
+    @classmethod
+    def again(cls, protocol, load, seconds, drawn_by, stall_s, bound, folder):
+        """The same cell in another process, for its declarations."""
+        cell = cls(protocol, load, None, seconds, 0, stall_s=stall_s)
+        cell.draw, cell.folder = random.Random(drawn_by), folder
+        cell.bound = cell.reached = bound
+        return cell
 
     # ---- for protocols ----
 
     def bind(self, link):
-        """Where the one who binds this link does so."""
+        """Where the one who binds this link does so: the part that is declared next."""
+        self.binds = True
         return self.bound[link]
 
     def connect(self, link):
@@ -76,26 +88,43 @@ class Cell:
 
     def application(self, function, *args, count=1, capacity=None, paced=False):
         """Binds; a process of its own, there before Weir and the others are. Ends with the cell. Stalls if stalls are asked for."""
-        self._add(Group(function.__name__, "application"), function, args, count, Plan(self.seconds, self.period_s(count, capacity, paced), self.stall_s))
+        self._add(self._group(function.__name__, "application"), function, args, count, Plan(self.seconds, self.period_s(count, capacity, paced), self.stall_s))
 
     def peers(self, function, *args, count=1):
         """Threads of one process that end with the cell: workers."""
-        self._add(Group(function.__name__, "peers"), function, args, count, Plan(self.seconds))
+        self._add(self._group(function.__name__, "peers"), function, args, count, Plan(self.seconds))
 
     def clients(self, function, *args, count=1, capacity=None, paced=False):
         """Threads of one process whose end ends the cell. `capacity` is how many operations a second they could have done, all `count` together;
         me.ops() paces them by it. `paced`: at full load, too (a publisher that nobody slows down, and that would lose messages)."""
-        self._add(Group(function.__name__, "clients"), function, args, count, Plan(self.seconds, self.period_s(count, capacity, paced)))
+        self._add(self._group(function.__name__, "clients"), function, args, count, Plan(self.seconds, self.period_s(count, capacity, paced)))
 
     def program(self, command, kind="clients", count=1, capacity=None, paced=False, env=None, cwd=None):
         """A command of any language as "application", "peers" or "clients"; see Program for what it is told and what it says."""
         plan = Plan(self.seconds, self.period_s(count, capacity, paced))
         for _ in range(count):
-            self.groups.append(Program(str(command[0]).rsplit("/", 1)[-1], kind, command, plan, env, cwd))
+            words = str(command[0]).rsplit("/", 1)[-1], kind, command, plan, env, cwd
+            self.groups.append(RunProgram(self._weir_of_its_own(), *words) if self._is_to_run() else Program(*words))
 
     def period_s(self, count, capacity, paced=False):
         share = LOADS[self.load] or (1.0 if paced else 0)
         return count / (capacity * share) if share and capacity else 0
+
+    def _weir_of_its_own(self):
+        self.weirs.append(RunWeir(self.folder, len(self.weirs)))
+        return self.weirs[-1]
+
+    def _is_to_run(self):
+        """Whether the part that is declared now belongs under `weir run`: it binds."""
+        binds, self.binds = self.binds, False
+        return binds and self.through == "run"
+
+    def _group(self, name, kind):
+        if not self._is_to_run():
+            return Group(name, kind)
+        spec = {"protocols": str(self.protocol.folder), "protocol": self.protocol.name, "load": self.load, "seconds": self.seconds, "draw": self.drawn_by,
+                "stall_s": self.stall_s, "bound": self.bound, "folder": self.folder, "group": len(self.groups)}
+        return RunGroup(name, kind, self._weir_of_its_own(), spec)
 
     def _add(self, group, function, args, count, plan):
         group.roles.append((function.__name__, function, args, count, plan))
@@ -111,8 +140,9 @@ class Cell:
                 self.shared.stop()
                 for group in self.groups:
                     group.kill()
-                if self.weir:
-                    self.weir.kill()
+                for weir in self.weirs:
+                    weir.kill()
+                self.shared.close()
 
     def _run(self):
         self.protocol.build(self)
@@ -120,8 +150,10 @@ class Cell:
         for group in applications:
             group.start(self.shared, self.seed)
         if not self._listening():
-            return self._outcome(f"nobody listened within {PATIENCE_S:.0f} s")
-        if self.behind_weir:
+            outcome = self._outcome(f"nobody listened within {PATIENCE_S:.0f} s")
+            outcome.log = "".join(weir.stderr() for weir in self.weirs)
+            return outcome
+        if self.through == "serve":
             self._start_weir()
         start = time.monotonic() + self.protocol.settle_s
         self.shared.start = start
@@ -155,30 +187,31 @@ class Cell:
 
     def _start_weir(self):
         gates = [{"name": link, "listen": self.reached[link], "forward": self.bound[link]} for link in self.protocol.links]
-        self.weir = Weir(self.folder, config={"gates": gates})
+        self.weirs = [Weir(self.folder, config={"gates": gates})]
 
     def _look_at_weir(self):
         """(what should be 0 and is not, the log)."""
-        if not self.weir:
-            return {}, ""
-        if not self.weir.alive():
-            return {"weir died": 1}, self.weir.stderr()
+        log = "".join(weir.stderr() for weir in self.weirs)
+        there = [weir for weir in self.weirs if self.through == "serve" or not weir.has_ended()]
+        if not all(weir.alive() for weir in there):
+            return {"weir died": 1}, log
+        if self.through == "run" and not any(READY.search(weir.stderr()) for weir in self.weirs):
+            return {"no gate was opened": 1}, log
         found = {}
-        for name, labels, value in self.weir.samples():
+        for name, labels, value in [sample for weir in there for sample in weir.samples()]:
             verdict = labels.get("verdict") if name == "weir_verdicts_total" else None
             if value and (name in SIGNS or (verdict and verdict != "pass" and verdict not in self.protocol.allows)):
                 key = verdict or name
                 found[key] = found.get(key, 0) + int(value)
-        return found, self.weir.stderr()
+        return found, log
 
     def _stop_weir(self, outcome):
-        if not self.weir:
-            return
-        try:
-            self.weir.stop()
-        except AssertionError as error:
-            outcome.metrics["weir did not end well: " + str(error).splitlines()[0]] = 1
-            outcome.log = self.weir.stderr()
+        for weir in self.weirs:
+            try:
+                weir.stop()
+            except AssertionError as error:
+                outcome.metrics["weir did not end well: " + str(error).splitlines()[0]] = 1
+                outcome.log = weir.stderr()
 
     def _outcome(self, *broken):
         report = Report()

@@ -48,14 +48,14 @@ class Group:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             if os.getppid() == harness:
-                report = self._run_parts(shared, seed)
+                report = self.run_parts(shared, seed)
                 with os.fdopen(write_end, "wb") as pipe:
                     pickle.dump(report, pipe)
                 code = 0
         finally:
             os._exit(code)  # pylint: disable=protected-access
 
-    def _run_parts(self, shared, seed):
+    def run_parts(self, shared, seed):
         context = zmq.Context()
         parts, threads = [], []
         for role, function, args, count, plan in self.roles:

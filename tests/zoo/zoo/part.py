@@ -4,6 +4,7 @@ of the process of its group; only the words in Shared concern more than one proc
 import array
 import math
 import mmap
+import os
 import random
 import struct
 import time
@@ -20,10 +21,16 @@ class Stop(Exception):
 
 
 class Shared:
-    """One page that all processes of a cell map: whether the cell is over, and when the load starts."""
+    """One page that all processes of a cell map: whether the cell is over, and when the load starts. `descriptor`: of one that is there already."""
 
-    def __init__(self):
-        self.page = mmap.mmap(-1, mmap.PAGESIZE)
+    def __init__(self, descriptor=None):
+        self.descriptor = os.memfd_create("zoo") if descriptor is None else descriptor
+        if descriptor is None:
+            os.truncate(self.descriptor, mmap.PAGESIZE)
+        self.page = mmap.mmap(self.descriptor, mmap.PAGESIZE)
+
+    def close(self):
+        os.close(self.descriptor)
 
     @property
     def over(self):

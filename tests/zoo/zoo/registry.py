@@ -7,6 +7,7 @@ from pathlib import Path
 
 PROTOCOLS = {}
 FOLDER = Path(__file__).resolve().parent.parent / "protocols"
+reading = FOLDER  # the folder whose files register their protocols now
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Protocol:
     quick: bool    # one of the few that `make test` runs
     allows: tuple  # verdicts that belong to the protocol (an application that ends on purpose)
     settle_s: float
+    folder: Path   # that its file is in
     needs: object  # needs() -> why it cannot run here, or None
 
     @property
@@ -31,7 +33,7 @@ def protocol(*links, late=(), quick=False, allows=(), settle_s=0.3, needs=lambda
         row = name or build.__name__.replace("_", "-")
         if row in PROTOCOLS:
             raise ValueError(f"two protocols are called {row}")
-        PROTOCOLS[row] = Protocol(row, build, links, tuple(late), quick, tuple(allows), settle_s, needs)
+        PROTOCOLS[row] = Protocol(row, build, links, tuple(late), quick, tuple(allows), settle_s, Path(reading), needs)
         return build
 
     return register
@@ -39,6 +41,8 @@ def protocol(*links, late=(), quick=False, allows=(), settle_s=0.3, needs=lambda
 
 def load(folder=FOLDER):
     """Reads every file of the folder and returns the table."""
+    global reading  # pylint: disable=global-statement
+    reading = folder
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     for path in sorted(Path(folder).glob("*.py")):

@@ -62,7 +62,8 @@ def losses(rows, bounds=STRICT):
 def explanation(options, bounds):
     extra = "".join([" Everything shares one core." if options.one_core else "",
                      " The application stands still for 200 ms in the middle of each load." if options.stall else ""])
-    return f"""Each protocol runs bare and behind `weir serve` (listen and forward, no other key), in turn, {options.rounds} round(s) of {options.seconds:g} s of load each; of each figure the median counts.{extra}
+    how = {"serve": "behind `weir serve` (listen and forward, no other key)", "run": "with its applications under `weir run` (no option but the admin port)"}
+    return f"""Each protocol runs bare and {how[options.through]}, in turn, {options.rounds} round(s) of {options.seconds:g} s of load each; of each figure the median counts.{extra}
 Low and normal: 10 % and 50 % of what the application can do, paced, latency from the time at which an operation was due. Full: each client asks as
 soon as it is answered. A row whose figures are worse gets up to {options.more} more rounds. A row is done before the last round when the rounds to come cannot change the
 result of the median any more (the worst of Weir's stands the comparison with the best of bare's). The column says how many were run.
