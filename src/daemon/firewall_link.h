@@ -11,8 +11,8 @@
 
 #include "firewall/firewall_wire.h"
 
-#define LINK_PATIENCE_MS  1000
-#define LINK_ENTRIES_A_MS 10u /* a fifth of the speed of two busy cores */
+#define LINK_PATIENCE_MS  3000 /* a busy machine needs a second and more for a few thousand entries */
+#define LINK_ENTRIES_A_MS 10u  /* a fifth of the speed of two busy cores */
 
 struct firewall_link {
     int fd;      /* of struct helper */
