@@ -86,6 +86,21 @@ PUBLIC int listen(int fd, int backlog)
     return result;
 }
 
+/* Whether a moved socket has accepted a connection that is not Weir's. It is closed then: somebody on this machine has
+ * found the loopback port. */
+static bool turned_away(int listener, int fd)
+{
+    const struct setting *s = setting_get();
+    struct sockaddr_storage own;
+    socklen_t len = sizeof(own);
+    if (fd < 0 || !s || !moved_may_be(listener) || syscall(SYS_getsockname, fd, &own, &len) < 0 ||
+        !moved_is(listener, (const struct sockaddr *)&own) || !lookup_is_stranger(s, fd, (const struct sockaddr *)&own))
+        return false;
+    syscall(SYS_close, fd);
+    ungated_say(UNGATED_STRANGER);
+    return true;
+}
+
 static int show_accepted(int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
     const struct setting *s = setting_get();
@@ -94,18 +109,41 @@ static int show_accepted(int fd, struct sockaddr *addr, socklen_t *len, socklen_
     return fd;
 }
 
+/* After a connection that was turned away: whether to go on with the next one, or to wait for it, as if that had never
+ * been there. libzmq accepts what it was told of, and takes an error for one that has gone: its listener is blocking.
+ */
+static bool accepts_on(const void *caller, socklen_t *len, socklen_t room)
+{
+    if (len)
+        *len = room;
+    if (!caller_is_libzmq(caller))
+        return true;
+    errno = ECONNABORTED;
+    return false;
+}
+
 PUBLIC int accept(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
 {
     NEXT(accept)
     socklen_t room = len ? *len : 0;
-    return show_accepted(next(fd, addr, len), addr.__sockaddr__, len, room);
+    do {
+        int result = next(fd, addr, len);
+        if (!turned_away(fd, result))
+            return show_accepted(result, addr.__sockaddr__, len, room);
+    } while (accepts_on(__builtin_return_address(0), len, room));
+    return -1;
 }
 
 PUBLIC int accept4(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len, int flags)
 {
     NEXT(accept4)
     socklen_t room = len ? *len : 0;
-    return show_accepted(next(fd, addr, len, flags), addr.__sockaddr__, len, room);
+    do {
+        int result = next(fd, addr, len, flags);
+        if (!turned_away(fd, result))
+            return show_accepted(result, addr.__sockaddr__, len, room);
+    } while (accepts_on(__builtin_return_address(0), len, room));
+    return -1;
 }
 
 PUBLIC int getpeername(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)

@@ -71,7 +71,24 @@ static const struct run_client *client_of(const struct run_table *t, const struc
     if (source < 0)
         return NULL;
     const struct run_client *c = &t->clients[source][run_port_of(peer)];
-    return atomic_load_explicit(&c->app_port, memory_order_acquire) == own_port ? c : NULL;
+    return run_client_port(c) == own_port ? c : NULL;
+}
+
+static const struct run_listener *listener_of(const struct run_table *t, const struct sockaddr *own)
+{
+    return &t->listeners[run_source_of(own) == (int)RUN_SOURCE_V6][run_port_of(own)];
+}
+
+bool lookup_is_stranger(const struct setting *s, int fd, const struct sockaddr *own)
+{
+    int before = errno;
+    struct sockaddr_storage peer;
+    const struct run_table *t = lookup_table(s);
+    /* Who has left already has no name. */
+    bool named = t && raw_name(SYS_getpeername, fd, &peer);
+    errno = before;
+    return named && atomic_load_explicit(&listener_of(t, own)->state, memory_order_acquire) == RUN_LISTENER_KNOWN &&
+           !client_of(t, (const struct sockaddr *)&peer, run_port_of(own));
 }
 
 void lookup_peer(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
@@ -101,8 +118,8 @@ static const struct run_address *own_address(const struct run_table *t, int fd, 
     socklen_t len = sizeof(listens);
     if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
         return NULL;
-    const struct run_listener *l = &t->listeners[run_source_of(own) == (int)RUN_SOURCE_V6][port];
-    return atomic_load_explicit(&l->used, memory_order_acquire) ? &l->real : NULL;
+    const struct run_listener *l = listener_of(t, own);
+    return atomic_load_explicit(&l->state, memory_order_acquire) ? &l->real : NULL;
 }
 
 void lookup_own(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)

@@ -15,4 +15,8 @@
 void lookup_peer(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room);
 void lookup_own(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room);
 
+/* Whether `fd`, accepted by a moved socket, certainly is no connection of Weir. `own`: its address, as the kernel has
+ * it. errno stays. */
+bool lookup_is_stranger(const struct setting *s, int fd, const struct sockaddr *own);
+
 #endif

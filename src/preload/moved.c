@@ -38,6 +38,11 @@ void moved_leave(enum ungated why)
     left = why;
 }
 
+bool moved_may_be(int fd)
+{
+    return moved_note(fd) != 0;
+}
+
 bool moved_is(int fd, const struct sockaddr *own)
 {
     uint32_t note = moved_note(fd);

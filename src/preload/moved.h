@@ -14,7 +14,9 @@
 
 #define MOVED_MOST 65536
 
-/* Whether this descriptor stands for a moved socket. `own`: its address, as the kernel has it. */
+/* Whether this descriptor stands for a moved socket. `own`: its address, as the kernel has it; that of a connection
+ * that it has accepted is the same. The first may be true of others, and costs no system call. */
+bool moved_may_be(int fd);
 bool moved_is(int fd, const struct sockaddr *own);
 
 /* Until UNGATED_NOTHING takes this back, what this thread listens on stays as it is, with a line that says why. */

@@ -16,7 +16,8 @@
  *                                                  <-   0, or why not
  *   the second socket takes the place of fd             for each client: notes its address in the table, under the
  *   getpeername(), getsockname(), accept() look            source port of the connection that it makes for it
- *   the addresses up in the table
+ *   the addresses up in the table; accept() closes
+ *   connections that are not noted there
  *   zmq_bind() is about to return
  *   RUN_COUNT (port; an end of a socket pair)      ->   sends a page and an eventfd over the pair (weir/taken.h), and
  *                                                  <-   0, or why not
@@ -93,15 +94,22 @@ struct run_address {
 
 /* The client behind a connection of Weir. Only the owner of the source port writes an entry, before it connects. */
 struct run_client {
-    _Atomic uint32_t app_port; /* the loopback port it connects to; 0: none. Written last */
-    uint32_t spare;
+    /* The loopback port it connects to, and above it a number that no other connection with its port has; 0: none.
+     * Written last. */
+    _Atomic uint64_t to;
     struct run_address client, local; /* its own address, and the one it has connected to */
     uint8_t fill[8];
 };
 
+enum run_listener_state {
+    RUN_LISTENER_NONE,
+    RUN_LISTENER_KNOWN, /* each connection of Weir is noted, so what is not noted comes from somebody else */
+    RUN_LISTENER_MIXED  /* some were made without a note: nobody can be told apart */
+};
+
 /* The real address behind a loopback port that a program listens on. */
 struct run_listener {
-    _Atomic uint32_t used; /* written last */
+    _Atomic uint32_t state; /* enum run_listener_state; written last */
     struct run_address real;
 };
 
@@ -125,6 +133,12 @@ static inline int run_source_of(const struct sockaddr *from)
         return -1;
     return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)from)->sin6_addr) ? (int)RUN_SOURCE_V6
                                                                                                : -1;
+}
+
+/* The port that the entry is for; 0: none. */
+static inline uint16_t run_client_port(const struct run_client *c)
+{
+    return (uint16_t)atomic_load_explicit(&c->to, memory_order_acquire);
 }
 
 /* The port of an IPv4 or IPv6 address, in host order. */

@@ -11,27 +11,29 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What weir serve can do where a program cannot have a gate. */
-#define SERVE_CAN    "; weir serve can stand in front of it"
-#define SERVE_CANNOT "; weir serve cannot shield it either"
-#define SERVE_TCP    "; weir serve cannot shield that either, but an endpoint of tcp:// beside it has a gate"
+/* What it does, and what weir serve can do where a program cannot have a gate. */
+#define LISTENS "listens without a gate"
+#define CAN     LISTENS "; weir serve can stand in front of it"
+#define CANNOT  LISTENS "; weir serve cannot shield it either"
+#define TCP_CAN LISTENS "; weir serve cannot shield that either, but an endpoint of tcp:// beside it has a gate"
 
 static const struct {
     const char *scheme; /* NULL: it is no matter of the transport */
     const char *why;
-    const char *remedy;
+    const char *so;
 } reasons[UNGATED_COUNT] = {
-    [UNGATED_NO_PORT] = {NULL, "no loopback port", SERVE_CAN},
-    [UNGATED_NO_WEIR] = {NULL, "Weir is not there any more", ""},
-    [UNGATED_STREAM] = {NULL, "a ZMQ_STREAM socket speaks no ZMTP", SERVE_CANNOT},
-    [UNGATED_DRAFT] = {NULL, "its type of socket is a draft", SERVE_CANNOT},
-    [UNGATED_WS] = {"ws://", "ws:// and wss:// are not ZMTP over TCP", SERVE_TCP},
-    [UNGATED_UDP] = {"udp://", "udp:// has no connections", SERVE_CANNOT},
-    [UNGATED_PGM] = {"pgm://", "pgm:// has no connections", SERVE_TCP},
-    [UNGATED_EPGM] = {"epgm://", "epgm:// has no connections", SERVE_TCP},
-    [UNGATED_NORM] = {"norm://", "norm:// has no connections", SERVE_TCP},
-    [UNGATED_VMCI] = {"vmci://", "vmci:// is not TCP", SERVE_TCP},
-    [UNGATED_TIPC] = {"tipc://", "tipc:// is not TCP", SERVE_TCP},
+    [UNGATED_NO_PORT] = {NULL, "no loopback port", CAN},
+    [UNGATED_NO_WEIR] = {NULL, "Weir is not there any more", LISTENS},
+    [UNGATED_STRANGER] = {NULL, "a program of this machine has connected past the gate", "closes such connections"},
+    [UNGATED_STREAM] = {NULL, "a ZMQ_STREAM socket speaks no ZMTP", CANNOT},
+    [UNGATED_DRAFT] = {NULL, "its type of socket is a draft", CANNOT},
+    [UNGATED_WS] = {"ws://", "ws:// and wss:// are not ZMTP over TCP", TCP_CAN},
+    [UNGATED_UDP] = {"udp://", "udp:// has no connections", CANNOT},
+    [UNGATED_PGM] = {"pgm://", "pgm:// has no connections", TCP_CAN},
+    [UNGATED_EPGM] = {"epgm://", "epgm:// has no connections", TCP_CAN},
+    [UNGATED_NORM] = {"norm://", "norm:// has no connections", TCP_CAN},
+    [UNGATED_VMCI] = {"vmci://", "vmci:// is not TCP", TCP_CAN},
+    [UNGATED_TIPC] = {"tipc://", "tipc:// is not TCP", TCP_CAN},
 };
 
 static bool ungated_begins(const char *text, const char *start)
@@ -58,8 +60,8 @@ void ungated_say(enum ungated why)
     int before = errno;
     if (why == UNGATED_NOTHING || !preload_may_say() || atomic_fetch_or(&said, 1u << why) & 1u << why)
         return;
-    int len = snprintf(line, sizeof(line), "weir: run: %s: process %d listens without a gate%s\n", reasons[why].why,
-                       (int)getpid(), reasons[why].remedy);
+    int len = snprintf(line, sizeof(line), "weir: run: %s: process %d %s\n", reasons[why].why, (int)getpid(),
+                       reasons[why].so);
     ssize_t ignored = write(STDERR_FILENO, line, (size_t)len);
     (void)ignored;
     errno = before;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * What has no gate in a program under `weir run`: transports and types of sockets that Weir cannot shield, and mishaps.
- * The program goes on without, and a line on standard error says so, once for each reason and process.
+ * What has no gate in a program under `weir run`: transports and types of sockets that Weir cannot shield, mishaps, and
+ * connections that others make past the gate. The program goes on without, and a line on standard error says so, once
+ * for each reason and process.
  */
 #ifndef WEIR_PRELOAD_UNGATED_H
 #define WEIR_PRELOAD_UNGATED_H
@@ -10,6 +11,7 @@ enum ungated {
     UNGATED_NOTHING,
     UNGATED_NO_PORT,
     UNGATED_NO_WEIR,
+    UNGATED_STRANGER,
     /* of these the listener on TCP says it, so not if it was named by --leave */
     UNGATED_STREAM,
     UNGATED_DRAFT,

@@ -39,17 +39,34 @@ static void complete_scope(struct run_address *a, int fd)
         a->scope = peer.sin6_scope_id;
 }
 
-static void client_book_note(struct run_client *entry, const struct addr *client, int client_fd, uint16_t app_port)
+/* What the entry of this connection says that it is for: the port and a number of the socket. 0: it has no number. */
+static uint64_t mark_of(int fd, uint16_t app_port)
+{
+    uint64_t cookie = 0;
+    socklen_t len = sizeof(cookie);
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie << 16 | app_port;
+}
+
+static bool client_book_note(struct run_client *entry, const struct addr *client, int client_fd, uint64_t mark)
 {
     struct sockaddr_storage local = {0};
     socklen_t len = sizeof(local);
-    atomic_store_explicit(&entry->app_port, 0, memory_order_release);
+    atomic_store_explicit(&entry->to, 0, memory_order_release);
     if (getsockname(client_fd, (struct sockaddr *)&local, &len) < 0)
-        return;
+        return false;
     client_address(&entry->client, client);
     complete_scope(&entry->client, client_fd);
     run_address_from(&entry->local, (const struct sockaddr *)&local);
-    atomic_store_explicit(&entry->app_port, app_port, memory_order_release);
+    atomic_store_explicit(&entry->to, mark, memory_order_release);
+    return mark != 0;
+}
+
+/* A connection follows that is not noted. */
+static void mix(struct run_table *t, const struct endpoint *to)
+{
+    uint32_t known = RUN_LISTENER_KNOWN;
+    atomic_compare_exchange_strong(&t->listeners[to->sa.sa_family == AF_INET6][endpoint_port(to)].state, &known,
+                                   RUN_LISTENER_MIXED);
 }
 
 int client_book_connect(struct run_table *t, const struct endpoint *to, const struct addr *client, int client_fd,
@@ -63,19 +80,31 @@ int client_book_connect(struct run_table *t, const struct endpoint *to, const st
             continue;
         if (fd < 0)
             return fd;
-        if (source >= 0)
-            client_book_note(&t->clients[source][endpoint_port(&from)], client, client_fd, endpoint_port(to));
+        if (source < 0 || !client_book_note(&t->clients[source][endpoint_port(&from)], client, client_fd,
+                                            mark_of(fd, endpoint_port(to))))
+            mix(t, to);
         return net_connect_on(fd, to, ret_pending);
     }
+    mix(t, to);
     return net_connect(to, ret_pending);
+}
+
+/* The port may belong to another connection by now: then the entry does, too. */
+void client_book_forget(struct run_table *t, const struct endpoint *to, int fd)
+{
+    struct endpoint from = {.len = sizeof(from.un)};
+    uint64_t mark = mark_of(fd, endpoint_port(to));
+    int source = getsockname(fd, &from.sa, &from.len) < 0 ? -1 : run_source_of(&from.sa);
+    if (source >= 0 && mark)
+        atomic_compare_exchange_strong(&t->clients[source][run_port_of(&from.sa)].to, &mark, 0);
 }
 
 void client_book_note_listener(struct run_table *t, int family, uint16_t port, const struct sockaddr *real)
 {
     struct run_listener *l = &t->listeners[family == AF_INET6][port];
-    atomic_store_explicit(&l->used, 0, memory_order_release);
+    atomic_store_explicit(&l->state, RUN_LISTENER_NONE, memory_order_release);
     if (!real)
         return;
     run_address_from(&l->real, real);
-    atomic_store_explicit(&l->used, 1, memory_order_release);
+    atomic_store_explicit(&l->state, RUN_LISTENER_KNOWN, memory_order_release);
 }

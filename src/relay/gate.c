@@ -2,6 +2,7 @@
 #include "relay/gate.h"
 
 #include "base/clock.h"
+#include "relay/client_book.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -87,6 +88,12 @@ void gate_forgive(struct gate *g, const struct limits *was, const struct limits 
     /* Strikes that were only counted must not lead to a ban. */
     if (!same_rules(&was->ban.strikes, &l->ban.strikes) || was->enforce[RULE_BAN] != l->enforce[RULE_BAN])
         source_table_pardon(g->sources);
+}
+
+void gate_forget_connection(struct gate *g, int fd)
+{
+    if (g->origin.book)
+        client_book_forget(g->origin.book, &g->forward, fd);
 }
 
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n)

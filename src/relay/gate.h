@@ -174,6 +174,9 @@ static inline unsigned gate_cohort(const struct gate *g, const struct source *s)
     return enforce_cohort(&g->lot_key, (struct source_key){.bits = s->bits, .kind = (enum source_kind)s->kind});
 }
 
+/* The application has closed its end of this connection (client_book.h). */
+void gate_forget_connection(struct gate *g, int fd);
+
 /* Counts `n` verdicts for a worker. */
 void gate_count_verdict(struct gate *g, unsigned worker, enum verdict v, unsigned n);
 

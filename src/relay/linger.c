@@ -244,9 +244,12 @@ void linger_on_event(struct watch *watch)
 {
     struct lingering *f = (struct lingering *)(void *)watch;
     ssize_t n = recv(watch->fd, f->wg->worker->loop.scratch, SCRATCH_READ_BYTES, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        gate_forget_connection(f->wg->gate, watch->fd);
         linger_end(f);
-    else if (n > 0 && !list_empty(&f->in_gate) && must_leave(f->wg, f->thrown_away += (uint64_t)n))
+        return;
+    }
+    if (n > 0 && !list_empty(&f->in_gate) && must_leave(f->wg, f->thrown_away += (uint64_t)n))
         leave(f);
 }
 

@@ -209,7 +209,7 @@ static void the_application_finds_out_who_its_client_is(void **state)
     int source = run_source_of(&from.sa);
     assert_in_range(source, 0, RUN_SOURCES - 1);
     const struct run_client *c = &s.book->clients[source][run_port_of(&from.sa)];
-    assert_int_equal(atomic_load(&c->app_port), endpoint_port(&s.app));
+    assert_int_equal(run_client_port(c), endpoint_port(&s.app));
     run_address_from(&me, &own.sa);
     run_address_from(&there, &real.sa);
     assert_memory_equal(&c->client, &me, sizeof(me));

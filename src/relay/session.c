@@ -116,6 +116,8 @@ static void leave_application(struct session *s)
         linger_begin(s);
         return;
     }
+    if (s->state == SESSION_OPEN)
+        gate_forget_connection(s->wg->gate, s->back.watch.fd);
     close_side(&s->back);
     linger_give_back(s->wg);
 }

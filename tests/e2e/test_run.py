@@ -222,6 +222,52 @@ def test_address_lists_of_zap_and_the_accept_filter(run, peers):
     assert heard(app, 2)[1] == ["127.9.8.7"] * 2
 
 
+def past_the_gate(app, number=0):
+    """Connects to the port that the program really listens on, as anybody on this machine can. Whether it was served."""
+    with zmtp.raw_connect(app.gates()[number][1]) as c:
+        try:
+            c.sendall(b"\xff" + bytes(8) + b"\x7f\x03")
+            return c.recv(1) != b""
+        except OSError:
+            return False
+
+
+@pytest.mark.parametrize("bind", ["tcp://127.0.0.1:*", "tcp://[::1]:*"])
+def test_a_local_program_does_not_get_past_the_gate(bind, run, peers):
+    app = run(f"""
+        s = ctx.socket(zmq.REP); s.setsockopt(zmq.IPV6, 1)
+        s.bind("{bind}"); say(last(s))
+        for i in range(6): s.send(s.recv())
+    """)
+    endpoint = heard(app)[0]
+    for i in range(3):
+        client = peers.client(zmq.REQ, endpoint, IPV6=1)
+        for _ in range(2):
+            client.send(b"x")
+            assert client.recv() == b"x"
+            assert not past_the_gate(app)
+        client.close()
+    ended(app)
+    assert app.stderr().count("has connected past the gate") == 1
+
+
+def test_one_that_waits_in_accept_does_not_wake(run):
+    """The program has its next client, and no error."""
+    port = net.free_port()
+    app = run(f"""
+        s = socket.create_server(("127.0.0.1", {port}))
+        say("ready")
+        c, peer = s.accept()
+        say(peer, c.getpeername())
+    """, options=["--port", str(port)])
+    heard(app)
+    assert not past_the_gate(app)
+    client = zmtp.raw_connect(f"tcp://127.0.0.1:{port}")
+    client.sendall(b"\xff" + bytes(8) + b"\x7f\x03")
+    assert heard(app, 2)[1] == [list(client.getsockname())] * 2
+    ended(app)
+
+
 # ---- processes ----
 
 def test_the_process_is_the_commands_own(run):
