@@ -174,6 +174,12 @@ const struct config_gate *config_pattern_for(const struct config *c, uint16_t po
     return any;
 }
 
+bool config_gate_gives(const struct config_gate *g, const char *path)
+{
+    size_t row = (size_t)(schema_find(&schema_gate, path) - schema_gate.keys);
+    return g->given[row / 64] >> row % 64 & 1;
+}
+
 /* Leaves the gate that has this address, or the one for any. */
 static void config_leave_gate(struct config *c, const struct endpoint *listen)
 {

@@ -97,6 +97,7 @@ struct config_gate {
     char ban_interface[CONFIG_NAME_MAX + 1]; /* "": none */
     struct config_classes classes;
     struct classes *class_table; /* made of `classes`; NULL: there are none */
+    uint64_t given[2];           /* bits of the keys that the file has (config_gate_gives()) */
 };
 
 struct config_admin {
@@ -154,6 +155,9 @@ MUST_USE int config_make_gate(struct config *c, const char *listen, const char *
 
 /* The pattern for a gate on this TCP port: the one that listens there, else the one with a wildcard port, else NULL. */
 const struct config_gate *config_pattern_for(const struct config *c, uint16_t port);
+
+/* Whether the file has this key of the gate; if not, it has its default. */
+bool config_gate_gives(const struct config_gate *g, const char *path);
 
 /* Reads the admin section alone. Mistakes elsewhere do not matter, so that whoever asks a running Weir to read the file
  * reaches it. -EINVAL, with all mistakes written to `errors`: the section itself cannot be read. */

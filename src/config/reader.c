@@ -273,6 +273,14 @@ static void preset_pattern(struct config_gate *g, struct section_given *given)
     preset("forward", CONFIG_PATTERN_FORWARD, g, given);
 }
 
+static void note_given(struct config_gate *g, const struct section_given *given)
+{
+    _Static_assert(SCHEMA_KEYS_MAX <= 64 * ARRAY_LEN(g->given), "a bit for each key");
+    for (size_t i = 0; i < SCHEMA_KEYS_MAX; i++)
+        if (given->keys[i].at.line)
+            g->given[i / 64] |= UINT64_C(1) << i % 64;
+}
+
 static void read_gate(struct reader *r)
 {
     struct config *c = r->config;
@@ -294,6 +302,7 @@ static void read_gate(struct reader *r)
         report_mistake(r->report, t.given->at, "too many gates: number %d, allowed %d", CONFIG_GATES_MAX + 1,
                        CONFIG_GATES_MAX);
     read_section(r, &t, "");
+    note_given(g, t.given);
     if (c->patterns)
         preset_pattern(g, t.given);
     if (!r->in.ended)

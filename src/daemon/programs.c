@@ -236,7 +236,8 @@ static int programs_begin_gate(struct programs *p, struct relay *r, const struct
     client_book_note_listener(p->table, g->family, g->port, &real.sa);
     (void)listen(listener, SOMAXCONN);
     int gate = relay_open_gate(
-        r, &(struct gate_opening){.name = g->name, .listener = listener, .forward = to, .book = p->table});
+        r, &(struct gate_opening){
+               .name = g->name, .listener = listener, .forward = to, .book = p->table, .told = &q->told});
     if (gate < 0) {
         tell_refused(g->listen, gate);
         client_book_note_listener(p->table, g->family, g->port, NULL);

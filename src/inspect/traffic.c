@@ -39,6 +39,12 @@ static bool leave_out(struct judgement *j)
 
 /* ---- frames ---- */
 
+/* libzmq ends the connection at the header of such a frame, whatever kind of message it belongs to. */
+static bool app_refuses(const struct traffic_gate *g, uint64_t frame_bytes)
+{
+    return g->app_frame_bytes != 0 && frame_bytes > g->app_frame_bytes;
+}
+
 /* Counts the current frame to its message and judges both. False: close. */
 static bool judge_frame(struct judgement *j)
 {
@@ -56,6 +62,8 @@ static bool judge_frame(struct judgement *j)
         t->mode = TRAFFIC_SKIP;
         return true;
     }
+    if (UNLIKELY(app_refuses(j->c->gate, t->dec.size)))
+        return traffic_refuse(j, VERDICT_OVER_MAXMSGSIZE);
     t->frames++;
     t->size += charged;
     if (j->watched)

@@ -116,6 +116,7 @@ struct traffic_gate {
     gcra_word user_bytes;           /* of messages from all subscribers */
     struct account *account;
     struct hash_key key;
+    uint64_t app_frame_bytes; /* larger frames the application itself refuses (ZMQ_MAXMSGSIZE); 0: not known */
 };
 
 /* What rules in shadow would have done with the traffic of one call: how often, by verdict. */

@@ -444,6 +444,47 @@ static void a_command_too_large_is_refused_by_its_header(void **state)
     expect(0, VERDICT_UNKNOWN_COMMAND);
 }
 
+/* ---- what the application itself refuses ---- */
+
+/* As libzmq does: the connection ends at the header of a frame, whatever message.over says; what came before passes. */
+static void a_frame_over_the_applications_own_limit_closes(void **state)
+{
+    stand.limits.message.over = ACTION_DROP;
+    stand.gate.app_frame_bytes = 100;
+    const uint64_t most = stand.gate.app_frame_bytes;
+    const unsigned flags[] = {0, ZMTP_FLAG_MORE};
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
+        line_fini(&line);
+        line_init(&line, &stand, 0);
+        sent.len = wanted.len = 0;
+        stream_frame(&sent, 0, 'x', most);
+        stream_frame(&wanted, 0, 'x', most);
+        stream_frame(&sent, (uint8_t)flags[i], 'x', most + 1);
+        line_feed_by(&line, sent.bytes, sent.len, 7);
+        assert_int_equal(line.verdict, VERDICT_OVER_MAXMSGSIZE);
+        assert_int_equal(line.out_len, wanted.len);
+    }
+    /* Not the sum of a message's frames. */
+    line_fini(&line);
+    line_init(&line, &stand, 0);
+    sent.len = 0;
+    for (unsigned i = 0; i < 5; i++)
+        stream_frame(&sent, i < 4 ? ZMTP_FLAG_MORE : 0, 'x', most);
+    line_feed_by(&line, sent.bytes, sent.len, 64);
+    assert_int_equal(line.verdict, VERDICT_PASS);
+    assert_int_equal(line.out_len, sent.len);
+    /* A stricter limit of the configuration comes first. */
+    stand.limits.message.frame_bytes = 50;
+    line_fini(&line);
+    line_init(&line, &stand, 0);
+    sent.len = wanted.len = 0;
+    stream_frame(&sent, 0, 'x', most + 1);
+    line_feed_by(&line, sent.bytes, sent.len, 64);
+    assert_int_equal(line.verdict, VERDICT_PASS);
+    assert_int_equal(line.out_len, 0);
+    sent.len = 0;
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -456,6 +497,7 @@ int main(void)
         TEST(pings_between_frames_pass_in_their_place),
         TEST(a_long_request_without_a_delimiter_closes),
         TEST(a_message_cut_short_is_dropped_alone),
+        TEST(a_frame_over_the_applications_own_limit_closes),
         TEST(pings_do_not_make_a_held_message_grow),
         TEST(other_commands_between_frames_are_refused),
         TEST(a_command_too_large_is_refused_by_its_header),

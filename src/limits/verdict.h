@@ -155,6 +155,10 @@
     VERDICT(APPLICATION_GONE, "application_gone", NONE, 0, NONE, NULL, "the application closed the connection")        \
     VERDICT(NO_UPSTREAM_SOURCE, "no_upstream_source", NONE, 0, NONE, "upstream.source",                                \
             "no connection to the application can be made from the client's address (upstream.source)")                \
+    VERDICT(OVER_MAXMSGSIZE, "over_maxmsgsize", NONE, 0, NONE, NULL,                                                   \
+            "a frame larger than the application's ZMQ_MAXMSGSIZE")                                                    \
+    VERDICT(OVER_HANDSHAKE_IVL, "over_handshake_ivl", NONE, 0, NONE, NULL,                                             \
+            "the handshake was not done within the application's ZMQ_HANDSHAKE_IVL")                                   \
     VERDICT(BREAKER_OPEN, "breaker_open", NONE, 0, NONE, "breaker.failures",                                           \
             "the circuit breaker of the application is open")                                                          \
     VERDICT(APPLICATION_PROTOCOL, "application_protocol", NONE, 0, NONE, NULL,                                         \

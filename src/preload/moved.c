@@ -31,7 +31,8 @@ void moved_keep(int fd, uint32_t note)
 }
 
 static __thread enum ungated left;
-static __thread uint32_t opened; /* a note */
+static __thread const struct socket_options *to_tell; /* NULL: libzmq is out of reach */
+static __thread uint32_t opened;                      /* a note */
 
 void moved_leave(enum ungated why)
 {
@@ -41,6 +42,11 @@ void moved_leave(enum ungated why)
 bool moved_may_be(int fd)
 {
     return moved_note(fd) != 0;
+}
+
+void moved_tell(const struct socket_options *told)
+{
+    to_tell = told;
 }
 
 bool moved_is(int fd, const struct sockaddr *own)
@@ -155,7 +161,7 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
         return;
     int loopback = listen_on_loopback(fd, family, backlog, &port);
-    int refused = loopback < 0 ? 0 : request_make(s, RUN_OPEN, family, port, fd, NULL);
+    int refused = loopback < 0 ? 0 : request_open(s, family, port, fd, to_tell);
     if (loopback < 0)
         ungated_say(UNGATED_NO_PORT);
     else if (refused == REQUEST_UNANSWERED) /* of other refusals, Weir itself says why */

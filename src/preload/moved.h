@@ -22,6 +22,9 @@ bool moved_is(int fd, const struct sockaddr *own);
 /* Until UNGATED_NOTHING takes this back, what this thread listens on stays as it is, with a line that says why. */
 void moved_leave(enum ungated why);
 
+/* What this thread listens on until this is taken back (NULL) belongs to a socket of which libzmq says this. */
+void moved_tell(const struct socket_options *told);
+
 /* `fd` has begun to listen on its real address. If Weir cannot open a gate, it goes on like that. errno stays. */
 void moved_begin(const struct setting *s, int fd, int backlog);
 

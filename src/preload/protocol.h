@@ -12,7 +12,8 @@
  *   program                                             Weir
  *   listen(fd): the kernel listens on the real address
  *   a second socket listens on a loopback port
- *   RUN_OPEN (port; the real socket attached)      ->   opens a gate on it that forwards to the loopback port
+ *   RUN_OPEN (port; what libzmq says of its        ->   opens a gate on it that forwards to the loopback port
+ *   socket; the real one attached)
  *                                                  <-   0, or why not
  *   the second socket takes the place of fd             for each client: notes its address in the table, under the
  *   getpeername(), getsockname(), accept() look            source port of the connection that it makes for it
@@ -31,6 +32,8 @@
 #ifndef WEIR_PRELOAD_PROTOCOL_H
 #define WEIR_PRELOAD_PROTOCOL_H
 
+#include "preload/socket_options.h"
+
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,7 +41,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define RUN_PROTOCOL 1u
+#define RUN_PROTOCOL 2u
 
 /* ---- the environment: "NAME TOKEN PORT,PORT,... MARKS,MARKS,..." ---- */
 
@@ -62,9 +65,10 @@ struct run_request {
     uint32_t protocol; /* RUN_PROTOCOL */
     uint32_t kind;
     char token[RUN_TOKEN_BYTES];
-    uint16_t family; /* of the loopback socket: AF_INET or AF_INET6 */
-    uint16_t port;   /* of the loopback socket, host order */
-    uint32_t spare;  /* 0 */
+    uint16_t family;            /* of the loopback socket: AF_INET or AF_INET6 */
+    uint16_t port;              /* of the loopback socket, host order */
+    uint32_t spare;             /* 0 */
+    struct socket_options told; /* RUN_OPEN: what libzmq says of the socket that binds; nothing if it is out of reach */
 };
 
 struct run_reply {

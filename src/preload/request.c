@@ -89,18 +89,32 @@ static int request_exchange(int s, const struct setting *to, const struct run_re
     return request_receive(s, to, q->kind, ret_fd);
 }
 
-int request_make(const struct setting *to, enum run_request_kind kind, int family, uint16_t port, int fd, int *ret_fd)
+static int request_ask(const struct setting *to, struct run_request *q, int fd, int *ret_fd)
 {
     int before = errno, result = REQUEST_UNANSWERED;
-    struct run_request q = {.protocol = RUN_PROTOCOL, .kind = (uint32_t)kind, .family = (uint16_t)family, .port = port};
-    memcpy(q.token, to->token, sizeof(q.token));
+    q->protocol = RUN_PROTOCOL;
+    memcpy(q->token, to->token, sizeof(q->token));
     if (ret_fd)
         *ret_fd = -1;
     int s = (int)syscall(SYS_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s >= 0) {
-        result = request_exchange(s, to, &q, fd, ret_fd);
+        result = request_exchange(s, to, q, fd, ret_fd);
         raw_close(s);
     }
     errno = before;
     return result;
+}
+
+int request_make(const struct setting *to, enum run_request_kind kind, int family, uint16_t port, int fd, int *ret_fd)
+{
+    struct run_request q = {.kind = (uint32_t)kind, .family = (uint16_t)family, .port = port};
+    return request_ask(to, &q, fd, ret_fd);
+}
+
+int request_open(const struct setting *to, int family, uint16_t port, int fd, const struct socket_options *told)
+{
+    struct run_request q = {.kind = RUN_OPEN, .family = (uint16_t)family, .port = port};
+    if (told)
+        q.told = *told;
+    return request_ask(to, &q, fd, NULL);
 }

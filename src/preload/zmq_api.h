@@ -10,15 +10,16 @@
 #include <stddef.h>
 
 /* Values of zmq.h under names of our own. */
-#define API_TYPE          16
-#define API_RCVMORE       13
-#define API_FD            14
-#define API_EVENTS        15
-#define API_SNDHWM        23
-#define API_RCVHWM        24
-#define API_LAST_ENDPOINT 32
-#define API_POLLIN        1
-#define API_DONTWAIT      1
+#define API_TYPE            16
+#define API_RCVMORE         13
+#define API_FD              14
+#define API_EVENTS          15
+#define API_SNDHWM          23
+#define API_RCVHWM          24
+#define API_LAST_ENDPOINT   32
+#define API_ROUTER_HANDOVER 56
+#define API_POLLIN          1
+#define API_DONTWAIT        1
 
 #define API_HWM_DEFAULT 1000
 
@@ -51,6 +52,7 @@ struct iovec;
     X(int, close, (void *socket))                                                                                      \
     X(int, getsockopt, (void *socket, int option, void *value, size_t *bytes))                                         \
     X(int, setsockopt, (void *socket, int option, const void *value, size_t bytes))                                    \
+    X(void, version, (int *major, int *minor, int *patch))                                                             \
     X(int, recv, (void *socket, void *buffer, size_t bytes, int flags))                                                \
     X(int, recvmsg, (void *socket, void *msg, int flags))                                                              \
     X(int, recviov, (void *socket, struct iovec *parts, size_t *count, int flags))                                     \

@@ -6,6 +6,7 @@
 #include "preload/zmq_sockets.h"
 
 #include "preload/caller.h"
+#include "preload/handover.h"
 #include "preload/taken_sockets.h"
 
 #include <dlfcn.h>
@@ -49,6 +50,7 @@ int zmq_close(void *socket)
     if (!zmq->close)
         return NO_LIBZMQ;
     taken_sockets_closing(socket);
+    handover_forget(socket);
     return zmq->close(socket);
 }
 

@@ -40,6 +40,19 @@ static uint64_t pack(const struct handshake_app *app)
            (uint64_t)app->mechanism;
 }
 
+static uint64_t pack_all(const struct handshake_app *app)
+{
+    return pack(app) | (uint64_t)app->initiator << INITIATOR_SHIFT;
+}
+
+void app_facts_tell(struct app_facts *f, enum socket_type configured, const struct handshake_app *greeting)
+{
+    f->configured = configured;
+    if (configured != SOCKET_AUTO)
+        atomic_store(&f->socket, configured);
+    atomic_store(&f->told, greeting ? pack_all(greeting) : 0);
+}
+
 void app_facts_learn(struct app_facts *f, const struct handshake_app *app, uint64_t now_ns)
 {
     uint64_t before = atomic_load_explicit(&f->greeting, memory_order_acquire), v = pack(app);
@@ -60,6 +73,7 @@ void app_facts_forget_initiator(struct app_facts *f)
 
 void app_facts_forget(struct app_facts *f, uint64_t now_ns)
 {
+    atomic_store_explicit(&f->told, 0, memory_order_release);
     atomic_store_explicit(&f->greeting, 0, memory_order_release);
     atomic_store(&f->socket, f->configured);
     shape_limiter(f, SOCKET_AUTO, now_ns);
@@ -75,7 +89,8 @@ static enum socket_type believed_socket(const struct app_facts *f, bool stands, 
 
 bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool stands, uint64_t now_ns)
 {
-    uint64_t v = atomic_load_explicit(&f->greeting, memory_order_acquire);
+    uint64_t told = atomic_load_explicit(&f->told, memory_order_acquire);
+    uint64_t v = told ? told : atomic_load_explicit(&f->greeting, memory_order_acquire);
     if (!(v & KNOWN))
         return false;
     *ret = (struct handshake_app){

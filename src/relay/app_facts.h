@@ -27,6 +27,7 @@ struct gate_limiter;
 struct app_facts {
     struct gate_limiter *limiter;
     enum socket_type configured;   /* AUTO: to be learned */
+    _Atomic uint64_t told;         /* the greeting that libzmq has told of, packed; 0: none */
     _Atomic uint64_t greeting;     /* packed; 0: not known */
     _Atomic uint32_t socket;       /* enum socket_type: configured, or seen last */
     _Atomic uint64_t socket_at_ns; /* when it was seen */
@@ -34,6 +35,16 @@ struct app_facts {
 };
 
 void app_facts_init(struct app_facts *f, enum socket_type configured, struct gate_limiter *limiter);
+
+/* libzmq has told this of the socket (told.h): `configured` takes the place of the type. `greeting`, which may be NULL,
+ * holds without any connection, until the application shows another one. While no worker runs, or all are parked. */
+void app_facts_tell(struct app_facts *f, enum socket_type configured, const struct handshake_app *greeting);
+
+/* Whether its greeting was told: it need not be learned. */
+static inline bool app_facts_told(const struct app_facts *f)
+{
+    return atomic_load_explicit(&f->told, memory_order_relaxed) != 0;
+}
 
 /* A connection has shown this: its greeting and, unless `socket` is AUTO, its READY. An `initiator` of UNKNOWN adds
  * nothing, unless the greeting differs. */

@@ -156,6 +156,29 @@ static void the_limiter_starts_over_with_another_type(void **state)
     facts_free();
 }
 
+/* What libzmq says of the socket holds without any connection, until the application shows something else. */
+static void what_was_told_holds_until_it_is_forgotten(void **state)
+{
+    struct handshake_app got, told = shown;
+    struct app_facts *f = facts_new(SOCKET_AUTO);
+    told.as_server = false;
+    assert_false(app_facts_told(f));
+    app_facts_tell(f, SOCKET_PULL, &told);
+    assert_true(app_facts_told(f));
+    got = facts_of(f, false, NOW);
+    assert_int_equal(got.mechanism, MECHANISM_CURVE);
+    assert_int_equal(got.initiator, INITIATOR_CLIENT);
+    assert_int_equal(got.socket, SOCKET_PULL);
+    app_facts_forget_initiator(f);
+    assert_int_equal(facts_of(f, false, NOW).initiator, INITIATOR_CLIENT);
+    app_facts_forget(f, NOW);
+    assert_false(app_facts_told(f) || app_facts_get(f, &got, true, NOW));
+    app_facts_tell(f, SOCKET_AUTO, NULL);
+    assert_false(app_facts_told(f));
+    assert_int_equal(app_facts_socket(f), SOCKET_PULL); /* the last one seen */
+    facts_free();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_configured_type_is_believed_always),
         cmocka_unit_test(another_application_is_unknown),
         cmocka_unit_test(the_limiter_starts_over_with_another_type),
+        cmocka_unit_test(what_was_told_holds_until_it_is_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

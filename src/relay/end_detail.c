@@ -17,6 +17,9 @@ static const char *size_detail(char *dst, size_t size, const struct session *s, 
     if (v == VERDICT_FRAME_TOO_LARGE)
         snprintf(dst, size, ": announced %s, allowed %s", units_format_bytes(seen, sizeof(seen), t->dec.size),
                  units_format_bytes(allowed, sizeof(allowed), l->message.frame_bytes));
+    if (v == VERDICT_OVER_MAXMSGSIZE)
+        snprintf(dst, size, ": announced %s, allowed %s", units_format_bytes(seen, sizeof(seen), t->dec.size),
+                 units_format_bytes(allowed, sizeof(allowed), s->wg->gate->traffic.app_frame_bytes));
     if (v == VERDICT_MESSAGE_TOO_LARGE)
         snprintf(dst, size, ": announced %s%s, allowed %s", t->frames ? "so far " : "",
                  units_format_bytes(seen, sizeof(seen), t->size + t->dec.size),

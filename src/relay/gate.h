@@ -23,6 +23,7 @@
 #include "relay/app_facts.h"
 #include "relay/gate_limiter.h"
 #include "relay/reach.h"
+#include "relay/told.h"
 #include "stats/metrics.h"
 
 #include <stdatomic.h>
@@ -117,6 +118,7 @@ struct gate_origin {
     size_t pattern;         /* the gate of the configuration that it has its limits from */
     const char *name;       /* valid as long as the relay */
     struct run_table *book; /* where the application finds out who its clients are (client_book.h); NULL: nowhere */
+    struct told told;       /* what libzmq says of the application's socket */
 };
 
 struct gate {

@@ -190,7 +190,7 @@ static void know_application(struct session *s)
 {
     struct handshake *h = &s->handshaking->handshake;
     struct handshake_app app;
-    if (handshake_trusts_initiator(h) && !reach_stands(s->wg))
+    if (handshake_trusts_initiator(h) && !reach_stands(s->wg) && !app_facts_told(&s->wg->gate->app))
         handshake_doubt_initiator(h);
     if (h->app_known || s->back.watch.fd >= 0)
         return;

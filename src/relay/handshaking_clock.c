@@ -12,16 +12,14 @@
  * stands any more, it may be the application's turn to send it. */
 #define HELLO_SOON_NS (100 * NS_PER_MS)
 
-/* libzmq's ZMQ_HANDSHAKE_IVL. */
-#define APP_WITHIN_NS (30 * NS_PER_S)
-
 void handshaking_clock_start(struct session *s)
 {
     struct handshaking_clock *c = &s->handshaking->clock;
-    uint64_t within_ns = session_limits(s)->handshake.within_ns;
+    bool apps_own;
+    uint64_t within_ns = told_handshake_within(s, &apps_own);
     c->turn_ns = session_now_ns(s);
     c->left_ns[false] = within_ns;
-    c->left_ns[true] = within_ns > APP_WITHIN_NS ? within_ns : APP_WITHIN_NS;
+    c->left_ns[true] = told_app_within(s);
     c->deadline_ns = c->turn_ns + within_ns;
     session_arm(s, c->deadline_ns);
 }
@@ -56,22 +54,25 @@ void handshaking_clock_hold_ready(struct session *s)
 bool handshaking_clock_is_overdue(const struct session *s)
 {
     const struct handshaking *o = s->handshaking;
+    bool apps_own;
     if (!o || s->state != SESSION_HANDSHAKING || o->clock.apps_turn)
         return false;
     uint64_t left_ns = o->clock.left_ns[false] + o->clock.turn_ns, now_ns = session_now_ns(s);
-    return now_ns + session_limits(s)->handshake.within_ns >= left_ns + NS_PER_S;
+    return now_ns + told_handshake_within(s, &apps_own) >= left_ns + NS_PER_S;
 }
 
 /* Why the client could not finish. */
 static enum verdict timeout_verdict(const struct session *s)
 {
     const struct handshaking *o = s->handshaking;
+    bool apps_own;
+    (void)told_handshake_within(s, &apps_own);
     if (o->upstream.no_place)
         return VERDICT_TABLE_FULL;
     if (o->upstream.held)
         return VERDICT_BREAKER_OPEN;
     if (!o->clock.apps_turn)
-        return VERDICT_HANDSHAKE_TIMEOUT;
+        return apps_own ? VERDICT_OVER_HANDSHAKE_IVL : VERDICT_HANDSHAKE_TIMEOUT;
     return o->handshake.app_greeted ? VERDICT_APPLICATION_TIMEOUT : VERDICT_APPLICATION_ABSENT;
 }
 

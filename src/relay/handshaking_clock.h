@@ -10,8 +10,9 @@
  *   APP'S TURN      apps_turn    no time is left                          ended: application absent or late, table
  * full, or breaker open
  *
- * The client has handshake.within for all of its own turns together. A turn that waits for the application (to be
- * reached, to be asked, for its ZAP handler) has libzmq's 30 s, or handshake.within if that is longer.
+ * The client has handshake.within for all of its own turns together, or the application's ZMQ_HANDSHAKE_IVL if that was
+ * told and is shorter. A turn that waits for the application (to be reached, to be asked, for its ZAP handler) has
+ * libzmq's 30 s, or the longest of the two.
  *
  * Beside that, the client's READY waits for the application's (held_ns != 0), for 100 ms at most, and an application
  * that shows no greeting within handshake.within is reported as silent, once (late).

@@ -39,7 +39,7 @@ bool reach_knows(const struct worker_gate *wg, struct handshake_app *ret)
     uint64_t now_ns = wg->worker->loop.now_ns;
     bool some = reach_gate_stands(g);
     return app_facts_get(&g->app, ret, some, now_ns) &&
-           (some || now_ns < atomic_load(&g->reach.verified_ns) + FRESH_NS);
+           (some || app_facts_told(&g->app) || now_ns < atomic_load(&g->reach.verified_ns) + FRESH_NS);
 }
 
 void reach_doubt(struct worker_gate *wg)

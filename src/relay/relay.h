@@ -56,7 +56,8 @@ struct gate_opening {
     const char *name; /* [A-Za-z0-9_-]{1,32}; no other open gate has it */
     int listener;     /* of TCP, listening; taken over in any case */
     struct endpoint forward;
-    struct run_table *book; /* see client_book.h; outlives the relay */
+    struct run_table *book;            /* see client_book.h; outlives the relay */
+    const struct socket_options *told; /* by libzmq, of the application's socket (told.h); NULL: nothing */
 };
 
 /* Opens a gate on a given listener. A closed gate of that name is opened again, with what it has learned of its
@@ -73,6 +74,9 @@ void relay_count_refused(struct relay *r);
 
 /* Stops listening: the address is free when this returns. Connections stay. */
 void relay_close_gate(struct relay *r, size_t gate);
+
+/* A gate of the configuration is told of its application's socket. Between relay_new() and relay_start(). */
+void relay_tell_gate(struct relay *r, size_t gate, const struct socket_options *told);
 
 /* Stops listening and closes each connection as soon as it is between messages and quiet. Returns at once. Main thread.
  */

@@ -123,6 +123,8 @@ static void describe(struct gate_slot *slot, const struct config_gate *pattern, 
     snprintf(slot->config.name, sizeof(slot->config.name), "%s", o->name);
     slot->config.listen = *listen;
     slot->config.forward = o->forward;
+    if (told_socket(o->told) != SOCKET_AUTO)
+        slot->config.socket = told_socket(o->told);
     slot->config.upstream_source = UPSTREAM_SOURCE_WEIR;
     slot->config.counter[0] = '\0';
     endpoint_format(slot->config.listen_text, sizeof(slot->config.listen_text), listen);
@@ -153,6 +155,7 @@ static int listen_in_slot(struct relay *r, size_t slot, const struct gate_openin
     g->origin.book = o->book;
     g->forward = o->forward;
     g->listen.endpoint = *listen;
+    told_take(g, o->told);
     int fd = dup(o->listener);
     int error = fd < 0 ? -errno : relay_share_listener(r, slot, fd);
     r->slots[slot].open = error == 0;
@@ -179,6 +182,14 @@ static int open_parked(struct relay *r, const struct config_gate *pattern, const
     if (!error)
         error = listen_in_slot(r, (size_t)slot, o, listen);
     return error ? error : slot;
+}
+
+static void warn_of_type(const struct config_gate *pattern, const struct gate_opening *o)
+{
+    enum socket_type t = told_socket(o->told);
+    if (pattern->socket != SOCKET_AUTO && t != SOCKET_AUTO && t != pattern->socket)
+        LOG_WARN("gate %s: the configuration says socket: %s, but the application has bound a %s: that counts", o->name,
+                 socket_type_name(pattern->socket), socket_type_name(t));
 }
 
 /* The real address of a listening socket. */
@@ -212,6 +223,7 @@ int relay_open_gate(struct relay *r, const struct gate_opening *o)
     int result = address_of(o->listener, &listen);
     const struct config_gate *pattern = result < 0 ? NULL : config_pattern_for(r->config, endpoint_port(&listen));
     if (pattern) {
+        warn_of_type(pattern, o);
         net_listen_for_clients(o->listener);
         park_all(r);
         result = open_parked(r, pattern, o, &listen);
@@ -225,6 +237,11 @@ int relay_open_gate(struct relay *r, const struct gate_opening *o)
     else
         relay_count_refused(r);
     return result;
+}
+
+void relay_tell_gate(struct relay *r, size_t gate, const struct socket_options *told)
+{
+    told_take(&r->gates[gate], told);
 }
 
 int relay_count_at(struct relay *r, size_t slot, int line)

@@ -22,7 +22,7 @@ static bool enter_routing_id(struct session *s)
     s->handshaking->checked = true;
     bool matters = app == SOCKET_ROUTER || app == SOCKET_REP || app == SOCKET_AUTO;
     bool refuses = session_limits(s)->duplicate_ids == DUPLICATE_IDS_REFUSE;
-    if (h->routing_id_len == 0 || !matters || !(refuses || shadow_refuses_duplicates(s)))
+    if (h->routing_id_len == 0 || !matters || !(refuses || shadow_refuses_duplicates(s)) || told_hands_over(s))
         return true;
     uint64_t hash = hash_bytes(&g->traffic.key, h->routing_id, h->routing_id_len);
     hash = hash ? hash : 1;

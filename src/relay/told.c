@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+#include "relay/told.h"
+
+#include "relay/record.h"
+
+/* The first libzmq whose greeting says 3.1. Older ones are asked. */
+#define LIBZMQ_WITH_3_1 40303u
+#define LIBZMQ_5        50000u
+
+/* libzmq's own ZMQ_HANDSHAKE_IVL. */
+#define USUAL_APP_NS (30 * NS_PER_S)
+
+/* ZMQ_HANDSHAKE_IVL of 0: no limit. */
+#define NO_LIMIT_NS (24 * 3600 * NS_PER_S)
+
+enum socket_type told_socket(const struct socket_options *o)
+{
+    int64_t type = -1;
+    bool known = o && socket_options_get(o, SOCKET_OPTION_TYPE, &type) && type >= 0 && type <= UINT8_MAX;
+    return known ? socket_type_from_zmtp2((uint8_t)type) : SOCKET_AUTO; /* ZMTP 2.0 has libzmq's numbers */
+}
+
+/* ---- the greeting ---- */
+
+/* Who says HELLO: a server waits for it, whichever side has bound. */
+static enum initiator initiator_of(const struct socket_options *o, enum zmtp_mechanism m)
+{
+    int64_t serves = 0;
+    if (m == MECHANISM_NULL ||
+        !socket_options_get(o, m == MECHANISM_PLAIN ? SOCKET_OPTION_PLAIN_SERVER : SOCKET_OPTION_CURVE_SERVER, &serves))
+        return INITIATOR_UNKNOWN;
+    return serves ? INITIATOR_CLIENT : INITIATOR_APP;
+}
+
+/* False: it is not known for sure. */
+static bool greeting_of(const struct socket_options *o, struct handshake_app *ret)
+{
+    static const enum zmtp_mechanism mechanisms[] = {MECHANISM_NULL, MECHANISM_PLAIN, MECHANISM_CURVE};
+    int64_t at = -1;
+    if (o->version < LIBZMQ_WITH_3_1 || o->version >= LIBZMQ_5 ||
+        !socket_options_get(o, SOCKET_OPTION_MECHANISM, &at) || at < 0 || at >= (int64_t)ARRAY_LEN(mechanisms))
+        return false;
+    /* libzmq leaves as-server 0 in every greeting. */
+    *ret = (struct handshake_app){
+        .mechanism = mechanisms[at], .major = 3, .minor = 1, .initiator = initiator_of(o, mechanisms[at])};
+    return true;
+}
+
+/* ---- the gate ---- */
+
+static uint64_t handshake_ns_of(const struct socket_options *o)
+{
+    int64_t ms = -1;
+    if (!socket_options_get(o, SOCKET_OPTION_HANDSHAKE_IVL, &ms) || ms < 0)
+        return 0;
+    return ms ? (uint64_t)ms * NS_PER_MS : NO_LIMIT_NS;
+}
+
+void told_take(struct gate *g, const struct socket_options *o)
+{
+    struct handshake_app greeting;
+    int64_t frame = 0, hands_over = 0;
+    g->origin.told = (struct told){0};
+    if (o)
+        g->origin.told.options = *o;
+    o = &g->origin.told.options;
+    (void)socket_options_get(o, SOCKET_OPTION_MAXMSGSIZE, &frame);
+    (void)socket_options_get(o, SOCKET_OPTION_ROUTER_HANDOVER, &hands_over);
+    g->origin.told.handshake_ns = handshake_ns_of(o);
+    g->origin.told.hands_over = hands_over != 0;
+    g->traffic.app_frame_bytes = frame > 0 ? (uint64_t)frame : 0;
+    app_facts_tell(&g->app, g->config->socket, greeting_of(o, &greeting) ? &greeting : NULL);
+}
+
+/* ---- its sessions ---- */
+
+uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own)
+{
+    uint64_t within_ns = session_limits(s)->handshake.within_ns, its_ns = s->wg->gate->origin.told.handshake_ns;
+    *ret_apps_own = its_ns != 0 && its_ns < within_ns;
+    return *ret_apps_own ? its_ns : within_ns;
+}
+
+uint64_t told_app_within(const struct session *s)
+{
+    uint64_t within_ns = session_limits(s)->handshake.within_ns, its_ns = s->wg->gate->origin.told.handshake_ns;
+    uint64_t least_ns = its_ns > USUAL_APP_NS ? its_ns : USUAL_APP_NS;
+    return within_ns > least_ns ? within_ns : least_ns;
+}
+
+bool told_hands_over(const struct session *s)
+{
+    return s->wg->gate->origin.told.hands_over && !config_gate_gives(s->wg->policy->config, "routing_ids.duplicates");
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MPL-2.0 */
+/*
+ * What a gate was told of its application's socket by libzmq (preload/socket_options.h), and what follows from it.
+ * Under `weir run` and weir_bind(); elsewhere nothing is told.
+ *
+ *   option                       what follows
+ *   ZMQ_TYPE                     the socket's type, as if it were configured
+ *   ZMQ_MECHANISM and its role,  the application's greeting: no connection has to ask for it
+ *   the version of libzmq
+ *   ZMQ_MAXMSGSIZE               a larger frame ends its connection, as it would there (over_maxmsgsize)
+ *   ZMQ_HANDSHAKE_IVL            if it is shorter than handshake.within: the client's time (over_handshake_ivl). If it
+ *                                is longer than 30 s: the application's time
+ *   ZMQ_ROUTER_HANDOVER          routing_ids.duplicates is `pass`, unless the file has that key
+ *   others                       are shown only
+ *
+ * A limit that comes from an option has the outcome that it has without Weir: the connection ends, and nothing is held
+ * against its source. A stricter value of the configuration stays.
+ *
+ * Threads: written while no worker runs or all are parked; read by all.
+ */
+#ifndef WEIR_RELAY_TOLD_H
+#define WEIR_RELAY_TOLD_H
+
+#include "preload/socket_options.h"
+#include "zmtp/socket_type.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct gate;
+struct session;
+
+/* A member of struct gate_origin; all zero: nothing was told. */
+struct told {
+    struct socket_options options;
+    uint64_t handshake_ns; /* ZMQ_HANDSHAKE_IVL; 0: not told */
+    bool hands_over;       /* ZMQ_ROUTER_HANDOVER */
+};
+
+/* The socket's type; AUTO: it was not told. */
+enum socket_type told_socket(const struct socket_options *o);
+
+/* The gate is told this; NULL: nothing, and what it was told before does not hold any more. The type is the one in
+ * its configuration. */
+void told_take(struct gate *g, const struct socket_options *o);
+
+/* The time that a client has for its part of the handshake, and whether it is the application's own. */
+uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own);
+
+/* The time that the application may take for its part. */
+uint64_t told_app_within(const struct session *s);
+
+/* Whether it is the application that decides between clients with one routing id. */
+bool told_hands_over(const struct session *s);
+
+#endif

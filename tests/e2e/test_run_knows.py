@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`weir run`: the gate knows the socket's type and options from libzmq, and keeps to them as libzmq itself does. Programs run bare too where the two can be compared."""
+import pathlib
+import textwrap
+
+import pytest
+import zmq
+from harness import net, zmtp
+from harness.net import free_port
+from harness.weir import Weir
+from test_run import ended, heard, run
+
+__all__ = ["run"]
+
+# The application's events, by libzmq's monitor: names in order, of those that clients bring about.
+MONITOR = """
+NAMES = {zmq.EVENT_ACCEPTED: "accepted", zmq.EVENT_HANDSHAKE_SUCCEEDED: "handshake", zmq.EVENT_DISCONNECTED: "disconnected"}
+def watch(socket):
+    return socket.get_monitor_socket(sum(NAMES))
+def seen(monitor, count):
+    from zmq.utils.monitor import recv_monitor_message
+    names = []
+    while len(names) < count and monitor.poll(20000):
+        names.append(NAMES[recv_monitor_message(monitor)["event"]])
+    return names
+"""
+
+
+class Gates:
+    """What the admin address of a `weir run` says."""
+
+    get, samples, metric, wait_metric = Weir.get, Weir.samples, Weir.metric, Weir.wait_metric
+
+    def __init__(self):
+        self.admin, self.admin_seen = f"127.0.0.1:{free_port()}", False
+
+    def alive(self):
+        return True
+
+    def refused(self, verdict):
+        return self.metric("weir_verdicts_total", verdict=verdict)
+
+
+def start(run, text, bare=False, options=()):
+    """A program, and its gates' admin address (None: it runs bare)."""
+    gates = None if bare else Gates()
+    return run(MONITOR + textwrap.dedent(text), bare=bare, stdin=True, options=[] if bare else ["--admin", gates.admin, *options]), gates
+
+
+# ---- what is known before a client has come ----
+
+SOCKETS = {"ROUTER": "router", "PULL": "pull", "XPUB": "xpub", "PAIR": "pair", "SUB": "sub"}
+
+
+@pytest.mark.parametrize("mechanism", ["NULL", "PLAIN", "CURVE"])
+def test_type_and_mechanism_are_known_before_a_client_has_come(mechanism, run):
+    if mechanism == "CURVE" and not zmq.has("curve"):
+        pytest.skip("libzmq has no CURVE")
+    app, gates = start(run, f"""
+        for name in {sorted(SOCKETS)!r}:
+            s = ctx.socket(getattr(zmq, name))
+            if "{mechanism}" == "PLAIN": s.setsockopt(zmq.PLAIN_SERVER, 1)
+            if "{mechanism}" == "CURVE":
+                s.setsockopt(zmq.CURVE_SERVER, 1); s.setsockopt(zmq.CURVE_SECRETKEY, zmq.curve_keypair()[1])
+            s.bind("tcp://127.0.0.1:*")
+            say(name, last(s))
+        sys.stdin.read()
+    """)
+    for name, endpoint in heard(app, len(SOCKETS)):
+        gates.wait_metric("weir_gate_info", 1, gate=f"tcp-{net.split_tcp(endpoint)[1]}", socket=SOCKETS[name], mechanism=mechanism)
+
+
+def test_of_a_program_without_libzmq_nothing_is_known(run):
+    port = free_port()
+    app, gates = start(run, f"""
+        s = socket.create_server(("127.0.0.1", {port}))
+        say("ready")
+        sys.stdin.read()
+    """, options=["--port", str(port)])
+    heard(app)
+    gates.wait_metric("weir_gate_info", 1, gate=f"tcp-{port}", socket="auto", mechanism="")
+
+
+# ---- ZMQ_MAXMSGSIZE ----
+
+OVERSIZE = """
+    s = ctx.socket(zmq.PULL); s.setsockopt(zmq.MAXMSGSIZE, 1000)
+    monitor = watch(s)
+    s.bind("tcp://127.0.0.1:*")
+    c = ctx.socket(zmq.PUSH); c.setsockopt(zmq.RECONNECT_IVL, 50); c.connect(last(s))
+    theirs = watch_client(c)
+    for i in range(3): c.send_multipart([b"%d" % i, bytes(1000), bytes(1000)])
+    for i in range(3): say([len(part) for part in s.recv_multipart()])
+    c.send_multipart([b"first", bytes(1001), b"last"])
+    say(seen(monitor, 3), seen_client(theirs, 1))
+    c.send(b"again")
+    say(s.recv().decode(), seen(monitor, 2))
+"""
+
+
+def test_a_message_over_maxmsgsize_ends_its_connection_as_without(run):
+    """A frame may have so many bytes, a message of several frames more. The client is cut off, comes back, and is served."""
+    text = OVERSIZE.replace("watch_client(c)", "c.get_monitor_socket(zmq.EVENT_DISCONNECTED)").replace("seen_client(theirs, 1)", "seen(theirs, 1)")
+    bare = ended(start(run, text, bare=True)[0])
+    assert bare == [[1, 1000, 1000]] * 3 + [[["accepted", "handshake", "disconnected"], ["disconnected"]], ["again", ["accepted", "handshake"]]]
+    app, gates = start(run, text + "    sys.stdin.read()\n")
+    assert heard(app, len(bare)) == bare
+    gates.wait_metric("weir_verdicts_total", 1, verdict="over_maxmsgsize")
+    assert "announced 1001B" in app.stderr() and "over_maxmsgsize" not in app.said_itself()
+
+
+def test_what_came_before_a_message_over_maxmsgsize_arrives(run):
+    """In one segment with it. The client is not held to blame, however often it comes back."""
+    app, gates = start(run, """
+        s = ctx.socket(zmq.PULL); s.setsockopt(zmq.MAXMSGSIZE, 100)
+        s.bind("tcp://127.0.0.1:*")
+        say(last(s))
+        while True: say(s.recv().decode())
+    """)
+    endpoint = heard(app)[0]
+    for i in range(30):  # thrice what would get the client banned, if it were held against it
+        client = zmtp.connect(endpoint, socket_type="PUSH")
+        client.send_raw(b"".join(zmtp.message(b"%d-%d" % (i, n)) for n in range(3)) + zmtp.message(bytes(101)) + zmtp.message(b"never"))
+        client.closed_by_peer()
+        client.close()
+    assert sorted(heard(app, 91)[1:]) == sorted(f"{i}-{n}" for i in range(30) for n in range(3))
+    gates.wait_metric("weir_verdicts_total", 30, verdict="over_maxmsgsize")
+    assert gates.metric("weir_bans_total") == 0
+
+
+# ---- ZMQ_HANDSHAKE_IVL ----
+
+def test_a_silent_client_has_handshake_ivl(run):
+    app, gates = start(run, """
+        s = ctx.socket(zmq.ROUTER); s.setsockopt(zmq.HANDSHAKE_IVL, 300)
+        s.bind("tcp://127.0.0.1:*")
+        say(last(s))
+        sys.stdin.read()
+    """)
+    client = zmtp.raw_connect(heard(app)[0])
+    client.settimeout(net.PATIENCE)
+    while client.recv(100):
+        pass
+    gates.wait_metric("weir_verdicts_total", 1, verdict="over_handshake_ivl")
+    assert gates.refused("handshake_timeout") == 0
+
+
+# ---- ZMQ_ROUTER_HANDOVER ----
+
+HANDOVER = """
+    s = ctx.socket(zmq.ROUTER); s.setsockopt(zmq.ROUTER_HANDOVER, {handover})
+    s.bind("tcp://127.0.0.1:*")
+    clients = []
+    for i in range(2):
+        c = ctx.socket(zmq.DEALER); c.setsockopt(zmq.ROUTING_ID, b"one name"); c.setsockopt(zmq.LINGER, 0)
+        c.connect(last(s))
+        c.send(b"%d" % i)
+        say([part.decode() for part in s.recv_multipart()] if s.poll(3000) else "nothing")
+        clients.append(c)
+    s.send_multipart([b"one name", b"to the last"])
+    say([c.recv().decode() if c.poll(1000) else "nothing" for c in clients])
+"""
+
+
+def test_with_router_handover_a_newcomer_takes_the_name(run):
+    text = HANDOVER.format(handover=1)
+    bare = ended(start(run, text, bare=True)[0])
+    assert bare == [["one name", "0"], ["one name", "1"], ["nothing", "to the last"]]
+    assert ended(start(run, text)[0]) == bare
+
+
+def test_without_it_the_first_one_keeps_the_name(run):
+    text = HANDOVER.format(handover=0)
+    bare = ended(start(run, text, bare=True)[0])
+    assert bare == [["one name", "0"], "nothing", ["to the last", "nothing"]]
+    assert ended(start(run, text)[0]) == bare
+
+
+def test_the_file_may_refuse_handover(run, paths):
+    file = pathlib.Path(paths.folder, "weir.yaml")
+    file.write_text("gates:\n  - routing_ids: {duplicates: refuse}\n")
+    app, _ = start(run, HANDOVER.format(handover=1), options=["-c", str(file)])
+    assert ended(app) == [["one name", "0"], "nothing", ["to the last", "nothing"]]
+
+
+# ---- the file ----
+
+def test_a_type_in_the_file_that_is_not_the_sockets_gives_way(run, paths):
+    file = pathlib.Path(paths.folder, "weir.yaml")
+    file.write_text("gates:\n  - socket: router\n")
+    app, gates = start(run, """
+        s = ctx.socket(zmq.PULL); s.bind("tcp://127.0.0.1:*")
+        c = ctx.socket(zmq.PUSH); c.connect(last(s)); c.send(b"hello")
+        say(s.recv().decode())
+        sys.stdin.read()
+    """, options=["-c", str(file)])
+    assert heard(app) == ["hello"]
+    assert "says socket: router, but the application has bound a pull" in app.stderr()
+    gates.wait_metric("weir_gate_info", 1, socket="pull")
