@@ -193,9 +193,10 @@ static const char *claims_read(void *relay, const uint8_t *bytes, size_t len)
     return relay_claims_read(relay, bytes, len);
 }
 
-static void tell_held_lines(void *relay)
+static void each_second(void *relay)
 {
     relay_tell_held_lines(relay);
+    relay_look_at_traffic(relay);
 }
 
 /* Serves with the log writer, the ban store, the kernel follower, and, if there is an event log, its writer. */
@@ -203,7 +204,7 @@ static int serve_kept(struct house *h)
 {
     struct event_log *log = relay_events(h->relay);
     struct bans *bans = relay_bans(h->relay);
-    const struct ban_store_claims claims = {h->relay, claims_served, claims_write, claims_read, tell_held_lines};
+    const struct ban_store_claims claims = {h->relay, claims_served, claims_write, claims_read, each_second};
     struct source_routes routes;
     if (source_routes_start(&routes, h->config, stderr) < 0)
         return 1;

@@ -89,6 +89,8 @@ static void reqlimit_look_once(struct reqlimit *l, uint64_t now_ns)
 {
     struct taken_facts facts = reqlimit_facts(l);
     taken_counter_read(&l->counter, l->page, &facts, now_ns);
+    if (taken_counter_holds(&l->counter) && l->counter.untaken > l->stats.untaken_most)
+        l->stats.untaken_most = l->counter.untaken;
     reqcost_look(l, now_ns);
     reqlimit_look_at_pipes(l, now_ns);
     reqlimit_look_at_window(l, now_ns);

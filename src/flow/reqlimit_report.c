@@ -28,6 +28,7 @@ void reqlimit_report(const struct reqlimit *l, struct reqlimit_report *ret)
         .waiting = l->stats.waiting,
         .since_ns = l->queue.count ? l->empty_ns : 0,
         .untaken = counter ? l->counter.untaken : 0,
+        .untaken_most = l->stats.untaken_most,
         .in_hand = atomic_load_explicit(&l->in_hand, memory_order_relaxed),
         .untaken_window = counter ? l->release.messages : 0,
         .in_hand_window = latency && l->latency.window < 1e9 ? (uint64_t)l->latency.window : 0,

@@ -23,6 +23,7 @@ struct reqlimit_report {
     uint64_t waiting;                        /* messages of these, as far as they are read */
     uint64_t since_ns;                       /* a connection has been in line since then, without a break; 0: none is */
     uint64_t untaken;                        /* by the counter; 0 without one */
+    uint64_t untaken_most;                   /* so far */
     uint64_t in_hand;                        /* passed and not answered, of connections that get answers */
     uint64_t untaken_window;                 /* messages that may lie untaken; 0 without a counter */
     uint64_t most;                           /* the operator's limit on messages in hand; 0: none */

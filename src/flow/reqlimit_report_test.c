@@ -139,6 +139,7 @@ static void a_hold_by_the_counter_is_shown_as_such(void **state)
     assert_int_equal(r.established, PEERS / 2);
     assert_int_equal(r.state, LIMIT_NONE);
     assert_int_equal(r.held[PROOF_COUNTER], 0);
+    assert_int_equal(r.untaken_most, 1); /* each was taken before the next came */
     uint64_t flood_ns = s->now_ns;
     for (unsigned ms = 0; ms < 500; ms++) {
         for (unsigned i = PEERS / 2; i < PEERS; i++)
@@ -155,6 +156,7 @@ static void a_hold_by_the_counter_is_shown_as_such(void **state)
     assert_int_equal(r.held[PROOF_COUNTER], r.passed_held[PROOF_COUNTER] + r.waiting);
     assert_int_equal(r.held[PROOF_LATENCY], 0);
     assert_int_equal(r.without_progress, 0);
+    assert_true(r.untaken_most > 1 && r.untaken_most >= r.untaken);
     unsigned seen = 0;
     for (unsigned i = 0; i < PEERS; i++) {
         reqlimit_hold_of(&s->c[i], s->now_ns, &hold);

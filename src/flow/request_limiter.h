@@ -161,6 +161,7 @@ struct reqlimit_probe {
 struct reqlimit_stats {
     uint64_t held[PROOF_COUNT], passed_held[PROOF_COUNT]; /* messages that had to wait; those of them that passed */
     uint64_t waiting;                                     /* messages in line */
+    uint64_t untaken_most;                                /* by the counter */
     uint64_t stuck;                                       /* holds that kept an idle application from working */
     uint32_t connections, established, over;
 };

@@ -65,7 +65,8 @@ static int make_gates(struct relay *r)
     if (!r->bans || (!r->events && r->config->events.file[0]))
         return -ENOMEM;
     r->gates = calloc(relay_gate_room(r), sizeof(*r->gates));
-    if (!r->gates)
+    r->busiest = calloc(relay_gate_room(r), sizeof(*r->busiest));
+    if (!r->gates || !r->busiest)
         return -ENOMEM;
     if (r->config->patterns) {
         r->slots = calloc(CONFIG_GATES_MAX, sizeof(*r->slots));
@@ -360,6 +361,7 @@ void relay_free(struct relay *r)
         policy_publisher_fini(&r->publisher);
     free(r->workers);
     free(r->gates);
+    free(r->busiest);
     free(r->slots);
     relay_free_names(r);
     sem_destroy(&r->parked);

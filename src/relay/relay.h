@@ -97,6 +97,9 @@ struct bans *relay_bans(struct relay *r);
 /* Logs how many lines were held back, where no next line has told it for a while. To be called once a second. */
 void relay_tell_held_lines(struct relay *r);
 
+/* Looks at what has passed since the last time (relay/busiest.h). To be called once a second. */
+void relay_look_at_traffic(struct relay *r);
+
 /* For the ban store: the claims that survive a restart (relay/kept_claims.h). The first grows whenever a message
  * passes. The second gives bytes to be freed by the caller, or NULL when out of memory. The third restores them before
  * relay_start(), and returns NULL or a text that says what is wrong with them. */

@@ -140,6 +140,7 @@ static int begin_gate(struct relay *r, size_t slot, const struct config_gate *pa
         return error;
     }
     g->events = r->events;
+    r->busiest[slot] = (struct busiest){0};
     g->origin = (struct gate_origin){.pattern = (size_t)(pattern - r->config->gates), .name = name};
     for (unsigned i = 0; i < r->worker_count; i++)
         worker_begin_gate(r->workers[i], slot, g);

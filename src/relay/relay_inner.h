@@ -7,6 +7,7 @@
 #ifndef WEIR_RELAY_RELAY_INNER_H
 #define WEIR_RELAY_RELAY_INNER_H
 
+#include "relay/busiest.h"
 #include "relay/policy_snapshot.h"
 #include "relay/relay.h"
 #include "relay/worker.h"
@@ -29,6 +30,7 @@ struct relay {
     struct kernel_bans kernel;
     struct pressure pressure;
     struct gate *gates;
+    struct busiest *busiest;   /* one for each; under `reading` */
     _Atomic size_t gate_count; /* with slots: up to the last that was used */
     struct worker **workers;
     unsigned worker_count;

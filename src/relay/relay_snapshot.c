@@ -90,6 +90,7 @@ static void read_limiter(struct gate *g, struct gate_snapshot *ret)
     ret->cells[CELL_WINDOW_UNTAKEN] = r->untaken_window;
     ret->cells[CELL_WINDOW_IN_HAND] = r->in_hand_window;
     ret->cells[CELL_UNTAKEN] = r->untaken;
+    ret->cells[CELL_UNTAKEN_PEAK] = r->untaken_most;
     ret->cells[CELL_UNANSWERED] = socket_type_answers(gate_socket(g)) ? r->in_hand : 0;
     ret->cells[CELL_PLAIN_SERVICE] = r->plain;
 }
@@ -124,10 +125,19 @@ static void note_end(const struct gate_slot *slot, struct gate_snapshot *ret)
     ret->is_past = ret->closed && !ret->cells[CELL_OPEN] && clock_now_ns() > slot->closed_ns + SHOWN_NS;
 }
 
+void relay_look_at_traffic(struct relay *r)
+{
+    pthread_mutex_lock(&r->reading);
+    for (size_t i = 0; i < r->gate_count; i++)
+        busiest_look(&r->busiest[i], &r->gates[i], r->worker_count, clock_now_ns());
+    pthread_mutex_unlock(&r->reading);
+}
+
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret)
 {
     pthread_mutex_lock(relay_reading(r));
     snapshot_gate(r, &r->gates[gate], ret);
+    busiest_report(&r->busiest[gate], ret->cells);
     if (r->slots)
         note_end(&r->slots[gate], ret);
     pthread_mutex_unlock(relay_reading(r));

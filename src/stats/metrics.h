@@ -23,6 +23,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(CLOSED, "weir_connections_closed_total", METRIC_COUNTER, "",                                                  \
          "Client connections closed, for whatever reason.")                                                            \
     CELL(OPEN, "weir_connections", METRIC_GAUGE, "", "Client connections open now, unfinished handshakes included.")   \
+    CELL(CONNECTIONS_PEAK, "weir_connections_peak", METRIC_GAUGE, "",                                                  \
+         "Most connections with a finished handshake so far, looked at once a second.")                                \
     CELL(HALF_OPEN, "weir_connections_half_open", METRIC_GAUGE, "",                                                    \
          "Client connections whose handshake is not finished.")                                                        \
     CELL(WAITING, "weir_connections_waiting", METRIC_GAUGE, "", "Newcomers held back by source.connections.rate.")     \
@@ -41,6 +43,20 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "Messages passed on: in to the application, out to clients. With CURVE, frames.")                             \
     CELL(MESSAGES_OUT, "weir_messages_total", METRIC_COUNTER, "direction=\"out\"",                                     \
          "Messages passed on: in to the application, out to clients. With CURVE, frames.")                             \
+    CELL(BUSIEST_IN, "weir_busiest_second_messages", METRIC_GAUGE, "direction=\"in\"",                                 \
+         "Most messages passed in a second so far.")                                                                   \
+    CELL(BUSIEST_OUT, "weir_busiest_second_messages", METRIC_GAUGE, "direction=\"out\"",                               \
+         "Most messages passed in a second so far.")                                                                   \
+    CELL(BUSIEST_EACH, "weir_busiest_second_messages_each", METRIC_GAUGE, "",                                          \
+         "Most messages passed to clients in a second so far, divided by the connections.")                            \
+    CELL(HEAVIEST_IN, "weir_heaviest_second_message_bytes", METRIC_GAUGE, "direction=\"in\"",                          \
+         "Largest mean size so far of the messages of a second, of seconds with 16 messages or more.")                 \
+    CELL(HEAVIEST_OUT, "weir_heaviest_second_message_bytes", METRIC_GAUGE, "direction=\"out\"",                        \
+         "Largest mean size so far of the messages of a second, of seconds with 16 messages or more.")                 \
+    CELL(ACTIVE_IN, "weir_active_seconds_total", METRIC_COUNTER, "direction=\"in\"",                                   \
+         "Seconds in which messages passed.")                                                                          \
+    CELL(ACTIVE_OUT, "weir_active_seconds_total", METRIC_COUNTER, "direction=\"out\"",                                 \
+         "Seconds in which messages passed.")                                                                          \
     CELL(FRAMES_IN, "weir_frames_total", METRIC_COUNTER, "direction=\"in\"", "Message frames passed on.")              \
     CELL(FRAMES_OUT, "weir_frames_total", METRIC_COUNTER, "direction=\"out\"", "Message frames passed on.")            \
     CELL(COMMANDS_IN, "weir_commands_total", METRIC_COUNTER, "direction=\"in\"",                                       \
@@ -106,6 +122,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "limits nothing now, or, with a counter, where one goes on when the last was taken.")                         \
     CELL(UNTAKEN, "weir_untaken_messages", METRIC_GAUGE, "",                                                           \
          "Messages passed to the application that it has not taken yet, by its counter; 0 without one.")               \
+    CELL(UNTAKEN_PEAK, "weir_untaken_messages_peak", METRIC_GAUGE, "",                                                 \
+         "Most messages so far that the application had been passed and had not taken, by its counter.")               \
     CELL(UNANSWERED, "weir_unanswered_messages", METRIC_GAUGE, "",                                                     \
          "Messages passed to the application and not answered yet, of connections that are answered. Nothing is held " \
          "for them alone.")                                                                                            \
@@ -114,6 +132,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
          "messages lie there), 3 doubted (it contradicts what passes, and is ignored).")                               \
     CELL(COUNTER_TAKEN, "weir_counter_taken_messages_total", METRIC_COUNTER, "",                                       \
          "Messages that the application has taken, as its counter says.")                                              \
+    CELL(BUSIEST_TAKEN, "weir_busiest_second_taken_messages", METRIC_GAUGE, "",                                        \
+         "Most messages that the application has taken in a second so far, as its counter says.")                      \
     CELL(PLAIN_SERVICE, "weir_plain_service", METRIC_GAUGE, "",                                                        \
          "Whether the application is a plain request/reply service: 0 not known, 1 yes, 2 no. Without a counter only " \
          "such a one is limited.")                                                                                     \
