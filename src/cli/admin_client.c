@@ -161,10 +161,9 @@ static char *request_of(const struct admin_client *c, const char *method, const 
     FILE *out = open_memstream(&text, &len);
     if (!out)
         return NULL;
-    fprintf(out,
-            "%s %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nAccept: application/json\r\n"
-            "Connection: close\r\n",
-            method, path, c->address, c->token);
+    fprintf(out, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, path, c->address);
+    if (c->token)
+        fprintf(out, "Authorization: Bearer %s\r\nAccept: application/json\r\n", c->token);
     if (*body)
         fprintf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
     fprintf(out, "\r\n%s", body);
@@ -197,6 +196,19 @@ static int exchange(const struct admin_client *c, const char *request, struct by
     return 0;
 }
 
+/* The body of an answer of HTTP that is whole. */
+static int unpack(const struct admin_client *c, const struct bytes_read *b, unsigned *ret_status, const char **ret_body,
+                  size_t *ret_len, char why[static ADMIN_CLIENT_WHY_MAX])
+{
+    char start[64];
+    if (!b->len)
+        return admin_client_fail(why, "%s closed the connection without an answer", c->address);
+    if (admin_client_parse(b->at, b->len, ret_status, ret_body, ret_len))
+        return admin_client_fail(why, "what answers at %s is no admin address, or its answer was cut off: \"%s\"",
+                                 c->address, text_escape(start, sizeof(start), b->at, b->len));
+    return 0;
+}
+
 static int understand(const struct admin_client *c, const struct bytes_read *b, struct admin_answer *ret,
                       char why[static ADMIN_CLIENT_WHY_MAX])
 {
@@ -205,11 +217,8 @@ static int understand(const struct admin_client *c, const struct bytes_read *b, 
     json_error_t error;
     char start[64];
     struct admin_answer a = {0};
-    if (!b->len)
-        return admin_client_fail(why, "%s closed the connection without an answer", c->address);
-    if (admin_client_parse(b->at, b->len, &a.status, &body, &len))
-        return admin_client_fail(why, "what answers at %s is no admin address, or its answer was cut off: \"%s\"",
-                                 c->address, text_escape(start, sizeof(start), b->at, b->len));
+    if (unpack(c, b, &a.status, &body, &len, why))
+        return -1;
     a.document = json_loadb(body, len, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(a.document)) {
         json_decref(a.document);
@@ -229,6 +238,27 @@ int admin_client_ask(const struct admin_client *c, const char *method, const cha
         return admin_client_fail(why, "out of memory");
     int failed = exchange(c, request, &b, why) || understand(c, &b, ret, why);
     free(request);
+    free(b.at);
+    return failed ? -1 : 0;
+}
+
+int admin_client_get_page(const struct admin_client *c, const char *path, char **ret_text,
+                          char why[static ADMIN_CLIENT_WHY_MAX])
+{
+    struct bytes_read b = {0};
+    const char *body = "";
+    size_t len = 0;
+    unsigned status = 0;
+    char *request = request_of(c, "GET", path, "");
+    *ret_text = NULL;
+    if (!request)
+        return admin_client_fail(why, "out of memory");
+    int failed = exchange(c, request, &b, why) || unpack(c, &b, &status, &body, &len, why);
+    free(request);
+    if (!failed && status != 200)
+        failed = admin_client_fail(why, "%s answered %u: it has no page %s", c->address, status, path);
+    if (!failed && !(*ret_text = strndup(body, len)))
+        failed = admin_client_fail(why, "out of memory");
     free(b.at);
     return failed ? -1 : 0;
 }

@@ -21,7 +21,7 @@
 struct admin_client {
     struct endpoint to;
     const char *address; /* as the user has written it, for messages */
-    const char *token;
+    const char *token;   /* NULL: none is shown, which is enough for pages */
 };
 
 /* The answer: its status and its document. */
@@ -34,6 +34,10 @@ struct admin_answer {
  * come from a Weir. */
 MUST_USE int admin_client_ask(const struct admin_client *c, const char *method, const char *path, const char *body,
                               struct admin_answer *ret, char why[static ADMIN_CLIENT_WHY_MAX]);
+
+/* Gets a page of text, such as /metrics. *ret_text is freed by the caller. 0, or -1 with a sentence in `why`. */
+MUST_USE int admin_client_get_page(const struct admin_client *c, const char *path, char **ret_text,
+                                   char why[static ADMIN_CLIENT_WHY_MAX]);
 
 /* Splits an HTTP answer into its status and its body. -1: it is not HTTP, or cut off. Pure; `bytes` is NUL-terminated
  * behind `len`. */

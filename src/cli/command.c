@@ -8,8 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct command *const commands[] = {&command_serve, &command_run,   &command_check, &command_explain,
-                                          &command_ctl,   &command_count, &command_help,  NULL};
+const struct command *const commands[] = {&command_serve,   &command_run,  &command_check,
+                                          &command_explain, &command_ctl,  &command_suggest,
+                                          &command_count,   &command_help, NULL};
 
 const struct command *command_find(const char *name)
 {

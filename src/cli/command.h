@@ -21,6 +21,7 @@ extern const struct command command_check;
 extern const struct command command_ctl;
 extern const struct command command_explain;
 extern const struct command command_count;
+extern const struct command command_suggest;
 extern const struct command command_help;
 
 /* All of them, ended by NULL. */

@@ -38,15 +38,30 @@ static const struct option options[] = {
     {0},
 };
 
+static int ctl_fail(const char *command, const char *fmt, va_list ap)
+{
+    fprintf(stderr, "weir %s: ", command);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    return EXIT_FAILED;
+}
+
 int ctl_failed(const char *fmt, ...)
 {
     va_list ap;
-    fputs("weir ctl: ", stderr);
     va_start(ap, fmt);
-    vfprintf(stderr, fmt, ap);
+    int code = ctl_fail("ctl", fmt, ap);
     va_end(ap);
-    fputc('\n', stderr);
-    return EXIT_FAILED;
+    return code;
+}
+
+int ctl_failed_for(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int code = ctl_fail(command, fmt, ap);
+    va_end(ap);
+    return code;
 }
 
 /* ---- arguments ---- */
@@ -151,26 +166,28 @@ int ctl_parse(struct ctl_args *a, int argc, char **argv)
 
 /* An address or token that was not given otherwise comes from the configuration. Its other mistakes are for the running
  * Weir to find, which logs and counts them. */
-static int read_config(struct ctl *c, char address[static ENDPOINT_TEXT_MAX], char file[static CONFIG_PATH_MAX])
+static int read_config(struct ctl *c, const char *command, char address[static ENDPOINT_TEXT_MAX],
+                       char file[static CONFIG_PATH_MAX])
 {
     struct config_admin admin = {0};
     if (config_load_admin(c->args.config, &admin, stderr))
-        return ctl_failed("admin.listen and admin.token_file of %s cannot be read; give --admin ADDRESS:PORT and "
-                          "--token-file FILE in place of -c",
-                          c->args.config);
+        return ctl_failed_for(command,
+                              "admin.listen and admin.token_file of %s cannot be read; give --admin ADDRESS:PORT and "
+                              "--token-file FILE in place of -c",
+                              c->args.config);
     snprintf(address, ENDPOINT_TEXT_MAX, "%s", admin.enabled ? admin.text : CTL_ADDRESS_DEFAULT);
     snprintf(file, CONFIG_PATH_MAX, "%s", admin.token_file);
     return EXIT_DONE;
 }
 
-static int find_address(struct ctl *c, const char *address)
+static int find_address(struct ctl *c, const char *command, const char *address)
 {
     char shown[64];
     const char *why = "it is too long";
     size_t len = strlen(address);
     text_escape(shown, sizeof(shown), address, len);
     if (len > CTL_ADDRESS_MAX || endpoint_parse_address(&c->client.to, address, false, &why))
-        return usage_error("ctl", "--admin is not an address and port: \"%s\" (%s), allowed such as %s", shown, why,
+        return usage_error(command, "--admin is not an address and port: \"%s\" (%s), allowed such as %s", shown, why,
                            CTL_ADDRESS_DEFAULT);
     memcpy(c->address, address, len + 1);
     c->client.address = c->address;
@@ -200,11 +217,22 @@ static int find_token(struct ctl *c, const char *file)
     return token_read(file, c->token, why) ? ctl_failed("%s", why) : EXIT_DONE;
 }
 
+static int find_server(struct ctl *c, const char *command, char file[static CONFIG_PATH_MAX])
+{
+    char address[ENDPOINT_TEXT_MAX] = CTL_ADDRESS_DEFAULT;
+    int code = c->args.config ? read_config(c, command, address, file) : EXIT_DONE;
+    return code == EXIT_DONE ? find_address(c, command, c->args.admin ? c->args.admin : address) : code;
+}
+
+int ctl_find_server(struct ctl *c, const char *command)
+{
+    char file[CONFIG_PATH_MAX] = "";
+    return find_server(c, command, file);
+}
+
 int ctl_connect(struct ctl *c)
 {
-    char address[ENDPOINT_TEXT_MAX] = CTL_ADDRESS_DEFAULT, file[CONFIG_PATH_MAX] = "";
-    int code = c->args.config ? read_config(c, address, file) : EXIT_DONE;
-    if (code == EXIT_DONE)
-        code = find_address(c, c->args.admin ? c->args.admin : address);
+    char file[CONFIG_PATH_MAX] = "";
+    int code = find_server(c, "ctl", file);
     return code == EXIT_DONE ? find_token(c, file) : code;
 }

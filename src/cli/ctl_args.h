@@ -33,6 +33,9 @@ int ctl_parse(struct ctl_args *a, int argc, char **argv);
 /* Fills client, address and token. The caller passes the token to token_forget() afterwards. */
 int ctl_connect(struct ctl *c);
 
+/* The address alone, for the subcommand of that name. */
+int ctl_find_server(struct ctl *c, const char *command);
+
 /* `normal`: the network in its shortest form. `nor` follows "is no network" in the message. */
 int ctl_check_network(const char *text, const char *nor, char normal[static NETWORK_TEXT_MAX]);
 int ctl_check_duration(const char *text);
@@ -41,7 +44,8 @@ int ctl_check_limit(const char *text);
 /* Refuses options that have no meaning for this command; `listing`: it knows --network and --limit. */
 int ctl_refuse_options(const struct ctl_args *a, bool duration, bool gate, bool listing, bool history);
 
-/* Prints the message to standard error. Returns EXIT_FAILED. */
+/* Prints the message to standard error; the second for another subcommand. Return EXIT_FAILED. */
 int ctl_failed(const char *fmt, ...) PRINTF(1, 2);
+int ctl_failed_for(const char *command, const char *fmt, ...) PRINTF(2, 3);
 
 #endif
