@@ -88,10 +88,10 @@ def wait_listening(port, process):
 
 
 class Contender:
-    """What stands between the two peers. `upstream`: how it reaches the receiver."""
+    """What stands between the two peers. `upstream`: how it reaches the receiver. `under`: what the receiver is started by."""
 
-    def __init__(self, name, upstream="tcp", start=None):
-        self.name, self.upstream, self.starter = name, upstream, start
+    def __init__(self, name, upstream="tcp", start=None, under=()):
+        self.name, self.upstream, self.starter, self.under = name, upstream, start, under
 
     def endpoints(self, folder):
         back_port = free_port()
@@ -130,6 +130,12 @@ def contenders(build):
     return found
 
 
+def around(build):
+    """The receiver itself is started by Weir: only for receivers of libzmq."""
+    run = (build / "weir", "run")
+    return [Contender("weir run", under=(*run, "--")), Contender("weir run --no-counter", under=(*run, "--no-counter", "--"))]
+
+
 class Bench:
     def __init__(self, build, seconds):
         self.build, self.seconds = build, seconds
@@ -142,7 +148,7 @@ class Bench:
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
             front, back = contender.endpoints(folder)
             try:
-                started.append(Process(receiver[0], receiver[1], back, *receiver[2:]))
+                started.append(Process(*contender.under, receiver[0], receiver[1], back, *receiver[2:]))
                 started[0].line("ready")
                 relay = contender.start(front, back, pattern)
                 if relay:
@@ -265,10 +271,12 @@ def at_most(value, goal):
 
 
 def report_push_pull(bench, sizes, rounds):
-    names = contenders(bench.build)
+    names = contenders(bench.build) + around(bench.build)
     results = interleave("libzmq PUSH/PULL", names, bench.push_pull, sizes, rounds)
     rows = figures(results, names, sizes, lambda r: f"{r[0] / 1000:,.0f}")
     rows += [("Weir to ipc / direct", [show_ratio(ratio(results, WEIR[1:], ("direct",), s)) for s in sizes]),
+             ("weir run / direct", [show_ratio(ratio(results, ("weir run",), ("direct",), s)) for s in sizes]),
+             ("weir run / the same without a counter", [show_ratio(ratio(results, ("weir run",), ("weir run --no-counter",), s)) for s in sizes]),
              ("Weir to ipc / zmq_proxy", [show_ratio(ratio(results, WEIR[1:], ("zmq_proxy",), s)) for s in sizes])]
     small = [s for s in sizes if s <= 1024]
     goals = [(f"libzmq PUSH/PULL through Weir to ipc / direct tcp, {size_name(s)}", GOALS["direct"], at_least,
@@ -306,7 +314,7 @@ def report_relay(bench, sizes, rounds):
 
 
 def report_round_trip(bench, rounds):
-    names = contenders(bench.build)
+    names = contenders(bench.build) + around(bench.build)
     results = interleave("libzmq REQ/REP", names, bench.round_trip, [64], rounds)
     direct = results["direct", 64]
     def row(name):
