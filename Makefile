@@ -20,9 +20,9 @@ demo: ## flood a bare application, then the same one behind Weir (under a minute
 	@scripts/build.sh $(BUILD) -Dbench=true
 	@demo/run.py
 
-test: ## unit tests, the same under ASan+UBSan and TSan, the floors, end to end
+test: ## unit tests, the same under ASan+UBSan and TSan, libweir under valgrind, the floors, end to end
 	@scripts/deps.sh build test
-	@scripts/test.sh unit asan tsan scripts e2e
+	@scripts/test.sh unit asan tsan valgrind scripts e2e
 
 asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/deps.sh build test

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 BUILD_PACKAGES=(gcc libc6-dev pkg-config meson ninja-build libsodium-dev libyaml-dev libmicrohttpd-dev libjansson-dev libnftables-dev)
-TEST_PACKAGES=(libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-pytest-xdist python3-yaml libjeromq-java fail2ban haproxy
+TEST_PACKAGES=(valgrind libzmq3-dev libcmocka-dev python3 python3-zmq python3-pytest python3-pytest-xdist python3-yaml libjeromq-java fail2ban haproxy
                logrotate nftables iproute2 util-linux libbpf-dev clang)
 DEMO_PACKAGES=(libzmq3-dev)
 BENCH_PACKAGES=(libzmq3-dev haproxy python3)

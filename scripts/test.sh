@@ -58,6 +58,18 @@ run_tsan() {
     build_and_test "$BUILD-tsan" 10 -Db_sanitize=thread "${SANITIZED[@]}"
 }
 
+# What applications are linked with, as they would check it themselves.
+run_valgrind() {
+    local tests targets=() test
+    mapfile -t tests < <(ls src/lib/*_test.c src/embed/*_test.c | sed -E 's|src/(.*)_test.c|\1|')
+    for test in "${tests[@]}"; do
+        targets+=(--target "src/${test%/*}/${test/\//_}_test")
+    done
+    scripts/build.sh "$BUILD" "${targets[@]}" -Dtests=true ${werror:+"$werror"} -Dbench=true &&
+        meson test -C "$BUILD" --no-rebuild --print-errorlogs --num-processes "$PROCESSES" --timeout-multiplier 10 \
+            --wrap 'valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite' "${tests[@]}"
+}
+
 run_scripts() {
     python3 scripts/floors.py && python3 scripts/records.py && python3 -m unittest -q scripts/floors_test.py scripts/records_test.py scripts/circles_test.py scripts/statics_test.py scripts/names_test.py
 }
