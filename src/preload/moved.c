@@ -101,12 +101,18 @@ static void copy_buffer(int from, int to, int option)
     (void)setsockopt(to, SOL_SOCKET, option, &set, sizeof(set));
 }
 
-/* What accepted connections inherit. */
+/* What accepted connections inherit, and what a program may ask its listener for. */
+static const struct {
+    int level, option;
+} inherited[] = {{SOL_SOCKET, SO_REUSEADDR},      {SOL_SOCKET, SO_KEEPALIVE},  {IPPROTO_TCP, TCP_NODELAY},
+                 {IPPROTO_TCP, TCP_KEEPCNT},      {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL},
+                 {IPPROTO_TCP, TCP_USER_TIMEOUT}, {IPPROTO_IP, IP_TOS},        {IPPROTO_IPV6, IPV6_TCLASS},
+                 {SOL_SOCKET, SO_PRIORITY}}; /* last: IP_TOS sets it, too */
+
 static void copy_options(int from, int to)
 {
-    copy_option(from, to, SOL_SOCKET, SO_REUSEADDR);
-    copy_option(from, to, SOL_SOCKET, SO_KEEPALIVE);
-    copy_option(from, to, IPPROTO_TCP, TCP_NODELAY);
+    for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++)
+        copy_option(from, to, inherited[i].level, inherited[i].option);
     copy_buffer(from, to, SO_RCVBUF);
     copy_buffer(from, to, SO_SNDBUF);
 }
