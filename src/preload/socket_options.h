@@ -4,7 +4,7 @@
  * of protocol.h, and what weir_bind() reads too. Nothing here depends on a libzmq.
  *
  * Options that are changed after zmq_bind() do not matter: libzmq copies them when it begins to listen. The exception
- * is ZMQ_ROUTER_HANDOVER, which cannot be read either: it is seen when it is set (preload/handover.h).
+ * is ZMQ_ROUTER_HANDOVER, which cannot be read either: it is seen when it is set (preload/noted.h).
  *
  * Threads: the one that has the socket.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MPL-2.0 */
-#include "preload/handover.h"
+#include "preload/noted.h"
 #include "preload/socket_options.h"
 
 #include <setjmp.h>
@@ -52,23 +52,24 @@ static void test_names_are_those_of_libzmq(void **state)
     assert_string_equal(socket_option_name(SOCKET_OPTION_HEARTBEAT_TIMEOUT), "ZMQ_HEARTBEAT_TIMEOUT");
 }
 
-static void test_handover_is_noted_until_the_socket_closes(void **state)
+static void test_an_option_is_noted_until_the_socket_closes(void **state)
 {
-    static char sockets[2 * HANDOVER_MOST];
+    static char sockets[2 * NOTED_MOST];
     (void)state;
-    handover_note(NULL, true);
-    assert_false(handover_is_on(&sockets[0]));
-    for (unsigned i = 0; i < 2 * HANDOVER_MOST; i++)
-        handover_note(&sockets[i], true);
-    for (unsigned i = 0; i < 2 * HANDOVER_MOST; i++)
-        assert_int_equal(handover_is_on(&sockets[i]), i < HANDOVER_MOST);
-    handover_note(&sockets[3], true); /* once only */
-    handover_forget(&sockets[3]);
-    assert_false(handover_is_on(&sockets[3]));
-    handover_note(&sockets[HANDOVER_MOST], true);
-    assert_true(handover_is_on(&sockets[HANDOVER_MOST]));
-    handover_note(&sockets[5], false);
-    assert_false(handover_is_on(&sockets[5]));
+    noted_set(NOTED_ROUTER_HANDOVER, NULL, true);
+    assert_false(noted_is_on(NOTED_ROUTER_HANDOVER, &sockets[0]));
+    for (unsigned i = 0; i < 2 * NOTED_MOST; i++)
+        noted_set(NOTED_ROUTER_HANDOVER, &sockets[i], true);
+    for (unsigned i = 0; i < 2 * NOTED_MOST; i++)
+        assert_int_equal(noted_is_on(NOTED_ROUTER_HANDOVER, &sockets[i]), i < NOTED_MOST);
+    assert_false(noted_is_on(NOTED_ROUTER_RAW, &sockets[3]));
+    noted_set(NOTED_ROUTER_HANDOVER, &sockets[3], true); /* once only */
+    noted_forget(&sockets[3]);
+    assert_false(noted_is_on(NOTED_ROUTER_HANDOVER, &sockets[3]));
+    noted_set(NOTED_ROUTER_HANDOVER, &sockets[NOTED_MOST], true);
+    assert_true(noted_is_on(NOTED_ROUTER_HANDOVER, &sockets[NOTED_MOST]));
+    noted_set(NOTED_ROUTER_HANDOVER, &sockets[5], false);
+    assert_false(noted_is_on(NOTED_ROUTER_HANDOVER, &sockets[5]));
 }
 
 int main(void)
@@ -76,7 +77,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_told_is_known_and_nothing_else),
         cmocka_unit_test(test_names_are_those_of_libzmq),
-        cmocka_unit_test(test_handover_is_noted_until_the_socket_closes),
+        cmocka_unit_test(test_an_option_is_noted_until_the_socket_closes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,7 @@ static const struct {
     [UNGATED_NO_WEIR] = {NULL, "Weir is not there any more", LISTENS},
     [UNGATED_STRANGER] = {NULL, "a program of this machine has connected past the gate", "closes such connections"},
     [UNGATED_STREAM] = {NULL, "a ZMQ_STREAM socket speaks no ZMTP", CANNOT},
+    [UNGATED_RAW] = {NULL, "a socket with ZMQ_ROUTER_RAW speaks no ZMTP", CANNOT},
     [UNGATED_DRAFT] = {NULL, "its type of socket is a draft", CANNOT},
     [UNGATED_WS] = {"ws://", "ws:// and wss:// are not ZMTP over TCP", TCP_CAN},
     [UNGATED_UDP] = {"udp://", "udp:// has no connections", CANNOT},

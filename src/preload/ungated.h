@@ -14,6 +14,7 @@ enum ungated {
     UNGATED_STRANGER,
     /* of these the listener on TCP says it, so not if it was named by --leave */
     UNGATED_STREAM,
+    UNGATED_RAW,
     UNGATED_DRAFT,
     UNGATED_WS,
     /* these do not listen on TCP */

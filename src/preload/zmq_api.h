@@ -17,6 +17,7 @@
 #define API_SNDHWM          23
 #define API_RCVHWM          24
 #define API_LAST_ENDPOINT   32
+#define API_ROUTER_RAW      41
 #define API_ROUTER_HANDOVER 56
 #define API_POLLIN          1
 #define API_DONTWAIT        1

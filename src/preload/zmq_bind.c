@@ -4,8 +4,8 @@
  * says of it. zmq_bind() listens on the thread that calls it. What is no ZMTP over TCP has no gate. Before it binds,
  * the socket gets the high-water marks of --hwm.
  */
-#include "preload/handover.h"
 #include "preload/moved.h"
+#include "preload/noted.h"
 #include "preload/taken_sockets.h"
 #include "preload/zmq_hwm.h"
 #include "preload/zmq_sockets.h"
@@ -42,7 +42,7 @@ static void ask_socket(struct socket_options *ret, const struct zmq_library *zmq
     *ret = (struct socket_options){0};
     if (zmq->getsockopt)
         socket_options_read(ret, zmq->getsockopt, socket);
-    socket_options_set(ret, SOCKET_OPTION_ROUTER_HANDOVER, handover_is_on(socket));
+    socket_options_set(ret, SOCKET_OPTION_ROUTER_HANDOVER, noted_is_on(NOTED_ROUTER_HANDOVER, socket));
     ret->version = version_of(zmq);
     errno = before;
 }
@@ -59,6 +59,8 @@ INTERPOSED int zmq_bind(void *socket, const char *endpoint)
     zmq_hwm_set(zmq, socket, endpoint, &marks);
     ask_socket(&told, zmq, socket);
     enum ungated why = ungated_why(type_of(&told), endpoint);
+    if (why == UNGATED_NOTHING && noted_is_on(NOTED_ROUTER_RAW, socket))
+        why = UNGATED_RAW;
     (void)moved_gate(); /* of another socket */
     moved_leave(why);
     moved_tell(&told);

@@ -6,7 +6,7 @@
 #include "preload/zmq_sockets.h"
 
 #include "preload/caller.h"
-#include "preload/handover.h"
+#include "preload/noted.h"
 #include "preload/taken_sockets.h"
 
 #include <dlfcn.h>
@@ -50,7 +50,7 @@ int zmq_close(void *socket)
     if (!zmq->close)
         return NO_LIBZMQ;
     taken_sockets_closing(socket);
-    handover_forget(socket);
+    noted_forget(socket);
     return zmq->close(socket);
 }
 
