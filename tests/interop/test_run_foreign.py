@@ -21,16 +21,21 @@ def gates(app):
     return [READY.match(line).group(1) for line in app.stderr().splitlines() if READY.match(line)]
 
 
+def unmarked(app):
+    """How often it was said that --hwm has no effect."""
+    return app.stderr().count("--hwm has no effect")
+
+
 def test_node(start_peer, peers):
     """The module is found to contain libzmq, though it exports nothing of it."""
     need("node", shutil.which("node"))
     need("the npm package zeromq", INSTALLED / "node" / "node_modules" / "zeromq")
     endpoint = net.tcp()
-    app = start_peer("node", [*program(), "run", "--", "node", HERE / "node" / "peer.js", json.dumps({"kind": "reply", "bind": endpoint, "options": {}})],
+    app = start_peer("node", [*program(), "run", "--hwm", "50", "--", "node", HERE / "node" / "peer.js", json.dumps({"kind": "reply", "bind": endpoint, "options": {}})],
                      {"NODE_PATH": str(INSTALLED / "node" / "node_modules")})
     assert app.wait_line(lambda line: line.startswith("ready "))[0].split()[1] == endpoint
     echoes(peers, endpoint)
-    assert gates(app) == [endpoint]
+    assert gates(app) == [endpoint] and unmarked(app) == 0
 
 
 def test_jeromq(start_peer, peers):
@@ -40,8 +45,8 @@ def test_jeromq(start_peer, peers):
     need("the compiled tests/interop/java", INSTALLED / "java" / "Peer.class")
     endpoint = net.tcp()
     port = net.split_tcp(endpoint)[1]
-    app = start_peer("java", [*program(), "run", "--port", str(port), "--", "java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m",
+    app = start_peer("java", [*program(), "run", "--port", str(port), "--hwm", "50", "--", "java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m",
                               "-cp", f"{INSTALLED / 'java'}:{JEROMQ}", "Peer", "bind", "rep", endpoint])
     app.wait_line(lambda line: line == "ready")
     echoes(peers, endpoint)
-    assert [net.split_tcp(gate)[1] for gate in gates(app)] == [port]
+    assert [net.split_tcp(gate)[1] for gate in gates(app)] == [port] and unmarked(app) == 1
