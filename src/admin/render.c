@@ -136,6 +136,20 @@ static void write_gate_readings(struct text_out *o, const struct render_view *v)
         prometheus_sample(o, most, &v->gates[i].name, v->gates[i].max_connections);
 }
 
+static void write_marks(struct text_out *o, const struct render_view *v)
+{
+    const struct metric_info *m = metric_reading_info(READING_APPLICATION_HWM);
+
+    prometheus_head(o, m);
+    for (size_t i = 0; i < v->gate_count; i++) {
+        const char *const in[] = {v->gates[i].name, "in"}, *const out[] = {v->gates[i].name, "out"};
+        if (!v->gates[i].marks_known)
+            continue;
+        prometheus_sample(o, m, in, v->gates[i].receive_mark);
+        prometheus_sample(o, m, out, v->gates[i].send_mark);
+    }
+}
+
 static void write_breakers(struct text_out *o, const struct render_view *v)
 {
     const struct metric_info *state = metric_reading_info(READING_BREAKER_STATE);
@@ -215,6 +229,7 @@ void render_metrics(struct text_out *o, const struct render_view *v)
     write_kernel(o, &v->relay.kernel);
     write_gate_info(o, v);
     write_gate_readings(o, v);
+    write_marks(o, v);
     write_breakers(o, v);
     write_classes(o, v, READING_CLASS_CONNECTIONS, CLASS_CONNECTIONS);
     write_classes(o, v, READING_CLASS_MESSAGES, CLASS_MESSAGES);

@@ -167,6 +167,23 @@ static void every_reading_once(void **state)
     free(text);
 }
 
+static void marks_are_shown_where_they_are_known(void **state)
+{
+    struct render_view v = view(1);
+    struct gate_snapshot told = v.gates[0];
+    char *text = metrics_of(&v);
+
+    assert_null(strstr(text, "weir_application_hwm{"));
+    free(text);
+    told.marks_known = true;
+    told.receive_mark = 50;
+    v.gates = &told;
+    text = metrics_of(&v);
+    ASSERT_LINE(text, "weir_application_hwm{gate=\"%s\",direction=\"in\"} 50", told.name);
+    ASSERT_LINE(text, "weir_application_hwm{gate=\"%s\",direction=\"out\"} 0", told.name);
+    free(text);
+}
+
 static void unknown_is_left_out(void **state)
 {
     struct render_view v = view(1);
@@ -331,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_and_verdict_of_every_gate_once),
         cmocka_unit_test(every_reading_once),
+        cmocka_unit_test(marks_are_shown_where_they_are_known),
         cmocka_unit_test(unknown_is_left_out),
         cmocka_unit_test(families_stand_together),
         cmocka_unit_test(series_depend_on_gates_and_classes_alone),

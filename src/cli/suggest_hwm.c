@@ -34,8 +34,10 @@ struct suggest_args {
 struct gate_numbers {
     char name[CONFIG_NAME_MAX + 1], listen[ENDPOINT_TEXT_MAX], socket[16];
     uint64_t connections, now, untaken, taken, each;
+    bool marks_known;
     struct way_numbers {
         uint64_t messages, frames, bytes, busiest, heaviest, seconds;
+        uint64_t mark; /* that is in force */
     } in, out;
 };
 
@@ -75,6 +77,8 @@ static const struct {
     {"weir_heaviest_second_message_bytes", "out", offsetof(struct gate_numbers, out.heaviest)},
     {"weir_active_seconds_total", "in", offsetof(struct gate_numbers, in.seconds)},
     {"weir_active_seconds_total", "out", offsetof(struct gate_numbers, out.seconds)},
+    {"weir_application_hwm", "in", offsetof(struct gate_numbers, in.mark)},
+    {"weir_application_hwm", "out", offsetof(struct gate_numbers, out.mark)},
 };
 
 /* The gate of a sample; NULL: it has none, or there are too many. */
@@ -116,6 +120,7 @@ static void read_page(struct all_numbers *all, const char *page)
             (void)metrics_text_label(&s, "socket", g->socket, sizeof(g->socket));
         } else if (g) {
             note_number(g, &s);
+            g->marks_known |= metrics_text_is(&s, "weir_application_hwm");
         }
     }
 }
@@ -174,17 +179,29 @@ static bool option_of(char *dst, size_t size, const struct suggestion_of_gate *s
 
 /* ---- showing ---- */
 
-static void show_mark(const char *name, const struct suggestion_of_gate *s, const struct hwm_advice *a,
-                      const struct hwm_flow *f, const struct hwm_wish *w)
+/* " (now 1000)" */
+static const char *present_mark(char *dst, size_t size, const struct suggestion_of_gate *s, uint64_t mark, uint64_t now)
 {
-    char text[HWM_TEXT_MAX];
-    hwm_reason(text, a, f, &s->seen, w);
-    if (!a->mark) {
-        printf("  %s: %s\n", name, text);
-        return;
-    }
-    printf("  %s %llu: %s\n", name, (unsigned long long)a->mark, text);
-    printf("    at that value %s\n", hwm_trade_off(text, a, &s->seen));
+    if (!s->of->marks_known)
+        return "";
+    if (mark && mark == now)
+        return " (as now)";
+    if (!now)
+        return " (now without limit)";
+    snprintf(dst, size, " (now %llu)", (unsigned long long)now);
+    return dst;
+}
+
+static void show_mark(const char *name, const struct suggestion_of_gate *s, const struct hwm_advice *a,
+                      const struct hwm_flow *f, uint64_t now_mark, const struct hwm_wish *w)
+{
+    char text[HWM_TEXT_MAX], now[48], mark[24] = "";
+    if (a->mark)
+        snprintf(mark, sizeof(mark), " %llu", (unsigned long long)a->mark);
+    printf("  %s%s%s: %s\n", name, mark, present_mark(now, sizeof(now), s, a->mark, now_mark),
+           hwm_reason(text, a, f, &s->seen, w));
+    if (a->mark)
+        printf("    at that value %s\n", hwm_trade_off(text, a, &s->seen));
 }
 
 static void show_gate(const struct suggestion_of_gate *s, const struct hwm_wish *w)
@@ -197,8 +214,8 @@ static void show_gate(const struct suggestion_of_gate *s, const struct hwm_wish 
            g->listen[0] ? plain_text(listen, sizeof(listen), g->listen) : "no address any more",
            (unsigned long long)s->seen.connections, s->seen.connections == 1 ? "" : "s",
            (unsigned long long)g->in.messages, (unsigned long long)g->out.messages);
-    show_mark("ZMQ_RCVHWM", s, &s->receive, &s->seen.in, w);
-    show_mark("ZMQ_SNDHWM", s, &s->send, &s->seen.out, w);
+    show_mark("ZMQ_RCVHWM", s, &s->receive, &s->seen.in, g->in.mark, w);
+    show_mark("ZMQ_SNDHWM", s, &s->send, &s->seen.out, g->out.mark, w);
 }
 
 static void show_options(const struct suggestion_of_gate *s, size_t count)
@@ -216,15 +233,17 @@ static void show_options(const struct suggestion_of_gate *s, size_t count)
 }
 
 static json_t *json_of_mark(const struct suggestion_of_gate *s, const struct hwm_advice *a, const struct hwm_flow *f,
-                            const struct hwm_wish *w)
+                            uint64_t now_mark, const struct hwm_wish *w)
 {
     char reason[HWM_TEXT_MAX], trade_off[HWM_TEXT_MAX];
+    json_t *now = s->of->marks_known ? json_integer((json_int_t)now_mark) : json_null();
     hwm_reason(reason, a, f, &s->seen, w);
     hwm_trade_off(trade_off, a, &s->seen);
     if (!a->mark)
-        return json_pack("{s: n, s: s, s: s}", "hwm", "basis", hwm_basis_word(a->basis), "reason", reason);
-    return json_pack("{s: I, s: s, s: s, s: s, s: I, s: I, s: f}", "hwm", (json_int_t)a->mark, "basis",
-                     hwm_basis_word(a->basis), "reason", reason, "trade_off", trade_off, "held_messages",
+        return json_pack("{s: n, s: o, s: s, s: s}", "hwm", "now", now, "basis", hwm_basis_word(a->basis), "reason",
+                         reason);
+    return json_pack("{s: I, s: o, s: s, s: s, s: s, s: I, s: I, s: f}", "hwm", (json_int_t)a->mark, "now", now,
+                     "basis", hwm_basis_word(a->basis), "reason", reason, "trade_off", trade_off, "held_messages",
                      (json_int_t)a->messages, "held_bytes", (json_int_t)a->bytes, "lasts_seconds",
                      (double)a->lasts_ns / (double)NS_PER_S);
 }
@@ -236,8 +255,9 @@ static json_t *json_of_suggestion(const struct suggestion_of_gate *s, const stru
     return json_pack("{s: s, s: s, s: s, s: I, s: o, s: o, s: o}", "gate", plain_text(name, sizeof(name), s->of->name),
                      "listen", plain_text(listen, sizeof(listen), s->of->listen), "socket",
                      socket_type_name(s->seen.socket), "connections", (json_int_t)s->seen.connections, "receive",
-                     json_of_mark(s, &s->receive, &s->seen.in, w), "send", json_of_mark(s, &s->send, &s->seen.out, w),
-                     "option", has ? json_string(option) : json_null());
+                     json_of_mark(s, &s->receive, &s->seen.in, s->of->in.mark, w), "send",
+                     json_of_mark(s, &s->send, &s->seen.out, s->of->out.mark, w), "option",
+                     has ? json_string(option) : json_null());
 }
 
 static int show_json(const struct suggestion_of_gate *s, size_t count, const struct hwm_wish *w)

@@ -41,7 +41,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define RUN_PROTOCOL 2u
+#define RUN_PROTOCOL 3u
 
 /* ---- the environment: "NAME TOKEN PORT,PORT,... MARKS,MARKS,..." ---- */
 

@@ -25,6 +25,7 @@
     OPTION(PLAIN_SERVER, 44, int32_t)                                                                                  \
     OPTION(CURVE_SERVER, 47, int32_t)                                                                                  \
     OPTION(RCVHWM, 24, int32_t)                                                                                        \
+    OPTION(SNDHWM, 23, int32_t)                                                                                        \
     OPTION(HEARTBEAT_IVL, 75, int32_t)                                                                                 \
     OPTION(HEARTBEAT_TTL, 76, int32_t)                                                                                 \
     OPTION(HEARTBEAT_TIMEOUT, 77, int32_t)

@@ -135,16 +135,18 @@ struct gate_snapshot {
     const char *name;               /* valid as long as the relay */
     char listen[ENDPOINT_TEXT_MAX]; /* the real address, wildcard port resolved; "" when it does not listen any more */
     char forward[ENDPOINT_TEXT_MAX];
-    bool closed;                /* by its program: it comes and goes, so that is no fault */
-    bool is_past;               /* it has been closed for so long that nobody needs to see it any more */
-    bool upstream_up;           /* the application answered the last attempt */
-    enum breaker_state breaker; /* of the application */
-    uint64_t breaker_opened;    /* number of times it opened */
-    char mechanism[21];         /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
-    unsigned upstream_minor;    /* learned: ZMTP 3.<minor> */
-    const char *socket;         /* configured or learned: "router", ...; "auto" while unknown */
-    uint32_t max_connections;   /* in force */
-    uint64_t cells[CELL_COUNT]; /* gauges are non-negative */
+    bool closed;                      /* by its program: it comes and goes, so that is no fault */
+    bool is_past;                     /* it has been closed for so long that nobody needs to see it any more */
+    bool upstream_up;                 /* the application answered the last attempt */
+    enum breaker_state breaker;       /* of the application */
+    uint64_t breaker_opened;          /* number of times it opened */
+    char mechanism[21];               /* learned: "NULL", "PLAIN", "CURVE"; "" while unknown */
+    unsigned upstream_minor;          /* learned: ZMTP 3.<minor> */
+    const char *socket;               /* configured or learned: "router", ...; "auto" while unknown */
+    uint32_t max_connections;         /* in force */
+    bool marks_known;                 /* libzmq has told the next two */
+    uint32_t receive_mark, send_mark; /* ZMQ_RCVHWM and ZMQ_SNDHWM of the application's socket; 0: no limit */
+    uint64_t cells[CELL_COUNT];       /* gauges are non-negative */
     uint64_t verdicts[VERDICT_COUNT];
     uint64_t shadow_verdicts[VERDICT_COUNT]; /* verdicts that rules in shadow would have given */
     struct reqlimit_report limiter;          /* why messages are held, if any are */

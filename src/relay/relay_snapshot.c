@@ -95,6 +95,16 @@ static void read_limiter(struct gate *g, struct gate_snapshot *ret)
     ret->cells[CELL_PLAIN_SERVICE] = r->plain;
 }
 
+static void read_marks(const struct gate *g, struct gate_snapshot *ret)
+{
+    const struct socket_options *told = &g->origin.told.options;
+    int64_t receive = -1, send = -1;
+    ret->marks_known = socket_options_get(told, SOCKET_OPTION_RCVHWM, &receive) &&
+                       socket_options_get(told, SOCKET_OPTION_SNDHWM, &send) && receive >= 0 && send >= 0;
+    ret->receive_mark = ret->marks_known ? (uint32_t)receive : 0;
+    ret->send_mark = ret->marks_known ? (uint32_t)send : 0;
+}
+
 static void snapshot_gate(const struct relay *r, struct gate *g, struct gate_snapshot *ret)
 {
     struct handshake_app app;
@@ -110,6 +120,7 @@ static void snapshot_gate(const struct relay *r, struct gate *g, struct gate_sna
     ret->breaker = breaker_state(&g->breaker, clock_now_ns());
     ret->breaker_opened = atomic_load(&g->breaker.opened);
     ret->max_connections = atomic_load(&g->counts.max);
+    read_marks(g, ret);
     sum_cells(r, g, ret);
     sum_classes(r, g, ret);
     ret->cells[CELL_COUNTER_STATE] = atomic_load(&g->counter_state);

@@ -230,6 +230,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
             "Times that the kernel did not take what it was told of bans.")                                            \
     READING(GATE_INFO, "weir_gate_info", METRIC_GAUGE, "gate,listen,forward,socket,mechanism",                         \
             "Always 1; the labels tell the gate's addresses, and what Weir has learned of the application.")           \
+    READING(                                                                                                           \
+        APPLICATION_HWM, "weir_application_hwm", METRIC_GAUGE, "gate,direction",                                       \
+        "High-water marks that the application's socket had when it was bound (in: ZMQ_RCVHWM, out: ZMQ_SNDHWM; 0: "   \
+        "no limit). Only under weir run, where libzmq can be reached.")                                                \
     READING(UPSTREAM_UP, "weir_upstream_up", METRIC_GAUGE, "gate",                                                     \
             "Whether the application answered when it was last tried.")                                                \
     READING(BREAKER_STATE, "weir_breaker_state", METRIC_GAUGE, "gate",                                                 \

@@ -138,10 +138,14 @@ def test_marks_follow_from_what_was_seen_and_can_be_set(site, peers):
     assert re.search(r"^without code: weir run" + "".join(rf" --hwm {net.split_tcp(endpoint)[1]}=\d*/\d*" for endpoint in first.endpoints.values()) + " -- COMMAND$", text, re.M)
     for name, endpoint in first.endpoints.items():
         assert f"{name_of(endpoint)}: {rows[name]['socket']} at {endpoint}; " in text
+    assert {(row[way]["now"]) for row in rows.values() for way in ("receive", "send")} == {1000}
+    assert re.search(r"^  ZMQ_RCVHWM \d+ \(now 1000\): ", text, re.M)
     first.child.kill()
     second = site(urls, *options)
     want = {name: f"{row['receive']['hwm'] or 1000}/{row['send']['hwm'] or 1000}" for name, row in rows.items()}
     assert second.marks == want
+    rows, _ = second.suggest()
+    assert {name: f"{row['receive']['now']}/{row['send']['now']}" for name, row in rows.items()} == want
 
 
 def test_less_memory_and_another_delay_give_lower_marks():
