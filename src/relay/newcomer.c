@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "relay/ban_enforce.h"
+#include "relay/blind.h"
 #include "relay/buffer_room.h"
 #include "relay/event_log.h"
 #include "relay/give_way.h"
@@ -108,7 +109,8 @@ static bool newcomer_make_room(struct worker_gate *wg, const struct source *sour
 static enum verdict admit(struct worker_gate *wg, const struct source *source)
 {
     const struct limits *l = wg->policy->for_cohort[gate_cohort(wg->gate, source)];
-    if (health_refuses(wg))
+    /* The breaker knows handshakes alone. */
+    if (reach_speech(&wg->gate->reach) == REACH_SPEAKS_ZMTP && health_refuses(wg))
         return VERDICT_BREAKER_OPEN;
     if (l->source.connections != 0 && atomic_load(&source->refs) > l->source.connections)
         return VERDICT_TOO_MANY_CONNECTIONS;
@@ -133,7 +135,8 @@ void newcomer_welcome(struct worker_gate *wg, int fd, const struct addr *addr, b
     struct source *source = source_acquire(g->sources, source_key_of(addr), wg->worker->loop.now_ns);
     enum verdict v = admit(wg, source);
     if (v == VERDICT_PASS) {
-        session_accept(wg, fd, addr, source, of_balancer);
+        if (!blind_takes(wg, fd, addr, source, of_balancer))
+            session_accept(wg, fd, addr, source, of_balancer);
         return;
     }
     newcomer_note_refusal(wg, addr, v, EVENT_DEED_REFUSED, "");

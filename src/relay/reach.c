@@ -228,6 +228,7 @@ void reach_on_greeting(struct session *s)
         atomic_fetch_add(&g->reach.greeted, 1);
     part(s)->stands |= shown;
     bool news = reach_learn(s->wg, h, alone);
+    (void)reach_hear(&g->reach, REACH_SPEAKS_ZMTP);
     respect_descriptor_limit(s);
     if (!atomic_exchange(&g->reach.up, true) || news)
         say_that_it_is_there(s->wg, h);

@@ -41,8 +41,13 @@ struct worker_gate;
 /* The session with the turn keeps it from others for this long after it began to connect. */
 #define REACH_TURN_NS NS_PER_S
 
+/* What the application speaks. It is unknown only under weir run, where the socket's type is not known, until the
+ * application has shown it (blind.h). */
+enum reach_speech { REACH_SPEAKS_ZMTP, REACH_SPEAKS_UNKNOWN, REACH_SPEAKS_OTHER };
+
 /* A gate's part in it; all zero before reach_init(). */
 struct reach {
+    _Atomic uint32_t speech;      /* enum reach_speech */
     _Atomic bool up;              /* it answered the last attempt, or was never tried */
     _Atomic uint32_t greeted;     /* connections in their handshakes that have shown its greeting */
     _Atomic uint64_t verified_ns; /* when it last showed its greeting */
@@ -56,6 +61,17 @@ struct reach {
 static inline void reach_init(struct reach *r)
 {
     atomic_store(&r->up, true);
+}
+
+static inline enum reach_speech reach_speech(const struct reach *r)
+{
+    return (enum reach_speech)atomic_load_explicit(&r->speech, memory_order_relaxed);
+}
+
+/* The application was heard: whether this is news. */
+static inline bool reach_hear(struct reach *r, enum reach_speech speech)
+{
+    return reach_speech(r) != speech && atomic_exchange(&r->speech, speech) != speech;
 }
 
 /* A session's part in it; a member of struct handshaking. */

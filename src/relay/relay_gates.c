@@ -157,6 +157,8 @@ static int listen_in_slot(struct relay *r, size_t slot, const struct gate_openin
     g->forward = o->forward;
     g->listen.endpoint = *listen;
     told_take(g, o->told);
+    bool zmtp = r->slots[slot].config.socket != SOCKET_AUTO;
+    atomic_store(&g->reach.speech, zmtp ? REACH_SPEAKS_ZMTP : REACH_SPEAKS_UNKNOWN);
     int fd = dup(o->listener);
     int error = fd < 0 ? -errno : relay_share_listener(r, slot, fd);
     r->slots[slot].open = error == 0;

@@ -3,6 +3,7 @@
 
 #include "loop/net.h"
 #include "relay/ban_enforce.h"
+#include "relay/blind.h"
 #include "relay/buffer_room.h"
 #include "relay/connect_pacer.h"
 #include "relay/counter.h"
@@ -31,6 +32,7 @@ static void init_gate(struct worker_gate *wg, struct worker *w, struct gate *g)
     wg->class_cells = g->class_cells ? &g->class_cells[w->index] : NULL;
     list_init(&wg->conns);
     list_init(&wg->proxied);
+    list_init(&wg->blind);
     timer_init(&wg->accept_again.timer);
     wg->accept_again.ring = listener_on_alarm;
     half_open_init(&wg->half_open);
@@ -124,6 +126,7 @@ static void start_draining(struct worker *w)
     for (size_t i = 0; i < w->gate_count; i++)
         listener_stop(&w->gates[i]);
     proxied_drain(w);
+    blind_drain(w);
     sweep_begin(w, SWEEP_DRAIN);
 }
 
@@ -183,6 +186,10 @@ static void on_event(struct watch *watch, uint32_t events, struct worker *w)
         break;
     case WATCH_PROXIED:
         proxied_on_event(watch, events);
+        break;
+    case WATCH_BLIND_FRONT:
+    case WATCH_BLIND_BACK:
+        blind_on_event(watch, events);
         break;
     case WATCH_COUNTER_DOOR:
     case WATCH_COUNTER_LINE:
@@ -244,7 +251,7 @@ void worker_stop_listening(struct worker *w, size_t slot)
 bool worker_leave_gate(struct worker *w, size_t slot)
 {
     struct worker_gate *wg = &w->gates[slot];
-    if (wg->listener.fd >= 0 || !list_empty(&wg->conns) || !list_empty(&wg->proxied))
+    if (wg->listener.fd >= 0 || !list_empty(&wg->conns) || !list_empty(&wg->proxied) || !list_empty(&wg->blind))
         return false;
     struct alarm *const alarms[] = {&wg->accept_again, &wg->connect_pacer.next, &wg->linger.next, &wg->limiter.tick,
                                     &wg->stalls.alarm};
@@ -343,6 +350,7 @@ void worker_close_all(struct worker *w)
     linger_end_all(w);
     ban_enforce_end_all(w);
     proxied_end_all(w);
+    blind_end_all(w);
     worker_reclaim(w);
 }
 

@@ -57,6 +57,7 @@ struct worker_gate {
     struct class_cells *class_cells; /* NULL: there are no classes */
     struct list conns;               /* sources with connections or lingering connections */
     struct list proxied;             /* connections without their PROXY protocol header yet (proxied.h), oldest first */
+    struct list blind;               /* connections that are judged by nobody (blind.h) */
     struct alarm accept_again;       /* after descriptors ran out */
     struct half_open_worker half_open;
     struct strangers_worker strangers;

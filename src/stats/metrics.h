@@ -33,6 +33,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
     CELL(SHARED_ADDRESSES, "weir_shared_addresses_total", METRIC_COUNTER, "",                                          \
          "Times that one address, looked at once a day, held so much of the gate that it looks like a load balancer "  \
          "or NAT.")                                                                                                    \
+    CELL(UNJUDGED, "weir_connections_unjudged", METRIC_GAUGE, "",                                                      \
+         "Connections that are passed on without judging them, since the application does not speak ZMTP (weir run).") \
     CELL(PAUSED, "weir_connections_paused", METRIC_GAUGE, "",                                                          \
          "Connections that are not read now because a limit says so.")                                                 \
     CELL(BLOCKED_IN, "weir_connections_blocked", METRIC_GAUGE, "direction=\"in\"",                                     \
