@@ -37,7 +37,7 @@ static int listen_on_any(struct endpoint *ret)
     return fd;
 }
 
-/* Reads what the admin thread reads. */
+/* Reads what the admin thread reads, and looks at the traffic as the ban store's thread does. */
 static void *watcher_main(void *arg)
 {
     struct scene *s = arg;
@@ -45,6 +45,7 @@ static void *watcher_main(void *arg)
     struct gate_snapshot *g = malloc(sizeof(*g));
     while (!atomic_load(&s->over)) {
         relay_snapshot(s->relay, &all);
+        relay_look_at_traffic(s->relay);
         for (size_t i = 0; i < relay_gate_count(s->relay); i++) {
             relay_gate_snapshot(s->relay, i, g);
             if (!relay_gate_name(s->relay, i)[0])
@@ -159,6 +160,37 @@ static void a_closed_gate_is_no_fault_and_is_not_shown_for_ever(void **state)
     scene_end(&s);
 }
 
+static uint64_t busiest_of(struct scene *s, size_t gate)
+{
+    struct gate_snapshot g;
+    relay_gate_snapshot(s->relay, gate, &g);
+    return g.cells[CELL_BUSIEST_IN];
+}
+
+/* What was seen at a gate is its own: it stays while it is closed and opened again, and goes when its slot does. */
+static void the_busiest_second_is_that_of_the_gate(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    char name[CONFIG_NAME_MAX + 1];
+    scene_start(&s);
+    for (unsigned i = 0; i < CONFIG_GATES_MAX; i++) {
+        snprintf(name, sizeof(name), "gate-%u", i);
+        assert_int_equal(open_gate(&s, name, &real), i);
+    }
+    pthread_mutex_lock(&s.relay->reading);
+    s.relay->busiest[7].in.most = 5;
+    pthread_mutex_unlock(&s.relay->reading);
+    relay_close_gate(s.relay, 7);
+    assert_int_equal(busiest_of(&s, 7), 5);
+    assert_int_equal(open_gate(&s, "gate-7", &real), 7);
+    assert_int_equal(busiest_of(&s, 7), 5);
+    relay_close_gate(s.relay, 7);
+    assert_int_equal(open_gate(&s, "one-more", &real), 7);
+    assert_int_equal(busiest_of(&s, 7), 0);
+    scene_end(&s);
+}
+
 static void there_is_an_end_to_them(void **state)
 {
     struct scene s;
@@ -264,6 +296,7 @@ int main(void)
         cmocka_unit_test(gates_open_and_close_again_and_again),
         cmocka_unit_test(a_gate_of_the_same_name_is_opened_again),
         cmocka_unit_test(a_closed_gate_is_no_fault_and_is_not_shown_for_ever),
+        cmocka_unit_test(the_busiest_second_is_that_of_the_gate),
         cmocka_unit_test(there_is_an_end_to_them),
         cmocka_unit_test(a_port_without_a_pattern_gets_none),
         cmocka_unit_test(the_application_finds_out_who_its_client_is),
