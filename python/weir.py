@@ -113,7 +113,7 @@ class _Object:
 
 class _GateOptions(_Struct):
     _fields_ = [("size", _size), ("config", _text), ("file", _text), ("socket", _text), ("message_max", _u64), ("drain_ns", _u64), ("workers", _u32),
-                ("counter", _u32), ("why", _void), ("why_size", _size)]
+                ("counter", _u32), ("why", _void), ("why_size", _size), ("frame_max", _u64), ("handshake_ms", _u32), ("handover", _u32)]
 
 
 class _GateStats(_Struct):
@@ -162,11 +162,10 @@ class Gate(_Object):
 
 def bind(socket, endpoint, config=None, file=None, **options):
     """As socket.bind(endpoint), with a gate. `config`: text of a configuration in YAML; `file`: the same as a file. Returns the Gate, which lasts until
-    it is closed or forgotten. OSError as of bind (EADDRINUSE, ...); ValueError with every mistake of the configuration and its line."""
+    it is closed or forgotten. A socket with ZMQ_ROUTER_HANDOVER needs handover=1. OSError as of bind (EADDRINUSE, ...); ValueError with every mistake of the configuration and its line."""
     import zmq
-    most = socket.getsockopt(zmq.MAXMSGSIZE)
-    if most > 0:
-        options["message_max"] = min(most, options.get("message_max") or most)
+    for name, option in (("frame_max", zmq.MAXMSGSIZE), ("handshake_ms", zmq.HANDSHAKE_IVL)):
+        options.setdefault(name, max(socket.getsockopt(option), 0))
     texts = {"config": config and config.encode(), "file": file and os.fspath(file).encode(), "socket": _type_name(zmq, socket).encode()}
     gate = Gate(**options, **{key: text for key, text in texts.items() if text})
     socket.bind(gate.inside)

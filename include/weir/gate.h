@@ -15,8 +15,9 @@
  * client's address), and ZMQ_TCP_ACCEPT_FILTER and ZAP handlers see no address. Where that matters, `weir run` or
  * `weir serve` with upstream.source has the client's address.
  *
- * Weir knows the type of the socket, so it never has to ask for it. It takes over ZMQ_MAXMSGSIZE as message.size, if
- * that is smaller.
+ * libzmq tells weir_bind() what the socket is: its type, its mechanism, ZMQ_MAXMSGSIZE and ZMQ_HANDSHAKE_IVL. So Weir
+ * never has to ask for them, and a frame or a handshake that libzmq would refuse ends at the gate, in the same way. A
+ * stricter value of the configuration counts. ZMQ_ROUTER_HANDOVER cannot be read: say it in the options.
  *
  *   state    call                                        next
  *   NEW      weir_gate_listen()                          OPEN; if it fails: NEW
@@ -51,13 +52,17 @@ struct weir_gate_options {
     const char *config;   /* text of a configuration in YAML, as `weir run -c` takes it; NULL: none */
     const char *file;     /* the same as a file; not both */
     const char *socket;   /* "router", "pull", ...: what the application binds; NULL: learned. weir_bind() sets it */
-    uint64_t message_max; /* bytes of a message; 0: as the configuration says. weir_bind() sets it */
+    uint64_t message_max; /* bytes of a message, all frames; 0: as the configuration says */
     uint64_t drain_ns;    /* how long weir_gate_close() lets messages end; default 5 s */
     uint32_t workers;     /* threads; default 1 */
     uint32_t counter;     /* not 0: the application counts what it takes (weir_gate_counter()); default 0 */
     char *why;            /* gets a text that says what is wrong when a call on this gate fails; NULL: standard error
                              does. Must stay valid as long as the gate */
     size_t why_size;
+    uint64_t frame_max;    /* the socket's ZMQ_MAXMSGSIZE; 0: none. weir_bind() knows it */
+    uint32_t handshake_ms; /* the socket's ZMQ_HANDSHAKE_IVL; 0: not known. weir_bind() knows it */
+    uint32_t handover;     /* not 0: the socket has ZMQ_ROUTER_HANDOVER, so a newcomer gets the routing id of another
+                              client; default 0 */
 };
 
 struct weir_gate_stats {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /* The part of a gate in a program that knows libzmq. */
+#include "embed/gate_told.h"
 #include "lib/common.h"
+#include "relay/told.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -9,50 +11,20 @@
 #include <weir/gate.h>
 #include <zmq.h>
 
-/* NULL: it has no gate. ZMQ_STREAM speaks no ZMTP, and drafts have rules of their own. */
-static const char *name_of_type(int type)
+/* What the socket tells about itself. 0 or a negative errno: ZMQ_STREAM speaks no ZMTP, and drafts have rules of their
+ * own. */
+static int bind_learn(void *socket, struct socket_options *ret, struct weir_gate_options *o)
 {
-    switch (type) {
-    case ZMQ_PAIR:
-        return "pair";
-    case ZMQ_PUB:
-        return "pub";
-    case ZMQ_SUB:
-        return "sub";
-    case ZMQ_REQ:
-        return "req";
-    case ZMQ_REP:
-        return "rep";
-    case ZMQ_DEALER:
-        return "dealer";
-    case ZMQ_ROUTER:
-        return "router";
-    case ZMQ_PULL:
-        return "pull";
-    case ZMQ_PUSH:
-        return "push";
-    case ZMQ_XPUB:
-        return "xpub";
-    case ZMQ_XSUB:
-        return "xsub";
-    default:
-        return NULL;
-    }
-}
-
-/* What the socket tells about itself. 0 or a negative errno. */
-static int bind_learn(void *socket, struct weir_gate_options *o)
-{
-    int type = 0;
-    int64_t most = -1;
-    size_t type_len = sizeof(type), most_len = sizeof(most);
-    if (zmq_getsockopt(socket, ZMQ_TYPE, &type, &type_len) < 0 ||
-        zmq_getsockopt(socket, ZMQ_MAXMSGSIZE, &most, &most_len) < 0)
+    int64_t type = 0;
+    int major, minor, patch;
+    socket_options_read(ret, zmq_getsockopt, socket);
+    zmq_version(&major, &minor, &patch);
+    ret->version = (uint32_t)(major * 10000 + minor * 100 + patch);
+    if (!socket_options_get(ret, SOCKET_OPTION_TYPE, &type))
         return -zmq_errno();
-    o->socket = name_of_type(type);
-    if (most > 0 && (!o->message_max || (uint64_t)most < o->message_max))
-        o->message_max = (uint64_t)most;
-    return o->socket ? 0 : -ENOTSUP;
+    enum socket_type t = told_socket(ret);
+    o->socket = socket_type_name(t);
+    return t == SOCKET_AUTO ? -ENOTSUP : 0;
 }
 
 static int bind_open(struct weir_gate *g, void *socket, const char *endpoint)
@@ -68,9 +40,12 @@ static int bind_open(struct weir_gate *g, void *socket, const char *endpoint)
 struct weir_gate *weir_bind(void *socket, const char *endpoint, const struct weir_gate_options *given)
 {
     struct weir_gate_options o;
+    struct socket_options told;
     weir_gate_options_init(&o);
-    int error = common_options(&o, given, sizeof(o), sizeof(o)) ? bind_learn(socket, &o) : -EINVAL;
+    int error = common_options(&o, given, sizeof(o), sizeof(o)) ? bind_learn(socket, &told, &o) : -EINVAL;
     struct weir_gate *g = error ? NULL : weir_gate_new(&o);
+    if (g)
+        gate_told(g, &told);
     if (!error)
         error = g ? bind_open(g, socket, endpoint) : -errno;
     if (!error)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/config.h"
+#include "embed/gate_told.h"
 #include "embed/inside.h"
 #include "events/log_writer.h"
 #include "lib/common.h"
@@ -25,6 +26,7 @@
 
 struct weir_gate {
     struct weir_gate_options options; /* `config`, `file` and `socket` are copies */
+    struct socket_options told;       /* by weir_bind(): all that libzmq says; else nothing */
     struct inside inside;
     struct config *config; /* NULL: to be read again, since the last one was for an address that could not be had */
     struct relay *relay;   /* NULL: it does not listen */
@@ -263,12 +265,35 @@ const char *weir_gate_endpoint(const struct weir_gate *g)
     return g->endpoint;
 }
 
+/* What the program says of its socket counts beside what libzmq says. */
+static struct socket_options gate_what_is_told(const struct weir_gate *g)
+{
+    struct socket_options told = g->told;
+    int64_t frame = 0;
+    (void)socket_options_get(&told, SOCKET_OPTION_MAXMSGSIZE, &frame);
+    if (g->options.frame_max && (frame <= 0 || g->options.frame_max < (uint64_t)frame))
+        socket_options_set(&told, SOCKET_OPTION_MAXMSGSIZE, (int64_t)least(g->options.frame_max, INT64_MAX));
+    if (g->options.handshake_ms)
+        socket_options_set(&told, SOCKET_OPTION_HANDSHAKE_IVL, g->options.handshake_ms);
+    if (g->options.handover)
+        socket_options_set(&told, SOCKET_OPTION_ROUTER_HANDOVER, 1);
+    return told;
+}
+
+void gate_told(struct weir_gate *g, const struct socket_options *told)
+{
+    g->told = *told;
+}
+
 static int gate_start(struct weir_gate *g, FILE *errors)
 {
+    const struct socket_options told = gate_what_is_told(g);
     sigset_t before;
     signals_away(&before);
     errno = 0;
     g->relay = log_begin(g) ? relay_new(g->config, errors) : NULL;
+    if (g->relay)
+        relay_tell_gate(g->relay, 0, &told);
     int error = g->relay ? relay_start(g->relay) : errno ? -errno : -ENOMEM;
     signals_back(&before);
     return error;

@@ -182,6 +182,51 @@ static void the_sockets_limit_is_the_gates(void **state)
     zmq_close(app);
 }
 
+/* A frame has that limit; a message may have many. */
+static void many_frames_are_within_the_sockets_limit(void **state)
+{
+    int64_t most = 1000;
+    char frame[1000] = "";
+    void *app = socket_of(ZMQ_PULL);
+    assert_int_equal(zmq_setsockopt(app, ZMQ_MAXMSGSIZE, &most, sizeof(most)), 0);
+    struct weir_gate *g = weir_bind(app, "tcp://127.0.0.1:*", NULL);
+    void *client = client_of(g, ZMQ_PUSH);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(zmq_send(client, frame, sizeof(frame), i < 2 ? ZMQ_SNDMORE : 0), sizeof(frame));
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(zmq_recv(app, frame, sizeof(frame), 0), sizeof(frame));
+    zmq_close(client);
+    weir_unbind(g, app);
+    zmq_close(app);
+}
+
+/* What libzmq does not tell: two clients with one routing id, of which the second replaces the first. */
+static void a_newcomer_takes_the_name_with_handover(void **state)
+{
+    int on = 1;
+    char text[16];
+    struct weir_gate_options o;
+    void *app = socket_of(ZMQ_ROUTER), *clients[2];
+    weir_gate_options_init(&o);
+    o.handover = 1;
+    assert_int_equal(zmq_setsockopt(app, ZMQ_ROUTER_HANDOVER, &on, sizeof(on)), 0);
+    struct weir_gate *g = weir_bind(app, "tcp://127.0.0.1:*", &o);
+    assert_non_null(g);
+    for (unsigned i = 0; i < 2; i++) {
+        clients[i] = socket_of(ZMQ_DEALER);
+        assert_int_equal(zmq_setsockopt(clients[i], ZMQ_ROUTING_ID, "name", 4), 0);
+        assert_int_equal(zmq_connect(clients[i], weir_gate_endpoint(g)), 0);
+        assert_int_equal(zmq_send(clients[i], i ? "b" : "a", 1, 0), 1);
+        assert_int_equal(zmq_recv(app, text, sizeof(text), 0), 4);
+        assert_int_equal(zmq_recv(app, text, sizeof(text), 0), 1);
+        assert_int_equal(text[0], i ? 'b' : 'a');
+    }
+    zmq_close(clients[0]);
+    zmq_close(clients[1]);
+    weir_unbind(g, app);
+    zmq_close(app);
+}
+
 static void limits_come_from_text(void **state)
 {
     struct weir_gate_options o;
@@ -365,12 +410,20 @@ static void the_log_goes_where_it_is_wanted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_protects_a_server),         cmocka_unit_test(the_client_is_named),
-        cmocka_unit_test(errors_are_those_of_a_bind),       cmocka_unit_test(mistakes_are_told_with_their_line),
-        cmocka_unit_test(the_sockets_limit_is_the_gates),   cmocka_unit_test(limits_come_from_text),
-        cmocka_unit_test(the_gate_with_this_port_is_meant), cmocka_unit_test(an_address_is_free_after_unbind),
-        cmocka_unit_test(what_is_taken_is_counted),         cmocka_unit_test(another_language_binds_itself),
-        cmocka_unit_test(signals_stay_with_the_program),    cmocka_unit_test(the_log_goes_where_it_is_wanted),
+        cmocka_unit_test(a_line_protects_a_server),
+        cmocka_unit_test(the_client_is_named),
+        cmocka_unit_test(errors_are_those_of_a_bind),
+        cmocka_unit_test(mistakes_are_told_with_their_line),
+        cmocka_unit_test(the_sockets_limit_is_the_gates),
+        cmocka_unit_test(many_frames_are_within_the_sockets_limit),
+        cmocka_unit_test(a_newcomer_takes_the_name_with_handover),
+        cmocka_unit_test(limits_come_from_text),
+        cmocka_unit_test(the_gate_with_this_port_is_meant),
+        cmocka_unit_test(an_address_is_free_after_unbind),
+        cmocka_unit_test(what_is_taken_is_counted),
+        cmocka_unit_test(another_language_binds_itself),
+        cmocka_unit_test(signals_stay_with_the_program),
+        cmocka_unit_test(the_log_goes_where_it_is_wanted),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

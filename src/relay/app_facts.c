@@ -87,10 +87,8 @@ static enum socket_type believed_socket(const struct app_facts *f, bool stands, 
     return f->configured != SOCKET_AUTO ? f->configured : fresh ? app_facts_socket(f) : SOCKET_AUTO;
 }
 
-bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool stands, uint64_t now_ns)
+static bool unpack_greeting(struct handshake_app *ret, uint64_t v, enum socket_type socket)
 {
-    uint64_t told = atomic_load_explicit(&f->told, memory_order_acquire);
-    uint64_t v = told ? told : atomic_load_explicit(&f->greeting, memory_order_acquire);
     if (!(v & KNOWN))
         return false;
     *ret = (struct handshake_app){
@@ -99,7 +97,19 @@ bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool st
         .minor = (uint8_t)(v >> 8),
         .as_server = (v >> 16) & 1,
         .initiator = (enum initiator)((v & INITIATOR_BITS) >> INITIATOR_SHIFT),
-        .socket = believed_socket(f, stands, now_ns),
+        .socket = socket,
     };
     return true;
+}
+
+bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool stands, uint64_t now_ns)
+{
+    uint64_t told = atomic_load_explicit(&f->told, memory_order_acquire);
+    uint64_t v = told ? told : atomic_load_explicit(&f->greeting, memory_order_acquire);
+    return unpack_greeting(ret, v, believed_socket(f, stands, now_ns));
+}
+
+bool app_facts_shown(const struct app_facts *f, struct handshake_app *ret)
+{
+    return unpack_greeting(ret, atomic_load_explicit(&f->greeting, memory_order_acquire), SOCKET_AUTO);
 }

@@ -60,6 +60,9 @@ void app_facts_forget(struct app_facts *f, uint64_t now_ns);
  * a connection to the application stands. */
 bool app_facts_get(const struct app_facts *f, struct handshake_app *ret, bool stands, uint64_t now_ns);
 
+/* The greeting that a connection has shown, whatever was told; false: none has. ret->socket is AUTO. */
+bool app_facts_shown(const struct app_facts *f, struct handshake_app *ret);
+
 /* Its socket type: the configured one, or the last one seen. */
 static inline enum socket_type app_facts_socket(const struct app_facts *f)
 {

@@ -171,6 +171,9 @@ static void what_was_told_holds_until_it_is_forgotten(void **state)
     assert_int_equal(got.socket, SOCKET_PULL);
     app_facts_forget_initiator(f);
     assert_int_equal(facts_of(f, false, NOW).initiator, INITIATOR_CLIENT);
+    assert_false(app_facts_shown(f, &got));
+    app_facts_learn(f, &shown, NOW);
+    assert_true(app_facts_shown(f, &got) && got.as_server);
     app_facts_forget(f, NOW);
     assert_false(app_facts_told(f) || app_facts_get(f, &got, true, NOW));
     app_facts_tell(f, SOCKET_AUTO, NULL);

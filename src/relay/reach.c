@@ -208,7 +208,7 @@ static bool reach_learn(struct worker_gate *wg, const struct handshake *h, bool 
 {
     struct gate *g = wg->gate;
     struct handshake_app before;
-    bool known = app_facts_get(&g->app, &before, false, 0);
+    bool known = app_facts_shown(&g->app, &before);
     if (h->asks && alone)
         app_facts_forget_initiator(&g->app);
     if (!tells_all(h))

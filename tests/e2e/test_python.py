@@ -88,6 +88,24 @@ def test_the_sockets_own_limit_is_the_gates(weir, socket):
         net.wait_until(lambda: gate.stats()["refused"] >= 1, "a refusal")
 
 
+def test_the_frames_of_a_message_may_be_more_than_the_sockets_own_limit(weir, socket):
+    server = socket(zmq.PULL, MAXMSGSIZE=1000)
+    with weir.bind(server, "tcp://127.0.0.1:*") as gate:
+        connected(socket, zmq.PUSH, gate.endpoint).send_multipart([bytes(1000)] * 3)
+        assert server.recv_multipart() == [bytes(1000)] * 3
+        assert gate.stats()["refused"] == 0
+
+
+def test_handover(weir, socket):
+    server = socket(zmq.ROUTER, ROUTER_HANDOVER=1)
+    with weir.bind(server, "tcp://127.0.0.1:*", handover=1) as gate:
+        for i in range(2):
+            client = socket(zmq.DEALER, ROUTING_ID=b"one name")
+            client.connect(gate.endpoint)
+            client.send(b"%d" % i)
+            assert server.recv_multipart() == [b"one name", b"%d" % i]
+
+
 def test_errors(weir, socket):
     server = socket(zmq.REP)
     with weir.bind(server, "tcp://127.0.0.1:*") as gate:
