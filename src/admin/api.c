@@ -242,6 +242,44 @@ static void list_gates(const struct api *a, const struct api_request *q, struct 
     api_reply_with(ret, OK, json_pack("{s: o}", "gates", rows));
 }
 
+/* False: no memory. */
+static bool add_settings(const struct api *a, size_t gate, json_t *rows)
+{
+    struct gate_setting *found = calloc(GATE_SETTINGS_MOST, sizeof(*found));
+    size_t count = found ? relay_gate_settings(a->relay, gate, found) : 0;
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(rows, json_of_setting(&found[i], relay_gate_name(a->relay, gate)));
+    free(found);
+    return found != NULL;
+}
+
+static void list_settings(const struct api *a, const struct api_request *q, struct api_reply *ret)
+{
+    char why[REQUEST_WHY_MAX];
+    struct request_list r;
+    uint32_t gate;
+    if (request_parse_list(&r, REQUEST_GATE, &q->args, why)) {
+        api_complain(ret, BAD, "%s", why);
+        return;
+    }
+    if (!find_gate(a, r.gate, &gate, ret))
+        return;
+    json_t *rows = json_array();
+    bool whole = true;
+    for (size_t i = 0; i < relay_gate_count(a->relay); i++) {
+        struct gate_snapshot g;
+        relay_gate_snapshot(a->relay, i, &g);
+        if (!g.closed && (gate == QUERY_ALL || gate == i))
+            whole &= add_settings(a, i, rows);
+    }
+    if (whole) {
+        api_reply_with(ret, OK, json_pack("{s: o}", "settings", rows));
+        return;
+    }
+    json_decref(rows);
+    api_complain(ret, UNAVAILABLE, "out of memory: try again");
+}
+
 static void api_kick(const struct api *a, const struct api_request *q, struct api_reply *ret)
 {
     char why[REQUEST_WHY_MAX], whom[NETWORK_TEXT_MAX], what[64];
@@ -323,7 +361,7 @@ static const struct {
     {PREFIX "bans", "POST", true, set_ban},         {PREFIX "bans", "DELETE", false, api_lift_ban},
     {PREFIX "sources", "GET", false, list_sources}, {PREFIX "connections", "GET", false, list_connections},
     {PREFIX "gates", "GET", false, list_gates},     {PREFIX "kick", "POST", true, api_kick},
-    {PREFIX "reload", "POST", true, reload},
+    {PREFIX "reload", "POST", true, reload},        {PREFIX "settings", "GET", false, list_settings},
 };
 
 bool api_owns(const char *path)

@@ -127,6 +127,14 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     *ret = r->gates[gate];
 }
 
+size_t relay_gate_settings(const struct relay *r, size_t gate, struct gate_setting ret[GATE_SETTINGS_MOST])
+{
+    ret[0] = (struct gate_setting){
+        .key = "message.frame", .option = "ZMQ_MAXMSGSIZE", .from = SETTING_FROM_OPTION, .value = "64KiB"};
+    ret[1] = (struct gate_setting){.option = "ZMQ_RCVHWM", .from = SETTING_FROM_OPTION, .value = "1000"};
+    return 2;
+}
+
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret)
 {
     *ret = r->snapshot;

@@ -149,6 +149,16 @@ json_t *json_of_gate(const struct gate_snapshot *g)
                      "connections", number(g->cells[CELL_OPEN]), "limiter", limiter_of(g));
 }
 
+json_t *json_of_setting(const struct gate_setting *s, const char *gate)
+{
+    static const char *const words[] = {[SETTING_FROM_DEFAULT] = "default",
+                                        [SETTING_FROM_FILE] = "file",
+                                        [SETTING_FROM_OPTION] = "option",
+                                        [SETTING_FROM_DESCRIPTORS] = "descriptors"};
+    return json_pack("{s: o, s: s?, s: o, s: s, s: s?}", "gate", json_of_string(gate), "key", s->key, "value",
+                     json_of_string(s->value), "from", words[s->from], "option", s->option);
+}
+
 static int write_part(const char *bytes, size_t len, void *o)
 {
     text_out_bytes(o, bytes, len);

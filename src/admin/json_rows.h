@@ -35,6 +35,7 @@ MUST_USE json_t *json_of_time(uint64_t wall_ns);
 MUST_USE json_t *json_of_ban(const struct ban *b, const struct json_now *now);
 MUST_USE json_t *json_of_connection(const struct connection_row *c, const char *gate);
 MUST_USE json_t *json_of_gate(const struct gate_snapshot *g);
+MUST_USE json_t *json_of_setting(const struct gate_setting *s, const char *gate);
 MUST_USE json_t *json_of_source(const struct source_row *s, const char *gate, bool banned);
 
 /* Writes the document and a newline. */

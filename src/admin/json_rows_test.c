@@ -131,6 +131,17 @@ static void gates(void **state)
     json_decref(row);
 }
 
+static void settings(void **state)
+{
+    struct gate_setting s = {.key = "message.frame", .from = SETTING_FROM_DEFAULT, .value = "256MiB"};
+    assert_written(json_of_setting(&s, "main"), "{\"gate\":\"main\",\"key\":\"message.frame\",\"value\":\"256MiB\","
+                                                "\"from\":\"default\",\"option\":null}\n");
+    s = (struct gate_setting){.option = "ZMQ_RCVHWM", .from = SETTING_FROM_OPTION, .value = "1000"};
+    assert_written(json_of_setting(&s, "main"),
+                   "{\"gate\":\"main\",\"key\":null,\"value\":\"1000\",\"from\":\"option\","
+                   "\"option\":\"ZMQ_RCVHWM\"}\n");
+}
+
 /* Any bytes: the output is ASCII without control characters. It reads as JSON with the same text if they were UTF-8, or
  * with their escapes if they were not. */
 static void hostile_bytes(void **state)
@@ -199,9 +210,13 @@ static void memory_out_is_no_page(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bans),  cmocka_unit_test(connections_and_sources),
-        cmocka_unit_test(gates), cmocka_unit_test(hostile_bytes),
-        cmocka_unit_test(times), cmocka_unit_test(memory_out_is_no_page),
+        cmocka_unit_test(bans),
+        cmocka_unit_test(connections_and_sources),
+        cmocka_unit_test(gates),
+        cmocka_unit_test(settings),
+        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(times),
+        cmocka_unit_test(memory_out_is_no_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

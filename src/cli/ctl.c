@@ -216,12 +216,13 @@ static void tell_of_the_rest(const json_t *document, const json_t *rows)
 
 static const struct {
     const char *what;
-    bool chooses, history; /* takes --gate, --network and --limit; takes --history */
+    bool by_gate, chooses, history; /* takes --gate; --network and --limit; --history */
     bool (*show)(const json_t *rows, FILE *out);
-} lists[] = {{"bans", false, true, ctl_show_bans},
-             {"sources", true, false, ctl_show_sources},
-             {"connections", true, false, ctl_show_connections},
-             {"gates", false, false, ctl_show_gates}};
+} lists[] = {{"bans", false, false, true, ctl_show_bans},
+             {"sources", true, true, false, ctl_show_sources},
+             {"connections", true, true, false, ctl_show_connections},
+             {"gates", false, false, false, ctl_show_gates},
+             {"settings", true, false, false, ctl_show_settings}};
 
 static int ctl_show(struct ctl *c, const char *what)
 {
@@ -230,9 +231,11 @@ static int ctl_show(struct ctl *c, const char *what)
     while (i < ARRAY_LEN(lists) && strcmp(lists[i].what, what) != 0)
         i++;
     if (i == ARRAY_LEN(lists))
-        return usage_error("ctl", "there is nothing called \"%s\" to show, allowed bans, sources, connections, gates",
+        return usage_error("ctl",
+                           "there is nothing called \"%s\" to show, allowed bans, sources, connections, gates, "
+                           "settings",
                            text_escape(shown, sizeof(shown), what, strlen(what)));
-    if (ctl_refuse_options(&c->args, false, lists[i].chooses, lists[i].chooses, lists[i].history) ||
+    if (ctl_refuse_options(&c->args, false, lists[i].by_gate, lists[i].chooses, lists[i].history) ||
         (c->args.limit && ctl_check_limit(c->args.limit)) ||
         (c->args.network && ctl_check_network(c->args.network, "", normal)))
         return EXIT_USAGE;
@@ -260,7 +263,7 @@ static const struct verb {
     {"ban", "a NETWORK", true, false, ctl_ban},
     {"unban", "a NETWORK", false, false, ctl_unban},
     {"kick", "a NETWORK or the ID of a connection", false, true, ctl_kick},
-    {"show", "bans, sources, connections or gates", false, false, ctl_show},
+    {"show", "bans, sources, connections, gates or settings", false, false, ctl_show},
     {"reload", NULL, false, false, NULL},
 };
 
@@ -309,12 +312,15 @@ const struct command command_ctl = {
         "  show sources                      who has connections, those that have moved most first\n"
         "  show connections                  the same, one by one, and why the next message of one waits\n"
         "  show gates                        what the gates hold back, and on what proof\n"
+        "  show settings                     what is in force at the gates, and where each value comes from: the file, "
+        "or an\n"
+        "                                    option of the application's socket (weir run)\n"
         "  reload                            read the configuration again, as SIGHUP does, and tell what came of it\n\n"
         "  -c, --config FILE       take the address and the token file from this configuration\n"
         "      --admin ADDR:PORT   where Weir's admin server listens (" CTL_ADDRESS_DEFAULT ")\n"
         "      --token-file FILE   the file of admin.token_file; or WEIR_TOKEN in the environment holds the token\n"
         "      --json              print what the admin server has answered\n"
-        "      --gate NAME         (kick, show sources, show connections) of this gate only\n"
+        "      --gate NAME         (kick, show sources, connections, settings) of this gate only\n"
         "      --network NETWORK   (show sources, show connections) of these addresses only\n"
         "      --limit N           (show) at most so many rows, 8 to 1000; of bans all are shown without it\n\n"
         "Exit code: 0 when it was done, 1 when it was not or nobody answered, 2 when the arguments are wrong.",

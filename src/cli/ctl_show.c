@@ -4,6 +4,8 @@
 #include "base/attr.h"
 #include "cli/table.h"
 
+#include <string.h>
+
 char *ctl_show_bytes(char *dst, size_t size, uint64_t bytes)
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -217,5 +219,37 @@ bool ctl_show_gates(const json_t *rows, FILE *out)
             fprintf(out, "%s: nothing is held, and could not be: %s\n", plain_text(shown, sizeof(shown), name),
                     plain_text(reason, sizeof(reason), why));
     }
+    return true;
+}
+
+/* "file", "ZMQ_MAXMSGSIZE", "descriptors". */
+static const char *origin_of(const json_t *row)
+{
+    const char *option = json_string_value(json_object_get(row, "option"));
+    const char *from = json_string_value(json_object_get(row, "from"));
+    return option ? option : from ? from : "-";
+}
+
+bool ctl_show_settings(const json_t *rows, FILE *out)
+{
+    static const char *const heads[] = {"GATE", "KEY", "VALUE", "FROM"};
+    struct table t;
+    size_t i, shown = 0;
+    const json_t *row;
+    table_init(&t, heads, ARRAY_LEN(heads));
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        if (!strcmp(origin_of(row), "default"))
+            continue;
+        shown++;
+        put_text(&t, row, "gate");
+        put_text(&t, row, "key");
+        put_text(&t, row, "value");
+        table_put(&t, origin_of(row));
+    }
+    if (!table_print(&t, 0, out))
+        return false;
+    if (shown < json_array_size(rows))
+        fprintf(out, "%zu keys have their defaults; --json shows them too\n", json_array_size(rows) - shown);
     return true;
 }

@@ -14,6 +14,7 @@ bool ctl_show_bans(const json_t *rows, FILE *out);
 bool ctl_show_sources(const json_t *rows, FILE *out);
 bool ctl_show_connections(const json_t *rows, FILE *out);
 bool ctl_show_gates(const json_t *rows, FILE *out);
+bool ctl_show_settings(const json_t *rows, FILE *out); /* without defaults, which are counted */
 
 /* "999 B", "1.5 KiB"; "59s", "3m20s", "2h05m", "3d04h". Return `dst`. */
 char *ctl_show_bytes(char *dst, size_t size, uint64_t bytes);

@@ -29,7 +29,7 @@ static bool follows_unlimited(const struct schema *s, const struct schema_key *b
     return rate_is_unlimited(&r) && r.burst == 0;
 }
 
-static void diff_format(char dst[static VALUE_TEXT_MAX], const struct schema *s, const struct schema_key *k,
+void config_diff_format(char dst[static VALUE_TEXT_MAX], const struct schema *s, const struct schema_key *k,
                         const void *base)
 {
     if (follows_unlimited(s, k, base))
@@ -48,8 +48,8 @@ static bool next_row(struct config_diff *d, const struct schema *s, const char *
             continue;
         snprintf(ret->path, sizeof(ret->path), "%s%s%s%s", gate ? "gates." : "", gate ? gate : "", gate ? "." : "",
                  k->path);
-        diff_format(ret->before, s, k, before);
-        diff_format(ret->after, s, k, after);
+        config_diff_format(ret->before, s, k, before);
+        config_diff_format(ret->after, s, k, after);
         if (!strcmp(ret->before, ret->after))
             snprintf(ret->after, sizeof(ret->after), "another that begins the same");
         ret->restart = k->restart;

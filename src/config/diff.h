@@ -36,6 +36,10 @@ void config_diff_begin(struct config_diff *d, const struct config *before, const
 /* Finds the next key that differs, in the order of the tables. Returns false when there is none. */
 MUST_USE bool config_diff_next(struct config_diff *d, struct config_change *ret);
 
+/* Writes the value of a row as a file would have it, a burst that follows an unlimited rate as "unlimited". */
+void config_diff_format(char dst[static VALUE_TEXT_MAX], const struct schema *s, const struct schema_key *k,
+                        const void *base);
+
 /* The gate of this name, or NULL. */
 const struct config_gate *config_find_gate(const struct config *c, const char *name);
 

@@ -17,6 +17,7 @@
 #include "relay/ban_lists.h"
 #include "relay/event_log.h"
 #include "relay/gate.h" /* enum class_cell */
+#include "relay/gate_settings.h"
 #include "relay/query.h"
 #include "stats/metrics.h"
 
@@ -198,5 +199,8 @@ size_t relay_gate_room(const struct relay *r);
 const char *relay_gate_name(const struct relay *r, size_t gate);
 void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapshot *ret);
 void relay_snapshot(const struct relay *r, struct relay_snapshot *ret);
+
+/* What is in force at a gate, and where it comes from. Returns the number of settings. */
+size_t relay_gate_settings(const struct relay *r, size_t gate, struct gate_setting ret[GATE_SETTINGS_MOST]);
 
 #endif

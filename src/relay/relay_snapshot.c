@@ -154,6 +154,15 @@ void relay_gate_snapshot(const struct relay *r, size_t gate, struct gate_snapsho
     pthread_mutex_unlock(relay_reading(r));
 }
 
+size_t relay_gate_settings(const struct relay *r, size_t gate, struct gate_setting ret[GATE_SETTINGS_MOST])
+{
+    pthread_mutex_lock(relay_reading(r));
+    const struct gate *g = &r->gates[gate];
+    size_t count = gate_settings(g, &policy_publisher_current(&r->publisher)->gates[g->origin.pattern], ret);
+    pthread_mutex_unlock(relay_reading(r));
+    return count;
+}
+
 int relay_query(struct relay *r, const struct query_ask *ask, uint64_t patience_ns, struct query_answer *ret)
 {
     struct query *s = query_new(ask, r->worker_count);

@@ -578,7 +578,7 @@ def test_hostile_texts_in_an_answer_do_not_reach_the_terminal(setting):
     (("ban", "1.2.3.4", "--gate", "main"), "--gate has no meaning here"),
     (("kick", "0"), '"0" is no network'),
     (("kick", "nosuch"), '"nosuch" is no network, and no ID of a connection'),
-    (("show",), "show needs bans, sources, connections or gates"),
+    (("show",), "show needs bans, sources, connections, gates or settings"),
     (("show", "everything"), "allowed bans, sources, connections"),
     (("show", "bans", "--gate", "main"), "--gate has no meaning here"),
     (("show", "sources", "--limit", "1001"), "allowed 8 to 1000"),

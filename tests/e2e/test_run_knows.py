@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MPL-2.0
 """`weir run`: the gate knows the socket's type and options from libzmq, and keeps to them as libzmq itself does. Programs run bare too where the two can be compared."""
+import json
+import os
 import pathlib
+import subprocess
 import textwrap
 
 import pytest
 import zmq
 from harness import net, zmtp
 from harness.net import free_port
-from harness.weir import Weir
+from harness.weir import Weir, program
 from test_run import ended, heard, run
 
 __all__ = ["run"]
@@ -197,3 +200,46 @@ def test_a_type_in_the_file_that_is_not_the_sockets_gives_way(run, paths):
     assert heard(app) == ["hello"]
     assert "says socket: router, but the application has bound a pull" in app.stderr()
     gates.wait_metric("weir_gate_info", 1, socket="pull")
+
+
+# ---- where each value comes from ----
+
+def settings_of(paths, gates, *args):
+    done = subprocess.run([*program(), "ctl", "show", "settings", "--admin", gates.admin, "--token-file", paths.file("token"), *args],
+                          capture_output=True, text=True, timeout=net.PATIENCE, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def test_settings_show_where_each_value_comes_from(run, paths):
+    token = pathlib.Path(paths.file("token"))
+    token.write_text("a-token-of-the-tests-0123456789\n")
+    os.chmod(token, 0o600)
+    file = pathlib.Path(paths.folder, "weir.yaml")
+    file.write_text(f"admin: {{token_file: {token}}}\ngates:\n  - handshake: {{within: 200ms}}\n    message: {{frame: 64KiB, frames: 10}}\n")
+    app, gates = start(run, """
+        first, second = ctx.socket(zmq.ROUTER), ctx.socket(zmq.PUB)
+        for option, value in ((zmq.MAXMSGSIZE, 1000), (zmq.HANDSHAKE_IVL, 300), (zmq.ROUTER_HANDOVER, 1), (zmq.RCVHWM, 77)):
+            first.setsockopt(option, value)
+        for s in (first, second):
+            s.bind("tcp://127.0.0.1:*")
+            say(last(s))
+        sys.stdin.read()
+    """, options=["-c", str(file)])
+    first, second = (f"tcp-{net.split_tcp(endpoint)[1]}" for endpoint in heard(app, 2))
+    rows = json.loads(settings_of(paths, gates, "--json"))["settings"]
+    found = {(row["gate"], row["key"] or row["option"]): (row["value"], row["option"] if row["from"] == "option" else row["from"]) for row in rows}
+    assert found[first, "socket"] == ("router", "ZMQ_TYPE")
+    assert found[first, "message.frame"] == ("1kB", "ZMQ_MAXMSGSIZE")
+    assert found[first, "message.frames"] == ("10", "file")
+    assert found[first, "handshake.within"] == ("200ms", "file")
+    assert found[first, "ZMQ_HANDSHAKE_IVL"] == ("300", "ZMQ_HANDSHAKE_IVL")
+    assert found[first, "routing_ids.duplicates"] == ("pass", "ZMQ_ROUTER_HANDOVER")
+    assert found[first, "ZMQ_RCVHWM"] == ("77", "ZMQ_RCVHWM")
+    assert found[first, "message.hold"] == ("64KiB", "default")
+    assert found[second, "socket"] == ("pub", "ZMQ_TYPE")
+    assert found[second, "message.frame"] == ("64KiB", "file")
+    assert found[second, "routing_ids.duplicates"] == ("refuse", "default")
+    table = settings_of(paths, gates, "--gate", second)
+    assert first not in table and "keys have their defaults" in table.splitlines()[-1]
+    assert ["message.frame", "64KiB", "file"] in [line.split()[1:] for line in table.splitlines()]
