@@ -18,7 +18,8 @@
 #define TOPIC_MOST    65536u
 
 struct explain_args {
-    const char *file, *listen, *forward, *gate, *from, *type, *identity, *size, *frames, *topic, *rate, *connections;
+    const char *file, *listen, *forward, *gate, *from, *type, *identity, *size, *frames, *topic, *rate, *connections,
+        *options;
 };
 
 /* One row for each option: the place of its value. */
@@ -35,7 +36,8 @@ enum { OPTION_FIRST = 256 };
     OPTION(frames, "frames")                                                                                           \
     OPTION(topic, "topic")                                                                                             \
     OPTION(rate, "rate")                                                                                               \
-    OPTION(connections, "connections")
+    OPTION(connections, "connections")                                                                                 \
+    OPTION(options, "options")
 
 enum option_row {
 #define OPTION_ENUM(field, name) ROW_##field,
@@ -73,8 +75,9 @@ static int explain_parse(struct explain_args *a, int argc, char **argv)
         return usage_error("explain", "no argument is expected: \"%s\"", argv[optind]);
     if (!a->from)
         return usage_error("explain", "--from is missing: the address of the client, or uid:NUMBER");
-    if (a->file ? a->listen || a->forward : !a->listen || !a->forward)
-        return usage_error("explain", "give either -c FILE, or --listen URL and --forward URL");
+    bool addresses = a->listen || a->forward;
+    if (a->file || a->options ? addresses : !a->listen || !a->forward)
+        return usage_error("explain", "give either -c FILE, or --listen URL and --forward URL, or --options LIST");
     return EXIT_DONE;
 }
 
@@ -156,11 +159,68 @@ static int read_message(const struct explain_args *a, struct explain_path_questi
     return EXIT_DONE;
 }
 
+/* "router" is a value of ZMQ_TYPE too. */
+static bool read_option_value(const char *text, enum socket_option which, int64_t *ret)
+{
+    char *end;
+    errno = 0;
+    long long n = strtoll(text, &end, 10);
+    *ret = n;
+    if (end != text && !*end && !errno)
+        return true;
+    enum socket_type t = socket_type_parse((struct bytes){(const uint8_t *)text, strlen(text)});
+    for (*ret = 0; t != SOCKET_AUTO && which == SOCKET_OPTION_TYPE && *ret <= UINT8_MAX; ++*ret)
+        if (socket_type_from_zmtp2((uint8_t)*ret) == t)
+            return true;
+    return false;
+}
+
+/* SOCKET_OPTION_COUNT: there is none of this name, with or without ZMQ_. */
+static enum socket_option find_option(const char *name)
+{
+    const size_t prefix = strlen("ZMQ_");
+    unsigned i = 0;
+    while (i < SOCKET_OPTION_COUNT && strcmp(socket_option_name((enum socket_option)i), name) != 0 &&
+           strcmp(socket_option_name((enum socket_option)i) + prefix, name) != 0)
+        i++;
+    return (enum socket_option)i;
+}
+
+static int read_option(char *item, struct socket_options *ret)
+{
+    char *value = strchr(item, '=');
+    int64_t n = 0;
+    if (!value)
+        return usage_error("explain", "--options is not a list of NAME=VALUE: \"%s\"", item);
+    *value++ = '\0';
+    enum socket_option which = find_option(item);
+    if (which == SOCKET_OPTION_COUNT)
+        return usage_error("explain", "--options: nothing is known of \"%s\", allowed such as MAXMSGSIZE", item);
+    if (!read_option_value(value, which, &n))
+        return usage_error("explain", "--options: %s is not a number (or TYPE a socket type): \"%s\"", item, value);
+    socket_options_set(ret, which, n);
+    return EXIT_DONE;
+}
+
+/* "TYPE=router,MAXMSGSIZE=65536" */
+static int read_options(const char *text, struct socket_options *ret)
+{
+    char items[512], *next = items;
+    if (strlen(text) >= sizeof(items))
+        return usage_error("explain", "--options is too long");
+    memcpy(items, text, strlen(text) + 1);
+    for (char *item; (item = strsep(&next, ","));)
+        if (read_option(item, ret))
+            return EXIT_USAGE;
+    return EXIT_DONE;
+}
+
 static int explain_ask(const struct explain_args *a, struct explain_path_question *q,
                        uint8_t identity[static IDENTITY_MOST])
 {
     *q = (struct explain_path_question){.size = 1, .frames = 1, .connections = 1};
-    if (read_from(a->from, &q->from) || (a->type && read_type(a->type, q)))
+    if (read_from(a->from, &q->from) || (a->type && read_type(a->type, q)) ||
+        (a->options && read_options(a->options, &q->told)))
         return EXIT_USAGE;
     q->has_identity = a->identity != NULL;
     if (a->identity && read_identity(a->identity, identity, &q->identity))
@@ -177,12 +237,15 @@ static int explain_ask(const struct explain_args *a, struct explain_path_questio
 
 /* ---- the answer ---- */
 
-/* "orders.yaml:12:15", "default", or "always" for rules that no key can change. */
-static void print_place(const char *file, const struct section_given *given, const struct schema_key *k)
+/* "orders.yaml:12:15", "socket option", "default", or "always" for rules that no key can change. */
+static void print_place(const char *file, const struct section_given *given, const struct explain_path_step *s)
 {
+    const struct schema_key *k = s->key;
     const struct place *at = k && given ? &given->keys[k - schema_gate.keys].at : NULL;
     char text[VALUE_TEXT_MAX];
-    if (at && at->line)
+    if (s->option)
+        snprintf(text, sizeof(text), "socket option");
+    else if (at && at->line)
         snprintf(text, sizeof(text), "%s:%u:%u", file, at->line, at->column);
     else
         snprintf(text, sizeof(text), "%s", k ? "default" : "always");
@@ -193,14 +256,16 @@ static void print_step(const struct explain_args *a, const struct explain_path *
                        const struct explain_path_step *s)
 {
     char text[2 * VALUE_TEXT_MAX], value[VALUE_TEXT_MAX];
-    if (s->key && schema_is_list(s->key))
+    if (s->option)
+        snprintf(text, sizeof(text), "%s %s", s->option, s->value);
+    else if (s->key && schema_is_list(s->key))
         snprintf(text, sizeof(text), "%s", s->key->path);
     else if (s->key)
         snprintf(text, sizeof(text), "%s %s", s->key->path, value_words_format(value, s->key, j->gate));
     else
         snprintf(text, sizeof(text), "the protocol");
     printf("  %-9s  %-34s", explain_path_outcome_word(s->outcome), text);
-    print_place(a->file, given, s->key);
+    print_place(a->file, given, s);
     printf("  %s%s%s%s\n", s->said, s->verdict ? " (" : "", s->verdict ? verdict_info(s->verdict)->label : "",
            s->verdict ? ")" : "");
 }
@@ -290,6 +355,14 @@ static int explain(const struct explain_args *a, const struct config *c, const s
     return code;
 }
 
+/* With --options as `weir run` reads it. */
+static struct config *explain_read(const struct explain_args *a, struct section_given *given)
+{
+    if (a->options)
+        return config_load_patterns_placed(a->file, stderr, given);
+    return a->file ? config_load_placed(a->file, stderr, given) : config_from_args(a->listen, a->forward, stderr);
+}
+
 static int explain_run(int argc, char **argv)
 {
     struct explain_args a = {0};
@@ -301,8 +374,7 @@ static int explain_run(int argc, char **argv)
         fprintf(stderr, "weir explain: not enough memory\n");
         return EXIT_USAGE;
     }
-    struct config *c =
-        a.file ? config_load_placed(a.file, stderr, given) : config_from_args(a.listen, a.forward, stderr);
+    struct config *c = explain_read(&a, given);
     code = c ? explain(&a, c, given) : EXIT_USAGE;
     config_free(c);
     free(given);
@@ -311,10 +383,13 @@ static int explain_run(int argc, char **argv)
 
 const struct command command_explain = {
     .name = "explain",
-    .synopsis = "explain (-c FILE | --listen URL --forward URL) --from ADDRESS [OPTION...]",
+    .synopsis = "explain (-c FILE | --listen URL --forward URL | --options LIST) --from ADDRESS [OPTION...]",
     .summary = "Tell what would become of a client or message, and which rule decides.",
     .help =
         "  -c, --config FILE     the gates and limits; or --listen URL and --forward URL, as for serve\n"
+        "      --options LIST    as under weir run, where libzmq says this of the socket: "
+        "TYPE=router,MAXMSGSIZE=65536,\n"
+        "                        ROUTER_HANDOVER=1; FILE is read as weir run reads it, and may be missing\n"
         "      --gate NAME       which gate; not needed when there is one\n"
         "      --from ADDRESS    where the client comes from: an IP address, or uid:NUMBER on ipc://\n"
         "      --connections N   so many at once\n"

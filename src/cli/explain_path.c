@@ -36,6 +36,28 @@ static void PRINTF(5, 6) explain_path_add_step(struct explain_path *j, const cha
         j->decides = s;
 }
 
+/* What the last step is about comes from an option of the socket. */
+static void explain_path_note_option(struct explain_path *j, enum socket_option o, const char *value)
+{
+    struct explain_path_step *s = &j->steps[j->count - 1];
+    s->option = socket_option_name(o);
+    snprintf(s->value, sizeof(s->value), "%s", value);
+}
+
+static int64_t told_value(const struct explain_path_question *q, enum socket_option o)
+{
+    int64_t value = 0;
+    (void)socket_options_get(&q->told, o, &value);
+    return value;
+}
+
+/* The application's own limit, if it is stricter than the gate's; 0: it is not. */
+static uint64_t told_frame(const struct explain_path *j, const struct explain_path_question *q)
+{
+    int64_t most = told_value(q, SOCKET_OPTION_MAXMSGSIZE);
+    return most > 0 && (uint64_t)most < j->force.message.frame_bytes ? (uint64_t)most : 0;
+}
+
 /* After a step that closes the connection, no further step is taken. */
 static bool explain_path_is_over(const struct explain_path *j)
 {
@@ -152,7 +174,7 @@ static void walk_connections(struct explain_path *j, const struct explain_path_q
 
 static void walk_type(struct explain_path *j, const struct explain_path_question *q, enum socket_type type)
 {
-    enum socket_type app = j->gate->socket;
+    enum socket_type app = j->app;
     if (!q->has_type)
         return;
     if (socket_types_fit(type, app))
@@ -162,10 +184,20 @@ static void walk_type(struct explain_path *j, const struct explain_path_question
     else
         explain_path_add_step(j, "socket", EXPLAIN_PATH_CLOSED, VERDICT_WRONG_SOCKET_TYPE, "%s does not talk to %s",
                               socket_type_name(type), socket_type_name(app));
+    if (socket_type_told(&q->told) != SOCKET_AUTO)
+        explain_path_note_option(j, SOCKET_OPTION_TYPE, socket_type_name(app));
+}
+
+/* Of a routing id in use. */
+static bool passes_duplicates(const struct explain_path *j, bool hands_over)
+{
+    return hands_over || j->force.duplicate_ids != DUPLICATE_IDS_REFUSE;
 }
 
 static void walk_identity(struct explain_path *j, const struct explain_path_question *q)
 {
+    bool hands_over =
+        told_value(q, SOCKET_OPTION_ROUTER_HANDOVER) != 0 && !config_gate_gives(j->gate, "routing_ids.duplicates");
     if (!q->has_identity)
         return;
     if (!zmtp_routing_id_ok(q->identity))
@@ -177,9 +209,10 @@ static void walk_identity(struct explain_path *j, const struct explain_path_ques
             "a routing id of five bytes that begins with zero, as a ROUTER gives to clients without one");
     else
         explain_path_add_step(j, "routing_ids.duplicates", EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
-                              j->force.duplicate_ids == DUPLICATE_IDS_REFUSE
-                                  ? "as long as no other connection has this id"
-                                  : "also when another connection has this id");
+                              passes_duplicates(j, hands_over) ? "also when another connection has this id"
+                                                               : "as long as no other connection has this id");
+    if (hands_over && j->steps[j->count - 1].key)
+        explain_path_note_option(j, SOCKET_OPTION_ROUTER_HANDOVER, "1");
 }
 
 /* ---- the connection to the application ---- */
@@ -217,6 +250,14 @@ static void walk_topic(struct explain_path *j, const struct explain_path_questio
                               q->topic.len);
 }
 
+/* Where the frames have the application's own limit. */
+static void note_frame_option(struct explain_path *j, const struct explain_path_question *q)
+{
+    char most[32];
+    if (told_frame(j, q))
+        explain_path_note_option(j, SOCKET_OPTION_MAXMSGSIZE, units_format_bytes(most, sizeof(most), told_frame(j, q)));
+}
+
 /* The limits that the message keeps, up to the one that it exceeds. */
 static void list_sizes(struct explain_path *j, const struct explain_path_question *q, enum verdict v)
 {
@@ -225,13 +266,16 @@ static void list_sizes(struct explain_path *j, const struct explain_path_questio
     units_format_bytes(size, sizeof(size), q->size);
     units_format_bytes(frame, sizeof(frame), q->size / q->frames + (q->size % q->frames != 0));
     for (size_t i = 0; i < ARRAY_LEN(order) && order[i] != v; i++) {
-        if (!limits_hold(&j->force, RULE_MESSAGE))
+        if (!limits_hold(&j->force, RULE_MESSAGE) ||
+            (order[i] == VERDICT_FRAME_TOO_LARGE && v == VERDICT_OVER_MAXMSGSIZE))
             return;
         if (order[i] == VERDICT_TOO_MANY_FRAMES)
             explain_path_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%u", q->frames);
         else
             explain_path_add_step(j, verdict_info(order[i])->key, EXPLAIN_PATH_PASSES, VERDICT_PASS, "%s",
                                   order[i] == VERDICT_FRAME_TOO_LARGE ? frame : size);
+        if (order[i] == VERDICT_FRAME_TOO_LARGE)
+            note_frame_option(j, q);
     }
 }
 
@@ -244,10 +288,12 @@ static void walk_message(struct explain_path *j, const struct explain_path_quest
     list_sizes(j, q, v);
     if (v == VERDICT_PASS)
         return;
-    explain_path_add_step(j, verdict_info(v)->key,
+    explain_path_add_step(j, v == VERDICT_OVER_MAXMSGSIZE ? "message.frame" : verdict_info(v)->key,
                           r.fate == SIMULATION_PASSES ? EXPLAIN_PATH_SHADOW : outcome_of(r.fate), v,
                           "a message of %s in %u frame%s", units_format_bytes(size, sizeof(size), q->size), q->frames,
                           q->frames == 1 ? "" : "s");
+    if (v == VERDICT_OVER_MAXMSGSIZE)
+        note_frame_option(j, q);
 }
 
 /* How many of the messages pass before something happens to one; and the first verdict in shadow, if any. */
@@ -317,6 +363,16 @@ static void walk_rate(struct explain_path *j, const struct explain_path_question
                                   (double)run.after_ns / 1e9);
 }
 
+/* A client and the gate's own word on frames. False: no memory. */
+static bool begin_simulation(struct simulation *t, const struct explain_path *j, const struct explain_path_question *q,
+                             enum socket_type type)
+{
+    if (!simulation_init(t, &j->force, type, j->app))
+        return false;
+    t->gate.app_frame_bytes = told_frame(j, q);
+    return true;
+}
+
 /* Each with a client of its own, so that one uses up nothing of the other. */
 static bool walk_messages(struct explain_path *j, const struct explain_path_question *q, enum socket_type type)
 {
@@ -324,13 +380,13 @@ static bool walk_messages(struct explain_path *j, const struct explain_path_ques
     struct simulation t;
     if (!q->has_message || explain_path_is_over(j))
         return true;
-    bool ok = simulation_init(&t, &j->force, type, j->gate->socket);
+    bool ok = begin_simulation(&t, j, q, type);
     if (ok)
         walk_message(j, q, &t, &m);
     simulation_fini(&t);
     if (!ok || rate_is_unlimited(&q->rate) || j->decides)
         return ok;
-    ok = simulation_init(&t, &j->force, type, j->gate->socket);
+    ok = begin_simulation(&t, j, q, type);
     if (ok)
         walk_rate(j, q, &t, &m);
     simulation_fini(&t);
@@ -349,7 +405,7 @@ static void walk_counter(struct explain_path *j)
 /* Whether a message waits depends on the other connections; this names the possible proofs. */
 static void walk_limiter(struct explain_path *j, const struct explain_path_question *q)
 {
-    enum socket_type app = j->gate->socket;
+    enum socket_type app = j->app;
     bool one_way = app == SOCKET_PULL || app == SOCKET_SUB || app == SOCKET_XSUB;
     bool publishes = app == SOCKET_PUB || app == SOCKET_XPUB;
     if (!q->has_message || explain_path_is_over(j))
@@ -397,11 +453,13 @@ static enum socket_type partner_of(enum socket_type app, bool subscribes)
 bool explain_path_walk(struct explain_path *ret, const struct config *c, const struct config_gate *gate,
                        const struct explain_path_question *q)
 {
-    enum socket_type type = q->has_type ? q->type : partner_of(gate->socket, q->has_topic);
+    enum socket_type told = socket_type_told(&q->told), app = told != SOCKET_AUTO ? told : gate->socket;
+    enum socket_type type = q->has_type ? q->type : partner_of(app, q->has_topic);
     struct hash_key key;
     struct simulation t;
     memset(ret, 0, sizeof(*ret));
     ret->gate = gate;
+    ret->app = app;
     enforce_key(&key, c->enforce_key);
     ret->cohort = enforce_cohort(&key, source_key_of(&q->from));
     enforce_split(&gate->limits, ret->cohort, &ret->force, &ret->shadow);
@@ -410,7 +468,7 @@ bool explain_path_walk(struct explain_path *ret, const struct config *c, const s
     walk_type(ret, q, type);
     walk_identity(ret, q);
     walk_upstream(ret, q);
-    bool ok = simulation_init(&t, &ret->force, type, gate->socket);
+    bool ok = begin_simulation(&t, ret, q, type);
     if (ok)
         walk_topic(ret, q, &t);
     simulation_fini(&t);

@@ -14,6 +14,7 @@
 #include "base/attr.h"
 #include "base/cursor.h"
 #include "config/config.h"
+#include "preload/socket_options.h"
 
 #define EXPLAIN_PATH_STEPS_MAX 24u
 
@@ -29,9 +30,10 @@ struct explain_path_question {
     enum socket_type type; /* of the client */
     struct bytes identity, topic;
     uint64_t size;
-    uint32_t frames;      /* at least 1 */
-    struct rate rate;     /* of such messages; unlimited: one message */
-    uint32_t connections; /* at once; at least 1 */
+    uint32_t frames;            /* at least 1 */
+    struct rate rate;           /* of such messages; unlimited: one message */
+    uint32_t connections;       /* at once; at least 1 */
+    struct socket_options told; /* by libzmq of the application's socket, as under `weir run` */
 };
 
 enum explain_path_outcome {
@@ -45,6 +47,8 @@ enum explain_path_outcome {
 
 struct explain_path_step {
     const struct schema_key *key; /* NULL: no key of the configuration, always in force */
+    const char *option;           /* the value in force is this option's: "ZMQ_MAXMSGSIZE"; NULL: the key's */
+    char value[32];               /* of the option */
     enum explain_path_outcome outcome;
     enum verdict verdict; /* PASS unless something is done, or would be done */
     char said[160];
@@ -52,6 +56,7 @@ struct explain_path_step {
 
 struct explain_path {
     const struct config_gate *gate;
+    enum socket_type app; /* the application's socket */
     unsigned cohort;
     struct limits force, shadow; /* for this source */
     struct explain_path_step steps[EXPLAIN_PATH_STEPS_MAX];

@@ -218,6 +218,45 @@ static void test_rates(void **state)
     decides("source.bytes.rate", EXPLAIN_PATH_CLOSED, VERDICT_OVER_BYTES);
 }
 
+/* What libzmq says of the socket counts where it is stricter, and costs nobody anything. */
+static void test_options_of_the_socket(void **state)
+{
+    static const uint8_t id[] = "name";
+    char cost[160];
+    socket_options_set(&question.told, SOCKET_OPTION_MAXMSGSIZE, 1000);
+    socket_options_set(&question.told, SOCKET_OPTION_TYPE, 7);
+    sends(1000, 1, 0);
+    walk("");
+    assert_null(walked.decides);
+    sends(1001, 1, 0);
+    walk("    message: {over: drop}\n");
+    decides("message.frame", EXPLAIN_PATH_CLOSED, VERDICT_OVER_MAXMSGSIZE);
+    assert_string_equal(walked.decides->option, "ZMQ_MAXMSGSIZE");
+    assert_string_equal(walked.decides->value, "1kB");
+    explain_path_cost(cost, sizeof(cost), &walked, &question, walked.decides);
+    assert_string_equal(cost, "no strike");
+    walk("    message: {frame: 500B}\n");
+    decides("message.frame", EXPLAIN_PATH_CLOSED, VERDICT_FRAME_TOO_LARGE);
+    assert_null(walked.decides->option);
+    sends(2000, 2, 0);
+    walk("");
+    assert_null(walked.decides);
+    question.has_type = true;
+    question.type = SOCKET_REQ;
+    walk("    socket: rep\n");
+    decides("socket", EXPLAIN_PATH_CLOSED, VERDICT_WRONG_SOCKET_TYPE);
+    assert_string_equal(walked.decides->option, "ZMQ_TYPE");
+    assert_string_equal(walked.decides->value, "pull");
+    question = (struct explain_path_question){.from = question.from, .frames = 1, .connections = 1};
+    question.has_identity = true;
+    question.identity = (struct bytes){id, 4};
+    socket_options_set(&question.told, SOCKET_OPTION_ROUTER_HANDOVER, 1);
+    walk("");
+    assert_string_equal(walked.steps[walked.count - 1].option, "ZMQ_ROUTER_HANDOVER");
+    walk("    routing_ids: {duplicates: refuse}\n");
+    assert_null(walked.steps[walked.count - 1].option);
+}
+
 static void test_shadow_and_off(void **state)
 {
     char cost[160];
@@ -350,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_sizes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_sizes_that_nobody_would_send, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_options_of_the_socket, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_shadow_and_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_percentages, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_an_offence_costs, set_up, tear_down),

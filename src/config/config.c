@@ -144,8 +144,13 @@ static struct config *settle_patterns(struct config *c, FILE *errors)
 
 struct config *config_load_patterns(const char *path, FILE *errors)
 {
+    return config_load_patterns_placed(path, errors, NULL);
+}
+
+struct config *config_load_patterns_placed(const char *path, FILE *errors, struct section_given *ret)
+{
     struct config *c =
-        path ? load(path, true, errors, NULL) : config_from_args(CONFIG_PATTERN_LISTEN, CONFIG_PATTERN_FORWARD, errors);
+        path ? load(path, true, errors, ret) : config_from_args(CONFIG_PATTERN_LISTEN, CONFIG_PATTERN_FORWARD, errors);
     return settle_patterns(c, errors);
 }
 

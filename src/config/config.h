@@ -146,6 +146,9 @@ MUST_USE struct config *config_load_placed(const char *path, FILE *errors, struc
  * with the defaults for everything. */
 MUST_USE struct config *config_load_patterns(const char *path, FILE *errors);
 
+/* The same, with places as config_load_placed() gives them. */
+MUST_USE struct config *config_load_patterns_placed(const char *path, FILE *errors, struct section_given *ret);
+
 /* The same from text that is called `name` in messages. */
 MUST_USE struct config *config_read_patterns(const char *text, const char *name, FILE *errors);
 

@@ -2,7 +2,7 @@
 /* The part of a gate in a program that knows libzmq. */
 #include "embed/gate_told.h"
 #include "lib/common.h"
-#include "relay/told.h"
+#include "zmtp/socket_type.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -22,7 +22,7 @@ static int bind_learn(void *socket, struct socket_options *ret, struct weir_gate
     ret->version = (uint32_t)(major * 10000 + minor * 100 + patch);
     if (!socket_options_get(ret, SOCKET_OPTION_TYPE, &type))
         return -zmq_errno();
-    enum socket_type t = told_socket(ret);
+    enum socket_type t = socket_type_told(ret);
     o->socket = socket_type_name(t);
     return t == SOCKET_AUTO ? -ENOTSUP : 0;
 }

@@ -123,8 +123,8 @@ static void describe(struct gate_slot *slot, const struct config_gate *pattern, 
     snprintf(slot->config.name, sizeof(slot->config.name), "%s", o->name);
     slot->config.listen = *listen;
     slot->config.forward = o->forward;
-    if (told_socket(o->told) != SOCKET_AUTO)
-        slot->config.socket = told_socket(o->told);
+    if (socket_type_told(o->told) != SOCKET_AUTO)
+        slot->config.socket = socket_type_told(o->told);
     slot->config.upstream_source = UPSTREAM_SOURCE_WEIR;
     slot->config.counter[0] = '\0';
     endpoint_format(slot->config.listen_text, sizeof(slot->config.listen_text), listen);
@@ -189,7 +189,7 @@ static int open_parked(struct relay *r, const struct config_gate *pattern, const
 
 static void warn_of_type(const struct config_gate *pattern, const struct gate_opening *o)
 {
-    enum socket_type t = told_socket(o->told);
+    enum socket_type t = socket_type_told(o->told);
     if (pattern->socket != SOCKET_AUTO && t != SOCKET_AUTO && t != pattern->socket)
         LOG_WARN("gate %s: the configuration says socket: %s, but the application has bound a %s: that counts", o->name,
                  socket_type_name(pattern->socket), socket_type_name(t));

@@ -13,13 +13,6 @@
 /* ZMQ_HANDSHAKE_IVL of 0: no limit. */
 #define NO_LIMIT_NS (24 * 3600 * NS_PER_S)
 
-enum socket_type told_socket(const struct socket_options *o)
-{
-    int64_t type = -1;
-    bool known = o && socket_options_get(o, SOCKET_OPTION_TYPE, &type) && type >= 0 && type <= UINT8_MAX;
-    return known ? socket_type_from_zmtp2((uint8_t)type) : SOCKET_AUTO; /* ZMTP 2.0 has libzmq's numbers */
-}
-
 /* ---- the greeting ---- */
 
 /* Who says HELLO: a server waits for it, whichever side has bound. */

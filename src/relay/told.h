@@ -22,7 +22,6 @@
 #define WEIR_RELAY_TOLD_H
 
 #include "preload/socket_options.h"
-#include "zmtp/socket_type.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,9 +35,6 @@ struct told {
     uint64_t handshake_ns; /* ZMQ_HANDSHAKE_IVL; 0: not told */
     bool hands_over;       /* ZMQ_ROUTER_HANDOVER */
 };
-
-/* The socket's type; AUTO: it was not told. */
-enum socket_type told_socket(const struct socket_options *o);
 
 /* The gate is told this; NULL: nothing, and what it was told before does not hold any more. The type is the one in
  * its configuration. */

@@ -39,13 +39,13 @@ static void types_have_libzmqs_numbers(void **state)
 {
     const struct socket_options pair = options_of(0, 0), router = options_of(6, 0), xsub = options_of(10, 0);
     const struct socket_options stream = options_of(11, 0), odd = options_of(-1, 0), nothing = {0};
-    assert_int_equal(told_socket(&pair), SOCKET_PAIR);
-    assert_int_equal(told_socket(&router), SOCKET_ROUTER);
-    assert_int_equal(told_socket(&xsub), SOCKET_XSUB);
-    assert_int_equal(told_socket(&stream), SOCKET_AUTO);
-    assert_int_equal(told_socket(&odd), SOCKET_AUTO);
-    assert_int_equal(told_socket(&nothing), SOCKET_AUTO);
-    assert_int_equal(told_socket(NULL), SOCKET_AUTO);
+    assert_int_equal(socket_type_told(&pair), SOCKET_PAIR);
+    assert_int_equal(socket_type_told(&router), SOCKET_ROUTER);
+    assert_int_equal(socket_type_told(&xsub), SOCKET_XSUB);
+    assert_int_equal(socket_type_told(&stream), SOCKET_AUTO);
+    assert_int_equal(socket_type_told(&odd), SOCKET_AUTO);
+    assert_int_equal(socket_type_told(&nothing), SOCKET_AUTO);
+    assert_int_equal(socket_type_told(NULL), SOCKET_AUTO);
 }
 
 /* A client that says no more than its greeting is answered, and the application does not learn of it. */

@@ -49,6 +49,13 @@ enum socket_type socket_type_from_zmtp2(uint8_t code)
     return SOCKET_AUTO;
 }
 
+enum socket_type socket_type_told(const struct socket_options *o)
+{
+    int64_t type = -1;
+    bool known = o && socket_options_get(o, SOCKET_OPTION_TYPE, &type) && type >= 0 && type <= UINT8_MAX;
+    return known ? socket_type_from_zmtp2((uint8_t)type) : SOCKET_AUTO; /* RFC 15 has libzmq's numbers */
+}
+
 bool socket_type_answers(enum socket_type app)
 {
     return app != SOCKET_PULL && app != SOCKET_PUB && app != SOCKET_XPUB && app != SOCKET_SUB && app != SOCKET_XSUB;

@@ -4,6 +4,7 @@
 #define WEIR_ZMTP_SOCKET_TYPE_H
 
 #include "base/cursor.h"
+#include "preload/socket_options.h"
 
 #include <stdbool.h>
 
@@ -31,6 +32,9 @@ enum socket_type socket_type_parse(struct bytes name);
 
 /* From the byte of a ZMTP 2.0 greeting (RFC 15). AUTO: unknown. */
 enum socket_type socket_type_from_zmtp2(uint8_t code);
+
+/* As libzmq has told of a socket (NULL: nothing). AUTO: it was not told, or is none of RFC 28's. */
+enum socket_type socket_type_told(const struct socket_options *o);
 
 /* Whether it may answer the messages that it receives. AUTO may. */
 bool socket_type_answers(enum socket_type app);

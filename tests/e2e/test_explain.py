@@ -282,6 +282,25 @@ def test_wrong_arguments(args, word):
     assert (done.returncode, done.stdout) == (2, "") and word in done.stderr, done
 
 
+@pytest.mark.parametrize("options, said", [
+    ("MAXMSGSIZE", 'not a list of NAME=VALUE: "MAXMSGSIZE"'), ("NOSUCH=1", 'nothing is known of "NOSUCH"'), ("TYPE=nosuch", '"nosuch"'),
+    ("MAXMSGSIZE=1k", '"1k"'), ("MAXMSGSIZE=99999999999999999999", "not a number"), ("RCVHWM=router", "not a number"), ("TYPE=1,", "not a list"),
+    ("TYPE=" + "1" * 600, "too long")])
+def test_wrong_options_of_the_socket(options, said):
+    done = run("--from", "203.0.113.7", "--options", options)
+    assert done.returncode == 2 and done.stdout == "" and said in done.stderr, done
+
+
+def test_options_of_the_socket_are_for_gates_of_weir_run(paths):
+    done = run("--listen", "tcp://127.0.0.1:1", "--forward", "tcp://127.0.0.1:2", "--from", "127.0.0.1", "--options", "TYPE=router")
+    assert done.returncode == 2 and "give either" in done.stderr
+    path = paths.file("run.yaml")
+    with open(path, "w") as f:
+        f.write("gates:\n  - message: {frame: 500B}\n")
+    done = run("-c", path, "--from", "203.0.113.7", "--options", "TYPE=router,ZMQ_MAXMSGSIZE=1000", "--size", 400)
+    assert done.returncode == 0 and ["passes", "message.frame", "500B", f"{path}:2:22", "400B"] in [line.split() for line in done.stdout.splitlines()], done
+
+
 def test_a_wrong_file(paths):
     path = write(paths.file("wrong.yaml"), paths.ipc(), message={"size": "lots"})
     done = run("-c", path, "--from", "::1")

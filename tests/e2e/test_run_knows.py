@@ -243,3 +243,20 @@ def test_settings_show_where_each_value_comes_from(run, paths):
     table = settings_of(paths, gates, "--gate", second)
     assert first not in table and "keys have their defaults" in table.splitlines()[-1]
     assert ["message.frame", "64KiB", "file"] in [line.split()[1:] for line in table.splitlines()]
+
+
+@pytest.mark.parametrize("size, passes", [(1000, True), (1001, False)])
+def test_explain_says_the_same_as_the_gate(size, passes, run):
+    app, gates = start(run, f"""
+        s = ctx.socket(zmq.PULL); s.setsockopt(zmq.MAXMSGSIZE, 1000)
+        s.bind("tcp://127.0.0.1:*")
+        c = ctx.socket(zmq.PUSH); c.connect(last(s))
+        c.send(bytes({size}))
+        say(len(s.recv()) if s.poll(1000) else "nothing")
+        sys.stdin.read()
+    """)
+    assert heard(app) == [size if passes else "nothing"]
+    gates.wait_metric("weir_verdicts_total", 0 if passes else 1, verdict="over_maxmsgsize")
+    said = subprocess.run([*program(), "explain", "--from", "203.0.113.7", "--options", "TYPE=pull,MAXMSGSIZE=1000", "--size", str(size)],
+                          capture_output=True, text=True, timeout=net.PATIENCE, stdin=subprocess.DEVNULL)
+    assert said.stdout.splitlines()[-1] == ("passes" if passes else "over_maxmsgsize: the connection is closed"), said
