@@ -149,6 +149,14 @@ static void look_at_all(struct programs *p, struct relay *r)
             (void)look_at_gate(p, r, &p->at[i]);
 }
 
+/* Closes the gates at this port behind which nobody listens. */
+static void programs_free_port(struct programs *p, struct relay *r, uint16_t port)
+{
+    for (size_t i = 0; i < CONFIG_GATES_MAX; i++)
+        if (p->at[i].open && p->at[i].real_port == port)
+            (void)look_at_gate(p, r, &p->at[i]);
+}
+
 static struct program_gate *gate_behind(struct programs *p, int family, uint16_t port)
 {
     for (size_t i = 0; i < CONFIG_GATES_MAX; i++)
@@ -231,7 +239,8 @@ static int programs_begin_gate(struct programs *p, struct relay *r, const struct
         return -EMFILE;
     }
     *g = (struct program_gate){.family = q->family, .port = q->port, .process = -1};
-    name_gate(p, g, endpoint_port(&real));
+    g->real_port = endpoint_port(&real);
+    name_gate(p, g, g->real_port);
     memcpy(g->listen, listen_text, sizeof(listen_text));
     client_book_note_listener(p->table, g->family, g->port, &real.sa);
     (void)listen(listener, SOMAXCONN);
@@ -361,6 +370,10 @@ static void programs_carry_out(struct programs *p, struct relay *r, struct reque
         return;
     case RUN_CLOSED:
         programs_answer(p, q, g && look_at_gate(p, r, g), -1);
+        break;
+    case RUN_LOOK:
+        programs_free_port(p, r, q->q.port);
+        programs_answer(p, q, 0, -1);
         break;
     case RUN_COUNT:
         programs_answer(p, q, programs_begin_count(p, r, g, q), -1);

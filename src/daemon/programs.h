@@ -3,7 +3,7 @@
  * Weir's side of `weir run`: the gates of the command and of the programs that it starts (preload/protocol.h).
  *
  * A gate is opened when a program asks for it. It is closed when nobody listens on the loopback port behind it any
- * more. Weir looks when a program says so, when the process that has asked ends, and once a second.
+ * more. Weir looks when a program says so or cannot bind, when the process that has asked ends, and once a second.
  *
  * Weir ends when the command has ended, the last program that inherited the descriptor `lifeline` too, and no gate is
  * open. Memory: the table of addresses, 41 MiB of which only the pages in use exist; CONFIG_GATES_MAX gates. A request
@@ -28,6 +28,7 @@ struct program_gate {
     size_t gate;   /* of the relay */
     int family;    /* of the loopback socket */
     uint16_t port; /* the same */
+    uint16_t real_port;
     int process;   /* of the program that has asked (pidfd); -1: not known; PROGRAM_ENDED */
     char name[CONFIG_NAME_MAX + 1];
     char listen[ENDPOINT_TEXT_MAX];

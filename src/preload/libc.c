@@ -70,6 +70,14 @@ static bool is_wanted(const struct setting *s, int fd, const void *caller, uint1
 
 /* ---- the functions ---- */
 
+PUBLIC int bind(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
+{
+    NEXT(bind)
+    int result = next(fd, addr, len);
+    const struct setting *s = result < 0 && errno == EADDRINUSE ? setting_get() : NULL;
+    return s && moved_frees(s, addr.__sockaddr__, len) ? next(fd, addr, len) : result;
+}
+
 PUBLIC int listen(int fd, int backlog)
 {
     NEXT(listen)

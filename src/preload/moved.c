@@ -208,3 +208,10 @@ void moved_end(const struct setting *s, int fd, uint32_t note)
     if (request_make(s, RUN_CLOSED, family, (uint16_t)note, -1, NULL) == 1)
         moved_keep(fd, note);
 }
+
+bool moved_frees(const struct setting *s, const struct sockaddr *at, socklen_t len)
+{
+    if (!at || len < sizeof(struct sockaddr_in) || (at->sa_family != AF_INET && at->sa_family != AF_INET6))
+        return false;
+    return request_make(s, RUN_LOOK, at->sa_family, run_port_of(at), -1, NULL) == 0;
+}

@@ -45,6 +45,10 @@ unsigned moved_end_of_notes(void);
 /* `fd` was closed, of which moved_take() said `note`: waits until the real address is free. errno stays. */
 void moved_end(const struct setting *s, int fd, uint32_t note);
 
+/* An address is in use, perhaps by the gate of a listener that has ended without a word: its process was killed, or has
+ * begun another program. Whether Weir has looked, and it is worth another bind(). errno stays. */
+bool moved_frees(const struct setting *s, const struct sockaddr *at, socklen_t len);
+
 /* It was not closed after all. */
 void moved_keep(int fd, uint32_t note);
 

@@ -27,7 +27,12 @@
  *                                                  <-   0: the real address is free; 1: somebody still listens
  *
  * The end of a process without close() is seen by a descriptor of the process (pidfd) and, for copies of the socket in
- * other processes, by looking once a second whether somebody listens on the loopback port.
+ * other processes and for sockets that an exec has closed, by looking once a second whether somebody listens on the
+ * loopback port. Who cannot bind meanwhile need not wait for that:
+ *
+ *   bind() fails: the address is in use
+ *   RUN_LOOK (port)                                ->   looks, and closes the gates behind which nobody listens
+ *                                                  <-   0; the program binds again
  */
 #ifndef WEIR_PRELOAD_PROTOCOL_H
 #define WEIR_PRELOAD_PROTOCOL_H
@@ -58,7 +63,8 @@ enum run_request_kind {
     RUN_TABLE = 1, /* asks for the table; its descriptor is attached to the answer */
     RUN_OPEN,      /* the really listening socket is attached */
     RUN_CLOSED,    /* the program has closed a descriptor that listened on `port` */
-    RUN_COUNT      /* counts for the gate of `port`; an end of a socket pair is attached (weir/taken.h) */
+    RUN_COUNT,     /* counts for the gate of `port`; an end of a socket pair is attached (weir/taken.h) */
+    RUN_LOOK       /* an address with `port` (not of the loopback socket) is in use */
 };
 
 struct run_request {

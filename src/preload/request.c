@@ -44,10 +44,17 @@ static bool request_send(int s, const struct run_request *q, int fd)
     return n == (ssize_t)sizeof(*q);
 }
 
-/* Whether an answer is there in time. */
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Whether an answer is there in time. Signals may interrupt a look as often as they like. */
 static bool await(int s, const struct setting *to)
 {
-    for (int waited = 0; waited < REQUEST_PATIENCE_MS; waited += LOOK_MS) {
+    for (int64_t until_ms = now_ms() + REQUEST_PATIENCE_MS; now_ms() < until_ms;) {
         struct pollfd p = {.fd = s, .events = POLLIN};
         struct timespec t = {.tv_nsec = LOOK_MS * 1000000L};
         if (syscall(SYS_ppoll, &p, 1, &t, NULL, 0) > 0)
