@@ -14,7 +14,7 @@ from harness.run import Ran
 from harness.weir import ROOT
 
 HERE = Path(__file__).parent
-SUBJECTS = ("patterns", "subscriptions", "proxies", "endpoints", "options", "monitors", "metadata", "security", "ordering", "processes", "polling", "closing")
+SUBJECTS = ("patterns", "subscriptions", "proxies", "endpoints", "options", "monitors", "metadata", "security", "ordering", "processes", "restarts", "descriptors", "polling", "closing")
 CASES = [(subject, name) for subject in SUBJECTS for name in cases_of(subject)]
 
 # Where a program can tell: (subject, case) -> (what docs/differences.md says about it, why).
@@ -28,12 +28,12 @@ DIFFERENCES = {
 
 
 def transcript(subject, folder, bare):
-    """What each case of a subject says, the whole output for a person, and what a sanitizer says."""
+    """What each case of a subject says, the whole output for a person, what a sanitizer says, and how many gates were opened."""
     child = Ran(folder, [sys.executable, "-m", "behaviour", subject], bare=bare, cwd=HERE)
     with contextlib.suppress(AssertionError):  # a case that hangs ends the process; this one is for a process that cannot
         child.wait(20 * PATIENCE)
     child.kill()
-    return {line["case"]: line["said"] for line in map(json.loads, child.lines)}, child.describe("its output"), child.sanitizer_report()
+    return {line["case"]: line["said"] for line in map(json.loads, child.lines)}, child.describe("its output"), child.sanitizer_report(), len(child.gates())
 
 
 def made_once(folder, subject):
@@ -63,7 +63,7 @@ def whole(said, name, report):
 
 @pytest.mark.parametrize("subject, name", CASES, ids=lambda word: word)
 def test_under_run_as_bare(subject, name, both_ways):
-    (bare, bare_report, _), (run, run_report, sanitizer) = both_ways(subject)
+    (bare, bare_report, *_), (run, run_report, sanitizer, _) = both_ways(subject)
     assert not sanitizer
     expected = whole(bare, name, bare_report)
     if (subject, name) not in DIFFERENCES:
@@ -71,6 +71,14 @@ def test_under_run_as_bare(subject, name, both_ways):
     else:
         assert run[name] != expected, "this is no difference any more"
         pytest.xfail(DIFFERENCES[subject, name][1])
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_programs_had_gates(subject, both_ways):
+    """Or they would be the same in any case."""
+    (*_, none), (_, report, _, gates) = both_ways(subject)
+    assert none == 0 and gates >= len(cases_of(subject)) // 2, report
+    assert "Weir is not there any more" not in report
 
 
 def test_there_are_at_least_a_hundred():
@@ -89,7 +97,7 @@ def test_each_subject_is_run():
 
 def test_a_difference_is_seen(both_ways):
     """Cases that can tell that they run under `weir run`, and one that fails."""
-    (bare, _, _), (run, report, _) = both_ways("self_test")
+    (bare, *_), (run, report, *_) = both_ways("self_test")
     assert bare["the_same"] == run["the_same"] == ["tcp://127.0.0.1:port1", ["tcp://127.0.0.1:port2", "tcp://127.0.0.1:port1"]]
     for name in ("a_variable", "a_library", "an_address", "a_number_of_words"):
         assert bare[name] != run[name], name

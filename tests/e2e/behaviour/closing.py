@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """zmq_close(3), ZMQ_LINGER, zmq_ctx_term(3), zmq_disconnect(3): what is delivered, and who learns of the end."""
+import socket
+import struct
 import threading
 import time
 
@@ -237,3 +239,54 @@ def sockets_are_used_again(t):
         c.close()
         s.close()
     t.say(count)
+
+
+def two_hundred_clients_at_once(t):
+    """All come in, and each is answered."""
+    router, where = t.bound(zmq.ROUTER)
+    clients = [t.connected(zmq.DEALER, where, ROUTING_ID=b"%d" % i) for i in range(200)]
+    for c in clients:
+        c.send(b"hello")
+    for _ in clients:
+        router.send_multipart(router.recv_multipart())
+    t.say([c.recv() for c in clients] == [b"hello"] * 200)
+
+
+def a_client_that_closes_half(t):
+    """It sends its last message and the end of the stream: the message arrives, and the connection ends."""
+    s, where = t.bound(zmq.PULL)
+    seen = t.watch(s, zmq.EVENT_DISCONNECTED)
+    c = t.greeted(where, source="127.9.13.1")
+    c.sendall(b"\0\4last")
+    c.shutdown(socket.SHUT_WR)
+    t.say(s.recv(), seen.next()[0], c.recv(100))
+
+
+def a_client_that_is_reset(t):
+    """A connection that ends by RST: what the server has received before stays."""
+    s, where = t.bound(zmq.PULL)
+    seen = t.watch(s, zmq.EVENT_DISCONNECTED)
+    c = t.greeted(where, source="127.9.13.2")
+    c.sendall(b"\0\5first")
+    t.say(s.recv())
+    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    c.close()
+    t.say(seen.next()[0])
+    t.connected(zmq.PUSH, where).send(b"next")
+    t.say(s.recv())
+
+
+def a_context_that_is_shut_down(t):
+    """zmq_ctx_shutdown(): whoever uses its sockets is told so; closing them still works."""
+    own = zmq.Context()
+    s = own.socket(zmq.PULL)
+    s.bind("tcp://127.0.0.1:*")
+    where = t.endpoint(s)
+    ended = threading.Thread(target=own.term)
+    ended.start()
+    t.until(lambda: t.tried(s.poll, 0) == "ETERM")
+    t.say(t.tried(s.recv, zmq.DONTWAIT), t.tried(s.bind, "tcp://127.0.0.1:*"), t.tried(s.unbind, where))
+    s.close()
+    ended.join()
+    other = t.socket(zmq.PULL)
+    t.say(t.tried(other.bind, where))
