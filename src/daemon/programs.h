@@ -29,7 +29,7 @@ struct program_gate {
     int family;    /* of the loopback socket */
     uint16_t port; /* the same */
     uint16_t real_port;
-    int process;   /* of the program that has asked (pidfd); -1: not known; PROGRAM_ENDED */
+    int process; /* of the program that has asked (pidfd); -1: not known; PROGRAM_ENDED */
     char name[CONFIG_NAME_MAX + 1];
     char listen[ENDPOINT_TEXT_MAX];
 };

@@ -237,7 +237,7 @@ def test_a_local_program_does_not_get_past_the_gate(bind, run, peers):
     app = run(f"""
         s = ctx.socket(zmq.REP); s.setsockopt(zmq.IPV6, 1)
         s.bind("{bind}"); say(last(s))
-        for i in range(6): s.send(s.recv())
+        for i in range(7): s.send(s.recv())
     """)
     endpoint = heard(app)[0]
     for i in range(3):
@@ -247,6 +247,8 @@ def test_a_local_program_does_not_get_past_the_gate(bind, run, peers):
             assert client.recv() == b"x"
             assert not past_the_gate(app)
         client.close()
+    last = peers.client(zmq.REQ, endpoint, IPV6=1)
+    last.send(b"x")
     ended(app)
     assert app.stderr().count("has connected past the gate") == 1
 
