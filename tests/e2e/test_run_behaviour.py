@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from behaviour.case import PATIENCE, cases_of
+from harness import net
 from harness.run import Ran
 from harness.weir import ROOT
+from test_count import PLAIN
 
 HERE = Path(__file__).parent
-SUBJECTS = ("patterns", "subscriptions", "proxies", "endpoints", "options", "monitors", "metadata", "security", "ordering", "processes", "restarts", "descriptors", "polling", "closing")
+SUBJECTS = ("patterns", "subscriptions", "proxies", "endpoints", "options", "monitors", "metadata", "security", "ordering", "processes", "restarts", "descriptors", "direct", "polling", "closing")
 CASES = [(subject, name) for subject in SUBJECTS for name in cases_of(subject)]
 
 # Where a program can tell: (subject, case) -> (what docs/differences.md says about it, why).
@@ -106,3 +108,17 @@ def test_a_difference_is_seen(both_ways):
     with pytest.raises(AssertionError):
         whole(run, "nothing_said", report)
     assert "libweir-run" not in os.environ.get("LD_PRELOAD", "")
+
+
+def test_results_of_every_call_that_receives(tmp_path):
+    """Right calls and wrong ones, interrupted, timed out, at the end of the context: results, errno and time waited."""
+    said = []
+    for bare in (True, False):
+        child = Ran(tmp_path, [PLAIN, "results", net.tcp()], bare=bare)
+        assert child.wait() == 0, child.describe("its end")
+        child.read_all()
+        said.append(child.lines)
+        assert len(child.gates()) == (0 if bare else 1) and not child.said_itself()
+        child.kill()
+    assert len(said[0]) > 70
+    assert said[0] == said[1]
