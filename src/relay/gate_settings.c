@@ -31,13 +31,19 @@ static void settle(struct config_gate *ret, const struct gate *g, const struct g
         ret->limits.message.frame_bytes = frame;
     if (told->handshake_ns && told->handshake_ns < ret->limits.handshake.within_ns)
         ret->limits.handshake.within_ns = told->handshake_ns;
+    if (told->heartbeat_ns && told->heartbeat_ns < ret->limits.heartbeat.interval_ns)
+        ret->limits.heartbeat.interval_ns = told->heartbeat_ns;
+    if (told->heartbeat_ns && told->heartbeat_ns < ret->limits.heartbeat.max_pause_ns)
+        ret->limits.heartbeat.max_pause_ns = told->heartbeat_ns;
     if (told->hands_over && !config_gate_gives(p->config, "routing_ids.duplicates"))
         ret->limits.duplicate_ids = DUPLICATE_IDS_PASS;
 }
 
 /* SOCKET_OPTION_COUNT: none. */
-static enum socket_option option_behind(const char *key)
+static enum socket_option option_behind(const struct gate *g, const char *key)
 {
+    if (g->origin.told.heartbeat_ns && (!strcmp(key, "heartbeat.interval") || !strcmp(key, "heartbeat.max_pause")))
+        return g->origin.told.heartbeat_from;
     for (size_t i = 0; i < ARRAY_LEN(from_options); i++)
         if (!strcmp(from_options[i].key, key))
             return from_options[i].option;
@@ -58,7 +64,7 @@ static bool is_told(const struct gate *g, enum socket_option o)
 static void describe_setting(struct gate_setting *ret, const struct gate *g, const struct gate_policy *p,
                              const struct config_gate *in_force, const struct schema_key *k)
 {
-    enum socket_option o = option_behind(k->path);
+    enum socket_option o = option_behind(g, k->path);
     bool other = !schema_is_list(k) && !schema_equal(k, in_force, p->config);
     bool typed = o == SOCKET_OPTION_TYPE && in_force->socket != SOCKET_AUTO;
     *ret = (struct gate_setting){.key = k->path};

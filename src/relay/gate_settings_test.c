@@ -86,6 +86,8 @@ static void the_stricter_of_file_and_option_is_in_force(void **state)
     socket_options_set(&o, SOCKET_OPTION_HANDSHAKE_IVL, 30000);
     socket_options_set(&o, SOCKET_OPTION_ROUTER_HANDOVER, 1);
     socket_options_set(&o, SOCKET_OPTION_RCVHWM, 77);
+    socket_options_set(&o, SOCKET_OPTION_HEARTBEAT_IVL, 1000);
+    socket_options_set(&o, SOCKET_OPTION_HEARTBEAT_TIMEOUT, 800);
     fixture_init(&s, NULL);
     s.config->gates[0].socket = SOCKET_ROUTER;
     mark_given(&s, "message.size");
@@ -100,7 +102,10 @@ static void the_stricter_of_file_and_option_is_in_force(void **state)
     assert_string_equal(shown_only("ZMQ_RCVHWM"), "77");
     assert_string_equal(shown_only("ZMQ_HANDSHAKE_IVL"), "30000");
     assert_null(shown_only("ZMQ_MAXMSGSIZE"));
-    assert_null(shown_only("ZMQ_HEARTBEAT_IVL"));
+    expect("heartbeat.max_pause", "400ms", SETTING_FROM_OPTION, "ZMQ_HEARTBEAT_TIMEOUT");
+    expect("heartbeat.interval", "200ms", SETTING_FROM_DEFAULT, NULL);
+    assert_string_equal(shown_only("ZMQ_HEARTBEAT_IVL"), "1000");
+    assert_null(shown_only("ZMQ_HEARTBEAT_TTL"));
     mark_given(&s, "routing_ids.duplicates");
     look(&s);
     expect("routing_ids.duplicates", "refuse", SETTING_FROM_FILE, NULL);

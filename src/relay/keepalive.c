@@ -22,7 +22,7 @@ void keepalive_on_alarm(struct session *s)
     if (!s->up.paused && !s->up.blocked && !s->up.awaits_memory && !s->flags.in_line)
         return;
     /* The alarm rings for other reasons as well. */
-    uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
+    uint64_t now = session_now_ns(s), interval_ns = told_heartbeat_interval(s);
     if (now < s->times.ponged_ns + interval_ns) {
         session_arm(s, s->times.ponged_ns + interval_ns);
         return;

@@ -23,8 +23,8 @@ void lane_pause_begin(struct lane *l, struct session *s, const struct traffic_re
 {
     uint64_t wait_ns = r->wait_ns;
     /* Inside CURVE nobody can answer a PING for the client: a pause must end before the peers give each other up. */
-    if (l->traffic.curve && wait_ns > session_limits(s)->heartbeat.max_pause_ns) {
-        wait_ns = session_limits(s)->heartbeat.max_pause_ns;
+    if (l->traffic.curve && wait_ns > told_max_pause(s)) {
+        wait_ns = told_max_pause(s);
         l->traffic.grace = true;
     }
     s->times.resume_ns = session_now_ns(s) + wait_ns;

@@ -101,7 +101,7 @@ bool session_is_held(const struct session *s)
 
 void session_hold(struct session *s)
 {
-    uint64_t now = session_now_ns(s), interval_ns = session_limits(s)->heartbeat.interval_ns;
+    uint64_t now = session_now_ns(s), interval_ns = told_heartbeat_interval(s);
     if (now >= s->times.ponged_ns + interval_ns)
         s->times.ponged_ns = now;
     session_arm(s, s->times.ponged_ns + interval_ns);

@@ -201,7 +201,7 @@ void request_flow_on_alarm(struct session *s)
         return;
     struct reqlimit_hold hold;
     request_flow_hold_of(s, &hold);
-    uint64_t most_ns = session_limits(s)->heartbeat.max_pause_ns;
+    uint64_t most_ns = told_max_pause(s);
     if (hold.waited_ns >= most_ns)
         pass_one(s);
     else

@@ -10,6 +10,9 @@
 /* libzmq's own ZMQ_HANDSHAKE_IVL. */
 #define USUAL_APP_NS (30 * NS_PER_S)
 
+/* Heartbeats that are quicker than this are not kept up with. */
+#define HEARTBEAT_LEAST_NS (10 * NS_PER_MS)
+
 /* ZMQ_HANDSHAKE_IVL of 0: no limit. */
 #define NO_LIMIT_NS (24 * 3600 * NS_PER_S)
 
@@ -49,6 +52,26 @@ static uint64_t handshake_ns_of(const struct socket_options *o)
     return ms ? (uint64_t)ms * NS_PER_MS : NO_LIMIT_NS;
 }
 
+/* libzmq waits for any byte so long after a PING, and tells its peer to do so. */
+static uint64_t heartbeat_ns_of(const struct socket_options *o, enum socket_option *ret_from)
+{
+    int64_t every_ms = 0, silence_ms = -1, ttl_ms = 0;
+    (void)socket_options_get(o, SOCKET_OPTION_HEARTBEAT_IVL, &every_ms);
+    (void)socket_options_get(o, SOCKET_OPTION_HEARTBEAT_TIMEOUT, &silence_ms);
+    (void)socket_options_get(o, SOCKET_OPTION_HEARTBEAT_TTL, &ttl_ms);
+    if (every_ms <= 0)
+        return 0;
+    *ret_from = silence_ms < 0 ? SOCKET_OPTION_HEARTBEAT_IVL : SOCKET_OPTION_HEARTBEAT_TIMEOUT;
+    if (silence_ms < 0)
+        silence_ms = every_ms;
+    if (ttl_ms > 0 && (silence_ms == 0 || ttl_ms < silence_ms)) {
+        *ret_from = SOCKET_OPTION_HEARTBEAT_TTL;
+        silence_ms = ttl_ms;
+    }
+    uint64_t half_ns = (uint64_t)silence_ms * NS_PER_MS / 2;
+    return silence_ms && half_ns < HEARTBEAT_LEAST_NS ? HEARTBEAT_LEAST_NS : half_ns;
+}
+
 void told_take(struct gate *g, const struct socket_options *o)
 {
     struct handshake_app greeting;
@@ -60,6 +83,7 @@ void told_take(struct gate *g, const struct socket_options *o)
     (void)socket_options_get(o, SOCKET_OPTION_MAXMSGSIZE, &frame);
     (void)socket_options_get(o, SOCKET_OPTION_ROUTER_HANDOVER, &hands_over);
     g->origin.told.handshake_ns = handshake_ns_of(o);
+    g->origin.told.heartbeat_ns = heartbeat_ns_of(o, &g->origin.told.heartbeat_from);
     g->origin.told.hands_over = hands_over != 0;
     g->traffic.app_frame_bytes = frame > 0 ? (uint64_t)frame : 0;
     app_facts_tell(&g->app, g->config->socket, greeting_of(o, &greeting) ? &greeting : NULL);
@@ -79,6 +103,22 @@ uint64_t told_app_within(const struct session *s)
     uint64_t within_ns = session_limits(s)->handshake.within_ns, its_ns = s->wg->gate->origin.told.handshake_ns;
     uint64_t least_ns = its_ns > USUAL_APP_NS ? its_ns : USUAL_APP_NS;
     return within_ns > least_ns ? within_ns : least_ns;
+}
+
+static uint64_t told_within_heartbeats(const struct session *s, uint64_t ns)
+{
+    uint64_t most_ns = s->wg->gate->origin.told.heartbeat_ns;
+    return most_ns && most_ns < ns ? most_ns : ns;
+}
+
+uint64_t told_heartbeat_interval(const struct session *s)
+{
+    return told_within_heartbeats(s, session_limits(s)->heartbeat.interval_ns);
+}
+
+uint64_t told_max_pause(const struct session *s)
+{
+    return told_within_heartbeats(s, session_limits(s)->heartbeat.max_pause_ns);
 }
 
 bool told_hands_over(const struct session *s)

@@ -11,6 +11,8 @@
  *   ZMQ_HANDSHAKE_IVL            if it is shorter than handshake.within: the client's time (over_handshake_ivl). If it
  *                                is longer than 30 s: the application's time
  *   ZMQ_ROUTER_HANDOVER          routing_ids.duplicates is `pass`, unless the file has that key
+ *   ZMQ_HEARTBEAT_IVL, _TIMEOUT  the silence after which the application gives a client up, or tells the client to do
+ *   and _TTL                     so. Half of it bounds heartbeat.interval and heartbeat.max_pause
  *   others                       are shown only
  *
  * A limit that comes from an option has the outcome that it has without Weir: the connection ends, and nothing is held
@@ -33,7 +35,9 @@ struct session;
 struct told {
     struct socket_options options;
     uint64_t handshake_ns; /* ZMQ_HANDSHAKE_IVL; 0: not told */
-    bool hands_over;       /* ZMQ_ROUTER_HANDOVER */
+    uint64_t heartbeat_ns; /* half of the silence that the heartbeats allow; 0: any */
+    enum socket_option heartbeat_from;
+    bool hands_over; /* ZMQ_ROUTER_HANDOVER */
 };
 
 /* The gate is told this; NULL: nothing, and what it was told before does not hold any more. The type is the one in
@@ -45,6 +49,10 @@ uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own);
 
 /* The time that the application may take for its part. */
 uint64_t told_app_within(const struct session *s);
+
+/* How often Weir speaks for an end that is not heard, and how long it may keep one silent for which it cannot speak. */
+uint64_t told_heartbeat_interval(const struct session *s);
+uint64_t told_max_pause(const struct session *s);
 
 /* Whether it is the application that decides between clients with one routing id. */
 bool told_hands_over(const struct session *s);

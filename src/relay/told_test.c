@@ -200,6 +200,41 @@ static void the_longer_time_of_the_application_counts(void **state)
     }
 }
 
+/* ---- heartbeats ---- */
+
+static void the_silence_of_heartbeats_is_halved(void **state)
+{
+    static const struct {
+        int64_t ivl, timeout, ttl;
+        uint64_t interval_ns, max_pause_ns;
+    } cases[] = {
+        {0, 100, 100, 200 * NS_PER_MS, 5 * NS_PER_S},        /* none */
+        {1000, -1, 0, 200 * NS_PER_MS, 500 * NS_PER_MS},     /* as the interval */
+        {1000, 300, 0, 150 * NS_PER_MS, 150 * NS_PER_MS},    /* shorter */
+        {100, 60000, 0, 200 * NS_PER_MS, 5 * NS_PER_S},      /* longer */
+        {100, 60000, 200, 100 * NS_PER_MS, 100 * NS_PER_MS}, /* the client's is shorter */
+        {100, 0, 0, 200 * NS_PER_MS, 5 * NS_PER_S},          /* any silence */
+        {100, 0, 1000, 200 * NS_PER_MS, 500 * NS_PER_MS},    {1, -1, 0, 10 * NS_PER_MS, 10 * NS_PER_MS},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture s;
+        struct end client;
+        struct socket_options o = options_of(6, 0);
+        socket_options_set(&o, SOCKET_OPTION_HEARTBEAT_IVL, cases[i].ivl);
+        socket_options_set(&o, SOCKET_OPTION_HEARTBEAT_TIMEOUT, cases[i].timeout);
+        socket_options_set(&o, SOCKET_OPTION_HEARTBEAT_TTL, cases[i].ttl);
+        fixture_init(&s, NULL);
+        start_told(&s, &o);
+        end_connect(&client, &s, 0);
+        fixture_rounds(&s, 4);
+        assert_int_equal(told_heartbeat_interval(fixture_session(&s)), cases[i].interval_ns);
+        assert_int_equal(told_max_pause(fixture_session(&s)), cases[i].max_pause_ns);
+        end_close(&client);
+        fixture_rounds(&s, 10);
+        fixture_fini(&s);
+    }
+}
+
 /* ---- ZMQ_ROUTER_HANDOVER ---- */
 
 static void expect_second(bool hands_over, bool in_file, unsigned refused)
@@ -250,6 +285,7 @@ int main(void)
         cmocka_unit_test(who_says_hello_is_known),
         cmocka_unit_test(the_shorter_time_of_a_client_counts),
         cmocka_unit_test(the_longer_time_of_the_application_counts),
+        cmocka_unit_test(the_silence_of_heartbeats_is_halved),
         cmocka_unit_test(with_handover_the_application_decides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,3 +260,29 @@ def test_explain_says_the_same_as_the_gate(size, passes, run):
     said = subprocess.run([*program(), "explain", "--from", "203.0.113.7", "--options", "TYPE=pull,MAXMSGSIZE=1000", "--size", str(size)],
                           capture_output=True, text=True, timeout=net.PATIENCE, stdin=subprocess.DEVNULL)
     assert said.stdout.splitlines()[-1] == ("passes" if passes else "over_maxmsgsize: the connection is closed"), said
+
+
+# ---- heartbeats ----
+
+def test_a_paused_client_outlives_the_heartbeats_of_the_application(run, paths):
+    """Inside CURVE Weir cannot answer PINGs for a client that it holds back. So it lets a message pass before the application gives the client up."""
+    if not zmq.has("curve"):
+        pytest.skip("libzmq has no CURVE")
+    file = pathlib.Path(paths.folder, "weir.yaml")
+    file.write_text("gates:\n  - source: {messages: {rate: 1/h, burst: 1}}\n")
+    app, gates = start(run, """
+        s, c = ctx.socket(zmq.PULL), ctx.socket(zmq.PUSH)
+        public, secret = zmq.curve_keypair()
+        s.setsockopt(zmq.CURVE_SERVER, 1); s.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        s.setsockopt(zmq.HEARTBEAT_IVL, 250); s.setsockopt(zmq.HEARTBEAT_TIMEOUT, 1000)
+        monitor = watch(s)
+        s.bind("tcp://127.0.0.1:*")
+        c.setsockopt(zmq.CURVE_SERVERKEY, public)
+        c.setsockopt(zmq.CURVE_PUBLICKEY, public); c.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        c.connect(last(s))
+        for i in range(4): c.send(b"%d" % i)
+        say([s.recv().decode() for i in range(4)])
+        c.send(b"the end")
+        say(s.recv().decode(), seen(monitor, 2), "disconnected" if monitor.poll(0) else "connected")
+    """, options=["-c", str(file)])
+    assert ended(app) == [["0", "1", "2", "3"], ["the end", ["accepted", "handshake"], "connected"]]
