@@ -356,6 +356,16 @@ static int programs_begin_count(const struct programs *p, struct relay *r, const
     return -relay_count_at(r, g->gate, line);
 }
 
+/* 0, or a positive errno. */
+static int programs_hand_over(struct relay *r, const struct program_gate *g, const struct run_request *q)
+{
+    int64_t on = 0;
+    if (!g || !socket_options_get(&q->told, SOCKET_OPTION_ROUTER_HANDOVER, &on))
+        return EINVAL;
+    relay_hand_over(r, g->gate, on != 0);
+    return 0;
+}
+
 static void programs_carry_out(struct programs *p, struct relay *r, struct request *q)
 {
     struct program_gate *g = gate_behind(p, q->q.family, q->q.port);
@@ -377,6 +387,9 @@ static void programs_carry_out(struct programs *p, struct relay *r, struct reque
         break;
     case RUN_COUNT:
         programs_answer(p, q, programs_begin_count(p, r, g, q), -1);
+        break;
+    case RUN_HANDOVER:
+        programs_answer(p, q, programs_hand_over(r, g, &q->q), -1);
         break;
     default:
         programs_answer(p, q, EINVAL, -1);

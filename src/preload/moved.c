@@ -167,7 +167,7 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
         return;
     int loopback = listen_on_loopback(fd, family, backlog, &port);
-    int refused = loopback < 0 ? 0 : request_open(s, family, port, fd, to_tell);
+    int refused = loopback < 0 ? 0 : request_tell(s, RUN_OPEN, family, port, fd, to_tell);
     if (loopback < 0)
         ungated_say(UNGATED_NO_PORT);
     else if (refused == REQUEST_UNANSWERED) /* of other refusals, Weir itself says why */
@@ -184,6 +184,15 @@ uint32_t moved_gate(void)
     uint32_t gate = opened;
     opened = 0;
     return gate;
+}
+
+void moved_hand_over(uint32_t gate, bool on)
+{
+    const struct setting *s = setting_get();
+    struct socket_options told = {0};
+    socket_options_set(&told, SOCKET_OPTION_ROUTER_HANDOVER, on);
+    if (s)
+        (void)request_tell(s, RUN_HANDOVER, gate & NOTE_V6 ? AF_INET6 : AF_INET, (uint16_t)gate, -1, &told);
 }
 
 int moved_count_at(uint32_t gate)

@@ -31,6 +31,9 @@ void moved_begin(const struct setting *s, int fd, int backlog);
 /* The gate in front of what this thread has begun to listen on last, once; 0: none. */
 uint32_t moved_gate(void);
 
+/* The socket behind that gate was given ZMQ_ROUTER_HANDOVER, or it was taken from it. errno stays. */
+void moved_hand_over(uint32_t gate, bool on);
+
 /* A connection with that gate, over which it sends what a counter needs (weir/taken.h). Or -errno: -EPERM when it does
  * not want any. */
 int moved_count_at(uint32_t gate);

@@ -22,6 +22,9 @@
  *   zmq_bind() is about to return
  *   RUN_COUNT (port; an end of a socket pair)      ->   sends a page and an eventfd over the pair (weir/taken.h), and
  *                                                  <-   0, or why not
+ *   zmq_setsockopt(ZMQ_ROUTER_HANDOVER)
+ *   RUN_HANDOVER (port; what it is now)            ->   clients with one routing id are the application's affair, or
+ *                                                  <-   not any more; 0
  *   close(fd)
  *   RUN_CLOSED (port)                              ->   if nobody listens on the loopback port: closes the gate
  *                                                  <-   0: the real address is free; 1: somebody still listens
@@ -64,7 +67,8 @@ enum run_request_kind {
     RUN_OPEN,      /* the really listening socket is attached */
     RUN_CLOSED,    /* the program has closed a descriptor that listened on `port` */
     RUN_COUNT,     /* counts for the gate of `port`; an end of a socket pair is attached (weir/taken.h) */
-    RUN_LOOK       /* an address with `port` (not of the loopback socket) is in use */
+    RUN_LOOK,      /* an address with `port` (not of the loopback socket) is in use */
+    RUN_HANDOVER   /* the socket behind `port` was given ZMQ_ROUTER_HANDOVER: told */
 };
 
 struct run_request {
@@ -74,7 +78,8 @@ struct run_request {
     uint16_t family;            /* of the loopback socket: AF_INET or AF_INET6 */
     uint16_t port;              /* of the loopback socket, host order */
     uint32_t spare;             /* 0 */
-    struct socket_options told; /* RUN_OPEN: what libzmq says of the socket that binds; nothing if it is out of reach */
+    struct socket_options told; /* RUN_OPEN: what libzmq says of the socket that binds; nothing if it is out of reach.
+                                   RUN_HANDOVER: that option */
 };
 
 struct run_reply {

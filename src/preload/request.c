@@ -118,9 +118,10 @@ int request_make(const struct setting *to, enum run_request_kind kind, int famil
     return request_ask(to, &q, fd, ret_fd);
 }
 
-int request_open(const struct setting *to, int family, uint16_t port, int fd, const struct socket_options *told)
+int request_tell(const struct setting *to, enum run_request_kind kind, int family, uint16_t port, int fd,
+                 const struct socket_options *told)
 {
-    struct run_request q = {.kind = RUN_OPEN, .family = (uint16_t)family, .port = port};
+    struct run_request q = {.kind = (uint32_t)kind, .family = (uint16_t)family, .port = port};
     if (told)
         q.told = *told;
     return request_ask(to, &q, fd, NULL);

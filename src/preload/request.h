@@ -18,7 +18,8 @@
  * -1; may be NULL. */
 int request_make(const struct setting *s, enum run_request_kind kind, int family, uint16_t port, int fd, int *ret_fd);
 
-/* RUN_OPEN. `told`: what libzmq says of the socket; NULL: it is out of reach. */
-int request_open(const struct setting *s, int family, uint16_t port, int fd, const struct socket_options *told);
+/* RUN_OPEN, RUN_HANDOVER. `told`: what libzmq says of the socket; NULL: it is out of reach. */
+int request_tell(const struct setting *s, enum run_request_kind kind, int family, uint16_t port, int fd,
+                 const struct socket_options *told);
 
 #endif

@@ -291,6 +291,18 @@ void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char
     errno = before;
 }
 
+unsigned taken_sockets_gates(const void *socket, uint32_t *ret, unsigned most)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&lock);
+    const struct bound_socket *s = find_socket(socket);
+    for (const struct bound *b = s ? s->bound : NULL; b && count < most; b = b->next)
+        if (b->gate)
+            ret[count++] = b->gate;
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
 void taken_sockets_unbound(const struct zmq_library *zmq, void *socket, const char *endpoint)
 {
     int before = errno;

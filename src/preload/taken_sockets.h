@@ -37,6 +37,10 @@ void taken_sockets_count_for_gates(int (*open_line)(uint32_t gate));
 void taken_sockets_bound(const struct zmq_library *zmq, void *socket, const char *endpoint, uint32_t gate);
 void taken_sockets_unbound(const struct zmq_library *zmq, void *socket, const char *endpoint);
 
+/* The gates in front of what the socket has bound, `most` of them at most; only of sockets that can receive. errno
+ * stays. Returns their number. */
+unsigned taken_sockets_gates(const void *socket, uint32_t *ret, unsigned most);
+
 /* Before zmq_close(). */
 void taken_sockets_closing(void *socket);
 

@@ -76,6 +76,9 @@ void relay_count_refused(struct relay *r);
 /* Stops listening: the address is free when this returns. Connections stay. */
 void relay_close_gate(struct relay *r, size_t gate);
 
+/* The application's socket was given ZMQ_ROUTER_HANDOVER while its gate is open, or it was taken from it. */
+void relay_hand_over(struct relay *r, size_t gate, bool on);
+
 /* A gate of the configuration is told of its application's socket. Between relay_new() and relay_start(). */
 void relay_tell_gate(struct relay *r, size_t gate, const struct socket_options *told);
 

@@ -242,6 +242,13 @@ int relay_open_gate(struct relay *r, const struct gate_opening *o)
     return result;
 }
 
+void relay_hand_over(struct relay *r, size_t slot, bool on)
+{
+    park_all(r);
+    told_hand_over(&r->gates[slot], on);
+    resume_all(r);
+}
+
 void relay_tell_gate(struct relay *r, size_t gate, const struct socket_options *told)
 {
     told_take(&r->gates[gate], told);

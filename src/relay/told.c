@@ -89,6 +89,12 @@ void told_take(struct gate *g, const struct socket_options *o)
     app_facts_tell(&g->app, g->config->socket, greeting_of(o, &greeting) ? &greeting : NULL);
 }
 
+void told_hand_over(struct gate *g, bool on)
+{
+    socket_options_set(&g->origin.told.options, SOCKET_OPTION_ROUTER_HANDOVER, on);
+    g->origin.told.hands_over = on;
+}
+
 /* ---- its sessions ---- */
 
 uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own)

@@ -44,6 +44,9 @@ struct told {
  * its configuration. */
 void told_take(struct gate *g, const struct socket_options *o);
 
+/* ZMQ_ROUTER_HANDOVER has changed since. */
+void told_hand_over(struct gate *g, bool on);
+
 /* The time that a client has for its part of the handshake, and whether it is the application's own. */
 uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own);
 

@@ -275,6 +275,26 @@ static void with_handover_the_application_decides(void **state)
     expect_second(true, true, 1);
 }
 
+static void handover_may_change(void **state)
+{
+    struct fixture s;
+    struct end client;
+    const struct socket_options o = options_of(6, 0);
+    fixture_init(&s, NULL);
+    start_told(&s, &o);
+    end_connect(&client, &s, 0);
+    fixture_rounds(&s, 4);
+    assert_false(told_hands_over(fixture_session(&s)));
+    told_hand_over(&s.gate, true);
+    assert_true(told_hands_over(fixture_session(&s)));
+    assert_true(app_facts_told(&s.gate.app));
+    told_hand_over(&s.gate, false);
+    assert_false(told_hands_over(fixture_session(&s)));
+    end_close(&client);
+    fixture_rounds(&s, 10);
+    fixture_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +307,7 @@ int main(void)
         cmocka_unit_test(the_longer_time_of_the_application_counts),
         cmocka_unit_test(the_silence_of_heartbeats_is_halved),
         cmocka_unit_test(with_handover_the_application_decides),
+        cmocka_unit_test(handover_may_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

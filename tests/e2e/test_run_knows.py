@@ -9,7 +9,7 @@ import textwrap
 import pytest
 import zmq
 from harness import net, zmtp
-from harness.net import free_port
+from harness.net import free_port, wait_until
 from harness.weir import Weir, program
 from test_run import ended, heard, run
 
@@ -109,7 +109,8 @@ def test_a_message_over_maxmsgsize_ends_its_connection_as_without(run):
     app, gates = start(run, text + "    sys.stdin.read()\n")
     assert heard(app, len(bare)) == bare
     gates.wait_metric("weir_verdicts_total", 1, verdict="over_maxmsgsize")
-    assert "announced 1001B" in app.stderr() and "over_maxmsgsize" not in app.said_itself()
+    wait_until(lambda: "announced 1001B" in app.stderr(), "the line")
+    assert "over_maxmsgsize" not in app.said_itself()
 
 
 def test_what_came_before_a_message_over_maxmsgsize_arrives(run):
@@ -179,6 +180,31 @@ def test_without_it_the_first_one_keeps_the_name(run):
     assert ended(start(run, text)[0]) == bare
 
 
+def test_handover_may_be_set_and_taken_back_after_binding(run):
+    """At each of two endpoints. Each newcomer gets the name while it is set."""
+    text = """
+        s = ctx.socket(zmq.ROUTER)
+        s.bind("tcp://127.0.0.1:*"); first = last(s)
+        s.bind("tcp://127.0.0.1:*"); second = last(s)
+        clients = []
+        def come(where, word):
+            c = ctx.socket(zmq.DEALER); c.setsockopt(zmq.ROUTING_ID, b"one name"); c.setsockopt(zmq.LINGER, 0)
+            c.connect(where)
+            c.send(word)
+            clients.append(c)
+            say([part.decode() for part in s.recv_multipart()] if s.poll(1500) else "nothing")
+        come(first, b"0")
+        s.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        come(second, b"1")
+        come(first, b"2")
+        s.setsockopt(zmq.ROUTER_HANDOVER, 0)
+        come(second, b"3")
+    """
+    bare = ended(start(run, text, bare=True)[0])
+    assert bare == [["one name", "0"], ["one name", "1"], ["one name", "2"], "nothing"]
+    assert ended(start(run, text)[0]) == bare
+
+
 def test_the_file_may_refuse_handover(run, paths):
     file = pathlib.Path(paths.folder, "weir.yaml")
     file.write_text("gates:\n  - routing_ids: {duplicates: refuse}\n")
@@ -198,7 +224,7 @@ def test_a_type_in_the_file_that_is_not_the_sockets_gives_way(run, paths):
         sys.stdin.read()
     """, options=["-c", str(file)])
     assert heard(app) == ["hello"]
-    assert "says socket: router, but the application has bound a pull" in app.stderr()
+    wait_until(lambda: "says socket: router, but the application has bound a pull" in app.stderr(), "the warning")
     gates.wait_metric("weir_gate_info", 1, socket="pull")
 
 
