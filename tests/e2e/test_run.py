@@ -570,6 +570,22 @@ def weirs_of(app):
     return found
 
 
+def test_a_listener_that_the_program_has_made_itself(run, peers):
+    """ZMQ_USE_FD, as with socket activation: libzmq does not listen. With --port it has a gate all the same."""
+    port = net.free_port()
+    app = run(f"""
+        listener = socket.create_server(("127.0.0.1", {port}))
+        s = ctx.socket(zmq.PULL); s.setsockopt(zmq.USE_FD, listener.detach())
+        s.bind("tcp://127.0.0.1:{port}"); say(last(s))
+        m = s.recv(copy=False); say(m.get("Peer-Address"), m.get("X-Weir-Peer") != "")
+    """, options=["--port", str(port)])
+    heard(app)
+    client = peers.client(zmq.PUSH, f"tcp://127.9.8.7:{net.free_port('127.9.8.7')};127.0.0.1:{port}")
+    client.send(b"x")
+    assert ended(app) == [f"tcp://127.0.0.1:{port}", ["127.9.8.7", True]]
+    assert len(app.gates()) == 1
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_a_stream_socket_has_no_gate(named, run):
     """Its type is known where libzmq's functions can be replaced; a port that is named is left alone in any case."""

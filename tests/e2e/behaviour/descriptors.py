@@ -253,3 +253,29 @@ def sockets_of_other_kinds(t):
     for s in (a, b, u):
         s.close()
     t.say(t.tried(a.getsockname), t.tried(socket.socket().getpeername))
+
+
+def nothing_piles_up(t):
+    """Descriptors and maps of a program that binds and unbinds for a long time."""
+    def counts():
+        with open("/proc/self/maps") as f:
+            return len(os.listdir("/proc/self/fd")), sum("weir" in line or "memfd" in line or "anon_inode" in line for line in f)
+
+    def some():
+        own = zmq.Context()
+        for _ in range(30):
+            s = own.socket(zmq.REP)
+            s.bind("tcp://127.0.0.1:*")
+            req = own.socket(zmq.REQ)
+            req.connect(t.endpoint(s))
+            req.send(b"x")
+            s.recv()
+            s.send(b"y")
+            req.recv()
+            s.close(0)
+            req.close(0)
+        own.term()
+    some()
+    before = counts()
+    some()
+    t.say([now - then for now, then in zip(counts(), before)])
