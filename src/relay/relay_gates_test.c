@@ -43,16 +43,18 @@ static void *watcher_main(void *arg)
     struct scene *s = arg;
     struct relay_snapshot all;
     struct gate_snapshot *g = malloc(sizeof(*g));
+    struct gate_setting *settings = calloc(GATE_SETTINGS_MOST, sizeof(*settings));
     while (!atomic_load(&s->over)) {
         relay_snapshot(s->relay, &all);
         relay_look_at_traffic(s->relay);
         for (size_t i = 0; i < relay_gate_count(s->relay); i++) {
             relay_gate_snapshot(s->relay, i, g);
-            if (!relay_gate_name(s->relay, i)[0])
+            if (!relay_gate_name(s->relay, i)[0] || !relay_gate_settings(s->relay, i, settings))
                 abort();
         }
         usleep(500);
     }
+    free(settings);
     free(g);
     return NULL;
 }
@@ -289,12 +291,54 @@ static void a_program_counts_for_its_gate(void **state)
     scene_end(&s);
 }
 
+static enum setting_from origin_of(struct scene *s, const char *key)
+{
+    struct gate_setting *settings = calloc(GATE_SETTINGS_MOST, sizeof(*settings));
+    size_t count = relay_gate_settings(s->relay, 0, settings), i = 0;
+    while (i < count && (!settings[i].key || strcmp(settings[i].key, key) != 0))
+        i++;
+    assert_true(i < count);
+    enum setting_from from = settings[i].from;
+    free(settings);
+    return from;
+}
+
+/* It is told when it opens, and what it was told before does not hold any more. */
+static void a_gate_is_told_what_its_socket_is(void **state)
+{
+    struct scene s;
+    struct endpoint real;
+    struct socket_options told = {.version = 40304};
+    struct gate_opening o = {.name = "tcp-1", .told = &told};
+    socket_options_set(&told, SOCKET_OPTION_TYPE, 6);
+    socket_options_set(&told, SOCKET_OPTION_MECHANISM, 0);
+    socket_options_set(&told, SOCKET_OPTION_MAXMSGSIZE, 1000);
+    scene_start(&s);
+    for (unsigned i = 0; i < 50; i++) {
+        bool tells = i % 2 == 0;
+        o.listener = listen_on_any(&real);
+        o.forward = s.app;
+        o.book = s.book;
+        o.told = tells ? &told : NULL;
+        assert_int_equal(relay_open_gate(s.relay, &o), 0);
+        assert_true(connects(&real));
+        assert_int_equal(origin_of(&s, "message.frame"), tells ? SETTING_FROM_OPTION : SETTING_FROM_DEFAULT);
+        assert_int_equal(origin_of(&s, "socket"), tells ? SETTING_FROM_OPTION : SETTING_FROM_DEFAULT);
+        assert_int_equal(origin_of(&s, "routing_ids.duplicates"), SETTING_FROM_DEFAULT);
+        relay_hand_over(s.relay, 0, true);
+        assert_int_equal(origin_of(&s, "routing_ids.duplicates"), SETTING_FROM_OPTION);
+        relay_close_gate(s.relay, 0);
+    }
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_program_counts_for_its_gate),
         cmocka_unit_test(gates_open_and_close_again_and_again),
         cmocka_unit_test(a_gate_of_the_same_name_is_opened_again),
+        cmocka_unit_test(a_gate_is_told_what_its_socket_is),
         cmocka_unit_test(a_closed_gate_is_no_fault_and_is_not_shown_for_ever),
         cmocka_unit_test(the_busiest_second_is_that_of_the_gate),
         cmocka_unit_test(there_is_an_end_to_them),
