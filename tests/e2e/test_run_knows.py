@@ -132,6 +132,29 @@ def test_what_came_before_a_message_over_maxmsgsize_arrives(run):
     assert gates.metric("weir_bans_total") == 0
 
 
+def test_inside_curve_the_limit_is_that_of_the_box(run):
+    """libzmq compares the frame on the wire: 33 bytes more than the message."""
+    if not zmq.has("curve"):
+        pytest.skip("libzmq has no CURVE")
+    text = """
+        s, c = ctx.socket(zmq.PULL), ctx.socket(zmq.PUSH)
+        public, secret = zmq.curve_keypair()
+        s.setsockopt(zmq.CURVE_SERVER, 1); s.setsockopt(zmq.CURVE_SECRETKEY, secret); s.setsockopt(zmq.MAXMSGSIZE, 1000)
+        monitor = watch(s)
+        s.bind("tcp://127.0.0.1:*")
+        c.setsockopt(zmq.CURVE_SERVERKEY, public)
+        c.setsockopt(zmq.CURVE_PUBLICKEY, public); c.setsockopt(zmq.CURVE_SECRETKEY, secret)
+        c.connect(last(s))
+        c.send(bytes(967)); say(len(s.recv()))
+        c.send(bytes(968)); say(seen(monitor, 3))
+    """
+    bare = ended(start(run, text, bare=True)[0])
+    assert bare == [967, ["accepted", "handshake", "disconnected"]]
+    app, gates = start(run, text.rstrip() + "\n        sys.stdin.read()\n")
+    assert heard(app, 2) == bare
+    gates.wait_metric("weir_verdicts_total", 1, verdict="over_maxmsgsize")
+
+
 # ---- ZMQ_HANDSHAKE_IVL ----
 
 def test_a_silent_client_has_handshake_ivl(run):
