@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "daemon/listening.h"
+#include "daemon/program_search.h"
 #include "relay/client_book.h"
 
 #include <errno.h>
@@ -442,11 +443,14 @@ static bool note_ends(struct programs *p, const struct pollfd *seen)
     return some;
 }
 
-static bool have_ended(const struct programs *p)
+/* One that is left is followed in place of the command. */
+static bool have_ended(struct programs *p)
 {
     for (size_t i = 0; i < CONFIG_GATES_MAX; i++)
         if (p->at[i].open)
             return false;
+    if (p->command < 0 && p->lifeline < 0)
+        p->command = follow_process(program_search(RUN_ENV, p->name));
     return p->command < 0 && p->lifeline < 0;
 }
 

@@ -5,9 +5,10 @@
  * A gate is opened when a program asks for it. It is closed when nobody listens on the loopback port behind it any
  * more. Weir looks when a program says so or cannot bind, when the process that has asked ends, and once a second.
  *
- * Weir ends when the command has ended, the last program that inherited the descriptor `lifeline` too, and no gate is
- * open. Memory: the table of addresses, 41 MiB of which only the pages in use exist; CONFIG_GATES_MAX gates. A request
- * beyond that is refused, and the program then listens without a gate.
+ * Weir ends when the command has ended, the last program that inherited the descriptor `lifeline` too, no gate is
+ * open, and no process is left that has begun with RUN_ENV (program_search.h). Memory: the table of addresses, 41 MiB
+ * of which only the pages in use exist; CONFIG_GATES_MAX gates. A request beyond that is refused, and the program then
+ * listens without a gate.
  *
  * Threads: the main thread.
  */
@@ -41,7 +42,7 @@ struct programs {
     char name[RUN_NAME_BYTES + 1], token[RUN_TOKEN_BYTES + 1];
     pid_t command_pid;
     int ready;    /* the end of a pipe, written to when Weir has started; -1: nobody waits */
-    int command;  /* pidfd; -1: it has ended */
+    int command;  /* pidfd, or that of another program that is left; -1: none */
     int lifeline; /* the end of a pipe whose other end the programs have; -1: none has it any more */
     int signals;  /* signalfd */
     bool no_counter;

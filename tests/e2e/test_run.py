@@ -354,6 +354,24 @@ def test_a_child_that_is_forked_and_one_that_is_executed(run, peers):
     assert len(app.gates()) == 2
 
 
+def test_a_daemon_that_closes_all_that_it_has_inherited(run):
+    """It has no descriptor of Weir any more, and its parents have ended, when it takes its time before it binds."""
+    app = run("""
+        read, write = os.pipe()
+        if os.fork():
+            os.close(write); os.read(read, 1); os._exit(0)
+        os.setsid()
+        os.closerange(3, 4096)
+        time.sleep(0.7)
+        s = zmq.Context().socket(zmq.PULL); s.bind("tcp://127.0.0.1:*")
+        c = s.context.socket(zmq.PUSH); c.connect(last(s)); c.send(b"x")
+        say(s.recv().decode())
+    """)
+    assert heard(app) == ["x"]
+    app.wait_weir()
+    assert len(app.gates()) == 1 and "Weir is not there" not in app.stderr()
+
+
 def test_a_listener_outlives_its_process_in_a_child(run):
     port = net.free_port()
     app = run(f"""
