@@ -13,21 +13,22 @@
 
 struct run_args {
     const char *file, *admin;
-    char ports[RUN_PORTS_MOST * 7]; /* "5555,-5556" */
+    char ports[RUN_PORTS_MOST * 7 + 4]; /* "5555,-5556,ipc" */
     unsigned port_count;
     struct hwm_rules marks;
     char marks_text[HWM_RULES_MOST * HWM_RULE_BYTES]; /* "5555=50/1000,100" */
-    bool no_counter;
+    bool ipc, no_counter;
     char **command;
 };
 
-enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE, OPTION_HWM, OPTION_NO_COUNTER };
+enum { OPTION_ADMIN = 256, OPTION_PORT, OPTION_LEAVE, OPTION_HWM, OPTION_IPC, OPTION_NO_COUNTER };
 
 static const struct option run_options[] = {
     {"config", required_argument, NULL, 'c'},
     {"admin", required_argument, NULL, OPTION_ADMIN},
     {"port", required_argument, NULL, OPTION_PORT},
     {"leave", required_argument, NULL, OPTION_LEAVE},
+    {"ipc", no_argument, NULL, OPTION_IPC},
     {"hwm", required_argument, NULL, OPTION_HWM},
     {"no-counter", no_argument, NULL, OPTION_NO_COUNTER},
     {0},
@@ -81,6 +82,9 @@ static int run_take_option(struct run_args *a, int option, char **argv)
         return add_port(a, "leave", optarg);
     case OPTION_HWM:
         return add_marks(a, optarg);
+    case OPTION_IPC:
+        a->ipc = true;
+        return EXIT_DONE;
     case OPTION_NO_COUNTER:
         a->no_counter = true;
         return EXIT_DONE;
@@ -111,6 +115,8 @@ static int run_run(int argc, char **argv)
     int code = run_parse(&a, argc, argv);
     if (code != EXIT_DONE)
         return code;
+    if (a.ipc)
+        strncat(a.ports, a.ports[0] ? ",ipc" : "ipc", sizeof(a.ports) - strlen(a.ports) - 1);
     struct config *c = config_load_patterns(a.file, stderr);
     if (!c)
         return EXIT_FAILED;
@@ -127,8 +133,8 @@ static int run_run(int argc, char **argv)
 
 const struct command command_run = {
     .name = "run",
-    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--hwm [PORT=]N]... [--no-counter] "
-                "-- COMMAND "
+    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--ipc] [--hwm [PORT=]N]... "
+                "[--no-counter] -- COMMAND "
                 "[ARGUMENT...]",
     .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
     .help =
@@ -138,6 +144,7 @@ const struct command command_run = {
         "      --port N            a gate for this TCP port too, though it is not libzmq that listens there (JeroMQ)\n"
         "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"
         "                          that has libzmq linked in\n"
+        "      --ipc               a gate for each Unix socket that libzmq listens on, too\n"
         "      --hwm [PORT=]N      ZMQ_RCVHWM and ZMQ_SNDHWM of the sockets that bind a TCP port, or this one: N "
         "messages\n"
         "                          for each connection, or RECEIVE/SEND, of which one may be left out (50/, /1000). "

@@ -165,13 +165,19 @@ struct config *config_read_patterns(const char *text, const char *name, FILE *er
     return settle_patterns(c, errors);
 }
 
-const struct config_gate *config_pattern_for(const struct config *c, uint16_t port)
+static bool is_same_path(const struct endpoint *a, const struct endpoint *b)
 {
+    return a->kind == ENDPOINT_IPC && b->kind == ENDPOINT_IPC && a->len == b->len && !memcmp(&a->un, &b->un, a->len);
+}
+
+const struct config_gate *config_pattern_for(const struct config *c, const struct endpoint *listen)
+{
+    uint16_t port = listen->kind == ENDPOINT_TCP ? endpoint_port(listen) : 0;
     const struct config_gate *any = NULL;
     for (size_t i = 0; i < c->gate_count; i++) {
         const struct endpoint *e = &c->gates[i].listen;
         uint16_t its = e->kind == ENDPOINT_TCP ? endpoint_port(e) : 0;
-        if (its != 0 && its == port)
+        if ((its != 0 && its == port) || is_same_path(e, listen))
             return &c->gates[i];
         if (its == 0 && e->kind == ENDPOINT_TCP)
             any = &c->gates[i];
@@ -188,8 +194,7 @@ bool config_gate_gives(const struct config_gate *g, const char *path)
 /* Leaves the gate that has this address, or the one for any. */
 static void config_leave_gate(struct config *c, const struct endpoint *listen)
 {
-    uint16_t port = listen->kind == ENDPOINT_TCP ? endpoint_port(listen) : 0;
-    const struct config_gate *fits = config_pattern_for(c, port);
+    const struct config_gate *fits = config_pattern_for(c, listen);
     size_t chosen = fits ? (size_t)(fits - c->gates) : 0;
     struct config_gate g = c->gates[chosen];
     c->gates[chosen] = c->gates[0];

@@ -156,8 +156,9 @@ MUST_USE struct config *config_read_patterns(const char *text, const char *name,
  * `errors`; then `c` may only be freed. */
 MUST_USE int config_make_gate(struct config *c, const char *listen, const char *forward, FILE *errors);
 
-/* The pattern for a gate on this TCP port: the one that listens there, else the one with a wildcard port, else NULL. */
-const struct config_gate *config_pattern_for(const struct config *c, uint16_t port);
+/* The pattern for a gate on this TCP port or this path: the one that listens there, else the one with a wildcard port,
+ * else NULL. */
+const struct config_gate *config_pattern_for(const struct config *c, const struct endpoint *listen);
 
 /* Whether the file has this key of the gate; if not, it has its default. */
 bool config_gate_gives(const struct config_gate *g, const char *path);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "daemon/listening.h"
 
+#include "preload/protocol.h"
+
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -82,4 +84,17 @@ int listening_on_loopback(int family, uint16_t port)
 {
     int listens = listening_by_netlink(family, port);
     return listens < 0 ? listening_by_bind(family, port) : listens;
+}
+
+/* A name in use cannot be bound. */
+int listening_on_name(uint32_t number)
+{
+    struct sockaddr_un at;
+    socklen_t len = run_name_to(&at, number);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int error = bind(fd, (const struct sockaddr *)&at, len) < 0 ? errno : 0;
+    close(fd);
+    return error == EADDRINUSE ? 1 : -error;
 }

@@ -2,6 +2,7 @@
 #include "daemon/listening.h"
 
 #include "base/addr.h"
+#include "preload/protocol.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -74,12 +75,29 @@ static void the_same_without_netlink(void **state)
     no_netlink = false;
 }
 
+static void a_name_is_free_when_its_last_copy_is_closed(void **state)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof(at);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at.sun_family)), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    uint32_t number = (uint32_t)run_number_of((struct sockaddr *)&at);
+    assert_int_equal(listening_on_name(number), 1);
+    int copy = dup(fd);
+    close(fd);
+    assert_int_equal(listening_on_name(number), 1);
+    close(copy);
+    assert_int_equal(listening_on_name(number), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_listens_until_the_last_copy_is_closed),
         cmocka_unit_test(the_same_over_ipv6),
         cmocka_unit_test(the_same_without_netlink),
+        cmocka_unit_test(a_name_is_free_when_its_last_copy_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

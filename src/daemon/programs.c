@@ -19,6 +19,8 @@
 #include <unistd.h>
 #include <fcntl.h>
 
+_Static_assert(RUN_UNIX_LISTENERS == CONFIG_GATES_MAX, "each gate has a place");
+
 /* Copies of a listener in other processes may be closed without a word. */
 #define LOOK_MS 1000
 
@@ -123,10 +125,19 @@ int programs_follow(struct programs *p)
 
 /* ---- gates ---- */
 
+/* NULL: it does not listen there any more. */
+static void note_listener(struct programs *p, const struct program_gate *g, const struct endpoint *real)
+{
+    if (g->family == AF_UNIX)
+        client_book_note_unix_listener(p->table, (unsigned)(g - p->at), g->number, real);
+    else
+        client_book_note_listener(p->table, g->family, (uint16_t)g->number, real ? &real->sa : NULL);
+}
+
 static void programs_end_gate(struct programs *p, struct relay *r, struct program_gate *g)
 {
     relay_close_gate(r, g->gate);
-    client_book_note_listener(p->table, g->family, g->port, NULL);
+    note_listener(p, g, NULL);
     close_descriptor(&g->process);
     g->open = false;
     LOG_INFO("gate %s: closed: nobody listens behind %s any more", g->name, g->listen);
@@ -136,7 +147,8 @@ static void programs_end_gate(struct programs *p, struct relay *r, struct progra
  * the process has ended, and then not believed. */
 static bool look_at_gate(struct programs *p, struct relay *r, struct program_gate *g)
 {
-    int listens = listening_on_loopback(g->family, g->port);
+    int listens =
+        g->family == AF_UNIX ? listening_on_name(g->number) : listening_on_loopback(g->family, (uint16_t)g->number);
     if (listens > 0 || (listens < 0 && g->process != PROGRAM_ENDED))
         return true;
     programs_end_gate(p, r, g);
@@ -154,14 +166,14 @@ static void look_at_all(struct programs *p, struct relay *r)
 static void programs_free_port(struct programs *p, struct relay *r, uint16_t port)
 {
     for (size_t i = 0; i < CONFIG_GATES_MAX; i++)
-        if (p->at[i].open && p->at[i].real_port == port)
+        if (p->at[i].open && p->at[i].family != AF_UNIX && p->at[i].real_port == port)
             (void)look_at_gate(p, r, &p->at[i]);
 }
 
-static struct program_gate *gate_behind(struct programs *p, int family, uint16_t port)
+static struct program_gate *gate_behind(struct programs *p, int family, uint32_t number)
 {
     for (size_t i = 0; i < CONFIG_GATES_MAX; i++)
-        if (p->at[i].open && p->at[i].family == family && p->at[i].port == port)
+        if (p->at[i].open && p->at[i].family == family && p->at[i].number == number)
             return &p->at[i];
     return NULL;
 }
@@ -174,31 +186,62 @@ static bool name_is_taken(const struct programs *p, const char *name)
     return false;
 }
 
-/* "tcp-5555"; of several listeners that share the port, from the second on "tcp-5555-2". */
-static void name_gate(const struct programs *p, struct program_gate *g, uint16_t port)
+/* Room for the number that keeps several names apart. */
+#define NAME_HEAD (CONFIG_NAME_MAX - 4)
+
+/* The last part of a path, as far as a name may have its characters. */
+static void name_path(char *ret, size_t size, const struct endpoint *at)
 {
-    snprintf(g->name, sizeof(g->name), "tcp-%u", port);
-    for (unsigned n = 2; name_is_taken(p, g->name); n++)
-        snprintf(g->name, sizeof(g->name), "tcp-%u-%u", port, n);
+    const char *path = at->un.sun_path[0] ? at->un.sun_path : at->un.sun_path + 1, *last = strrchr(path, '/');
+    snprintf(ret, size, "ipc-%.24s", last ? last + 1 : path);
+    for (char *c = ret; *c; c++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", *c))
+            *c = '_';
 }
 
-/* A listening TCP socket, and where. */
+/* "tcp-5555", "ipc-orders_sock"; of several listeners that share the port, from the second on "tcp-5555-2". */
+static void name_gate(const struct programs *p, struct program_gate *g, const struct endpoint *at)
+{
+    char head[NAME_HEAD + 1];
+    if (at->kind == ENDPOINT_IPC)
+        name_path(head, sizeof(head), at);
+    else
+        snprintf(head, sizeof(head), "tcp-%u", endpoint_port(at));
+    snprintf(g->name, sizeof(g->name), "%s", head);
+    for (unsigned n = 2; name_is_taken(p, g->name); n++)
+        snprintf(g->name, sizeof(g->name), "%s-%u", head, n);
+}
+
+static int int_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+/* A listening stream socket, over TCP or with a name of Unix, and where. */
 static bool is_listener(int fd, struct endpoint *ret)
 {
-    int listens = 0, protocol = 0;
-    socklen_t len = sizeof(listens), protocol_len = sizeof(protocol), at_len = sizeof(ret->un);
+    socklen_t len = sizeof(ret->un);
     *ret = (struct endpoint){.kind = ENDPOINT_TCP};
-    if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens ||
-        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &protocol_len) < 0 || protocol != IPPROTO_TCP ||
-        getsockname(fd, &ret->sa, &at_len) < 0)
+    if (fd < 0 || int_option(fd, SO_ACCEPTCONN) != 1 || getsockname(fd, &ret->sa, &len) < 0)
         return false;
-    ret->len = at_len;
-    return true;
+    ret->len = len;
+    if (ret->sa.sa_family != AF_UNIX)
+        return int_option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+    ret->kind = ENDPOINT_IPC;
+    return int_option(fd, SO_TYPE) == SOCK_STREAM && len > offsetof(struct sockaddr_un, sun_path);
 }
 
-static struct endpoint loopback_endpoint(int family, uint16_t port)
+/* Where the program listens really. */
+static struct endpoint hidden_endpoint(int family, uint32_t number)
 {
-    struct endpoint e = {.kind = ENDPOINT_TCP};
+    struct endpoint e = {.kind = family == AF_UNIX ? ENDPOINT_IPC : ENDPOINT_TCP};
+    uint16_t port = (uint16_t)number;
+    if (family == AF_UNIX) {
+        e.len = run_name_to(&e.un, number);
+        return e;
+    }
     if (family == AF_INET) {
         e.v4 = (struct sockaddr_in){
             .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -224,7 +267,7 @@ static int programs_begin_gate(struct programs *p, struct relay *r, const struct
                                pid_t pid)
 {
     struct program_gate *g = NULL;
-    struct endpoint real, to = loopback_endpoint(q->family, q->port);
+    struct endpoint real, to = hidden_endpoint((int)q->family, q->number);
     char forward[ENDPOINT_TEXT_MAX], listen_text[ENDPOINT_TEXT_MAX];
     for (size_t i = 0; !g && i < CONFIG_GATES_MAX; i++)
         g = p->at[i].open ? NULL : &p->at[i];
@@ -239,18 +282,20 @@ static int programs_begin_gate(struct programs *p, struct relay *r, const struct
         close_descriptor(&listener);
         return -EMFILE;
     }
-    *g = (struct program_gate){.family = q->family, .port = q->port, .process = -1};
-    g->real_port = endpoint_port(&real);
-    name_gate(p, g, g->real_port);
+    *g = (struct program_gate){.family = (int)q->family, .number = q->number, .process = -1};
+    g->real_port = real.kind == ENDPOINT_TCP ? endpoint_port(&real) : 0;
+    name_gate(p, g, &real);
     memcpy(g->listen, listen_text, sizeof(listen_text));
-    client_book_note_listener(p->table, g->family, g->port, &real.sa);
-    (void)listen(listener, SOMAXCONN);
+    note_listener(p, g, &real);
+    /* Not of a Unix socket: its clients would be told that Weir listens. */
+    if (real.kind == ENDPOINT_TCP)
+        (void)listen(listener, SOMAXCONN);
     int gate = relay_open_gate(
         r, &(struct gate_opening){
                .name = g->name, .listener = listener, .forward = to, .book = p->table, .told = &q->told});
     if (gate < 0) {
         tell_refused(g->listen, gate);
-        client_book_note_listener(p->table, g->family, g->port, NULL);
+        note_listener(p, g, NULL);
         return gate;
     }
     g->gate = (size_t)gate;
@@ -304,6 +349,12 @@ static void take_attachments(struct request *ret, struct msghdr *m)
     }
 }
 
+static bool is_number(const struct run_request *q)
+{
+    return ((q->family == AF_INET || q->family == AF_INET6) && q->number <= UINT16_MAX) ||
+           (q->family == AF_UNIX && q->number < RUN_NAMES);
+}
+
 /* False: none is waiting. What is no request of a program is thrown away. */
 static bool next_request(const struct programs *p, struct request *ret, bool *ret_valid)
 {
@@ -322,7 +373,7 @@ static bool next_request(const struct programs *p, struct request *ret, bool *re
     take_attachments(ret, &m);
     *ret_valid = n == (ssize_t)sizeof(ret->q) && ret->q.protocol == RUN_PROTOCOL &&
                  sodium_memcmp(ret->q.token, p->token, RUN_TOKEN_BYTES) == 0 &&
-                 (ret->q.family == AF_INET || ret->q.family == AF_INET6 || ret->q.kind == RUN_TABLE);
+                 (is_number(&ret->q) || ret->q.kind == RUN_TABLE);
     if (!*ret_valid)
         close_descriptor(&ret->fd);
     return true;
@@ -369,7 +420,7 @@ static int programs_hand_over(struct relay *r, const struct program_gate *g, con
 
 static void programs_carry_out(struct programs *p, struct relay *r, struct request *q)
 {
-    struct program_gate *g = gate_behind(p, q->q.family, q->q.port);
+    struct program_gate *g = gate_behind(p, (int)q->q.family, q->q.number);
     switch (q->q.kind) {
     case RUN_TABLE:
         programs_answer(p, q, 0, p->table_fd);
@@ -383,7 +434,7 @@ static void programs_carry_out(struct programs *p, struct relay *r, struct reque
         programs_answer(p, q, g && look_at_gate(p, r, g), -1);
         break;
     case RUN_LOOK:
-        programs_free_port(p, r, q->q.port);
+        programs_free_port(p, r, (uint16_t)q->q.number);
         programs_answer(p, q, 0, -1);
         break;
     case RUN_COUNT:

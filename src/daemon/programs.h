@@ -6,7 +6,7 @@
  * more. Weir looks when a program says so or cannot bind, when the process that has asked ends, and once a second.
  *
  * Weir ends when the command has ended, the last program that inherited the descriptor `lifeline` too, no gate is
- * open, and no process is left that has begun with RUN_ENV (program_search.h). Memory: the table of addresses, 41 MiB
+ * open, and no process is left that has begun with RUN_ENV (program_search.h). Memory: the table of addresses, 73 MiB
  * of which only the pages in use exist; CONFIG_GATES_MAX gates. A request beyond that is refused, and the program then
  * listens without a gate.
  *
@@ -26,9 +26,9 @@
 
 struct program_gate {
     bool open;
-    size_t gate;   /* of the relay */
-    int family;    /* of the loopback socket */
-    uint16_t port; /* the same */
+    size_t gate;     /* of the relay */
+    int family;      /* of the hidden socket: AF_INET, AF_INET6 or AF_UNIX */
+    uint32_t number; /* the same: its port, or that of its name */
     uint16_t real_port;
     int process; /* of the program that has asked (pidfd); -1: not known; PROGRAM_ENDED */
     char name[CONFIG_NAME_MAX + 1];

@@ -14,7 +14,7 @@
 
 struct run_order {
     char **command;    /* ended by NULL */
-    const char *ports; /* of --port and --leave, as in RUN_ENV; "": none */
+    const char *ports; /* of --port, --leave and --ipc, as in RUN_ENV; "": none */
     const char *marks; /* of --hwm, as in RUN_ENV; "": none */
     bool no_counter;   /* the programs do not count what they take */
 };

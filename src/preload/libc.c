@@ -5,6 +5,8 @@
  */
 #include "preload/caller.h"
 #include "preload/lookup.h"
+#include "preload/lookup_table.h"
+#include "preload/lookup_unix.h"
 #include "preload/moved.h"
 #include "preload/zmq_hwm.h"
 #include "preload/zmq_sockets.h"
@@ -50,16 +52,28 @@ __attribute__((constructor)) static void begin(void)
 
 /* ---- which sockets ---- */
 
-/* Whether the socket that `fd` is belongs behind a gate. It listens on *ret_port. */
+static bool is_stream_of_unix(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+/* Whether the socket that `fd` is belongs behind a gate. It listens on *ret_port; 0: it is a Unix socket. */
 static bool is_wanted(const struct setting *s, int fd, const void *caller, uint16_t *ret_port)
 {
     struct sockaddr_storage at;
-    socklen_t len = sizeof(at);
+    socklen_t len = sizeof(int);
     int type = 0, before = errno;
     const struct sockaddr *sa = (const struct sockaddr *)&at;
-    bool wanted = syscall(SYS_getsockname, fd, &at, &len) == 0 &&
-                  (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) && !moved_is(fd, sa);
-    len = sizeof(type);
+    bool named = lookup_name(SYS_getsockname, fd, &at) && !moved_is(fd, sa);
+    *ret_port = 0;
+    if (named && sa->sa_family == AF_UNIX) {
+        named = s->ipc && is_stream_of_unix(fd) && caller_is_libzmq(caller);
+        errno = before;
+        return named;
+    }
+    bool wanted = named && (sa->sa_family == AF_INET || sa->sa_family == AF_INET6);
     wanted = wanted && getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &type, &len) == 0 && type == IPPROTO_TCP;
     *ret_port = wanted ? run_port_of(sa) : 0;
     wanted =
@@ -88,7 +102,7 @@ PUBLIC int listen(int fd, int backlog)
         zmq_sockets_listens(__builtin_return_address(0));
     if (result != 0 || !s || !is_wanted(s, fd, __builtin_return_address(0), &port))
         return result;
-    if (!zmq_sockets_is_binding())
+    if (!zmq_sockets_is_binding() && port)
         zmq_hwm_unreached(s, port);
     moved_begin(s, fd, backlog);
     return result;
@@ -100,8 +114,7 @@ static bool turned_away(int listener, int fd)
 {
     const struct setting *s = setting_get();
     struct sockaddr_storage own;
-    socklen_t len = sizeof(own);
-    if (fd < 0 || !s || !moved_may_be(listener) || syscall(SYS_getsockname, fd, &own, &len) < 0 ||
+    if (fd < 0 || !s || !moved_may_be(listener) || !lookup_name(SYS_getsockname, fd, &own) ||
         !moved_is(listener, (const struct sockaddr *)&own) || !lookup_is_stranger(s, fd, (const struct sockaddr *)&own))
         return false;
     syscall(SYS_close, fd);
@@ -173,6 +186,19 @@ PUBLIC int getsockname(int fd, __SOCKADDR_ARG addr, socklen_t *restrict len)
     int result = next(fd, addr, len);
     if (result == 0 && s)
         lookup_own(s, fd, addr.__sockaddr__, len, room);
+    return result;
+}
+
+/* The client's credentials instead of Weir's. */
+PUBLIC int getsockopt(int fd, int level, int option, void *restrict value, socklen_t *restrict len)
+{
+    NEXT(getsockopt)
+    int result = next(fd, level, option, value, len);
+    if (level != SOL_SOCKET || option != SO_PEERCRED || result != 0)
+        return result;
+    const struct setting *s = setting_get();
+    if (s && s->ipc && *len == sizeof(struct ucred))
+        lookup_unix_credentials(s, fd, value);
     return result;
 }
 

@@ -1,43 +1,12 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "preload/lookup.h"
 
-#include "preload/request.h"
+#include "preload/lookup_table.h"
+#include "preload/lookup_unix.h"
 
 #include <errno.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* Mapped when it is first needed, and kept: Weir's end does not take it away. */
-static _Atomic(const struct run_table *) the_table;
-static _Atomic bool refused;
-
-static const struct run_table *map_table(const struct setting *s)
-{
-    int fd;
-    const struct run_table *none = NULL;
-    if (request_make(s, RUN_TABLE, 0, 0, -1, &fd) != 0 || fd < 0) {
-        atomic_store(&refused, true);
-        return NULL;
-    }
-    void *at = mmap(NULL, sizeof(struct run_table), PROT_READ, MAP_SHARED, fd, 0);
-    syscall(SYS_close, fd);
-    if (at == MAP_FAILED) {
-        atomic_store(&refused, true);
-        return NULL;
-    }
-    if (!atomic_compare_exchange_strong(&the_table, &none, at)) {
-        munmap(at, sizeof(struct run_table)); /* another thread was first */
-        return none;
-    }
-    return at;
-}
-
-static const struct run_table *lookup_table(const struct setting *s)
-{
-    const struct run_table *t = atomic_load_explicit(&the_table, memory_order_acquire);
-    return t || atomic_load(&refused) ? t : map_table(s);
-}
 
 static bool is_ip(const struct sockaddr *a, socklen_t len)
 {
@@ -48,9 +17,7 @@ static bool is_ip(const struct sockaddr *a, socklen_t len)
 /* As the kernel has it. */
 static bool raw_name(long call, int fd, struct sockaddr_storage *ret)
 {
-    socklen_t len = sizeof(*ret);
-    memset(ret, 0, sizeof(*ret));
-    return syscall(call, fd, ret, &len) == 0 && is_ip((const struct sockaddr *)ret, len);
+    return lookup_name(call, fd, ret) && is_ip((const struct sockaddr *)ret, sizeof(*ret));
 }
 
 static void lookup_show(const struct run_address *a, struct sockaddr *addr, socklen_t *len, socklen_t room)
@@ -83,6 +50,8 @@ bool lookup_is_stranger(const struct setting *s, int fd, const struct sockaddr *
 {
     int before = errno;
     struct sockaddr_storage peer;
+    if (own->sa_family == AF_UNIX)
+        return lookup_unix_is_stranger(s, fd, own);
     const struct run_table *t = lookup_table(s);
     /* Who has left already has no name. */
     bool named = t && raw_name(SYS_getpeername, fd, &peer);
@@ -95,6 +64,8 @@ void lookup_peer(const struct setting *s, int fd, struct sockaddr *addr, socklen
 {
     int before = errno;
     struct sockaddr_storage own;
+    if (room >= sizeof(addr->sa_family) && addr->sa_family == AF_UNIX && s->ipc)
+        lookup_unix_peer(s, fd, addr, len);
     if (!is_ip(addr, room) || run_source_of(addr) < 0)
         return;
     const struct run_table *t = lookup_table(s);
@@ -114,9 +85,7 @@ static const struct run_address *own_address(const struct run_table *t, int fd, 
         const struct run_client *c = client_of(t, (const struct sockaddr *)&peer, port);
         return c ? &c->local : NULL;
     }
-    int listens = 0;
-    socklen_t len = sizeof(listens);
-    if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 || !listens)
+    if (!lookup_listens(fd))
         return NULL;
     const struct run_listener *l = listener_of(t, own);
     return atomic_load_explicit(&l->state, memory_order_acquire) ? &l->real : NULL;
@@ -125,6 +94,8 @@ static const struct run_address *own_address(const struct run_table *t, int fd, 
 void lookup_own(const struct setting *s, int fd, struct sockaddr *addr, socklen_t *len, socklen_t room)
 {
     int before = errno;
+    if (room >= sizeof(addr->sa_family) && addr->sa_family == AF_UNIX && s->ipc)
+        lookup_unix_own(s, fd, addr, len, room);
     if (!is_ip(addr, room) || run_source_of(addr) < 0)
         return;
     const struct run_table *t = lookup_table(s);

@@ -9,8 +9,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* By descriptor: family and loopback port; 0: not moved. */
-#define NOTE_V6 UINT32_C(0x10000)
+/* By descriptor: family and loopback port, or number of the name; 0: not moved. */
+#define NOTE_NUMBER UINT32_C(0x0fffff)
+#define NOTE_V4     UINT32_C(0x100000)
+#define NOTE_V6     UINT32_C(0x200000)
+#define NOTE_UNIX   UINT32_C(0x400000)
 static _Atomic uint32_t notes[MOVED_MOST];
 
 static uint32_t moved_note(int fd)
@@ -49,10 +52,24 @@ void moved_tell(const struct socket_options *told)
     to_tell = told;
 }
 
+static uint32_t note_of(int family, uint32_t number)
+{
+    return number | (family == AF_UNIX ? NOTE_UNIX : family == AF_INET6 ? NOTE_V6 : NOTE_V4);
+}
+
+static int family_of(uint32_t note)
+{
+    return note & NOTE_UNIX ? AF_UNIX : note & NOTE_V6 ? AF_INET6 : AF_INET;
+}
+
 bool moved_is(int fd, const struct sockaddr *own)
 {
     uint32_t note = moved_note(fd);
-    return note && (uint16_t)note == run_port_of(own) && run_source_of(own) >= 0;
+    if (!note || own->sa_family != family_of(note))
+        return false;
+    if (note & NOTE_UNIX)
+        return run_number_of(own) == (int)(note & NOTE_NUMBER);
+    return (note & NOTE_NUMBER) == run_port_of(own) && run_source_of(own) >= 0;
 }
 
 static _Atomic unsigned end_of_notes;
@@ -79,7 +96,7 @@ void moved_copy(int fd, int copy)
         set_note(copy, note);
 }
 
-/* ---- the loopback socket ---- */
+/* ---- the hidden socket ---- */
 
 static void copy_option(int from, int to, int level, int option)
 {
@@ -117,16 +134,20 @@ static void copy_options(int from, int to)
     copy_buffer(from, to, SO_SNDBUF);
 }
 
-static bool bind_loopback(int fd, int family)
+/* To a free port of loopback, or a name that the kernel chooses. */
+static bool bind_hidden(int fd, int family)
 {
+    const struct sockaddr_un any = {.sun_family = AF_UNIX};
     const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     const void *at = family == AF_INET ? (const void *)&v4 : &v6;
+    if (family == AF_UNIX)
+        return syscall(SYS_bind, fd, &any, sizeof(any.sun_family)) == 0;
     return syscall(SYS_bind, fd, at, family == AF_INET ? sizeof(v4) : sizeof(v6)) == 0;
 }
 
-/* A socket that listens on a free loopback port, or -1. */
-static int listen_on_loopback(int like, int family, int backlog, uint16_t *ret_port)
+/* A socket that listens where nobody looks for it, or -1. */
+static int listen_hidden(int like, int family, int backlog, uint32_t *ret_number)
 {
     struct sockaddr_storage at = {0};
     socklen_t len = sizeof(at);
@@ -134,10 +155,12 @@ static int listen_on_loopback(int like, int family, int backlog, uint16_t *ret_p
     if (fd < 0)
         return -1;
     copy_options(like, fd);
-    if (bind_loopback(fd, family) && syscall(SYS_listen, fd, backlog) == 0 &&
+    if (bind_hidden(fd, family) && syscall(SYS_listen, fd, backlog) == 0 &&
         syscall(SYS_getsockname, fd, &at, &len) == 0) {
-        *ret_port = run_port_of((const struct sockaddr *)&at);
-        return fd;
+        const struct sockaddr *own = (const struct sockaddr *)&at;
+        *ret_number = family == AF_UNIX ? (uint32_t)run_number_of(own) : run_port_of(own);
+        if (*ret_number <= NOTE_NUMBER)
+            return fd;
     }
     syscall(SYS_close, fd);
     return -1;
@@ -145,37 +168,37 @@ static int listen_on_loopback(int like, int family, int backlog, uint16_t *ret_p
 
 /* ---- moving ---- */
 
-/* Takes over `loopback`. The program's settings of the number stay. */
-static void moved_take_place(int fd, int loopback, int status, uint32_t note)
+/* Takes over `hidden`. The program's settings of the descriptor stay. */
+static void moved_take_place(int fd, int hidden, int status, uint32_t note)
 {
     int flags = fcntl(fd, F_GETFD);
-    (void)fcntl(loopback, F_SETFL, status);
+    (void)fcntl(hidden, F_SETFL, status);
     set_note(fd, note);
-    syscall(SYS_dup3, loopback, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-    syscall(SYS_close, loopback);
+    syscall(SYS_dup3, hidden, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+    syscall(SYS_close, hidden);
 }
 
 void moved_begin(const struct setting *s, int fd, int backlog)
 {
     int before = errno, family = 0, status = fcntl(fd, F_GETFL);
     socklen_t len = sizeof(family);
-    uint16_t port = 0;
+    uint32_t number = 0;
     if (left != UNGATED_NOTHING) {
         ungated_say(left);
         return;
     }
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
         return;
-    int loopback = listen_on_loopback(fd, family, backlog, &port);
-    int refused = loopback < 0 ? 0 : request_tell(s, RUN_OPEN, family, port, fd, to_tell);
-    if (loopback < 0)
+    int hidden = listen_hidden(fd, family, backlog, &number);
+    int refused = hidden < 0 ? 0 : request_tell(s, RUN_OPEN, family, number, fd, to_tell);
+    if (hidden < 0)
         ungated_say(UNGATED_NO_PORT);
     else if (refused == REQUEST_UNANSWERED) /* of other refusals, Weir itself says why */
         ungated_say(UNGATED_NO_WEIR);
-    if (loopback >= 0 && refused == 0)
-        moved_take_place(fd, loopback, status, opened = port | (family == AF_INET6 ? NOTE_V6 : 0));
-    else if (loopback >= 0)
-        syscall(SYS_close, loopback);
+    if (hidden >= 0 && refused == 0)
+        moved_take_place(fd, hidden, status, opened = note_of(family, number));
+    else if (hidden >= 0)
+        syscall(SYS_close, hidden);
     errno = before;
 }
 
@@ -192,16 +215,16 @@ void moved_hand_over(uint32_t gate, bool on)
     struct socket_options told = {0};
     socket_options_set(&told, SOCKET_OPTION_ROUTER_HANDOVER, on);
     if (s)
-        (void)request_tell(s, RUN_HANDOVER, gate & NOTE_V6 ? AF_INET6 : AF_INET, (uint16_t)gate, -1, &told);
+        (void)request_tell(s, RUN_HANDOVER, family_of(gate), gate & NOTE_NUMBER, -1, &told);
 }
 
 int moved_count_at(uint32_t gate)
 {
     const struct setting *s = setting_get();
-    int ends[2], family = gate & NOTE_V6 ? AF_INET6 : AF_INET;
+    int ends[2];
     if (!s || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
         return s ? -errno : -EPERM;
-    int refused = request_make(s, RUN_COUNT, family, (uint16_t)gate, ends[1], NULL);
+    int refused = request_make(s, RUN_COUNT, family_of(gate), gate & NOTE_NUMBER, ends[1], NULL);
     syscall(SYS_close, ends[1]);
     if (refused == 0)
         return ends[0];
@@ -211,10 +234,9 @@ int moved_count_at(uint32_t gate)
 
 void moved_end(const struct setting *s, int fd, uint32_t note)
 {
-    int family = note & NOTE_V6 ? AF_INET6 : AF_INET;
     /* Somebody may still listen, when it was a copy. Between vfork() and exec() that is the parent, whose memory this
      * is: so the note stays. At worst, Weir is asked once more for nothing. */
-    if (request_make(s, RUN_CLOSED, family, (uint16_t)note, -1, NULL) == 1)
+    if (request_make(s, RUN_CLOSED, family_of(note), note & NOTE_NUMBER, -1, NULL) == 1)
         moved_keep(fd, note);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Moves a listening socket behind a gate: the real one goes to Weir, and one on a loopback port takes its place.
+ * Moves a listening socket behind a gate: the real one goes to Weir, and one on a loopback port takes its place. A Unix
+ * socket gets a name that the kernel chooses.
  *
  * Remembered is which descriptors may stand for a moved socket, so that close() costs nothing for others: 256 KiB of
  * zeroes, of which a page is used. Higher descriptors than MOVED_MOST are moved, but their end is noticed up to a

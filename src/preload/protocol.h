@@ -45,13 +45,16 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
-#define RUN_PROTOCOL 3u
+#define RUN_PROTOCOL 5u
 
-/* ---- the environment: "NAME TOKEN PORT,PORT,... MARKS,MARKS,..." ---- */
+/* ---- the environment: "NAME TOKEN PORT,PORT,... MARKS,MARKS,..."; among the ports "ipc": Unix sockets have gates,
+ * too ---- */
 
 /* A port that is to be left alone has a minus; marks are those of hwm_rules.h. */
 #define RUN_ENV "WEIR_RUN"
@@ -65,19 +68,18 @@
 enum run_request_kind {
     RUN_TABLE = 1, /* asks for the table; its descriptor is attached to the answer */
     RUN_OPEN,      /* the really listening socket is attached */
-    RUN_CLOSED,    /* the program has closed a descriptor that listened on `port` */
-    RUN_COUNT,     /* counts for the gate of `port`; an end of a socket pair is attached (weir/taken.h) */
-    RUN_LOOK,      /* an address with `port` (not of the loopback socket) is in use */
-    RUN_HANDOVER   /* the socket behind `port` was given ZMQ_ROUTER_HANDOVER: told */
+    RUN_CLOSED,    /* the program has closed a descriptor that listened on `number` */
+    RUN_COUNT,     /* counts for the gate of `number`; an end of a socket pair is attached (weir/taken.h) */
+    RUN_LOOK,      /* an address with this port (not of the hidden socket) is in use */
+    RUN_HANDOVER   /* the socket behind `number` was given ZMQ_ROUTER_HANDOVER: told */
 };
 
 struct run_request {
     uint32_t protocol; /* RUN_PROTOCOL */
     uint32_t kind;
     char token[RUN_TOKEN_BYTES];
-    uint16_t family;            /* of the loopback socket: AF_INET or AF_INET6 */
-    uint16_t port;              /* of the loopback socket, host order */
-    uint32_t spare;             /* 0 */
+    uint32_t family;            /* of the hidden socket: AF_INET, AF_INET6 or AF_UNIX */
+    uint32_t number;            /* of the hidden socket: its port in host order, or that of its name */
     struct socket_options told; /* RUN_OPEN: what libzmq says of the socket that binds; nothing if it is out of reach.
                                    RUN_HANDOVER: that option */
 };
@@ -128,13 +130,74 @@ struct run_listener {
     struct run_address real;
 };
 
+/* ---- Unix sockets. Those that need any name get one from the kernel, a zero and five hexadecimal digits: its number
+ * stands for it, as a port does over TCP ---- */
+
+#define RUN_NAMES       (1u << 20)
+#define RUN_NAME_DIGITS 5u
+
+/* The client behind a connection of Weir that has this name. */
+struct run_unix_client {
+    _Atomic uint64_t to; /* as above: one more than the number of the name it connects to */
+    uint32_t pid, uid, gid;
+    uint8_t fill[12];
+};
+
+#define RUN_UNIX_LISTENERS 64u
+
+/* The real address behind a name that a program listens on. */
+struct run_unix_listener {
+    _Atomic uint32_t state; /* enum run_listener_state; written last */
+    uint32_t number;
+    uint32_t len; /* of the address */
+    struct sockaddr_un real;
+};
+
 /* Sparse: a page takes memory when an entry in it is used first. */
 struct run_table {
     struct run_client clients[RUN_SOURCES][RUN_PORTS];
     struct run_listener listeners[2][RUN_PORTS]; /* IPv4, IPv6 */
+    struct run_unix_client unix_clients[RUN_NAMES];
+    struct run_unix_listener unix_listeners[RUN_UNIX_LISTENERS];
 };
 
-_Static_assert(sizeof(struct run_client) == 64, "the layout is shared with programs");
+_Static_assert(sizeof(struct run_client) == 64 && sizeof(struct run_unix_client) == 32,
+               "the layout is shared with programs");
+
+/* The number of the name that the entry is for; -1: none. */
+static inline int run_name_behind(const struct run_unix_client *c)
+{
+    return (int)(atomic_load_explicit(&c->to, memory_order_acquire) & (2 * RUN_NAMES - 1)) - 1;
+}
+
+/* The number of a name that the kernel has given; -1: it is another address. The bytes behind a shorter one are 0. */
+static inline int run_number_of(const struct sockaddr *sa)
+{
+    const char *name = ((const struct sockaddr_un *)(const void *)sa)->sun_path;
+    int number = 0;
+    if (sa->sa_family != AF_UNIX || name[0] != '\0' || name[RUN_NAME_DIGITS + 1] != '\0')
+        return -1;
+    for (unsigned i = 1; i <= RUN_NAME_DIGITS; i++) {
+        int digit = name[i] >= '0' && name[i] <= '9'   ? name[i] - '0'
+                    : name[i] >= 'a' && name[i] <= 'f' ? name[i] - 'a' + 10
+                                                       : -1;
+        if (digit < 0)
+            return -1;
+        number = number << 4 | digit;
+    }
+    return number;
+}
+
+/* The address of that name. Returns its length. */
+static inline socklen_t run_name_to(struct sockaddr_un *ret, uint32_t number)
+{
+    static const char hex[] = "0123456789abcdef";
+    memset(ret, 0, sizeof(*ret));
+    ret->sun_family = AF_UNIX;
+    for (unsigned i = 0; i < RUN_NAME_DIGITS; i++)
+        ret->sun_path[1 + i] = hex[number >> (4 * (RUN_NAME_DIGITS - 1 - i)) & 15];
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + RUN_NAME_DIGITS);
+}
 
 /* Where the connections from this loopback address are noted; -1: Weir connects from no such address. */
 static inline int run_source_of(const struct sockaddr *from)

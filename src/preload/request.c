@@ -112,16 +112,16 @@ static int request_ask(const struct setting *to, struct run_request *q, int fd, 
     return result;
 }
 
-int request_make(const struct setting *to, enum run_request_kind kind, int family, uint16_t port, int fd, int *ret_fd)
+int request_make(const struct setting *to, enum run_request_kind kind, int family, uint32_t number, int fd, int *ret_fd)
 {
-    struct run_request q = {.kind = (uint32_t)kind, .family = (uint16_t)family, .port = port};
+    struct run_request q = {.kind = (uint32_t)kind, .family = (uint32_t)family, .number = number};
     return request_ask(to, &q, fd, ret_fd);
 }
 
-int request_tell(const struct setting *to, enum run_request_kind kind, int family, uint16_t port, int fd,
+int request_tell(const struct setting *to, enum run_request_kind kind, int family, uint32_t number, int fd,
                  const struct socket_options *told)
 {
-    struct run_request q = {.kind = (uint32_t)kind, .family = (uint16_t)family, .port = port};
+    struct run_request q = {.kind = (uint32_t)kind, .family = (uint32_t)family, .number = number};
     if (told)
         q.told = *told;
     return request_ask(to, &q, fd, NULL);

@@ -16,10 +16,10 @@
 
 /* Returns run_reply.error, or REQUEST_UNANSWERED. `fd` is attached (-1: none). *ret_fd gets an attached descriptor, or
  * -1; may be NULL. */
-int request_make(const struct setting *s, enum run_request_kind kind, int family, uint16_t port, int fd, int *ret_fd);
+int request_make(const struct setting *s, enum run_request_kind kind, int family, uint32_t number, int fd, int *ret_fd);
 
 /* RUN_OPEN, RUN_HANDOVER. `told`: what libzmq says of the socket; NULL: it is out of reach. */
-int request_tell(const struct setting *s, enum run_request_kind kind, int family, uint16_t port, int fd,
+int request_tell(const struct setting *s, enum run_request_kind kind, int family, uint32_t number, int fd,
                  const struct socket_options *told);
 
 #endif

@@ -24,6 +24,11 @@ static bool take_ports(struct setting *ret, const char *text)
 {
     while (*text && *text != ' ') {
         char *end;
+        if (!strncmp(text, "ipc", 3) && strchr(", ", text[3])) {
+            ret->ipc = true;
+            text += text[3] == ',' ? 4 : 3;
+            continue;
+        }
         long port = strtol(text, &end, 10);
         if (end == text || port == 0 || labs(port) > UINT16_MAX || ret->port_count == RUN_PORTS_MOST ||
             !strchr(", ", *end))

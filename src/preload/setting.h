@@ -17,6 +17,7 @@ struct setting {
     char token[RUN_TOKEN_BYTES];
     int32_t ports[RUN_PORTS_MOST]; /* named by --port; by --leave: negative */
     unsigned port_count;
+    bool ipc;               /* Unix sockets have gates, too */
     struct hwm_rules marks; /* of --hwm */
 };
 

@@ -40,6 +40,19 @@ static void what_weir_writes_is_read(void **state)
     assert_int_equal(s.marks.count, 0);
 }
 
+static void unix_sockets_have_gates_by_choice(void **state)
+{
+    struct setting s;
+    assert_true(setting_parse(&s, NAME " " TOKEN " 5555"));
+    assert_false(s.ipc);
+    assert_true(setting_parse(&s, NAME " " TOKEN " ipc"));
+    assert_true(s.ipc);
+    assert_true(setting_parse(&s, NAME " " TOKEN " 5555,-6666,ipc 100"));
+    assert_true(s.ipc);
+    assert_int_equal(s.port_count, 2);
+    assert_false(setting_parse(&s, NAME " " TOKEN " ipcs"));
+}
+
 static void anything_else_is_none(void **state)
 {
     static const char *const wrong[] = {"",
@@ -80,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_weir_writes_is_read),
+        cmocka_unit_test(unix_sockets_have_gates_by_choice),
         cmocka_unit_test(anything_else_is_none),
         cmocka_unit_test(there_is_room_for_so_many_ports),
     };

@@ -22,7 +22,7 @@ static const struct {
     const char *why;
     const char *so;
 } reasons[UNGATED_COUNT] = {
-    [UNGATED_NO_PORT] = {NULL, "no loopback port", CAN},
+    [UNGATED_NO_PORT] = {NULL, "no loopback port or name", CAN},
     [UNGATED_NO_WEIR] = {NULL, "Weir is not there any more", LISTENS},
     [UNGATED_STRANGER] = {NULL, "a program of this machine has connected past the gate", "closes such connections"},
     [UNGATED_STREAM] = {NULL, "a ZMQ_STREAM socket speaks no ZMTP", CANNOT},

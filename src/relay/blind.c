@@ -63,8 +63,8 @@ static void believe_other(struct blind *b)
     struct gate *g = b->wg->gate;
     if (reach_hear(&g->reach, REACH_SPEAKS_OTHER))
         LOG_WARN("gate %s: the application at %s does not begin as ZMTP peers do: what its clients send is passed on "
-                 "without judging it; weir run --leave %u leaves the port as it is",
-                 g->config->name, g->config->forward_text, endpoint_port(&g->listen.endpoint));
+                 "without judging it; weir run --leave leaves a port as it is",
+                 g->config->name, g->config->forward_text);
 }
 
 static void believe_zmtp(struct blind *b)

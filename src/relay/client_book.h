@@ -6,6 +6,9 @@
  * then is it connected. So the entry is there when the application accepts. It stays until the application has closed
  * the connection, or else until the port is bound again; the application has lost that connection by then.
  *
+ * Over Unix sockets a name that the kernel gives to the connection takes the place of the port, and the entry has the
+ * client's credentials.
+ *
  * Each port belongs to the one worker that has bound it, so there is no lock. When the ports of all loopback addresses
  * are used up, a connection is made from any port, and the application sees 127.0.0.1. Before that, the listener is
  * marked: until then its program closes connections that are not noted.
@@ -31,5 +34,8 @@ void client_book_forget(struct run_table *t, const struct endpoint *to, int fd);
 /* Notes that an application listens on a loopback port for this real address, or (NULL) that it does not any more. Main
  * thread. */
 void client_book_note_listener(struct run_table *t, int family, uint16_t port, const struct sockaddr *real);
+
+/* The same for a Unix socket: it listens on the name with this number. `place` is below RUN_UNIX_LISTENERS. */
+void client_book_note_unix_listener(struct run_table *t, unsigned place, uint32_t number, const struct endpoint *real);
 
 #endif

@@ -103,12 +103,55 @@ static void a_connection_without_a_note_marks_the_listener(void **state)
     scene_end(&s);
 }
 
+/* The name of a Unix socket takes the place of a port, and the entry has the client's credentials. */
+static void a_client_of_a_unix_socket_is_noted_with_its_credentials(void **state)
+{
+    struct scene s;
+    scene_start(&s);
+    struct endpoint app = {.kind = ENDPOINT_IPC, .len = sizeof(app.un), .un.sun_family = AF_UNIX};
+    int ends[2], listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool pending;
+    assert_int_equal(bind(listener, &app.sa, sizeof(app.un.sun_family)), 0);
+    assert_int_equal(listen(listener, 16), 0);
+    assert_int_equal(getsockname(listener, &app.sa, &app.len), 0);
+    int number = run_number_of(&app.sa);
+    assert_in_range(number, 0, RUN_NAMES - 1);
+    struct sockaddr_un again;
+    assert_int_equal(run_name_to(&again, (uint32_t)number), app.len);
+    assert_memory_equal(&again, &app.un, app.len);
+    client_book_note_unix_listener(s.book, 7, (uint32_t)number, &app);
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    int fd = client_book_connect(s.book, &app, &who, ends[0], &pending);
+    assert_true(fd >= 0);
+    struct endpoint from = {.len = sizeof(from.un)};
+    assert_int_equal(getsockname(fd, &from.sa, &from.len), 0);
+    const struct run_unix_client *c = &s.book->unix_clients[run_number_of(&from.sa)];
+    assert_int_equal(run_name_behind(c), number);
+    assert_int_equal(c->pid, getpid());
+    assert_int_equal(c->uid, getuid());
+    assert_int_equal(c->gid, getgid());
+    client_book_forget(s.book, &app, fd);
+    assert_int_equal(run_name_behind(c), -1);
+    assert_int_equal(atomic_load(&s.book->unix_listeners[7].state), RUN_LISTENER_KNOWN);
+    close(fd);
+
+    fd = client_book_connect(s.book, &app, &who, -1, &pending);
+    assert_int_equal(atomic_load(&s.book->unix_listeners[7].state), RUN_LISTENER_MIXED);
+    close(fd);
+    close(listener);
+    close(ends[0]);
+    close(ends[1]);
+    scene_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_is_noted_until_it_is_forgotten),
         cmocka_unit_test(the_entry_of_another_connection_stays),
         cmocka_unit_test(a_connection_without_a_note_marks_the_listener),
+        cmocka_unit_test(a_client_of_a_unix_socket_is_noted_with_its_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -319,7 +319,9 @@ static void stop_listening(struct relay *r)
     for (size_t i = 0; i < r->gate_count; i++) {
         struct gate *g = &r->gates[i];
         bool was = atomic_exchange(&g->listen.up, false);
-        if (was && g->listen.endpoint.kind == ENDPOINT_IPC && g->listen.endpoint.un.sun_path[0] != '\0')
+        /* A program under weir run removes its own. */
+        if (was && !g->origin.book && g->listen.endpoint.kind == ENDPOINT_IPC &&
+            g->listen.endpoint.un.sun_path[0] != '\0')
             unlink(g->listen.endpoint.un.sun_path);
     }
 }

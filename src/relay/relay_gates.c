@@ -203,6 +203,10 @@ static int address_of(int fd, struct endpoint *ret)
     if (getsockname(fd, &ret->sa, &len) < 0)
         return -errno;
     ret->len = len;
+    if (ret->sa.sa_family == AF_UNIX) {
+        ret->kind = ENDPOINT_IPC;
+        return 0;
+    }
     return ret->sa.sa_family == AF_INET || ret->sa.sa_family == AF_INET6 ? 0 : -EAFNOSUPPORT;
 }
 
@@ -224,7 +228,7 @@ int relay_open_gate(struct relay *r, const struct gate_opening *o)
 {
     struct endpoint listen;
     int result = address_of(o->listener, &listen);
-    const struct config_gate *pattern = result < 0 ? NULL : config_pattern_for(r->config, endpoint_port(&listen));
+    const struct config_gate *pattern = result < 0 ? NULL : config_pattern_for(r->config, &listen);
     if (pattern) {
         warn_of_type(pattern, o);
         net_listen_for_clients(o->listener);
