@@ -38,6 +38,12 @@ const struct run_table *lookup_table(const struct setting *s)
     return t || atomic_load(&refused) ? t : map_table(s);
 }
 
+const struct run_table *lookup_table_at_last(const struct setting *s)
+{
+    atomic_store(&refused, false);
+    return lookup_table(s);
+}
+
 bool lookup_name(long call, int fd, struct sockaddr_storage *ret)
 {
     socklen_t len = sizeof(*ret);

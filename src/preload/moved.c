@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 #include "preload/moved.h"
 
+#include "preload/lookup_table.h"
 #include "preload/request.h"
 
 #include <errno.h>
@@ -178,6 +179,17 @@ static void moved_take_place(int fd, int hidden, int status, uint32_t note)
     syscall(SYS_close, hidden);
 }
 
+/* A program that cannot tell its clients apart is better off without a gate: its lists of addresses would let everybody
+ * in. Before the first client comes, a descriptor and room to map the table are there more likely than then. */
+static bool has_table(const struct setting *s)
+{
+    if (lookup_table_at_last(s))
+        return true;
+    bool there = request_make(s, RUN_LOOK, AF_INET, 0, -1, NULL) != REQUEST_UNANSWERED;
+    ungated_say(there ? UNGATED_NO_TABLE : UNGATED_NO_WEIR);
+    return false;
+}
+
 void moved_begin(const struct setting *s, int fd, int backlog)
 {
     int before = errno, family = 0, status = fcntl(fd, F_GETFL);
@@ -189,6 +201,10 @@ void moved_begin(const struct setting *s, int fd, int backlog)
     }
     if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) < 0 || status < 0)
         return;
+    if (!has_table(s)) {
+        errno = before;
+        return;
+    }
     int hidden = listen_hidden(fd, family, backlog, &number);
     int refused = hidden < 0 ? 0 : request_tell(s, RUN_OPEN, family, number, fd, to_tell);
     if (hidden < 0)

@@ -24,6 +24,7 @@ static const struct {
 } reasons[UNGATED_COUNT] = {
     [UNGATED_NO_PORT] = {NULL, "no loopback port or name", CAN},
     [UNGATED_NO_WEIR] = {NULL, "Weir is not there any more", LISTENS},
+    [UNGATED_NO_TABLE] = {NULL, "no memory, or no descriptor, for the addresses of clients", CAN},
     [UNGATED_STRANGER] = {NULL, "a program of this machine has connected past the gate", "closes such connections"},
     [UNGATED_STREAM] = {NULL, "a ZMQ_STREAM socket speaks no ZMTP", CANNOT},
     [UNGATED_RAW] = {NULL, "a socket with ZMQ_ROUTER_RAW speaks no ZMTP", CANNOT},

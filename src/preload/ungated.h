@@ -11,6 +11,7 @@ enum ungated {
     UNGATED_NOTHING,
     UNGATED_NO_PORT,
     UNGATED_NO_WEIR,
+    UNGATED_NO_TABLE,
     UNGATED_STRANGER,
     /* of these the listener on TCP says it, so not if it was named by --leave */
     UNGATED_STREAM,

@@ -148,6 +148,22 @@ def test_many_ports_one_after_the_other(run):
     assert len(app.gates()) == 150
 
 
+def test_a_program_without_room_for_the_addresses_of_its_clients(run):
+    """It would take all of them for Weir: it has no gate."""
+    port = net.free_port()
+    app = run(f"""
+        import resource
+        now = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (now + (8 << 20),) * 2)
+        s = socket.create_server(("127.0.0.1", {port})); say(s.getsockname())
+        c, peer = s.accept(); say(peer == c.getpeername(), peer[0])
+    """, options=["--port", str(port)])
+    heard(app)
+    socket.create_connection(("127.0.0.1", port), source_address=("127.9.8.7", 0), timeout=PATIENCE).close()
+    assert ended(app) == [["127.0.0.1", port], [True, "127.9.8.7"]]
+    assert app.gates() == [] and app.stderr().count("no memory, or no descriptor, for the addresses of clients") == 1
+
+
 def test_beyond_64_gates_the_program_goes_on_without(run):
     app = run("""
         all = []
