@@ -208,7 +208,9 @@ static void blind_pass(struct blind *b)
     pass_way(b, true);
     if (b->state == BLIND_PASSES && app_may_speak(b))
         pass_way(b, false);
-    if (b->state == BLIND_PASSES && b->client_ended && b->app_ended)
+    /* A client that keeps its side open does not hold up the end of Weir. */
+    bool both = b->app_ended && (b->client_ended || b->wg->worker->drain_from_ns);
+    if (b->state == BLIND_PASSES && both)
         blind_end(b);
 }
 

@@ -17,7 +17,8 @@
  *            application has said nothing for SILENCE_NS or is known not to
  *            speak ZMTP
  *   PASSES   the application begins as a ZMTP peer: it had only stalled          closed; newcomers are sessions again
- *   PASSES   both sides have ended, or one is reset                              closed
+ *   PASSES   both sides have ended, or one is reset; Weir drains, and the         closed
+ *            application has ended
  *   any      Weir drains and nothing passes yet; the gate's end                  closed
  *
  * So a ZMTP client is never passed on blindly, whatever is believed of the application, and the first greeting of the

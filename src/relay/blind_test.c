@@ -210,6 +210,51 @@ static void much_is_passed_on_both_ways(void **state)
     scene_end(s);
 }
 
+/* The program has ended, and its client keeps the connection. */
+static void a_client_that_stays_does_not_hold_up_the_end(void **state)
+{
+    struct scene *s = scene_new(REACH_SPEAKS_OTHER);
+    connect_client(s, REQUEST);
+    assert_true(end_accept(&s->app, &s->fixture));
+    assert_true(has_heard(s, &s->app, REQUEST));
+    say(&s->app, ANSWER);
+    loop_signal(&s->fixture.worker.loop, &s->fixture.worker.signals.drain);
+    assert_true(has_heard(s, &s->client, ANSWER));
+    assert_false(is_closed(s, &s->client));
+    end_close(&s->app);
+    assert_true(is_closed(s, &s->client));
+    fixture_assert_empty(&s->fixture);
+    scene_end(s);
+}
+
+static void those_that_wait_are_closed_when_weir_drains(void **state)
+{
+    struct scene *s = scene_new(REACH_SPEAKS_UNKNOWN);
+    connect_client(s, NULL);
+    loop_signal(&s->fixture.worker.loop, &s->fixture.worker.signals.drain);
+    assert_true(is_closed(s, &s->client));
+    scene_end(s);
+}
+
+/* Without memory it is a session's, which has a verdict for that. */
+static void without_memory_there_is_a_verdict(void **state)
+{
+    struct scene *s = scene_new(REACH_SPEAKS_UNKNOWN);
+    for (unsigned n = 1; n < 5; n++) {
+        fixture_fail_allocation(n);
+        connect_client(s, REQUEST);
+        fixture_fail_allocation(0);
+        end_close(&s->client);
+        fixture_sleep(&s->fixture, 2 * BLIND_SILENCE_NS);
+        while (end_accept(&s->app, &s->fixture))
+            end_close(&s->app);
+        fixture_rounds(&s->fixture, 6);
+        fixture_assert_empty(&s->fixture);
+    }
+    s->app.fd = -1;
+    scene_end(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +267,9 @@ int main(void)
         cmocka_unit_test(two_that_are_silent_wait_for_each_other),
         cmocka_unit_test(a_client_that_leaves_is_nobodys),
         cmocka_unit_test(much_is_passed_on_both_ways),
+        cmocka_unit_test(a_client_that_stays_does_not_hold_up_the_end),
+        cmocka_unit_test(those_that_wait_are_closed_when_weir_drains),
+        cmocka_unit_test(without_memory_there_is_a_verdict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
