@@ -112,6 +112,10 @@ def test_a_socket_with_zmtp_is_judged_from_its_first_greeting_on(junk, run, peer
     assert PASSED_ON not in app.stderr()
 
 
+def has_stopped(pid):
+    return all(open(f"/proc/{pid}/task/{thread}/stat").read().rsplit(")", 1)[1].split()[0] == "T" for thread in os.listdir(f"/proc/{pid}/task"))
+
+
 def test_a_stalled_socket_is_judged_again_as_soon_as_it_greets(run, peers):  # noqa: F811
     """The belief is wrong, harms no client of ZMTP, and ends with the first greeting."""
     port = net.free_port()
@@ -122,6 +126,7 @@ def test_a_stalled_socket_is_judged_again_as_soon_as_it_greets(run, peers):  # n
     """)
     heard(app)
     os.kill(app.pid, signal.SIGSTOP)
+    wait_until(lambda: has_stopped(app.pid), "the stop of each thread")
     try:
         client = peers.client(zmq.PUSH, f"tcp://127.0.0.1:{port}")
         client.send(b"x")
