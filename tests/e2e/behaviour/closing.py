@@ -159,7 +159,9 @@ def requests_over_a_restart(t):
     s.bind(where)
     c.send(b"one")
     t.say(s.recv())
-    s.close()
+    with t.watching(c, zmq.EVENT_DISCONNECTED) as seen:
+        s.close()
+        seen.next()
     s = t.socket(zmq.REP)
     t.until(lambda: t.tried(s.bind, where) == "done")
     c.send(b"two")
