@@ -162,12 +162,14 @@ static void look_at_all(struct programs *p, struct relay *r)
             (void)look_at_gate(p, r, &p->at[i]);
 }
 
-/* Closes the gates at this port behind which nobody listens. */
-static void programs_free_port(struct programs *p, struct relay *r, uint16_t port)
+/* Closes the gates at this port, or at Unix sockets, behind which nobody listens. */
+static void programs_free(struct programs *p, struct relay *r, const struct run_request *q)
 {
-    for (size_t i = 0; i < CONFIG_GATES_MAX; i++)
-        if (p->at[i].open && p->at[i].family != AF_UNIX && p->at[i].real_port == port)
-            (void)look_at_gate(p, r, &p->at[i]);
+    for (size_t i = 0; i < CONFIG_GATES_MAX; i++) {
+        struct program_gate *g = &p->at[i];
+        if (g->open && (g->family == AF_UNIX ? q->family == AF_UNIX : g->real_port == q->number))
+            (void)look_at_gate(p, r, g);
+    }
 }
 
 static struct program_gate *gate_behind(struct programs *p, int family, uint32_t number)
@@ -434,7 +436,7 @@ static void programs_carry_out(struct programs *p, struct relay *r, struct reque
         programs_answer(p, q, g && look_at_gate(p, r, g), -1);
         break;
     case RUN_LOOK:
-        programs_free_port(p, r, (uint16_t)q->q.number);
+        programs_free(p, r, &q->q);
         programs_answer(p, q, 0, -1);
         break;
     case RUN_COUNT:

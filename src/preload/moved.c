@@ -256,9 +256,19 @@ void moved_end(const struct setting *s, int fd, uint32_t note)
         moved_keep(fd, note);
 }
 
+/* Paths are in use for as long as their file is there, whoever listens. */
+static bool is_abstract(const struct sockaddr *at, socklen_t len)
+{
+    return at->sa_family == AF_UNIX && len > sizeof(at->sa_family) && at->sa_data[0] == '\0';
+}
+
 bool moved_frees(const struct setting *s, const struct sockaddr *at, socklen_t len)
 {
-    if (!at || len < sizeof(struct sockaddr_in) || (at->sa_family != AF_INET && at->sa_family != AF_INET6))
+    if (!at || len < sizeof(at->sa_family))
+        return false;
+    if (is_abstract(at, len))
+        return request_make(s, RUN_LOOK, AF_UNIX, 0, -1, NULL) == 0;
+    if (len < sizeof(struct sockaddr_in) || (at->sa_family != AF_INET && at->sa_family != AF_INET6))
         return false;
     return request_make(s, RUN_LOOK, at->sa_family, run_port_of(at), -1, NULL) == 0;
 }

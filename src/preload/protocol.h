@@ -70,7 +70,7 @@ enum run_request_kind {
     RUN_OPEN,      /* the really listening socket is attached */
     RUN_CLOSED,    /* the program has closed a descriptor that listened on `number` */
     RUN_COUNT,     /* counts for the gate of `number`; an end of a socket pair is attached (weir/taken.h) */
-    RUN_LOOK,      /* an address with this port (not of the hidden socket) is in use */
+    RUN_LOOK,      /* an address with this port (not of the hidden socket) is in use; AF_UNIX: some name is */
     RUN_HANDOVER   /* the socket behind `number` was given ZMQ_ROUTER_HANDOVER: told */
 };
 

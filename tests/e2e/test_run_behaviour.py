@@ -16,7 +16,8 @@ from harness.weir import ROOT
 from test_count import PLAIN
 
 HERE = Path(__file__).parent
-SUBJECTS = ("patterns", "subscriptions", "proxies", "endpoints", "options", "monitors", "metadata", "security", "ordering", "processes", "restarts", "descriptors", "direct", "polling", "closing")
+SUBJECTS = ("patterns", "subscriptions", "proxies", "endpoints", "options", "monitors", "metadata", "security", "ordering", "processes", "restarts", "descriptors", "direct", "ipc", "polling", "closing")
+OPTIONS = {"ipc": ["--ipc"]}
 CASES = [(subject, name) for subject in SUBJECTS for name in cases_of(subject)]
 
 # Where a program can tell: (subject, case) -> (what docs/differences.md says about it, why).
@@ -31,7 +32,7 @@ DIFFERENCES = {
 
 def transcript(subject, folder, bare):
     """What each case of a subject says, the whole output for a person, what a sanitizer says, and how many gates were opened."""
-    child = Ran(folder, [sys.executable, "-m", "behaviour", subject], bare=bare, cwd=HERE)
+    child = Ran(folder, [sys.executable, "-m", "behaviour", subject], options=OPTIONS.get(subject, ()), bare=bare, cwd=HERE)
     with contextlib.suppress(AssertionError):  # a case that hangs ends the process; this one is for a process that cannot
         child.wait(20 * PATIENCE)
     child.kill()
