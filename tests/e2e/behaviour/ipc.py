@@ -243,6 +243,9 @@ def a_client_that_comes_first(t):
     s.bind(f"ipc://{folder}/a")
     t.say(s.recv())
     _unbound(t, s, f"ipc://{folder}/a")
+    with t.watching(c, zmq.EVENT_DISCONNECTED) as seen:
+        s.close()
+        seen.next()
     again = t.socket(zmq.PULL)
     t.until(lambda: t.tried(again.bind, f"ipc://{folder}/a") == "done")
     c.send(b"late")
