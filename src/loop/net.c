@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* A dead peer is noticed after about two minutes: 60 s of silence, then a probe every 10 s. */
@@ -306,6 +307,12 @@ static size_t limit_from_proc(FILE *f)
         return strtoull(line + sizeof(name) - 1, NULL, 10);
     }
     return 0;
+}
+
+size_t net_unread(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) < 0 || bytes < 0 ? 0 : (size_t)bytes;
 }
 
 int net_peer_process(int fd)

@@ -45,6 +45,9 @@ MUST_USE int net_connect_on(int fd, const struct endpoint *to, bool *ret_pending
 /* The outcome of a pending connect: 0 or -errno. */
 MUST_USE int net_connect_result(int fd);
 
+/* How many bytes the kernel holds that were not read yet. */
+size_t net_unread(int fd);
+
 /* The process that listens at the other end of a Unix socket, and the descriptor limit of a process; 0 when it is not
  * known. */
 int net_peer_process(int fd);

@@ -2,6 +2,7 @@
 #include "relay/keepalive.h"
 
 #include "inspect/traffic.h"
+#include "loop/net.h"
 #include "relay/lane_output.h"
 #include "relay/record.h"
 #include "zmtp/command.h"
@@ -14,9 +15,22 @@ static void send_pong(struct lane *l, struct session *s)
         cell_add(session_cells(s), CELL_KEEPALIVES, 1);
 }
 
+/* With fewer unread bytes than this, the client's kernel has sent all it has, the end of the stream included. */
+#define WINDOW_OPEN_BYTES 16384u
+
+/* A client that has sent its messages and closed leaves the last of them to its kernel, while Weir does not read. That
+ * kernel answers a PONG with a reset, and drops them. So a client that may be gone gets PONGs only if it was seen to
+ * send PINGs: then it waits for them, and gives its connection up otherwise. */
+static bool may_pong(const struct session *s)
+{
+    if (s->flags.client_listens)
+        return true;
+    return !s->front.hup && net_unread(s->front.watch.fd) < WINDOW_OPEN_BYTES;
+}
+
 /* A client that is not read would think the application dead, and the application the client: any traffic proves
- * otherwise. Whether the client sends PINGs is not known, since they wait behind its messages. Whether the application
- * does is known, and hundreds of clients in line would wake its I/O thread for nothing. */
+ * otherwise. PINGs of the client wait behind its messages. Whether the application sends any is known, and hundreds of
+ * clients in line would wake its I/O thread for nothing. */
 void keepalive_on_alarm(struct session *s)
 {
     if (!s->up.paused && !s->up.blocked && !s->up.awaits_memory && !s->flags.in_line)
@@ -31,7 +45,8 @@ void keepalive_on_alarm(struct session *s)
     s->times.ponged_ns = now;
     if (!s->flags.can_pong)
         return;
-    send_pong(&s->down, s);
+    if (may_pong(s))
+        send_pong(&s->down, s);
     if (s->flags.app_listens && !s->flags.ended && (s->up.paused || s->up.awaits_memory || s->flags.in_line))
         send_pong(&s->up, s);
 }
@@ -51,6 +66,7 @@ static void answer_ping(struct session *s, const struct traffic_ping *ping)
 void keepalive_note_ping(struct lane *l, struct session *s, const struct traffic_ping *ping)
 {
     s->flags.app_listens |= !l->traffic.inbound || ping->ttl != 0;
+    s->flags.client_listens |= l->traffic.inbound || ping->ttl != 0;
     if (!l->traffic.inbound)
         answer_ping(s, ping);
 }

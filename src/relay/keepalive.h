@@ -4,7 +4,8 @@
  * their names.
  *
  *   while the client is                           sent
- *   paused, blocked, short of memory, in line     a PONG to it each heartbeat.interval
+ *   paused, blocked, short of memory, in line     a PONG to it each heartbeat.interval, if it is there for sure, or waits
+ *                                                 for answers to PINGs
  *   paused, short of memory, in line              a PONG to the application too, if one of the ends sends PINGs
  *   paused, in line                               an answer to each PING of the application
  *

@@ -66,21 +66,22 @@ struct session_flags {
     bool of_balancer : 1;  /* its PROXY protocol header names nobody (proxied.h): its offences are not counted, and no
                             * ban closes it */
     bool half_open : 1;
-    bool served : 1;       /* at least one complete message has passed, either way */
-    bool proven : 1;       /* it has passed a message or has subscribed (strangers.h) */
-    bool shed_due : 1;     /* its waiting request is to be shed (request_shed.h) */
-    bool heavy : 1;        /* its last turn moved much: other sessions go first */
-    bool can_pong : 1;     /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
-    bool app_listens : 1;  /* the application would drop a client that stays silent: one of the ends has sent PINGs */
-    bool awaits_reply : 1; /* a request/reply client: one reply comes back for each message in */
-    bool takes_turns : 1;  /* its messages are counted, and may be held (request_flow.h) */
-    bool in_line : 1;      /* one of its messages waits in line, and it is not read meanwhile */
-    bool in_queue : 1;     /* the limiter may grant it messages */
-    bool answers : 1;      /* the application answers requests (or may: its type is hidden) */
-    bool broadcast : 1;    /* the application publishes: it holds back for a lagging client what it sends to others */
-    bool noted_slow : 1;   /* its client lags, and a rule in shadow has counted it */
-    bool pushes_back : 1;  /* the application's socket type waits for slow receivers by design: slow readers are no
-                            * offenders */
+    bool served : 1;         /* at least one complete message has passed, either way */
+    bool proven : 1;         /* it has passed a message or has subscribed (strangers.h) */
+    bool shed_due : 1;       /* its waiting request is to be shed (request_shed.h) */
+    bool heavy : 1;          /* its last turn moved much: other sessions go first */
+    bool can_pong : 1;       /* both ends speak 3.1 in the clear: Weir may send PONGs in their names */
+    bool app_listens : 1;    /* the application would drop a client that stays silent: one of the ends has sent PINGs */
+    bool client_listens : 1; /* the same the other way round */
+    bool awaits_reply : 1;   /* a request/reply client: one reply comes back for each message in */
+    bool takes_turns : 1;    /* its messages are counted, and may be held (request_flow.h) */
+    bool in_line : 1;        /* one of its messages waits in line, and it is not read meanwhile */
+    bool in_queue : 1;       /* the limiter may grant it messages */
+    bool answers : 1;        /* the application answers requests (or may: its type is hidden) */
+    bool broadcast : 1;      /* the application publishes: it holds back for a lagging client what it sends to others */
+    bool noted_slow : 1;     /* its client lags, and a rule in shadow has counted it */
+    bool pushes_back : 1;    /* the application's socket type waits for slow receivers by design: slow readers are no
+                              * offenders */
 };
 
 struct session {

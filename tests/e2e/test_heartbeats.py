@@ -3,6 +3,7 @@
 
 The timeouts are far above what a busy machine delays a thread, the pauses are far above the timeouts.
 """
+import threading
 import time
 
 import pytest
@@ -148,3 +149,22 @@ def test_answers_of_the_size_of_a_ping(beat, line):
         time.sleep(0.06)  # only one PING in 50 ms was one
     x.weir.wait_metric("weir_unanswered_messages", lambda value: value == 0)
     x.unbroken()
+
+
+def test_a_client_that_closes_behind_a_backlog_loses_nothing(start_weir, peers, paths):
+    """Its kernel still holds what it has sent when it is gone; whatever comes for it then would be answered with a reset, and all that dropped."""
+    count, body = 500, b"x" * 20000
+    app = peers.app(zmq.PULL, RCVHWM=1)
+    forward = paths.ipc()
+    app.bind(forward)
+    weir = start_weir(listen="tcp://127.0.0.1:*", forward=forward)
+    context = zmq.Context()
+    client = context.socket(zmq.PUSH)
+    client.sndhwm, client.linger = 1, -1
+    client.connect(weir.endpoint)
+    left = threading.Thread(target=lambda: ([client.send(b"%d " % n + body) for n in range(count)], client.close(), context.term()))
+    left.start()
+    for n in range(count):  # slowly: the pauses are far longer than heartbeat.interval
+        assert app.recv().startswith(b"%d " % n)
+        time.sleep(0.004)
+    left.join()
