@@ -4,10 +4,12 @@
  * their names.
  *
  *   while the client is                           sent
- *   paused, blocked, short of memory, in line     a PONG to it each heartbeat.interval, if it is there for sure, or waits
- *                                                 for answers to PINGs
+ *   paused, blocked, short of memory, in line     a PONG to it each heartbeat.interval (see below)
  *   paused, short of memory, in line              a PONG to the application too, if one of the ends sends PINGs
  *   paused, in line                               an answer to each PING of the application
+ *
+ * A client gets PONGs if it is there for sure, or if it waits for answers to PINGs: one that has closed would lose what
+ * its kernel still holds.
  *
  * Only between two messages, and only if both ends speak ZMTP 3.1 in the clear (session_flags.can_pong).
  *
