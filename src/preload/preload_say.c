@@ -3,30 +3,21 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINE_BYTES 1024
 
-/* What descriptor 2 was when the program began. */
-static bool is_known;
-static struct stat first;
-
-__attribute__((constructor)) static void note_standard_error(void)
+/* Behind the `n` bytes that are in `line`. One write: lines of several threads do not mix. */
+static void preload_write(char line[static LINE_BYTES], int n, const char *fmt, va_list ap)
 {
-    int before = errno;
-    is_known = fstat(STDERR_FILENO, &first) == 0;
-    errno = before;
-}
-
-bool preload_may_say(void)
-{
-    struct stat now;
-    int before = errno;
-    bool same = is_known && fstat(STDERR_FILENO, &now) == 0 && now.st_dev == first.st_dev && now.st_ino == first.st_ino;
-    errno = before;
-    return same;
+    size_t room = LINE_BYTES - 1, head = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
+    int body = vsnprintf(line + head, room - head, fmt, ap);
+    size_t len = head + (body < 0 ? 0 : (size_t)body < room - head ? (size_t)body : room - head - 1);
+    line[len++] = '\n';
+    ssize_t ignored = write(STDERR_FILENO, line, len);
+    (void)ignored;
 }
 
 void preload_say(const char *fmt, ...)
@@ -35,17 +26,24 @@ void preload_say(const char *fmt, ...)
     int before = errno;
     if (!preload_may_say())
         return;
-    int head = snprintf(line, sizeof(line), "weir count: %s[%d]: ", program_invocation_short_name, (int)getpid());
-    size_t n = head < 0 ? 0 : (size_t)head < sizeof(line) ? (size_t)head : sizeof(line) - 1;
     va_list ap;
     va_start(ap, fmt);
-    int body = vsnprintf(line + n, sizeof(line) - n, fmt, ap);
+    preload_write(line,
+                  snprintf(line, LINE_BYTES - 1, "weir count: %s[%d]: ", program_invocation_short_name, (int)getpid()),
+                  fmt, ap);
     va_end(ap);
-    n += body < 0 ? 0 : (size_t)body < sizeof(line) - n ? (size_t)body : sizeof(line) - n - 1;
-    if (n == sizeof(line) - 1)
-        n--;
-    line[n++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, line, n);
-    (void)ignored;
+    errno = before;
+}
+
+void preload_say_once(_Atomic bool *said, const char *fmt, ...)
+{
+    char line[LINE_BYTES];
+    int before = errno;
+    if (!preload_may_say() || atomic_exchange(said, true))
+        return;
+    va_list ap;
+    va_start(ap, fmt);
+    preload_write(line, snprintf(line, LINE_BYTES - 1, "weir: run: "), fmt, ap);
+    va_end(ap);
     errno = before;
 }

@@ -16,4 +16,7 @@ bool preload_may_say(void);
 /* A line of `weir count`. */
 void preload_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A line of `weir run`, once for each place that `said` belongs to. */
+void preload_say_once(_Atomic bool *said, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 #endif

@@ -4,10 +4,7 @@
 #include "preload/preload_say.h"
 #include "preload/zmq_api.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,14 +54,7 @@ enum ungated ungated_why(int type, const char *endpoint)
 
 void ungated_say(enum ungated why)
 {
-    static _Atomic unsigned said;
-    char line[256];
-    int before = errno;
-    if (why == UNGATED_NOTHING || !preload_may_say() || atomic_fetch_or(&said, 1u << why) & 1u << why)
-        return;
-    int len = snprintf(line, sizeof(line), "weir: run: %s: process %d %s\n", reasons[why].why, (int)getpid(),
-                       reasons[why].so);
-    ssize_t ignored = write(STDERR_FILENO, line, (size_t)len);
-    (void)ignored;
-    errno = before;
+    static _Atomic bool said[UNGATED_COUNT];
+    if (why != UNGATED_NOTHING)
+        preload_say_once(&said[why], "%s: process %d %s", reasons[why].why, (int)getpid(), reasons[why].so);
 }

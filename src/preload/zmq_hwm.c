@@ -3,8 +3,6 @@
 
 #include "preload/preload_say.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,42 +10,23 @@
 
 /* ---- lines ---- */
 
-/* Once for each place that `said` belongs to. */
-static void hwm_say(_Atomic bool *said, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void hwm_say(_Atomic bool *said, const char *fmt, ...)
-{
-    char line[512];
-    va_list ap;
-    if (!preload_may_say() || atomic_exchange(said, true))
-        return;
-    va_start(ap, fmt);
-    int len = vsnprintf(line, sizeof(line), fmt, ap);
-    va_end(ap);
-    size_t n = len < 0 ? 0 : (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
-    ssize_t ignored = write(STDERR_FILENO, line, n);
-    (void)ignored;
-}
-
 /* A mark of the program's own has given way. */
 static void tell_replaced(const char *name, const char *endpoint, int mark, int before)
 {
     static _Atomic bool said;
     if (before != mark && before != API_HWM_DEFAULT)
-        hwm_say(&said, "weir: run: --hwm: process %d has set %s %d for %s: %d is in force\n", (int)getpid(), name,
-                before, endpoint, mark);
+        preload_say_once(&said, "--hwm: process %d has set %s %d for %s: %d is in force", (int)getpid(), name, before,
+                         endpoint, mark);
 }
 
 void zmq_hwm_unreached(const struct setting *s, uint16_t port)
 {
     static _Atomic bool said;
-    int before = errno;
     if (hwm_rules_find(&s->marks, port))
-        hwm_say(&said,
-                "weir: run: warning: --hwm has no effect in process %d: its libzmq is out of reach (linked in "
-                "statically, looked up with dlsym, or not libzmq); set the high-water marks in the program\n",
-                (int)getpid());
-    errno = before;
+        preload_say_once(&said,
+                         "warning: --hwm has no effect in process %d: its libzmq is out of reach (linked in "
+                         "statically, looked up with dlsym, or not libzmq); set the high-water marks in the program",
+                         (int)getpid());
 }
 
 /* ---- marks ---- */
