@@ -127,15 +127,6 @@ static void read_page(struct all_numbers *all, const char *page)
 
 /* ---- judging ---- */
 
-/* "router" as in the metrics. */
-static enum socket_type type_named(const char *name)
-{
-    for (unsigned t = SOCKET_AUTO; t <= SOCKET_PAIR; t++)
-        if (!strcmp(socket_type_name((enum socket_type)t), name))
-            return (enum socket_type)t;
-    return SOCKET_AUTO;
-}
-
 static struct hwm_flow flow_of(const struct way_numbers *n)
 {
     return (struct hwm_flow){
@@ -150,7 +141,7 @@ static void advise(struct suggestion_of_gate *ret, const struct gate_numbers *g,
 {
     *ret = (struct suggestion_of_gate){.of = g};
     ret->seen = (struct hwm_seen){
-        .socket = type_named(g->socket),
+        .socket = socket_type_parse((struct bytes){(const uint8_t *)g->socket, strlen(g->socket)}),
         .connections = g->connections > g->now ? g->connections : g->now,
         .in = flow_of(&g->in),
         .out = flow_of(&g->out),

@@ -19,7 +19,7 @@ static int bind_learn(void *socket, struct socket_options *ret, struct weir_gate
     int major, minor, patch;
     socket_options_read(ret, zmq_getsockopt, socket);
     zmq_version(&major, &minor, &patch);
-    ret->version = (uint32_t)(major * 10000 + minor * 100 + patch);
+    ret->version = socket_options_version(major, minor, patch);
     if (!socket_options_get(ret, SOCKET_OPTION_TYPE, &type))
         return -zmq_errno();
     enum socket_type t = socket_type_told(ret);

@@ -65,6 +65,12 @@ static inline bool socket_options_get(const struct socket_options *o, enum socke
     return known;
 }
 
+/* As struct socket_options has it. */
+static inline uint32_t socket_options_version(int major, int minor, int patch)
+{
+    return (uint32_t)(major * 10000 + minor * 100 + patch);
+}
+
 /* "ZMQ_MAXMSGSIZE" */
 const char *socket_option_name(enum socket_option which);
 

@@ -32,7 +32,7 @@ static uint32_t version_of(const struct zmq_library *zmq)
     int major = 0, minor = 0, patch = 0;
     if (zmq->version)
         zmq->version(&major, &minor, &patch);
-    return (uint32_t)(major * 10000 + minor * 100 + patch);
+    return socket_options_version(major, minor, patch);
 }
 
 /* errno stays. */
