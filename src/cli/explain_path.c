@@ -5,6 +5,7 @@
 #include "cli/simulation.h"
 #include "config/schema.h"
 #include "config/value.h"
+#include "relay/told.h"
 #include "zmtp/metadata.h"
 
 #include <stdarg.h>
@@ -196,8 +197,7 @@ static bool passes_duplicates(const struct explain_path *j, bool hands_over)
 
 static void walk_identity(struct explain_path *j, const struct explain_path_question *q)
 {
-    bool hands_over =
-        told_value(q, SOCKET_OPTION_ROUTER_HANDOVER) != 0 && !config_gate_gives(j->gate, "routing_ids.duplicates");
+    bool hands_over = told_decides_handover(told_value(q, SOCKET_OPTION_ROUTER_HANDOVER) != 0, j->gate);
     if (!q->has_identity)
         return;
     if (!zmtp_routing_id_ok(q->identity))

@@ -23,20 +23,16 @@ static const struct {
 static void settle(struct config_gate *ret, const struct gate *g, const struct gate_policy *p)
 {
     const struct told *told = &g->origin.told;
-    uint64_t frame = g->traffic.app_frame_bytes;
+    struct limits *l = &ret->limits;
     *ret = *p->config;
-    ret->limits = p->limits;
+    *l = p->limits;
     ret->socket = g->config->socket;
-    if (frame && frame < ret->limits.message.frame_bytes)
-        ret->limits.message.frame_bytes = frame;
-    if (told->handshake_ns && told->handshake_ns < ret->limits.handshake.within_ns)
-        ret->limits.handshake.within_ns = told->handshake_ns;
-    if (told->heartbeat_ns && told->heartbeat_ns < ret->limits.heartbeat.interval_ns)
-        ret->limits.heartbeat.interval_ns = told->heartbeat_ns;
-    if (told->heartbeat_ns && told->heartbeat_ns < ret->limits.heartbeat.max_pause_ns)
-        ret->limits.heartbeat.max_pause_ns = told->heartbeat_ns;
-    if (told->hands_over && !config_gate_gives(p->config, "routing_ids.duplicates"))
-        ret->limits.duplicate_ids = DUPLICATE_IDS_PASS;
+    l->message.frame_bytes = told_stricter(l->message.frame_bytes, g->traffic.app_frame_bytes);
+    l->handshake.within_ns = told_stricter(l->handshake.within_ns, told->handshake_ns);
+    l->heartbeat.interval_ns = told_stricter(l->heartbeat.interval_ns, told->heartbeat_ns);
+    l->heartbeat.max_pause_ns = told_stricter(l->heartbeat.max_pause_ns, told->heartbeat_ns);
+    if (told_decides_handover(told->hands_over, p->config))
+        l->duplicate_ids = DUPLICATE_IDS_PASS;
 }
 
 /* SOCKET_OPTION_COUNT: none. */

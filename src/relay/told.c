@@ -100,8 +100,9 @@ void told_hand_over(struct gate *g, bool on)
 uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own)
 {
     uint64_t within_ns = session_limits(s)->handshake.within_ns, its_ns = s->wg->gate->origin.told.handshake_ns;
-    *ret_apps_own = its_ns != 0 && its_ns < within_ns;
-    return *ret_apps_own ? its_ns : within_ns;
+    uint64_t stricter_ns = told_stricter(within_ns, its_ns);
+    *ret_apps_own = stricter_ns != within_ns;
+    return stricter_ns;
 }
 
 uint64_t told_app_within(const struct session *s)
@@ -111,23 +112,17 @@ uint64_t told_app_within(const struct session *s)
     return within_ns > least_ns ? within_ns : least_ns;
 }
 
-static uint64_t told_within_heartbeats(const struct session *s, uint64_t ns)
-{
-    uint64_t most_ns = s->wg->gate->origin.told.heartbeat_ns;
-    return most_ns && most_ns < ns ? most_ns : ns;
-}
-
 uint64_t told_heartbeat_interval(const struct session *s)
 {
-    return told_within_heartbeats(s, session_limits(s)->heartbeat.interval_ns);
+    return told_stricter(session_limits(s)->heartbeat.interval_ns, s->wg->gate->origin.told.heartbeat_ns);
 }
 
 uint64_t told_max_pause(const struct session *s)
 {
-    return told_within_heartbeats(s, session_limits(s)->heartbeat.max_pause_ns);
+    return told_stricter(session_limits(s)->heartbeat.max_pause_ns, s->wg->gate->origin.told.heartbeat_ns);
 }
 
 bool told_hands_over(const struct session *s)
 {
-    return s->wg->gate->origin.told.hands_over && !config_gate_gives(s->wg->policy->config, "routing_ids.duplicates");
+    return told_decides_handover(s->wg->gate->origin.told.hands_over, s->wg->policy->config);
 }

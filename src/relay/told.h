@@ -23,6 +23,7 @@
 #ifndef WEIR_RELAY_TOLD_H
 #define WEIR_RELAY_TOLD_H
 
+#include "config/config.h"
 #include "preload/socket_options.h"
 
 #include <stdbool.h>
@@ -46,6 +47,18 @@ void told_take(struct gate *g, const struct socket_options *o);
 
 /* ZMQ_ROUTER_HANDOVER has changed since. */
 void told_hand_over(struct gate *g, bool on);
+
+/* A limit of the configuration, or the application's own if that is stricter (0: it has none). */
+static inline uint64_t told_stricter(uint64_t configured, uint64_t its_own)
+{
+    return its_own && its_own < configured ? its_own : configured;
+}
+
+/* Whether ZMQ_ROUTER_HANDOVER decides between clients with one routing id, or the file does. */
+static inline bool told_decides_handover(bool hands_over, const struct config_gate *g)
+{
+    return hands_over && !config_gate_gives(g, "routing_ids.duplicates");
+}
 
 /* The time that a client has for its part of the handshake, and whether it is the application's own. */
 uint64_t told_handshake_within(const struct session *s, bool *ret_apps_own);
