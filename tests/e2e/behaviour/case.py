@@ -18,7 +18,7 @@ QUIET_MS = 150  # how long nothing happens before it is said that nothing does
 OPENED = {zmq.EVENT_LISTENING, zmq.EVENT_ACCEPTED, zmq.EVENT_CONNECTED}
 ENDED = {zmq.EVENT_CLOSED, zmq.EVENT_DISCONNECTED}
 
-__all__ = ["PATIENCE", "QUIET_MS", "Case", "cases_of", "host_of", "name_of", "port_of", "shown", "wait_until", "words"]
+__all__ = ["PATIENCE", "QUIET_MS", "Case", "cases_of", "host_of", "is_free", "name_of", "port_of", "shown", "wait_until", "words"]
 
 
 def cases_of(subject):
@@ -30,6 +30,17 @@ def cases_of(subject):
 
 def port_of(endpoint):
     return int(endpoint.rpartition(":")[2])
+
+
+def is_free(endpoint):
+    """Whether its port can be bound."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port_of(endpoint)))
+        except OSError:
+            return False
+        return True
 
 
 def host_of(endpoint):
@@ -175,6 +186,27 @@ class Case:
         watch = Watch(self, s, events)
         yield watch
         watch.stop()
+
+    # ---- processes ----
+
+    def say_of_a_child(self, work, before=lambda keep: None):
+        """What work() says in a fork of this process, behind before(); that keeps the descriptor that it is given."""
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                before(write)
+                os.write(write, repr(work()).encode())
+            except BaseException as e:
+                os.write(write, repr(e).encode())
+            os._exit(0)
+        os.close(write)
+        said = b""
+        while more := os.read(read, 1000):
+            said += more
+        os.close(read)
+        os.waitpid(pid, 0)
+        self.say(said.decode())
 
     # ---- waiting ----
 

@@ -29,29 +29,9 @@ def _round(host="127.0.0.1"):
     return result
 
 
-def _child(t, before, work):
-    """What work() says in a fork of this process, behind before()."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            before(write)
-            os.write(write, repr(work()).encode())
-        except BaseException as e:
-            os.write(write, repr(e).encode())
-        os._exit(0)
-    os.close(write)
-    said = b""
-    while more := os.read(read, 1000):
-        said += more
-    os.close(read)
-    os.waitpid(pid, 0)
-    t.say(said.decode())
-
-
 def without_standard_descriptors(t):
     """0, 1 and 2 are free: libzmq gets them."""
-    _child(t, lambda keep: [os.close(fd) for fd in range(3) if fd != keep], _round)
+    t.say_of_a_child(_round, lambda keep: [os.close(fd) for fd in range(3) if fd != keep])
 
 
 def with_many_descriptors(t):
@@ -61,7 +41,7 @@ def with_many_descriptors(t):
         null = os.open("/dev/null", os.O_RDONLY)
         for _ in range(900):
             os.dup(null)
-    _child(t, many, _round)
+    t.say_of_a_child(_round, many)
 
 
 def with_standard_error_closed_later(t):
@@ -69,7 +49,7 @@ def with_standard_error_closed_later(t):
     def other(keep):
         os.close(2)
         assert os.open("/dev/null", os.O_WRONLY) == 2
-    _child(t, other, _round)
+    t.say_of_a_child(_round, other)
 
 
 def at_the_limit_of_descriptors(t):
@@ -93,7 +73,7 @@ def at_the_limit_of_descriptors(t):
         c.connect(where)
         c.send(b"x")
         return said, other, s.recv()
-    _child(t, few, fill)
+    t.say_of_a_child(fill, few)
 
 
 def with_signals_all_the_time(t):
@@ -111,11 +91,11 @@ def with_signals_all_the_time(t):
             s.close(0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         return said
-    _child(t, often, bind)
+    t.say_of_a_child(bind, often)
 
 
 def with_all_signals_blocked(t):
-    _child(t, lambda keep: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()), _round)
+    t.say_of_a_child(_round, lambda keep: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()))
 
 
 def with_children_that_end(t):
@@ -136,7 +116,7 @@ def with_children_that_end(t):
         while not ended:
             signal.sigtimedwait([signal.SIGUSR1], 0.01)
         return said
-    _child(t, lambda keep: signal.signal(signal.SIGCHLD, reap), work)
+    t.say_of_a_child(work, lambda keep: signal.signal(signal.SIGCHLD, reap))
 
 
 def forks_while_threads_bind(t):
@@ -154,7 +134,7 @@ def forks_while_threads_bind(t):
     for thread in threads:
         thread.start()
     for _ in range(5):
-        _child(t, lambda keep: None, _round)
+        t.say_of_a_child(_round)
     over.set()
     for thread in threads:
         thread.join()
@@ -224,7 +204,7 @@ def with_little_memory(t):
         with open("/proc/self/statm") as f:
             now = int(f.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
         resource.setrlimit(resource.RLIMIT_AS, (now + (300 << 20),) * 2)
-    _child(t, little, _round)
+    t.say_of_a_child(_round, little)
 
 
 def a_plain_server_beside(t):

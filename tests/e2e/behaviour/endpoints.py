@@ -8,7 +8,7 @@ import threading
 
 import zmq
 
-from .case import PATIENCE, host_of, name_of, port_of
+from .case import PATIENCE, host_of, is_free, name_of, port_of
 
 
 def _reached(t, url, host=None, **options):
@@ -186,17 +186,7 @@ def unbind_and_bind_at_once(t):
         s.send(b"ok")
         t.say(req.recv())
         s.unbind(where)
-        t.until(lambda: _is_free(where))
-
-
-def _is_free(where):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port_of(where)))
-        except OSError:
-            return False
-        return True
+        t.until(lambda: is_free(where))
 
 
 def unbind_of_what_is_not_bound(t):
@@ -222,7 +212,7 @@ def unbind_of_one_of_three(t):
         clients[-1].send(b"%d" % i)
         t.say(s.recv())
     s.unbind(wheres[1])
-    t.until(lambda: _is_free(wheres[1]))
+    t.until(lambda: is_free(wheres[1]))
     for i in (0, 2):
         clients[i].send(b"still %d" % i)
         t.say(s.recv())
@@ -293,7 +283,7 @@ def another_socket_takes_the_address(t):
         client.send_multipart([b"", b"hello"])
         t.say(s.recv_multipart()[-1])
         s.close()
-        t.until(lambda: _is_free(where))
+        t.until(lambda: is_free(where))
 
 
 def many_endpoints(t):

@@ -79,25 +79,6 @@ def a_server_that_is_told_to_end(t):
         t.say(child.wait(PATIENCE) in (-number, 1), number.name)
 
 
-def _in_a_child(t, work):
-    """What work() says in a fork of this process."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.write(write, repr(work()).encode())
-        except BaseException as e:
-            os.write(write, repr(e).encode())
-        os._exit(0)
-    os.close(write)
-    said = b""
-    while more := os.read(read, 1000):
-        said += more
-    os.close(read)
-    os.waitpid(pid, 0)
-    t.say(said.decode())
-
-
 def _round(where=None):
     """A server and a client, with a context of their own."""
     ctx = zmq.Context()
@@ -114,13 +95,13 @@ def _round(where=None):
 
 
 def fork_before_bind(t):
-    _in_a_child(t, _round)
+    t.say_of_a_child(_round)
 
 
 def fork_after_bind(t):
     """The child has a server of its own; the parent's goes on."""
     s, where = t.bound(zmq.PULL)
-    _in_a_child(t, _round)
+    t.say_of_a_child(_round)
     t.connected(zmq.PUSH, where).send(b"x")
     t.say(s.recv())
 
@@ -135,7 +116,7 @@ def fork_of_fork(t):
         said = os.read(read, 1000)
         os.waitpid(pid, 0)
         return said.decode(), _round()
-    _in_a_child(t, again)
+    t.say_of_a_child(again)
 
 
 def a_child_has_the_address_of_its_parent(t):
@@ -144,7 +125,7 @@ def a_child_has_the_address_of_its_parent(t):
 
     def bind():
         return t.tried(zmq.Context().socket(zmq.PULL).bind, where)
-    _in_a_child(t, bind)
+    t.say_of_a_child(bind)
 
 
 def a_listener_that_a_child_holds(t):
@@ -259,7 +240,7 @@ def other_users_rights(t):
             os.setgid(65534)
             os.setuid(65534)
         return _round()
-    _in_a_child(t, less)
+    t.say_of_a_child(less)
 
 
 def a_child_with_few_descriptors(t):
@@ -269,7 +250,7 @@ def a_child_with_few_descriptors(t):
         used = len(os.listdir("/proc/self/fd"))
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, used + 40))
         return _round()
-    _in_a_child(t, few)
+    t.say_of_a_child(few)
 
 
 def a_child_that_closes_all_it_inherited(t):

@@ -9,7 +9,7 @@ import sys
 
 import zmq
 
-from .case import PATIENCE, port_of
+from .case import PATIENCE, is_free, port_of
 
 BINDS = """
 import os, sys, zmq
@@ -58,17 +58,7 @@ def a_child_is_killed(t):
         t.connected(zmq.PUSH, where).send(b"x")
         t.say(s.recv())
         s.close()
-        t.until(lambda: _is_free(where))
-
-
-def _is_free(where):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port_of(where)))
-        except OSError:
-            return False
-        return True
+        t.until(lambda: is_free(where))
 
 
 def a_plain_socket_takes_the_address_of_a_killed_child(t):
