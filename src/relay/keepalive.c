@@ -19,12 +19,13 @@ static void send_pong(struct lane *l, struct session *s)
 #define WINDOW_OPEN_BYTES 16384u
 
 /* A client that has sent its messages and closed leaves the last of them to its kernel, while Weir does not read. That
- * kernel answers a PONG with a reset, and drops them. So a client that may be gone gets PONGs only if it was seen to
- * send PINGs: then it waits for them, and gives its connection up otherwise. A subscriber that is gone needs none of
- * the subscriptions that it leaves behind. */
+ * kernel answers a PONG with a reset, and drops them. So a client that may be gone gets PONGs only in these cases: it
+ * was seen to send PINGs, and gives its connection up otherwise; it asks, and the next answer would have the same
+ * effect; or it is a subscriber, and what it leaves behind are subscriptions. */
 static bool may_pong(const struct session *s)
 {
-    if (s->flags.client_listens || s->up.traffic.subscriber)
+    bool asks = s->flags.awaits_reply || s->down.messages;
+    if (s->flags.client_listens || asks || s->up.traffic.subscriber)
         return true;
     return !s->front.hup && net_unread(s->front.watch.fd) < WINDOW_OPEN_BYTES;
 }
