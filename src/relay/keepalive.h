@@ -8,8 +8,8 @@
  *   paused, short of memory, in line              a PONG to the application too, if one of the ends sends PINGs
  *   paused, in line                               an answer to each PING of the application
  *
- * A client gets PONGs if it is there for sure, waits for answers to PINGs, is answered, or is a subscriber. Any other one
- * that has closed would lose what its kernel still holds.
+ * A client gets PONGs if it is there for sure, waits for answers to PINGs, is answered, or is a subscriber. Any other
+ * one that has closed would lose what its kernel still holds.
  *
  * Only between two messages, and only if both ends speak ZMTP 3.1 in the clear (session_flags.can_pong).
  *
