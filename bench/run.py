@@ -21,6 +21,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from progress import Progress
+
 ROOT = Path(__file__).resolve().parent.parent
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 GOALS = {"relay": 1.5, "cpu": 0.5, "direct": 0.95, "zmq_proxy": 10.0, "idle_bytes": 1024}
@@ -208,12 +210,14 @@ class Bench:
 def interleave(what, names, measure, sizes, rounds):
     """measure(contender, size) for all, in turns. Returns {(name, size): median of each figure, or None}."""
     results = {}
+    progress = Progress(rounds * len(sizes) * len(names))
     for turn in range(rounds):
         for size in sizes:
             for contender in names:
-                print(f"\r{what}: round {turn + 1} of {rounds}, {size}, {contender.name:<24}", end="", file=sys.stderr, flush=True)
+                progress.says(f"{what}, round {turn + 1} of {rounds}, {size}, {contender.name}")
                 results.setdefault((contender.name, size), []).append(measure(contender, size))
-    print(f"\r{'':<79}\r", end="", file=sys.stderr)
+                progress.advance()
+    progress.clear()
     return {key: median(runs) for key, runs in results.items()}
 
 
@@ -272,7 +276,7 @@ def at_most(value, goal):
 
 def report_push_pull(bench, sizes, rounds):
     names = contenders(bench.build) + around(bench.build)
-    results = interleave("libzmq PUSH/PULL", names, bench.push_pull, sizes, rounds)
+    results = interleave("part 1 of 4, libzmq PUSH/PULL", names, bench.push_pull, sizes, rounds)
     rows = figures(results, names, sizes, lambda r: f"{r[0] / 1000:,.0f}")
     rows += [("Weir to ipc / direct", [show_ratio(ratio(results, WEIR[1:], ("direct",), s)) for s in sizes]),
              ("weir run / direct", [show_ratio(ratio(results, ("weir run",), ("direct",), s)) for s in sizes]),
@@ -288,7 +292,7 @@ def report_push_pull(bench, sizes, rounds):
 
 def report_relay(bench, sizes, rounds):
     names = contenders(bench.build)
-    results = interleave("relay alone", names, bench.relay, sizes, rounds)
+    results = interleave("part 2 of 4, relay alone", names, bench.relay, sizes, rounds)
     speed = figures(results, names, sizes, lambda r: f"{r[0] / 1e6:,.0f}")
     cpu = figures(results, [n for n in names if n.starter], sizes, lambda r: f"{r[1] * 1e9:.2f}")
     ways = [("to tcp", WEIR[:1]), ("to ipc", WEIR[1:])]
@@ -315,7 +319,7 @@ def report_relay(bench, sizes, rounds):
 
 def report_round_trip(bench, rounds):
     names = contenders(bench.build) + around(bench.build)
-    results = interleave("libzmq REQ/REP", names, bench.round_trip, [64], rounds)
+    results = interleave("part 3 of 4, libzmq REQ/REP", names, bench.round_trip, [64], rounds)
     direct = results["direct", 64]
     def row(name):
         result = results[name, 64]
@@ -337,7 +341,7 @@ def report_round_trip(bench, rounds):
 def report_idle(bench, rounds, count):
     relays = [c for c in contenders(bench.build) if c.starter]
     kinds = ["hold", "use"]
-    results = interleave("idle connections", relays, lambda c, how: bench.idle(c, count, how), kinds, rounds)
+    results = interleave("part 4 of 4, idle connections", relays, lambda c, how: bench.idle(c, count, how), kinds, rounds)
     rows = figures(results, relays, kinds, lambda r: f"{r[0]:,.0f}")
     found = [results[name, "hold"][0] for name in WEIR if results[name, "hold"]]
     worst = max(found) if found else None

@@ -15,12 +15,14 @@ import sys
 import time
 from pathlib import Path
 
+from progress import Progress
 from run import ROOT, Failed, machine
 from survival import drawn, figures, report
 from survival.cell import Cell, ask_for_short_slices
 from survival.contenders import CONTENDERS, NotRun, bring_up, runs
 from survival.rows import ROWS
 
+AROUND_S = 3  # of a run, besides its calm time and its flood
 
 def selected(options):
     """[(row, contender names)]. A word selects the rows whose name contains it."""
@@ -38,9 +40,9 @@ def selected(options):
     return [(row, wanted or runs(row, options.full)) for row in rows]
 
 
-def progress(text):
-    if sys.stderr.isatty():
-        print(f"\r{text:<79}" + "\r" * (not text), end="", file=sys.stderr, flush=True)
+def seconds(row, names, options):
+    """Roughly what a row takes, to say how far the whole is."""
+    return len(names) * options.rounds * (row.calm_s + row.flood_s + AROUND_S)
 
 
 def one(build, row, name, repeats):
@@ -60,13 +62,14 @@ def one(build, row, name, repeats):
     return calmest
 
 
-def measured_row(build, row, names, options, label):
+def measured_row(build, row, names, options, progress):
     """[(contender, Figures or reason)], the contenders taking turns in every round."""
     found = {name: [] for name in names}
     for turn in range(options.rounds):
         for name in names:
-            progress(f"{label} {row.name}, {name}, round {turn + 1} of {options.rounds}")
+            progress.says(f"{row.name}, {name}" + f", round {turn + 1} of {options.rounds}" * (options.rounds > 1))
             found[name].append(one(build, row, name, options.repeat))
+            progress.advance(seconds(row, [name], options) / options.rounds)
     results = []
     for name, all_runs in found.items():
         good = [run for run in all_runs if not isinstance(run, str)]
@@ -86,9 +89,10 @@ def measured_row(build, row, names, options, label):
 
 def run_all(build, chosen, options):
     table = []
-    for i, (row, names) in enumerate(chosen):
-        table.append((row, measured_row(build, row, names, options, f"[{i + 1}/{len(chosen)}]")))
-        progress("")
+    progress = Progress(sum(seconds(row, names, options) for row, names in chosen))
+    for row, names in chosen:
+        table.append((row, measured_row(build, row, names, options, progress)))
+        progress.clear()
         print(report.row_lines(*table[-1]), flush=True)
     return table
 

@@ -250,6 +250,11 @@ def print_table(runs):
                 verdict(run, p99_ms(quiet["bare"]), bare if run.behind_weir else None))
 
 
+def time_left(began, done, total):
+    """For a person who waits: "" before the first run has ended."""
+    return f" (about {(time.monotonic() - began) / done * (total - done):.0f} s left)" if done else ""
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--build", type=Path, default=ROOT / os.environ.get("BUILD", "build"))
@@ -259,11 +264,11 @@ def main():
     print("A libzmq application (REP and PULL, library defaults, 20 to 30 us of work a message) serves 8 clients and ten newcomers a")
     print(f"second: 610 pieces of work a second. Then comes a flood of {FLOOD_S:.0f} s, from loopback, from other addresses than the clients'.\n")
     runs = []
-    for name, what in FLOODS:
-        for arm in ARMS[name]:
-            print(f"{NAMES[arm]:<14}{what} ...", flush=True)
-            runs.append(Run(build, arm, name).measure())
-            print(f"{'':<14}{runs[-1].flood_line}", flush=True)
+    plan = [(arm, name, what) for name, what in FLOODS for arm in ARMS[name]]
+    for i, (arm, name, what) in enumerate(plan):
+        print(f"{i + 1} of {len(plan)}  {NAMES[arm]:<14}{what} ...{time_left(began, i, len(plan))}", flush=True)
+        runs.append(Run(build, arm, name).measure())
+        print(f"{'':<22}{runs[-1].flood_line}", flush=True)
     print()
     print_table(runs)
     others = max(run.others for run in runs)

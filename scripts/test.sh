@@ -111,15 +111,39 @@ pytest_half() { # WHICH [pytest arguments]
     /usr/bin/python3 -m pytest -q -ra -o cache_dir="$(realpath "$BUILD")/e2e-notes" "${processes[@]}" "$@" -m "$which"
 }
 
-while [ $# -gt 0 ]; do
-    step=$1
+# How long each step took the last time, so that whoever waits knows what is still to come.
+TIMES=$BUILD/test-times
+
+begin_step() { # STEP NUMBER COUNT
+    local last
+    last=$(sed -nE "s/^$1 ([0-9]+)$/; it took \1 s the last time/p" "$TIMES" 2>/dev/null)
+    echo "== $1 (step $2 of $3, $SECONDS s so far$last)"
+}
+
+end_step() { # STEP SECONDS
+    [ -d "$BUILD" ] || return 0
+    {
+        grep -v "^$1 " "$TIMES" 2>/dev/null
+        echo "$1 $2"
+    } >"$TIMES.new" && mv "$TIMES.new" "$TIMES"
+}
+
+count=0
+for step in "$@"; do
+    count=$((count + 1))
+    [ "$step" = e2e ] && break # the rest are arguments of pytest
+done
+
+for ((number = 1; number <= count; number++)); do
+    step=$1 began=$SECONDS
     shift
-    echo "== $step"
+    begin_step "$step" $number $count
     if [ "$step" = e2e ]; then
         run_e2e "$@" || failed+=(e2e)
-        break
+    else
+        "run_$step" || failed+=("$step")
     fi
-    "run_$step" || failed+=("$step")
+    end_step "$step" $((SECONDS - began))
 done
 
 [ ${#failed[@]} -eq 0 ] && exit 0

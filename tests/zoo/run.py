@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests/zoo"), str(ROOT / "tests/
 
 from survival.cell import ask_for_short_slices  # noqa: E402
 
+from progress import Progress  # noqa: E402  (bench/progress.py)
 from run import machine  # noqa: E402  (bench/run.py)
 from zoo import registry, report, rules  # noqa: E402
 from zoo.cell import LOADS, Cell  # noqa: E402
@@ -167,9 +168,13 @@ def main():
     print(f"zoo: seed {options.seed}\n{report.HEAD}", flush=True)
     began = time.monotonic()
     rows = []
+    progress = Progress(len(chosen) * len(options.loads))
     for p in chosen:
         for load in options.loads:
+            progress.says(f"{p.name}, {load} load")
             rows.append(measured(p, load, options))
+            progress.advance()
+            progress.clear()
             tell(rows[-1], options)
     summary = report.summary(rows, options.bounds)
     print(f"zoo: seed {options.seed}, {time.monotonic() - began:.0f} s: {summary}")
