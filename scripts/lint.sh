@@ -76,6 +76,10 @@ check_names() {
     python3 scripts/names.py
 }
 
+check_manuals() {
+    python3 scripts/man_yaml.py --check
+}
+
 check_python() {
     local file
     for file in $(git ls-files -- '*.py'); do
@@ -90,7 +94,7 @@ check_shell() {
     done
 }
 
-for check in format clang cppcheck calls leftovers licences tables floors statics names python shell; do
+for check in format clang cppcheck calls leftovers licences tables floors statics names manuals python shell; do
     if "check_$check"; then
         echo "lint: $check: ok"
     else

@@ -133,9 +133,8 @@ static int run_run(int argc, char **argv)
 
 const struct command command_run = {
     .name = "run",
-    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--ipc] [--hwm [PORT=]N]... "
-                "[--no-counter] -- COMMAND "
-                "[ARGUMENT...]",
+    .synopsis = "run [-c FILE] [--admin ADDRESS:PORT] [--port N]... [--leave N]... [--ipc] [--hwm [PORT=]N]...\n"
+                "                [--no-counter] -- COMMAND [ARGUMENT...]",
     .summary = "Start a program with a gate in front of each of its ZeroMQ sockets.",
     .help =
         "  -c, --config FILE       limits from a YAML file: those of the gate that listens on the port, else those of\n"
@@ -145,12 +144,10 @@ const struct command command_run = {
         "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"
         "                          that has libzmq linked in\n"
         "      --ipc               a gate for each Unix socket that libzmq listens on, too\n"
-        "      --hwm [PORT=]N      ZMQ_RCVHWM and ZMQ_SNDHWM of the sockets that bind a TCP port, or this one: N "
-        "messages\n"
-        "                          for each connection, or RECEIVE/SEND, of which one may be left out (50/, /1000). "
-        "In\n"
-        "                          place of what the program has set before it binds; weir suggest hwm proposes "
-        "values\n"
+        "      --hwm [PORT=]N      ZMQ_RCVHWM and ZMQ_SNDHWM of the sockets that bind a TCP port, or this one: N\n"
+        "                          messages for each connection, or RECEIVE/SEND, of which one may be left out (50/,\n"
+        "                          /1000). In place of what the program has set before it binds; weir suggest hwm\n"
+        "                          proposes values\n"
         "      --no-counter        the program does not tell its gates how many messages it has taken\n\n"
         "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
         "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"

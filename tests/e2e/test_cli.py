@@ -2,6 +2,7 @@
 """The command line: what it prints, where, and with which exit code."""
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from harness.net import PATIENCE, free_port, raw_connect, wait_until
 from harness.weir import ROOT, program
 
-COMMANDS = ["serve", "check", "explain", "ctl", "help"]
+COMMANDS = ["serve", "run", "count", "check", "explain", "suggest", "ctl", "help"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
@@ -63,12 +64,33 @@ def test_version_names_what_is_built_in():
     assert all(re.fullmatch(r"\S+ (\d+\.\d+\S*|not built in)", line) for line in lines)
 
 
+def man(name):
+    return (ROOT / "man" / name).read_text().replace("\\-", "-")
+
+
 def test_man_page_knows_every_command_and_option():
-    page = (ROOT / "man" / "weir.1").read_text().replace("\\-", "-")
+    page = man("weir.1")
     for command in COMMANDS:
         assert f"weir {command}" in page
-        for option in re.findall(r"--[a-z]+", weir("help", command).stdout):
-            assert option in page, option
+        options = set(re.findall(r"--[a-z][a-z-]+", weir("help", command).stdout))
+        assert not [option for option in options if option not in (man("weir-run.1") if command == "run" else page)]
+
+
+def test_man_pages_know_no_other_option():
+    """But those of other programs, which are named after them."""
+    assert set(re.findall(r"--[a-z][a-z-]+", man("weir-run.1"))) <= set(re.findall(r"--[a-z][a-z-]+", weir("help", "run").stdout))
+
+
+def test_man_page_of_the_configuration_is_what_the_tables_say():
+    done = subprocess.run([ROOT / "scripts/man_yaml.py", "--check"], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="there is no man here")
+@pytest.mark.parametrize("page", sorted(page.name for page in (ROOT / "man").iterdir()))
+def test_man_pages_are_well_formed(page):
+    done = subprocess.run(["man", "--warnings", "-l", ROOT / "man" / page], capture_output=True, text=True, timeout=PATIENCE, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+    assert done.returncode == 0 and not done.stderr and "SEE ALSO" in done.stdout
 
 
 def test_full_standard_output_is_a_failure():
