@@ -17,7 +17,7 @@ struct run_args {
     unsigned port_count;
     struct hwm_rules marks;
     char marks_text[HWM_RULES_MOST * HWM_RULE_BYTES]; /* "5555=50/1000,100" */
-    bool ipc, no_counter;
+    bool ipc, ipc_marks /* --hwm ipc=N was given */, no_counter;
     char **command;
 };
 
@@ -57,6 +57,7 @@ static int add_marks(struct run_args *a, const char *text)
         wrong = hwm_rules_add(&a->marks, &rule);
     if (wrong)
         return usage_error("run", "--hwm %s: %s", text, wrong);
+    a->ipc_marks |= rule.port == HWM_RULE_IPC;
     snprintf(a->marks_text + len, sizeof(a->marks_text) - len, "%s%s", len ? "," : "", text);
     return EXIT_DONE;
 }
@@ -106,6 +107,8 @@ static int run_parse(struct run_args *a, int argc, char **argv)
             return code;
     }
     a->command = argv + optind;
+    if (a->ipc_marks && !a->ipc)
+        return usage_error("run", "--hwm ipc=N needs --ipc: Unix sockets have no gate without it");
     return *a->command ? EXIT_DONE : usage_error("run", "a command is missing: weir run -- COMMAND [ARGUMENT...]");
 }
 
@@ -144,10 +147,11 @@ const struct command command_run = {
         "      --leave N           no gate for this TCP port: another protocol, or a ZMQ_STREAM socket, in a program\n"
         "                          that has libzmq linked in\n"
         "      --ipc               a gate for each Unix socket that libzmq listens on, too\n"
-        "      --hwm [PORT=]N      ZMQ_RCVHWM and ZMQ_SNDHWM of the sockets that bind a TCP port, or this one: N\n"
-        "                          messages for each connection, or RECEIVE/SEND, of which one may be left out (50/,\n"
-        "                          /1000). In place of what the program has set before it binds; weir suggest hwm\n"
-        "                          proposes values\n"
+        "      --hwm [PORT=]N      ZMQ_RCVHWM and ZMQ_SNDHWM of the sockets that bind a TCP port (with --ipc, a Unix\n"
+        "                          socket too), or this one, or ipc=N for Unix sockets: N messages for each "
+        "connection,\n"
+        "                          or RECEIVE/SEND, of which one may be left out (50/, /1000). In place of what the\n"
+        "                          program has set before it binds; weir suggest hwm proposes values\n"
         "      --no-counter        the program does not tell its gates how many messages it has taken\n\n"
         "Every TCP port that libzmq listens on gets a gate, whatever language the program is written in. The program\n"
         "sees the addresses that it would see without Weir: its own and its clients'. Weir prints a line on standard\n"

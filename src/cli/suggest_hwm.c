@@ -153,7 +153,7 @@ static void advise(struct suggestion_of_gate *ret, const struct gate_numbers *g,
     hwm_advise_send(&ret->send, &ret->seen, w);
 }
 
-/* "5555=50/1000"; false: nothing is to be set, or the gate has no TCP port. */
+/* "5555=50/1000"; false: nothing is to be set, or the gate has no TCP port: several Unix sockets have one option. */
 static bool option_of(char *dst, size_t size, const struct suggestion_of_gate *s)
 {
     const char *colon = strrchr(s->of->listen, ':');

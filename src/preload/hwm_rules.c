@@ -52,12 +52,13 @@ const char *hwm_rule_read(struct hwm_rule *ret, const char *text, size_t bytes)
     const char *equals = memchr(text, '=', bytes);
     size_t before = equals ? (size_t)(equals - text) : 0;
     uint32_t port = 0;
+    bool ipc = equals && before == 3 && memcmp(text, "ipc", 3) == 0;
     *ret = (struct hwm_rule){.port = 0};
     if (bytes >= HWM_RULE_BYTES)
         return "too long: [PORT=]N or [PORT=]RECEIVE/SEND";
-    if (equals && (!take_number(&port, text, before, UINT16_MAX) || port == 0))
-        return "what stands before \"=\" is no port, allowed 1 to 65535";
-    ret->port = (uint16_t)port;
+    if (equals && !ipc && (!take_number(&port, text, before, UINT16_MAX) || port == 0))
+        return "what stands before \"=\" is no port, allowed 1 to 65535, or ipc";
+    ret->port = ipc ? HWM_RULE_IPC : (int32_t)port;
     return equals ? take_marks(ret, equals + 1, bytes - before - 1) : take_marks(ret, text, bytes);
 }
 
@@ -67,7 +68,9 @@ const char *hwm_rules_add(struct hwm_rules *r, const struct hwm_rule *rule)
         return "too many: 16 at most";
     for (unsigned i = 0; i < r->count; i++)
         if (r->at[i].port == rule->port)
-            return rule->port ? "the port has marks already" : "marks for every port were given already";
+            return rule->port > 0 ? "the port has marks already"
+                   : rule->port   ? "marks for Unix sockets were given already"
+                                  : "marks for every port were given already";
     r->at[r->count++] = *rule;
     return NULL;
 }
@@ -87,7 +90,7 @@ const char *hwm_rules_read(struct hwm_rules *ret, const char *text)
     return wrong;
 }
 
-const struct hwm_rule *hwm_rules_find(const struct hwm_rules *r, uint16_t port)
+const struct hwm_rule *hwm_rules_find(const struct hwm_rules *r, int32_t port)
 {
     const struct hwm_rule *any = NULL;
     for (unsigned i = 0; i < r->count; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * Which high-water marks the sockets of a program get: the options --hwm [PORT=]N and --hwm [PORT=]RECEIVE/SEND of
- * `weir run`. Pure; fixed memory.
+ * Which high-water marks the sockets of a program get: the options --hwm [PORT=|ipc=]N and --hwm
+ * [PORT=|ipc=]RECEIVE/SEND of `weir run`. Pure; fixed memory.
  *
  * N stands for both marks. One of RECEIVE and SEND may be left out: the program's own value stays. `weir run` passes
  * them to the preload object in RUN_ENV, with commas between them.
@@ -13,11 +13,12 @@
 #include <stdint.h>
 
 #define HWM_RULES_MOST 16u
-#define HWM_RULE_BYTES 32u /* of one as text, at most, with what separates it from the next */
+#define HWM_RULE_BYTES 32u  /* of one as text, at most, with what separates it from the next */
+#define HWM_RULE_IPC   (-1) /* in place of a port: Unix sockets */
 
 /* Marks count messages, for each connection. */
 struct hwm_rule {
-    uint16_t port;         /* that the socket binds; 0: any */
+    int32_t port;          /* that the socket binds, or HWM_RULE_IPC; 0: any */
     int32_t receive, send; /* 0: the program's own value */
 };
 
@@ -35,7 +36,7 @@ const char *hwm_rules_add(struct hwm_rules *r, const struct hwm_rule *rule);
 /* Reads them with commas between them. Returns NULL, or what is wrong with it. */
 const char *hwm_rules_read(struct hwm_rules *ret, const char *text);
 
-/* The rule of this port, else the one of any port, else NULL. */
-const struct hwm_rule *hwm_rules_find(const struct hwm_rules *r, uint16_t port);
+/* The rule of this port, or of HWM_RULE_IPC, else the one of any, else NULL. */
+const struct hwm_rule *hwm_rules_find(const struct hwm_rules *r, int32_t port);
 
 #endif

@@ -25,6 +25,7 @@ static void a_rule_has_two_marks_and_perhaps_a_port(void **state)
         {"5555=20", {5555, 20, 20}},
         {"65535=2147483647/2147483647", {65535, 2147483647, 2147483647}},
         {"1=/7", {1, 0, 7}},
+        {"ipc=50/1000", {HWM_RULE_IPC, 50, 1000}},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct hwm_rule r;
@@ -52,6 +53,7 @@ static void anything_else_is_refused_with_a_reason(void **state)
         {"1=2=3", "messages"},  {"0=5", "no port"},
         {"=5", "no port"},      {"65536=5", "no port"},
         {"*=5", "no port"},     {"tcp://a=5", "no port"},
+        {"ipcs=5", "no port"},  {"ipc=", "missing"},
         {"-5555=5", "no port"}, {"00000000000000000000000000000005", "too long"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -76,6 +78,12 @@ static void a_port_has_its_own_marks_before_those_of_all(void **state)
     assert_null(hwm_rules_find(&r, 0));
     assert_null(hwm_rules_read(&r, ""));
     assert_null(hwm_rules_find(&r, 5555));
+    assert_null(hwm_rules_read(&r, "5555=1,ipc=3,7"));
+    assert_int_equal(hwm_rules_find(&r, HWM_RULE_IPC)->send, 3);
+    assert_int_equal(hwm_rules_find(&r, 5556)->send, 7);
+    assert_null(hwm_rules_read(&r, "ipc=3"));
+    assert_null(hwm_rules_find(&r, 5555));
+    assert_non_null(hwm_rules_read(&r, "ipc=3,ipc=4"));
 }
 
 static void no_port_has_two_rules_and_there_is_a_maximum(void **state)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define TCP "tcp://"
+#define IPC "ipc://"
 
 /* ---- lines ---- */
 
@@ -45,9 +46,13 @@ static const struct hwm_rule *rule_of(const char *endpoint)
 {
     const struct setting *s = setting_get();
     int port = port_named(endpoint);
-    if (!s || !s->marks.count || port < 0)
+    if (!s || !s->marks.count)
         return NULL;
-    const struct hwm_rule *r = hwm_rules_find(&s->marks, (uint16_t)port);
+    if (s->ipc && endpoint && strncmp(endpoint, IPC, sizeof(IPC) - 1) == 0)
+        return hwm_rules_find(&s->marks, HWM_RULE_IPC);
+    if (port < 0)
+        return NULL;
+    const struct hwm_rule *r = hwm_rules_find(&s->marks, port);
     return r && !r->port && port && setting_names(s, -port) ? NULL : r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MPL-2.0 */
 /*
- * `weir run --hwm`: sets ZMQ_RCVHWM and ZMQ_SNDHWM of a socket before it binds a TCP port. libzmq copies both into the
- * listener when it binds, and from there into each connection.
+ * `weir run --hwm`: sets ZMQ_RCVHWM and ZMQ_SNDHWM of a socket before it binds a TCP port, or with --ipc a Unix socket.
+ * libzmq copies both into the listener when it binds, and from there into each connection.
  *
  * The operator's mark takes the place of what the program has set before, or its default, and stays for what the socket
  * binds or connects afterwards. What the program sets after it has bound is its own. With SUB and XSUB the send mark,

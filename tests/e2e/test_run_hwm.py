@@ -53,6 +53,22 @@ def test_only_sockets_that_bind_tcp_have_them(run, paths):
     assert ended(app) == [[[1000, 1000], [1000, 1000]], [1000, 1000], [1000, 1000]]
 
 
+def test_unix_sockets_that_have_gates_have_marks(run, paths):
+    app = hwm(run, f"""
+        say(marks(bound(zmq.PULL, "{paths.ipc()}")), marks(bound(zmq.ROUTER, "{paths.ipc()}")), marks(bound(zmq.ROUTER)))
+    """, "7", options=["--ipc"])
+    assert ended(app) == [[[7, 1000], [7, 7], [7, 7]]]
+    app = hwm(run, f"""
+        say(marks(bound(zmq.ROUTER, "{paths.ipc()}")), marks(bound(zmq.ROUTER)))
+    """, "ipc=5/", options=["--ipc"])
+    assert ended(app) == [[[5, 1000], [1000, 1000]]]
+
+
+def test_marks_of_unix_sockets_need_gates_of_unix_sockets():
+    done = subprocess.run([*program(), "run", "--hwm", "ipc=5", "--", "true"], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 2 and "--hwm ipc=N needs --ipc" in done.stderr
+
+
 def test_a_port_has_its_own_and_either_may_be_left_out(run):
     one, two, three, other = (net.free_port() for _ in range(4))
     app = hwm(run, f"""
