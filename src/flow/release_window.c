@@ -82,7 +82,7 @@ static void release_window_lose(struct release_window *w, uint64_t until_ns, uin
 void release_window_look(struct release_window *w, bool starves, uint64_t taken_ns, uint64_t now_ns)
 {
     uint64_t until_ns = taken_ns && taken_ns < now_ns ? taken_ns : now_ns;
-    if (w->idle && (!starves || taken_ns || elapsed_since(w->idle_from_ns, now_ns) > RELEASE_LOST_NS))
+    if (w->idle && (!starves || taken_ns || elapsed_since(w->idle_from_ns, now_ns) > RELEASE_WAIT_NS))
         release_window_lose(w, until_ns, now_ns);
     if (starves && !w->idle)
         w->idle_from_ns = now_ns;

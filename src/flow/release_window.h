@@ -38,8 +38,10 @@
 #define RELEASE_FIRST     1u
 #define RELEASE_MOST      65536u
 #define RELEASE_SHRINK_NS (50 * NS_PER_MS)
-/* A wait is counted in pieces of this length, so that a long one grows the window soon. */
-#define RELEASE_LOST_NS (60 * NS_PER_US)
+/* A wait counts when it ends, and until then in pieces of this length. While other programs have the processor, an
+ * application takes nothing, whatever lies there: counted in small pieces, one such wait would grow the window without
+ * end. */
+#define RELEASE_WAIT_NS (10 * NS_PER_MS)
 
 struct release_window {
     uint32_t messages;

@@ -166,7 +166,9 @@ uint64_t reqlimit_tick(struct reqlimit *l, uint64_t now_ns)
     l->tick_ns = UINT64_MAX;
     reqlimit_look(l, now_ns);
     bool unknown = l->plain.state == PLAIN_UNKNOWN && !plain_service_is_overrun(&l->plain);
-    atomic_store(&l->sampling, !l->queue.count && (unknown || l->plain.sampling || l->calm.stretch % PLAIN_PART == 0));
+    /* While latency is high, a mean of which no sample is taken would keep the gate from being calm. */
+    bool wanted = unknown || l->plain.sampling || l->calm.stretch % PLAIN_PART == 0;
+    atomic_store(&l->sampling, !l->queue.count && (wanted || latency_window_is_suspicious(&l->latency)));
     bool held = l->queue.count || l->latency.state == LATENCY_HOLDING;
     reqlimit_tick_by(l, now_ns + (held ? TICK_HELD_NS : TICK_QUIET_NS));
     return l->tick_ns;

@@ -105,6 +105,7 @@ void reqlimit_passed(struct reqlimit *l, struct reqlimit_conn *c, uint32_t n, ui
     reqlimit_fold(l, c, now_ns);
     c->tells = false;
     reqlimit_pass(l, c, n, now_ns);
+    reqlimit_guard(l, c, now_ns);
     reqlimit_lease(c, c->lease < n ? 0 : c->lease - n);
     reqlimit_look(l, now_ns);
 }

@@ -210,7 +210,7 @@ def test_a_flood_of_costly_messages(gate, flood, steady, paths, request, kind, c
     app = make_counted(paths.folder, kind, weir.forward, under=count(weir.page), **COSTLY)
     request.addfinalizer(app.kill)
     clients = steady(app, weir.endpoint, client)
-    clients.rate(2.5)  # what is seen in calm time is theirs
+    clients.wait_known(weir)
     clients.wait_usual()
     f = flood(endpoint=weir.endpoint, **CROWD, **strangers)
     wait_until(lambda: app.stats()["large"] > 20, "the flood to be worked on")

@@ -278,6 +278,10 @@ class Steady(threading.Thread):
         time.sleep(seconds)
         return (self.served() - before) / (time.monotonic() - begin)
 
+    def wait_known(self, weir):
+        """Until Weir has seen enough calm time to know them: what they were served in it is theirs."""
+        weir.wait_metric("weir_limiter_connections", len(self.sockets), standing="established")
+
     def wait_usual(self):
         """Until they are served as if nothing were, for a while: the tests may not have the machine for themselves."""
         rates = []
@@ -327,7 +331,7 @@ def test_a_flood_of_costly_messages_through(gate, flood, steady, kind, client, s
     """Behind Weir with a counter those who were there before are served as if nothing were."""
     g = gate(kind, **COSTLY)
     clients = steady(g.app, g.weir.endpoint, client)
-    clients.rate(2.5)  # what is seen in calm time is theirs
+    clients.wait_known(g.weir)
     clients.wait_usual()
     f = flood(endpoint=g.weir.endpoint, **CROWD, **strangers)
     wait_until(lambda: g.app.stats()["large"] > 20, "the flood to be worked on")

@@ -266,7 +266,7 @@ def test_a_flood_of_costly_messages(flood, steady, paths, request, kind, client,
     app = make_counted(paths.folder, kind, ANY, under=[*program(), "run", "--admin", gates.admin, "--"], **COSTLY)
     request.addfinalizer(app.kill)
     clients = steady(app, app.endpoint, client)
-    clients.rate(2.5)  # what is seen in calm time is theirs
+    clients.wait_known(gates)
     clients.wait_usual()
     f = flood(endpoint=app.endpoint, **CROWD, **strangers)
     wait_until(lambda: app.stats()["large"] > 20, "the flood to be worked on")

@@ -29,15 +29,24 @@ def my_ports():
     return range(10000 + int(name.removeprefix("gw")), 30000, count)
 
 
+PORTS_GIVEN = set()
+
+
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on now, and that no outgoing connection and no other process of the tests takes meanwhile."""
+    """A port that nobody listens on now, and that no outgoing connection and no other process of the tests takes meanwhile. Not one that was returned before: its test may not
+    have bound it yet."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     ports = my_ports()
+    if len(PORTS_GIVEN) > len(ports) // 2:
+        PORTS_GIVEN.clear()
     for _ in range(500):
         port = ports[int.from_bytes(os.urandom(4), "big") % len(ports)]
+        if port in PORTS_GIVEN:
+            continue
         with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as s:
             with contextlib.suppress(OSError):
                 s.bind((host, port))
+                PORTS_GIVEN.add(port)
                 return port
     raise RuntimeError(f"no free port on {host}")
 

@@ -61,6 +61,18 @@ static bool gate_oracle_allows(const struct world *w, const struct conn *c)
     return w->s->app == APP_BROKER ? !w->app.jobs.count && w->app.workers.count : !w->app.queue.count;
 }
 
+/* As request_flow_allows() and request_flow_passed() do it. */
+static bool gate_passes_unasked(struct world *w, struct conn *c, uint32_t n)
+{
+    if (reqlimit_is_due(&c->limit, w->now_ns))
+        reqlimit_arrive(w->limit, &c->limit, w->now_ns);
+    if (!reqlimit_is_free(w->limit) && c->limit.lease < n)
+        return false;
+    if (!reqlimit_quick(w->limit, &c->limit, n, w->now_ns))
+        reqlimit_passed(w->limit, &c->limit, n, w->now_ns);
+    return true;
+}
+
 void gate_offer(struct world *w, uint32_t i)
 {
     struct conn *c = &w->conns[i];
@@ -75,8 +87,9 @@ void gate_offer(struct world *w, uint32_t i)
     }
     if (w->contender == ORACLE)
         return;
-    if (!c->limit.waiter.messages && reqlimit_quick(w->limit, &c->limit, n, w->now_ns)) {
+    if (!c->limit.waiter.messages && gate_passes_unasked(w, c, n)) {
         gate_pass(w, i, n);
+        gate_drain(w);
         return;
     }
     gate_pass(w, i, reqlimit_offer(w->limit, &c->limit, n, w->now_ns));
