@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MPL-2.0
 """`weir run`: a program under it is what it is without, but for the gate. Each program below is run both ways where the two can be compared."""
+import contextlib
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import textwrap
 
 import pytest
@@ -14,6 +18,7 @@ from harness import net, zmtp
 from harness.events import EventLog
 from harness.net import PATIENCE, wait_until
 from harness.run import Ran
+from harness.weir import program
 
 PROLOGUE = """
 import json, os, signal, socket, subprocess, sys, threading, time
@@ -298,6 +303,44 @@ def test_the_process_is_the_commands_own(run):
     assert ended(app) == [[app.pid, os.getpid(), os.getpgrp(), os.getsid(0), "none", ""]]
 
 
+def processes_of_session(session):
+    """{name: process group}"""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError), open(f"/proc/{entry}/stat") as f:
+                name, rest = f.read().split("(", 1)[1].rsplit(")", 1)
+                group, its_session = rest.split()[2:4]
+                if int(its_session) == session:
+                    found[name] = int(group)
+    return found
+
+
+def test_weir_stays_in_the_session_of_the_command(run, paths):
+    """A session of its own would be another group for the scheduler: on a busy machine brokers then do half of what they do bare. It is no part of the group that a terminal
+    signals, and goes on to write where a terminal stops what writes in the background."""
+    master, slave = os.openpty()
+    flags = termios.tcgetattr(slave)
+    flags[3] |= termios.TOSTOP
+    termios.tcsetattr(slave, termios.TCSANOW, flags)
+    text = 'import sys, zmq; s = zmq.Context().socket(zmq.REP); s.bind("tcp://127.0.0.1:*"); print("bound", flush=True); sys.stdin.readline()'
+    child = subprocess.Popen([*program(), "run", "--", sys.executable, "-c", text], stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(slave)
+    try:
+        seen = b""
+        while b"bound" not in seen or b"weir: ready: tcp://" not in seen:
+            assert select.select([master], [], [], PATIENCE)[0], seen
+            seen += os.read(master, 4096)
+        groups = processes_of_session(child.pid)
+        assert len(groups) == 2 and groups.pop("weir") != child.pid and list(groups.values()) == [child.pid]
+        os.write(master, b"\n")
+        assert child.wait(PATIENCE) == 0
+    finally:
+        child.kill()
+        os.close(master)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH])
 def test_signals_reach_the_command(number, run):
     app = run(f"""
@@ -556,7 +599,6 @@ def test_a_weir_that_cannot_start_starts_nothing(run):
 
 @pytest.mark.parametrize("args", [[], ["--port", "0", "--", "true"], ["--port", "x", "true"], ["--nonsense", "true"], ["-c"]])
 def test_wrong_arguments(args):
-    from harness.weir import program
     done = subprocess.run([*program(), "run", *args], capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("weir: ") or "weir run" in done.stderr
