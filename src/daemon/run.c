@@ -30,9 +30,9 @@ static int prepare_environment(const struct programs *p, const char *object, con
 
 /* ---- Weir's process ---- */
 
-/* Standard error stays, for the log. Weir leaves the command's process group, which shells and terminals signal, but not
- * its session: Linux gives each session an equal part of the processors (sched_autogroup_enabled). On a busy machine,
- * with Weir in a session of its own, brokers did half of what they do bare. */
+/* Standard error stays, for the log. Weir leaves the command's process group, which shells and terminals signal, but
+ * not its session: Linux gives each session an equal part of the processors (sched_autogroup_enabled). On a busy
+ * machine, with Weir in a session of its own, brokers did half of what they do bare. */
 static void leave_terminal(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
